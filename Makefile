@@ -1,0 +1,40 @@
+# Everything runs with Go, make and git; the tools come through the Go module proxy at the versions of tools/go.mod.
+
+MAKEFLAGS += --no-print-directory
+TOOL := go tool -modfile=tools/go.mod
+BUF := $(TOOL) buf
+
+# The race detector needs a C compiler.
+CC_FOUND := $(shell command -v $$(go env CC) 2>/dev/null)
+RACE := $(if $(CC_FOUND),-race,)
+
+.PHONY: help
+help: ## List the targets.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-16s %s\n", $$1, $$2}'
+
+.PHONY: test
+test: ## Run all tests, under the race detector if there is a C compiler.
+	$(if $(RACE),,@echo 'No C compiler: testing without the race detector.')
+	$(if $(RACE),CGO_ENABLED=1) $(TOOL) gotestsum --format pkgname-and-test-fails -- $(RACE) -shuffle=on -timeout 10m ./...
+
+.PHONY: generate
+generate: ## Make gen/ and the REST description anew from proto/.
+	$(BUF) generate
+
+.PHONY: check-generate
+check-generate: generate ## Fail if what is committed as generated is not what proto/ says.
+	@test -z "$$(git status --porcelain -- gen service/gateway/openapi)" || { git status --short -- gen service/gateway/openapi; exit 1; }
+
+.PHONY: lint
+lint: ## Lint the contract and the code.
+	$(BUF) lint
+	$(BUF) format --diff --exit-code
+	$(TOOL) golangci-lint run
+
+.PHONY: breaking
+breaking: ## Fail if the contract breaks its clients: against proto/contract.binpb.
+	$(BUF) breaking --against proto/contract.binpb
+
+.PHONY: accept-contract
+accept-contract: ## Take the contract as it is now for the one that must not be broken.
+	$(BUF) build -o proto/contract.binpb
