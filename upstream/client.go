@@ -1,0 +1,164 @@
+package upstream
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// taskPath is where KooDrive describes a task: the one path that is ever asked for.
+const taskPath = "/koodrive/ose/v1/task/"
+
+// Client asks KooDrive. It is safe for concurrent use.
+type Client struct {
+	base      *url.URL
+	timeout   time.Duration
+	transport *http.Transport
+	clock     clock
+	keySecret [32]byte
+}
+
+// NewClient returns a Client for the KooDrive of config. It does not connect.
+func NewClient(config Config) (*Client, error) {
+	base, err := config.origin()
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{base: base, timeout: config.Timeout, transport: config.transport()}
+	if c.timeout <= 0 {
+		c.timeout = DefaultTimeout
+	}
+	_, _ = rand.Read(c.keySecret[:])
+	return c, nil
+}
+
+// Close closes the connections that are idle. Call it when no request is under way.
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
+
+// Task asks KooDrive how a task stands.
+//
+// It fails with a [*TaskIDError] before anything is sent, a [*TransportError] if no answer came, a [*StatusError] if
+// KooDrive refused, an [*AnswerError] if what it said cannot be believed, and ctx's own error if ctx ended first.
+//
+// One call is one request, with one exception: if KooDrive refuses a signature of an [App] and its Date shows that our
+// clock is to blame, the request is signed and sent once more.
+func (c *Client) Task(ctx context.Context, q Query) (Task, error) {
+	if err := CheckTaskID(q.TaskID); err != nil {
+		return Task{}, err
+	}
+	if q.Credential.missing() {
+		return Task{}, errNoCredential
+	}
+	resp, err := c.attempt(ctx, q)
+	if err != nil {
+		return Task{}, err
+	}
+	if q.Credential.app != nil && isRefusal(resp.status) && explains(resp.header, resp.xDate) {
+		if resp, err = c.attempt(ctx, q); err != nil {
+			return Task{}, err
+		}
+	}
+	return resp.task(q.TaskID)
+}
+
+// isRefusal reports whether KooDrive may say with status that it does not accept a signature: it documents both.
+func isRefusal(status int) bool {
+	return status == http.StatusUnauthorized || status == http.StatusBadRequest
+}
+
+// response is an answer whose body was read.
+type response struct {
+	status int
+	header http.Header
+	xDate  string // That of the request.
+	body   []byte // At most one byte more than MaxBody.
+}
+
+// attempt sends one request and reads the answer, within the timeout.
+func (c *Client) attempt(ctx context.Context, q Query) (*response, error) {
+	attempt, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	req, err := c.request(attempt, q)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.transport.RoundTrip(req)
+	if err != nil {
+		return nil, classify(ctx, attempt, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	c.clock.learn(resp.Header, time.Now())
+
+	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxBody+1))
+	if err != nil {
+		if attempt.Err() != nil {
+			return nil, classify(ctx, attempt, err)
+		}
+		return nil, &AnswerError{Fault: Malformed, Status: resp.StatusCode, Detail: "the body broke off"}
+	}
+	return &response{
+		status: resp.StatusCode, header: resp.Header, xDate: req.Header.Get(HeaderDate), body: body,
+	}, nil
+}
+
+// noBody is an empty body that is none to the transport: it repeats a GET without a body by itself when a connection
+// that was kept alive turns out to be dead, and so makes two requests of one.
+type noBody struct{}
+
+func (noBody) Read([]byte) (int, error) { return 0, io.EOF }
+func (noBody) Close() error             { return nil }
+
+// request builds what is sent: nothing comes from the caller but the id, the credential and the language.
+func (c *Client) request(ctx context.Context, q Query) (*http.Request, error) {
+	target := *c.base
+	target.Path = taskPath + q.TaskID
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), noBody{})
+	if err != nil {
+		return nil, fmt.Errorf("building the request: %w", err)
+	}
+	if req.URL.Scheme != c.base.Scheme || req.URL.Host != c.base.Host || req.Host != c.base.Host ||
+		req.URL.EscapedPath() != taskPath+q.TaskID || req.URL.RawQuery != "" {
+		return nil, errors.New("building the request: it would leave KooDrive's task route")
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "kootask")
+	req.Header.Set("X-Traceid", q.Trace.header())
+	if q.Language != "" {
+		req.Header.Set("language", q.Language)
+	}
+	q.Credential.apply(req, &c.clock)
+	return req, nil
+}
+
+// classify turns an error of the transport into one of this package. A caller who left comes first, then our timeout.
+func classify(ctx, attempt context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("asking KooDrive: %w", ctx.Err())
+	}
+	var netErr net.Error
+	if attempt.Err() != nil || errors.As(err, &netErr) && netErr.Timeout() {
+		return &TransportError{Fault: TimedOut, Err: err}
+	}
+	var certificate *tls.CertificateVerificationError
+	if errors.As(err, &certificate) {
+		return &TransportError{Fault: Untrusted, Err: err}
+	}
+	if headerTooLarge(err) {
+		return &AnswerError{Fault: TooLarge, Detail: fmt.Sprintf("the header has more than %d bytes", MaxHeader)}
+	}
+	return &TransportError{Fault: Unreachable, Err: err}
+}
+
+// headerTooLarge knows the transport's two complaints (HTTP/1.1, HTTP/2), which have no type.
+func headerTooLarge(err error) bool {
+	return strings.Contains(err.Error(), "response headers exceeded") ||
+		strings.Contains(err.Error(), "response header list larger than")
+}

@@ -1,0 +1,90 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// DefaultTimeout is that of [Config.Timeout].
+const DefaultTimeout = 10 * time.Second
+
+// Limits of the connections to KooDrive and of what is read from them.
+const (
+	// MaxBody is the size of the largest body that is read, in bytes, after it was unzipped.
+	MaxBody = 64 << 10
+	// MaxHeader is that of the largest header.
+	MaxHeader = 32 << 10
+	// MaxConns is how many connections there are at the most.
+	MaxConns = 256
+
+	dialTimeout = 5 * time.Second
+	idleTimeout = 50 * time.Second // Below the 60 s after which balancers forget a connection.
+)
+
+// Config is how KooDrive is reached.
+type Config struct {
+	// BaseURL is KooDrive's origin, for example https://cn.myhuaweicloud-koodrive.com. Required. It has no path.
+	BaseURL string
+	// AllowHTTP accepts an http BaseURL, over which credentials travel in the clear.
+	AllowHTTP bool
+	// Timeout is that of one request, its body included. 0 is DefaultTimeout.
+	Timeout time.Duration
+	// RootCAs are whose certificates are accepted. Nil is the system's.
+	RootCAs *x509.CertPool
+	// Proxy is the HTTP proxy to go through. Nil is none: the environment's is never used.
+	Proxy *url.URL
+	// Dial opens connections. Nil is the network's own.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// origin parses BaseURL, and leaves out the port that its scheme implies: the Host that is signed is the one that is
+// sent.
+func (c Config) origin() (*url.URL, error) {
+	if c.BaseURL == "" {
+		return nil, errors.New("KooDrive's URL is missing")
+	}
+	u, err := url.Parse(c.BaseURL)
+	switch {
+	case err != nil || u.Hostname() == "":
+		return nil, errors.New("KooDrive's URL is malformed: want one like https://cn.myhuaweicloud-koodrive.com")
+	case u.Scheme != "https" && u.Scheme != "http":
+		return nil, fmt.Errorf("KooDrive's URL has scheme %q: want https", u.Scheme)
+	case u.Scheme == "http" && !c.AllowHTTP:
+		return nil, errors.New("KooDrive's URL is http, which sends credentials in the clear: want https, or allow http")
+	case u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
+		return nil, errors.New("KooDrive's URL has more than a host and a port")
+	}
+	host := strings.ToLower(u.Host)
+	host = strings.TrimSuffix(host, map[string]string{"https": ":443", "http": ":80"}[u.Scheme])
+	return &url.URL{Scheme: u.Scheme, Host: host}, nil
+}
+
+func (c Config) transport() *http.Transport {
+	dial := c.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
+	}
+	t := &http.Transport{
+		DialContext:            dial,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.RootCAs},
+		TLSHandshakeTimeout:    dialTimeout,
+		MaxConnsPerHost:        MaxConns,
+		MaxIdleConns:           MaxConns,
+		MaxIdleConnsPerHost:    MaxConns,
+		IdleConnTimeout:        idleTimeout,
+		MaxResponseHeaderBytes: MaxHeader,
+		ForceAttemptHTTP2:      true,
+	}
+	if c.Proxy != nil {
+		t.Proxy = http.ProxyURL(c.Proxy)
+	}
+	return t
+}

@@ -1,0 +1,150 @@
+package upstream
+
+import (
+	"net/http"
+	"strings"
+)
+
+// Names of the headers that a credential consists of, as KooDrive spells them.
+const (
+	HeaderAuthorization = "Authorization"
+	HeaderUserID        = "X-User-Id"
+	HeaderDate          = "X-Date"
+)
+
+// Credential is on whose behalf KooDrive is asked. It is made by [Forward] or [App.As], and cannot be printed.
+// The zero Credential is none, and KooDrive is not asked with it.
+type Credential struct {
+	authorization Secret // Ready to send. Empty if app is set.
+	userID        string // X-User-Id. May be empty for a token.
+	date          string // X-Date of a ready-made signature.
+	app           *App   // Signs every attempt anew.
+}
+
+// CredentialError says why a credential cannot be sent to KooDrive. It holds nothing of the credential.
+type CredentialError struct {
+	// Header is the one at fault, in lower case: "authorization", "x-user-id" or "x-date".
+	Header string
+	// Missing tells an absent value from a malformed one.
+	Missing bool
+}
+
+func (e *CredentialError) Error() string {
+	if e.Missing {
+		return "credential: " + e.Header + " is missing"
+	}
+	return "credential: " + e.Header + " is malformed"
+}
+
+// signatureScheme begins an authorization that is an app signature.
+const signatureScheme = "HMAC-SHA256 "
+
+// Forward returns the credential of a caller who has one for KooDrive. authorization is either
+//
+//   - a token: "Bearer x", "Bearer+x" and a bare "x" are all sent as "Bearer x", since KooDrive's documents print the
+//     blank as a + and its sign-in returns tokens with and without the prefix; "AT x" is sent as it is;
+//   - a ready-made app signature, "HMAC-SHA256 AppId=…,SignedHeaders=…,Signature=…", with the userID and the date that
+//     it covers.
+//
+// With a token, userID and date may be empty. It fails with a [*CredentialError].
+func Forward(authorization Secret, userID, date string) (Credential, error) {
+	value, err := normalise(authorization.Reveal())
+	if err != nil {
+		return Credential{}, err
+	}
+	if strings.HasPrefix(value, signatureScheme) {
+		if userID == "" {
+			return Credential{}, &CredentialError{Header: "x-user-id", Missing: true}
+		}
+		if date == "" {
+			return Credential{}, &CredentialError{Header: "x-date", Missing: true}
+		}
+	}
+	if date != "" && !isDate(date) {
+		return Credential{}, &CredentialError{Header: "x-date"}
+	}
+	return Credential{authorization: NewSecret(value), userID: userID, date: date}, nil
+}
+
+// normalise returns authorization as KooDrive expects it.
+func normalise(authorization string) (string, error) {
+	malformed := &CredentialError{Header: "authorization"}
+	if authorization == "" {
+		return "", &CredentialError{Header: "authorization", Missing: true}
+	}
+	if len(authorization) > maxAuthorization {
+		return "", malformed
+	}
+	if fields, ok := strings.CutPrefix(authorization, signatureScheme); ok {
+		if !isSignature(fields) {
+			return "", malformed
+		}
+		return authorization, nil
+	}
+	scheme, token := "Bearer ", authorization
+	if len(token) >= len(scheme) && (strings.EqualFold(token[:7], "bearer ") || strings.EqualFold(token[:7], "bearer+")) {
+		token = token[7:]
+	} else if rest, ok := strings.CutPrefix(token, "AT "); ok {
+		scheme, token = "AT ", rest
+	}
+	if !isToken(token) || strings.EqualFold(token, "bearer") {
+		return "", malformed
+	}
+	return scheme + token, nil
+}
+
+// maxAuthorization is the length of the longest authorization that is sent on, in bytes: KooDrive's own are under 200.
+const maxAuthorization = 4096
+
+// isToken reports whether token is not empty and only visible ASCII, without blanks.
+func isToken(token string) bool {
+	for i := range len(token) {
+		if token[i] <= ' ' || token[i] > '~' {
+			return false
+		}
+	}
+	return token != ""
+}
+
+// isSignature reports whether fields is "AppId=…,SignedHeaders=…,Signature=…", in this order and without blanks.
+func isSignature(fields string) bool {
+	parts := strings.Split(fields, ",")
+	if len(parts) != 3 {
+		return false
+	}
+	for i, name := range []string{"AppId=", "SignedHeaders=", "Signature="} {
+		if value, ok := strings.CutPrefix(parts[i], name); !ok || !isToken(value) {
+			return false
+		}
+	}
+	return true
+}
+
+// missing reports whether c is the zero Credential.
+func (c Credential) missing() bool { return c.authorization.value == nil && c.app == nil }
+
+// parts are what distinguishes c from another credential: all of it that can change KooDrive's answer.
+func (c Credential) parts() []string {
+	if c.app != nil {
+		return []string{"app", c.app.ID, c.userID}
+	}
+	return []string{"forward", c.authorization.Reveal(), c.date, c.userID}
+}
+
+// apply puts c on the request. It is the last thing that happens to one, since a signature covers the time.
+func (c Credential) apply(req *http.Request, clock *clock) {
+	authorization, date := c.authorization.Reveal(), c.date
+	if c.app != nil {
+		date = clock.signingDate()
+		authorization = c.app.authorization(signed{
+			method: req.Method, host: req.Host, path: req.URL.EscapedPath(), date: date, userID: c.userID,
+		})
+	}
+	req.Header.Set(HeaderAuthorization, authorization)
+	if c.userID != "" {
+		req.Header.Set(HeaderUserID, c.userID)
+	}
+	if date != "" {
+		req.Header.Set(HeaderDate, date)
+	}
+}

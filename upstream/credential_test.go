@@ -1,0 +1,140 @@
+package upstream
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+func TestForwardNormalisesTokens(t *testing.T) {
+	const signature = "HMAC-SHA256 AppId=a,SignedHeaders=host;x-date;x-user-id,Signature=00ff"
+	for given, want := range map[string]string{
+		"Bearer abc":  "Bearer abc",
+		"bearer abc":  "Bearer abc",
+		"Bearer+abc":  "Bearer abc",
+		"BEARER+abc":  "Bearer abc",
+		"abc":         "Bearer abc",
+		"Bearer+a+b=": "Bearer a+b=",
+		"AT abc":      "AT abc",
+		signature:     signature,
+	} {
+		c, err := Forward(NewSecret(given), "1", "20240831T143829Z")
+		if err != nil || c.authorization.Reveal() != want {
+			t.Errorf("Forward(%q) = %q, %v; want %q", given, c.authorization.Reveal(), err, want)
+		}
+	}
+}
+
+func TestForwardRefuses(t *testing.T) {
+	const signature = "HMAC-SHA256 AppId=a,SignedHeaders=host,Signature=00"
+	for name, row := range map[string]struct {
+		authorization, userID, date string
+		want                        CredentialError
+	}{
+		"nothing":           {"", "1", "", CredentialError{"authorization", true}},
+		"scheme alone":      {"Bearer ", "", "", CredentialError{"authorization", false}},
+		"scheme, no blank":  {"Bearer", "", "", CredentialError{"authorization", false}},
+		"blank in token":    {"Bearer a b", "", "", CredentialError{"authorization", false}},
+		"two tokens":        {"Bearer a, Bearer b", "", "", CredentialError{"authorization", false}},
+		"other scheme":      {"Basic dTpw", "", "", CredentialError{"authorization", false}},
+		"control character": {"Bearer a\tb", "", "", CredentialError{"authorization", false}},
+		"not ASCII":         {"Bearer ä", "", "", CredentialError{"authorization", false}},
+		"too long":          {"Bearer " + strings.Repeat("x", 4096), "", "", CredentialError{"authorization", false}},
+		"half a signature":  {"HMAC-SHA256 AppId=a", "1", "20240831T143829Z", CredentialError{"authorization", false}},
+		"no user":           {signature, "", "20240831T143829Z", CredentialError{"x-user-id", true}},
+		"no date":           {signature, "1", "", CredentialError{"x-date", true}},
+		"bad date":          {signature, "1", "2024-08-31", CredentialError{"x-date", false}},
+		"bad date, token":   {"Bearer a", "", "tomorrow", CredentialError{"x-date", false}},
+	} {
+		_, err := Forward(NewSecret(row.authorization), row.userID, row.date)
+		var got *CredentialError
+		if !errors.As(err, &got) || *got != row.want {
+			t.Errorf("%s: got %v, want %v", name, err, row.want)
+		}
+	}
+}
+
+func TestSecretsDoNotPrint(t *testing.T) {
+	const canary = "canary-7f3a"
+	app := &App{ID: "app", Secret: NewSecret(canary)}
+	forwarded, err := Forward(NewSecret(canary), "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signing, err := app.As("1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []any{app.Secret, &app.Secret, *app, app, forwarded, &forwarded, signing, Query{Credential: forwarded}} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+			if s := fmt.Sprintf(verb, v); strings.Contains(s, canary) || strings.Contains(s, fmt.Sprintf("%x", canary)) {
+				t.Errorf("%T prints with %s: %s", v, verb, s)
+			}
+		}
+		if s, _ := json.Marshal(v); strings.Contains(string(s), canary) {
+			t.Errorf("%T marshals: %s", v, s)
+		}
+		var log strings.Builder
+		slog.New(slog.NewJSONHandler(&log, nil)).Info("", "v", v)
+		slog.New(slog.NewTextHandler(&log, nil)).Info("", "v", v)
+		if strings.Contains(log.String(), canary) {
+			t.Errorf("%T logs: %s", v, &log)
+		}
+	}
+}
+
+func TestKeyTellsApartWhateverCanChangeTheAnswer(t *testing.T) {
+	newClient := func(url string) *Client {
+		c, err := NewClient(Config{BaseURL: url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.keySecret = [32]byte{1}
+		return c
+	}
+	one, other := newClient("https://one.example"), newClient("https://other.example")
+	forward := func(authorization, userID, date string) Credential {
+		c, err := Forward(NewSecret(authorization), userID, date)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	as := func(appID, userID string) Credential {
+		c, err := (&App{ID: appID, Secret: NewSecret("s")}).As(userID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	const date, later = "20240831T143829Z", "20240831T143830Z"
+	keys := map[Key]string{}
+	for name, key := range map[string]Key{
+		"first":             one.Key(Query{Credential: forward("a", "1", date), TaskID: "9"}),
+		"other KooDrive":    other.Key(Query{Credential: forward("a", "1", date), TaskID: "9"}),
+		"other token":       one.Key(Query{Credential: forward("b", "1", date), TaskID: "9"}),
+		"other scheme":      one.Key(Query{Credential: forward("AT a", "1", date), TaskID: "9"}),
+		"other user":        one.Key(Query{Credential: forward("a", "2", date), TaskID: "9"}),
+		"no user":           one.Key(Query{Credential: forward("a", "", date), TaskID: "9"}),
+		"other date":        one.Key(Query{Credential: forward("a", "1", later), TaskID: "9"}),
+		"other task":        one.Key(Query{Credential: forward("a", "1", date), TaskID: "8"}),
+		"language":          one.Key(Query{Credential: forward("a", "1", date), TaskID: "9", Language: "zh-CN"}),
+		"app":               one.Key(Query{Credential: as("a", "1"), TaskID: "9"}),
+		"other app":         one.Key(Query{Credential: as("b", "1"), TaskID: "9"}),
+		"app, other user":   one.Key(Query{Credential: as("a", "2"), TaskID: "9"}),
+		"shifted border":    one.Key(Query{Credential: as("a", "11"), TaskID: ""}),
+		"shifted border, 2": one.Key(Query{Credential: as("a1", "1"), TaskID: ""}),
+	} {
+		if twin, ok := keys[key]; ok {
+			t.Errorf("%q and %q share a key", name, twin)
+		}
+		keys[key] = name
+	}
+	spelled := one.Key(Query{Credential: forward("Bearer+a", "1", date), TaskID: "9", Trace: TraceID{1}})
+	if keys[spelled] != "first" {
+		t.Error("another spelling of one token, or another trace, makes another key")
+	}
+}

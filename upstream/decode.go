@@ -1,0 +1,259 @@
+package upstream
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Task is one of KooDrive's, as KooDrive described it.
+type Task struct {
+	ID         string
+	Name       string // May be empty, as may the next but one, and the last.
+	Type       *int32 // Nil if KooDrive sent none.
+	TenantID   string
+	UserID     string
+	Status     int32 // One of the constants below, or a number that they do not list.
+	ResultCode string
+}
+
+// The values of [Task.Status] that KooDrive documents.
+const (
+	StatusNew       int32 = 0
+	StatusExecuting int32 = 1
+	StatusSuccess   int32 = 2
+	StatusFailed    int32 = 3
+)
+
+// The values of [Task.Type] that KooDrive documents, the second one for another of its calls.
+const (
+	TypeTransferAndDeletion int32 = 0
+	TypeBatchImport         int32 = 1
+)
+
+// answer holds the fields of both envelopes, KooDrive's and its API gateway's, each as it came: which of them must be
+// there and of which type depends on the others. A field that is absent is nil.
+type answer struct {
+	TaskID     jsontext.Value `json:"taskId"`
+	TaskName   jsontext.Value `json:"taskName"`
+	TaskType   jsontext.Value `json:"taskType"`
+	TenantID   jsontext.Value `json:"tenantId"`
+	UserID     jsontext.Value `json:"userId"`
+	Status     jsontext.Value `json:"status"`
+	ResultCode jsontext.Value `json:"resultCode"`
+	Code       jsontext.Value `json:"code"`
+	ErrorCode  jsontext.Value `json:"error_code"`
+}
+
+// task decides what an answer to a question about the task id means.
+func (r *response) task(id string) (Task, error) {
+	if r.status != http.StatusOK {
+		return Task{}, r.refusal()
+	}
+	if len(r.body) > MaxBody {
+		return Task{}, r.fault(TooLarge, fmt.Sprintf("the body has more than %d bytes", MaxBody))
+	}
+	if !isJSON(r.header.Get("Content-Type")) && !bytes.HasPrefix(bytes.TrimLeft(r.body, " \t\r\n"), []byte("{")) {
+		return Task{}, r.fault(Malformed, "it is no JSON")
+	}
+	a, err := decode(r.body)
+	if err != nil {
+		var semantic *json.SemanticError
+		if errors.Is(err, jsontext.ErrDuplicateName) || errors.As(err, &semantic) {
+			return Task{}, r.fault(Contradictory, "a name stands in it twice, or it is no object")
+		}
+		return Task{}, r.fault(Malformed, "it cannot be parsed")
+	}
+	if a.ErrorCode != nil || a.Code != nil && !bytes.Equal(a.Code, []byte("0")) && !bytes.Equal(a.Code, []byte(`"0"`)) {
+		if code := a.code(); code != "" {
+			return Task{}, &StatusError{Status: r.status, Code: code, RetryAfter: retryAfter(r.header)}
+		}
+	}
+	return r.believe(a, id)
+}
+
+// believe returns the task that a describes, if it says all that it must.
+func (r *response) believe(a answer, id string) (Task, error) {
+	code, codeErr := integer(a.Code)
+	if codeErr != nil || code != "0" {
+		return Task{}, r.fault(Contradictory, "code is missing, or no integer")
+	}
+	task := Task{}
+	var err error
+	if task.ID, err = text(a.TaskID); err != nil || task.ID == "" {
+		return Task{}, r.fault(Contradictory, "taskId is missing, or no string")
+	}
+	if task.ID != id {
+		return Task{}, r.fault(WrongTask, "taskId is not the one asked for")
+	}
+	status, err := number(a.Status)
+	if err != nil || status == nil {
+		return Task{}, r.fault(Contradictory, "status is missing, or no 32-bit integer")
+	}
+	task.Status = *status
+	if task.Type, err = number(a.TaskType); err != nil {
+		return Task{}, r.fault(Contradictory, "taskType is no 32-bit integer")
+	}
+	for _, field := range []struct {
+		name  string
+		value jsontext.Value
+		to    *string
+	}{
+		{"taskName", a.TaskName, &task.Name},
+		{"tenantId", a.TenantID, &task.TenantID},
+		{"userId", a.UserID, &task.UserID},
+		{"resultCode", a.ResultCode, &task.ResultCode},
+	} {
+		if *field.to, err = text(field.value); err != nil {
+			return Task{}, r.fault(Contradictory, field.name+" is no string")
+		}
+	}
+	return task, nil
+}
+
+func (r *response) fault(f AnswerFault, detail string) error {
+	return &AnswerError{Fault: f, Status: r.status, Detail: detail}
+}
+
+// refusal is the error for a status other than 200, with the code of its body if there is one.
+func (r *response) refusal() error {
+	if r.status < 300 {
+		return r.fault(Contradictory, "the status is no plain 200")
+	}
+	refusal := &StatusError{Status: r.status, RetryAfter: retryAfter(r.header)}
+	if a, err := decode(r.body); err == nil && len(r.body) <= MaxBody {
+		refusal.Code = a.code()
+	}
+	return refusal
+}
+
+// isJSON reports whether contentType is application/json, text/json or ends in +json.
+func isJSON(contentType string) bool {
+	media, _, err := mime.ParseMediaType(contentType)
+	return err == nil && (media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json"))
+}
+
+// decode reads body strictly: names may stand there once, their case matters, all of it is UTF-8 and nothing follows.
+// In the task's name alone what is not UTF-8 is replaced, so that a bad character in it does not hide the task.
+func decode(body []byte) (answer, error) {
+	var a answer
+	err := json.Unmarshal(body, &a)
+	if err != nil {
+		if repaired, ok := repairName(body); ok {
+			a = answer{}
+			err = json.Unmarshal(repaired, &a)
+		}
+	}
+	return a, err
+}
+
+// repairName returns body with its taskName made UTF-8, if there is one.
+func repairName(body []byte) ([]byte, bool) {
+	dec := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowInvalidUTF8(true))
+	if open, err := dec.ReadToken(); err != nil || open.Kind() != '{' {
+		return nil, false
+	}
+	for dec.PeekKind() == '"' {
+		name, err := dec.ReadToken()
+		if err != nil {
+			return nil, false
+		}
+		isName := name.String() == "taskName"
+		value, err := dec.ReadValue()
+		if err != nil {
+			return nil, false
+		}
+		if !isName || value.Kind() != '"' {
+			continue
+		}
+		var content string
+		if json.Unmarshal(value, &content, jsontext.AllowInvalidUTF8(true)) != nil {
+			return nil, false
+		}
+		quoted, err := jsontext.AppendQuote(nil, content)
+		if err != nil {
+			return nil, false
+		}
+		end := int(dec.InputOffset())
+		return bytes.Join([][]byte{body[:end-len(value)], body[end:]}, quoted), true
+	}
+	return nil, false
+}
+
+var (
+	// Integers in the one form that Go and JSON agree on.
+	integerForm = regexp.MustCompile(`^(0|-?[1-9][0-9]{0,30})$`)
+	codeForm    = regexp.MustCompile(`^[A-Z.0-9]{1,32}$`)
+	errType     = errors.New("wrong type")
+)
+
+// code returns the error code, KooDrive's own first: empty if there is none, if it means success or if it has a form
+// that no code has.
+func (a answer) code() string {
+	if code, err := integer(a.Code); err == nil && code != "0" && codeForm.MatchString(code) {
+		return code
+	}
+	if code, err := text(a.ErrorCode); err == nil && codeForm.MatchString(code) {
+		return code
+	}
+	return ""
+}
+
+// integer returns an integer or a string that is one as text, without going through a float: KooDrive's tables say
+// string where its examples show a number. Empty if value is absent or null.
+func integer(value jsontext.Value) (string, error) {
+	s, err := text(value)
+	if err != nil || s != "" && !integerForm.MatchString(s) {
+		return "", errType
+	}
+	return s, nil
+}
+
+// number returns an integer of 32 bits; nil if value is absent or null.
+func number(value jsontext.Value) (*int32, error) {
+	if value == nil || value.Kind() == 'n' {
+		return nil, nil
+	}
+	s, err := integer(value)
+	if err != nil {
+		return nil, err
+	}
+	n, err := strconv.ParseInt(s, 10, 32)
+	if err != nil {
+		return nil, errType
+	}
+	n32 := int32(n)
+	return &n32, nil
+}
+
+// text returns a string, or an integer as it is written; empty if value is absent or null.
+func text(value jsontext.Value) (string, error) {
+	if value == nil {
+		return "", nil
+	}
+	switch value.Kind() {
+	case 'n':
+		return "", nil
+	case '"':
+		var s string
+		if err := json.Unmarshal(value, &s); err != nil {
+			return "", errType
+		}
+		return s, nil
+	case '0':
+		if s := string(value); integerForm.MatchString(s) {
+			return s, nil
+		}
+		return "", errType
+	default:
+		return "", errType
+	}
+}

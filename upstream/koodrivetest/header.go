@@ -1,0 +1,23 @@
+package koodrivetest
+
+import (
+	"net/http"
+	"regexp"
+)
+
+var traceID = regexp.MustCompile(`^[A-Za-z0-9_]{58}$`)
+
+// badHeader says what is wrong with the headers that a request need not have, or nothing.
+func badHeader(h http.Header) string {
+	for _, v := range h.Values("X-Traceid") {
+		if !traceID.MatchString(v) {
+			return "X-Traceid is not 58 letters, digits or underscores"
+		}
+	}
+	for _, v := range h.Values("Language") {
+		if v != "zh-CN" && v != "en-US" {
+			return "language is neither zh-CN nor en-US"
+		}
+	}
+	return ""
+}

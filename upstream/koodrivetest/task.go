@@ -1,0 +1,139 @@
+package koodrivetest
+
+import (
+	"net/http"
+	"slices"
+	"time"
+)
+
+// The states of a task, as KooDrive numbers them. Success and failed are final.
+const (
+	StatusNew       = 0
+	StatusExecuting = 1
+	StatusSuccess   = 2
+	StatusFailed    = 3
+)
+
+// Task is a task and how it goes. Fields that are nil or empty are left out of KooDrive's answers.
+type Task struct {
+	ID       string // what the route asks for; KooDrive's own have 19 digits
+	Name     string
+	Type     *int64 // 0: hand a user's files over and delete the user; 1: import users
+	TenantID string
+	UserID   string
+	Steps    []Step // passed through in order; without any the task stays new
+}
+
+// Step is a part of a task's life. It begins with the first request that it answers, and every step answers at least
+// one, however late that comes. The last step lasts for ever.
+type Step struct {
+	Status     int64         // one of the Status constants, or a number that KooDrive does not document
+	ResultCode string        // why a task failed, like 18000205; left out of the answer if empty
+	Name       string        // the task's name in this step; empty: the name that the task has
+	For        time.Duration // how long it lasts, from its first answer on; 0: one answer
+	Fault      *Fault        // done to this step's answers; nil: nothing. It must not be changed afterwards
+}
+
+// Example returns the task that KooDrive's documentation shows: one that failed.
+func Example() Task {
+	return Task{
+		ID:       "1534087020903704704",
+		Name:     "lym0412normal",
+		Type:     new(int64(0)),
+		TenantID: "d5ac574bd2934a69baa4f23c55daa8d4",
+		UserID:   "1395497048157130881",
+		Steps:    []Step{{Status: StatusFailed, ResultCode: "18000205"}},
+	}
+}
+
+// SetTask adds a task, or replaces the one with the same id. Either way it is at its first step.
+func (k *KooDrive) SetTask(t Task) {
+	t.Steps = slices.Clone(t.Steps)
+	if len(t.Steps) == 0 {
+		t.Steps = []Step{{Status: StatusNew}}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.tasks[t.ID] = &timeline{task: t}
+}
+
+// RemoveTask forgets a task: from now on it is unknown. An id that is unknown already stays so.
+func (k *KooDrive) RemoveTask(id string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.tasks, id)
+}
+
+// detail answers the question for one task.
+func (k *KooDrive) detail(id string, now time.Time) answer {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	t := k.tasks[id]
+	if t == nil {
+		return failure(13000309, "Resource not found.")
+	}
+	t.advance(now)
+	f := t.step().Fault
+	if k.fault != nil {
+		f = k.fault
+	}
+	d := t.detail()
+	if f != nil && f.TaskID != "" {
+		if other := k.tasks[f.TaskID]; other != nil {
+			d = other.detail()
+		}
+		d.TaskID = f.TaskID
+	}
+	return answer{status: http.StatusOK, body: encode(d), fault: f}
+}
+
+// detail is the body of the answer about a task, its fields in the documented order.
+type detail struct {
+	TaskID     string `json:"taskId"`
+	TaskName   string `json:"taskName,omitempty"`
+	TaskType   *int64 `json:"taskType,omitempty"`
+	TenantID   string `json:"tenantId,omitempty"`
+	UserID     string `json:"userId,omitempty"`
+	Status     int64  `json:"status"`
+	ResultCode string `json:"resultCode,omitempty"`
+	Code       int    `json:"code"`
+	Msg        string `json:"msg"`
+}
+
+// timeline is a task on its way through its steps.
+type timeline struct {
+	task  Task
+	at    int       // index of the step it is in
+	since time.Time // when that step was first shown; zero if it was not
+}
+
+func (t *timeline) step() Step { return t.task.Steps[t.at] }
+
+// advance moves the task to the step that a request at now is to see.
+func (t *timeline) advance(now time.Time) {
+	switch {
+	case t.since.IsZero():
+		t.since = now
+	case t.at < len(t.task.Steps)-1 && now.Sub(t.since) >= t.step().For:
+		t.at++
+		t.since = now
+	}
+}
+
+func (t *timeline) detail() detail {
+	s := t.step()
+	d := detail{
+		TaskID:     t.task.ID,
+		TaskName:   t.task.Name,
+		TaskType:   t.task.Type,
+		TenantID:   t.task.TenantID,
+		UserID:     t.task.UserID,
+		Status:     s.Status,
+		ResultCode: s.ResultCode,
+		Msg:        "成功",
+	}
+	if s.Name != "" {
+		d.TaskName = s.Name
+	}
+	return d
+}

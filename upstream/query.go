@@ -1,0 +1,78 @@
+package upstream
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Query is one question to KooDrive.
+type Query struct {
+	// Credential is on whose behalf KooDrive is asked. Required.
+	Credential Credential
+	// TaskID is the task that is asked for: see [CheckTaskID]. Required.
+	TaskID string
+	// Language is zh-CN, en-US or empty: that of the messages of KooDrive, which are never read.
+	Language string
+	// Trace is the W3C trace id under which KooDrive logs the request. The zero value makes one up.
+	Trace TraceID
+}
+
+// TraceID is a W3C trace id.
+type TraceID [16]byte
+
+// header is an X-Traceid, of which KooDrive wants exactly 58 letters, digits and underscores: the trace id, a number for
+// the request, and zeros that fill it up.
+func (t TraceID) header() string {
+	if t == (TraceID{}) {
+		_, _ = rand.Read(t[:])
+	}
+	var request [8]byte
+	_, _ = rand.Read(request[:])
+	return hex.EncodeToString(t[:]) + "_" + hex.EncodeToString(request[:]) + "_" + "00000000"
+}
+
+// Key identifies all that can change KooDrive's answer to a query: two queries have the same key only if they may share
+// one answer. Keys of different Clients never match.
+type Key [sha256.Size]byte
+
+// Key returns the key of q.
+func (c *Client) Key(q Query) Key {
+	mac := hmac.New(sha256.New, c.keySecret[:])
+	for _, part := range slices.Concat([]string{c.base.String(), q.Language, q.TaskID}, q.Credential.parts()) {
+		var length [8]byte
+		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
+		mac.Write(length[:])
+		mac.Write([]byte(part))
+	}
+	return Key(mac.Sum(nil))
+}
+
+const maxTaskID = 64
+
+var (
+	taskID = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+	// KooDrive's other routes below /task/.
+	reservedTaskIDs = []string{"list", "result", "create", "dstUserInfo"}
+)
+
+// CheckTaskID reports whether id can be that of a KooDrive task: 1 to 64 characters of A-Z, a-z, 0-9, _ and -, and not
+// the name of another of KooDrive's routes in any case. It fails with a [*TaskIDError].
+func CheckTaskID(id string) error {
+	switch {
+	case id == "":
+		return &TaskIDError{TaskIDMissing}
+	case len(id) > maxTaskID:
+		return &TaskIDError{TaskIDTooLong}
+	case !taskID.MatchString(id):
+		return &TaskIDError{TaskIDMalformed}
+	case slices.ContainsFunc(reservedTaskIDs, func(r string) bool { return strings.EqualFold(r, id) }):
+		return &TaskIDError{TaskIDReserved}
+	}
+	return nil
+}

@@ -1,0 +1,52 @@
+package upstream
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"testing"
+)
+
+// The vectors were computed from KooDrive's text: it publishes no example that can be recomputed.
+func TestSignatureVectors(t *testing.T) {
+	raw, err := os.ReadFile("testdata/app-signature.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Vectors []struct {
+			AppID                  string `json:"app_id"`
+			AppSecret              string `json:"app_secret"`
+			Method                 string `json:"method"`
+			Host                   string `json:"host"`
+			Path                   string `json:"request_path"`
+			UserID                 string `json:"x_user_id"`
+			Date                   string `json:"x_date"`
+			CanonicalRequest       string `json:"canonical_request"`
+			HashedCanonicalRequest string `json:"hashed_canonical_request"`
+			StringToSign           string `json:"string_to_sign"`
+			Authorization          string `json:"authorization"`
+		} `json:"vectors"`
+	}
+	if err := json.Unmarshal(raw, &file); err != nil || len(file.Vectors) < 3 {
+		t.Fatalf("%d vectors, %v", len(file.Vectors), err)
+	}
+	for _, v := range file.Vectors {
+		s := signed{method: v.Method, host: v.Host, path: v.Path, date: v.Date, userID: v.UserID}
+		if got := s.canonicalRequest(); got != v.CanonicalRequest {
+			t.Errorf("%s: canonical request %q, want %q", v.AppID, got, v.CanonicalRequest)
+		}
+		hash := sha256.Sum256([]byte(s.canonicalRequest()))
+		if got := hex.EncodeToString(hash[:]); got != v.HashedCanonicalRequest {
+			t.Errorf("%s: hash %s, want %s", v.AppID, got, v.HashedCanonicalRequest)
+		}
+		if got := s.stringToSign(); got != v.StringToSign {
+			t.Errorf("%s: string to sign %q, want %q", v.AppID, got, v.StringToSign)
+		}
+		app := &App{ID: v.AppID, Secret: NewSecret(v.AppSecret)}
+		if got := app.authorization(s); got != v.Authorization {
+			t.Errorf("%s: authorization %s, want %s", v.AppID, got, v.Authorization)
+		}
+	}
+}
