@@ -1,0 +1,189 @@
+// Package observe keeps the newest observation of each key, and makes sure that no two requests for one key are under
+// way: who asks while one is shares its answer. What is asked, and of whom, it does not know.
+//
+//	o := observe.New[Key, Task](observe.Config[Task]{Final: Task.Done})
+//	defer o.Close()
+//	…
+//	observation, err := o.Get(ctx, key, nil, func(ctx context.Context) (Task, error) { … })
+package observe
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+)
+
+// Defaults of Config.
+const (
+	DefaultKeep = time.Minute
+	DefaultMax  = 100_000
+)
+
+// Config says what is kept.
+type Config[V any] struct {
+	// Final tells whether a value does not change any more. Required.
+	Final func(V) bool
+	// Keep is how long an observation is kept. 0 is DefaultKeep.
+	Keep time.Duration
+	// Max is how many are kept. 0 is DefaultMax.
+	Max int
+}
+
+// Observation is a value and when it was true.
+type Observation[V any] struct {
+	Value V
+	// Asked and Answered are the moments at which the request for it began and ended. Its age counts from Asked.
+	Asked, Answered time.Time
+}
+
+// Observer holds the observations of all keys. It is safe for concurrent use.
+type Observer[K comparable, V any] struct {
+	final   func(V) bool
+	kept    *otter.Cache[K, record[V]]
+	flights map[K]*flight[V] // Guarded by mu.
+	calls   uint64           // Numbers calls and flights in the order in which they came. Guarded by mu.
+	mu      sync.Mutex
+	running sync.WaitGroup // The flights' goroutines.
+}
+
+// record is an observation with the number of its flight.
+type record[V any] struct {
+	Observation[V]
+	number uint64
+}
+
+// flight is one request that is under way. It ends when it is answered, or when nobody waits for it any more.
+type flight[V any] struct {
+	number  uint64
+	asked   time.Time
+	waiting int // Guarded by Observer.mu. A flight that nobody waits for was cancelled.
+	cancel  context.CancelFunc
+	done    chan struct{} // Closed by the flight's goroutine, after the next two were set.
+	result  Observation[V]
+	err     error
+}
+
+// New returns an Observer. Close it.
+func New[K comparable, V any](config Config[V]) *Observer[K, V] {
+	keep, most := config.Keep, config.Max
+	if keep <= 0 {
+		keep = DefaultKeep
+	}
+	if most <= 0 {
+		most = DefaultMax
+	}
+	return &Observer[K, V]{
+		final: config.Final,
+		kept: otter.Must(&otter.Options[K, record[V]]{
+			MaximumSize:      most,
+			ExpiryCalculator: otter.ExpiryWriting[K, record[V]](keep),
+		}),
+		flights: map[K]*flight[V]{},
+	}
+}
+
+// Close waits for the requests under way, and stops what keeps the observations. Nobody may wait in Get.
+func (o *Observer[K, V]) Close() {
+	o.running.Wait()
+	o.kept.StopAllGoroutines()
+}
+
+// Get returns an observation of key. Where it has none that will do, it calls ask, or waits for the call of ask for the
+// same key that is under way, whoever began it.
+//
+// With maxAge nil an observation that is kept will do if it is final, and any call that is under way. Otherwise either
+// will do if it began no longer ago than maxAge; with 0, if it began after this call.
+//
+// ask runs on a context of its own, which has the values of ctx, and ends when nobody waits for its answer any more. An
+// error of ask goes to all who wait for it and is not kept; a panic is an error. If ctx ends first, Get fails with ctx's
+// error.
+func (o *Observer[K, V]) Get(
+	ctx context.Context, key K, maxAge *time.Duration, ask func(context.Context) (V, error),
+) (Observation[V], error) {
+	if ctx.Err() != nil {
+		return Observation[V]{}, ctx.Err()
+	}
+	called := time.Now()
+	o.mu.Lock()
+	o.calls++
+	number := o.calls
+	fresh := func(asked time.Time, n uint64) bool {
+		return !asked.Before(called.Add(-*maxAge)) && (*maxAge > 0 || n > number)
+	}
+	for {
+		if r, ok := o.kept.GetIfPresent(key); ok {
+			if maxAge == nil && o.final(r.Value) || maxAge != nil && fresh(r.Asked, r.number) {
+				o.mu.Unlock()
+				return r.Observation, nil
+			}
+		}
+		f := o.flights[key]
+		if f == nil {
+			f = o.start(ctx, key, ask)
+		} else if f.waiting == 0 || maxAge != nil && !fresh(f.asked, f.number) {
+			o.mu.Unlock()
+			select {
+			case <-f.done:
+			case <-ctx.Done():
+				return Observation[V]{}, ctx.Err()
+			}
+			o.mu.Lock()
+			continue
+		}
+		f.waiting++
+		o.mu.Unlock()
+		return o.wait(ctx, f)
+	}
+}
+
+// wait returns what f comes to, unless ctx ends first.
+func (o *Observer[K, V]) wait(ctx context.Context, f *flight[V]) (Observation[V], error) {
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		o.mu.Lock()
+		if f.waiting--; f.waiting == 0 {
+			f.cancel()
+		}
+		o.mu.Unlock()
+		return Observation[V]{}, ctx.Err()
+	}
+	return f.result, f.err
+}
+
+// start begins a request for key. The caller holds mu.
+func (o *Observer[K, V]) start(ctx context.Context, key K, ask func(context.Context) (V, error)) *flight[V] {
+	o.calls++
+	f := &flight[V]{number: o.calls, asked: time.Now(), done: make(chan struct{})}
+	ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	o.flights[key] = f
+	o.running.Go(func() {
+		defer f.cancel()
+		value, err := guard(ctx, ask)
+		f.result, f.err = Observation[V]{Value: value, Asked: f.asked, Answered: time.Now()}, err
+
+		o.mu.Lock()
+		delete(o.flights, key)
+		if err == nil {
+			o.kept.Set(key, record[V]{f.result, f.number})
+		}
+		o.mu.Unlock()
+		close(f.done)
+	})
+	return f
+}
+
+// guard calls ask and turns a panic into an error: it would end the process. The value of the panic may hold anything,
+// and is left out.
+func guard[V any](ctx context.Context, ask func(context.Context) (V, error)) (value V, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic of type %T while asking\n%s", p, debug.Stack())
+		}
+	}()
+	return ask(ctx)
+}

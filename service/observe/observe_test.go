@@ -1,0 +1,267 @@
+package observe_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/kootask/kootask/service/observe"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// source is asked by an Observer: an answer takes a second and is the number of the request.
+type source struct {
+	mu               sync.Mutex
+	asked            int
+	inFlight, peak   int
+	cancelled        int
+	err              error
+	panics, finished bool
+}
+
+const final = 1000
+
+func (s *source) ask(ctx context.Context) (int, error) {
+	s.mu.Lock()
+	s.asked++
+	n := s.asked
+	s.inFlight++
+	s.peak = max(s.peak, s.inFlight)
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.inFlight--
+		s.mu.Unlock()
+	}()
+	select {
+	case <-time.After(time.Second):
+	case <-ctx.Done():
+		s.mu.Lock()
+		s.cancelled++
+		s.mu.Unlock()
+		return 0, ctx.Err()
+	}
+	if s.panics {
+		panic("secret")
+	}
+	if s.finished {
+		n += final
+	}
+	return n, s.err
+}
+
+// bubble runs test with an Observer in virtual time.
+func bubble(t *testing.T, test func(t *testing.T, o *observe.Observer[string, int], s *source)) {
+	synctest.Test(t, func(t *testing.T) {
+		o := observe.New[string, int](observe.Config[int]{Final: func(n int) bool { return n >= final }})
+		defer o.Close()
+		test(t, o, &source{})
+	})
+}
+
+func age(d time.Duration) *time.Duration { return &d }
+
+func TestConcurrentCallsShareOneRequest(t *testing.T) {
+	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
+		var all sync.WaitGroup
+		for range 1000 {
+			all.Go(func() {
+				if got, err := o.Get(t.Context(), "k", nil, s.ask); err != nil || got.Value != 1 {
+					t.Errorf("got %+v, %v", got, err)
+				}
+			})
+		}
+		all.Wait()
+		if s.asked != 1 {
+			t.Errorf("asked %d times", s.asked)
+		}
+		if _, err := o.Get(t.Context(), "k", nil, s.ask); err != nil || s.asked != 2 {
+			t.Errorf("an unfinished value was answered from memory: asked %d times, %v", s.asked, err)
+		}
+	})
+}
+
+func TestKeysDoNotShare(t *testing.T) {
+	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
+		var all sync.WaitGroup
+		for _, key := range []string{"a", "b"} {
+			all.Go(func() { _, _ = o.Get(t.Context(), key, nil, s.ask) })
+		}
+		all.Wait()
+		if s.asked != 2 {
+			t.Errorf("asked %d times", s.asked)
+		}
+	})
+}
+
+func TestFirstCallersLeavingFailsNobodyElse(t *testing.T) {
+	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
+		first, leave := context.WithCancel(t.Context())
+		go func() {
+			if _, err := o.Get(first, "k", nil, s.ask); !errors.Is(err, context.Canceled) {
+				t.Errorf("the one who left got %v", err)
+			}
+		}()
+		synctest.Wait()
+		go func() {
+			time.Sleep(time.Second / 2)
+			leave()
+		}()
+		if got, err := o.Get(t.Context(), "k", nil, s.ask); err != nil || got.Value != 1 {
+			t.Errorf("the one who stayed got %+v, %v", got, err)
+		}
+		if s.asked != 1 || s.cancelled != 0 {
+			t.Errorf("asked %d times, cancelled %d", s.asked, s.cancelled)
+		}
+	})
+}
+
+func TestLastCallersLeavingEndsTheRequest(t *testing.T) {
+	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
+		ctx, leave := context.WithTimeout(t.Context(), time.Second/4)
+		defer leave()
+		if _, err := o.Get(ctx, "k", nil, s.ask); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		synctest.Wait()
+		if s.cancelled != 1 {
+			t.Error("the request went on")
+		}
+	})
+}
+
+func TestWhoComesAfterTheLastHasLeftGetsItsOwnRequest(t *testing.T) {
+	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
+		slow := func(ctx context.Context) (int, error) { // Takes a second to notice that it is cancelled.
+			_, err := s.ask(ctx)
+			time.Sleep(time.Second)
+			return 0, err
+		}
+		ctx, leave := context.WithTimeout(t.Context(), time.Second/4)
+		defer leave()
+		_, _ = o.Get(ctx, "k", nil, slow)
+		got, err := o.Get(t.Context(), "k", nil, s.ask)
+		if err != nil || got.Value != 2 {
+			t.Errorf("got %+v, %v", got, err)
+		}
+		if s.peak != 1 {
+			t.Errorf("%d requests at once", s.peak)
+		}
+	})
+}
+
+func TestErrorsAreSharedAndForgotten(t *testing.T) {
+	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
+		s.err = errors.New("no")
+		var all sync.WaitGroup
+		for range 10 {
+			all.Go(func() {
+				if _, err := o.Get(t.Context(), "k", nil, s.ask); !errors.Is(err, s.err) {
+					t.Errorf("got %v", err)
+				}
+			})
+		}
+		all.Wait()
+		if s.asked != 1 {
+			t.Errorf("asked %d times", s.asked)
+		}
+		s.err = nil
+		if _, err := o.Get(t.Context(), "k", age(time.Minute), s.ask); err != nil {
+			t.Errorf("the error was kept: %v", err)
+		}
+	})
+}
+
+func TestPanicIsAnError(t *testing.T) {
+	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
+		s.panics = true
+		_, err := o.Get(t.Context(), "k", nil, s.ask)
+		if err == nil {
+			t.Fatal("no error")
+		}
+		s.panics = false
+		if _, err := o.Get(t.Context(), "k", nil, s.ask); err != nil {
+			t.Errorf("the key is broken: %v", err)
+		}
+	})
+}
+
+func TestFinalValueIsAnsweredFromMemoryForAMinute(t *testing.T) {
+	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
+		s.finished = true
+		get := func(maxAge *time.Duration) observe.Observation[int] {
+			got, err := o.Get(t.Context(), "k", maxAge, s.ask)
+			if err != nil {
+				t.Error(err)
+			}
+			return got
+		}
+		first := get(nil)
+		if first.Answered.Sub(first.Asked) != time.Second {
+			t.Errorf("asked %v, answered %v", first.Asked, first.Answered)
+		}
+		time.Sleep(30 * time.Second) // 31 since it was asked.
+		if again := get(nil); again != first || s.asked != 1 {
+			t.Errorf("asked %d times: %+v", s.asked, again)
+		}
+		if get(age(31 * time.Second)); s.asked != 1 {
+			t.Error("an observation exactly as old as allowed was refused")
+		}
+		if get(age(31*time.Second - 1)); s.asked != 2 {
+			t.Error("an older observation than allowed was returned")
+		}
+		time.Sleep(time.Minute)
+		if get(nil); s.asked != 3 {
+			t.Error("an observation was kept for longer than a minute")
+		}
+	})
+}
+
+func TestMaxAgeTakesAnUnfinishedValue(t *testing.T) {
+	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
+		_, _ = o.Get(t.Context(), "k", nil, s.ask)
+		if got, err := o.Get(t.Context(), "k", age(time.Second), s.ask); err != nil || got.Value != 1 || s.asked != 1 {
+			t.Errorf("got %+v, %v; asked %d times", got, err, s.asked)
+		}
+	})
+}
+
+func TestMaxAgeZeroSharesTheNextRequest(t *testing.T) {
+	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
+		go func() { _, _ = o.Get(t.Context(), "k", nil, s.ask) }()
+		synctest.Wait() // The first request has begun, and at this same moment:
+		var all sync.WaitGroup
+		for range 10 {
+			all.Go(func() {
+				if got, err := o.Get(t.Context(), "k", age(0), s.ask); err != nil || got.Value != 2 {
+					t.Errorf("got %+v, %v", got, err)
+				}
+			})
+		}
+		all.Wait()
+		if s.asked != 2 || s.peak != 1 {
+			t.Errorf("asked %d times, %d at once", s.asked, s.peak)
+		}
+	})
+}
+
+func TestMaxAgeJoinsARequestThatIsYoungEnough(t *testing.T) {
+	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
+		go func() { _, _ = o.Get(t.Context(), "k", nil, s.ask) }()
+		time.Sleep(time.Second / 2)
+		if got, err := o.Get(t.Context(), "k", age(time.Second/2), s.ask); err != nil || got.Value != 1 {
+			t.Errorf("got %+v, %v", got, err)
+		}
+		go func() { _, _ = o.Get(t.Context(), "k", nil, s.ask) }()
+		time.Sleep(time.Second / 2)
+		if got, err := o.Get(t.Context(), "k", age(time.Second/4), s.ask); err != nil || got.Value != 3 {
+			t.Errorf("got %+v, %v", got, err)
+		}
+	})
+}

@@ -1,0 +1,165 @@
+package watch
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+)
+
+// value is a task as far as this package needs one: its tens are its rank, and 30 and more are final.
+type value int
+
+func testConfig() Config[value] {
+	return Config[value]{
+		Min: time.Second, Max: 15 * time.Second, BackoffMax: time.Minute,
+		Rank:  func(v value) int { return int(v) / 10 },
+		Same:  func(a, b value) bool { return a == b },
+		Final: func(v value) bool { return v >= 30 },
+		Survives: func(err error) (bool, time.Duration) {
+			var wait waitError
+			if errors.As(err, &wait) {
+				return true, time.Duration(wait)
+			}
+			return errors.Is(err, errPassing), 0
+		},
+		Random: func() float64 { return 0.5 }, // No jitter.
+	}
+}
+
+var errPassing, errLasting = errors.New("passing"), errors.New("lasting")
+
+type waitError time.Duration
+
+func (waitError) Error() string { return "wait" }
+
+// at is the answer of the poll at second n.
+func at(v value, n int) Answer[value] { return Answer[value]{Value: v, At: time.Unix(int64(n), 0)} }
+
+func TestIntervalGrowsWhileNothingChanges(t *testing.T) {
+	c := core[value]{config: testConfig()}
+	var waits []time.Duration
+	for _, v := range []value{10, 10, 10, 10, 10, 10, 10, 10, 10, 20, 20, 30} {
+		_, wait := c.answered(at(v, 0))
+		waits = append(waits, wait.Round(time.Millisecond))
+	}
+	const ms = time.Millisecond
+	want := []time.Duration{
+		1000 * ms, 1500 * ms, 2250 * ms, 3375 * ms, 5063 * ms, 7594 * ms, 11391 * ms, 15000 * ms, 15000 * ms,
+		1000 * ms, 1500 * ms, 1000 * ms,
+	}
+	if !slices.Equal(waits, want) {
+		t.Errorf("got  %v\nwant %v", waits, want)
+	}
+}
+
+func TestIntervalIsJittered(t *testing.T) {
+	for random, want := range map[float64]time.Duration{0: 800 * time.Millisecond, 1: 1200 * time.Millisecond} {
+		c := core[value]{config: testConfig()}
+		c.config.Random = func() float64 { return random }
+		if _, wait := c.answered(at(10, 0)); wait != want {
+			t.Errorf("with random %v: %v, want %v", random, wait, want)
+		}
+	}
+}
+
+func TestFailuresBackOff(t *testing.T) {
+	c := core[value]{config: testConfig()}
+	c.answered(at(10, 0))
+	c.answered(at(10, 1))
+	var waits []time.Duration
+	for range 7 {
+		_, wait := c.failed(errPassing)
+		waits = append(waits, wait)
+	}
+	want := []time.Duration{3 * time.Second, 6 * time.Second, 12 * time.Second, 24 * time.Second, 48 * time.Second, time.Minute, time.Minute}
+	if !slices.Equal(waits, want) {
+		t.Errorf("got %v, want %v", waits, want)
+	}
+	if c.state.Failures != 7 || !errors.Is(c.state.Err, errPassing) || c.state.Ended {
+		t.Errorf("state %+v", c.state)
+	}
+	if _, wait := c.answered(at(10, 2)); wait != 2250*time.Millisecond || c.state.Failures != 0 || c.state.Err != nil {
+		t.Errorf("after the first answer: wait %v, state %+v", wait, c.state)
+	}
+}
+
+func TestAskedForWaitIsNeverShortened(t *testing.T) {
+	for _, random := range []float64{0, 0.5, 0.999} {
+		c := core[value]{config: testConfig()}
+		c.config.Random = func() float64 { return random }
+		c.answered(at(10, 0))
+		if _, wait := c.failed(waitError(10 * time.Minute)); wait < 10*time.Minute || wait > 12*time.Minute {
+			t.Errorf("with random %v: %v", random, wait)
+		}
+	}
+}
+
+func TestOnlyChangesArePublished(t *testing.T) {
+	c := core[value]{config: testConfig()}
+	for _, step := range []struct {
+		v        value
+		news     bool
+		revision uint64
+		holds    value
+		at       int64
+	}{
+		{10, true, 1, 10, 0},
+		{10, false, 1, 10, 1}, // Confirmed.
+		{11, true, 2, 11, 2},  // Changed within its rank.
+		{20, true, 3, 20, 3},
+		{11, false, 3, 20, 3}, // A step back is held, and confirms nothing.
+		{20, false, 3, 20, 5},
+		{31, true, 4, 31, 6},
+	} {
+		i := step.at
+		if i == 3 && step.v == 11 {
+			i = 4
+		}
+		news, _ := c.answered(at(step.v, int(i)))
+		s := c.state
+		if news != step.news || s.Revision != step.revision || s.Value != step.holds || s.At.Unix() != step.at {
+			t.Errorf("after %d: news %v, state %+v; want %+v", step.v, news, s, step)
+		}
+	}
+	if !c.state.Ended || c.state.Err != nil {
+		t.Errorf("a final value does not end: %+v", c.state)
+	}
+}
+
+func TestStepBackStartsFailuresOver(t *testing.T) {
+	c := core[value]{config: testConfig()}
+	c.answered(at(20, 0))
+	c.failed(errPassing)
+	c.answered(at(10, 1))
+	if s := c.state; s.Failures != 0 || s.Err != nil || s.At.Unix() != 0 {
+		t.Errorf("state %+v", s)
+	}
+}
+
+func TestLastingErrorEnds(t *testing.T) {
+	c := core[value]{config: testConfig()}
+	c.answered(at(10, 0))
+	if news, _ := c.failed(errLasting); !news || !c.state.Ended || !errors.Is(c.state.Err, errLasting) || c.state.Value != 10 {
+		t.Errorf("state %+v", c.state)
+	}
+}
+
+func TestFailureIsNewsOnlyBeforeTheFirstValue(t *testing.T) {
+	c := core[value]{config: testConfig()}
+	if news, _ := c.failed(errPassing); !news {
+		t.Error("who waits for a first value is not told of the failure")
+	}
+	c.answered(at(10, 0))
+	if news, _ := c.failed(errPassing); news {
+		t.Error("a failure wakes watchers that have a value")
+	}
+}
+
+func TestEndIsSticky(t *testing.T) {
+	c := core[value]{config: testConfig()}
+	c.answered(at(30, 0))
+	if c.end(errLasting) || c.state.Err != nil {
+		t.Errorf("a finished key ended again: %+v", c.state)
+	}
+}

@@ -1,0 +1,249 @@
+// Package watch polls one key for many watchers: the first one starts the key's poller, the last one to leave stops it,
+// and however many there are, it is asked once per interval.
+//
+// Fan-out is level-triggered. The poller replaces the key's state and wakes whoever watches; each watcher reads the
+// state when it gets to it. So nobody waits for a slow watcher, nobody is dropped for being one, values may be skipped,
+// and the last one is never missed.
+//
+// The package knows nothing of tasks, gRPC or HTTP. What polling a key means is the subscriber's: see [Hub.Subscribe].
+package watch
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// Config is how a Hub polls and what its values mean.
+type Config[V any] struct {
+	// Min is the interval after a value changed. Each poll that changes nothing makes it half as long again, up to Max.
+	// All intervals are a fifth shorter or longer at random.
+	Min, Max time.Duration
+	// BackoffMax is the longest wait after failures: each doubles it.
+	BackoffMax time.Duration
+	// Rank orders values: one of a lower rank than the one before is not published.
+	Rank func(V) int
+	// Same tells whether two values do not differ for watchers.
+	Same func(a, b V) bool
+	// Final tells whether a value does not change any more.
+	Final func(V) bool
+	// Survives tells whether polling goes on after an error, and how long it has to wait at least.
+	Survives func(error) (bool, time.Duration)
+	// Random returns a number of [0, 1). Nil is math/rand's.
+	Random func() float64
+}
+
+// Poll asks for the value of a key. It returns soon after ctx has ended.
+type Poll[V any] func(ctx context.Context) (Answer[V], error)
+
+// Hub holds the pollers of all keys that are watched. It is safe for concurrent use.
+type Hub[K comparable, V any] struct {
+	config  Config[V]
+	mu      sync.Mutex          // Taken before a poller's.
+	pollers map[K]*poller[K, V] // The newest of each key, until it has stopped. Guarded by mu.
+	closed  error               // Why nobody can subscribe any more. Guarded by mu.
+	running sync.WaitGroup      // The pollers' goroutines.
+}
+
+// NewHub returns a Hub. Close it.
+func NewHub[K comparable, V any](config Config[V]) *Hub[K, V] {
+	if config.Random == nil {
+		config.Random = rand.Float64
+	}
+	return &Hub[K, V]{config: config, pollers: map[K]*poller[K, V]{}}
+}
+
+// poller polls one key, from its first subscriber to its last.
+type poller[K comparable, V any] struct {
+	hub  *Hub[K, V]
+	key  K
+	poll Poll[V]
+
+	retired bool // Its last subscriber has left. Guarded by the hub's mu.
+	cancel  context.CancelFunc
+	done    chan struct{} // Closed by run.
+
+	mu          sync.Mutex
+	core        core[V]                       // Guarded by mu.
+	subscribers map[*Subscription[V]]struct{} // Guarded by mu.
+}
+
+// Subscription is one watcher of one key. Its methods are for one goroutine.
+type Subscription[V any] struct {
+	wake  chan struct{} // Of capacity 1: a token means that there may be something to see. Never closed.
+	read  func() State[V]
+	leave func()
+	seen  uint64 // The revision that Next has handed out last.
+}
+
+// Wake returns a channel that yields when Next may have something new.
+func (s *Subscription[V]) Wake() <-chan struct{} { return s.wake }
+
+// Next returns the state of the key, and whether its value is new to this subscription. It does not block.
+func (s *Subscription[V]) Next() (state State[V], unseen bool) {
+	state = s.read()
+	unseen = state.Revision > s.seen
+	s.seen = state.Revision
+	return state, unseen
+}
+
+// Close leaves. If it was the last subscription of the key, the poller is stopped, and Close returns when it has.
+func (s *Subscription[V]) Close() { s.leave() }
+
+func (s *Subscription[V]) notify() {
+	select {
+	case s.wake <- struct{}{}:
+	default: // It was woken before and has not looked yet.
+	}
+}
+
+// Subscribe watches key: it joins the key's poller, or starts one that calls poll at once. The key stands for everything
+// that poll depends on, so that any subscriber's poll may serve all.
+//
+// A subscription to a hub that was drained has ended from the start.
+func (h *Hub[K, V]) Subscribe(key K, poll Poll[V]) *Subscription[V] {
+	s := &Subscription[V]{wake: make(chan struct{}, 1)}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed != nil {
+		ended := State[V]{Err: h.closed, Ended: true}
+		s.read, s.leave = func() State[V] { return ended }, func() {}
+		s.notify()
+		return s
+	}
+	p := h.pollers[key]
+	if p == nil || p.retired {
+		p = h.start(key, poll, p)
+	}
+	s.read, s.leave = p.state, func() { p.remove(s) }
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.subscribers[s] = struct{}{}
+	if p.core.state.Revision > 0 || p.core.state.Err != nil {
+		s.notify()
+	}
+	return s
+}
+
+// start begins to poll key, once before has stopped. The caller holds mu.
+func (h *Hub[K, V]) start(key K, poll Poll[V], before *poller[K, V]) *poller[K, V] {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &poller[K, V]{
+		hub: h, key: key, poll: poll, cancel: cancel, done: make(chan struct{}),
+		core:        core[V]{config: h.config},
+		subscribers: map[*Subscription[V]]struct{}{},
+	}
+	h.pollers[key] = p
+	h.running.Go(func() {
+		if before != nil {
+			<-before.done
+		}
+		p.run(ctx)
+	})
+	return p
+}
+
+// Drain ends every watch with err, and every one that would begin later.
+func (h *Hub[K, V]) Drain(err error) {
+	h.mu.Lock()
+	pollers := h.pollers
+	h.pollers, h.closed = map[K]*poller[K, V]{}, err
+	h.mu.Unlock()
+	for _, p := range pollers {
+		p.update(func(c *core[V]) (bool, time.Duration) { return c.end(err), 0 })
+		p.cancel()
+	}
+}
+
+// Close drains the hub with err, and returns when no poller is left.
+func (h *Hub[K, V]) Close(err error) {
+	h.Drain(err)
+	h.running.Wait()
+}
+
+// remove takes s off the poller, and stops it if nobody else watches.
+func (p *poller[K, V]) remove(s *Subscription[V]) {
+	p.hub.mu.Lock()
+	p.mu.Lock()
+	delete(p.subscribers, s)
+	last := len(p.subscribers) == 0
+	p.retired = last
+	p.mu.Unlock()
+	p.hub.mu.Unlock()
+	if last {
+		p.cancel()
+		<-p.done
+	}
+}
+
+func (p *poller[K, V]) state() State[V] {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.core.state
+}
+
+// update changes the state, and wakes the subscribers if they have something to see.
+func (p *poller[K, V]) update(change func(*core[V]) (news bool, wait time.Duration)) (wait time.Duration, ended bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	news, wait := change(&p.core)
+	if news {
+		for s := range p.subscribers {
+			s.notify()
+		}
+	}
+	return wait, p.core.state.Ended
+}
+
+// run polls until ctx ends or there is nothing more to learn, and then leaves the hub.
+func (p *poller[K, V]) run(ctx context.Context) {
+	defer close(p.done)
+	defer p.cancel()
+	defer func() {
+		p.hub.mu.Lock()
+		defer p.hub.mu.Unlock()
+		if p.hub.pollers[p.key] == p {
+			delete(p.hub.pollers, p.key)
+		}
+	}()
+	for ctx.Err() == nil {
+		wait, ended := p.once(ctx)
+		if ended {
+			return
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+	}
+}
+
+// once polls once. A panic ends the watches of this key, and nothing else; its value may hold anything, and is left out.
+func (p *poller[K, V]) once(ctx context.Context) (wait time.Duration, ended bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			err := fmt.Errorf("panic of type %T while polling\n%s", v, debug.Stack())
+			wait, ended = p.update(func(c *core[V]) (bool, time.Duration) { return c.end(err), 0 })
+		}
+	}()
+	answer, err := p.poll(ctx)
+	if ctx.Err() != nil {
+		return 0, true
+	}
+	return p.update(func(c *core[V]) (bool, time.Duration) {
+		if c.state.Ended { // Drained meanwhile.
+			return false, 0
+		}
+		if err != nil {
+			return c.failed(err)
+		}
+		return c.answered(answer)
+	})
+}

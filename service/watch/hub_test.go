@@ -1,0 +1,252 @@
+package watch_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/kootask/kootask/service/watch"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const final = 100
+
+func newHub() *watch.Hub[string, int] {
+	return watch.NewHub[string, int](watch.Config[int]{
+		Min: time.Second, Max: 15 * time.Second, BackoffMax: time.Minute,
+		Rank:     func(n int) int { return n },
+		Same:     func(a, b int) bool { return a == b },
+		Final:    func(n int) bool { return n >= final },
+		Survives: func(err error) (bool, time.Duration) { return errors.Is(err, errPassing), 0 },
+		Random:   func() float64 { return 0.5 },
+	})
+}
+
+var errPassing, errDrained = errors.New("passing"), errors.New("drained")
+
+// answers returns a poll that gives one value after the other, and then the last for ever, and counts its calls.
+func answers(count *atomic.Int32, values ...int) watch.Poll[int] {
+	return func(context.Context) (watch.Answer[int], error) {
+		n := int(count.Add(1))
+		return watch.Answer[int]{Value: values[min(n, len(values))-1], At: time.Now()}, nil
+	}
+}
+
+// follow returns all values that a new subscription sees until it ends.
+func follow(s *watch.Subscription[int]) (values []int, err error) {
+	defer s.Close()
+	for range s.Wake() {
+		state, unseen := s.Next()
+		if unseen {
+			values = append(values, state.Value)
+		}
+		if state.Ended {
+			return values, state.Err
+		}
+	}
+	return values, errors.New("the channel was closed")
+}
+
+func TestWatchersShareOnePoller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := newHub()
+		defer hub.Close(errDrained)
+		var polls atomic.Int32
+		var all sync.WaitGroup
+		for range 1000 {
+			s := hub.Subscribe("k", answers(&polls, 1, 1, 2, final))
+			all.Go(func() {
+				if values, err := follow(s); err != nil || len(values) != 3 || values[2] != final {
+					t.Errorf("saw %v, %v", values, err)
+				}
+			})
+		}
+		all.Wait()
+		if polls.Load() != 4 {
+			t.Errorf("polled %d times", polls.Load())
+		}
+	})
+}
+
+func TestJoinerGetsTheNewestStateAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := newHub()
+		defer hub.Close(errDrained)
+		var polls atomic.Int32
+		poll := answers(&polls, 1)
+		first := hub.Subscribe("k", poll)
+		defer first.Close()
+		time.Sleep(time.Minute)
+		before := polls.Load()
+		second := hub.Subscribe("k", poll)
+		defer second.Close()
+		select {
+		case <-second.Wake():
+		default:
+			t.Fatal("the joiner was not woken")
+		}
+		if state, unseen := second.Next(); !unseen || state.Value != 1 || polls.Load() != before {
+			t.Errorf("state %+v, unseen %v", state, unseen)
+		}
+		if _, unseen := second.Next(); unseen {
+			t.Error("one value was handed out twice")
+		}
+	})
+}
+
+func TestLastOneToLeaveStopsThePoller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := newHub()
+		var polls, stopped atomic.Int32
+		hanging := func(ctx context.Context) (watch.Answer[int], error) {
+			polls.Add(1)
+			<-ctx.Done()
+			time.Sleep(time.Second)
+			stopped.Add(1)
+			return watch.Answer[int]{}, ctx.Err()
+		}
+		a, b := hub.Subscribe("k", hanging), hub.Subscribe("k", hanging)
+		time.Sleep(time.Second)
+		a.Close()
+		if time.Sleep(time.Second); stopped.Load() != 0 {
+			t.Error("the poll was stopped while somebody watches")
+		}
+		b.Close()
+		if stopped.Load() != 1 {
+			t.Error("Close did not wait for the poll")
+		}
+		time.Sleep(time.Hour)
+		if polls.Load() != 1 {
+			t.Errorf("polled %d times", polls.Load())
+		}
+		hub.Close(errDrained)
+	})
+}
+
+func TestFailureBeforeTheFirstValueIsSeenByAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := newHub()
+		defer hub.Close(errDrained)
+		failing := func(context.Context) (watch.Answer[int], error) { return watch.Answer[int]{}, errPassing }
+		first := hub.Subscribe("k", failing)
+		defer first.Close()
+		<-first.Wake()
+		joiner := hub.Subscribe("k", failing)
+		defer joiner.Close()
+		for _, s := range []*watch.Subscription[int]{first, joiner} {
+			if state, unseen := s.Next(); unseen || state.Ended || !errors.Is(state.Err, errPassing) || state.Failures != 1 {
+				t.Errorf("state %+v", state)
+			}
+		}
+		<-joiner.Wake()
+	})
+}
+
+func TestPanicEndsTheKeyAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := newHub()
+		defer hub.Close(errDrained)
+		var polls atomic.Int32
+		healthy := hub.Subscribe("healthy", answers(&polls, 1, 2, final))
+		broken := hub.Subscribe("broken", func(context.Context) (watch.Answer[int], error) { panic("secret") })
+		if _, err := follow(broken); err == nil {
+			t.Error("no error")
+		}
+		if values, err := follow(healthy); err != nil || len(values) != 3 {
+			t.Errorf("saw %v, %v", values, err)
+		}
+	})
+}
+
+func TestDrainEndsAllAndLetsNobodyIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := newHub()
+		var polls atomic.Int32
+		var all sync.WaitGroup
+		for _, key := range []string{"a", "b", "b"} {
+			s := hub.Subscribe(key, answers(&polls, 1))
+			all.Go(func() {
+				if values, err := follow(s); !errors.Is(err, errDrained) || len(values) != 1 {
+					t.Errorf("saw %v, %v", values, err)
+				}
+			})
+		}
+		finished := hub.Subscribe("c", answers(new(atomic.Int32), final))
+		synctest.Wait()
+		hub.Drain(errDrained)
+		all.Wait()
+		if values, err := follow(finished); err != nil || len(values) != 1 {
+			t.Errorf("a finished watch saw %v, %v", values, err)
+		}
+		if values, err := follow(hub.Subscribe("d", answers(&polls, 1))); !errors.Is(err, errDrained) || values != nil {
+			t.Errorf("a late one saw %v, %v", values, err)
+		}
+		hub.Close(errDrained)
+		before := polls.Load()
+		if time.Sleep(time.Hour); polls.Load() != before {
+			t.Error("polling went on")
+		}
+	})
+}
+
+// Watchers come and go around the moments at which the key is polled and finishes. Who stays sees the final value, no
+// two polls of the key overlap, and whoever comes is served within two intervals.
+func TestJoinLeaveAndTerminalLoseNothing(t *testing.T) {
+	const rounds = 10_000
+	hub := newHub()
+	defer hub.Close(errDrained)
+	random := rand.New(rand.NewPCG(1, 2))
+	for round := range rounds {
+		step := make(chan int)
+		var inFlight, peak atomic.Int32
+		poll := func(ctx context.Context) (watch.Answer[int], error) {
+			peak.Store(max(peak.Load(), inFlight.Add(1)))
+			defer inFlight.Add(-1)
+			select {
+			case n := <-step:
+				return watch.Answer[int]{Value: n}, nil
+			case <-ctx.Done():
+				return watch.Answer[int]{}, ctx.Err()
+			}
+		}
+		var stay, pass sync.WaitGroup
+		key := string(rune('a' + round%3))
+		for range 3 {
+			s := hub.Subscribe(key, poll)
+			stay.Go(func() {
+				if values, err := follow(s); err != nil || values[len(values)-1] != final {
+					t.Errorf("round %d: saw %v, %v", round, values, err)
+				}
+			})
+		}
+		for range 1 + random.IntN(3) {
+			pass.Go(func() { hub.Subscribe(key, poll).Close() })
+		}
+		late := make(chan *watch.Subscription[int], 1)
+		pass.Go(func() { late <- hub.Subscribe(key, poll) }) // Before, at or after the end.
+		step <- final
+		stay.Wait()
+		pass.Wait()
+		s := <-late
+		select { // It joined the poller that has ended, or started one.
+		case step <- final:
+		case <-s.Wake():
+			s.Next()
+		}
+		s.Close()
+		if peak.Load() > 1 {
+			t.Fatalf("round %d: %d polls at once", round, peak.Load())
+		}
+		if t.Failed() {
+			return
+		}
+	}
+}
