@@ -1,0 +1,198 @@
+// Package caller reads from a request who asks and as whom: the values of a few headers or metadata, by name, become a
+// Caller or a failure that says which of them is wrong. The gRPC server and the REST gateway use one Reader, so that
+// both doors have the same lock.
+//
+// What is said about tracing never fails a call: a bad request id or traceparent is replaced. Whether KooDrive accepts
+// the credential is not asked here.
+package caller
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"regexp"
+	"strings"
+
+	"github.com/kootask/kootask/service/reason"
+)
+
+// Names of what is read, as metadata and, in any case, as headers. Nothing else is.
+const (
+	Authorization = "authorization"
+	UserID        = "x-user-id"
+	Date          = "x-date"
+	Language      = "language"
+	RequestID     = "x-request-id"
+	TraceParent   = "traceparent"
+	TraceState    = "tracestate"
+)
+
+// Mode is whose credential KooDrive sees. It is chosen by configuration, never by what a request lacks.
+type Mode int
+
+const (
+	// Forward sends on the caller's own credential.
+	Forward Mode = iota
+	// App signs with the app's, for the KooDrive user whom the caller names.
+	App
+)
+
+// Caller is who asks. It cannot be printed to show its credential.
+type Caller struct {
+	authorization func() string // A func, since nothing that prints a Caller by reflection can call it.
+	// UserID and Date are x-user-id and x-date; empty if absent.
+	UserID, Date string
+	// Language is zh-CN or en-US; empty if the call named none.
+	Language string
+	// RequestID names the call in answers and logs. Always set.
+	RequestID string
+	// Trace is the W3C trace id that the call belongs to. Always set.
+	Trace [16]byte
+	// Fingerprint stands for the credential in logs: callers with the same one have the same. Empty without a credential.
+	Fingerprint string
+}
+
+// Authorization returns the credential as it came, empty in app mode.
+func (c Caller) Authorization() string {
+	if c.authorization == nil {
+		return ""
+	}
+	return c.authorization()
+}
+
+// Reader reads callers. It is safe for concurrent use.
+type Reader struct {
+	mode Mode
+	key  [32]byte
+}
+
+// NewReader returns a Reader for one mode. Fingerprints of different Readers do not match.
+func NewReader(mode Mode) *Reader {
+	r := &Reader{mode: mode}
+	_, _ = rand.Read(r.key[:])
+	return r
+}
+
+const (
+	maxAuthorization = 4096
+	maxUserID        = 64
+	maxDate          = 16
+)
+
+// languages maps what callers send, in lower case, to what KooDrive and we call it.
+var languages = map[string]string{"zh-cn": "zh-CN", "zh_cn": "zh-CN", "en-us": "en-US", "en_us": "en-US"}
+
+// Read returns who asks, given all values that the request has for a name, in any order. The error is a *reason.Error
+// that names every value at fault; what is for tracing is set all the same.
+func (r *Reader) Read(values func(name string) []string) (Caller, error) {
+	c := Caller{RequestID: requestID(values(RequestID)), Trace: traceID(values(TraceParent))}
+	var failure *reason.Error
+	fail := func(outcome reason.Outcome, field string, why reason.ViolationReason, description string) {
+		if failure == nil {
+			failure = &reason.Error{Outcome: outcome}
+		}
+		failure.Violations = append(failure.Violations, reason.Violation{Field: field, Reason: why, Description: description})
+	}
+	one := func(name string, maxLength int) string {
+		all := values(name)
+		switch {
+		case len(all) == 0:
+			return ""
+		case len(all) > 1:
+			fail(reason.CredentialAmbiguous, name, reason.Repeated, "Send it once.")
+		case len(all[0]) > maxLength:
+			fail(reason.CredentialMalformed, name, reason.TooLong, "It is too long.")
+		case !visible(all[0]) || name != Authorization && strings.Contains(all[0], " "):
+			fail(reason.CredentialMalformed, name, reason.Malformed, "It may only hold visible ASCII characters.")
+		default:
+			return all[0]
+		}
+		return ""
+	}
+
+	authorization := one(Authorization, maxAuthorization)
+	c.UserID = one(UserID, maxUserID)
+	c.Date = one(Date, maxDate)
+	if given := one(Language, maxDate); given != "" {
+		var ok bool
+		if c.Language, ok = languages[strings.ToLower(given)]; !ok {
+			fail(reason.HeaderInvalid, Language, reason.Unsupported, "The languages are en-US and zh-CN.")
+		}
+	}
+	if authorization != "" {
+		c.Fingerprint = r.fingerprint(authorization)
+	}
+	switch r.mode {
+	case Forward:
+		c.authorization = func() string { return authorization }
+		if authorization == "" && failure == nil {
+			failure = &reason.Error{Outcome: reason.CredentialMissing}
+		}
+	case App:
+		if all := values(UserID); len(all) == 0 || len(all) == 1 && all[0] == "" {
+			fail(reason.HeaderInvalid, UserID, reason.Missing, "Name the KooDrive user to ask for.")
+		}
+	}
+	if failure != nil {
+		return c, failure
+	}
+	return c, nil
+}
+
+// visible reports whether s is ASCII without control characters, and no blank begins or ends it.
+func visible(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return strings.TrimSpace(s) == s
+}
+
+func (r *Reader) fingerprint(authorization string) string {
+	mac := hmac.New(sha256.New, r.key[:])
+	mac.Write([]byte(authorization))
+	return hex.EncodeToString(mac.Sum(nil)[:8])
+}
+
+var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// requestID returns the one given, or makes one up if there is none that is fit to be logged and sent back.
+func requestID(given []string) string {
+	if len(given) == 1 && requestIDForm.MatchString(given[0]) {
+		return given[0]
+	}
+	var id [16]byte
+	_, _ = rand.Read(id[:])
+	return hex.EncodeToString(id[:])
+}
+
+var traceParentForm = regexp.MustCompile(`^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?$`)
+
+// traceID returns the trace of a W3C traceparent, or makes one up.
+func traceID(given []string) (id [16]byte) {
+	if len(given) == 1 && len(given[0]) <= 256 {
+		if m := traceParentForm.FindStringSubmatch(given[0]); m != nil {
+			_, _ = hex.Decode(id[:], []byte(m[1]))
+		}
+	}
+	if id == [16]byte{} {
+		_, _ = rand.Read(id[:])
+	}
+	return id
+}
+
+type contextKey struct{}
+
+// NewContext returns ctx with c in it.
+func NewContext(ctx context.Context, c Caller) context.Context {
+	return context.WithValue(ctx, contextKey{}, c)
+}
+
+// FromContext returns the Caller that NewContext put into ctx.
+func FromContext(ctx context.Context) (Caller, bool) {
+	c, ok := ctx.Value(contextKey{}).(Caller)
+	return c, ok
+}

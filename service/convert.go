@@ -1,0 +1,99 @@
+package service
+
+import (
+	"strconv"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/upstream"
+)
+
+// toTask returns t as the contract shows it. A number that the contract does not list becomes UNSPECIFIED, and stands
+// beside it as KooDrive sent it.
+func toTask(t upstream.Task, at time.Time) *taskv1.Task {
+	return &taskv1.Task{
+		TaskId:             t.ID,
+		TaskName:           t.Name,
+		TaskType:           toType(t.Type),
+		TenantId:           t.TenantID,
+		UserId:             t.UserID,
+		Status:             toStatus(t.Status),
+		ResultCode:         toResultCode(t.ResultCode),
+		ObserveTime:        toTime(at),
+		KoodriveStatus:     &t.Status,
+		KoodriveTaskType:   t.Type,
+		KoodriveResultCode: t.ResultCode,
+		Done:               done(t),
+	}
+}
+
+func toStatus(status int32) taskv1.TaskStatus {
+	switch status {
+	case upstream.StatusNew:
+		return taskv1.TaskStatus_TASK_STATUS_NEW
+	case upstream.StatusExecuting:
+		return taskv1.TaskStatus_TASK_STATUS_EXECUTING
+	case upstream.StatusSuccess:
+		return taskv1.TaskStatus_TASK_STATUS_SUCCESS
+	case upstream.StatusFailed:
+		return taskv1.TaskStatus_TASK_STATUS_FAILED
+	}
+	return taskv1.TaskStatus_TASK_STATUS_UNSPECIFIED
+}
+
+func toType(taskType *int32) taskv1.TaskType {
+	if taskType != nil {
+		switch *taskType {
+		case upstream.TypeTransferAndDeletion:
+			return taskv1.TaskType_TASK_TYPE_TRANSFER_AND_DELETION
+		case upstream.TypeBatchImport:
+			return taskv1.TaskType_TASK_TYPE_BATCH_IMPORT
+		}
+	}
+	return taskv1.TaskType_TASK_TYPE_UNSPECIFIED
+}
+
+// toResultCode goes by the number, which is KooDrive's code.
+func toResultCode(code string) taskv1.ResultCode {
+	n, err := strconv.ParseInt(code, 10, 32)
+	if _, listed := taskv1.ResultCode_name[int32(n)]; err != nil || !listed {
+		return taskv1.ResultCode_RESULT_CODE_UNSPECIFIED
+	}
+	return taskv1.ResultCode(n)
+}
+
+// toTime cuts t to milliseconds: more would claim a precision that the moment of an answer does not have.
+func toTime(t time.Time) *timestamppb.Timestamp {
+	return timestamppb.New(t.Truncate(time.Millisecond))
+}
+
+// done reports whether t does not change any more.
+func done(t upstream.Task) bool {
+	return t.Status == upstream.StatusSuccess || t.Status == upstream.StatusFailed
+}
+
+// rank orders states: a task only moves to one of the same or a higher rank. What KooDrive does not document counts as
+// executing.
+func rank(t upstream.Task) int {
+	switch {
+	case t.Status == upstream.StatusNew:
+		return 0
+	case done(t):
+		return 2
+	default:
+		return 1
+	}
+}
+
+// same reports whether a and b look alike to a watcher.
+func same(a, b upstream.Task) bool {
+	if a.Type != nil && b.Type != nil {
+		if *a.Type != *b.Type {
+			return false
+		}
+		a.Type, b.Type = nil, nil
+	}
+	return a == b
+}

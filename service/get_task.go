@@ -1,0 +1,44 @@
+package service
+
+import (
+	"context"
+	"time"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/reason"
+)
+
+// GetTask implements TaskService.
+func (s *Service) GetTask(ctx context.Context, req *taskv1.GetTaskRequest) (*taskv1.GetTaskResponse, error) {
+	q, err := s.query(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	maxAge, err := maxAge(req)
+	if err != nil {
+		return nil, err
+	}
+	seen, err := s.observer.Get(ctx, s.upstream.Key(q), maxAge, s.ask(q))
+	if err != nil {
+		return nil, s.outcome(err)
+	}
+	if err := failedTask(seen.Value, req); err != nil {
+		return nil, err
+	}
+	return &taskv1.GetTaskResponse{Task: toTask(seen.Value, seen.Answered)}, nil
+}
+
+// maxAge returns the age that the answer may have, nil if the request does not limit it.
+func maxAge(req *taskv1.GetTaskRequest) (*time.Duration, error) {
+	if req.GetMaxAge() == nil {
+		return nil, nil
+	}
+	if req.GetMaxAge().CheckValid() != nil {
+		return nil, reason.Invalid(reason.MaxAgeInvalid, "max_age", reason.Malformed, "It is no valid duration.")
+	}
+	age := req.GetMaxAge().AsDuration()
+	if age < 0 {
+		return nil, reason.Invalid(reason.MaxAgeInvalid, "max_age", reason.OutOfRange, "It must not be negative.")
+	}
+	return &age, nil
+}

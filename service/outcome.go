@@ -1,0 +1,127 @@
+package service
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/kootask/kootask/service/reason"
+	"github.com/kootask/kootask/upstream"
+)
+
+// Much of what follows is a reading of KooDrive's documents and not a fact: they name no code for an unknown task, an
+// expired token, a bad signature or too many requests. It stands here as data, to be corrected where KooDrive is found
+// to do otherwise.
+
+// byCode is what KooDrive's error codes mean, and those of Huawei's API gateway, without their prefix: whatever the HTTP
+// status is, since KooDrive sends nearly all of its own with 400.
+var byCode = map[string]reason.Outcome{
+	"13000101": reason.UpstreamRejectedParameter, // Bad Request
+	"13000102": reason.UpstreamRejectedParameter, // Verify parameters failed.
+	"13000201": reason.UpstreamInternalFailure,   // INNER_INVOKE_FAILURE
+	"13000309": reason.TaskNotFound,              // Resource not found.
+	"13000410": reason.UpstreamPermissionDenied,  // The user has no permission on the space.
+	".0101":    reason.UpstreamRouteNotFound,     // The API does not exist.
+	".0103":    reason.UpstreamRouteNotFound,     // The backend does not exist.
+	".0301":    reason.UpstreamTokenRejected,     // Incorrect IAM authentication information.
+	".0302":    reason.UpstreamPermissionDenied,  // The IAM user is not authorized to access the API.
+	".0303":    reason.UpstreamTokenRejected,     // Incorrect app authentication information.
+	".0305":    reason.UpstreamTokenRejected,     // Incorrect authentication information: frontend authorizer.
+	".0307":    reason.UpstreamTokenRejected,     // The token must be updated.
+	".0308":    reason.UpstreamRateLimited,       // The throttling threshold has been reached.
+}
+
+// refusal is what an answer in which KooDrive refuses comes to. HTTP 401 and 403 say enough; otherwise a code that is
+// known decides, and the status if there is none.
+func refusal(e *upstream.StatusError) reason.Outcome {
+	switch e.Status {
+	case http.StatusUnauthorized:
+		return reason.UpstreamTokenRejected
+	case http.StatusForbidden:
+		return reason.UpstreamPermissionDenied
+	}
+	code := strings.TrimPrefix(strings.TrimPrefix(e.Code, "APIGW"), "APIG")
+	if outcome, ok := byCode[code]; ok {
+		return outcome
+	}
+	switch {
+	case e.Status == http.StatusOK:
+		return reason.UpstreamBusinessError
+	case e.Status < 400:
+		return reason.UpstreamRedirect
+	case e.Status == http.StatusBadRequest && e.Code == "": // KooDrive documents it as "authentication not passed".
+		return reason.UpstreamCredentialRejected
+	case e.Status == http.StatusNotFound && e.Code == "": // Tasks are not found with 400: this is another server.
+		return reason.UpstreamRouteNotFound
+	case e.Status == http.StatusBadRequest, e.Status == http.StatusNotFound:
+		return reason.UpstreamBusinessError
+	case e.Status == http.StatusRequestTimeout, e.Status == http.StatusTooEarly:
+		return reason.UpstreamTimeout
+	case e.Status == http.StatusTooManyRequests:
+		return reason.UpstreamRateLimited
+	case e.Status == http.StatusInternalServerError:
+		return reason.UpstreamError
+	case e.Status == http.StatusNotImplemented, e.Status < 500:
+		return reason.UpstreamRequestRejected
+	default:
+		return reason.UpstreamUnavailable
+	}
+}
+
+var byAnswerFault = map[upstream.AnswerFault]reason.Outcome{
+	upstream.Malformed:     reason.UpstreamMalformedBody,
+	upstream.TooLarge:      reason.UpstreamBodyTooLarge,
+	upstream.Contradictory: reason.UpstreamContractViolation,
+	upstream.WrongTask:     reason.UpstreamResponseMismatch,
+}
+
+var byTransportFault = map[upstream.TransportFault]reason.Outcome{
+	upstream.TimedOut:    reason.UpstreamTimeout,
+	upstream.Unreachable: reason.UpstreamUnreachable,
+	upstream.Untrusted:   reason.UpstreamTLSUntrusted,
+}
+
+// outcome is what an error of asking KooDrive comes to. What it does not know it leaves to [reason.Of].
+func (s *Service) outcome(err error) *reason.Error {
+	var refused *upstream.StatusError
+	var unbelieved *upstream.AnswerError
+	var unanswered *upstream.TransportError
+	switch {
+	case errors.As(err, &refused):
+		e := &reason.Error{
+			Outcome: refusal(refused), UpstreamStatus: refused.Status, UpstreamCode: refused.Code,
+			RetryAfter: refused.RetryAfter, Cause: err,
+		}
+		if e.Outcome == reason.UpstreamRejectedParameter {
+			e.Violations = []reason.Violation{{
+				Field: fieldTaskID, Reason: reason.RejectedByKooDrive, Description: "KooDrive does not accept it.",
+			}}
+		}
+		if s.app != nil {
+			asApp(e)
+		}
+		return e
+	case errors.As(err, &unbelieved):
+		return &reason.Error{Outcome: byAnswerFault[unbelieved.Fault], UpstreamStatus: unbelieved.Status, Cause: err}
+	case errors.As(err, &unanswered):
+		return &reason.Error{Outcome: byTransportFault[unanswered.Fault], Cause: err}
+	}
+	return reason.Of(err)
+}
+
+// asApp corrects an outcome for app mode, in which the credential is ours: that KooDrive refuses it is not the caller's
+// fault, and must not make it throw away a good credential of its own. And whether a task is not there or not the
+// user's is one answer, which does not tell.
+func asApp(e *reason.Error) {
+	switch e.Outcome {
+	case reason.UpstreamTokenRejected, reason.UpstreamCredentialRejected:
+		e.Outcome = reason.FacadeCredentialRejected
+	case reason.UpstreamPermissionDenied:
+		if e.UpstreamStatus != http.StatusForbidden && e.UpstreamCode == "13000410" {
+			e.Outcome = reason.TaskNotFound
+		}
+	}
+	if e.Outcome == reason.TaskNotFound {
+		e.UpstreamStatus, e.UpstreamCode = 0, ""
+	}
+}

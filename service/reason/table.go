@@ -1,0 +1,155 @@
+// Package reason is the table of everything that a call can come to but its answer, as data: which reason the caller
+// sees, with which code and text, and whether it helps to call again. It is the only place that builds a status, so that
+// one outcome looks the same over gRPC, REST, JSON lines and server-sent events.
+//
+// Two names tell what happened. The reason is public: a value of the contract's ErrorReason, by what a client does next.
+// The outcome is finer, and for the operator: it stands in the log.
+//
+//	return &reason.Error{Outcome: reason.TaskNotFound, UpstreamStatus: 400, UpstreamCode: "13000309", Cause: err}
+package reason
+
+import (
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+)
+
+// Domain is the ErrorInfo.domain of every error.
+const Domain = "koodrive.task.v1"
+
+// Outcome is what became of a call.
+type Outcome struct {
+	// Name is for logs. It has the form of a reason.
+	Name string
+	// Reason is what the caller sees.
+	Reason taskv1.ErrorReason
+}
+
+// Outcomes of the request itself: KooDrive was not asked, or did not matter.
+var (
+	TaskIDInvalid       = Outcome{"TASK_ID_INVALID", taskv1.ErrorReason_REQUEST_INVALID}
+	MaxAgeInvalid       = Outcome{"MAX_AGE_INVALID", taskv1.ErrorReason_REQUEST_INVALID}
+	QueryInvalid        = Outcome{"QUERY_INVALID", taskv1.ErrorReason_REQUEST_INVALID}
+	RequestMalformed    = Outcome{"REQUEST_MALFORMED", taskv1.ErrorReason_REQUEST_INVALID}
+	HeaderInvalid       = Outcome{"HEADER_INVALID", taskv1.ErrorReason_REQUEST_INVALID}
+	CredentialAmbiguous = Outcome{"CREDENTIAL_AMBIGUOUS", taskv1.ErrorReason_REQUEST_INVALID}
+	CredentialMalformed = Outcome{"CREDENTIAL_MALFORMED", taskv1.ErrorReason_REQUEST_INVALID}
+	CredentialMissing   = Outcome{"CREDENTIAL_MISSING", taskv1.ErrorReason_CREDENTIAL_MISSING}
+	CallerDeadline      = Outcome{"CALLER_DEADLINE", taskv1.ErrorReason_CALLER_DEADLINE}
+	TaskFailed          = Outcome{"TASK_FAILED", taskv1.ErrorReason_TASK_FAILED}
+	RouteNotFound       = Outcome{"ROUTE_NOT_FOUND", taskv1.ErrorReason_ROUTE_NOT_FOUND}
+	MethodNotAllowed    = Outcome{"METHOD_NOT_ALLOWED", taskv1.ErrorReason_METHOD_NOT_ALLOWED}
+	ServerDraining      = Outcome{"SERVER_DRAINING", taskv1.ErrorReason_SERVER_DRAINING}
+	FacadeBug           = Outcome{"FACADE_BUG", taskv1.ErrorReason_SERVER_ERROR}
+	// CallerCancelled has no reason: nobody is left to read it.
+	CallerCancelled = Outcome{"CALLER_CANCELLED", taskv1.ErrorReason_ERROR_REASON_UNSPECIFIED}
+)
+
+// Outcomes of asking KooDrive.
+var (
+	TaskNotFound               = Outcome{"TASK_NOT_FOUND", taskv1.ErrorReason_TASK_NOT_FOUND}
+	UpstreamCredentialRejected = Outcome{"UPSTREAM_CREDENTIAL_REJECTED", taskv1.ErrorReason_CREDENTIAL_REJECTED}
+	UpstreamTokenRejected      = Outcome{"UPSTREAM_TOKEN_REJECTED", taskv1.ErrorReason_CREDENTIAL_REJECTED}
+	UpstreamRejectedParameter  = Outcome{"UPSTREAM_REJECTED_PARAMETER", taskv1.ErrorReason_REQUEST_INVALID}
+	FacadeCredentialRejected   = Outcome{"FACADE_CREDENTIAL_REJECTED", taskv1.ErrorReason_SERVER_MISCONFIGURED}
+	UpstreamTLSUntrusted       = Outcome{"UPSTREAM_TLS_UNTRUSTED", taskv1.ErrorReason_SERVER_MISCONFIGURED}
+	UpstreamRouteNotFound      = Outcome{"UPSTREAM_ROUTE_NOT_FOUND", taskv1.ErrorReason_SERVER_MISCONFIGURED}
+	UpstreamPermissionDenied   = Outcome{"UPSTREAM_PERMISSION_DENIED", taskv1.ErrorReason_UPSTREAM_PERMISSION_DENIED}
+	UpstreamRateLimited        = Outcome{"UPSTREAM_RATE_LIMITED", taskv1.ErrorReason_UPSTREAM_RATE_LIMITED}
+	UpstreamTimeout            = Outcome{"UPSTREAM_TIMEOUT", taskv1.ErrorReason_UPSTREAM_TIMEOUT}
+	UpstreamUnreachable        = Outcome{"UPSTREAM_UNREACHABLE", taskv1.ErrorReason_UPSTREAM_UNREACHABLE}
+	UpstreamUnavailable        = Outcome{"UPSTREAM_UNAVAILABLE", taskv1.ErrorReason_UPSTREAM_UNAVAILABLE}
+	UpstreamError              = Outcome{"UPSTREAM_ERROR", taskv1.ErrorReason_UPSTREAM_UNAVAILABLE}
+	UpstreamInternalFailure    = Outcome{"UPSTREAM_INTERNAL_FAILURE", taskv1.ErrorReason_UPSTREAM_UNAVAILABLE}
+	UpstreamMalformedBody      = Outcome{"UPSTREAM_MALFORMED_BODY", taskv1.ErrorReason_UPSTREAM_MALFORMED_BODY}
+	UpstreamContractViolation  = Outcome{"UPSTREAM_CONTRACT_VIOLATION", taskv1.ErrorReason_UPSTREAM_CONTRACT_VIOLATION}
+	UpstreamResponseMismatch   = Outcome{"UPSTREAM_RESPONSE_MISMATCH", taskv1.ErrorReason_UPSTREAM_CONTRACT_VIOLATION}
+	UpstreamBodyTooLarge       = Outcome{"UPSTREAM_BODY_TOO_LARGE", taskv1.ErrorReason_UPSTREAM_CONTRACT_VIOLATION}
+	UpstreamRedirect           = Outcome{"UPSTREAM_REDIRECT", taskv1.ErrorReason_UPSTREAM_CONTRACT_VIOLATION}
+	UpstreamRequestRejected    = Outcome{"UPSTREAM_REQUEST_REJECTED", taskv1.ErrorReason_UPSTREAM_CONTRACT_VIOLATION}
+	UpstreamBusinessError      = Outcome{"UPSTREAM_BUSINESS_ERROR", taskv1.ErrorReason_UPSTREAM_BUSINESS_ERROR}
+)
+
+// row is what every call that ends with a reason has in common.
+type row struct {
+	code codes.Code
+	// message is the whole text of the status. It is the same for every caller and holds nothing of the request.
+	message string
+	// retry is after how long it helps to call again: a random time in this range. The zero range: it does not help.
+	retry delay
+	// upstream tells whether ErrorInfo.metadata says with which status and code KooDrive answered.
+	upstream bool
+	// budget tells whether a watch that has begun survives it, and asks KooDrive again later.
+	budget bool
+}
+
+type delay struct{ min, max time.Duration }
+
+var (
+	soon       = delay{time.Second, 3 * time.Second}
+	comeBack   = delay{0, 5 * time.Second}
+	afterLimit = delay{60 * time.Second, 75 * time.Second} // KooDrive's windows are a minute, and refused calls count.
+)
+
+var rows = map[taskv1.ErrorReason]row{
+	taskv1.ErrorReason_REQUEST_INVALID: {
+		code: codes.InvalidArgument, message: "The request is invalid: see the field violations.",
+	},
+	taskv1.ErrorReason_CREDENTIAL_MISSING: {
+		code: codes.Unauthenticated, message: "The request has no credential: send one for KooDrive as authorization.",
+	},
+	taskv1.ErrorReason_CREDENTIAL_REJECTED: {
+		code: codes.Unauthenticated, message: "KooDrive refuses the credential: get a new one.", upstream: true,
+	},
+	taskv1.ErrorReason_TASK_NOT_FOUND: {
+		code: codes.NotFound, message: "KooDrive has no such task.", upstream: true,
+	},
+	taskv1.ErrorReason_CALLER_DEADLINE: {
+		code: codes.DeadlineExceeded, message: "The deadline that came with the call has passed.",
+	},
+	taskv1.ErrorReason_SERVER_DRAINING: {
+		code: codes.Unavailable, message: "The server is stopping: call again, another one will answer.", retry: comeBack,
+	},
+	taskv1.ErrorReason_SERVER_MISCONFIGURED: {
+		code: codes.Internal, message: "The server cannot use KooDrive: its operator has to act.",
+	},
+	taskv1.ErrorReason_SERVER_ERROR: {
+		code: codes.Internal, message: "The server has a fault: please report it with the request id.",
+	},
+	taskv1.ErrorReason_UPSTREAM_PERMISSION_DENIED: {
+		code: codes.PermissionDenied, message: "The credential may not see this task.", upstream: true,
+	},
+	taskv1.ErrorReason_UPSTREAM_RATE_LIMITED: {
+		code: codes.ResourceExhausted, message: "KooDrive limits the rate of requests.", retry: afterLimit, upstream: true,
+		budget: true,
+	},
+	taskv1.ErrorReason_UPSTREAM_TIMEOUT: {
+		code: codes.Unavailable, message: "KooDrive did not answer in time.", retry: soon, upstream: true, budget: true,
+	},
+	taskv1.ErrorReason_UPSTREAM_UNREACHABLE: {
+		code: codes.Unavailable, message: "KooDrive cannot be reached.", retry: soon, upstream: true, budget: true,
+	},
+	taskv1.ErrorReason_UPSTREAM_UNAVAILABLE: {
+		code: codes.Unavailable, message: "KooDrive is out of order.", retry: soon, upstream: true, budget: true,
+	},
+	taskv1.ErrorReason_UPSTREAM_MALFORMED_BODY: {
+		code: codes.Unavailable, message: "KooDrive's answer cannot be read.", retry: soon, upstream: true, budget: true,
+	},
+	taskv1.ErrorReason_UPSTREAM_CONTRACT_VIOLATION: {
+		code: codes.Internal, message: "KooDrive's answer cannot be right.", upstream: true,
+	},
+	taskv1.ErrorReason_UPSTREAM_BUSINESS_ERROR: {
+		code: codes.Unknown, message: "KooDrive refused with a code that the server does not know.", upstream: true,
+	},
+	taskv1.ErrorReason_ROUTE_NOT_FOUND: {
+		code: codes.NotFound, message: "There is no such path.",
+	},
+	taskv1.ErrorReason_METHOD_NOT_ALLOWED: {
+		code: codes.Unimplemented, message: "The path does not have this method.",
+	},
+	taskv1.ErrorReason_TASK_FAILED: {
+		code: codes.Aborted, message: "The task has failed.",
+	},
+}

@@ -1,0 +1,190 @@
+// Package service is TaskService: it checks what is asked for, finds out from KooDrive how the task stands, asking it
+// once however many want to know, and says so in the terms of the contract. It decides what an error of KooDrive means;
+// how errors look is service/reason's.
+//
+//	s := service.New(service.Config{Upstream: client})
+//	defer s.Close()
+//	taskv1.RegisterTaskServiceServer(server, s)
+package service
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/observe"
+	"github.com/kootask/kootask/service/reason"
+	"github.com/kootask/kootask/service/watch"
+	"github.com/kootask/kootask/upstream"
+)
+
+// Defaults of Config.
+const (
+	DefaultPollMin        = time.Second
+	DefaultPollMax        = 15 * time.Second
+	DefaultPollBackoffMax = time.Minute
+	DefaultHeartbeat      = 15 * time.Second
+)
+
+// FirstMessage is how long a watch waits for KooDrive's first answer before a heartbeat opens the stream: an error until
+// then is the call's own.
+const FirstMessage = 2 * time.Second
+
+// rateLimitPause is how long KooDrive is left alone after it limited the rate and did not say for how long: its gateway
+// counts by the minute, and counts what it refuses.
+const rateLimitPause = time.Minute
+
+// Config is what a Service works with.
+type Config struct {
+	// Upstream is KooDrive. Required. The Service does not close it.
+	Upstream *upstream.Client
+	// App signs the requests, for the user whom the caller names. Nil: the caller's own credential is sent on.
+	App *upstream.App
+	// PollMin, PollMax and PollBackoffMax are how often a watched task is asked for: after PollMin if it has changed,
+	// then half as long again each time that it has not, up to PollMax; twice as long after each failure, up to
+	// PollBackoffMax. 0 is the default.
+	PollMin, PollMax, PollBackoffMax time.Duration
+	// Heartbeat is after how long without a message a watch gets one. 0 is the default.
+	Heartbeat time.Duration
+}
+
+// Service implements TaskService. It is safe for concurrent use.
+type Service struct {
+	taskv1.UnimplementedTaskServiceServer
+
+	upstream  *upstream.Client
+	app       *upstream.App
+	heartbeat time.Duration
+	observer  *observe.Observer[upstream.Key, upstream.Task]
+	hub       *watch.Hub[upstream.Key, upstream.Task]
+}
+
+// New returns a Service. Close it.
+func New(config Config) *Service {
+	s := &Service{
+		upstream:  config.Upstream,
+		app:       config.App,
+		heartbeat: orDefault(config.Heartbeat, DefaultHeartbeat),
+		observer:  observe.New[upstream.Key, upstream.Task](observe.Config[upstream.Task]{Final: done}),
+	}
+	s.hub = watch.NewHub[upstream.Key, upstream.Task](watch.Config[upstream.Task]{
+		Min:        orDefault(config.PollMin, DefaultPollMin),
+		Max:        orDefault(config.PollMax, DefaultPollMax),
+		BackoffMax: orDefault(config.PollBackoffMax, DefaultPollBackoffMax),
+		Rank:       rank,
+		Same:       same,
+		Final:      done,
+		Survives:   s.survives,
+	})
+	return s
+}
+
+func orDefault(d, byDefault time.Duration) time.Duration {
+	if d <= 0 {
+		return byDefault
+	}
+	return d
+}
+
+// errDraining is the end of every watch when the server stops.
+var errDraining = &reason.Error{Outcome: reason.ServerDraining}
+
+// Drain ends every watch, and every one that would begin later, with SERVER_DRAINING. Other calls are served.
+func (s *Service) Drain() { s.hub.Drain(errDraining) }
+
+// Close drains, and waits until KooDrive is not asked any more. No call may be under way.
+func (s *Service) Close() {
+	s.hub.Close(errDraining)
+	s.observer.Close()
+}
+
+// survives tells the hub whether a watch outlives an error of asking KooDrive, and how long KooDrive is then left alone.
+func (s *Service) survives(err error) (bool, time.Duration) {
+	e := s.outcome(err)
+	wait := e.RetryAfter
+	if e.Outcome == reason.UpstreamRateLimited && wait == 0 {
+		wait = rateLimitPause
+	}
+	return e.Survivable(), wait
+}
+
+const fieldTaskID = "task_id"
+
+// taskRequest is what the requests of all calls have in common.
+type taskRequest interface {
+	GetTaskId() string
+	GetFailedTaskAsError() bool
+}
+
+// query returns what to ask KooDrive on behalf of ctx's caller, or what is wrong with the request.
+func (s *Service) query(ctx context.Context, req taskRequest) (upstream.Query, error) {
+	who, ok := caller.FromContext(ctx)
+	if !ok {
+		return upstream.Query{}, errors.New("the context has no caller")
+	}
+	if err := invalidTaskID(upstream.CheckTaskID(req.GetTaskId())); err != nil {
+		return upstream.Query{}, err
+	}
+	credential, err := s.credential(who)
+	if err != nil {
+		return upstream.Query{}, invalidCredential(err)
+	}
+	return upstream.Query{
+		Credential: credential, TaskID: req.GetTaskId(), Language: who.Language, Trace: who.Trace,
+	}, nil
+}
+
+func (s *Service) credential(who caller.Caller) (upstream.Credential, error) {
+	if s.app != nil {
+		return s.app.As(who.UserID)
+	}
+	return upstream.Forward(upstream.NewSecret(who.Authorization()), who.UserID, who.Date)
+}
+
+// ask asks KooDrive.
+func (s *Service) ask(q upstream.Query) func(context.Context) (upstream.Task, error) {
+	return func(ctx context.Context) (upstream.Task, error) { return s.upstream.Task(ctx, q) }
+}
+
+func invalidTaskID(err error) error {
+	var bad *upstream.TaskIDError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	why, description := reason.Malformed, "A task id has 1 to 64 characters of A-Z, a-z, 0-9, _ and -."
+	switch bad.Problem {
+	case upstream.TaskIDMissing:
+		why = reason.Missing
+	case upstream.TaskIDTooLong:
+		why = reason.TooLong
+	case upstream.TaskIDReserved:
+		why, description = reason.Reserved, "It is the name of another of KooDrive's routes."
+	case upstream.TaskIDMalformed:
+	}
+	return reason.Invalid(reason.TaskIDInvalid, fieldTaskID, why, description)
+}
+
+func invalidCredential(err error) error {
+	var bad *upstream.CredentialError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	if bad.Missing {
+		return reason.Invalid(reason.CredentialMalformed, bad.Header, reason.Missing, "The signature covers it: send it too.")
+	}
+	return reason.Invalid(reason.CredentialMalformed, bad.Header, reason.Malformed,
+		"It is none of the forms that KooDrive knows.")
+}
+
+// failedTask returns the error of a task that has failed, if the request asks for one.
+func failedTask(t upstream.Task, req taskRequest) error {
+	if t.Status != upstream.StatusFailed || !req.GetFailedTaskAsError() {
+		return nil
+	}
+	return &reason.Error{
+		Outcome:  reason.TaskFailed,
+		Metadata: map[string]string{"taskId": t.ID, "resultCode": t.ResultCode},
+	}
+}
