@@ -20,13 +20,12 @@ import (
 
 // Names of what is read, as metadata and, in any case, as headers. Nothing else is.
 const (
-	Authorization = "authorization"
-	UserID        = "x-user-id"
-	Date          = "x-date"
-	Language      = "language"
-	RequestID     = "x-request-id"
-	TraceParent   = "traceparent"
-	TraceState    = "tracestate"
+	HeaderAuthorization = "authorization"
+	HeaderUserID        = "x-user-id"
+	HeaderDate          = "x-date"
+	HeaderLanguage      = "language"
+	HeaderRequestID     = "x-request-id"
+	HeaderTraceParent   = "traceparent"
 )
 
 // Mode is whose credential KooDrive sees. It is chosen by configuration, never by what a request lacks.
@@ -87,7 +86,7 @@ var languages = map[string]string{"zh-cn": "zh-CN", "zh_cn": "zh-CN", "en-us": "
 // Read returns who asks, given all values that the request has for a name, in any order. The error is a *reason.Error
 // that names every value at fault; what is for tracing is set all the same.
 func (r *Reader) Read(values func(name string) []string) (Caller, error) {
-	c := Caller{RequestID: requestID(values(RequestID)), Trace: traceID(values(TraceParent))}
+	c := Caller{RequestID: RequestID(values), Trace: traceID(values(HeaderTraceParent))}
 	var failure *reason.Error
 	fail := func(outcome reason.Outcome, field string, why reason.ViolationReason, description string) {
 		if failure == nil {
@@ -104,7 +103,7 @@ func (r *Reader) Read(values func(name string) []string) (Caller, error) {
 			fail(reason.CredentialAmbiguous, name, reason.Repeated, "Send it once.")
 		case len(all[0]) > maxLength:
 			fail(reason.CredentialMalformed, name, reason.TooLong, "It is too long.")
-		case !visible(all[0]) || name != Authorization && strings.Contains(all[0], " "):
+		case !visible(all[0]) || name != HeaderAuthorization && strings.Contains(all[0], " "):
 			fail(reason.CredentialMalformed, name, reason.Malformed, "It may only hold visible ASCII characters.")
 		default:
 			return all[0]
@@ -112,13 +111,13 @@ func (r *Reader) Read(values func(name string) []string) (Caller, error) {
 		return ""
 	}
 
-	authorization := one(Authorization, maxAuthorization)
-	c.UserID = one(UserID, maxUserID)
-	c.Date = one(Date, maxDate)
-	if given := one(Language, maxDate); given != "" {
+	authorization := one(HeaderAuthorization, maxAuthorization)
+	c.UserID = one(HeaderUserID, maxUserID)
+	c.Date = one(HeaderDate, maxDate)
+	if given := one(HeaderLanguage, maxDate); given != "" {
 		var ok bool
 		if c.Language, ok = languages[strings.ToLower(given)]; !ok {
-			fail(reason.HeaderInvalid, Language, reason.Unsupported, "The languages are en-US and zh-CN.")
+			fail(reason.HeaderInvalid, HeaderLanguage, reason.Unsupported, "The languages are en-US and zh-CN.")
 		}
 	}
 	if authorization != "" {
@@ -131,8 +130,8 @@ func (r *Reader) Read(values func(name string) []string) (Caller, error) {
 			failure = &reason.Error{Outcome: reason.CredentialMissing}
 		}
 	case App:
-		if all := values(UserID); len(all) == 0 || len(all) == 1 && all[0] == "" {
-			fail(reason.HeaderInvalid, UserID, reason.Missing, "Name the KooDrive user to ask for.")
+		if all := values(HeaderUserID); len(all) == 0 || len(all) == 1 && all[0] == "" {
+			fail(reason.HeaderInvalid, HeaderUserID, reason.Missing, "Name the KooDrive user to ask for.")
 		}
 	}
 	if failure != nil {
@@ -159,9 +158,10 @@ func (r *Reader) fingerprint(authorization string) string {
 
 var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// requestID returns the one given, or makes one up if there is none that is fit to be logged and sent back.
-func requestID(given []string) string {
-	if len(given) == 1 && requestIDForm.MatchString(given[0]) {
+// RequestID returns the request id that is given, or makes one up if there is none that is fit to be logged and sent
+// back.
+func RequestID(values func(name string) []string) string {
+	if given := values(HeaderRequestID); len(given) == 1 && requestIDForm.MatchString(given[0]) {
 		return given[0]
 	}
 	var id [16]byte

@@ -31,10 +31,10 @@ func Complete(st *status.Status, requestID string) *status.Status {
 	if reason, _ := Read(st); reason != "" {
 		return st
 	}
-	e := &Error{Cause: st.Err()}
+	e := &Error{}
 	switch st.Code() {
 	case codes.InvalidArgument:
-		e.Outcome = RequestMalformed
+		e = Invalid(RequestMalformed, "request", Malformed, "It cannot be read.")
 	case codes.NotFound:
 		e.Outcome = RouteNotFound
 	case codes.Unimplemented:

@@ -1,0 +1,306 @@
+package server_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/kootask/kootask/cmd/kootask/server"
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/upstream/koodrivetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	exampleID = "1534087020903704704"
+	taskID    = "1534087020903704705"
+	token     = "0123456789abcdef0123456789abcdef0123456789abcdef"
+)
+
+// system is the whole service in one bubble: KooDrive, the server that `kootask serve` runs, and a client for each port.
+type system struct {
+	koodrive *koodrivetest.KooDrive
+	conn     *grpc.ClientConn
+	tasks    taskv1.TaskServiceClient
+	http     *http.Client // For any host: all lead to the HTTP port.
+	admin    *http.Client
+	log      *buffer
+	stop     context.CancelFunc // Tells the server to stop.
+	stopped  chan error         // What Run returned.
+}
+
+// buffer is a log that can be read while it is written.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// bubble runs test with the whole service in virtual time. configure may be nil.
+func bubble(t *testing.T, configure func(*server.Config), test func(t *testing.T, s *system)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, configure)
+		test(t, s)
+	})
+}
+
+func start(t *testing.T, configure func(*server.Config)) *system {
+	t.Helper()
+	s := &system{koodrive: koodrivetest.New(), log: &buffer{}, stopped: make(chan error, 1)}
+	s.koodrive.AddToken(token, 0)
+	koodrive := listen()
+	koodriveServer := &http.Server{Handler: s.koodrive}
+	go func() { _ = koodriveServer.Serve(koodrive) }()
+
+	config := server.Config{Reflection: true, Log: slog.New(slog.NewJSONHandler(s.log, nil))}
+	config.Upstream.BaseURL, config.Upstream.AllowHTTP = "http://koodrive.test", true
+	config.Upstream.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return koodrive.DialContext(ctx) }
+	if configure != nil {
+		configure(&config)
+	}
+	srv, err := server.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	ports := server.Listeners{GRPC: listen(), HTTP: listen(), Admin: listen()}
+	go func() { s.stopped <- srv.Run(ctx, ports) }()
+
+	s.conn, err = grpc.NewClient("passthrough:///kootask",
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return dial(ctx, ports.GRPC) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.tasks = taskv1.NewTaskServiceClient(s.conn)
+	s.http, s.admin = httpClient(ports.HTTP), httpClient(ports.Admin)
+	t.Cleanup(func() {
+		_ = s.conn.Close()
+		s.http.CloseIdleConnections()
+		s.admin.CloseIdleConnections()
+		stop()
+		if err := <-s.stopped; err != nil {
+			t.Errorf("the server ended with %v", err)
+		}
+		_ = koodriveServer.Close()
+	})
+	return s
+}
+
+func listen() *bufconn.Listener { return bufconn.Listen(64 << 10) }
+
+func dial(ctx context.Context, l net.Listener) (net.Conn, error) {
+	memory, ok := l.(*bufconn.Listener)
+	if !ok {
+		return nil, errors.New("no listener in memory")
+	}
+	return memory.DialContext(ctx)
+}
+
+func httpClient(l net.Listener) *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, l) },
+			MaxIdleConnsPerHost: 100,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// as returns ctx with a bearer token.
+func as(ctx context.Context, token string, pairs ...string) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, append([]string{"authorization", "Bearer " + token}, pairs...)...)
+}
+
+// request returns a GET of path with the token and further headers.
+func request(ctx context.Context, t *testing.T, path string, header ...string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://kootask.test"+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Add(header[i], header[i+1])
+	}
+	return r
+}
+
+// get returns the answer to a request and its body.
+func (s *system) get(t *testing.T, r *http.Request) (*http.Response, string) {
+	t.Helper()
+	resp, err := s.http.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(body)
+}
+
+// event is one of a stream, on any surface.
+type event struct {
+	name string // task, heartbeat, end or failure.
+	id   string
+	data string // JSON, but for a gRPC stream.
+	at   time.Duration
+	task *taskv1.Task // Of a gRPC stream, as is the next.
+	beat *taskv1.Heartbeat
+	err  error
+}
+
+// parse reads a stream in either form until it ends, and hands out each event.
+func parse(t *testing.T, contentType string, body io.Reader, each func(event)) {
+	t.Helper()
+	start := time.Now()
+	lines := bufio.NewScanner(body)
+	lines.Buffer(nil, 1<<20)
+	var e event
+	for lines.Scan() {
+		line := lines.Text()
+		if contentType == "application/x-ndjson" {
+			var object map[string]json.RawMessage
+			if err := json.Unmarshal([]byte(line), &object); err != nil || len(object) != 1 {
+				t.Errorf("line %q: %v", line, err)
+			}
+			for name, data := range object {
+				each(event{name: name, data: string(data), at: time.Since(start)})
+			}
+			continue
+		}
+		if line == "" {
+			e.at = time.Since(start)
+			each(e)
+			e = event{}
+			continue
+		}
+		field, value, _ := strings.Cut(line, ": ")
+		switch field {
+		case "event":
+			e.name = value
+		case "id":
+			e.id = value
+		case "data":
+			e.data = value
+		case "retry":
+		default:
+			t.Errorf("line %q", line)
+		}
+	}
+}
+
+// status is the status of a task event.
+func (e event) status(t *testing.T) string {
+	t.Helper()
+	if e.task != nil {
+		return e.task.GetStatus().String()
+	}
+	var task struct{ Status string }
+	if err := json.Unmarshal([]byte(e.data), &task); err != nil {
+		t.Errorf("event %+v: %v", e, err)
+	}
+	return task.Status
+}
+
+const (
+	ndjson = "application/x-ndjson"
+	sse    = "text/event-stream"
+)
+
+// surfaces are the three on which a task can be watched.
+var surfaces = []string{"grpc", ndjson, sse}
+
+// watch watches a task on a surface until the stream ends, and returns all events. The last one is "end" or "failure";
+// that of an HTTP stream that failed before it began is a failure whose data is the body.
+func (s *system) watch(ctx context.Context, t *testing.T, surface, id string) (events []event) {
+	t.Helper()
+	s.follow(ctx, t, surface, id, func(e event) { events = append(events, e) })
+	return events
+}
+
+func (s *system) follow(ctx context.Context, t *testing.T, surface, id string, each func(event)) {
+	t.Helper()
+	if surface == "grpc" {
+		s.followGRPC(ctx, id, each)
+		return
+	}
+	start := time.Now()
+	resp, err := s.http.Do(request(ctx, t, "/v1/tasks/"+id+":watch", "Accept", surface))
+	if err != nil {
+		each(event{name: "failure", err: err})
+		return
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(resp.Body)
+		each(event{name: "failure", data: string(body), at: time.Since(start)})
+		return
+	}
+	if got := resp.Header.Get("Content-Type"); got != surface {
+		t.Errorf("Content-Type %q, want %q", got, surface)
+	}
+	offset := time.Since(start)
+	parse(t, surface, resp.Body, func(e event) {
+		e.at += offset
+		each(e)
+	})
+}
+
+func (s *system) followGRPC(ctx context.Context, id string, each func(event)) {
+	start := time.Now()
+	stream, err := s.tasks.WatchTask(as(ctx, token), &taskv1.WatchTaskRequest{TaskId: id})
+	if err != nil {
+		each(event{name: "failure", err: err})
+		return
+	}
+	for {
+		m, err := stream.Recv()
+		at := time.Since(start)
+		switch {
+		case errors.Is(err, io.EOF):
+			each(event{name: "end", at: at})
+			return
+		case err != nil:
+			each(event{name: "failure", err: err, at: at})
+			return
+		case m.GetTask() != nil:
+			each(event{name: "task", task: m.GetTask(), at: at})
+		default:
+			each(event{name: "heartbeat", beat: m.GetHeartbeat(), at: at})
+		}
+	}
+}

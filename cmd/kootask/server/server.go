@@ -1,0 +1,188 @@
+// Package server puts the service together: KooDrive's client, TaskService, its gRPC servers, the gateway and the admin
+// port, on whatever listeners it is given. It starts and stops them in order. It reads no flag and opens no port.
+//
+//	s, err := server.New(server.Config{Upstream: upstream.Config{BaseURL: url}, Log: log})
+//	…
+//	err = s.Run(ctx, server.Listeners{GRPC: l1, HTTP: l2})
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/kootask/kootask/service"
+	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/gateway"
+	"github.com/kootask/kootask/service/rpcserver"
+	"github.com/kootask/kootask/upstream"
+)
+
+// DefaultGrace is how long a stop may take unless it is said otherwise.
+const DefaultGrace = 20 * time.Second
+
+// Limits of the HTTP port.
+const (
+	headerTimeout = 5 * time.Second  // For the request's header.
+	idleTimeout   = 60 * time.Second // Between the requests of a connection.
+	inProcess     = 256 << 10        // Bytes that the connection from the gateway to the gRPC server holds.
+)
+
+// Config is what a Server is made of.
+type Config struct {
+	// Upstream is how KooDrive is reached. Required.
+	Upstream upstream.Config
+	// Service is how it is asked; the Upstream in it is filled in by New.
+	Service service.Config
+	// Reflection lets gRPC clients ask for the contract.
+	Reflection bool
+	// Grace is how long a stop may take. 0 is DefaultGrace.
+	Grace time.Duration
+	// Log gets a line for each call. Required.
+	Log *slog.Logger
+}
+
+// Listeners are where a Server is reached. It closes them.
+type Listeners struct {
+	GRPC, HTTP net.Listener
+	// Admin is for the operator alone. Nil: there is no admin port.
+	Admin net.Listener
+}
+
+// Server is the whole service.
+type Server struct {
+	config   Config
+	upstream *upstream.Client
+	service  *service.Service
+	public   *rpcserver.Server // On the gRPC port.
+	inner    *rpcserver.Server // For the gateway.
+	pipe     *bufconn.Listener // Between the gateway and inner.
+	conn     *grpc.ClientConn
+	http     *http.Server
+	admin    *http.Server
+	draining atomic.Bool
+}
+
+// New returns a Server that does not serve yet. Run it.
+func New(config Config) (*Server, error) {
+	if config.Grace <= 0 {
+		config.Grace = DefaultGrace
+	}
+	s := &Server{config: config, pipe: bufconn.Listen(inProcess)}
+	var err error
+	if s.upstream, err = upstream.NewClient(config.Upstream); err != nil {
+		return nil, err
+	}
+	config.Service.Upstream = s.upstream
+	s.service = service.New(config.Service)
+
+	mode := caller.Forward
+	if config.Service.App != nil {
+		mode = caller.App
+	}
+	callers := caller.NewReader(mode)
+	rpc := rpcserver.Config{Service: s.service, Callers: callers, Log: config.Log.With("port", "grpc")}
+	rpc.Reflection, rpc.MaxStreams = config.Reflection, rpcserver.MaxStreams
+	s.public = rpcserver.New(rpc)
+	rpc.Reflection, rpc.MaxStreams = false, 0
+	rpc.Log = config.Log.With("port", "http")
+	s.inner = rpcserver.New(rpc)
+
+	s.conn, err = grpc.NewClient("passthrough:///kootask",
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return s.pipe.DialContext(ctx) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithIdleTimeout(0),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("connecting the gateway: %w", err)
+	}
+	handler, err := gateway.New(gateway.Config{Conn: s.conn, Callers: callers, Log: config.Log.With("port", "http")})
+	if err != nil {
+		return nil, fmt.Errorf("making the gateway: %w", err)
+	}
+	s.http, s.admin = s.httpServer(handler), s.httpServer(s.adminHandler())
+	return s, nil
+}
+
+// httpServer returns a server for handler. It has no WriteTimeout, which would end every stream.
+func (s *Server) httpServer(handler http.Handler) *http.Server {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    rpcserver.MaxHeader,
+		Protocols:         &protocols,
+		// The default is 250, and lets what is above it hang.
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: rpcserver.MaxStreams},
+		ErrorLog: slog.NewLogLogger(s.config.Log.Handler(), slog.LevelWarn),
+	}
+}
+
+// Run serves until ctx ends, and then stops within the grace time. It fails if a listener does, or if calls had to be
+// broken off. A Server runs once.
+func (s *Server) Run(ctx context.Context, l Listeners) error {
+	running, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	var servers sync.WaitGroup
+	serve := func(name string, serve func() error) {
+		servers.Go(func() {
+			if err := serve(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+				fail(fmt.Errorf("serving %s: %w", name, err))
+			}
+		})
+	}
+	serve("the gateway's connection", func() error { return s.inner.Serve(s.pipe) })
+	serve("gRPC", func() error { return s.public.Serve(l.GRPC) })
+	serve("HTTP", func() error { return s.http.Serve(l.HTTP) })
+	if l.Admin != nil {
+		serve("the admin port", func() error { return s.admin.Serve(l.Admin) })
+	}
+
+	<-running.Done()
+	var err error
+	if ctx.Err() == nil {
+		err = context.Cause(running)
+	}
+	err = errors.Join(err, s.stop())
+	servers.Wait()
+	return err
+}
+
+// stop ends everything in the order in which it depends on each other. Whoever asks whether the server is ready is told
+// first, and until the end.
+func (s *Server) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.config.Grace)
+	defer cancel()
+	s.draining.Store(true)
+	s.public.Drain()
+	s.inner.Drain()
+	s.service.Drain()
+
+	err := s.http.Shutdown(ctx)
+	graceful := s.public.Stop(ctx)
+	graceful = s.inner.Stop(ctx) && graceful
+	if err != nil {
+		_ = s.http.Close()
+	}
+	if err != nil || !graceful {
+		err = fmt.Errorf("stopping took longer than %v: calls were broken off", s.config.Grace)
+	}
+	_ = s.conn.Close()
+	s.service.Close()
+	s.upstream.Close()
+	_ = s.admin.Close()
+	return err
+}

@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"fmt"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/status"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+)
+
+// Names of the events of a stream, in both forms. None is called error, which is an event source's own.
+const (
+	taskEvent      = "task"
+	heartbeatEvent = "heartbeat"
+	endEvent       = "end"
+	failureEvent   = "failure"
+)
+
+// lastEventID is the id of the finished task, and the only one there is.
+const lastEventID = "end"
+
+// writeTimeout is how long a client may take to read before its stream is cut.
+const writeTimeout = 30 * time.Second
+
+const eventStream = "text/event-stream"
+
+// acceptsEvents reports whether the request lists server-sent events among what it accepts.
+func acceptsEvents(r *http.Request) bool {
+	for _, value := range r.Header.Values("Accept") {
+		for entry := range strings.SplitSeq(value, ",") {
+			if media, _, err := mime.ParseMediaType(entry); err == nil && media == eventStream {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// eventWriter writes a stream as JSON lines, {"name":data}, or as server-sent events. Data is JSON on one line, so that
+// nothing in it can begin a line of its own.
+type eventWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	events  bool // Server-sent events, and not JSON lines.
+	opened  bool // The header was written.
+}
+
+func newEventWriter(w http.ResponseWriter, events bool) *eventWriter {
+	return &eventWriter{w: w, control: http.NewResponseController(w), events: events}
+}
+
+// message writes one message of the stream. One that is newer than this code is passed over.
+func (e *eventWriter) message(m *taskv1.WatchTaskResponse) error {
+	switch {
+	case m.GetTask() != nil:
+		id := ""
+		if m.GetTask().GetDone() {
+			id = lastEventID
+		}
+		data, err := jsonForm.Marshal(m.GetTask())
+		if err != nil {
+			return err
+		}
+		return e.write(taskEvent, id, -1, data)
+	case m.GetHeartbeat() != nil:
+		data, err := jsonForm.Marshal(m.GetHeartbeat())
+		if err != nil {
+			return err
+		}
+		return e.write(heartbeatEvent, "", -1, data)
+	}
+	return nil
+}
+
+// end writes the last event after a finished task.
+func (e *eventWriter) end() error { return e.write(endEvent, "", -1, []byte("{}")) }
+
+// failure writes the last event of any other end.
+func (e *eventWriter) failure(st *status.Status) error {
+	return e.write(failureEvent, "", retryMillis(st), errorJSON(st))
+}
+
+// write writes an event and sends it off. An empty id and a negative retry are left out.
+func (e *eventWriter) write(name, id string, retryMillis int64, data []byte) error {
+	e.open()
+	var frame []byte
+	if e.events {
+		frame = fmt.Appendf(frame, "event: %s\n", name)
+		if id != "" {
+			frame = fmt.Appendf(frame, "id: %s\n", id)
+		}
+		if retryMillis >= 0 {
+			frame = fmt.Appendf(frame, "retry: %d\n", retryMillis)
+		}
+		frame = fmt.Appendf(frame, "data: %s\n\n", data)
+	} else {
+		frame = fmt.Appendf(frame, "{%q:%s}\n", name, data)
+	}
+	// A server that cannot limit the write writes without a limit.
+	_ = e.control.SetWriteDeadline(time.Now().Add(writeTimeout))
+	if _, err := e.w.Write(frame); err != nil {
+		return err
+	}
+	return e.control.Flush()
+}
+
+// open writes the header, once.
+func (e *eventWriter) open() {
+	if e.opened {
+		return
+	}
+	e.opened = true
+	h := e.w.Header()
+	if e.events {
+		h.Set("Content-Type", eventStream)
+		h.Set("Cache-Control", "no-store, no-transform")
+		h.Set("X-Accel-Buffering", "no")
+	} else {
+		h.Set("Content-Type", "application/x-ndjson")
+	}
+	e.w.WriteHeader(http.StatusOK)
+}
+
+// close lifts the limit, which would otherwise outlast the stream on a connection that is kept alive.
+func (e *eventWriter) close() { _ = e.control.SetWriteDeadline(time.Time{}) }

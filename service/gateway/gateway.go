@@ -1,0 +1,145 @@
+// Package gateway offers TaskService to browsers and curl: REST with JSON, and a watch as JSON lines or server-sent
+// events. It is a client of the gRPC server, through which every call goes; what it decides itself is what HTTP needs:
+// routes, the query, the form of a stream and that of an error.
+//
+//	handler, err := gateway.New(gateway.Config{Conn: conn, Log: log})
+package gateway
+
+import (
+	"context"
+	_ "embed" // For the REST description.
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/textproto"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/reason"
+)
+
+// Config is what a gateway is made of.
+type Config struct {
+	// Conn leads to the gRPC server. Required. It should have no cap on streams: all HTTP clients share it.
+	Conn grpc.ClientConnInterface
+	// Callers checks the headers, as the gRPC server does: what is on its way between them drops bad ones without a
+	// word. Required.
+	Callers *caller.Reader
+	// Log gets a line for each request that is refused here. Required.
+	Log *slog.Logger
+}
+
+// gateway is the handler.
+type gateway struct {
+	mux     *runtime.ServeMux
+	tasks   taskv1.TaskServiceClient
+	callers *caller.Reader
+	log     *slog.Logger
+}
+
+// forwarded are the headers that go on to the gRPC server. Authorization goes by itself: named here it would go twice.
+var forwarded = map[string]bool{}
+
+func init() {
+	for _, name := range []string{
+		caller.HeaderUserID, caller.HeaderDate, caller.HeaderLanguage, caller.HeaderRequestID, caller.HeaderTraceParent,
+	} {
+		forwarded[textproto.CanonicalMIMEHeaderKey(name)] = true
+	}
+}
+
+// New returns the handler of all routes.
+func New(config Config) (http.Handler, error) {
+	g := &gateway{
+		tasks: taskv1.NewTaskServiceClient(config.Conn), callers: config.Callers, log: config.Log,
+	}
+	none := func(string) (string, bool) { return "", false }
+	g.mux = runtime.NewServeMux(
+		// The default answers 404 to a%2Fb, and takes a%3Awatch for a watch of a.
+		runtime.WithUnescapingMode(runtime.UnescapingModeAllExceptReserved),
+		runtime.WithDisableHTTPMethodOverride(),
+		runtime.WithDisablePathLengthFallback(),
+		runtime.WithIncomingHeaderMatcher(func(name string) (string, bool) { return name, forwarded[name] }),
+		runtime.WithOutgoingHeaderMatcher(none),
+		runtime.WithOutgoingTrailerMatcher(none),
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.JSONPb{MarshalOptions: jsonForm}),
+		runtime.WithMiddlewares(g.checked),
+		runtime.WithErrorHandler(g.handleError),
+		runtime.WithRoutingErrorHandler(g.handleRoutingError),
+	)
+	// Not the request's context: it ends the registration, which lasts as long as the process.
+	if err := taskv1.RegisterTaskServiceHandlerClient(context.Background(), g.mux, g.tasks); err != nil {
+		return nil, err
+	}
+	// The route that is registered later wins: the generated one for the watch knows no events, and no end.
+	return g, errors.Join(
+		g.mux.HandlePath(http.MethodGet, watchPath, g.watch),
+		g.mux.HandlePath(http.MethodGet, "/openapi.json", openAPI),
+	)
+}
+
+// jsonForm is how every message looks as JSON: all that is not optional is there, a NEW task's status 0 too.
+var jsonForm = protojson.MarshalOptions{EmitDefaultValues: true}
+
+// ServeHTTP gives the request its id, and every answer the headers that all have.
+func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := caller.RequestID(r.Header.Values)
+	r.Header.Set(caller.HeaderRequestID, id)
+	h := w.Header()
+	h.Set(caller.HeaderRequestID, id)
+	h.Set("Cache-Control", "no-store")
+	h.Set("Vary", "Origin, Authorization")
+	h.Set("X-Content-Type-Options", "nosniff")
+	g.mux.ServeHTTP(w, r)
+}
+
+//go:embed openapi/kootask.swagger.json
+var description []byte
+
+func openAPI(w http.ResponseWriter, _ *http.Request, _ map[string]string) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(description)
+}
+
+// handleError answers a call that failed at the gRPC server, or on the way to it.
+func (g *gateway) handleError(
+	_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error,
+) {
+	var malformed *runtime.HTTPStatusError
+	if errors.As(err, &malformed) {
+		g.refuse(w, r, reason.Invalid(reason.RequestMalformed, "path", reason.Malformed, "It is not well encoded."))
+		return
+	}
+	writeError(w, reason.Complete(status.Convert(err), r.Header.Get(caller.HeaderRequestID)))
+}
+
+// handleRoutingError answers a request that has no route.
+func (g *gateway) handleRoutingError(
+	_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, httpStatus int,
+) {
+	if httpStatus == http.StatusMethodNotAllowed {
+		w.Header().Set("Allow", http.MethodGet)
+		g.refuse(w, r, &reason.Error{Outcome: reason.MethodNotAllowed})
+		return
+	}
+	g.refuse(w, r, &reason.Error{Outcome: reason.RouteNotFound})
+}
+
+// refuse answers a request that the gRPC server does not see.
+func (g *gateway) refuse(w http.ResponseWriter, r *http.Request, failure *reason.Error) {
+	id := r.Header.Get(caller.HeaderRequestID)
+	st := failure.Status(id)
+	g.log.LogAttrs(r.Context(), slog.LevelWarn, "request refused",
+		slog.String("request_id", id),
+		slog.String("code", st.Code().String()),
+		slog.String("reason", failure.Reason()),
+		slog.String("outcome", failure.Outcome.Name),
+		slog.String("error", failure.Error()),
+	)
+	writeError(w, st)
+}

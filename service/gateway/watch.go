@@ -1,0 +1,65 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/grpc/status"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/reason"
+)
+
+// watchPath is that of the contract's REST mapping.
+const watchPath = "/v1/tasks/{task_id}:watch"
+
+// watch forwards a gRPC stream, in one of two forms. Nothing is written before the first message has come, so an error
+// before it is an ordinary answer with its own HTTP status.
+func (g *gateway) watch(w http.ResponseWriter, r *http.Request, params map[string]string) {
+	events := acceptsEvents(r)
+	if events && r.Header.Get("Last-Event-ID") == lastEventID {
+		// An event source that comes back after the end: 204 tells it to stay away.
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	ctx, err := runtime.AnnotateContext(r.Context(), g.mux, r, taskv1.TaskService_WatchTask_FullMethodName)
+	if err != nil {
+		g.handleError(ctx, g.mux, nil, w, r, err)
+		return
+	}
+	stream, err := g.tasks.WatchTask(ctx, &taskv1.WatchTaskRequest{
+		TaskId: params["task_id"], FailedTaskAsError: r.URL.Query().Get("failedTaskAsError") == "true",
+	})
+	if err != nil {
+		g.handleError(ctx, g.mux, nil, w, r, err)
+		return
+	}
+	out := newEventWriter(w, events)
+	defer out.close()
+	finished := false
+	for {
+		message, err := stream.Recv()
+		if errors.Is(err, io.EOF) && finished {
+			_ = out.end()
+			return
+		}
+		if errors.Is(err, io.EOF) {
+			err = (&reason.Error{Outcome: reason.FacadeBug, Cause: errNoFinalTask}).Status(r.Header.Get(caller.HeaderRequestID)).Err()
+		}
+		if err != nil {
+			if !out.opened {
+				g.handleError(ctx, g.mux, nil, w, r, err)
+				return
+			}
+			_ = out.failure(reason.Complete(status.Convert(err), r.Header.Get(caller.HeaderRequestID)))
+			return
+		}
+		finished = message.GetTask().GetDone()
+		if out.message(message) != nil {
+			return // The client has left, or has not read for too long.
+		}
+	}
+}

@@ -1,0 +1,182 @@
+package rpcserver
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/reason"
+)
+
+// calls is what every call goes through, unary or stream: its caller is read and checked, a panic becomes an error, an
+// error becomes a status, the request id goes back and a line is logged when it ends. One interceptor of each kind, and
+// not a chain of them, since all of this needs the same few facts.
+type calls struct {
+	callers *caller.Reader
+	log     *slog.Logger
+}
+
+// call is one of them.
+type call struct {
+	method string
+	start  time.Time
+	who    caller.Caller
+	taskID string // As it was asked for, good or bad.
+}
+
+func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	call := &call{method: info.FullMethod, start: time.Now()}
+	call.read(req)
+	var resp any
+	err := c.run(ctx, call, func(ctx context.Context) (err error) {
+		resp, err = handler(ctx, req)
+		return err
+	})
+	// A call that failed has trailers alone, and no header: clients then take it for one that may be retried.
+	if err != nil {
+		_ = grpc.SetTrailer(ctx, call.requestID())
+		return nil, err
+	}
+	return resp, grpc.SetHeader(ctx, call.requestID())
+}
+
+func (c *calls) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	call := &call{method: info.FullMethod, start: time.Now()}
+	stream := &stream{ServerStream: ss, call: call}
+	err := c.run(ss.Context(), call, func(ctx context.Context) error {
+		stream.ctx = ctx
+		return handler(srv, stream)
+	})
+	if err != nil && !stream.opened {
+		ss.SetTrailer(call.requestID())
+	}
+	return err
+}
+
+// run does what is the same for both kinds.
+func (c *calls) run(ctx context.Context, call *call, handle func(context.Context) error) error {
+	md, _ := metadata.FromIncomingContext(ctx)
+	var err error
+	call.who, err = c.callers.Read(md.Get)
+	ours := strings.HasPrefix(call.method, "/"+taskv1.TaskService_ServiceDesc.ServiceName+"/")
+	if err == nil || !ours { // Who asks for health or reflection needs no credential.
+		err = guard(caller.NewContext(ctx, call.who), handle)
+	}
+	var failure *reason.Error
+	if _, isStatus := status.FromError(err); !ours && isStatus {
+		return err
+	}
+	if err != nil {
+		failure = reason.Of(err)
+		err = failure.Status(call.who.RequestID).Err()
+	}
+	c.logEnd(ctx, call, failure, status.Code(err))
+	return err
+}
+
+// guard turns a panic into an error. Its value may hold anything, and is left out.
+func guard(ctx context.Context, handle func(context.Context) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic of type %T in the handler\n%s", p, debug.Stack())
+		}
+	}()
+	return handle(ctx)
+}
+
+func (c *calls) logEnd(ctx context.Context, call *call, failure *reason.Error, code codes.Code) {
+	attrs := []slog.Attr{
+		slog.String("method", call.method),
+		slog.String("task_id", call.taskID),
+		slog.String("request_id", call.who.RequestID),
+		slog.String("trace_id", hex.EncodeToString(call.who.Trace[:])),
+		slog.String("credential", call.who.Fingerprint),
+		slog.String("code", code.String()),
+		slog.Float64("seconds", time.Since(call.start).Seconds()),
+	}
+	if failure != nil {
+		attrs = append(attrs,
+			slog.String("reason", failure.Reason()),
+			slog.String("outcome", failure.Outcome.Name),
+			slog.String("error", failure.Error()),
+		)
+	}
+	c.log.LogAttrs(ctx, level(failure, code), "call", attrs...)
+}
+
+// level is warn for the caller's faults and error for ours and KooDrive's.
+func level(failure *reason.Error, code codes.Code) slog.Level {
+	switch {
+	case failure == nil || failure.Outcome == reason.CallerCancelled || failure.Outcome == reason.ServerDraining:
+		return slog.LevelInfo
+	case code == codes.Internal || code == codes.Unavailable || code == codes.Unknown:
+		return slog.LevelError
+	default:
+		return slog.LevelWarn
+	}
+}
+
+func (c *call) requestID() metadata.MD {
+	return metadata.Pairs(caller.HeaderRequestID, c.who.RequestID)
+}
+
+// maxLoggedID is the length of a valid task id.
+const maxLoggedID = 64
+
+func (c *call) read(req any) {
+	if r, ok := req.(interface{ GetTaskId() string }); ok {
+		c.taskID = r.GetTaskId()[:min(len(r.GetTaskId()), maxLoggedID)]
+	}
+}
+
+// stream is a server's stream that sees what passes.
+type stream struct {
+	grpc.ServerStream
+	ctx    context.Context
+	call   *call
+	opened bool // A message was sent, and headers with it.
+}
+
+func (s *stream) Context() context.Context { return s.ctx }
+
+func (s *stream) RecvMsg(m any) error {
+	err := s.ServerStream.RecvMsg(m)
+	if err == nil {
+		s.call.read(m)
+	}
+	return err
+}
+
+// SendMsg sends the request id as a header with the first message, and not before: headers without a message would say
+// that all is well. That a message cannot be sent means that the client has left, unless it is no good.
+func (s *stream) SendMsg(m any) error {
+	if !s.opened {
+		s.opened = true
+		if err := s.SetHeader(s.call.requestID()); err != nil {
+			return gone(err)
+		}
+	}
+	if err := s.ServerStream.SendMsg(m); err != nil {
+		return gone(err)
+	}
+	return nil
+}
+
+func gone(err error) error {
+	if code := status.Code(err); code == codes.Internal || code == codes.ResourceExhausted {
+		return err
+	}
+	return errors.Join(context.Canceled, err)
+}

@@ -1,0 +1,116 @@
+// Package rpcserver builds the gRPC server around a TaskService: what every call goes through, health, limits and a stop
+// that ends. It is built twice, for the public port and for the gateway's in-process connection: all browsers share that
+// one, so it has no cap on streams.
+//
+//	s := rpcserver.New(rpcserver.Config{Service: service, Callers: callers, Log: log, MaxStreams: rpcserver.MaxStreams})
+//	go s.Serve(listener)
+//	…
+//	s.Stop(ctx)
+package rpcserver
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/caller"
+)
+
+// Limits of a server.
+const (
+	// MaxStreams is how many calls and watches one connection to the public port may have at a time.
+	MaxStreams = 1000
+	// MaxHeader is the size of the largest request header, in bytes.
+	MaxHeader = 16 << 10
+	// MaxMessage is the size of the largest request, in bytes: a task id and two small fields.
+	MaxMessage = 4 << 10
+	// ClientPing is how often a client may ping.
+	ClientPing = 20 * time.Second
+
+	ping           = 60 * time.Second
+	pingTimeout    = 20 * time.Second
+	connectTimeout = 10 * time.Second
+)
+
+// Config is what a Server is made of.
+type Config struct {
+	// Service answers. Required.
+	Service taskv1.TaskServiceServer
+	// Callers reads who asks. Required.
+	Callers *caller.Reader
+	// Log gets a line for each call. Required.
+	Log *slog.Logger
+	// MaxStreams is how many calls a connection may have at a time. 0 is no limit.
+	MaxStreams uint32
+	// Reflection lets clients ask for the contract.
+	Reflection bool
+}
+
+// Server is a gRPC server with TaskService, and with health by the names "" and "koodrive.task.v1.TaskService".
+type Server struct {
+	grpc   *grpc.Server
+	health *health.Server
+}
+
+// New returns a Server that does not serve yet.
+func New(config Config) *Server {
+	calls := &calls{callers: config.Callers, log: config.Log}
+	streams := config.MaxStreams
+	if streams == 0 {
+		streams = math.MaxUint32
+	}
+	s := &Server{
+		grpc: grpc.NewServer(
+			grpc.UnaryInterceptor(calls.unary),
+			grpc.StreamInterceptor(calls.stream),
+			grpc.MaxConcurrentStreams(streams),
+			grpc.MaxHeaderListSize(MaxHeader),
+			grpc.MaxRecvMsgSize(MaxMessage),
+			grpc.ConnectionTimeout(connectTimeout),
+			grpc.KeepaliveParams(keepalive.ServerParameters{Time: ping, Timeout: pingTimeout}),
+			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: ClientPing, PermitWithoutStream: true}),
+			grpc.WaitForHandlers(true),
+		),
+		health: health.NewServer(),
+	}
+	taskv1.RegisterTaskServiceServer(s.grpc, config.Service)
+	healthv1.RegisterHealthServer(s.grpc, s.health)
+	s.health.SetServingStatus(taskv1.TaskService_ServiceDesc.ServiceName, healthv1.HealthCheckResponse_SERVING)
+	if config.Reflection {
+		reflection.Register(s.grpc)
+	}
+	return s
+}
+
+// Serve answers on listener until Stop.
+func (s *Server) Serve(listener net.Listener) error { return s.grpc.Serve(listener) }
+
+// Drain makes health say that the server is about to stop. Calls are still answered.
+func (s *Server) Drain() { s.health.Shutdown() }
+
+// Stop takes no more calls and waits for those under way. When ctx ends it breaks them off. It reports whether it came
+// without that.
+func (s *Server) Stop(ctx context.Context) (graceful bool) {
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		s.grpc.GracefulStop()
+	}()
+	select {
+	case <-stopped:
+		return true
+	case <-ctx.Done():
+		s.grpc.Stop()
+		<-stopped
+		return false
+	}
+}
