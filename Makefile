@@ -12,6 +12,14 @@ RACE := $(if $(CC_FOUND),-race,)
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-16s %s\n", $$1, $$2}'
 
+.PHONY: run
+run: build ## Run kootask demo: the service with a KooDrive of its own, on this machine. Ctrl-C ends it.
+	@exec bin/kootask demo
+
+.PHONY: build
+build: ## Build bin/kootask.
+	@go build -o bin/kootask ./cmd/kootask
+
 .PHONY: test
 test: ## Run all tests, under the race detector if there is a C compiler.
 	$(if $(RACE),,@echo 'No C compiler: testing without the race detector.')

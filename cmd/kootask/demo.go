@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/kootask/kootask/cmd/kootask/server"
+	"github.com/kootask/kootask/upstream"
+)
+
+// demoCommand runs the service with a KooDrive of its own.
+type demoCommand struct {
+	serviceFlags
+	Reflection bool `group:"Ports" default:"true" negatable:"" help:"Let gRPC clients ask for the contract."`
+}
+
+// Run serves until ctx ends.
+func (c *demoCommand) Run(ctx context.Context, out output) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	p := &problems{}
+	koodrive, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	where := upstream.Config{BaseURL: "http://" + address(koodrive), AllowHTTP: true}
+	config := c.config(p, where, out.stderr)
+	config.Reflection = c.Reflection
+	s, listeners, err := c.open(p, config)
+	if err != nil {
+		return errors.Join(err, koodrive.Close())
+	}
+	k := newKooDrive()
+	header := "Authorization: Bearer " + demoToken
+	if app := config.Service.App; app != nil {
+		k.AddApp(app.ID, app.Secret.Reveal())
+		header = "X-User-Id: " + demoUser
+	}
+	// KooDrive stops last, so that the stop of the service is as it always is.
+	koodriveStopped := make(chan error, 1)
+	go func() { koodriveStopped <- serveKooDrive(ctx, koodrive, k) }()
+	_, _ = fmt.Fprint(out.stdout, invitation(listeners, where.BaseURL, header))
+	err = s.Run(ctx, listeners)
+	stop()
+	return errors.Join(err, <-koodriveStopped)
+}
+
+// invitation is what the demonstration prints.
+func invitation(l server.Listeners, koodrive, header string) string {
+	rest, grpc := "http://"+address(l.HTTP)+"/v1/tasks/", address(l.GRPC)
+	return fmt.Sprintf(`kootask is running, with a KooDrive of its own. End it with Ctrl-C.
+
+  gRPC   %s
+  HTTP   http://%s
+  admin  %s
+  KooDrive's stand-in  %s
+
+%s
+Ask for a task:
+curl -H '%s' %s1534087020903704704
+
+Watch one as JSON lines:
+curl -N -H '%s' %s1534087020903704713:watch
+
+Watch one as server-sent events:
+curl -N -H 'Accept: text/event-stream' -H '%s' %s1534087020903704714:watch
+
+Watch one over gRPC:
+go tool -modfile=tools/go.mod grpcurl -plaintext -H '%s' -d '{"task_id": "1534087020903704715"}' %s koodrive.task.v1.TaskService/WatchTask
+`, grpc, address(l.HTTP), address(l.Admin), koodrive, inventory(),
+		header, rest, header, rest, header, rest, header, grpc)
+}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/kootask/kootask/cmd/kootask/server"
+	"github.com/kootask/kootask/service"
+	"github.com/kootask/kootask/upstream"
+)
+
+// koodriveFlags say where KooDrive is.
+type koodriveFlags struct {
+	UpstreamURL       string `group:"KooDrive" placeholder:"URL" help:"KooDrive's address, like https://cn.myhuaweicloud-koodrive.com. Required."`
+	UpstreamAllowHTTP bool   `group:"KooDrive" help:"Accept an http address, over which credentials travel in the clear."`
+	UpstreamCA        string `group:"KooDrive" placeholder:"FILE" help:"PEM file with the certificates to trust. Without it the system's are."`
+	UpstreamProxy     string `group:"KooDrive" placeholder:"URL" help:"HTTP proxy to reach KooDrive through. Without it there is none: the environment's is never used."`
+}
+
+// serviceFlags are those that serve and demo share.
+type serviceFlags struct {
+	UpstreamAuth    string        `group:"KooDrive" enum:"caller,app" default:"caller" help:"Whose credential KooDrive sees: caller (each caller's own) or app (this service's, for the user that x-user-id names)."`
+	AppID           string        `group:"KooDrive" placeholder:"ID" help:"AppId of the app, with --upstream-auth=app."`
+	AppSecretFile   string        `group:"KooDrive" placeholder:"FILE" help:"File with the app's AppSecret."`
+	UpstreamTimeout time.Duration `group:"KooDrive" default:"10s" help:"How long one request to KooDrive may take."`
+
+	GRPCAddr  string `group:"Ports" default:"127.0.0.1:9090" help:"Where gRPC is served. Port 0 takes a free one."`
+	HTTPAddr  string `group:"Ports" default:"127.0.0.1:8080" help:"Where REST, JSON lines and server-sent events are served."`
+	AdminAddr string `group:"Ports" default:"127.0.0.1:9091" help:"Where /healthz, /readyz and /debug/pprof are served, to the operator alone. Empty turns it off."`
+
+	PollMin        time.Duration `group:"Watches" default:"1s" help:"When KooDrive is asked again after a watched task has changed."`
+	PollMax        time.Duration `group:"Watches" default:"15s" help:"How long that interval grows while nothing changes."`
+	PollBackoffMax time.Duration `group:"Watches" default:"60s" help:"How long it grows while KooDrive fails."`
+	Heartbeat      time.Duration `group:"Watches" default:"15s" help:"After how long without a message a watch gets a heartbeat: 1s to 15s."`
+
+	ShutdownGrace time.Duration `default:"20s" help:"How long a stop may take before calls are broken off."`
+	LogLevel      slog.Level    `default:"info" help:"debug, info, warn or error."`
+	LogFormat     string        `enum:"json,text," default:"" help:"json or text. Without it text on a terminal, else json."`
+}
+
+// problems collects all that is wrong with the flags.
+type problems struct{ errs usageError }
+
+func (p *problems) add(flag string, err error) {
+	if err != nil {
+		p.errs = append(p.errs, fmt.Errorf("--%s: %w", flag, err))
+	}
+}
+
+// err is nil if there is none.
+func (p *problems) err() error {
+	if p.errs == nil {
+		return nil
+	}
+	return p.errs
+}
+
+// config returns what the flags say of KooDrive's whereabouts.
+func (f koodriveFlags) config(p *problems) upstream.Config {
+	config := upstream.Config{BaseURL: f.UpstreamURL, AllowHTTP: f.UpstreamAllowHTTP}
+	if f.UpstreamCA != "" {
+		pool, err := readCertificates(f.UpstreamCA)
+		p.add("upstream-ca", err)
+		config.RootCAs = pool
+	}
+	if f.UpstreamProxy != "" {
+		proxy, err := url.Parse(f.UpstreamProxy)
+		if err != nil || proxy.Host == "" || proxy.Scheme != "http" && proxy.Scheme != "https" {
+			err = errors.New("want a URL like http://proxy.example:3128")
+		}
+		p.add("upstream-proxy", err)
+		config.Proxy = proxy
+	}
+	_, err := upstream.NewClient(config)
+	p.add("upstream-url", err)
+	return config
+}
+
+func readCertificates(file string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM form", file)
+	}
+	return pool, nil
+}
+
+// config returns what the flags say of the service.
+func (f serviceFlags) config(p *problems, koodrive upstream.Config, stderr io.Writer) server.Config {
+	koodrive.Timeout = f.UpstreamTimeout
+	config := server.Config{
+		Upstream: koodrive,
+		Service: service.Config{
+			App: f.app(p), PollMin: f.PollMin, PollMax: f.PollMax, PollBackoffMax: f.PollBackoffMax, Heartbeat: f.Heartbeat,
+		},
+		Grace: f.ShutdownGrace,
+		Log:   slog.New(f.logHandler(stderr)),
+	}
+	for _, d := range []struct {
+		flag  string
+		value time.Duration
+	}{
+		{"upstream-timeout", f.UpstreamTimeout}, {"poll-min", f.PollMin}, {"poll-max", f.PollMax},
+		{"poll-backoff-max", f.PollBackoffMax}, {"shutdown-grace", f.ShutdownGrace},
+	} {
+		if d.value <= 0 {
+			p.add(d.flag, errors.New("it must be more than 0"))
+		}
+	}
+	if f.PollMin > f.PollMax {
+		p.add("poll-max", fmt.Errorf("it must not be less than --poll-min, %v", f.PollMin))
+	}
+	if f.PollMin > f.PollBackoffMax {
+		p.add("poll-backoff-max", fmt.Errorf("it must not be less than --poll-min, %v", f.PollMin))
+	}
+	if f.Heartbeat < time.Second || f.Heartbeat > service.DefaultHeartbeat {
+		p.add("heartbeat", fmt.Errorf("it must be from 1s to %v", service.DefaultHeartbeat))
+	}
+	return config
+}
+
+// app returns the app that signs, nil in caller mode. Without a way to tell who calls, whoever reaches the ports could
+// act for any user of the app: they must then be this machine's.
+func (f serviceFlags) app(p *problems) *upstream.App {
+	if f.UpstreamAuth != "app" {
+		unused := errors.New("it goes with --upstream-auth=app")
+		if f.AppID != "" {
+			p.add("app-id", unused)
+		}
+		if f.AppSecretFile != "" {
+			p.add("app-secret-file", unused)
+		}
+		return nil
+	}
+	if f.AppID == "" {
+		p.add("app-id", errors.New("it is missing, with --upstream-auth=app"))
+	}
+	for _, port := range [][2]string{{"grpc-addr", f.GRPCAddr}, {"http-addr", f.HTTPAddr}} {
+		if host, _, err := net.SplitHostPort(port[1]); err == nil && !isLoopback(host) {
+			p.add(port[0], errors.New("with --upstream-auth=app it must be a loopback address: callers are not authenticated"))
+		}
+	}
+	if f.AppSecretFile == "" {
+		p.add("app-secret-file", errors.New("it is missing, with --upstream-auth=app"))
+		return nil
+	}
+	secret, err := os.ReadFile(f.AppSecretFile)
+	secret = bytes.TrimSpace(secret)
+	if err == nil && len(secret) == 0 {
+		err = fmt.Errorf("%s is empty", f.AppSecretFile)
+	}
+	p.add("app-secret-file", err)
+	return &upstream.App{ID: f.AppID, Secret: upstream.NewSecret(string(secret))}
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// listen opens the ports. What cannot be opened is a problem, and then none stays open.
+func (f serviceFlags) listen(p *problems) (l server.Listeners) {
+	open := func(flag, address string) net.Listener {
+		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
+		p.add(flag, err)
+		return listener
+	}
+	l.GRPC = open("grpc-addr", f.GRPCAddr)
+	l.HTTP = open("http-addr", f.HTTPAddr)
+	if f.AdminAddr != "" {
+		l.Admin = open("admin-addr", f.AdminAddr)
+	}
+	if p.err() != nil {
+		for _, listener := range []net.Listener{l.GRPC, l.HTTP, l.Admin} {
+			if listener != nil {
+				_ = listener.Close()
+			}
+		}
+	}
+	return l
+}
+
+func (f serviceFlags) logHandler(stderr io.Writer) slog.Handler {
+	options := &slog.HandlerOptions{Level: f.LogLevel}
+	file, isFile := stderr.(*os.File)
+	if f.LogFormat == "text" || f.LogFormat == "" && isFile && term.IsTerminal(int(file.Fd())) {
+		return slog.NewTextHandler(stderr, options)
+	}
+	return slog.NewJSONHandler(stderr, options)
+}

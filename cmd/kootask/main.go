@@ -1,0 +1,87 @@
+// Command kootask tells how KooDrive tasks stand, over gRPC, REST, JSON lines and server-sent events.
+//
+// It has the service itself, a demonstration of it that needs nothing else, and KooDrive's stand-in alone.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// commands are what kootask can do.
+type commands struct {
+	Serve    serveCommand    `cmd:"" help:"Run the service."`
+	Demo     demoCommand     `cmd:"" help:"Run the service on this machine with a KooDrive of its own, and print what to try."`
+	Simulate simulateCommand `cmd:"" help:"Run KooDrive's stand-in alone, for tests."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
+}
+
+// Exit codes.
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run does what the arguments say, until it is done or a signal asks to stop; a second signal ends the process.
+func run(args []string, stdout, stderr io.Writer) int {
+	signals, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(signals, stop) // From now on a signal does what it always does.
+
+	exit := -1
+	parser, err := kong.New(&commands{},
+		kong.Name("kootask"),
+		kong.Description("KooDrive tasks, typed and pushed. Every flag may also be set in the environment, as its help says."),
+		kong.DefaultEnvars("KOOTASK"),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exit = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
+		kong.BindTo(signals, (*context.Context)(nil)),
+		kong.Bind(output{stdout: stdout, stderr: stderr}),
+	)
+	if err != nil {
+		return report(stderr, err)
+	}
+	command, err := parser.Parse(args)
+	switch {
+	case exit >= 0: // Help was asked for, and printed.
+		return exit
+	case err != nil:
+		return report(stderr, usageError{err})
+	}
+	return report(stderr, command.Run())
+}
+
+// output is where a command prints.
+type output struct{ stdout, stderr io.Writer }
+
+// usageError holds what is wrong with the flags, one error for each.
+type usageError []error
+
+func (e usageError) Error() string { return errors.Join(e...).Error() }
+
+// report prints err, a line for each thing that is wrong, and returns the exit code.
+func report(stderr io.Writer, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		_, _ = fmt.Fprintln(stderr, "kootask:", line)
+	}
+	var usage usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitError
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/kootask/kootask/upstream/koodrivetest"
+)
+
+// Who may ask the stand-in, and for which tasks. The README names them too.
+const (
+	demoToken  = "demo-alice"
+	otherToken = "demo-bob"
+	demoApp    = "demo-app"
+	demoSecret = "demo-secret"
+	demoUser   = "1395497048157130881"
+)
+
+// scenes are the stand-in's tasks, one for each thing that a task can do.
+var scenes = []struct {
+	id, about string
+	steps     []koodrivetest.Step
+}{
+	{koodrivetest.Example().ID, "FAILED with 18000205: the example of KooDrive's documents", koodrivetest.Example().Steps},
+	{"1534087020903704710", "NEW, and stays so", []koodrivetest.Step{{Status: koodrivetest.StatusNew}}},
+	{"1534087020903704711", "EXECUTING, and stays so", []koodrivetest.Step{{Status: koodrivetest.StatusExecuting}}},
+	{"1534087020903704712", "SUCCESS", []koodrivetest.Step{{Status: koodrivetest.StatusSuccess}}},
+	{"1534087020903704713", "NEW, EXECUTING, SUCCESS within 15 s of the first look", life()},
+	{"1534087020903704714", "the same", life()},
+	{"1534087020903704715", "the same", life()},
+	{"1534087020903704716", "EXECUTING, then KooDrive is out of order for 40 s, then SUCCESS", []koodrivetest.Step{
+		{Status: koodrivetest.StatusExecuting, For: 2 * time.Second},
+		{Fault: koodrivetest.Answer(http.StatusBadGateway, ""), For: 40 * time.Second},
+		{Status: koodrivetest.StatusSuccess},
+	}},
+	{"1534087020903704717", "status 7, which nobody has documented", []koodrivetest.Step{{Status: 7}}},
+}
+
+func life() []koodrivetest.Step {
+	return []koodrivetest.Step{
+		{Status: koodrivetest.StatusNew, For: 4 * time.Second},
+		{Status: koodrivetest.StatusExecuting, For: 8 * time.Second},
+		{Status: koodrivetest.StatusSuccess},
+	}
+}
+
+// newKooDrive returns a stand-in with all of the above.
+func newKooDrive() *koodrivetest.KooDrive {
+	k := koodrivetest.New()
+	k.AddToken(demoToken, 0)
+	k.AddToken(otherToken, 0)
+	k.AddApp(demoApp, demoSecret)
+	for _, scene := range scenes {
+		task := koodrivetest.Example()
+		task.ID, task.Steps = scene.id, scene.steps
+		k.SetTask(task)
+	}
+	return k
+}
+
+// inventory says what the stand-in has.
+func inventory() string {
+	var b strings.Builder
+	_, _ = fmt.Fprintf(&b, "Tokens: %s, %s. App: %s with the secret %s. Tasks:\n", demoToken, otherToken, demoApp, demoSecret)
+	for _, scene := range scenes {
+		_, _ = fmt.Fprintf(&b, "  %s  %s\n", scene.id, scene.about)
+	}
+	return b.String()
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net"
+
+	"github.com/kootask/kootask/cmd/kootask/server"
+)
+
+// serveCommand runs the service.
+type serveCommand struct {
+	koodriveFlags
+	serviceFlags
+	Reflection bool `group:"Ports" help:"Let gRPC clients ask for the contract."`
+}
+
+// Run serves until ctx ends.
+func (c *serveCommand) Run(ctx context.Context, out output) error {
+	p := &problems{}
+	config := c.serviceFlags.config(p, c.koodriveFlags.config(p), out.stderr)
+	config.Reflection = c.Reflection
+	s, listeners, err := c.open(p, config)
+	if err != nil {
+		return err
+	}
+	config.Log.LogAttrs(ctx, slog.LevelInfo, "serving",
+		slog.String("grpc", address(listeners.GRPC)),
+		slog.String("http", address(listeners.HTTP)),
+		slog.String("admin", address(listeners.Admin)),
+		slog.String("upstream", c.UpstreamURL),
+	)
+	defer config.Log.LogAttrs(ctx, slog.LevelInfo, "stopped")
+	return s.Run(ctx, listeners)
+}
+
+// open makes the server and opens its ports, unless there is a problem.
+func (f serviceFlags) open(p *problems, config server.Config) (*server.Server, server.Listeners, error) {
+	listeners := f.listen(p)
+	if err := p.err(); err != nil {
+		return nil, server.Listeners{}, err
+	}
+	s, err := server.New(config)
+	return s, listeners, err
+}
+
+// address is where a listener is reached, "off" if there is none.
+func address(l net.Listener) string {
+	if l == nil {
+		return "off"
+	}
+	return l.Addr().String()
+}
