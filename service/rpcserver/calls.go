@@ -24,8 +24,9 @@ import (
 // error becomes a status, the request id goes back and a line is logged when it ends. One interceptor of each kind, and
 // not a chain of them, since all of this needs the same few facts.
 type calls struct {
-	callers *caller.Reader
-	log     *slog.Logger
+	callers  *caller.Reader
+	log      *slog.Logger
+	stopping context.Context // Ends when the server stops taking calls.
 }
 
 // call is one of them.
@@ -56,6 +57,12 @@ func (c *calls) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 	call := &call{method: info.FullMethod, start: time.Now()}
 	stream := &stream{ServerStream: ss, call: call}
 	err := c.run(ss.Context(), call, func(ctx context.Context) error {
+		if !call.ours() { // A watch of health has no end of its own.
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithCancel(ctx)
+			defer cancel()
+			defer context.AfterFunc(c.stopping, cancel)()
+		}
 		stream.ctx = ctx
 		return handler(srv, stream)
 	})
@@ -70,12 +77,11 @@ func (c *calls) run(ctx context.Context, call *call, handle func(context.Context
 	md, _ := metadata.FromIncomingContext(ctx)
 	var err error
 	call.who, err = c.callers.Read(md.Get)
-	ours := strings.HasPrefix(call.method, "/"+taskv1.TaskService_ServiceDesc.ServiceName+"/")
-	if err == nil || !ours { // Who asks for health or reflection needs no credential.
+	if err == nil || !call.ours() { // Who asks for health or reflection needs no credential.
 		err = guard(caller.NewContext(ctx, call.who), handle)
 	}
 	var failure *reason.Error
-	if _, isStatus := status.FromError(err); !ours && isStatus {
+	if _, isStatus := status.FromError(err); !call.ours() && isStatus {
 		return err
 	}
 	if err != nil {
@@ -126,6 +132,11 @@ func level(failure *reason.Error, code codes.Code) slog.Level {
 	default:
 		return slog.LevelWarn
 	}
+}
+
+// ours tells TaskService from health and reflection.
+func (c *call) ours() bool {
+	return strings.HasPrefix(c.method, "/"+taskv1.TaskService_ServiceDesc.ServiceName+"/")
 }
 
 func (c *call) requestID() metadata.MD {

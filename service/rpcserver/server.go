@@ -59,11 +59,13 @@ type Config struct {
 type Server struct {
 	grpc   *grpc.Server
 	health *health.Server
+	stop   context.CancelFunc // Ends what would not end by itself.
 }
 
 // New returns a Server that does not serve yet.
 func New(config Config) *Server {
-	calls := &calls{callers: config.Callers, log: config.Log}
+	stopping, stop := context.WithCancel(context.Background())
+	calls := &calls{callers: config.Callers, log: config.Log, stopping: stopping}
 	streams := config.MaxStreams
 	if streams == 0 {
 		streams = math.MaxUint32
@@ -81,6 +83,7 @@ func New(config Config) *Server {
 			grpc.WaitForHandlers(true),
 		),
 		health: health.NewServer(),
+		stop:   stop,
 	}
 	taskv1.RegisterTaskServiceServer(s.grpc, config.Service)
 	healthv1.RegisterHealthServer(s.grpc, s.health)
@@ -100,6 +103,7 @@ func (s *Server) Drain() { s.health.Shutdown() }
 // Stop takes no more calls and waits for those under way. When ctx ends it breaks them off. It reports whether it came
 // without that.
 func (s *Server) Stop(ctx context.Context) (graceful bool) {
+	s.stop()
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)

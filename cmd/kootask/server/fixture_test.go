@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/kootask/kootask/cmd/kootask/server"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
@@ -38,6 +39,7 @@ const (
 // system is the whole service in one bubble: KooDrive, the server that `kootask serve` runs, and a client for each port.
 type system struct {
 	koodrive *koodrivetest.KooDrive
+	ports    server.Listeners
 	conn     *grpc.ClientConn
 	tasks    taskv1.TaskServiceClient
 	http     *http.Client // For any host: all lead to the HTTP port.
@@ -97,16 +99,9 @@ func start(t *testing.T, configure func(*server.Config)) *system {
 	ports := server.Listeners{GRPC: listen(), HTTP: listen(), Admin: listen()}
 	go func() { s.stopped <- srv.Run(ctx, ports) }()
 
-	s.conn, err = grpc.NewClient("passthrough:///kootask",
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return dial(ctx, ports.GRPC) }),
-		grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.tasks = taskv1.NewTaskServiceClient(s.conn)
+	s.ports = ports
 	s.http, s.admin = httpClient(ports.HTTP), httpClient(ports.Admin)
 	t.Cleanup(func() {
-		_ = s.conn.Close()
 		s.http.CloseIdleConnections()
 		s.admin.CloseIdleConnections()
 		stop()
@@ -115,7 +110,23 @@ func start(t *testing.T, configure func(*server.Config)) *system {
 		}
 		_ = koodriveServer.Close()
 	})
+	s.conn = s.dial(t)
+	s.tasks = taskv1.NewTaskServiceClient(s.conn)
 	return s
+}
+
+// dial returns another connection to the gRPC port.
+func (s *system) dial(t *testing.T, options ...grpc.DialOption) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:///kootask", append([]grpc.DialOption{
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return dial(ctx, s.ports.GRPC) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+	}, options...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
 }
 
 func listen() *bufconn.Listener { return bufconn.Listen(64 << 10) }
@@ -142,6 +153,9 @@ func httpClient(l net.Listener) *http.Client {
 func as(ctx context.Context, token string, pairs ...string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, append([]string{"authorization", "Bearer " + token}, pairs...)...)
 }
+
+// noAge is a max_age that nothing in memory meets.
+var noAge = durationpb.New(0)
 
 // request returns a GET of path with the token and further headers.
 func request(ctx context.Context, t *testing.T, path string, header ...string) *http.Request {

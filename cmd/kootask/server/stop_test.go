@@ -1,0 +1,195 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
+
+	"github.com/kootask/kootask/cmd/kootask/server"
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/upstream/koodrivetest"
+)
+
+// A stop ends every watch with a reason and a delay that differ from watch to watch, refuses new ones, and is over soon.
+func TestStopEndsEveryWatch(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
+		var mu sync.Mutex
+		var delays []time.Duration
+		var all sync.WaitGroup
+		for i := range 90 {
+			surface := surfaces[i%3]
+			all.Go(func() {
+				events := s.watch(t.Context(), t, surface, taskID)
+				if got := names(t, events); !slices.Equal(got, []string{"EXECUTING", "failure"}) {
+					t.Errorf("%s saw %q", surface, got)
+					return
+				}
+				v := verdictOf(t, events[1])
+				if v.code != codes.Unavailable || v.reason != "SERVER_DRAINING" || v.retry == nil {
+					t.Errorf("%s ended with %+v", surface, v)
+					return
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				delays = append(delays, v.retry.GetRetryDelay().AsDuration())
+			})
+		}
+		synctest.Wait()
+		start := time.Now()
+		s.stop()
+		all.Wait()
+		err := <-s.stopped
+		if err != nil || time.Since(start) > time.Second {
+			t.Errorf("stopped with %v after %v", err, time.Since(start))
+		}
+		s.stopped <- nil
+		if low, high := slices.Min(delays), slices.Max(delays); low > time.Second || high < 4*time.Second || high > 5*time.Second {
+			t.Errorf("delays from %v to %v", low, high)
+		}
+	})
+}
+
+// verdictOf reads the last event of a stream that failed.
+func verdictOf(t *testing.T, e event) verdict {
+	t.Helper()
+	if e.err != nil {
+		return read(t, status.Convert(e.err))
+	}
+	return read(t, parseStatus(t, e.data))
+}
+
+// While it stops, a server says so, refuses watches, and still answers calls that are under way.
+func TestWhileStopping(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		health := healthv1.NewHealthClient(s.conn)
+		check := func() string {
+			resp, err := health.Check(t.Context(), &healthv1.HealthCheckRequest{Service: "koodrive.task.v1.TaskService"})
+			return fmt.Sprint(resp.GetStatus(), err)
+		}
+		ready := func() int {
+			resp, err := s.admin.Get("http://admin.test/readyz")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			return resp.StatusCode
+		}
+		if got := check(); got != "SERVING <nil>" || ready() != http.StatusOK {
+			t.Errorf("health %s, ready %d", got, ready())
+		}
+		watchHealth, err := health.Watch(t.Context(), &healthv1.HealthCheckRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m, err := watchHealth.Recv(); err != nil || m.GetStatus() != healthv1.HealthCheckResponse_SERVING {
+			t.Fatal(m, err)
+		}
+		s.koodrive.SetFault(&koodrivetest.Fault{Latency: 3 * time.Second})
+		var slow sync.WaitGroup
+		slow.Go(func() {
+			if resp, err := s.tasks.GetTask(as(t.Context(), token), &taskv1.GetTaskRequest{TaskId: exampleID}); err != nil {
+				t.Errorf("the call that was under way: %v, %v", resp, err)
+			}
+		})
+		slow.Go(func() {
+			if resp, body := s.get(t, request(t.Context(), t, "/v1/tasks/"+exampleID)); resp.StatusCode != http.StatusOK {
+				t.Errorf("the request that was under way: %d %s", resp.StatusCode, body)
+			}
+		})
+		stream, err := s.tasks.WatchTask(as(t.Context(), token), &taskv1.WatchTaskRequest{TaskId: taskID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		s.stop()
+		synctest.Wait()
+		if _, err := stream.Recv(); read(t, status.Convert(err)).reason != "SERVER_DRAINING" {
+			t.Errorf("the watch that waited for its first answer: %v", err)
+		}
+		if m, err := watchHealth.Recv(); err != nil || m.GetStatus() != healthv1.HealthCheckResponse_NOT_SERVING {
+			t.Errorf("health: %v, %v", m, err)
+		}
+		if ready() != http.StatusServiceUnavailable {
+			t.Errorf("ready %d", ready())
+		}
+		if resp, err := s.admin.Get("http://admin.test/healthz"); err != nil || resp.Body.Close() != nil || resp.StatusCode != http.StatusOK {
+			t.Errorf("healthz: %v, %v", resp, err)
+		}
+		slow.Wait()
+		if err := <-s.stopped; err != nil {
+			t.Errorf("stopped with %v", err)
+		}
+		s.stopped <- nil
+	})
+}
+
+// What does not end by itself is broken off when the grace time is over, and the stop says so.
+func TestStopIsBounded(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		s.koodrive.SetFault(&koodrivetest.Fault{Hang: true})
+		stream, err := reflectionv1.NewServerReflectionClient(s.conn).ServerReflectionInfo(t.Context()) // Only its client ends it.
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		synctest.Wait()
+		s.stop()
+		if err := <-s.stopped; err == nil || !strings.Contains(err.Error(), "broken off") || time.Since(start) != server.DefaultGrace {
+			t.Errorf("stopped with %v after %v", err, time.Since(start))
+		}
+		if _, err := stream.Recv(); err == nil {
+			t.Error("the stream lives on")
+		}
+		s.stopped <- nil
+	})
+}
+
+func TestAdminPort(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/debug/pprof/": 200, "/debug/pprof/goroutine": 200, "/": 404} {
+			resp, err := s.admin.Get("http://admin.test" + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _ = resp.Body.Close(); resp.StatusCode != want {
+				t.Errorf("%s: %d, want %d", path, resp.StatusCode, want)
+			}
+		}
+	})
+}
+
+// Health and reflection need no credential.
+func TestHealthNeedsNoCredential(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		_, err := healthv1.NewHealthClient(s.conn).Check(context.Background(), &healthv1.HealthCheckRequest{})
+		if err != nil {
+			t.Error(err)
+		}
+		if lines := s.log.String(); lines != "" {
+			t.Errorf("health is logged: %s", lines)
+		}
+		var answer struct{ Swagger string }
+		resp, body := s.get(t, withoutCredential(request(t.Context(), t, "/openapi.json")))
+		if err := json.Unmarshal([]byte(body), &answer); err != nil || answer.Swagger != "2.0" || resp.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("openapi.json: %v, %v", resp, err)
+		}
+	})
+}
+
+func withoutCredential(r *http.Request) *http.Request {
+	r.Header.Del("Authorization")
+	return r
+}

@@ -1,0 +1,178 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"testing"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+)
+
+// doors are all ways to ask for a task: unary and as a stream, over gRPC and over HTTP.
+var doors = []string{"grpc get", "grpc watch", "rest", ndjson, sse}
+
+// verdict is how a call failed, on any of the doors.
+type verdict struct {
+	code       codes.Code
+	reason     string
+	http       int // 0 over gRPC.
+	metadata   map[string]string
+	violations []string // "field REASON"
+	retry      *errdetails.RetryInfo
+	requestID  string
+	header     http.Header
+	trailer    metadata.MD
+	everything string // All that the caller got.
+}
+
+// call is a request as a test wants it, for any of the doors.
+type call struct {
+	id      string
+	query   string   // For HTTP.
+	header  []string // Names and values; no authorization is added.
+	maxAge  func(*taskv1.GetTaskRequest)
+	asError bool
+}
+
+// fail makes a call that must fail.
+func (s *system) fail(ctx context.Context, t *testing.T, door string, c call) verdict {
+	t.Helper()
+	if door == "grpc get" || door == "grpc watch" {
+		return s.failGRPC(metadata.NewOutgoingContext(ctx, metadata.Pairs(c.header...)), t, door, c)
+	}
+	path := "/v1/tasks/" + c.id
+	if door != "rest" {
+		path += ":watch"
+	}
+	if c.asError {
+		path += "?failedTaskAsError=true"
+	} else {
+		path += c.query
+	}
+	r := request(ctx, t, path, c.header...)
+	r.Header.Del("Authorization")
+	for i := 0; i < len(c.header); i += 2 {
+		if c.header[i] == "authorization" {
+			r.Header.Add("Authorization", c.header[i+1])
+		}
+	}
+	if door != "rest" {
+		r.Header.Set("Accept", door)
+	}
+	resp, body := s.get(t, r)
+	v := read(t, parseStatus(t, body))
+	v.http, v.header, v.everything = resp.StatusCode, resp.Header, body
+	for name, values := range resp.Header {
+		v.everything += name + values[0]
+	}
+	if retry := resp.Header.Get("Retry-After"); (retry != "") != (v.retry != nil) {
+		t.Errorf("%s: Retry-After %q with RetryInfo %v", door, retry, v.retry)
+	} else if seconds, _ := strconv.ParseFloat(retry, 64); v.retry != nil && (seconds < v.retry.GetRetryDelay().AsDuration().Seconds() ||
+		seconds >= v.retry.GetRetryDelay().AsDuration().Seconds()+1) {
+		t.Errorf("%s: Retry-After %q with RetryInfo %v", door, retry, v.retry)
+	}
+	if got := resp.Header.Get("X-Request-Id"); got != v.requestID {
+		t.Errorf("%s: header has request id %q, RequestInfo %q", door, got, v.requestID)
+	}
+	if got := resp.Header.Get("Content-Type"); got != "application/json" {
+		t.Errorf("%s: Content-Type %q", door, got)
+	}
+	if got := resp.Header.Get("Cache-Control"); got != "no-store" {
+		t.Errorf("%s: Cache-Control %q", door, got)
+	}
+	return v
+}
+
+// parseStatus reads the JSON of an error.
+func parseStatus(t *testing.T, body string) *status.Status {
+	t.Helper()
+	st := &spb.Status{}
+	if err := protojson.Unmarshal([]byte(body), st); err != nil {
+		t.Fatalf("body %q: %v", body, err)
+	}
+	return status.FromProto(st)
+}
+
+func (s *system) failGRPC(ctx context.Context, t *testing.T, door string, c call) verdict {
+	t.Helper()
+	var header, trailer metadata.MD
+	var err error
+	if door == "grpc get" {
+		req := &taskv1.GetTaskRequest{TaskId: c.id, FailedTaskAsError: c.asError}
+		if c.maxAge != nil {
+			c.maxAge(req)
+		}
+		_, err = s.tasks.GetTask(ctx, req, grpc.Header(&header), grpc.Trailer(&trailer))
+	} else {
+		var stream grpc.ServerStreamingClient[taskv1.WatchTaskResponse]
+		if stream, err = s.tasks.WatchTask(ctx, &taskv1.WatchTaskRequest{TaskId: c.id, FailedTaskAsError: c.asError}); err != nil {
+			t.Fatal(err)
+		}
+		for err == nil {
+			_, err = stream.Recv()
+		}
+		header, _ = stream.Header()
+		trailer = stream.Trailer()
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		t.Fatalf("%s: the call succeeded", door)
+	}
+	v := read(t, status.Convert(err))
+	v.trailer = trailer
+	text, _ := protojson.Marshal(status.Convert(err).Proto())
+	v.everything = string(text)
+	for name, values := range metadata.Join(header, trailer) {
+		v.everything += name + values[0]
+	}
+	return v
+}
+
+// read takes a status apart, and checks what is true of every one.
+func read(t *testing.T, st *status.Status) verdict {
+	t.Helper()
+	v := verdict{code: st.Code()}
+	for _, d := range st.Details() {
+		switch d := d.(type) {
+		case *errdetails.ErrorInfo:
+			if d.GetDomain() != "koodrive.task.v1" || v.reason != "" {
+				t.Errorf("ErrorInfo %v", d)
+			}
+			v.reason, v.metadata = d.GetReason(), d.GetMetadata()
+		case *errdetails.RequestInfo:
+			v.requestID = d.GetRequestId()
+		case *errdetails.RetryInfo:
+			v.retry = d
+		case *errdetails.BadRequest:
+			for _, f := range d.GetFieldViolations() {
+				v.violations = append(v.violations, f.GetField()+" "+f.GetReason())
+			}
+		default:
+			t.Errorf("detail %v", d)
+		}
+	}
+	if v.reason == "" || v.requestID == "" {
+		t.Errorf("status %v has no reason or no request id", st)
+	}
+	if _, known := taskv1.ErrorReason_value[v.reason]; !known {
+		t.Errorf("reason %q is not in the contract", v.reason)
+	}
+	if len(st.Message()) > 512 {
+		t.Errorf("a message of %d bytes", len(st.Message()))
+	}
+	if raw, _ := json.Marshal(st.Proto()); len(raw) > 4096 {
+		t.Errorf("a status of %d bytes", len(raw))
+	}
+	return v
+}
