@@ -54,7 +54,7 @@ func forSurface(surface string, events ...string) []string {
 }
 
 // everySurface watches a task on all surfaces at once.
-func everySurface(t *testing.T, s *system, watch func(surface string)) {
+func everySurface(t *testing.T, watch func(surface string)) {
 	t.Helper()
 	var all sync.WaitGroup
 	for _, surface := range surfaces {
@@ -66,7 +66,7 @@ func everySurface(t *testing.T, s *system, watch func(surface string)) {
 func TestEverySurfaceSeesTheScript(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(0, 0, 1, 2)})
-		everySurface(t, s, func(surface string) {
+		everySurface(t, func(surface string) {
 			got := names(t, s.watch(t.Context(), t, surface, taskID))
 			if want := forSurface(surface, "NEW", "EXECUTING", "SUCCESS", "end"); !slices.Equal(got, want) {
 				t.Errorf("%s saw %q, want %q", surface, got, want)
@@ -101,7 +101,7 @@ func TestJoinersSeeTheTaskAsItStands(t *testing.T) {
 		}()
 		time.Sleep(25 * time.Second)
 		before := s.koodrive.Count()
-		everySurface(t, s, func(surface string) {
+		everySurface(t, func(surface string) {
 			events := s.watch(t.Context(), t, surface, taskID)
 			if events[0].at != 0 || events[0].name != "task" {
 				t.Errorf("%s: first came %+v", surface, events[0])
@@ -128,7 +128,7 @@ func TestJoinersSeeTheTaskAsItStands(t *testing.T) {
 
 func TestFinishedTaskIsOneMessage(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
-		everySurface(t, s, func(surface string) {
+		everySurface(t, func(surface string) {
 			got := names(t, s.watch(t.Context(), t, surface, exampleID))
 			if want := forSurface(surface, "FAILED", "end"); !slices.Equal(got, want) {
 				t.Errorf("%s saw %q, want %q", surface, got, want)
@@ -151,7 +151,7 @@ func TestStepsBackAreHeld(t *testing.T) {
 	} {
 		bubble(t, nil, func(t *testing.T, s *system) {
 			s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: *script})
-			everySurface(t, s, func(surface string) {
+			everySurface(t, func(surface string) {
 				got := names(t, s.watch(t.Context(), t, surface, taskID))
 				if want := forSurface(surface, slices.Clone(want)...); !slices.Equal(got, want) {
 					t.Errorf("%s saw %q, want %q", surface, got, want)
@@ -305,7 +305,7 @@ func TestFailuresBeforeAndAfterTheFirstMessage(t *testing.T) {
 			t.Errorf("saw %q, want %q", got, want)
 		}
 		s.koodrive.SetTask(koodrivetest.Task{ID: "9", Steps: []koodrivetest.Step{{Status: 1}, {Fault: koodrivetest.Answer(401, "")}}})
-		everySurface(t, s, func(surface string) {
+		everySurface(t, func(surface string) {
 			events := s.watch(t.Context(), t, surface, "9")
 			if got, want := names(t, events), []string{"EXECUTING", "failure"}; !slices.Equal(got, want) {
 				t.Errorf("%s saw %q, want %q", surface, got, want)
@@ -331,7 +331,7 @@ func TestJoinerOfAFailingPollerGetsTheFailure(t *testing.T) {
 			patient = s.watch(t.Context(), t, sse, taskID)
 		}()
 		time.Sleep(4 * time.Second)
-		everySurface(t, s, func(surface string) {
+		everySurface(t, func(surface string) {
 			events := s.watch(t.Context(), t, surface, taskID)
 			if len(events) != 1 || events[0].name != "failure" || events[0].at != 0 {
 				t.Errorf("%s: %+v", surface, events)
@@ -480,7 +480,7 @@ func TestSilentReaderDelaysNobody(t *testing.T) {
 		}
 		defer resp.Body.Close() // Never read.
 		start := time.Now()
-		everySurface(t, s, func(surface string) {
+		everySurface(t, func(surface string) {
 			events := s.watch(t.Context(), t, surface, taskID)
 			if len(events) != flips+2 {
 				t.Errorf("%s saw %d events", surface, len(events))

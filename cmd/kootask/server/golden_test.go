@@ -1,0 +1,193 @@
+package server_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/upstream/koodrivetest"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden compares what was seen with a file of testdata. The files pin what the contract's own checks do not see: how
+// things look over HTTP, which clients depend on as much.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s: got\n%s\nwant\n%s", file, got, want)
+	}
+}
+
+var changing = regexp.MustCompile(`"retryDelay":"[^"]*"|(?m)^(retry|Retry-After): .*$`)
+
+// stable replaces what differs from run to run: the blanks that protojson puts in at random, and random delays.
+func stable(t *testing.T, text string) string {
+	t.Helper()
+	var lines []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		if at := strings.IndexByte(line, '{'); at >= 0 {
+			var compact bytes.Buffer
+			if err := json.Compact(&compact, []byte(line[at:])); err != nil {
+				t.Fatalf("line %q: %v", line, err)
+			}
+			line = line[:at] + compact.String()
+		}
+		lines = append(lines, changing.ReplaceAllStringFunc(line, func(s string) string {
+			name, _, _ := strings.Cut(s, ":")
+			return name + ": (random)"
+		}))
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// dump is an HTTP exchange as a client sees it.
+func dump(t *testing.T, resp *http.Response) string {
+	t.Helper()
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var header bytes.Buffer
+	resp.Header.Del("Content-Length") // Depends on protojson's blanks.
+	if err := resp.Header.Write(&header); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("HTTP %d\n%s\n%s", resp.StatusCode, strings.ReplaceAll(header.String(), "\r\n", "\n"), body)
+}
+
+func TestGoldenHTTP(t *testing.T) {
+	run := []koodrivetest.Step{
+		{Status: 0, Name: "x\r\n\r\nevent: end\ndata: {}\u2028"}, {Status: 1, Fault: &koodrivetest.Fault{Latency: 0}}, {Status: 2},
+	}
+	outage := []koodrivetest.Step{{Status: 1}, {Fault: koodrivetest.Answer(503, "")}, {Fault: koodrivetest.Answer(403, "")}}
+	for name, row := range map[string]struct {
+		path   string
+		header []string
+		steps  []koodrivetest.Step
+	}{
+		"task.http":            {path: "/v1/tasks/" + exampleID},
+		"watch-lines.http":     {path: "/v1/tasks/" + taskID + ":watch", steps: run},
+		"watch-events.http":    {path: "/v1/tasks/" + taskID + ":watch", steps: run, header: []string{"Accept", "text/html, text/event-stream;q=0.1"}},
+		"failure-lines.http":   {path: "/v1/tasks/" + taskID + ":watch", steps: outage},
+		"failure-events.http":  {path: "/v1/tasks/" + taskID + ":watch", steps: outage, header: []string{"Accept", sse}},
+		"reconnect.http":       {path: "/v1/tasks/" + taskID + ":watch", header: []string{"Accept", sse, "Last-Event-ID", "end"}},
+		"error.http":           {path: "/v1/tasks/unknown"},
+		"error-watch.http":     {path: "/v1/tasks/unknown:watch", header: []string{"Accept", sse}},
+		"error-retry.http":     {path: "/v1/tasks/" + taskID, steps: []koodrivetest.Step{{Fault: koodrivetest.Throttled("")}}},
+		"error-request.http":   {path: "/v1/tasks/list?maxAge=1"},
+		"error-route.http":     {path: "/v2"},
+		"error-unlisted.http":  {path: "/v1/tasks/" + taskID, steps: []koodrivetest.Step{{Fault: koodrivetest.Answer(400, "")}}},
+		"task-unlisted.http":   {path: "/v1/tasks/" + taskID, steps: []koodrivetest.Step{{Status: 7, ResultCode: "18000999"}}},
+		"watch-as-error.http":  {path: "/v1/tasks/" + exampleID + ":watch?failedTaskAsError=true", header: []string{"Accept", sse}},
+		"another-last-id.http": {path: "/v1/tasks/" + exampleID + ":watch", header: []string{"Accept", sse, "Last-Event-ID", "7"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s *system) {
+				if row.steps != nil {
+					s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: row.steps})
+				}
+				asked := s.koodrive.Count()
+				resp, err := s.http.Do(request(t.Context(), t, row.path, append(row.header, "X-Request-Id", "golden")...))
+				if err != nil {
+					t.Fatal(err)
+				}
+				// The clock of a bubble starts at one and the same moment, but polls come at random intervals.
+				text := stable(t, dump(t, resp))
+				text = regexp.MustCompile(`2000-01-01T00:00:0([1-9][0-9.]*|0\.[0-9]+)Z`).ReplaceAllString(text, "(later)")
+				golden(t, name, regexp.MustCompile(`(?m)^Date: .*$`).ReplaceAllString(text, "Date: (now)"))
+				if name == "reconnect.http" && s.koodrive.Count() != asked {
+					t.Error("KooDrive was asked")
+				}
+			})
+		})
+	}
+}
+
+func TestGoldenMetadata(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		var text strings.Builder
+		show := func(name string, header, trailer metadata.MD) {
+			fmt.Fprintf(&text, "%s\n  header %q\n  trailer %q\n", name, slices.Sorted(maps.Keys(header)), slices.Sorted(maps.Keys(trailer)))
+		}
+		ctx := as(t.Context(), token, "x-request-id", "golden")
+		for _, id := range []string{exampleID, "unknown"} {
+			var header, trailer metadata.MD
+			_, _ = s.tasks.GetTask(ctx, &taskv1.GetTaskRequest{TaskId: id}, grpc.Header(&header), grpc.Trailer(&trailer))
+			show("GetTask "+id, header, trailer)
+			stream, err := s.tasks.WatchTask(ctx, &taskv1.WatchTaskRequest{TaskId: id})
+			for err == nil {
+				_, err = stream.Recv()
+			}
+			header, _ = stream.Header()
+			show("WatchTask "+id, header, stream.Trailer())
+		}
+		golden(t, "metadata.txt", text.String())
+	})
+}
+
+// The routes are those of the contract's REST mapping, and of what describes them.
+func TestRoutesAreThoseOfTheContract(t *testing.T) {
+	mapping, err := os.ReadFile("../../../proto/koodrive/task/v1/task_gateway.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for _, m := range regexp.MustCompile(`(?m)^ +get: (.*)$`).FindAllStringSubmatch(string(mapping), -1) {
+		paths = append(paths, m[1])
+	}
+	if want := "/v1/tasks/{task_id} /v1/tasks/{task_id}:watch"; strings.Join(paths, " ") != want {
+		t.Errorf("mapping %q, want %q", paths, want)
+	}
+	bubble(t, nil, func(t *testing.T, s *system) {
+		_, body := s.get(t, request(t.Context(), t, "/openapi.json"))
+		var description struct {
+			Paths map[string]map[string]struct {
+				Produces  []string
+				Responses map[string]struct{ Schema map[string]any }
+			}
+		}
+		if err := json.Unmarshal([]byte(body), &description); err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			described := description.Paths[strings.Replace(path, "task_id", "taskId", 1)]["get"]
+			if described.Responses["200"].Schema == nil || described.Responses["default"].Schema["$ref"] != "#/definitions/rpcStatus" {
+				t.Errorf("%s is described as %+v", path, described)
+			}
+			if strings.HasSuffix(path, ":watch") && (strings.Join(described.Produces, " ") != "application/x-ndjson text/event-stream" ||
+				described.Responses["200"].Schema["$ref"] != "#/definitions/v1WatchTaskResponse") {
+				t.Errorf("%s is described as %+v", path, described)
+			}
+			if resp, _ := s.get(t, request(t.Context(), t, strings.Replace(path, "{task_id}", exampleID, 1))); resp.StatusCode != http.StatusOK {
+				t.Errorf("%s: HTTP %d", path, resp.StatusCode)
+			}
+		}
+	})
+}

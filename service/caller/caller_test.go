@@ -1,0 +1,85 @@
+package caller_test
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/metadata"
+
+	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/reason"
+)
+
+func TestReadIsTheSameForHeadersAndMetadata(t *testing.T) {
+	r := caller.NewReader(caller.Forward)
+	pairs := []string{
+		"authorization", "Bearer abc", "x-user-id", "42", "x-date", "20240831T143829Z", "language", "ZH_cn", "x-request-id", "mine",
+		"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+	}
+	header := http.Header{}
+	for i := 0; i < len(pairs); i += 2 {
+		header.Add(pairs[i], pairs[i+1])
+	}
+	a, errA := r.Read(header.Values)
+	b, errB := r.Read(metadata.Pairs(pairs...).Get)
+	if errA != nil || errB != nil {
+		t.Fatal(errA, errB)
+	}
+	for _, c := range []caller.Caller{a, b} {
+		if c.Authorization() != "Bearer abc" || c.UserID != "42" || c.Date != "20240831T143829Z" || c.Language != "zh-CN" ||
+			c.RequestID != "mine" || hex.EncodeToString(c.Trace[:]) != "4bf92f3577b34da6a3ce929d0e0e4736" || c.Fingerprint != a.Fingerprint {
+			t.Errorf("%+v", c)
+		}
+	}
+	if fingerprint := a.Fingerprint; len(fingerprint) != 16 || strings.Contains(fingerprint, "abc") {
+		t.Errorf("fingerprint %q", fingerprint)
+	}
+	if other, _ := caller.NewReader(caller.Forward).Read(header.Values); other.Fingerprint == a.Fingerprint {
+		t.Error("a fingerprint can be compared across processes")
+	}
+}
+
+func TestEveryFaultIsNamed(t *testing.T) {
+	_, err := caller.NewReader(caller.Forward).Read(metadata.Pairs(
+		"authorization", "a", "authorization", "b", "x-user-id", "\xff", "x-date", strings.Repeat("1", 17), "language", "fr").Get)
+	var failure *reason.Error
+	if !errors.As(err, &failure) {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, v := range failure.Violations {
+		got = append(got, v.Field+" "+string(v.Reason))
+	}
+	want := "authorization REPEATED, x-user-id MALFORMED, x-date TOO_LONG, language UNSUPPORTED"
+	if strings.Join(got, ", ") != want || failure.Outcome != reason.CredentialAmbiguous {
+		t.Errorf("%v %q, want %q", failure.Outcome, got, want)
+	}
+}
+
+func TestCallerDoesNotPrintItsCredential(t *testing.T) {
+	c, err := caller.NewReader(caller.Forward).Read(metadata.Pairs("authorization", "Bearer geheim").Get)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []string{fmt.Sprint(c), fmt.Sprintf("%+v", c), fmt.Sprintf("%#v", &c), string(encoded)} {
+		if strings.Contains(s, "geheim") {
+			t.Errorf("printed as %s", s)
+		}
+	}
+}
+
+func TestAppModeReadsNoCredential(t *testing.T) {
+	c, err := caller.NewReader(caller.App).Read(metadata.Pairs("authorization", "Bearer geheim", "x-user-id", "42").Get)
+	if err != nil || c.Authorization() != "" || c.UserID != "42" {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
