@@ -1,0 +1,104 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// ask runs kootask as a user would, and returns what it printed.
+func ask(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs strings.Builder
+	code = run(args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// file returns the path of a new file with this content.
+func file(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// What cannot be parsed is reported alone, everything else all at once; nothing starts, and the exit code is 2.
+func TestBadFlags(t *testing.T) {
+	const url = "--upstream-url=https://koodrive.test"
+	missing := filepath.Join(t.TempDir(), "missing")
+	for name, row := range map[string]struct {
+		args []string
+		want []string // What each line holds.
+	}{
+		"no command":         {nil, []string{"expected one of"}},
+		"unknown command":    {[]string{"srve"}, []string{"unexpected argument srve"}},
+		"unknown flag":       {[]string{"serve", "--upstream"}, []string{"unknown flag --upstream"}},
+		"bad duration":       {[]string{"serve", "--poll-min=soon", "--grpc-addr=nonsense"}, []string{"--poll-min"}},
+		"bad bool":           {[]string{"serve", "--reflection=perhaps"}, []string{"--reflection"}},
+		"bad mode":           {[]string{"serve", "--upstream-auth=both"}, []string{"--upstream-auth"}},
+		"bad level":          {[]string{"serve", url, "--log-level=loud"}, []string{"--log-level"}},
+		"bad format":         {[]string{"serve", url, "--log-format=xml"}, []string{"--log-format"}},
+		"no KooDrive":        {[]string{"serve", "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="}, []string{"--upstream-url: KooDrive's URL is missing"}},
+		"plaintext KooDrive": {[]string{"demo", "--upstream-url=http://x"}, []string{"unknown flag --upstream-url"}},
+		"simulate":           {[]string{"simulate", "--addr=nowhere"}, []string{"--addr: listen tcp"}},
+		"demo":               {[]string{"demo", "--poll-max=1ms", "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="}, []string{"--poll-max: "}},
+		"everything": {
+			[]string{
+				"serve", "--upstream-url=http://koodrive.test", "--upstream-ca=" + missing, "--upstream-proxy=proxy", "--grpc-addr=1:2:3",
+				"--http-addr=127.0.0.1:http-not", "--admin-addr=nowhere", "--heartbeat=16s", "--poll-min=20s", "--poll-backoff-max=1s",
+				"--upstream-timeout=0s", "--shutdown-grace=-1s", "--app-id=x",
+			},
+			[]string{
+				"--upstream-ca: ", "--upstream-proxy: ", "--upstream-url: ", "--app-id: it goes with", "--upstream-timeout: ", "--shutdown-grace: ",
+				"--poll-max: ", "--poll-backoff-max: ", "--heartbeat: ", "--grpc-addr: ", "--http-addr: ", "--admin-addr: ",
+			},
+		},
+		"no certificate": {
+			[]string{"serve", url, "--upstream-ca=" + file(t, "nonsense"), "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="},
+			[]string{"holds no certificate"},
+		},
+		"app mode beyond loopback": {
+			[]string{"serve", url, "--upstream-auth=app", "--app-id=x", "--app-secret-file=" + file(t, "geheim"), "--http-addr=0.0.0.0:0", "--grpc-addr=:0", "--admin-addr="},
+			[]string{"--grpc-addr: with --upstream-auth=app", "--http-addr: with --upstream-auth=app"},
+		},
+		"app mode without an app": {
+			[]string{"serve", url, "--upstream-auth=app", "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="},
+			[]string{"--app-id: it is missing", "--app-secret-file: it is missing"},
+		},
+		"app mode without a secret": {
+			[]string{"serve", url, "--upstream-auth=app", "--app-id=x", "--app-secret-file=" + file(t, " \n"), "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="},
+			[]string{"is empty"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, stdout, stderr := ask(t, row.args...)
+			lines := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
+			if code != exitUsage || stdout != "" || len(lines) != len(row.want) {
+				t.Fatalf("exit %d, %d lines:\n%s%s", code, len(lines), stdout, stderr)
+			}
+			for i, want := range row.want {
+				if !strings.HasPrefix(lines[i], "kootask: ") || !strings.Contains(lines[i], want) {
+					t.Errorf("line %q lacks %q", lines[i], want)
+				}
+			}
+		})
+	}
+}
+
+func TestBadEnvironment(t *testing.T) {
+	t.Setenv("KOOTASK_HEARTBEAT", "often")
+	if code, _, stderr := ask(t, "serve"); code != exitUsage || !strings.Contains(stderr, "heartbeat") || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"serve", "--help"}, {"demo", "--help"}, {"simulate", "--help"}, {"version"}} {
+		if code, stdout, stderr := ask(t, args...); code != exitOK || stdout == "" || stderr != "" {
+			t.Errorf("%q: exit %d, %q, %q", args, code, stdout, stderr)
+		}
+	}
+}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/grpc/codes"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/reason"
+)
+
+const root = "../.."
+
+func readme(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(root + "/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// rows returns the cells of the README's table rows that begin with a code in the form given.
+func rows(t *testing.T, first string) (all [][]string) {
+	t.Helper()
+	for _, line := range regexp.MustCompile("(?m)^\\| `"+first+"` \\|.*$").FindAllString(readme(t), -1) {
+		cells := strings.Split(strings.Trim(line, "|"), "|")
+		for i := range cells {
+			cells[i] = strings.Trim(cells[i], " `")
+		}
+		all = append(all, cells)
+	}
+	return all
+}
+
+func TestReadmeHasEveryFlag(t *testing.T) {
+	parser, err := kong.New(&commands{}, kong.DefaultEnvars("KOOTASK"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve := parser.Model.Children[slices.IndexFunc(parser.Model.Children, func(n *kong.Node) bool { return n.Name == "serve" })]
+	var want [][]string
+	for _, flag := range serve.Flags {
+		byDefault := flag.Default
+		if flag.IsBool() {
+			byDefault = "false"
+		}
+		want = append(want, []string{"--" + flag.Name, strings.Join(flag.Envs, " "), byDefault})
+	}
+	got := rows(t, "--[a-z-]+")
+	for _, row := range got {
+		if !slices.ContainsFunc(want, func(w []string) bool { return slices.Equal(w, row[:3]) }) {
+			t.Errorf("the README has %q, which serve has not", row[:3])
+		}
+	}
+	if len(got) != len(want) || len(got) < 15 {
+		t.Errorf("the README has %d flags, serve has %d: %q", len(got), len(want), want)
+	}
+}
+
+func TestReadmeHasEveryReason(t *testing.T) {
+	got := map[string]bool{}
+	for _, row := range rows(t, "[A-Z_]+") {
+		n, ok := taskv1.ErrorReason_value[row[0]]
+		if !ok {
+			t.Errorf("the README has %q, which the contract has not", row[0])
+			continue
+		}
+		got[row[0]] = true
+		st := (&reason.Error{Outcome: reason.Outcome{Reason: taskv1.ErrorReason(n)}}).Status("id")
+		_, retry := reason.Read(st)
+		http := runtime.HTTPStatusFromCode(st.Code())
+		if row[0] == "METHOD_NOT_ALLOWED" {
+			http = 405
+		}
+		var code codes.Code
+		if err := code.UnmarshalJSON([]byte(`"` + row[1] + `"`)); err != nil || code != st.Code() || row[2] != strconv.Itoa(http) || (row[3] == "yes") != (retry != nil) {
+			t.Errorf("the README has %q, the table %v, %d, retry %v", row, st.Code(), http, retry)
+		}
+	}
+	if len(got) != 19 {
+		t.Errorf("the README has %d reasons", len(got))
+	}
+}
+
+// commandsOf are the README's code blocks for a shell, in order.
+func commandsOf(t *testing.T) (all []string) {
+	t.Helper()
+	for _, m := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(readme(t), -1) {
+		all = append(all, strings.TrimSpace(m[1]))
+	}
+	return all
+}
+
+// The commands of the README as they stand there: make run, and then what it invites to. They see what the README says,
+// and when make is told to end, nothing stays behind.
+func TestReadmeCommands(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
+		t.Skip("this needs curl")
+	}
+	all := commandsOf(t)
+	if len(all) != 6 || all[0] != "make run" || all[5] != "make test" {
+		t.Fatalf("commands %q", all)
+	}
+	demo := shell(t.Context(), "exec "+all[0])
+	var stdout, stderr buffer
+	demo.Stdout, demo.Stderr = &stdout, &stderr
+	if err := demo.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- demo.Wait() }()
+	t.Cleanup(func() { _ = demo.Process.Kill() })
+	await(t, ended, func() bool { return strings.Contains(stdout.String(), "Watch one over gRPC:") })
+
+	for _, command := range all[1:5] {
+		if !strings.Contains(stdout.String(), command+"\n") {
+			t.Errorf("make run does not print %q", command)
+		}
+	}
+	life := []string{"TASK_STATUS_NEW", "TASK_STATUS_EXECUTING", "TASK_STATUS_SUCCESS"}
+	var running sync.WaitGroup
+	for command, want := range map[string][]string{
+		all[1]: {"TASK_STATUS_FAILED", `"18000205"`},
+		all[2]: append(slices.Clone(life), `{"end":{}}`),
+		all[3]: append(slices.Clone(life), "event: end\ndata: {}"),
+		all[4]: append(slices.Clone(life), `"done"`),
+	} {
+		running.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+			defer cancel()
+			output, err := shell(ctx, command).Output()
+			if err != nil {
+				t.Errorf("%s: %v", command, err)
+			}
+			rest := string(output)
+			for _, text := range want {
+				at := strings.Index(rest, text)
+				if at < 0 {
+					t.Errorf("%s: printed\n%s\nwhich lacks %s", command, output, text)
+					return
+				}
+				rest = rest[at:]
+			}
+		})
+	}
+	running.Wait()
+
+	if err := demo.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(time.Minute):
+		t.Fatal("make run does not end")
+	}
+	for _, port := range []string{"8080", "9090", "9091"} {
+		if conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", "127.0.0.1:"+port); err == nil {
+			_ = conn.Close()
+			t.Errorf("port %s still answers", port)
+		}
+	}
+}
+
+// shell is a command as a user types it in the checkout, outside any make.
+func shell(ctx context.Context, command string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "bash", "-c", command)
+	cmd.Dir = root
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS=") || strings.HasPrefix(v, "KOOTASK_")
+	})
+	return cmd
+}
+
+// await waits until it holds, as long as the command runs.
+func await(t *testing.T, ended <-chan error, holds func() bool) {
+	t.Helper()
+	deadline := time.After(5 * time.Minute)
+	for !holds() {
+		select {
+		case err := <-ended:
+			t.Fatalf("it ended: %v", err)
+		case <-deadline:
+			t.Fatal("it took too long")
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// buffer is an output that can be read while it is written.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}

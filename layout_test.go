@@ -1,0 +1,193 @@
+// Package kootask_test checks what holds for the whole tree: who may import whom, and what no code does.
+package kootask_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/kootask/kootask/"
+
+// imports are the packages of ours that a package may import; a test may import more. What is missing here may import
+// everything.
+var imports = map[string][]string{
+	"gen/koodrive/task/v1":  {},
+	"upstream":              {},
+	"upstream/koodrivetest": {},
+	"service/watch":         {},
+	"service/observe":       {},
+	"service/reason":        {"gen/koodrive/task/v1"},
+	"service/caller":        {"service/reason"},
+	"service/gateway":       {"gen/koodrive/task/v1", "service/caller", "service/reason"},
+	"service/rpcserver":     {"gen/koodrive/task/v1", "service/caller", "service/reason"},
+	"service":               {"gen/koodrive/task/v1", "service/caller", "service/observe", "service/reason", "service/watch", "upstream"},
+}
+
+// goFiles calls visit for each Go file of the tree.
+func goFiles(t *testing.T, visit func(path string, file *ast.File, set *token.FileSet)) {
+	t.Helper()
+	set := token.NewFileSet()
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".go" {
+			return err
+		}
+		file, err := parser.ParseFile(set, path, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		visit(filepath.ToSlash(path), file, set)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestImports(t *testing.T) {
+	seen := map[string]bool{}
+	goFiles(t, func(path string, file *ast.File, _ *token.FileSet) {
+		from := filepath.ToSlash(filepath.Dir(path))
+		allowed, limited := imports[from]
+		if !limited || strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		seen[from] = true
+		for _, spec := range file.Imports {
+			name, _ := strconv.Unquote(spec.Path.Value)
+			if to, ours := strings.CutPrefix(name, module); ours && !slices.Contains(allowed, to) {
+				t.Errorf("%s imports %s", path, to)
+			}
+			if from == "upstream/koodrivetest" && strings.Contains(name, ".") {
+				t.Errorf("%s imports %s, which is not in the standard library", path, name)
+			}
+		}
+	})
+	for from := range imports {
+		if !seen[from] {
+			t.Errorf("there is no package %s", from)
+		}
+	}
+}
+
+// One constructor builds gRPC servers, one package builds statuses.
+func TestOnePlace(t *testing.T) {
+	places := map[string][]string{
+		"grpc.NewServer": {"service/rpcserver/server.go"},
+		"status.New":     {"service/reason/error.go"},
+		"status.Error":   nil,
+		"status.Errorf":  nil,
+	}
+	goFiles(t, func(path string, file *ast.File, set *token.FileSet) {
+		if strings.HasPrefix(path, "gen/") || strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			if allowed, watched := places[name(call.Fun)]; watched && !slices.Contains(allowed, path) {
+				t.Errorf("%v: %s belongs elsewhere", set.Position(call.Pos()), name(call.Fun))
+			}
+			return true
+		})
+	})
+}
+
+// name is how a call is written: package and function, or the function alone.
+func name(fun ast.Expr) string {
+	switch f := fun.(type) {
+	case *ast.Ident:
+		return f.Name
+	case *ast.SelectorExpr:
+		if x, ok := f.X.(*ast.Ident); ok {
+			return x.Name + "." + f.Sel.Name
+		}
+	}
+	return ""
+}
+
+// A test may sleep only in virtual time: inside a function that is handed to synctest.Test, or to the bubble of its
+// package, which does so.
+func TestSleepsAreInBubbles(t *testing.T) {
+	goFiles(t, func(path string, file *ast.File, set *token.FileSet) {
+		var open []ast.Node
+		ast.Inspect(file, func(n ast.Node) bool {
+			if n == nil {
+				open = open[:len(open)-1]
+				return true
+			}
+			open = append(open, n)
+			call, ok := n.(*ast.CallExpr)
+			if !ok || name(call.Fun) != "time.Sleep" {
+				return true
+			}
+			inBubble := slices.ContainsFunc(open, func(n ast.Node) bool {
+				outer, ok := n.(*ast.CallExpr)
+				return ok && slices.Contains([]string{"synctest.Test", "bubble"}, name(outer.Fun))
+			})
+			if !inBubble {
+				t.Errorf("%v: sleeps in real time", set.Position(call.Pos()))
+			}
+			return true
+		})
+	})
+}
+
+var quoted = regexp.MustCompile("`((?:[A-Za-z0-9_.-]+/)+[A-Za-z0-9_.-]*)`|\\]\\(([^)#:]+)\\)")
+
+// Every path that the README names is there.
+func TestPathsOfTheReadmeExist(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, m := range quoted.FindAllStringSubmatch(string(text), -1) {
+		path := m[1] + m[2]
+		if slices.Contains([]string{"text/event-stream"}, path) {
+			continue
+		}
+		found++
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+	}
+	if found < 5 {
+		t.Errorf("%d paths found", found)
+	}
+}
+
+var target = regexp.MustCompile(`(?m)^([a-z-]+):`)
+
+// Every make target that the README or .ci/run names is there.
+func TestMakeTargetsExist(t *testing.T) {
+	makefile, err := os.ReadFile("Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var targets []string
+	for _, m := range target.FindAllStringSubmatch(string(makefile), -1) {
+		targets = append(targets, m[1])
+	}
+	for _, file := range []string{"README.md", ".ci/run"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`(?m)^(?:stage \S+ )?make ([a-z-]+)$`).FindAllStringSubmatch(string(text), -1) {
+			if !slices.Contains(targets, m[1]) {
+				t.Errorf("%s names make %s", file, m[1])
+			}
+		}
+	}
+}
