@@ -119,7 +119,7 @@ func name(fun ast.Expr) string {
 // A test may sleep only in virtual time: inside a function that is handed to synctest.Test, or to the bubble of its
 // package, which does so.
 func TestSleepsAreInBubbles(t *testing.T) {
-	goFiles(t, func(path string, file *ast.File, set *token.FileSet) {
+	goFiles(t, func(_ string, file *ast.File, set *token.FileSet) {
 		var open []ast.Node
 		ast.Inspect(file, func(n ast.Node) bool {
 			if n == nil {
