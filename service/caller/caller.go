@@ -86,7 +86,7 @@ var languages = map[string]string{"zh-cn": "zh-CN", "zh_cn": "zh-CN", "en-us": "
 // Read returns who asks, given all values that the request has for a name, in any order. The error is a *reason.Error
 // that names every value at fault; what is for tracing is set all the same.
 func (r *Reader) Read(values func(name string) []string) (Caller, error) {
-	c := Caller{RequestID: RequestID(values), Trace: traceID(values(HeaderTraceParent))}
+	c := Caller{RequestID: RequestID(values), Trace: traceID(TraceParent(values))}
 	var failure *reason.Error
 	fail := func(outcome reason.Outcome, field string, why reason.ViolationReason, description string) {
 		if failure == nil {
@@ -169,14 +169,20 @@ func RequestID(values func(name string) []string) string {
 	return hex.EncodeToString(id[:])
 }
 
-var traceParentForm = regexp.MustCompile(`^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?$`)
+var traceParentForm = regexp.MustCompile(`^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.{0,200})?$`)
 
-// traceID returns the trace of a W3C traceparent, or makes one up.
-func traceID(given []string) (id [16]byte) {
-	if len(given) == 1 && len(given[0]) <= 256 {
-		if m := traceParentForm.FindStringSubmatch(given[0]); m != nil {
-			_, _ = hex.Decode(id[:], []byte(m[1]))
-		}
+// TraceParent returns the W3C traceparent that is given, empty if there is none that can be used.
+func TraceParent(values func(name string) []string) string {
+	if given := values(HeaderTraceParent); len(given) == 1 && traceParentForm.MatchString(given[0]) {
+		return given[0]
+	}
+	return ""
+}
+
+// traceID returns the trace of a traceparent, or makes one up.
+func traceID(traceParent string) (id [16]byte) {
+	if m := traceParentForm.FindStringSubmatch(traceParent); m != nil {
+		_, _ = hex.Decode(id[:], []byte(m[1]))
 	}
 	if id == [16]byte{} {
 		_, _ = rand.Read(id[:])

@@ -88,8 +88,16 @@ var jsonForm = protojson.MarshalOptions{EmitDefaultValues: true}
 
 // ServeHTTP gives the request its id, and every answer the headers that all have.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	id := caller.RequestID(r.Header.Values)
+	id, traceParent := caller.RequestID(r.Header.Values), caller.TraceParent(r.Header.Values)
 	r.Header.Set(caller.HeaderRequestID, id)
+	r.Header.Del(caller.HeaderTraceParent)
+	if traceParent != "" {
+		r.Header.Set(caller.HeaderTraceParent, traceParent)
+	}
+	// Otherwise what the request says of its origin would go on, true or not and of any length; nobody reads it.
+	r.Header.Del("X-Forwarded-For")
+	r.Header.Del("X-Forwarded-Host")
+	r.Host = ""
 	h := w.Header()
 	h.Set(caller.HeaderRequestID, id)
 	h.Set("Cache-Control", "no-store")

@@ -191,6 +191,7 @@ type event struct {
 	name string // task, heartbeat, end or failure.
 	id   string
 	data string // JSON, but for a gRPC stream.
+	wait string // A server-sent event's retry.
 	at   time.Duration
 	task *taskv1.Task // Of a gRPC stream, as is the next.
 	beat *taskv1.Heartbeat
@@ -231,6 +232,7 @@ func parse(t *testing.T, contentType string, body io.Reader, each func(event)) {
 		case "data":
 			e.data = value
 		case "retry":
+			e.wait = value
 		default:
 			t.Errorf("line %q", line)
 		}

@@ -83,6 +83,7 @@ func TestTracingFailsNothing(t *testing.T) {
 			{"x-request-id", "a", "x-request-id", "b"},
 			{"x-request-id", strings.Repeat("x", 65)},
 			{"tracestate", strings.Repeat("x", 5000)},
+			{"traceparent", traceParent + strings.Repeat("-x", 5000)},
 		} {
 			resp, _ := s.get(t, request(t.Context(), t, "/v1/tasks/"+exampleID, bad...))
 			if id := resp.Header.Get("X-Request-Id"); resp.StatusCode != http.StatusOK || len(id) != 32 {
@@ -93,6 +94,23 @@ func TestTracingFailsNothing(t *testing.T) {
 				len(header.Get("x-request-id")) != 1 || len(header.Get("x-request-id")[0]) != 32 {
 				t.Errorf("%q: %v, request id %q", bad, err, header.Get("x-request-id"))
 			}
+		}
+	})
+}
+
+// What is not read may be as long as a header may be at all.
+func TestLongHeadersThatAreNotRead(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		long := strings.Repeat("x", 17<<10) // More than goes from the gateway to the gRPC server.
+		for _, header := range []string{"X-Forwarded-For", "X-Forwarded-Host", "Traceparent", "Tracestate", "X-Request-Id", "Cookie"} {
+			if resp, body := s.get(t, request(t.Context(), t, "/v1/tasks/"+exampleID, header, long)); resp.StatusCode != http.StatusOK {
+				t.Errorf("%s: HTTP %d, %s", header, resp.StatusCode, body)
+			}
+		}
+		r := request(t.Context(), t, "/v1/tasks/"+exampleID)
+		r.Host = long
+		if resp, body := s.get(t, r); resp.StatusCode != http.StatusOK {
+			t.Errorf("Host: HTTP %d, %s", resp.StatusCode, body)
 		}
 	})
 }

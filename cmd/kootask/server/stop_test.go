@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -41,6 +42,10 @@ func TestStopEndsEveryWatch(t *testing.T) {
 				if v.code != codes.Unavailable || v.reason != "SERVER_DRAINING" || v.retry == nil {
 					t.Errorf("%s ended with %+v", surface, v)
 					return
+				}
+				if ms, _ := strconv.ParseInt(events[1].wait, 10, 64); surface == sse &&
+					(time.Duration(ms)*time.Millisecond-v.retry.GetRetryDelay().AsDuration()).Abs() > time.Millisecond {
+					t.Errorf("retry: %s, RetryInfo %v", events[1].wait, v.retry)
 				}
 				mu.Lock()
 				defer mu.Unlock()

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"net/http"
@@ -242,6 +243,46 @@ func TestHangingKooDriveIsTold(t *testing.T) {
 			t.Errorf("%d events, %d failures", len(events), failures)
 		}
 	})
+}
+
+// Over HTTP nothing leaves before the first message either: neither an early 200, nor later than 2 s.
+func TestHeadersLeaveWithTheFirstMessage(t *testing.T) {
+	for _, row := range []struct {
+		latency, header time.Duration
+		status          int
+		first           string
+	}{
+		{0, 0, http.StatusOK, "task"},
+		{time.Second, time.Second, http.StatusOK, "task"},
+		{time.Minute, 2 * time.Second, http.StatusOK, "heartbeat"},
+		{1900 * time.Millisecond, 1900 * time.Millisecond, http.StatusUnauthorized, ""},
+		{2100 * time.Millisecond, 2 * time.Second, http.StatusOK, "heartbeat"},
+	} {
+		for _, accept := range []string{ndjson, sse} {
+			bubble(t, nil, func(t *testing.T, s *system) {
+				fault := &koodrivetest.Fault{Latency: row.latency}
+				if row.latency%time.Second != 0 {
+					fault.Status = http.StatusUnauthorized
+				}
+				s.koodrive.SetFault(fault)
+				start := time.Now()
+				ctx, leave := context.WithCancel(t.Context())
+				defer leave()
+				resp, err := s.http.Do(request(ctx, t, "/v1/tasks/"+exampleID+":watch", "Accept", accept))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				if took := time.Since(start); took != row.header || resp.StatusCode != row.status {
+					t.Errorf("%s after %v: HTTP %d after %v, want %d after %v", accept, row.latency, resp.StatusCode, took, row.status, row.header)
+				}
+				first, _ := bufio.NewReader(resp.Body).ReadString('\n')
+				if took := time.Since(start); took != row.header || !strings.Contains(first, row.first) {
+					t.Errorf("%s after %v: first came %q after %v", accept, row.latency, first, took)
+				}
+			})
+		}
+	}
 }
 
 // KooDrive stops answering under a watch: heartbeats go on, what they claim stands still until it answers again.
@@ -549,4 +590,31 @@ func TestUnlistedNumbers(t *testing.T) {
 			t.Errorf("%+v", v)
 		}
 	})
+}
+
+// A client of the HTTP port that does not read is cut off 30 s after its connection has filled up; one that reads is not,
+// however long it watches.
+func TestSilentHTTPReaderIsCutOff(t *testing.T) {
+	for _, accept := range []string{ndjson, sse} {
+		bubble(t, nil, func(t *testing.T, s *system) {
+			long := strings.Repeat("x", 8<<10)
+			var script []koodrivetest.Step
+			for i := range 100 {
+				script = append(script, koodrivetest.Step{Status: 1, Name: fmt.Sprint(i, long)})
+			}
+			s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: append(script, koodrivetest.Step{Status: 2})})
+			resp, err := s.http.Do(request(t.Context(), t, "/v1/tasks/"+taskID+":watch", "Accept", accept))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if got := names(t, s.watch(t.Context(), t, accept, taskID)); got[len(got)-1] != "end" {
+				t.Errorf("the one who reads saw %q", got)
+			}
+			time.Sleep(time.Minute)
+			if lines := strings.Count(s.log.String(), `"code":"Canceled"`); lines != 1 {
+				t.Errorf("%d streams were cut off:\n%s", lines, s.log)
+			}
+		})
+	}
 }
