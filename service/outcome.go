@@ -16,20 +16,23 @@ import (
 // byCode is what KooDrive's error codes mean, and those of Huawei's API gateway, without their prefix: whatever the HTTP
 // status is, since KooDrive sends nearly all of its own with 400.
 var byCode = map[string]reason.Outcome{
-	"13000101": reason.UpstreamRejectedParameter, // Bad Request
-	"13000102": reason.UpstreamRejectedParameter, // Verify parameters failed.
-	"13000201": reason.UpstreamInternalFailure,   // INNER_INVOKE_FAILURE
-	"13000309": reason.TaskNotFound,              // Resource not found.
-	"13000410": reason.UpstreamPermissionDenied,  // The user has no permission on the space.
-	".0101":    reason.UpstreamRouteNotFound,     // The API does not exist.
-	".0103":    reason.UpstreamRouteNotFound,     // The backend does not exist.
-	".0301":    reason.UpstreamTokenRejected,     // Incorrect IAM authentication information.
-	".0302":    reason.UpstreamPermissionDenied,  // The IAM user is not authorized to access the API.
-	".0303":    reason.UpstreamTokenRejected,     // Incorrect app authentication information.
-	".0305":    reason.UpstreamTokenRejected,     // Incorrect authentication information: frontend authorizer.
-	".0307":    reason.UpstreamTokenRejected,     // The token must be updated.
-	".0308":    reason.UpstreamRateLimited,       // The throttling threshold has been reached.
+	"13000101":   reason.UpstreamRejectedParameter, // Bad Request
+	"13000102":   reason.UpstreamRejectedParameter, // Verify parameters failed.
+	"13000201":   reason.UpstreamInternalFailure,   // INNER_INVOKE_FAILURE
+	"13000309":   reason.TaskNotFound,              // Resource not found.
+	noPermission: reason.UpstreamPermissionDenied,  // The user has no permission on the space.
+	".0101":      reason.UpstreamRouteNotFound,     // The API does not exist.
+	".0103":      reason.UpstreamRouteNotFound,     // The backend does not exist.
+	".0301":      reason.UpstreamTokenRejected,     // Incorrect IAM authentication information.
+	".0302":      reason.UpstreamPermissionDenied,  // The IAM user is not authorized to access the API.
+	".0303":      reason.UpstreamTokenRejected,     // Incorrect app authentication information.
+	".0305":      reason.UpstreamTokenRejected,     // Incorrect authentication information: frontend authorizer.
+	".0307":      reason.UpstreamTokenRejected,     // The token must be updated.
+	".0308":      reason.UpstreamRateLimited,       // The throttling threshold has been reached.
 }
+
+// noPermission is KooDrive's code for a task that is not the user's.
+const noPermission = "13000410"
 
 // refusal is what an answer in which KooDrive refuses comes to. HTTP 401 and 403 say enough; otherwise a code that is
 // known decides, and the status if there is none.
@@ -47,6 +50,8 @@ func refusal(e *upstream.StatusError) reason.Outcome {
 	switch {
 	case e.Status == http.StatusOK:
 		return reason.UpstreamBusinessError
+	case e.Status < 300:
+		return reason.UpstreamContractViolation
 	case e.Status < 400:
 		return reason.UpstreamRedirect
 	case e.Status == http.StatusBadRequest && e.Code == "": // KooDrive documents it as "authentication not passed".
@@ -117,7 +122,7 @@ func asApp(e *reason.Error) {
 	case reason.UpstreamTokenRejected, reason.UpstreamCredentialRejected:
 		e.Outcome = reason.FacadeCredentialRejected
 	case reason.UpstreamPermissionDenied:
-		if e.UpstreamStatus != http.StatusForbidden && e.UpstreamCode == "13000410" {
+		if e.UpstreamCode == noPermission {
 			e.Outcome = reason.TaskNotFound
 		}
 	}

@@ -77,6 +77,7 @@ func New(config Config) *Service {
 		Same:       same,
 		Final:      done,
 		Survives:   s.survives,
+		WaitMax:    upstream.MaxRetryAfter,
 	})
 	return s
 }

@@ -98,7 +98,11 @@ func (c *Client) attempt(ctx context.Context, q Query) (*response, error) {
 	c.clock.learn(resp.Header, time.Now())
 
 	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxBody+1))
-	if err != nil {
+	switch {
+	case err == nil:
+	case !bodyDecides(resp.StatusCode) && ctx.Err() == nil:
+		body = nil
+	default:
 		if attempt.Err() != nil {
 			return nil, classify(ctx, attempt, err)
 		}
@@ -107,6 +111,11 @@ func (c *Client) attempt(ctx context.Context, q Query) (*response, error) {
 	return &response{
 		status: resp.StatusCode, header: resp.Header, xDate: req.Header.Get(HeaderDate), body: body,
 	}, nil
+}
+
+// bodyDecides reports whether only the body tells what an answer with this status means. Other statuses say enough.
+func bodyDecides(status int) bool {
+	return status == http.StatusOK || status == http.StatusBadRequest || status == http.StatusNotFound
 }
 
 // noBody is an empty body that is none to the transport: it repeats a GET without a body by itself when a connection
@@ -154,7 +163,20 @@ func classify(ctx, attempt context.Context, err error) error {
 	if headerTooLarge(err) {
 		return &AnswerError{Fault: TooLarge, Detail: fmt.Sprintf("the header has more than %d bytes", MaxHeader)}
 	}
-	return &TransportError{Fault: Unreachable, Err: err}
+	return &TransportError{Fault: Unreachable, Err: quotable(err)}
+}
+
+// quotable returns err if it is one of the network's own. net/http's others quote what came, which may be an echo of
+// what was sent.
+func quotable(err error) error {
+	var network *net.OpError
+	var name *net.DNSError
+	var alert tls.AlertError
+	if errors.As(err, &network) || errors.As(err, &name) || errors.As(err, &alert) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	return errors.New("the connection broke, or what answers does not speak HTTP")
 }
 
 // headerTooLarge knows the transport's two complaints (HTTP/1.1, HTTP/2), which have no type.

@@ -3,19 +3,19 @@ package upstream_test
 import (
 	"context"
 	"errors"
-	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
-	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/kootask/kootask/upstream"
 	"github.com/kootask/kootask/upstream/koodrivetest"
@@ -51,15 +51,15 @@ func bubble(t *testing.T, test func(t *testing.T, k *koodrivetest.KooDrive, c *u
 // connect serves handler in memory, and returns a client for it.
 func connect(t *testing.T, handler http.Handler, config upstream.Config) *upstream.Client {
 	t.Helper()
-	listener := bufconn.Listen(256 << 10)
+	listener := koodrivetest.Listen()
 	server := &http.Server{Handler: handler}
 	go func() { _ = server.Serve(listener) }()
 	if config.Dial == nil {
-		config.Dial = func(ctx context.Context, _, address string) (net.Conn, error) {
+		config.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 			if address != "koodrive.test:80" {
 				t.Errorf("dialled %s", address)
 			}
-			return listener.DialContext(ctx)
+			return listener.Dial(ctx, network, address)
 		}
 	}
 	config.BaseURL, config.AllowHTTP = "http://koodrive.test", true
@@ -242,6 +242,52 @@ func TestAnswersThatTakeTooLong(t *testing.T) {
 	}
 }
 
+// A refusal is one even if its body does not come; where only the body tells what it means, that is a fault of its own.
+func TestRefusalsWhoseBodyCannotBeRead(t *testing.T) {
+	for _, cut := range []koodrivetest.Fault{{Truncate: true}, {Drip: time.Minute}, {Header: http.Header{"Content-Encoding": {"gzip"}}}} {
+		for status, want := range map[int]int{401: 401, 403: 403, 302: 302, 429: 429, 503: 503, 400: 0, 404: 0} {
+			bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, c *upstream.Client) {
+				fault := cut
+				fault.Status, fault.Body = status, new(`{"code":13000309}`)
+				k.SetFault(&fault)
+				_, err := c.Task(t.Context(), query(t))
+				var refused *upstream.StatusError
+				if got := errors.As(err, &refused); got != (want != 0) || got && (refused.Status != want || refused.Code != "") {
+					t.Errorf("%d, %+v: %v", status, cut, err)
+				}
+			})
+		}
+	}
+}
+
+// What came is in no error: it may be an echo of what was sent.
+func TestErrorsQuoteNothing(t *testing.T) {
+	for _, answer := range []string{
+		"HTTP/1.1 200 OK\r\nAuthorization Bearer geheim\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: geheim\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: geheim\r\n\r\n", "geheim", "HTTP/1.1 geheim\r\n\r\n",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			listener := koodrivetest.Listen()
+			c := connect(t, http.NotFoundHandler(), upstream.Config{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+				return listener.Dial(ctx, network, address)
+			}})
+			go func() {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				go func() { _, _ = io.Copy(io.Discard, conn) }()
+				_, _ = io.WriteString(conn, answer)
+				_ = conn.Close()
+			}()
+			_, err := c.Task(t.Context(), query(t))
+			if err == nil || strings.Contains(err.Error(), "geheim") {
+				t.Errorf("%q: %v", answer, err)
+			}
+		})
+	}
+}
+
 func TestWhoLeavesEndsTheRequest(t *testing.T) {
 	bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, c *upstream.Client) {
 		k.SetFault(&koodrivetest.Fault{Hang: true})
@@ -275,13 +321,13 @@ func TestBrokenConnectionsAreNotRetried(t *testing.T) {
 
 func TestUnreachable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		refused := fmt.Errorf("dial: %w", errors.New("connection refused"))
+		refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 		c := connect(t, http.NotFoundHandler(), upstream.Config{
 			Dial: func(context.Context, string, string) (net.Conn, error) { return nil, refused },
 		})
 		var transport *upstream.TransportError
 		if _, err := c.Task(t.Context(), query(t)); !errors.As(err, &transport) || transport.Fault != upstream.Unreachable ||
-			!errors.Is(err, refused) {
+			!errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -364,7 +410,7 @@ func TestSlowAnswersDoNotSpoilTheClock(t *testing.T) {
 func TestConfigIsChecked(t *testing.T) {
 	for _, bad := range []string{
 		"", "koodrive", "://", "ftp://koodrive.test", "http://koodrive.test", "https://u:p@koodrive.test", "https://koodrive.test/x",
-		"https://koodrive.test?x", "https://koodrive.test#x", "https://", "https://:443",
+		"https://koodrive.test?x", "https://koodrive.test#x", "https://", "https://:443", "https://koodrive.test:", "https://koodrive.test:99999", "https://koodrive.test:0",
 	} {
 		if _, err := upstream.NewClient(upstream.Config{BaseURL: bad}); err == nil {
 			t.Errorf("%q is accepted", bad)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -59,12 +60,23 @@ func (c Config) origin() (*url.URL, error) {
 		return nil, fmt.Errorf("KooDrive's URL has scheme %q: want https", u.Scheme)
 	case u.Scheme == "http" && !c.AllowHTTP:
 		return nil, errors.New("KooDrive's URL is http, which sends credentials in the clear: want https, or allow http")
+	case !validPort(u):
+		return nil, errors.New("KooDrive's URL has a port that is none")
 	case u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
 		return nil, errors.New("KooDrive's URL has more than a host and a port")
 	}
 	host := strings.ToLower(u.Host)
 	host = strings.TrimSuffix(host, map[string]string{"https": ":443", "http": ":80"}[u.Scheme])
 	return &url.URL{Scheme: u.Scheme, Host: host}, nil
+}
+
+// validPort reports whether u has no port, or one that can be.
+func validPort(u *url.URL) bool {
+	if u.Port() == "" {
+		return !strings.HasSuffix(u.Host, ":")
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	return err == nil && port > 0
 }
 
 func (c Config) transport() *http.Transport {

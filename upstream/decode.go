@@ -125,12 +125,12 @@ func (r *response) fault(f AnswerFault, detail string) error {
 
 // refusal is the error for a status other than 200, with the code of its body if there is one.
 func (r *response) refusal() error {
-	if r.status < 300 {
-		return r.fault(Contradictory, "the status is no plain 200")
-	}
 	refusal := &StatusError{Status: r.status, RetryAfter: retryAfter(r.header)}
 	if a, err := decode(r.body); err == nil && len(r.body) <= MaxBody {
 		refusal.Code = a.code()
+	}
+	if r.status < 300 && refusal.Code == "" {
+		return r.fault(Contradictory, "the status is no plain 200")
 	}
 	return refusal
 }
@@ -191,7 +191,7 @@ func repairName(body []byte) ([]byte, bool) {
 var (
 	// Integers in the one form that Go and JSON agree on.
 	integerForm = regexp.MustCompile(`^(0|-?[1-9][0-9]{0,30})$`)
-	codeForm    = regexp.MustCompile(`^[A-Z.0-9]{1,32}$`)
+	codeForm    = regexp.MustCompile(`^-?[A-Z.0-9]{1,32}$`)
 	errType     = errors.New("wrong type")
 )
 

@@ -53,6 +53,22 @@ func TestAnswersThatAreTasks(t *testing.T) {
 	}
 }
 
+// An object is taken for what it is, whatever it is called.
+func TestContentTypes(t *testing.T) {
+	for _, contentType := range []string{"", "text/plain", "text/html", "application/json", "application/problem+json", "text/json; charset=x", ";;"} {
+		if _, err := answered(200, contentType, " {\"taskId\":\""+id+"\",\"status\":1,\"code\":0}").task(id); err != nil {
+			t.Errorf("%q: %v", contentType, err)
+		}
+	}
+}
+
+func TestIDsAreComparedToTheLetter(t *testing.T) {
+	var answer *AnswerError
+	if _, err := answered(200, "", `{"taskId":"ABC","status":1,"code":0}`).task("abc"); !errors.As(err, &answer) || answer.Fault != WrongTask {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestAnswersThatAreNone(t *testing.T) {
 	good := `{"taskId":"` + id + `","status":1,"code":0}`
 	for name, row := range map[string]struct {
@@ -109,6 +125,9 @@ func TestAnswersThatAreNone(t *testing.T) {
 		"400 with code 0":       {400, "application/json", `{"code":0}`, &StatusError{Status: 400}},
 		"throttled":             {429, "application/json", `{"error_msg":"m","error_code":"APIG.0308","request_id":"r"}`, &StatusError{Status: 429, Code: "APIG.0308"}},
 		"code like a text":      {401, "application/json", `{"error_code":"Bad token <b>"}`, &StatusError{Status: 401}},
+		"201 with a code":       {201, "application/json", `{"code":13000309}`, &StatusError{Status: 201, Code: "13000309"}},
+		"a negative code":       {200, "application/json", `{"code":-1}`, &StatusError{Status: 200, Code: "-1"}},
+		"400, a negative code":  {400, "application/json", `{"code":-1}`, &StatusError{Status: 400, Code: "-1"}},
 		"redirect":              {302, "", ``, &StatusError{Status: 302}},
 		"a task with 500":       {500, "application/json", good, &StatusError{Status: 500}},
 	} {

@@ -11,7 +11,7 @@ type StatusError struct {
 	// Status is the HTTP status, 200 included: KooDrive also refuses in the body alone.
 	Status int
 	// Code is the error code of the body: KooDrive's, like 13000309, or its API gateway's, like APIGW.0308. Empty if
-	// there was none that could be read. At most 32 characters of A-Z, 0-9 and ".".
+	// there was none that could be read. At most 32 characters of A-Z, 0-9 and ".", or a negative number.
 	Code string
 	// RetryAfter is how long KooDrive asks to wait: 0 if it does not say, never more than 10 minutes.
 	RetryAfter time.Duration

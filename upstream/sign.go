@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"strings"
 	"time"
 )
@@ -14,6 +15,17 @@ type App struct {
 	ID string
 	// Secret is KooDrive's AppSecret.
 	Secret Secret
+}
+
+// Check reports whether ID and Secret can be an app's: ID travels in a header, between commas.
+func (a *App) Check() error {
+	if !isToken(a.ID) || strings.Contains(a.ID, ",") {
+		return errors.New("the AppId is missing, or has other than visible ASCII characters, or a comma")
+	}
+	if a.Secret.Reveal() == "" {
+		return errors.New("the AppSecret is missing")
+	}
+	return nil
 }
 
 // As returns the credential of the app acting for a KooDrive user, by the user's id at KooDrive. Every attempt is

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/kootask/kootask/upstream"
@@ -14,12 +15,12 @@ import (
 )
 
 // serveTLS serves a KooDrive on a loopback port, and returns its address and the pool with its certificate.
-func serveTLS(t *testing.T, maxVersion uint16) (string, *x509.CertPool) {
+func serveTLS(t *testing.T, minVersion, maxVersion uint16) (string, *x509.CertPool) {
 	t.Helper()
 	k := koodrivetest.New()
 	k.AddToken(token, 0)
 	server := httptest.NewUnstartedServer(k)
-	server.TLS = &tls.Config{MaxVersion: maxVersion}
+	server.TLS = &tls.Config{MinVersion: minVersion, MaxVersion: maxVersion}
 	server.EnableHTTP2 = true
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
@@ -41,7 +42,7 @@ func ask(t *testing.T, config upstream.Config) error {
 }
 
 func TestTLS(t *testing.T) {
-	url, pool := serveTLS(t, tls.VersionTLS13)
+	url, pool := serveTLS(t, tls.VersionTLS12, tls.VersionTLS13)
 	if err := ask(t, upstream.Config{BaseURL: url, RootCAs: pool}); err != nil {
 		t.Errorf("with its certificate: %v", err)
 	}
@@ -52,7 +53,13 @@ func TestTLS(t *testing.T) {
 }
 
 func TestOldTLSIsRefused(t *testing.T) {
-	url, pool := serveTLS(t, tls.VersionTLS11)
+	url, pool := serveTLS(t, tls.VersionTLS10, tls.VersionTLS11)
+	lax := &tls.Dialer{Config: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS10}}
+	if conn, err := lax.DialContext(t.Context(), "tcp", strings.TrimPrefix(url, "https://")); err != nil {
+		t.Errorf("a client that accepts it: %v", err)
+	} else {
+		_ = conn.Close()
+	}
 	var transport *upstream.TransportError
 	if err := ask(t, upstream.Config{BaseURL: url, RootCAs: pool}); !errors.As(err, &transport) {
 		t.Errorf("got %v", err)

@@ -99,6 +99,9 @@ func readCertificates(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
+// maxPoll is the longest interval at which KooDrive may be asked: its sessions end after 20 minutes without a request.
+const maxPoll = 10 * time.Minute
+
 // config returns what the flags say of the service.
 func (f serviceFlags) config(p *problems, koodrive upstream.Config, stderr io.Writer) server.Config {
 	koodrive.Timeout = f.UpstreamTimeout
@@ -111,14 +114,19 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, stderr io.Wr
 		Log:   slog.New(f.logHandler(stderr)),
 	}
 	for _, d := range []struct {
-		flag  string
-		value time.Duration
+		flag      string
+		value     time.Duration
+		low, high time.Duration
 	}{
-		{"upstream-timeout", f.UpstreamTimeout}, {"poll-min", f.PollMin}, {"poll-max", f.PollMax},
-		{"poll-backoff-max", f.PollBackoffMax}, {"shutdown-grace", f.ShutdownGrace},
+		{"upstream-timeout", f.UpstreamTimeout, 1, time.Minute},
+		{"poll-min", f.PollMin, 1, maxPoll},
+		{"poll-max", f.PollMax, 1, maxPoll},
+		{"poll-backoff-max", f.PollBackoffMax, 1, maxPoll},
+		{"heartbeat", f.Heartbeat, time.Second, service.DefaultHeartbeat},
+		{"shutdown-grace", f.ShutdownGrace, 1, time.Hour},
 	} {
-		if d.value <= 0 {
-			p.add(d.flag, errors.New("it must be more than 0"))
+		if d.value < d.low || d.value > d.high {
+			p.add(d.flag, fmt.Errorf("it must be from %v to %v", d.low, d.high))
 		}
 	}
 	if f.PollMin > f.PollMax {
@@ -126,9 +134,6 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, stderr io.Wr
 	}
 	if f.PollMin > f.PollBackoffMax {
 		p.add("poll-backoff-max", fmt.Errorf("it must not be less than --poll-min, %v", f.PollMin))
-	}
-	if f.Heartbeat < time.Second || f.Heartbeat > service.DefaultHeartbeat {
-		p.add("heartbeat", fmt.Errorf("it must be from 1s to %v", service.DefaultHeartbeat))
 	}
 	return config
 }
@@ -164,7 +169,11 @@ func (f serviceFlags) app(p *problems) *upstream.App {
 		err = fmt.Errorf("%s is empty", f.AppSecretFile)
 	}
 	p.add("app-secret-file", err)
-	return &upstream.App{ID: f.AppID, Secret: upstream.NewSecret(string(secret))}
+	app := &upstream.App{ID: f.AppID, Secret: upstream.NewSecret(string(secret))}
+	if err == nil && f.AppID != "" {
+		p.add("app-id", app.Check())
+	}
+	return app
 }
 
 func isLoopback(host string) bool {

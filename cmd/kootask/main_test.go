@@ -52,8 +52,8 @@ func TestBadFlags(t *testing.T) {
 				"--upstream-timeout=0s", "--shutdown-grace=-1s", "--app-id=x",
 			},
 			[]string{
-				"--upstream-ca: ", "--upstream-proxy: ", "--upstream-url: ", "--app-id: it goes with", "--upstream-timeout: ", "--shutdown-grace: ",
-				"--poll-max: ", "--poll-backoff-max: ", "--heartbeat: ", "--grpc-addr: ", "--http-addr: ", "--admin-addr: ",
+				"--upstream-ca: ", "--upstream-proxy: ", "--upstream-url: ", "--app-id: it goes with", "--upstream-timeout: ", "--heartbeat: ",
+				"--shutdown-grace: ", "--poll-max: ", "--poll-backoff-max: ", "--grpc-addr: ", "--http-addr: ", "--admin-addr: ",
 			},
 		},
 		"no certificate": {
@@ -67,6 +67,14 @@ func TestBadFlags(t *testing.T) {
 		"app mode without an app": {
 			[]string{"serve", url, "--upstream-auth=app", "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="},
 			[]string{"--app-id: it is missing", "--app-secret-file: it is missing"},
+		},
+		"app mode with a bad app": {
+			[]string{"serve", url, "--upstream-auth=app", "--app-id=a,b", "--app-secret-file=" + file(t, "geheim"), "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="},
+			[]string{"--app-id: the AppId"},
+		},
+		"too rarely": {
+			[]string{"serve", url, "--poll-max=11m", "--poll-backoff-max=1h", "--upstream-timeout=2m", "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="},
+			[]string{"--upstream-timeout: it must be from", "--poll-max: it must be from", "--poll-backoff-max: it must be from"},
 		},
 		"app mode without a secret": {
 			[]string{"serve", url, "--upstream-auth=app", "--app-id=x", "--app-secret-file=" + file(t, " \n"), "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="},

@@ -119,6 +119,12 @@ func TestReadmeCommands(t *testing.T) {
 	if len(all) != 6 || all[0] != "make run" || all[5] != "make test" {
 		t.Fatalf("commands %q", all)
 	}
+	for _, port := range ports {
+		if conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", "127.0.0.1:"+port); err == nil {
+			_ = conn.Close()
+			t.Fatalf("port %s is taken: is make run still running?", port)
+		}
+	}
 	demo := shell(t.Context(), "exec "+all[0])
 	var stdout, stderr buffer
 	demo.Stdout, demo.Stderr = &stdout, &stderr
@@ -171,13 +177,16 @@ func TestReadmeCommands(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("make run does not end")
 	}
-	for _, port := range []string{"8080", "9090", "9091"} {
+	for _, port := range ports {
 		if conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", "127.0.0.1:"+port); err == nil {
 			_ = conn.Close()
 			t.Errorf("port %s still answers", port)
 		}
 	}
 }
+
+// ports are those of the README.
+var ports = []string{"8080", "9090", "9091"}
 
 // shell is a command as a user types it in the checkout, outside any make.
 func shell(ctx context.Context, command string) *exec.Cmd {

@@ -12,6 +12,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"log/slog"
 	"regexp"
 	"strings"
 
@@ -61,6 +62,22 @@ func (c Caller) Authorization() string {
 	return c.authorization()
 }
 
+// LogAttrs is what a log line says of a call: who made it and for which task. An id that cannot be one is left out: it
+// may be anything, a token too.
+func (c Caller) LogAttrs(taskID string) []slog.Attr {
+	if !taskIDForm.MatchString(taskID) {
+		taskID = ""
+	}
+	return []slog.Attr{
+		slog.String("task_id", taskID),
+		slog.String("request_id", c.RequestID),
+		slog.String("trace_id", hex.EncodeToString(c.Trace[:])),
+		slog.String("credential", c.Fingerprint),
+	}
+}
+
+var taskIDForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
 // Reader reads callers. It is safe for concurrent use.
 type Reader struct {
 	mode Mode
@@ -78,6 +95,7 @@ const (
 	maxAuthorization = 4096
 	maxUserID        = 64
 	maxDate          = 16
+	maxLanguage      = 16
 )
 
 // languages maps what callers send, in lower case, to what KooDrive and we call it.
@@ -114,7 +132,7 @@ func (r *Reader) Read(values func(name string) []string) (Caller, error) {
 	authorization := one(HeaderAuthorization, maxAuthorization)
 	c.UserID = one(HeaderUserID, maxUserID)
 	c.Date = one(HeaderDate, maxDate)
-	if given := one(HeaderLanguage, maxDate); given != "" {
+	if given := one(HeaderLanguage, maxLanguage); given != "" {
 		var ok bool
 		if c.Language, ok = languages[strings.ToLower(given)]; !ok {
 			fail(reason.HeaderInvalid, HeaderLanguage, reason.Unsupported, "The languages are en-US and zh-CN.")

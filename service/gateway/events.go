@@ -100,7 +100,7 @@ func (e *eventWriter) write(name, id string, retryMillis int64, data []byte) err
 	} else {
 		frame = fmt.Appendf(frame, "{%q:%s}\n", name, data)
 	}
-	// A server that cannot limit the write writes without a limit.
+	// net/http lifts the limit when the stream has ended. A server that cannot limit a write writes without a limit.
 	_ = e.control.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if _, err := e.w.Write(frame); err != nil {
 		return err
@@ -124,6 +124,3 @@ func (e *eventWriter) open() {
 	}
 	e.w.WriteHeader(http.StatusOK)
 }
-
-// close lifts the limit, which would otherwise outlast the stream on a connection that is kept alive.
-func (e *eventWriter) close() { _ = e.control.SetWriteDeadline(time.Time{}) }

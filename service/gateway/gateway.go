@@ -2,7 +2,7 @@
 // events. It is a client of the gRPC server, through which every call goes; what it decides itself is what HTTP needs:
 // routes, the query, the form of a stream and that of an error.
 //
-//	handler, err := gateway.New(gateway.Config{Conn: conn, Log: log})
+//	handler, err := gateway.New(gateway.Config{Conn: conn, Callers: callers, Log: log})
 package gateway
 
 import (
@@ -12,6 +12,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/textproto"
+	"strings"
+	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc"
@@ -103,7 +105,22 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Vary", "Origin, Authorization")
 	h.Set("X-Content-Type-Options", "nosniff")
+	if r.ContentLength != 0 {
+		refuseBody(w, r)
+	}
 	g.mux.ServeHTTP(w, r)
+}
+
+// bodyTimeout is how long a body that nobody reads may take.
+const bodyTimeout = time.Second
+
+// refuseBody keeps net/http from waiting for a body: before it answers, unless the connection is then closed, and after it
+// has, without a limit.
+func refuseBody(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close")
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 }
 
 //go:embed openapi/kootask.swagger.json
@@ -123,7 +140,12 @@ func (g *gateway) handleError(
 		g.refuse(w, r, reason.Invalid(reason.RequestMalformed, "path", reason.Malformed, "It is not well encoded."))
 		return
 	}
-	writeError(w, reason.Complete(status.Convert(err), r.Header.Get(caller.HeaderRequestID)))
+	st := status.Convert(err)
+	if name, _ := reason.Read(st); name == "" { // It has not come from the gRPC server, which would have logged it.
+		g.refuse(w, r, reason.OfStatus(st))
+		return
+	}
+	writeError(w, st)
 }
 
 // handleRoutingError answers a request that has no route.
@@ -140,14 +162,20 @@ func (g *gateway) handleRoutingError(
 
 // refuse answers a request that the gRPC server does not see.
 func (g *gateway) refuse(w http.ResponseWriter, r *http.Request, failure *reason.Error) {
-	id := r.Header.Get(caller.HeaderRequestID)
-	st := failure.Status(id)
-	g.log.LogAttrs(r.Context(), slog.LevelWarn, "request refused",
-		slog.String("request_id", id),
+	who, _ := g.callers.Read(r.Header.Values)
+	st := failure.Status(who.RequestID)
+	g.log.LogAttrs(r.Context(), slog.LevelWarn, "request refused", append(who.LogAttrs(taskIDOf(r)),
+		slog.String("method", r.Method),
 		slog.String("code", st.Code().String()),
 		slog.String("reason", failure.Reason()),
 		slog.String("outcome", failure.Outcome.Name),
 		slog.String("error", failure.Error()),
-	)
+	)...)
 	writeError(w, st)
+}
+
+// taskIDOf is the id in the path of a task's route, whatever the method is.
+func taskIDOf(r *http.Request) string {
+	id, _ := strings.CutPrefix(r.URL.Path, "/v1/tasks/")
+	return strings.TrimSuffix(id, ":watch")
 }

@@ -38,7 +38,6 @@ func (g *gateway) watch(w http.ResponseWriter, r *http.Request, params map[strin
 		return
 	}
 	out := newEventWriter(w, events)
-	defer out.close()
 	finished := false
 	for {
 		message, err := stream.Recv()

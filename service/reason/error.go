@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"math/rand/v2"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -108,6 +109,9 @@ func Of(err error) *Error {
 	}
 }
 
+// upstreamCode is the form of what is passed on of KooDrive's codes.
+var upstreamCode = regexp.MustCompile(`^[A-Z.0-9]{1,32}$`)
+
 // Limits of what is put into a status, so that it passes where headers may have 8 KiB.
 const (
 	maxMetadata   = 256
@@ -149,7 +153,10 @@ func (e *Error) metadata(row row) map[string]string {
 		m[k] = clean(v)
 	}
 	if row.upstream {
-		upstream := map[string]string{"upstreamStatus": "", "upstreamCode": clean(e.UpstreamCode)}
+		upstream := map[string]string{"upstreamStatus": "", "upstreamCode": ""}
+		if upstreamCode.MatchString(e.UpstreamCode) {
+			upstream["upstreamCode"] = e.UpstreamCode
+		}
 		if e.UpstreamStatus != 0 {
 			upstream["upstreamStatus"] = strconv.Itoa(e.UpstreamStatus)
 		}

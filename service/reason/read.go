@@ -25,16 +25,22 @@ func Read(st *status.Status) (reason string, retry *time.Duration) {
 	return reason, retry
 }
 
-// Complete returns st if it is one of ours, and otherwise what it means by its code: gRPC's own libraries make such
-// ones, whose text is theirs.
+// Complete returns st if it is one of ours, and otherwise what [OfStatus] makes of it.
 func Complete(st *status.Status, requestID string) *status.Status {
 	if reason, _ := Read(st); reason != "" {
 		return st
 	}
-	e := &Error{}
+	return OfStatus(st).Status(requestID)
+}
+
+// OfStatus returns what a status that is not one of ours means, by its code: gRPC's own libraries make such ones, whose
+// text is theirs.
+func OfStatus(st *status.Status) *Error {
+	e := &Error{Cause: st.Err()}
 	switch st.Code() {
 	case codes.InvalidArgument:
 		e = Invalid(RequestMalformed, "request", Malformed, "It cannot be read.")
+		e.Cause = st.Err()
 	case codes.NotFound:
 		e.Outcome = RouteNotFound
 	case codes.Unimplemented:
@@ -48,5 +54,5 @@ func Complete(st *status.Status, requestID string) *status.Status {
 	default:
 		e.Outcome = FacadeBug
 	}
-	return e.Status(requestID)
+	return e
 }

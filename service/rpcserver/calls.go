@@ -2,7 +2,6 @@ package rpcserver
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -103,15 +102,11 @@ func guard(ctx context.Context, handle func(context.Context) error) (err error) 
 }
 
 func (c *calls) logEnd(ctx context.Context, call *call, failure *reason.Error, code codes.Code) {
-	attrs := []slog.Attr{
+	attrs := append(call.who.LogAttrs(call.taskID),
 		slog.String("method", call.method),
-		slog.String("task_id", call.taskID),
-		slog.String("request_id", call.who.RequestID),
-		slog.String("trace_id", hex.EncodeToString(call.who.Trace[:])),
-		slog.String("credential", call.who.Fingerprint),
 		slog.String("code", code.String()),
 		slog.Float64("seconds", time.Since(call.start).Seconds()),
-	}
+	)
 	if failure != nil {
 		attrs = append(attrs,
 			slog.String("reason", failure.Reason()),
@@ -143,12 +138,9 @@ func (c *call) requestID() metadata.MD {
 	return metadata.Pairs(caller.HeaderRequestID, c.who.RequestID)
 }
 
-// maxLoggedID is the length of a valid task id.
-const maxLoggedID = 64
-
 func (c *call) read(req any) {
 	if r, ok := req.(interface{ GetTaskId() string }); ok {
-		c.taskID = r.GetTaskId()[:min(len(r.GetTaskId()), maxLoggedID)]
+		c.taskID = r.GetTaskId()
 	}
 }
 
@@ -162,12 +154,29 @@ type stream struct {
 
 func (s *stream) Context() context.Context { return s.ctx }
 
+// RecvMsg reads the request. That it cannot be read is the caller's doing; gRPC's library has then told the caller so in
+// its own words.
 func (s *stream) RecvMsg(m any) error {
 	err := s.ServerStream.RecvMsg(m)
-	if err == nil {
+	switch {
+	case err == nil:
 		s.call.read(m)
+		return nil
+	case !s.call.ours():
+		return err
+	case s.ctx.Err() != nil:
+		return s.ctx.Err()
+	case status.Code(err) == codes.ResourceExhausted:
+		return unreadable(reason.TooLong, err)
+	default:
+		return unreadable(reason.Malformed, err)
 	}
-	return err
+}
+
+func unreadable(why reason.ViolationReason, err error) error {
+	failure := reason.Invalid(reason.RequestMalformed, "request", why, "It cannot be read.")
+	failure.Cause = err
+	return failure
 }
 
 // SendMsg sends the request id as a header with the first message, and not before: headers without a message would say

@@ -14,16 +14,17 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
-	"google.golang.org/grpc/test/bufconn"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/reason"
 	"github.com/kootask/kootask/service/rpcserver"
+	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -42,25 +43,31 @@ func (s stub) WatchTask(_ *taskv1.WatchTaskRequest, stream grpc.ServerStreamingS
 	return s.do(stream.Context())
 }
 
+// client is a client of the stub.
+type client struct {
+	taskv1.TaskServiceClient
+	conn *grpc.ClientConn
+}
+
 // bubble runs test in virtual time with a server around a stub that does do. It returns what was logged.
-func bubble(t *testing.T, do func(context.Context) error, test func(context.Context, *testing.T, taskv1.TaskServiceClient), options ...grpc.DialOption) string {
+func bubble(t *testing.T, do func(context.Context) error, test func(context.Context, *testing.T, client), options ...grpc.DialOption) string {
 	t.Helper()
 	var log bytes.Buffer
 	synctest.Test(t, func(t *testing.T) {
-		listener := bufconn.Listen(64 << 10)
+		listener := koodrivetest.Listen()
 		s := rpcserver.New(rpcserver.Config{
 			Service: stub{do: do}, Callers: caller.NewReader(caller.Forward), Log: slog.New(slog.NewTextHandler(&log, nil)),
 			MaxStreams: rpcserver.MaxStreams,
 		})
 		go func() { _ = s.Serve(listener) }()
 		conn, err := grpc.NewClient("passthrough:///kootask", append([]grpc.DialOption{
-			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
+			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.Dial(ctx, "", "") }),
 			grpc.WithTransportCredentials(insecure.NewCredentials()),
 		}, options...)...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		test(metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer geheim"), t, taskv1.NewTaskServiceClient(conn))
+		test(metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer geheim"), t, client{taskv1.NewTaskServiceClient(conn), conn})
 		_ = conn.Close()
 		stop, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
@@ -71,7 +78,7 @@ func bubble(t *testing.T, do func(context.Context) error, test func(context.Cont
 	return log.String()
 }
 
-func call(ctx context.Context, t *testing.T, tasks taskv1.TaskServiceClient, method string) error {
+func call(ctx context.Context, t *testing.T, tasks client, method string) error {
 	t.Helper()
 	if method == "GetTask" {
 		_, err := tasks.GetTask(ctx, &taskv1.GetTaskRequest{})
@@ -103,7 +110,7 @@ func TestErrorsBecomeStatuses(t *testing.T) {
 		}, codes.Unavailable, "SERVER_DRAINING"},
 	} {
 		for _, method := range []string{"GetTask", "WatchTask"} {
-			log := bubble(t, row.do, func(ctx context.Context, t *testing.T, tasks taskv1.TaskServiceClient) {
+			log := bubble(t, row.do, func(ctx context.Context, t *testing.T, tasks client) {
 				for range 2 { // The server lives on.
 					st := status.Convert(call(ctx, t, tasks, method))
 					if got, _ := reason.Read(st); st.Code() != row.code || got != row.reason || strings.Contains(st.String(), "geheim") {
@@ -126,7 +133,7 @@ func TestDeadlineAndCancellation(t *testing.T) {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	log := bubble(t, wait, func(ctx context.Context, t *testing.T, tasks taskv1.TaskServiceClient) {
+	log := bubble(t, wait, func(ctx context.Context, t *testing.T, tasks client) {
 		for _, method := range []string{"GetTask", "WatchTask"} {
 			late, cancel := context.WithTimeout(ctx, time.Second)
 			_ = call(late, t, tasks, method)
@@ -142,7 +149,7 @@ func TestDeadlineAndCancellation(t *testing.T) {
 	}
 }
 
-// Clients may ping every 20 s, and are told to go away if they do so much more often.
+// Clients may ping every 20 s, with and without a call under way.
 func TestPings(t *testing.T) {
 	wait := func(ctx context.Context) error {
 		select {
@@ -152,16 +159,41 @@ func TestPings(t *testing.T) {
 			return ctx.Err()
 		}
 	}
-	bubble(t, wait, func(ctx context.Context, t *testing.T, tasks taskv1.TaskServiceClient) {
+	bubble(t, wait, func(ctx context.Context, t *testing.T, tasks client) {
 		if err := call(ctx, t, tasks, "WatchTask"); status.Code(err) != codes.NotFound {
 			t.Errorf("a client that pings every 20 s: %v", err)
 		}
-	}, grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: rpcserver.ClientPing}))
+		time.Sleep(10 * time.Minute)
+		if state := tasks.conn.GetState(); state != connectivity.Ready {
+			t.Errorf("one that does so without a call: %v", state)
+		}
+	}, grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: rpcserver.ClientPing, PermitWithoutStream: true}))
+}
+
+// What the caller sends and cannot be read is the caller's fault, and its name is not logged.
+func TestUnreadableRequests(t *testing.T) {
+	ok := func(context.Context) error { return nil }
+	log := bubble(t, ok, func(ctx context.Context, t *testing.T, tasks client) {
+		stream, err := tasks.WatchTask(ctx, &taskv1.WatchTaskRequest{TaskId: strings.Repeat("x", rpcserver.MaxMessage)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = stream.Recv()
+		if status.Code(err) != codes.ResourceExhausted { // gRPC's library answers by itself.
+			t.Errorf("a large request: %v", err)
+		}
+		if _, err := tasks.GetTask(ctx, &taskv1.GetTaskRequest{TaskId: "Bearer geheim"}); err != nil {
+			t.Error(err)
+		}
+	})
+	if strings.Count(log, "level=WARN") != 1 || strings.Contains(log, "level=ERROR") || strings.Contains(log, "geheim") {
+		t.Errorf("log:\n%s", log)
+	}
 }
 
 func TestLimits(t *testing.T) {
 	ok := func(context.Context) error { return nil }
-	bubble(t, ok, func(ctx context.Context, t *testing.T, tasks taskv1.TaskServiceClient) {
+	bubble(t, ok, func(ctx context.Context, t *testing.T, tasks client) {
 		large := &taskv1.GetTaskRequest{TaskId: strings.Repeat("x", rpcserver.MaxMessage)}
 		if _, err := tasks.GetTask(ctx, large); status.Code(err) != codes.ResourceExhausted {
 			t.Errorf("a large message: %v", err)

@@ -26,8 +26,8 @@ type State[V any] struct {
 	Ended bool
 }
 
-// core decides what to publish, when to poll next and when to end, from what polls bring. It has no goroutine, no lock
-// and no clock.
+// core decides what to publish, when to poll next and when to end, from what polls bring. What comes after the end
+// changes nothing. It has no goroutine, no lock and no clock.
 type core[V any] struct {
 	config   Config[V]
 	state    State[V]
@@ -38,6 +38,9 @@ type core[V any] struct {
 // next poll.
 func (c *core[V]) answered(a Answer[V]) (news bool, wait time.Duration) {
 	s := &c.state
+	if s.Ended {
+		return false, 0
+	}
 	s.Failures, s.Err = 0, nil
 	switch {
 	case s.Revision == 0 || c.config.Rank(a.Value) >= c.config.Rank(s.Value) && !c.config.Same(a.Value, s.Value):
@@ -58,6 +61,9 @@ func (c *core[V]) answered(a Answer[V]) (news bool, wait time.Duration) {
 // failed takes the error of a poll. It returns the same as answered.
 func (c *core[V]) failed(err error) (news bool, wait time.Duration) {
 	s := &c.state
+	if s.Ended {
+		return false, 0
+	}
 	s.Failures++
 	s.Err = err
 	survives, atLeast := c.config.Survives(err)
@@ -67,14 +73,15 @@ func (c *core[V]) failed(err error) (news bool, wait time.Duration) {
 	}
 	doubled := float64(max(c.interval, c.config.Min)) * math.Pow(2, float64(s.Failures))
 	wait = c.jitter(time.Duration(min(doubled, float64(c.config.BackoffMax))))
-	if wait < atLeast { // What KooDrive asks for is never shortened.
-		wait = atLeast + time.Duration(jitterShare*c.config.Random()*float64(atLeast))
+	if wait < atLeast { // What is asked for is never shortened, and made longer up to the limit alone.
+		longer := atLeast + time.Duration(jitterShare*c.config.Random()*float64(atLeast))
+		wait = max(atLeast, min(longer, c.config.WaitMax))
 	}
 	// Who waits for a first value learns that there is none.
 	return s.Revision == 0, wait
 }
 
-// ended takes an end that comes from elsewhere. It reports whether the key had not ended before.
+// end takes an end that comes from elsewhere. It reports whether the key had not ended before.
 func (c *core[V]) end(err error) (news bool) {
 	if c.state.Ended {
 		return false

@@ -23,7 +23,8 @@ func testConfig() Config[value] {
 			}
 			return errors.Is(err, errPassing), 0
 		},
-		Random: func() float64 { return 0.5 }, // No jitter.
+		WaitMax: 10 * time.Minute,
+		Random:  func() float64 { return 0.5 }, // No jitter.
 	}
 }
 
@@ -89,8 +90,13 @@ func TestAskedForWaitIsNeverShortened(t *testing.T) {
 		c := core[value]{config: testConfig()}
 		c.config.Random = func() float64 { return random }
 		c.answered(at(10, 0))
-		if _, wait := c.failed(waitError(10 * time.Minute)); wait < 10*time.Minute || wait > 12*time.Minute {
-			t.Errorf("with random %v: %v", random, wait)
+		if _, wait := c.failed(waitError(time.Minute)); wait != time.Minute+time.Duration(12*random*float64(time.Second)) {
+			t.Errorf("with random %v, asked for a minute: %v", random, wait)
+		}
+		for asked, most := range map[time.Duration]time.Duration{time.Minute: 72 * time.Second, 9 * time.Minute: 10 * time.Minute, 10 * time.Minute: 10 * time.Minute} {
+			if _, wait := c.failed(waitError(asked)); wait < asked || wait > most {
+				t.Errorf("with random %v, asked for %v: %v", random, asked, wait)
+			}
 		}
 	}
 }
@@ -161,5 +167,16 @@ func TestEndIsSticky(t *testing.T) {
 	c.answered(at(30, 0))
 	if c.end(errLasting) || c.state.Err != nil {
 		t.Errorf("a finished key ended again: %+v", c.state)
+	}
+	c = core[value]{config: testConfig()}
+	c.answered(at(10, 0))
+	c.end(errLasting)
+	for _, news := range []func() (bool, time.Duration){
+		func() (bool, time.Duration) { return c.answered(at(30, 1)) },
+		func() (bool, time.Duration) { return c.failed(errPassing) },
+	} {
+		if woken, _ := news(); woken || c.state.Value != 10 || !errors.Is(c.state.Err, errLasting) {
+			t.Errorf("an answer after the end: woken %v, %+v", woken, c.state)
+		}
 	}
 }

@@ -32,6 +32,8 @@ type Config[V any] struct {
 	Final func(V) bool
 	// Survives tells whether polling goes on after an error, and how long it has to wait at least.
 	Survives func(error) (bool, time.Duration)
+	// WaitMax is how far that wait may be made longer at random. 0: it is not.
+	WaitMax time.Duration
 	// Random returns a number of [0, 1). Nil is math/rand's.
 	Random func() float64
 }
@@ -238,9 +240,6 @@ func (p *poller[K, V]) once(ctx context.Context) (wait time.Duration, ended bool
 		return 0, true
 	}
 	return p.update(func(c *core[V]) (bool, time.Duration) {
-		if c.state.Ended { // Drained meanwhile.
-			return false, 0
-		}
 		if err != nil {
 			return c.failed(err)
 		}

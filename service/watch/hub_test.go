@@ -197,6 +197,42 @@ func TestDrainEndsAllAndLetsNobodyIn(t *testing.T) {
 	})
 }
 
+// A poller that takes its time to stop is waited for by the next one of its key, and does not take that one with it.
+func TestSuccessorWaitsAndStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := newHub()
+		defer hub.Close(errDrained)
+		var stopped atomic.Bool
+		first := hub.Subscribe("k", func(ctx context.Context) (watch.Answer[int], error) {
+			<-ctx.Done()
+			time.Sleep(time.Minute)
+			stopped.Store(true)
+			return watch.Answer[int]{}, ctx.Err()
+		})
+		synctest.Wait()
+		go first.Close()
+		synctest.Wait()
+		var polls atomic.Int32
+		poll := func(context.Context) (watch.Answer[int], error) {
+			if !stopped.Load() {
+				t.Error("two polls of the key at once")
+			}
+			polls.Add(1)
+			return watch.Answer[int]{Value: 1}, nil
+		}
+		second := hub.Subscribe("k", poll)
+		defer second.Close()
+		<-second.Wake()
+		synctest.Wait()
+		third := hub.Subscribe("k", poll)
+		defer third.Close()
+		synctest.Wait()
+		if polls.Load() != 1 {
+			t.Errorf("the third watcher did not join the second one's poller: %d polls", polls.Load())
+		}
+	})
+}
+
 // Watchers come and go around the moments at which the key is polled and finishes. Who stays sees the final value, no
 // two polls of the key overlap, and whoever comes is served within two intervals.
 func TestJoinLeaveAndTerminalLoseNothing(t *testing.T) {

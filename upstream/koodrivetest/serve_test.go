@@ -1,9 +1,7 @@
 package koodrivetest_test
 
 import (
-	"context"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -16,38 +14,6 @@ const (
 	taskPath  = "/koodrive/ose/v1/task/"
 )
 
-// listener accepts in-memory connections, so that a test can run in a synctest bubble.
-type listener struct {
-	conns chan net.Conn
-	done  chan struct{} // closed by Close
-}
-
-func (l listener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l listener) Close() error {
-	close(l.done)
-	return nil
-}
-
-func (l listener) Addr() net.Addr { return &net.TCPAddr{} }
-
-func (l listener) dial(context.Context, string, string) (net.Conn, error) {
-	client, server := net.Pipe()
-	select {
-	case l.conns <- server:
-		return client, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
 // client is an HTTP client of one KooDrive, with a token that it accepts.
 type client struct {
 	t *testing.T
@@ -57,14 +23,14 @@ type client struct {
 // serve serves a KooDrive until the test, or its bubble, ends.
 func serve(t *testing.T, k *koodrivetest.KooDrive) client {
 	t.Helper()
-	l := listener{make(chan net.Conn), make(chan struct{})}
+	l := koodrivetest.Listen()
 	server := &http.Server{Handler: k}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
 		_ = server.Serve(l)
 	}()
-	transport := &http.Transport{DialContext: l.dial, DisableCompression: true}
+	transport := &http.Transport{DialContext: l.Dial, DisableCompression: true}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
 		_ = server.Close()

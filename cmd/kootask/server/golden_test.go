@@ -98,6 +98,7 @@ func TestGoldenHTTP(t *testing.T) {
 		"failure-lines.http":   {path: "/v1/tasks/" + taskID + ":watch", steps: outage},
 		"failure-events.http":  {path: "/v1/tasks/" + taskID + ":watch", steps: outage, header: []string{"Accept", sse}},
 		"reconnect.http":       {path: "/v1/tasks/" + taskID + ":watch", header: []string{"Accept", sse, "Last-Event-ID", "end"}},
+		"reconnect-lines.http": {path: "/v1/tasks/" + exampleID + ":watch", header: []string{"Last-Event-ID", "end"}},
 		"error.http":           {path: "/v1/tasks/unknown"},
 		"error-watch.http":     {path: "/v1/tasks/unknown:watch", header: []string{"Accept", sse}},
 		"error-retry.http":     {path: "/v1/tasks/" + taskID, steps: []koodrivetest.Step{{Fault: koodrivetest.Throttled("")}}},

@@ -72,6 +72,29 @@ func TestHeadersThatPass(t *testing.T) {
 	})
 }
 
+// A call's trace is KooDrive's too; a poll, which serves many watches, has one of its own.
+func TestTraces(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		ctx := as(t.Context(), token, "traceparent", traceParent)
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(0, 1, 2)})
+		stream, err := s.tasks.WatchTask(ctx, &taskv1.WatchTaskRequest{TaskId: taskID})
+		for err == nil {
+			_, err = stream.Recv()
+		}
+		if _, err := s.tasks.GetTask(ctx, &taskv1.GetTaskRequest{TaskId: exampleID}); err != nil {
+			t.Fatal(err)
+		}
+		seen := map[string]bool{}
+		for i, r := range s.koodrive.Requests() {
+			id := r.Header.Get("X-Traceid")[:32]
+			if seen[id] || (id == "4bf92f3577b34da6a3ce929d0e0e4736") != (i == 3) {
+				t.Errorf("request %d has trace %s", i, id)
+			}
+			seen[id] = true
+		}
+	})
+}
+
 // What is for tracing fails no call: what is no good is made anew.
 func TestTracingFailsNothing(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {

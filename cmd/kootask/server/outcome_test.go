@@ -73,6 +73,11 @@ var outcomeRows = map[string]outcomeRow{
 	"400 other code":            {code(400, "13000301"), codes.Unknown, "UPSTREAM_BUSINESS_ERROR", 500, false, "400 13000301"},
 	"200 other code":            {code(200, "18000205"), codes.Unknown, "UPSTREAM_BUSINESS_ERROR", 500, false, "200 18000205"},
 	"404 other code":            {code(404, "13000401"), codes.Unknown, "UPSTREAM_BUSINESS_ERROR", 500, false, "404 13000401"},
+	"400 negative code":         {code(400, "-1"), codes.Unknown, "UPSTREAM_BUSINESS_ERROR", 500, false, "400 "},
+	"201 not found":             {code(201, "13000309"), codes.NotFound, "TASK_NOT_FOUND", 404, false, "201 13000309"},
+	"206 APIG.0308":             {apig(206, "APIG.0308"), codes.ResourceExhausted, "UPSTREAM_RATE_LIMITED", 429, true, "206 APIG.0308"},
+	"201 other code":            {code(201, "13000301"), codes.Internal, "UPSTREAM_CONTRACT_VIOLATION", 500, false, "201 13000301"},
+	"401 cut off":               {&koodrivetest.Fault{Status: 401, Truncate: true}, codes.Unauthenticated, "CREDENTIAL_REJECTED", 401, false, "401 "},
 	"404":                       {body(404, canary), codes.Internal, "SERVER_MISCONFIGURED", 500, false, ""},
 	"404 APIGW.0101":            {apig(404, "APIGW.0101"), codes.Internal, "SERVER_MISCONFIGURED", 500, false, ""},
 	"500 APIG.0103":             {apig(500, "APIG.0103"), codes.Internal, "SERVER_MISCONFIGURED", 500, false, ""},
@@ -177,6 +182,7 @@ func TestAppMode(t *testing.T) {
 		"401 APIG.0303":      {apig(401, "APIG.0303"), misconfigured},
 		"not found":          {code(400, "13000309"), notFound},
 		"no permission":      {code(400, "13000410"), notFound},
+		"403, no permission": {code(403, "13000410"), notFound},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, appMode("s3cr3t"), func(t *testing.T, s *system) {

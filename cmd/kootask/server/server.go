@@ -128,6 +128,8 @@ func (s *Server) httpServer(handler http.Handler) *http.Server {
 		// The default is 250, and lets what is above it hang.
 		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: rpcserver.MaxStreams},
 		ErrorLog: slog.NewLogLogger(s.config.Log.Handler(), slog.LevelWarn),
+		// OPTIONS * is answered like any other request.
+		DisableGeneralOptionsHandler: true,
 	}
 }
 
@@ -145,8 +147,9 @@ func (s *Server) Run(ctx context.Context, l Listeners) error {
 		})
 	}
 	serve("the gateway's connection", func() error { return s.inner.Serve(s.pipe) })
-	serve("gRPC", func() error { return s.public.Serve(l.GRPC) })
-	serve("HTTP", func() error { return s.http.Serve(l.HTTP) })
+	grpcPort, httpPort := &listener{Listener: l.GRPC}, &listener{Listener: l.HTTP}
+	serve("gRPC", func() error { return s.public.Serve(grpcPort) })
+	serve("HTTP", func() error { return s.http.Serve(httpPort) })
 	if l.Admin != nil {
 		serve("the admin port", func() error { return s.admin.Serve(l.Admin) })
 	}
@@ -156,33 +159,42 @@ func (s *Server) Run(ctx context.Context, l Listeners) error {
 	if ctx.Err() == nil {
 		err = context.Cause(running)
 	}
-	err = errors.Join(err, s.stop())
+	err = errors.Join(err, s.stop(grpcPort, httpPort))
 	servers.Wait()
 	return err
 }
 
 // stop ends everything in the order in which it depends on each other. Whoever asks whether the server is ready is told
-// first, and until the end.
-func (s *Server) stop() error {
+// first, and until the end. Connections that have not said anything yet are not waited for.
+func (s *Server) stop(ports ...*listener) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.Grace)
 	defer cancel()
 	s.draining.Store(true)
 	s.public.Drain()
 	s.inner.Drain()
 	s.service.Drain()
+	for _, port := range ports {
+		port.closeSilent()
+		defer context.AfterFunc(ctx, port.closeAll)()
+	}
 
-	err := s.http.Shutdown(ctx)
-	graceful := s.public.Stop(ctx)
-	graceful = s.inner.Stop(ctx) && graceful
-	if err != nil {
-		_ = s.http.Close()
-	}
-	if err != nil || !graceful {
-		err = fmt.Errorf("stopping took longer than %v: calls were broken off", s.config.Grace)
-	}
+	var http error
+	var grpc bool
+	var both sync.WaitGroup
+	both.Go(func() {
+		if http = s.http.Shutdown(ctx); http != nil {
+			_ = s.http.Close()
+		}
+	})
+	both.Go(func() { grpc = s.public.Stop(ctx) })
+	both.Wait()
+	inner := s.inner.Stop(ctx) // HTTP's calls are its own.
 	_ = s.conn.Close()
 	s.service.Close()
 	s.upstream.Close()
 	_ = s.admin.Close()
-	return err
+	if http != nil || !grpc || !inner {
+		return fmt.Errorf("stopping took longer than %v: calls were broken off", s.config.Grace)
+	}
+	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
@@ -285,6 +286,47 @@ func TestHeadersLeaveWithTheFirstMessage(t *testing.T) {
 	}
 }
 
+// KooDrive's first answer and the first heartbeat fall into the same moment: the answer goes first, whatever it is.
+func TestAnswerThatTiesWithTheHeartbeat(t *testing.T) {
+	for range 20 {
+		bubble(t, nil, func(t *testing.T, s *system) {
+			s.koodrive.SetFault(&koodrivetest.Fault{Latency: service.FirstMessage})
+			everySurface(t, func(surface string) {
+				got := slices.DeleteFunc(names(t, s.watch(t.Context(), t, surface, exampleID)), func(n string) bool { return n == "heartbeat" })
+				if want := forSurface(surface, "FAILED", "end"); !slices.Equal(got, want) {
+					t.Errorf("%s saw %q, want %q", surface, got, want)
+				}
+			})
+		})
+		bubble(t, nil, func(t *testing.T, s *system) {
+			s.koodrive.SetFault(&koodrivetest.Fault{Latency: service.FirstMessage, Status: 503})
+			ctx, leave := context.WithTimeout(t.Context(), 3*time.Second)
+			defer leave()
+			s.followGRPC(ctx, exampleID, func(e event) {
+				if e.beat.GetFailureCount() > 0 {
+					t.Errorf("an error at the last moment became %v", e.beat)
+				}
+			})
+		})
+	}
+}
+
+// After a rate limit KooDrive is left alone for a minute, if it does not say for how long.
+func TestRateLimitIsHeeded(t *testing.T) {
+	for retryAfter, want := range map[string]time.Duration{"": time.Minute, "7": 7 * time.Second, "100": 100 * time.Second} {
+		bubble(t, nil, func(t *testing.T, s *system) {
+			s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{
+				{Status: 1}, {Fault: koodrivetest.Throttled(retryAfter)}, {Status: 2},
+			}})
+			s.watch(t.Context(), t, "grpc", taskID)
+			r := s.koodrive.Requests()
+			if waited := r[2].Received.Sub(r[1].Received); waited < want || waited > want*12/10 {
+				t.Errorf("Retry-After %q: asked again after %v", retryAfter, waited)
+			}
+		})
+	}
+}
+
 // KooDrive stops answering under a watch: heartbeats go on, what they claim stands still until it answers again.
 func TestHeartbeatsClaimNoMoreThanIsKnown(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
@@ -416,6 +458,8 @@ func TestGetTaskSharesWithAWatchAndIsFresh(t *testing.T) {
 
 func TestErrorsAreNotRemembered(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
+		s.fail(t.Context(), t, "rest", call{id: taskID, header: bearer, query: "?maxAge=60s"})
+		s.fail(t.Context(), t, "rest", call{id: taskID, header: bearer, query: "?maxAge=60s"})
 		for _, door := range doors {
 			s.fail(t.Context(), t, door, call{id: taskID, header: bearer})
 		}

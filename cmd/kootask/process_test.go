@@ -1,0 +1,146 @@
+package main
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// program is kootask, built as its users build it.
+var program string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "kootask")
+	if err != nil {
+		panic(err)
+	}
+	program = filepath.Join(dir, "kootask")
+	if output, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		panic(string(output))
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// process is a kootask that runs.
+type process struct {
+	*exec.Cmd
+	stdout, stderr buffer
+	ended          chan error
+}
+
+// start runs kootask until the test ends. The environment is empty but for what is given.
+func start(t *testing.T, env []string, args ...string) *process {
+	t.Helper()
+	p := &process{Cmd: exec.CommandContext(t.Context(), program, args...), ended: make(chan error, 1)}
+	p.Env, p.Stdout, p.Stderr = append([]string{"PATH=" + os.Getenv("PATH")}, env...), &p.stdout, &p.stderr
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { p.ended <- p.Wait() }()
+	t.Cleanup(func() { _ = p.Process.Kill() })
+	return p
+}
+
+// says waits until the process has printed what matches, and returns the first group.
+func (p *process) says(t *testing.T, pattern string) string {
+	t.Helper()
+	var m []string
+	await(t, p.ended, func() bool {
+		m = regexp.MustCompile(pattern).FindStringSubmatch(p.stdout.String() + p.stderr.String())
+		return m != nil
+	})
+	return m[len(m)-1]
+}
+
+// ends waits for the end of the process.
+func (p *process) ends(t *testing.T, within time.Duration) *os.ProcessState {
+	t.Helper()
+	select {
+	case <-p.ended:
+		return p.ProcessState
+	case <-time.After(within):
+		t.Fatalf("it does not end:\n%s%s", &p.stdout, &p.stderr)
+		return nil
+	}
+}
+
+func (p *process) signal(t *testing.T, s os.Signal) {
+	t.Helper()
+	if err := p.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var anyPorts = []string{"--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0", "--admin-addr="}
+
+// The first signal lets a call that is under way end; the second one ends the process there and then.
+func TestSecondSignal(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	asked := make(chan struct{})
+	go func() {
+		if _, err := silent.Accept(); err == nil {
+			close(asked)
+		}
+	}()
+	p := start(t, nil, append([]string{"serve", "--upstream-allow-http", "--upstream-url=http://" + silent.Addr().String()}, anyPorts...)...)
+	address := p.says(t, `"http":"([^"]+)"`)
+	go func() {
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/v1/tasks/1", nil)
+		r.Header.Set("Authorization", "Bearer a")
+		if resp, err := http.DefaultClient.Do(r); err == nil {
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+		}
+	}()
+	<-asked
+	p.signal(t, syscall.SIGTERM)
+	await(t, p.ended, func() bool { // It takes no more calls, and lives.
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err != nil
+	})
+	p.signal(t, syscall.SIGTERM)
+	if state := p.ends(t, time.Minute); state.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
+		t.Errorf("it ended with %v", state)
+	}
+}
+
+// A stop with nothing to wait for ends well.
+func TestFirstSignal(t *testing.T) {
+	for _, args := range [][]string{append([]string{"demo"}, anyPorts...), {"simulate", "--addr=127.0.0.1:0"}} {
+		p := start(t, nil, args...)
+		p.says(t, "Tokens: ")
+		p.signal(t, os.Interrupt)
+		if state := p.ends(t, time.Minute); !state.Success() {
+			t.Errorf("%q ended with %v:\n%s", args, state, &p.stderr)
+		}
+	}
+}
+
+// An address that is taken is said so.
+func TestTakenPort(t *testing.T) {
+	address := start(t, nil, "simulate", "--addr=127.0.0.1:0").says(t, `http://(\S+)`)
+	if code, _, stderr := ask(t, "simulate", "--addr="+address); code != exitUsage || !strings.Contains(stderr, "address already in use") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+	if code, _, stderr := ask(t, "demo", "--grpc-addr="+address, "--http-addr=127.0.0.1:0", "--admin-addr="); code != exitUsage ||
+		!strings.Contains(stderr, "--grpc-addr: ") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+}

@@ -1,0 +1,176 @@
+package server_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/rpcserver"
+	"github.com/kootask/kootask/upstream/koodrivetest"
+)
+
+// raw opens a connection and writes text to it, as far as the server reads.
+func raw(t *testing.T, port *koodrivetest.Listener, text string) net.Conn {
+	t.Helper()
+	conn, err := port.Dial(t.Context(), "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	go func() { _, _ = io.WriteString(conn, text) }()
+	return conn
+}
+
+// closedAfter returns how long it takes until the server closes the connection.
+func closedAfter(conn net.Conn) time.Duration {
+	start := time.Now()
+	_, _ = io.Copy(io.Discard, conn)
+	return time.Since(start)
+}
+
+// Who is slow to say something is not waited for.
+func TestSlowClients(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		const head = "GET /v1/tasks/1 HTTP/1.1\r\nHost: kootask.test\r\n"
+		for name, row := range map[string]struct {
+			port *koodrivetest.Listener
+			text string
+			want time.Duration
+		}{
+			"HTTP, silent":         {s.httpPort, "", 5 * time.Second},
+			"HTTP, half a header":  {s.httpPort, head, 5 * time.Second},
+			"HTTP, idle":           {s.httpPort, head + "\r\n", 60 * time.Second},
+			"admin, half a header": {s.adminPort, head, 5 * time.Second},
+			"gRPC, silent":         {s.grpcPort, "", 10 * time.Second},
+			"gRPC, half a preface": {s.grpcPort, "PRI * HTTP/2.0\r\n", 10 * time.Second},
+		} {
+			if got := closedAfter(raw(t, row.port, row.text)); got != row.want {
+				t.Errorf("%s: closed after %v, want %v", name, got, row.want)
+			}
+		}
+	})
+}
+
+// A request whose body does not come is answered, and its connection closed.
+func TestBodiesAreNotWaitedFor(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		for _, line := range []string{"GET /v1/tasks/1", "GET /v1/tasks/1:watch", "POST /v1/tasks/1", "GET /nowhere", "GET /openapi.json"} {
+			for _, length := range []string{"Content-Length: 5", "Content-Length: 5000000", "Transfer-Encoding: chunked"} {
+				conn := raw(t, s.httpPort, line+" HTTP/1.1\r\nHost: kootask.test\r\n"+length+"\r\n\r\n")
+				start := time.Now()
+				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				if err != nil || time.Since(start) > 0 {
+					t.Fatalf("%s, %s: %v after %v", line, length, err, time.Since(start))
+				}
+				_ = resp.Body.Close()
+				if took := closedAfter(conn); took > time.Second {
+					t.Errorf("%s, %s: closed after %v", line, length, took)
+				}
+			}
+		}
+	})
+}
+
+func TestHeadersAreLimited(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		r := request(t.Context(), t, "/v1/tasks/"+exampleID, "X-Long", strings.Repeat("x", 2*rpcserver.MaxHeader))
+		if resp, err := s.http.Do(r); err != nil || resp.Body.Close() != nil || resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+			t.Errorf("%v, %v", resp, err)
+		}
+	})
+}
+
+// One gRPC connection has room for 1,000 streams. All HTTP clients share one behind the gateway, which has no limit.
+func TestStreams(t *testing.T) {
+	const watches = rpcserver.MaxStreams + 50
+	bubble(t, nil, func(t *testing.T, s *system) {
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID})
+		ctx, leave := context.WithCancel(t.Context())
+		defer leave()
+		count := func(follow func(each func(event))) (served int) {
+			var mu sync.Mutex
+			var all sync.WaitGroup
+			for range watches {
+				all.Go(func() {
+					follow(func(e event) {
+						if e.name == "task" {
+							mu.Lock()
+							defer mu.Unlock()
+							served++
+						}
+					})
+				})
+			}
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			return served
+		}
+		grpcCtx, stop := context.WithCancel(ctx)
+		if n := count(func(each func(event)) { s.followGRPC(grpcCtx, taskID, each) }); n != rpcserver.MaxStreams {
+			t.Errorf("one gRPC connection serves %d watches", n)
+		}
+		stop()
+		if n := count(func(each func(event)) { s.follow(ctx, t, ndjson, taskID, each) }); n != watches {
+			t.Errorf("the gateway serves %d watches", n)
+		}
+	})
+}
+
+// Connections that have said nothing do not hold a stop up, and neither does a client that does not finish.
+func TestStopDoesNotWaitForTheSilent(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		raw(t, s.httpPort, "")
+		raw(t, s.grpcPort, "")
+		synctest.Wait()
+		start := time.Now()
+		s.stop()
+		if err := <-s.stopped; err != nil || time.Since(start) > time.Second {
+			t.Errorf("stopped with %v after %v", err, time.Since(start))
+		}
+		s.stopped <- nil
+	})
+	bubble(t, nil, func(t *testing.T, s *system) {
+		raw(t, s.httpPort, "GET /v1/tasks/1 HTTP/1.1\r\n")
+		raw(t, s.grpcPort, "PRI * HTTP/2.0\r\n")
+		s.koodrive.SetFault(&koodrivetest.Fault{Latency: 3 * time.Second})
+		done := make(chan error)
+		go func() {
+			_, err := s.tasks.GetTask(as(t.Context(), token), &taskv1.GetTaskRequest{TaskId: exampleID})
+			done <- err
+		}()
+		synctest.Wait()
+		start := time.Now()
+		s.stop()
+		synctest.Wait()
+		if _, err := s.grpcPort.Dial(t.Context(), "", ""); err == nil {
+			t.Error("the gRPC port still takes connections")
+		}
+		if err := <-done; err != nil {
+			t.Errorf("the call that was under way: %v", err)
+		}
+		if err := <-s.stopped; time.Since(start) > 20*time.Second {
+			t.Errorf("stopped with %v after %v", err, time.Since(start))
+		}
+		s.stopped <- nil
+	})
+}
+
+func TestOptionsOfTheServer(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		conn := raw(t, s.httpPort, "OPTIONS * HTTP/1.1\r\nHost: kootask.test\r\nConnection: close\r\n\r\n")
+		answer, err := io.ReadAll(conn)
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 404 ") || !strings.Contains(string(answer), "ROUTE_NOT_FOUND") {
+			t.Error(fmt.Sprint(err), string(answer))
+		}
+	})
+}

@@ -1,0 +1,45 @@
+package rpcserver
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/caller"
+)
+
+// leaving is a stream whose client has gone.
+type leaving struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (s leaving) Context() context.Context    { return s.ctx }
+func (s leaving) SetHeader(metadata.MD) error { return nil }
+func (s leaving) SetTrailer(metadata.MD)      {}
+func (s leaving) SendMsg(any) error           { return status.Error(codes.Unavailable, "transport is closing") }
+
+// That a message does not reach a client which has left is no fault of ours.
+func TestSendingToWhoHasLeft(t *testing.T) {
+	var log bytes.Buffer
+	c := &calls{
+		callers: caller.NewReader(caller.Forward), log: slog.New(slog.NewTextHandler(&log, nil)), stopping: context.Background(),
+	}
+	stream := leaving{ctx: metadata.NewIncomingContext(t.Context(), metadata.Pairs("authorization", "Bearer geheim"))}
+	info := &grpc.StreamServerInfo{FullMethod: taskv1.TaskService_WatchTask_FullMethodName}
+	err := c.stream(nil, stream, info, func(_ any, stream grpc.ServerStream) error {
+		return stream.SendMsg(&taskv1.WatchTaskResponse{})
+	})
+	if status.Code(err) != codes.Canceled || !strings.Contains(log.String(), "level=INFO") ||
+		!strings.Contains(log.String(), "outcome=CALLER_CANCELLED") {
+		t.Errorf("%v\n%s", err, &log)
+	}
+}
