@@ -164,9 +164,14 @@ func (s *stream) RecvMsg(m any) error {
 		return nil
 	case !s.call.ours():
 		return err
-	case s.ctx.Err() != nil:
-		return s.ctx.Err()
-	case status.Code(err) == codes.ResourceExhausted:
+	}
+	// The error decides, and not the context: it ends as soon as the caller was told.
+	switch status.Code(err) {
+	case codes.DeadlineExceeded:
+		return context.DeadlineExceeded
+	case codes.Canceled, codes.Unavailable:
+		return gone(err)
+	case codes.ResourceExhausted:
 		return unreadable(reason.TooLong, err)
 	default:
 		return unreadable(reason.Malformed, err)
