@@ -44,7 +44,12 @@ func TestBadFlags(t *testing.T) {
 		"no KooDrive":        {[]string{"serve", "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="}, []string{"--upstream-url: KooDrive's URL is missing"}},
 		"plaintext KooDrive": {[]string{"demo", "--upstream-url=http://x"}, []string{"unknown flag --upstream-url"}},
 		"simulate":           {[]string{"simulate", "--addr=nowhere"}, []string{"--addr: listen tcp"}},
-		"demo":               {[]string{"demo", "--poll-max=1ms", "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="}, []string{"--poll-max: "}},
+		"no script":          {[]string{"simulate", "--addr=127.0.0.1:0", "--script=" + missing}, []string{"--script: open"}},
+		"bad script": {
+			[]string{"simulate", "--addr=127.0.0.1:0", "--script=" + file(t, "{\n\"tasks\": [{\"id\": \"9\", \"steps\": [{\"for\": \"soon\"}]}]\n}")},
+			[]string{"line 2: tasks[0].steps[0].for: "},
+		},
+		"demo": {[]string{"demo", "--poll-max=1ms", "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="}, []string{"--poll-max: "}},
 		"everything": {
 			[]string{
 				"serve", "--upstream-url=http://koodrive.test", "--upstream-ca=" + missing, "--upstream-proxy=proxy", "--grpc-addr=1:2:3",

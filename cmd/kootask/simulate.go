@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/kootask/kootask/upstream/koodrivetest"
@@ -13,22 +15,63 @@ import (
 
 // simulateCommand runs KooDrive's stand-in.
 type simulateCommand struct {
-	Addr string `default:"127.0.0.1:18080" help:"Where it answers. Port 0 takes a free one."`
+	Addr   string `default:"127.0.0.1:18080" env:"KOOTASK_SIMULATE_ADDR" help:"Where it answers. Port 0 takes a free one."`
+	Script string `env:"KOOTASK_SIMULATE_SCRIPT" placeholder:"FILE" help:"What it does, as docs/simulate.md describes. Without it, it has the demonstration's tasks."`
 }
 
 // Run answers until ctx ends.
 func (c *simulateCommand) Run(ctx context.Context, out output) error {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Addr)
-	if err != nil {
-		return usageError{fmt.Errorf("--addr: %w", err)}
+	p := &problems{}
+	koodrive, what := newKooDrive(), inventory()
+	if c.Script != "" {
+		var err error
+		koodrive, err = scriptedKooDrive(c.Script)
+		p.add("script", err)
+		what = "It does what " + c.Script + " says.\n"
 	}
-	_, _ = fmt.Fprintf(out.stdout, "KooDrive's stand-in answers on http://%s\n\n%s", address(listener), inventory())
-	return serveKooDrive(ctx, listener, newKooDrive())
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Addr)
+	p.add("addr", err)
+	if err := p.err(); err != nil {
+		if listener != nil {
+			_ = listener.Close()
+		}
+		return err
+	}
+	base := "http://" + address(listener)
+	_, _ = fmt.Fprintf(out.stdout, "KooDrive's stand-in answers on %s, and takes orders on %s/simulate/\n\n%s", base, base, what)
+	return serveKooDrive(ctx, listener, withControl(koodrive))
+}
+
+// scriptedKooDrive returns a stand-in that does what a file says.
+func scriptedKooDrive(file string) (*koodrivetest.KooDrive, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	script, err := koodrivetest.ParseScript(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	k := koodrivetest.New()
+	k.Apply(script)
+	return k, nil
+}
+
+// withControl puts KooDrive's control in front of it. No ServeMux: it would clean the paths that KooDrive is to see.
+func withControl(k *koodrivetest.KooDrive) http.Handler {
+	control := k.Control()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/simulate/") {
+			control.ServeHTTP(w, r)
+			return
+		}
+		k.ServeHTTP(w, r)
+	})
 }
 
 // serveKooDrive answers on listener until ctx ends.
-func serveKooDrive(ctx context.Context, listener net.Listener, k *koodrivetest.KooDrive) error {
-	s := &http.Server{Handler: k, ReadHeaderTimeout: 5 * time.Second}
+func serveKooDrive(ctx context.Context, listener net.Listener, koodrive http.Handler) error {
+	s := &http.Server{Handler: koodrive, ReadHeaderTimeout: 5 * time.Second}
 	stopped := context.AfterFunc(ctx, func() { _ = s.Close() })
 	defer stopped()
 	if err := s.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

@@ -17,6 +17,8 @@
 // answered with HTTP 200 and code 0. Where the documents are silent, as on the answer to an unknown task, it does what
 // their error tables suggest; agreement with it is therefore no proof of agreement with the real service.
 //
+// What can be said in Go can also be said in JSON, to [ParseScript], and over HTTP while it runs, to [KooDrive.Control].
+//
 // It starts no goroutine, opens no port and reads the time from package time only, so it also serves an in-memory
 // listener inside a testing/synctest bubble, where a day of polling takes no time.
 //

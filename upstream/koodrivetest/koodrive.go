@@ -54,6 +54,9 @@ func (k *KooDrive) SetFault(f *Fault) {
 // The headers belong to the log and must not be changed.
 func (k *KooDrive) Requests() []Request { return k.journal.requests() }
 
+// ForgetRequests empties the log. The count goes on.
+func (k *KooDrive) ForgetRequests() { k.journal.forget() }
+
 // Count returns how many requests ever came, those that the log has forgotten included.
 func (k *KooDrive) Count() int { return k.journal.len() }
 

@@ -106,6 +106,12 @@ func (j *journal) requests() []Request {
 	return list
 }
 
+func (j *journal) forget() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.entries = nil
+}
+
 func (j *journal) len() int {
 	j.mu.Lock()
 	defer j.mu.Unlock()

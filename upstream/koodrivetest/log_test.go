@@ -97,6 +97,8 @@ func TestConcurrentUse(t *testing.T) {
 				k.AddApp(strconv.Itoa(i), "secret")
 				k.SetFault(&koodrivetest.Fault{Pad: i})
 				k.Requests()
+				k.Apply(&koodrivetest.Script{Tasks: []koodrivetest.Task{{ID: "2"}}})
+				k.ForgetRequests()
 			}
 		})
 	}

@@ -1,0 +1,109 @@
+package koodrivetest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+// maxControl is how many bytes a request to the control may bring.
+const maxControl = 1 << 20
+
+// changes are the requests that change something. The id is the path's, where it has one.
+var changes = []struct {
+	route, about string
+	do           func(k *KooDrive, id string, body []byte) error
+}{
+	{"PUT /simulate/script", "applies a script: adds what it names, or replaces it", (*KooDrive).putScript},
+	{"PUT /simulate/tasks/{id}", "adds or replaces a task, which is then at its first step", (*KooDrive).putTask},
+	{"DELETE /simulate/tasks/{id}", "forgets a task", func(k *KooDrive, id string, _ []byte) error {
+		k.RemoveTask(id)
+		return nil
+	}},
+	{"PUT /simulate/fault", "does a fault to every answer, in place of the steps' faults", (*KooDrive).putFault},
+	{"DELETE /simulate/fault", "ends that fault", func(k *KooDrive, _ string, _ []byte) error {
+		k.SetFault(nil)
+		return nil
+	}},
+	{"DELETE /simulate/requests", "forgets the log", func(k *KooDrive, _ string, _ []byte) error {
+		k.ForgetRequests()
+		return nil
+	}},
+}
+
+// The requests that look at something.
+const (
+	requestsRoute, requestsAbout = "GET /simulate/requests", "the log of requests as JSON, oldest first"
+	helpRoute, helpAbout         = "GET /simulate/", "this help"
+)
+
+// Control returns the handler of the paths under /simulate/, by which a KooDrive is told over HTTP what a program in Go
+// tells it by its methods; docs/simulate.md describes them. Put it in front of the KooDrive, which has none of these paths
+// and does not log what the control is asked; not with an [http.ServeMux], which redirects the paths that a KooDrive is to
+// see as they came. It asks for no credential: whoever reaches it may use it.
+//
+// A change is answered with 204, a script that cannot be read with 400 and one line of text, a body of more than 1 MiB
+// with 413. In the log that it shows, each Authorization is the first 8 hexadecimal digits of its SHA-256.
+func (k *KooDrive) Control() http.Handler {
+	mux := http.NewServeMux()
+	for _, c := range changes {
+		mux.HandleFunc(c.route, func(w http.ResponseWriter, r *http.Request) {
+			var large *http.MaxBytesError
+			body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxControl))
+			if errors.As(err, &large) {
+				http.Error(w, "the body has more than 1 MiB", http.StatusRequestEntityTooLarge)
+				return
+			}
+			if err == nil {
+				err = c.do(k, r.PathValue("id"), body)
+			}
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusBadRequest)
+				return
+			}
+			w.WriteHeader(http.StatusNoContent)
+		})
+	}
+	mux.HandleFunc(requestsRoute, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(append(encode(logged(k.Requests())), '\n'))
+	})
+	mux.HandleFunc(helpRoute+"{$}", writeHelp)
+	return mux
+}
+
+func writeHelp(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	for _, c := range changes {
+		_, _ = fmt.Fprintf(w, "%-28s %s\n", c.route, c.about)
+	}
+	_, _ = fmt.Fprintf(w, "%-28s %s\n%-28s %s\n", requestsRoute, requestsAbout, helpRoute, helpAbout)
+}
+
+func (k *KooDrive) putScript(_ string, body []byte) error {
+	s, err := ParseScript(body)
+	if err != nil {
+		return err
+	}
+	k.Apply(s)
+	return nil
+}
+
+func (k *KooDrive) putTask(id string, body []byte) error {
+	t, err := parseTask(body, id)
+	if err != nil {
+		return err
+	}
+	k.SetTask(t)
+	return nil
+}
+
+func (k *KooDrive) putFault(_ string, body []byte) error {
+	f, err := parseFault(body)
+	if err != nil {
+		return err
+	}
+	k.SetFault(f)
+	return nil
+}
