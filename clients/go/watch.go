@@ -1,0 +1,214 @@
+package kootask
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"math/rand/v2"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+)
+
+// Event is one of a watch. Exactly one field is set.
+type Event struct {
+	// Task is the task: first as it stands, then after each change.
+	Task *taskv1.Task
+	// Heartbeat says that nothing has changed, and how KooDrive does.
+	Heartbeat *taskv1.Heartbeat
+	// Resume says that the watch was interrupted and goes on by itself.
+	Resume *Resume
+}
+
+// Resume is an interruption of a watch.
+type Resume struct {
+	// Cause is what ended the stream.
+	Cause *Error
+	// After is how long the watch waits before it begins anew.
+	After time.Duration
+}
+
+const (
+	// silence is after how long without a message a stream is broken: kootask sends one at least every 15 s.
+	silence = 20 * time.Second
+	// Between attempts to resume after a broken connection, each a fifth shorter or longer: kootask says nothing then.
+	resumeMin, resumeMax, resumeGrowth = time.Second, 15 * time.Second, 1.6
+)
+
+// Watch yields the task as it stands, and again after each change, until it is finished. Each is handed out once, and
+// none that is older than one before. It resumes as [Client.Events] does.
+func (c *Client) Watch(ctx context.Context, id string, options ...Option) iter.Seq2[*taskv1.Task, error] {
+	return func(yield func(*taskv1.Task, error) bool) {
+		for event, err := range c.Events(ctx, id, options...) {
+			if (err != nil || event.Task != nil) && !yield(event.Task, err) {
+				return
+			}
+		}
+	}
+}
+
+// Events yields all that happens while a task is watched. The loop ends after the finished task, or with an [*Error],
+// which comes last.
+//
+// The watch resumes, for as long as ctx lasts, if kootask asks to be called again, after the delay that it names, and if
+// the connection breaks or falls silent after kootask was reached. It ends on any other error, and if kootask cannot be
+// reached at all.
+func (c *Client) Events(ctx context.Context, id string, options ...Option) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		callCtx, o := c.begin(ctx, options)
+		w := &watcher{
+			tasks: c.tasks, yield: yield,
+			request: &taskv1.WatchTaskRequest{TaskId: id, FailedTaskAsError: o.failedTaskAsError},
+		}
+		w.run(callCtx)
+	}
+}
+
+// watcher is one watch, over all its streams.
+type watcher struct {
+	tasks   taskv1.TaskServiceClient
+	request *taskv1.WatchTaskRequest
+	yield   func(Event, error) bool
+
+	last   *taskv1.Task // Handed out last.
+	met    bool         // kootask was reached.
+	broken int          // Streams in succession that broke before a message came.
+}
+
+var (
+	errLeft   = errors.New("the caller has left the loop")
+	errSilent = status.Error(codes.Unavailable, "kootask has been silent for too long")
+	errNoEnd  = status.Error(codes.Unavailable, "the stream ended before the task was finished")
+)
+
+func (w *watcher) run(ctx context.Context) {
+	for {
+		err := w.stream(ctx)
+		if err == nil || errors.Is(err, errLeft) {
+			return
+		}
+		cause := toError(err)
+		w.met = w.met || cause.Reason != ""
+		delay, resumes := w.delay(cause)
+		if ctx.Err() != nil || !resumes {
+			if ctx.Err() != nil {
+				cause = toError(status.FromContextError(ctx.Err()).Err())
+			}
+			w.yield(Event{}, cause)
+			return
+		}
+		if !w.yield(Event{Resume: &Resume{Cause: cause, After: delay}}, nil) {
+			return
+		}
+		timer := time.NewTimer(delay)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			w.yield(Event{}, toError(status.FromContextError(ctx.Err()).Err()))
+			return
+		}
+	}
+}
+
+// stream follows one stream. It returns nil when the watch is over.
+func (w *watcher) stream(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watchdog := time.AfterFunc(silence, func() { cancel(errSilent) })
+	defer watchdog.Stop()
+
+	stream, err := w.tasks.WatchTask(ctx, w.request)
+	for err == nil {
+		var message *taskv1.WatchTaskResponse
+		if message, err = stream.Recv(); err != nil {
+			break
+		}
+		watchdog.Stop() // The caller may take its time.
+		w.met, w.broken = true, 0
+		if !w.hand(message) {
+			return errLeft
+		}
+		if w.finished() {
+			return nil
+		}
+		watchdog.Reset(silence)
+	}
+	switch {
+	case errors.Is(context.Cause(ctx), errSilent):
+		return errSilent
+	case errors.Is(err, io.EOF):
+		return errNoEnd
+	default:
+		return err
+	}
+}
+
+// hand yields a message, unless it holds what was handed out before or is older. It reports whether the caller stays.
+func (w *watcher) hand(message *taskv1.WatchTaskResponse) bool {
+	switch {
+	case message.GetHeartbeat() != nil:
+		return w.yield(Event{Heartbeat: message.GetHeartbeat()}, nil)
+	case message.GetTask() != nil && w.isNews(message.GetTask()):
+		w.last = message.GetTask()
+		return w.yield(Event{Task: w.last}, nil)
+	default:
+		return true
+	}
+}
+
+// isNews compares a task with the one that was handed out last: a new stream begins with the task as it stands, and may
+// come from a server that has not seen as much as the one before.
+func (w *watcher) isNews(task *taskv1.Task) bool {
+	if w.last == nil {
+		return true
+	}
+	if rank(task) < rank(w.last) {
+		return false
+	}
+	last := proto.CloneOf(w.last)
+	last.ObserveTime = task.GetObserveTime()
+	return !proto.Equal(last, task)
+}
+
+func rank(task *taskv1.Task) int {
+	switch {
+	case task.GetDone():
+		return 2
+	case task.GetStatus() == taskv1.TaskStatus_TASK_STATUS_NEW:
+		return 0
+	default:
+		return 1
+	}
+}
+
+// finished reports whether nothing more comes: after a failed task an error does, if it was asked for.
+func (w *watcher) finished() bool {
+	errorFollows := w.request.GetFailedTaskAsError() && w.last.GetStatus() == taskv1.TaskStatus_TASK_STATUS_FAILED
+	return w.last.GetDone() && !errorFollows
+}
+
+// delay returns after how long to watch again, and whether to.
+func (w *watcher) delay(cause *Error) (time.Duration, bool) {
+	switch {
+	case cause.Retry:
+		w.broken = 0
+		return cause.RetryAfter, true
+	case !w.met || cause.Reason != "":
+		return 0, false
+	case cause.Code == codes.Unavailable || cause.Code == codes.Internal || cause.Code == codes.Unknown:
+		d := float64(resumeMin)
+		for range w.broken {
+			d = min(d*resumeGrowth, float64(resumeMax))
+		}
+		w.broken++
+		return time.Duration(d * (0.8 + 0.4*rand.Float64())), true
+	default:
+		return 0, false
+	}
+}
