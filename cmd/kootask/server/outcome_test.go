@@ -77,7 +77,7 @@ var outcomeRows = map[string]outcomeRow{
 	"201 not found":             {code(201, "13000309"), codes.NotFound, "TASK_NOT_FOUND", 404, false, "201 13000309"},
 	"206 APIG.0308":             {apig(206, "APIG.0308"), codes.ResourceExhausted, "UPSTREAM_RATE_LIMITED", 429, true, "206 APIG.0308"},
 	"201 other code":            {code(201, "13000301"), codes.Internal, "UPSTREAM_CONTRACT_VIOLATION", 500, false, "201 13000301"},
-	"401 cut off":               {&koodrivetest.Fault{Status: 401, Truncate: true}, codes.Unauthenticated, "CREDENTIAL_REJECTED", 401, false, "401 "},
+	"401 cut off":               {&koodrivetest.Fault{Status: 401, Truncate: true, Body: new(`{"code":13000309}`)}, codes.Unauthenticated, "CREDENTIAL_REJECTED", 401, false, "401 "},
 	"404":                       {body(404, canary), codes.Internal, "SERVER_MISCONFIGURED", 500, false, ""},
 	"404 APIGW.0101":            {apig(404, "APIGW.0101"), codes.Internal, "SERVER_MISCONFIGURED", 500, false, ""},
 	"500 APIG.0103":             {apig(500, "APIG.0103"), codes.Internal, "SERVER_MISCONFIGURED", 500, false, ""},
