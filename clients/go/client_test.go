@@ -261,6 +261,22 @@ func TestWatchSurvivesABrokenConnection(t *testing.T) {
 	})
 }
 
+// A connection that breaks before the first message is one that breaks.
+func TestWatchSurvivesABreakBeforeTheFirstMessage(t *testing.T) {
+	s := &scripted{}
+	s.watch = []func(stream) error{func(stream stream) error {
+		go s.down()
+		<-stream.Context().Done()
+		return stream.Context().Err()
+	}, say(nil, success)}
+	bubble(t, s, func(t *testing.T, c *kootask.Client) {
+		time.AfterFunc(3*time.Second, s.up)
+		if got, err := watch(t.Context(), c); err != nil || got[len(got)-1] != "SUCCESS" || len(s.attempts) != 2 {
+			t.Errorf("saw %q, %v", got, err)
+		}
+	})
+}
+
 func TestWatchTakesSilenceForABreak(t *testing.T) {
 	s := &scripted{}
 	silent := func(stream stream) error {

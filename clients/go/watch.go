@@ -76,7 +76,7 @@ type watcher struct {
 	yield   func(Event, error) bool
 
 	last   *taskv1.Task // Handed out last.
-	met    bool         // kootask was reached.
+	met    bool         // A connection was there, once.
 	broken int          // Streams in succession that broke before a message came.
 }
 
@@ -93,7 +93,6 @@ func (w *watcher) run(ctx context.Context) {
 			return
 		}
 		cause := toError(err)
-		w.met = w.met || cause.Reason != ""
 		delay, resumes := w.delay(cause)
 		if ctx.Err() != nil || !resumes {
 			if ctx.Err() != nil {
@@ -124,13 +123,14 @@ func (w *watcher) stream(ctx context.Context) error {
 	defer watchdog.Stop()
 
 	stream, err := w.tasks.WatchTask(ctx, w.request)
+	w.met = w.met || err == nil || errors.Is(err, io.EOF) // Otherwise there was no connection to open a stream on.
 	for err == nil {
 		var message *taskv1.WatchTaskResponse
 		if message, err = stream.Recv(); err != nil {
 			break
 		}
 		watchdog.Stop() // The caller may take its time.
-		w.met, w.broken = true, 0
+		w.broken = 0
 		if !w.hand(message) {
 			return errLeft
 		}

@@ -1,6 +1,7 @@
 // Command kootask tells how KooDrive tasks stand, over gRPC, REST, JSON lines and server-sent events.
 //
-// It has the service itself, a demonstration of it that needs nothing else, and KooDrive's stand-in alone.
+// It has the service itself, a demonstration of it that needs nothing else, KooDrive's stand-in alone, and a client that
+// shows one task or watches several.
 package main
 
 import (
@@ -21,6 +22,8 @@ type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Run the service."`
 	Demo     demoCommand     `cmd:"" help:"Run the service on this machine with a KooDrive of its own, and print what to try."`
 	Simulate simulateCommand `cmd:"" help:"Run KooDrive's stand-in alone, for tests."`
+	Get      getCommand      `cmd:"" help:"Show how a task stands."`
+	Watch    watchCommand    `cmd:"" help:"Show how tasks stand until they are finished."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 
@@ -75,6 +78,10 @@ func (e usageError) Error() string { return errors.Join(e...).Error() }
 func report(stderr io.Writer, err error) int {
 	if err == nil {
 		return exitOK
+	}
+	var code exitCode
+	if errors.As(err, &code) {
+		return int(code)
 	}
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		_, _ = fmt.Fprintln(stderr, "kootask:", line)

@@ -135,7 +135,7 @@ func TestFirstSignal(t *testing.T) {
 
 // An address that is taken is said so.
 func TestTakenPort(t *testing.T) {
-	address := start(t, nil, "simulate", "--addr=127.0.0.1:0").says(t, `http://(\S+)`)
+	address := start(t, nil, "simulate", "--addr=127.0.0.1:0").says(t, `http://([^\s,]+)`)
 	if code, _, stderr := ask(t, "simulate", "--addr="+address); code != exitUsage || !strings.Contains(stderr, "address already in use") {
 		t.Errorf("exit %d: %s", code, stderr)
 	}

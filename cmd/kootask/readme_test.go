@@ -109,6 +109,7 @@ func commandsOf(t *testing.T) (all []string) {
 // The commands of the README as they stand there: make run, and then what it invites to. They see what the README says,
 // and when make is told to end, nothing stays behind.
 func TestReadmeCommands(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("curl"); err != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatal(err)

@@ -30,9 +30,9 @@ var scenes = []struct {
 	{"1534087020903704713", "NEW, EXECUTING, SUCCESS within 15 s of the first look", life()},
 	{"1534087020903704714", "the same", life()},
 	{"1534087020903704715", "the same", life()},
-	{"1534087020903704716", "EXECUTING, then KooDrive is out of order for 40 s, then SUCCESS", []koodrivetest.Step{
+	{"1534087020903704716", "EXECUTING, then KooDrive is out of order for 20 s, then SUCCESS", []koodrivetest.Step{
 		{Status: koodrivetest.StatusExecuting, For: 2 * time.Second},
-		{Fault: koodrivetest.Answer(http.StatusBadGateway, ""), For: 40 * time.Second},
+		{Fault: koodrivetest.Answer(http.StatusBadGateway, ""), For: 20 * time.Second},
 		{Status: koodrivetest.StatusSuccess},
 	}},
 	{"1534087020903704717", "status 7, which nobody has documented", []koodrivetest.Step{{Status: 7}}},

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	kootask "github.com/kootask/kootask/clients/go"
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/upstream"
+)
+
+// tokenVariable holds the token itself: it is no flag, which everybody on the machine could read.
+const tokenVariable = "KOOTASK_TOKEN"
+
+// clientFlags are those of the commands that call a server.
+type clientFlags struct {
+	Addr      string `default:"127.0.0.1:9090" help:"kootask's gRPC address."`
+	TokenFile string `placeholder:"FILE" help:"File with the KooDrive token. Without it the token is $KOOTASK_TOKEN."`
+	UserID    string `placeholder:"ID" help:"The KooDrive user to ask for, where kootask signs with an app's secret."`
+	Output    string `enum:"auto,json" default:"auto" help:"auto (for people, live on a terminal) or json (an object a line)."`
+}
+
+// Exit codes of get and watch, beside 0, 1 and 2.
+const (
+	exitFailed      = 3 // A task has failed.
+	exitNotFound    = 4 // KooDrive has no such task.
+	exitRefused     = 5 // The credential is refused, or may not see the task.
+	exitInterrupted = 130
+)
+
+// byImportance orders the codes: of several tasks, the first one that holds is the exit code.
+var byImportance = []int{exitInterrupted, exitError, exitRefused, exitNotFound, exitFailed, exitOK}
+
+// exitCode ends the process with a code, after what is to be said was said.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
+// connect returns a client, or all that is wrong with the flags and the ids.
+func (f clientFlags) connect(ids ...string) (*kootask.Client, error) {
+	p := &problems{}
+	if _, _, err := net.SplitHostPort(f.Addr); err != nil {
+		p.add("addr", errors.New("want HOST:PORT"))
+	}
+	token, err := f.token()
+	p.add("token-file", err)
+	for _, id := range ids {
+		if err := upstream.CheckTaskID(id); err != nil {
+			p.errs = append(p.errs, fmt.Errorf("task %q: %w", id, err))
+		}
+	}
+	if err := p.err(); err != nil {
+		return nil, err
+	}
+	return kootask.New(kootask.Config{Addr: f.Addr, Token: token, UserID: f.UserID})
+}
+
+func (f clientFlags) token() (string, error) {
+	if f.TokenFile == "" {
+		return os.Getenv(tokenVariable), nil
+	}
+	token, err := os.ReadFile(f.TokenFile)
+	token = bytes.TrimSpace(token)
+	if err == nil && len(token) == 0 {
+		err = fmt.Errorf("%s is empty", f.TokenFile)
+	}
+	return string(token), err
+}
+
+// codeOf is the exit code for how a call ended.
+func codeOf(task *taskv1.Task, err error) int {
+	var failure *kootask.Error
+	switch {
+	case err == nil && task.GetStatus() == taskv1.TaskStatus_TASK_STATUS_FAILED:
+		return exitFailed
+	case err == nil:
+		return exitOK
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case !errors.As(err, &failure):
+		return exitError
+	}
+	switch failure.Code {
+	case codes.NotFound:
+		return exitNotFound
+	case codes.Unauthenticated, codes.PermissionDenied:
+		return exitRefused
+	default:
+		return exitError
+	}
+}
+
+// worst is the exit code of several calls.
+func worst(all []int) error {
+	for _, code := range byImportance {
+		if code != exitOK && slices.Contains(all, code) {
+			return exitCode(code)
+		}
+	}
+	return nil
+}
+
+// explain says in words for people why a call failed. Where kootask did not answer, it looks at what did.
+func (f clientFlags) explain(err error) string {
+	var failure *kootask.Error
+	if !errors.As(err, &failure) {
+		return err.Error()
+	}
+	switch {
+	case failure.Reason != "":
+		return fmt.Sprintf("%v, request %s", failure, failure.RequestID)
+	case failure.Code == codes.Unimplemented:
+		return f.Addr + " is not kootask: it knows no TaskService"
+	case failure.Code == codes.Unavailable:
+		return f.probe()
+	default:
+		return failure.Error()
+	}
+}
+
+const probeTimeout = 2 * time.Second
+
+// probe tells why a gRPC connection cannot be had.
+func (f clientFlags) probe() string {
+	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", f.Addr)
+	if err != nil {
+		return "kootask does not answer: " + err.Error()
+	}
+	defer func() { _ = conn.Close() }()
+	// What the certificate says is of no interest: nothing is sent.
+	secure := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+	if secure.HandshakeContext(ctx) == nil {
+		return f.Addr + " speaks TLS, and this is plaintext"
+	}
+	return f.Addr + " is not kootask: it does not speak gRPC"
+}
+
+// statusName is what people call a task's status.
+func statusName(task *taskv1.Task) string {
+	if task.GetStatus() == taskv1.TaskStatus_TASK_STATUS_UNSPECIFIED {
+		return fmt.Sprintf("status %d", task.GetKoodriveStatus())
+	}
+	name := strings.TrimPrefix(task.GetStatus().String(), "TASK_STATUS_")
+	if code := task.GetKoodriveResultCode(); code != "" {
+		name += " " + code
+	}
+	return name
+}

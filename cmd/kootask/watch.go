@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+
+	"golang.org/x/term"
+
+	kootask "github.com/kootask/kootask/clients/go"
+)
+
+// watchCommand shows tasks until they are finished.
+type watchCommand struct {
+	clientFlags
+	IDs []string `arg:"" name:"id" help:"Ids of the tasks."`
+}
+
+// Help is shown under the command's own.
+func (watchCommand) Help() string {
+	return "Exit codes: 0 all tasks have succeeded, 3 one has failed, 4 one is not found, 5 the credential is refused, 2 usage, " +
+		"130 interrupted, 1 anything else. Where several hold, the first of 130, 1, 5, 4, 3."
+}
+
+// view shows what happens to the tasks that are watched. It is told one thing at a time.
+type view interface {
+	// event is told of each event.
+	event(id string, e kootask.Event)
+	// end is told of the end of a watch: an empty why means that the task is finished.
+	end(id string, err error, why string)
+	// close is told that all watches have ended.
+	close()
+}
+
+// Run watches until all tasks are finished.
+func (c *watchCommand) Run(ctx context.Context, out output) error {
+	ids := slices.Compact(slices.Sorted(slices.Values(c.IDs)))
+	client, err := c.connect(ids...)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = client.Close() }()
+
+	show := c.view(out, ids)
+	var mu sync.Mutex // Guards show and all.
+	var all []int
+	var watches sync.WaitGroup
+	for _, id := range ids {
+		watches.Go(func() {
+			var last kootask.Event
+			var failure error
+			for event, err := range client.Events(ctx, id) {
+				if failure = err; err != nil {
+					break
+				}
+				if event.Task != nil {
+					last = event
+				}
+				mu.Lock()
+				show.event(id, event)
+				mu.Unlock()
+			}
+			why := ""
+			if failure != nil {
+				why = c.explain(failure)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, codeOf(last.Task, failure))
+			show.end(id, failure, why)
+		})
+	}
+	watches.Wait()
+	show.close()
+	return worst(all)
+}
+
+func (c *watchCommand) view(out output, ids []string) view {
+	switch {
+	case c.Output == "json":
+		return &jsonView{out.stdout}
+	case isTerminal(out.stdout):
+		return newLiveView(out.stdout, ids)
+	default:
+		return &lineView{out: out.stdout, health: map[string]string{}}
+	}
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+// health says how KooDrive does, from a heartbeat: empty if all is well.
+func health(e kootask.Event) string {
+	if n := e.Heartbeat.GetFailureCount(); n > 0 {
+		return fmt.Sprintf("KooDrive fails: %s, %d in succession", e.Heartbeat.GetFailureReason(), n)
+	}
+	return ""
+}
