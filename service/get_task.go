@@ -2,11 +2,15 @@ package service
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/reason"
 )
+
+// errGetTimeout is the end of a call that took as long as one may.
+var errGetTimeout = &reason.Error{Outcome: reason.UpstreamTimeout}
 
 // GetTask implements TaskService.
 func (s *Service) GetTask(ctx context.Context, req *taskv1.GetTaskRequest) (*taskv1.GetTaskResponse, error) {
@@ -18,7 +22,12 @@ func (s *Service) GetTask(ctx context.Context, req *taskv1.GetTaskRequest) (*tas
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := within(ctx, GetTimeout, errGetTimeout)
+	defer cancel()
 	seen, err := s.observer.Get(ctx, s.upstream.Key(q), maxAge, s.ask(q))
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
 	if err != nil {
 		return nil, s.outcome(err)
 	}

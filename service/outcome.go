@@ -88,10 +88,13 @@ var byTransportFault = map[upstream.TransportFault]reason.Outcome{
 
 // outcome is what an error of asking KooDrive comes to. What it does not know it leaves to [reason.Of].
 func (s *Service) outcome(err error) *reason.Error {
+	var decided *reason.Error
 	var refused *upstream.StatusError
 	var unbelieved *upstream.AnswerError
 	var unanswered *upstream.TransportError
 	switch {
+	case errors.As(err, &decided):
+		return decided
 	case errors.As(err, &refused):
 		e := &reason.Error{
 			Outcome: refusal(refused), UpstreamStatus: refused.Status, UpstreamCode: refused.Code,

@@ -26,11 +26,24 @@ const (
 	DefaultPollMax        = 15 * time.Second
 	DefaultPollBackoffMax = time.Minute
 	DefaultHeartbeat      = 15 * time.Second
+	DefaultStaleAfter     = 5 * time.Minute
+	DefaultWatchLifetime  = 30 * time.Minute
 )
 
 // FirstMessage is how long a watch waits for KooDrive's first answer before a heartbeat opens the stream: an error until
 // then is the call's own.
 const FirstMessage = 2 * time.Second
+
+const (
+	// SendTimeout is how long a client may take to read a message before its watch ends.
+	SendTimeout = 30 * time.Second
+	// GetTimeout is the longest that GetTask takes, whatever the caller's deadline is.
+	GetTimeout = 25 * time.Second
+	// deadlineMargin is how long before the caller's own deadline a call ends, so that there is time to say why.
+	deadlineMargin = 30 * time.Millisecond
+	// lifetimeSpread is the share by which a watch's lifetime is shorter or longer at random.
+	lifetimeSpread = 0.2
+)
 
 // rateLimitPause is how long KooDrive is left alone after it limited the rate and did not say for how long: its gateway
 // counts by the minute, and counts what it refuses.
@@ -48,6 +61,10 @@ type Config struct {
 	PollMin, PollMax, PollBackoffMax time.Duration
 	// Heartbeat is after how long without a message a watch gets one. 0 is the default.
 	Heartbeat time.Duration
+	// StaleAfter is after how long without an answer of KooDrive's a watch ends. 0 is the default.
+	StaleAfter time.Duration
+	// WatchLifetime is how long a watch lasts at the most, a fifth less or more at random. 0 is the default.
+	WatchLifetime time.Duration
 }
 
 // Service implements TaskService. It is safe for concurrent use.
@@ -57,6 +74,7 @@ type Service struct {
 	upstream  *upstream.Client
 	app       *upstream.App
 	heartbeat time.Duration
+	lifetime  time.Duration
 	observer  *observe.Observer[upstream.Key, upstream.Task]
 	hub       *watch.Hub[upstream.Key, upstream.Task]
 }
@@ -67,6 +85,7 @@ func New(config Config) *Service {
 		upstream:  config.Upstream,
 		app:       config.App,
 		heartbeat: orDefault(config.Heartbeat, DefaultHeartbeat),
+		lifetime:  orDefault(config.WatchLifetime, DefaultWatchLifetime),
 		observer:  observe.New[upstream.Key, upstream.Task](observe.Config[upstream.Task]{Final: done}),
 	}
 	s.hub = watch.NewHub[upstream.Key, upstream.Task](watch.Config[upstream.Task]{
@@ -76,7 +95,9 @@ func New(config Config) *Service {
 		Rank:       rank,
 		Same:       same,
 		Final:      done,
-		Survives:   s.survives,
+		Judge:      s.judge,
+		StaleAfter: orDefault(config.StaleAfter, DefaultStaleAfter),
+		Stale:      s.stale,
 		WaitMax:    upstream.MaxRetryAfter,
 	})
 	return s
@@ -101,14 +122,33 @@ func (s *Service) Close() {
 	s.observer.Close()
 }
 
-// survives tells the hub whether a watch outlives an error of asking KooDrive, and how long KooDrive is then left alone.
-func (s *Service) survives(err error) (bool, time.Duration) {
+// judge tells the hub how an error of asking KooDrive is taken.
+func (s *Service) judge(err error) watch.Verdict {
 	e := s.outcome(err)
 	wait := e.RetryAfter
 	if e.Outcome == reason.UpstreamRateLimited && wait == 0 {
 		wait = rateLimitPause
 	}
-	return e.Survivable(), wait
+	return watch.Verdict{Kind: e.Outcome.Name, Tolerance: e.Outcome.Tolerance(), Wait: wait}
+}
+
+// stale is the end of a watch that KooDrive has not answered for too long, and says what it answered last.
+func (s *Service) stale(last error) error {
+	e := &reason.Error{Outcome: reason.UpstreamStale, Cause: last}
+	if last != nil {
+		known := s.outcome(last)
+		e.UpstreamStatus, e.UpstreamCode = known.UpstreamStatus, known.UpstreamCode
+	}
+	return e
+}
+
+// within returns ctx with a limit, and ends it a little before the caller's own deadline.
+func within(ctx context.Context, limit time.Duration, cause error) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if left := time.Until(deadline) - deadlineMargin; ok && left < limit {
+		return context.WithTimeoutCause(ctx, left, context.DeadlineExceeded)
+	}
+	return context.WithTimeoutCause(ctx, limit, cause)
 }
 
 const fieldTaskID = "task_id"

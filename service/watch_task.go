@@ -2,20 +2,29 @@ package service
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
 	"time"
 
 	"google.golang.org/grpc"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/reason"
 	"github.com/kootask/kootask/service/watch"
 	"github.com/kootask/kootask/upstream"
 )
+
+// errLifetime is the end of a watch that has lasted as long as one may.
+var errLifetime = &reason.Error{Outcome: reason.WatchLifetimeReached}
 
 // WatchTask implements TaskService.
 func (s *Service) WatchTask(
 	req *taskv1.WatchTaskRequest, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse],
 ) error {
-	ctx := stream.Context()
+	lifetime := time.Duration(float64(s.lifetime) * (1 - lifetimeSpread + 2*lifetimeSpread*rand.Float64()))
+	ctx, cancel := within(stream.Context(), lifetime, errLifetime)
+	defer cancel()
 	q, err := s.query(ctx, req)
 	if err != nil {
 		return err
@@ -23,43 +32,102 @@ func (s *Service) WatchTask(
 	sub := s.hub.Subscribe(s.upstream.Key(q), s.poll(q))
 	defer sub.Close()
 
-	opened := false
+	w := &watcher{service: s, stream: stream}
 	silence := time.NewTimer(FirstMessage)
 	defer silence.Stop()
 	for {
 		silent := false
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
 		case <-sub.Wake():
 		case <-silence.C:
 			silent = true
 		}
-		var event *taskv1.WatchTaskResponse
+		// The task goes first, whatever else has happened: the last one is not to be missed.
 		state, unseen := sub.Next()
 		switch {
 		case unseen:
-			event = taskEvent(state)
-		case state.Ended && state.Err != nil:
-			return s.outcome(state.Err)
-		case state.Err != nil && !opened: // KooDrive's first verdict is the call's.
+			err = w.task(state)
+		case state.Ended:
+			return w.end(state, req)
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case state.Err != nil && state.Revision == 0 && !w.opened: // KooDrive's first verdict is the call's.
 			return s.outcome(state.Err)
 		case silent:
-			event = s.heartbeatEvent(state)
+			err = w.heartbeat(state)
 		default:
 			continue
 		}
-		if err := stream.Send(event); err != nil {
+		if err != nil {
 			return err
 		}
-		opened = true
-		silence.Reset(s.heartbeat)
 		if state.Ended {
-			if state.Err != nil {
-				return s.outcome(state.Err)
-			}
-			return failedTask(state.Value, req)
+			return w.end(state, req)
 		}
+		silence.Reset(s.heartbeat)
+	}
+}
+
+// watcher is the client of one watch.
+type watcher struct {
+	service *Service
+	stream  grpc.ServerStreamingServer[taskv1.WatchTaskResponse]
+	opened  bool // Something was sent.
+	shown   bool // A task was sent.
+}
+
+func (w *watcher) task(state watch.State[upstream.Task]) error {
+	w.shown = true
+	return w.send(&taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Task{Task: toTask(state.Value, state.At)}})
+}
+
+// heartbeat says how KooDrive does. The task of state is the one that was sent last, if one was.
+func (w *watcher) heartbeat(state watch.State[upstream.Task]) error {
+	heartbeat := &taskv1.Heartbeat{FailureCount: int32(state.Failures)}
+	if w.shown {
+		heartbeat.ObserveTime = toTime(state.At)
+	}
+	if state.Err != nil {
+		heartbeat.FailureReason = w.service.outcome(state.Err).Reason()
+	}
+	return w.send(&taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Heartbeat{Heartbeat: heartbeat}})
+}
+
+// end is how the watch ends, given the last state.
+func (w *watcher) end(state watch.State[upstream.Task], req taskRequest) error {
+	if state.Err == nil {
+		return failedTask(state.Value, req)
+	}
+	e := w.service.outcome(state.Err)
+	if e.Outcome == reason.TaskNotFound && state.Revision > 0 {
+		disappeared := *e
+		disappeared.Outcome = reason.TaskDisappeared
+		return &disappeared
+	}
+	return e
+}
+
+// send sends one message, but does not wait for a client that does not read. gRPC has no other way to end a send that is
+// stuck than to return from the call: that needs a goroutine, for as long as the message takes.
+func (w *watcher) send(event *taskv1.WatchTaskResponse) error {
+	w.opened = true
+	sent := make(chan error, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil { // Not the interceptor's goroutine: it would end the process.
+				sent <- fmt.Errorf("panic of type %T while sending\n%s", p, debug.Stack())
+			}
+		}()
+		sent <- w.stream.Send(event)
+	}()
+	timeout := time.NewTimer(SendTimeout)
+	defer timeout.Stop()
+	select {
+	case err := <-sent:
+		return err
+	case <-timeout.C:
+		return &reason.Error{Outcome: reason.WatcherTooSlow}
 	}
 }
 
@@ -72,20 +140,4 @@ func (s *Service) poll(q upstream.Query) watch.Poll[upstream.Task] {
 		seen, err := s.observer.Get(ctx, key, nil, s.ask(q))
 		return watch.Answer[upstream.Task]{Value: seen.Value, At: seen.Answered}, err
 	}
-}
-
-func taskEvent(state watch.State[upstream.Task]) *taskv1.WatchTaskResponse {
-	return &taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Task{Task: toTask(state.Value, state.At)}}
-}
-
-// heartbeatEvent says how KooDrive does. The task of state is the one that was sent last.
-func (s *Service) heartbeatEvent(state watch.State[upstream.Task]) *taskv1.WatchTaskResponse {
-	heartbeat := &taskv1.Heartbeat{FailureCount: int32(state.Failures)}
-	if state.Revision > 0 {
-		heartbeat.ObserveTime = toTime(state.At)
-	}
-	if state.Err != nil {
-		heartbeat.FailureReason = s.outcome(state.Err).Reason()
-	}
-	return &taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Heartbeat{Heartbeat: heartbeat}}
 }

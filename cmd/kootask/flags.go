@@ -43,6 +43,8 @@ type serviceFlags struct {
 	PollMax        time.Duration `group:"Watches" default:"15s" help:"How long that interval grows while nothing changes."`
 	PollBackoffMax time.Duration `group:"Watches" default:"60s" help:"How long it grows while KooDrive fails."`
 	Heartbeat      time.Duration `group:"Watches" default:"15s" help:"After how long without a message a watch gets a heartbeat: 1s to 15s."`
+	StaleAfter     time.Duration `group:"Watches" default:"5m" help:"After how long without an answer of KooDrive's a watch ends."`
+	WatchLifetime  time.Duration `group:"Watches" default:"30m" help:"How long a watch lasts at the most, a fifth less or more at random."`
 
 	ShutdownGrace time.Duration `default:"20s" help:"How long a stop may take before calls are broken off."`
 	LogLevel      slog.Level    `default:"info" help:"debug, info, warn or error."`
@@ -102,6 +104,9 @@ func readCertificates(file string) (*x509.CertPool, error) {
 // maxPoll is the longest interval at which KooDrive may be asked: its sessions end after 20 minutes without a request.
 const maxPoll = 10 * time.Minute
 
+// maxLifetime is the longest that a watch may last: it keeps a KooDrive session alive.
+const maxLifetime = 24 * time.Hour
+
 // config returns what the flags say of the service.
 func (f serviceFlags) config(p *problems, koodrive upstream.Config, stderr io.Writer) server.Config {
 	koodrive.Timeout = f.UpstreamTimeout
@@ -109,6 +114,7 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, stderr io.Wr
 		Upstream: koodrive,
 		Service: service.Config{
 			App: f.app(p), PollMin: f.PollMin, PollMax: f.PollMax, PollBackoffMax: f.PollBackoffMax, Heartbeat: f.Heartbeat,
+			StaleAfter: f.StaleAfter, WatchLifetime: f.WatchLifetime,
 		},
 		Grace: f.ShutdownGrace,
 		Log:   slog.New(f.logHandler(stderr)),
@@ -123,6 +129,8 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, stderr io.Wr
 		{"poll-max", f.PollMax, 1, maxPoll},
 		{"poll-backoff-max", f.PollBackoffMax, 1, maxPoll},
 		{"heartbeat", f.Heartbeat, time.Second, service.DefaultHeartbeat},
+		{"stale-after", f.StaleAfter, 1, time.Hour},
+		{"watch-lifetime", f.WatchLifetime, 1, maxLifetime},
 		{"shutdown-grace", f.ShutdownGrace, 1, time.Hour},
 	} {
 		if d.value < d.low || d.value > d.high {

@@ -82,9 +82,6 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Cause }
 
-// Survivable reports whether a watch that has begun outlives the error.
-func (e *Error) Survivable() bool { return rows[e.Outcome.Reason].budget }
-
 // Reason is the public name of what happened.
 func (e *Error) Reason() string {
 	if e.Outcome.Reason == taskv1.ErrorReason_ERROR_REASON_UNSPECIFIED {

@@ -29,26 +29,32 @@ type Outcome struct {
 
 // Outcomes of the request itself: KooDrive was not asked, or did not matter.
 var (
-	TaskIDInvalid       = Outcome{"TASK_ID_INVALID", taskv1.ErrorReason_REQUEST_INVALID}
-	MaxAgeInvalid       = Outcome{"MAX_AGE_INVALID", taskv1.ErrorReason_REQUEST_INVALID}
-	QueryInvalid        = Outcome{"QUERY_INVALID", taskv1.ErrorReason_REQUEST_INVALID}
-	RequestMalformed    = Outcome{"REQUEST_MALFORMED", taskv1.ErrorReason_REQUEST_INVALID}
-	HeaderInvalid       = Outcome{"HEADER_INVALID", taskv1.ErrorReason_REQUEST_INVALID}
-	CredentialAmbiguous = Outcome{"CREDENTIAL_AMBIGUOUS", taskv1.ErrorReason_REQUEST_INVALID}
-	CredentialMalformed = Outcome{"CREDENTIAL_MALFORMED", taskv1.ErrorReason_REQUEST_INVALID}
-	CredentialMissing   = Outcome{"CREDENTIAL_MISSING", taskv1.ErrorReason_CREDENTIAL_MISSING}
-	CallerDeadline      = Outcome{"CALLER_DEADLINE", taskv1.ErrorReason_CALLER_DEADLINE}
-	TaskFailed          = Outcome{"TASK_FAILED", taskv1.ErrorReason_TASK_FAILED}
-	RouteNotFound       = Outcome{"ROUTE_NOT_FOUND", taskv1.ErrorReason_ROUTE_NOT_FOUND}
-	MethodNotAllowed    = Outcome{"METHOD_NOT_ALLOWED", taskv1.ErrorReason_METHOD_NOT_ALLOWED}
-	ServerDraining      = Outcome{"SERVER_DRAINING", taskv1.ErrorReason_SERVER_DRAINING}
-	FacadeBug           = Outcome{"FACADE_BUG", taskv1.ErrorReason_SERVER_ERROR}
+	TaskIDInvalid        = Outcome{"TASK_ID_INVALID", taskv1.ErrorReason_REQUEST_INVALID}
+	MaxAgeInvalid        = Outcome{"MAX_AGE_INVALID", taskv1.ErrorReason_REQUEST_INVALID}
+	QueryInvalid         = Outcome{"QUERY_INVALID", taskv1.ErrorReason_REQUEST_INVALID}
+	RequestMalformed     = Outcome{"REQUEST_MALFORMED", taskv1.ErrorReason_REQUEST_INVALID}
+	HeaderInvalid        = Outcome{"HEADER_INVALID", taskv1.ErrorReason_REQUEST_INVALID}
+	CredentialAmbiguous  = Outcome{"CREDENTIAL_AMBIGUOUS", taskv1.ErrorReason_REQUEST_INVALID}
+	CredentialMalformed  = Outcome{"CREDENTIAL_MALFORMED", taskv1.ErrorReason_REQUEST_INVALID}
+	CredentialMissing    = Outcome{"CREDENTIAL_MISSING", taskv1.ErrorReason_CREDENTIAL_MISSING}
+	CallerDeadline       = Outcome{"CALLER_DEADLINE", taskv1.ErrorReason_CALLER_DEADLINE}
+	TaskFailed           = Outcome{"TASK_FAILED", taskv1.ErrorReason_TASK_FAILED}
+	RouteNotFound        = Outcome{"ROUTE_NOT_FOUND", taskv1.ErrorReason_ROUTE_NOT_FOUND}
+	MethodNotAllowed     = Outcome{"METHOD_NOT_ALLOWED", taskv1.ErrorReason_METHOD_NOT_ALLOWED}
+	WatchLifetimeReached = Outcome{"WATCH_LIFETIME_REACHED", taskv1.ErrorReason_WATCH_LIFETIME_REACHED}
+	WatcherTooSlow       = Outcome{"WATCHER_TOO_SLOW", taskv1.ErrorReason_WATCHER_TOO_SLOW}
+	ServerDraining       = Outcome{"SERVER_DRAINING", taskv1.ErrorReason_SERVER_DRAINING}
+	FacadeBug            = Outcome{"FACADE_BUG", taskv1.ErrorReason_SERVER_ERROR}
 	// CallerCancelled has no reason: nobody is left to read it.
 	CallerCancelled = Outcome{"CALLER_CANCELLED", taskv1.ErrorReason_ERROR_REASON_UNSPECIFIED}
 )
 
 // Outcomes of asking KooDrive.
 var (
+	// TaskDisappeared is a task that was there, and is not found any more.
+	TaskDisappeared = Outcome{"TASK_DISAPPEARED", taskv1.ErrorReason_TASK_NOT_FOUND}
+	// UpstreamStale is a watch without an answer of KooDrive's for too long.
+	UpstreamStale              = Outcome{"UPSTREAM_STALE", taskv1.ErrorReason_UPSTREAM_STALE}
 	TaskNotFound               = Outcome{"TASK_NOT_FOUND", taskv1.ErrorReason_TASK_NOT_FOUND}
 	UpstreamCredentialRejected = Outcome{"UPSTREAM_CREDENTIAL_REJECTED", taskv1.ErrorReason_CREDENTIAL_REJECTED}
 	UpstreamTokenRejected      = Outcome{"UPSTREAM_TOKEN_REJECTED", taskv1.ErrorReason_CREDENTIAL_REJECTED}
@@ -72,6 +78,42 @@ var (
 	UpstreamBusinessError      = Outcome{"UPSTREAM_BUSINESS_ERROR", taskv1.ErrorReason_UPSTREAM_BUSINESS_ERROR}
 )
 
+// Unlimited is the tolerance for what passes: the watch goes on until it is stale.
+const Unlimited = -1
+
+// tolerance is how many polls in succession must come to an outcome to end a watch that has seen its task; an answer
+// starts the count over, an outcome of unlimited tolerance leaves it. What is not here ends a watch at once.
+var tolerance = map[Outcome]int{
+	UpstreamTokenRejected:      2, // One bad node of KooDrive's logs nobody out.
+	UpstreamCredentialRejected: 2,
+	UpstreamPermissionDenied:   2,
+	TaskNotFound:               3, // KooDrive's nodes may lag.
+	FacadeCredentialRejected:   3, // What an operator has to mend may be a deploy that is mended soon.
+	UpstreamTLSUntrusted:       3,
+	UpstreamRouteNotFound:      3,
+	UpstreamContractViolation:  3,
+	UpstreamResponseMismatch:   3,
+	UpstreamBodyTooLarge:       3,
+	UpstreamRedirect:           3,
+	UpstreamRequestRejected:    3,
+	UpstreamBusinessError:      3,
+	UpstreamRateLimited:        Unlimited,
+	UpstreamTimeout:            Unlimited,
+	UpstreamUnreachable:        Unlimited,
+	UpstreamUnavailable:        Unlimited,
+	UpstreamError:              Unlimited,
+	UpstreamInternalFailure:    Unlimited,
+	UpstreamMalformedBody:      Unlimited,
+}
+
+// Tolerance is how many polls in succession must come to the outcome to end a watch that has seen its task, or Unlimited.
+func (o Outcome) Tolerance() int {
+	if n, ok := tolerance[o]; ok {
+		return n
+	}
+	return 1
+}
+
 // row is what every call that ends with a reason has in common.
 type row struct {
 	code codes.Code
@@ -81,16 +123,15 @@ type row struct {
 	retry delay
 	// upstream tells whether ErrorInfo.metadata says with which status and code KooDrive answered.
 	upstream bool
-	// budget tells whether a watch that has begun survives it, and asks KooDrive again later.
-	budget bool
 }
 
 type delay struct{ min, max time.Duration }
 
 var (
-	soon       = delay{time.Second, 3 * time.Second}
-	comeBack   = delay{0, 5 * time.Second}
-	afterLimit = delay{60 * time.Second, 75 * time.Second} // KooDrive's windows are a minute, and refused calls count.
+	soon        = delay{time.Second, 3 * time.Second}
+	comeBack    = delay{0, 5 * time.Second}
+	staleSpread = delay{5 * time.Second, 30 * time.Second}
+	afterLimit  = delay{60 * time.Second, 75 * time.Second} // KooDrive's windows are a minute, and refused calls count.
 )
 
 var rows = map[taskv1.ErrorReason]row{
@@ -109,6 +150,15 @@ var rows = map[taskv1.ErrorReason]row{
 	taskv1.ErrorReason_CALLER_DEADLINE: {
 		code: codes.DeadlineExceeded, message: "The deadline that came with the call has passed.",
 	},
+	taskv1.ErrorReason_WATCH_LIFETIME_REACHED: {
+		code: codes.Unavailable, message: "The watch has lasted as long as a watch may: watch again.", retry: comeBack,
+	},
+	taskv1.ErrorReason_WATCHER_TOO_SLOW: {
+		code: codes.ResourceExhausted, message: "The client does not read what it is sent.", retry: soon,
+	},
+	taskv1.ErrorReason_UPSTREAM_STALE: {
+		code: codes.Unavailable, message: "KooDrive has not answered for too long.", retry: staleSpread, upstream: true,
+	},
 	taskv1.ErrorReason_SERVER_DRAINING: {
 		code: codes.Unavailable, message: "The server is stopping: call again, another one will answer.", retry: comeBack,
 	},
@@ -123,19 +173,18 @@ var rows = map[taskv1.ErrorReason]row{
 	},
 	taskv1.ErrorReason_UPSTREAM_RATE_LIMITED: {
 		code: codes.ResourceExhausted, message: "KooDrive limits the rate of requests.", retry: afterLimit, upstream: true,
-		budget: true,
 	},
 	taskv1.ErrorReason_UPSTREAM_TIMEOUT: {
-		code: codes.Unavailable, message: "KooDrive did not answer in time.", retry: soon, upstream: true, budget: true,
+		code: codes.Unavailable, message: "KooDrive did not answer in time.", retry: soon, upstream: true,
 	},
 	taskv1.ErrorReason_UPSTREAM_UNREACHABLE: {
-		code: codes.Unavailable, message: "KooDrive cannot be reached.", retry: soon, upstream: true, budget: true,
+		code: codes.Unavailable, message: "KooDrive cannot be reached.", retry: soon, upstream: true,
 	},
 	taskv1.ErrorReason_UPSTREAM_UNAVAILABLE: {
-		code: codes.Unavailable, message: "KooDrive is out of order.", retry: soon, upstream: true, budget: true,
+		code: codes.Unavailable, message: "KooDrive is out of order.", retry: soon, upstream: true,
 	},
 	taskv1.ErrorReason_UPSTREAM_MALFORMED_BODY: {
-		code: codes.Unavailable, message: "KooDrive's answer cannot be read.", retry: soon, upstream: true, budget: true,
+		code: codes.Unavailable, message: "KooDrive's answer cannot be read.", retry: soon, upstream: true,
 	},
 	taskv1.ErrorReason_UPSTREAM_CONTRACT_VIOLATION: {
 		code: codes.Internal, message: "KooDrive's answer cannot be right.", upstream: true,

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -65,7 +66,7 @@ func (c *calls) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 		stream.ctx = ctx
 		return handler(srv, stream)
 	})
-	if err != nil && !stream.opened {
+	if err != nil && !stream.opened.Load() {
 		ss.SetTrailer(call.requestID())
 	}
 	return err
@@ -149,7 +150,7 @@ type stream struct {
 	grpc.ServerStream
 	ctx    context.Context
 	call   *call
-	opened bool // A message was sent, and headers with it.
+	opened atomic.Bool // A message was sent, and headers with it. A send that is stuck outlives the call.
 }
 
 func (s *stream) Context() context.Context { return s.ctx }
@@ -187,8 +188,7 @@ func unreadable(why reason.ViolationReason, err error) error {
 // SendMsg sends the request id as a header with the first message, and not before: headers without a message would say
 // that all is well. That a message cannot be sent means that the client has left, unless it is no good.
 func (s *stream) SendMsg(m any) error {
-	if !s.opened {
-		s.opened = true
+	if !s.opened.Swap(true) {
 		if err := s.SetHeader(s.call.requestID()); err != nil {
 			return gone(err)
 		}

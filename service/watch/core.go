@@ -22,8 +22,22 @@ type State[V any] struct {
 	// Failures is how many polls have failed in succession, and Err is what the last of them failed with.
 	Failures int
 	Err      error
+	// Doubted tells that the last poll failed with an error that may end the watch: until an answer clears it, nobody is
+	// shown what was known before.
+	Doubted bool
 	// Ended tells that nothing will change any more: without Err the value is final, otherwise Err is why.
 	Ended bool
+}
+
+// Verdict is how the error of a poll is taken.
+type Verdict struct {
+	// Kind tells errors apart: strikes are counted kind by kind.
+	Kind string
+	// Tolerance is how many errors of the kind in succession end the watch; negative: none do. An answer starts the count
+	// over, an error that is tolerated without limit leaves it. Before the first value, one ends the watch.
+	Tolerance int
+	// Wait is how long KooDrive is to be left alone at least. 0: as after any failure.
+	Wait time.Duration
 }
 
 // core decides what to publish, when to poll next and when to end, from what polls bring. What comes after the end
@@ -32,6 +46,8 @@ type core[V any] struct {
 	config   Config[V]
 	state    State[V]
 	interval time.Duration // Between polls while nothing changes and nothing fails.
+	kind     string        // Of the last strike.
+	strikes  int           // In succession, of that kind.
 }
 
 // answered takes the answer of a poll. It returns whether watchers have something to see, and how long to wait for the
@@ -42,6 +58,8 @@ func (c *core[V]) answered(a Answer[V]) (news bool, wait time.Duration) {
 		return false, 0
 	}
 	s.Failures, s.Err = 0, nil
+	c.kind, c.strikes = "", 0
+	news, s.Doubted = s.Doubted, false // Who has come meanwhile has not been shown anything.
 	switch {
 	case s.Revision == 0 || c.config.Rank(a.Value) >= c.config.Rank(s.Value) && !c.config.Same(a.Value, s.Value):
 		s.Answer = a
@@ -66,19 +84,29 @@ func (c *core[V]) failed(err error) (news bool, wait time.Duration) {
 	}
 	s.Failures++
 	s.Err = err
-	survives, atLeast := c.config.Survives(err)
-	if !survives {
+	verdict := c.config.Judge(err)
+	if verdict.Tolerance >= 0 && c.strike(verdict) {
 		s.Ended = true
 		return true, 0
 	}
 	doubled := float64(max(c.interval, c.config.Min)) * math.Pow(2, float64(s.Failures))
 	wait = c.jitter(time.Duration(min(doubled, float64(c.config.BackoffMax))))
-	if wait < atLeast { // What is asked for is never shortened, and made longer up to the limit alone.
+	if atLeast := verdict.Wait; wait < atLeast { // What is asked for is never shortened, and made longer up to the limit alone.
 		longer := atLeast + time.Duration(jitterShare*c.config.Random()*float64(atLeast))
 		wait = max(atLeast, min(longer, c.config.WaitMax))
 	}
 	// Who waits for a first value learns that there is none.
 	return s.Revision == 0, wait
+}
+
+// strike counts an error that is not tolerated for ever, and reports whether it was one too many.
+func (c *core[V]) strike(v Verdict) bool {
+	if c.kind != v.Kind {
+		c.kind, c.strikes = v.Kind, 0
+	}
+	c.strikes++
+	c.state.Doubted = true
+	return c.strikes >= v.Tolerance || c.state.Revision == 0
 }
 
 // end takes an end that comes from elsewhere. It reports whether the key had not ended before.

@@ -16,12 +16,19 @@ func testConfig() Config[value] {
 		Rank:  func(v value) int { return int(v) / 10 },
 		Same:  func(a, b value) bool { return a == b },
 		Final: func(v value) bool { return v >= 30 },
-		Survives: func(err error) (bool, time.Duration) {
+		Judge: func(err error) Verdict {
 			var wait waitError
-			if errors.As(err, &wait) {
-				return true, time.Duration(wait)
+			var strike strikeError
+			switch {
+			case errors.As(err, &wait):
+				return Verdict{Tolerance: -1, Wait: time.Duration(wait)}
+			case errors.As(err, &strike):
+				return Verdict{Kind: string(strike), Tolerance: 3}
+			case errors.Is(err, errPassing):
+				return Verdict{Tolerance: -1}
+			default:
+				return Verdict{Kind: "lasting", Tolerance: 1}
 			}
-			return errors.Is(err, errPassing), 0
 		},
 		WaitMax: 10 * time.Minute,
 		Random:  func() float64 { return 0.5 }, // No jitter.
@@ -33,6 +40,11 @@ var errPassing, errLasting = errors.New("passing"), errors.New("lasting")
 type waitError time.Duration
 
 func (waitError) Error() string { return "wait" }
+
+// strikeError is one of a kind of which three in succession end the watch.
+type strikeError string
+
+func (e strikeError) Error() string { return string(e) }
 
 // at is the answer of the poll at second n.
 func at(v value, n int) Answer[value] { return Answer[value]{Value: v, At: time.Unix(int64(n), 0)} }
@@ -148,6 +160,55 @@ func TestLastingErrorEnds(t *testing.T) {
 	c.answered(at(10, 0))
 	if news, _ := c.failed(errLasting); !news || !c.state.Ended || !errors.Is(c.state.Err, errLasting) || c.state.Value != 10 {
 		t.Errorf("state %+v", c.state)
+	}
+}
+
+func TestStrikesInSuccessionEnd(t *testing.T) {
+	const answer = strikeError("")
+	for name, row := range map[string]struct {
+		polls []error // answer stands for one.
+		ends  bool
+	}{
+		"two":                          {[]error{strikeError("a"), strikeError("a")}, false},
+		"three":                        {[]error{strikeError("a"), strikeError("a"), strikeError("a")}, true},
+		"an answer starts over":        {[]error{strikeError("a"), strikeError("a"), answer, strikeError("a"), strikeError("a")}, false},
+		"what passes leaves the count": {[]error{strikeError("a"), errPassing, strikeError("a"), waitError(1), strikeError("a")}, true},
+		"kinds are counted apart":      {[]error{strikeError("a"), strikeError("a"), strikeError("b"), strikeError("b")}, false},
+		"one that lasts":               {[]error{errLasting}, true},
+	} {
+		c := core[value]{config: testConfig()}
+		c.answered(at(10, 0))
+		for _, err := range row.polls {
+			if errors.Is(err, answer) {
+				c.answered(at(10, 1))
+			} else {
+				c.failed(err)
+			}
+		}
+		if c.state.Ended != row.ends {
+			t.Errorf("%s: %+v", name, c.state)
+		}
+	}
+	c := core[value]{config: testConfig()}
+	if c.failed(strikeError("a")); !c.state.Ended {
+		t.Error("a strike before the first value does not end")
+	}
+}
+
+func TestDoubt(t *testing.T) {
+	c := core[value]{config: testConfig()}
+	c.answered(at(10, 0))
+	c.failed(errPassing)
+	if c.state.Doubted {
+		t.Error("what passes makes a value doubtful")
+	}
+	c.failed(strikeError("a"))
+	c.failed(errPassing)
+	if !c.state.Doubted {
+		t.Error("a strike does not")
+	}
+	if news, _ := c.answered(at(10, 1)); !news || c.state.Doubted || c.state.Revision != 1 {
+		t.Errorf("the answer that clears it: news %v, %+v", news, c.state)
 	}
 }
 

@@ -30,10 +30,14 @@ type Config[V any] struct {
 	Same func(a, b V) bool
 	// Final tells whether a value does not change any more.
 	Final func(V) bool
-	// Survives tells whether polling goes on after an error, and how long it has to wait at least.
-	Survives func(error) (bool, time.Duration)
-	// WaitMax is how far that wait may be made longer at random. 0: it is not.
+	// Judge tells how an error is taken.
+	Judge func(error) Verdict
+	// WaitMax is how far a verdict's wait may be made longer at random. 0: it is not.
 	WaitMax time.Duration
+	// StaleAfter is after how long without an answer a watch ends. 0: it does not.
+	StaleAfter time.Duration
+	// Stale is the end of such a watch, given what the last poll failed with; nil if none has ended yet.
+	Stale func(last error) error
 	// Random returns a number of [0, 1). Nil is math/rand's.
 	Random func() float64
 }
@@ -64,7 +68,8 @@ type poller[K comparable, V any] struct {
 	key  K
 	poll Poll[V]
 
-	retired bool // Its last subscriber has left. Guarded by the hub's mu.
+	stale   *time.Timer // Ends the watch when there was no answer for too long; nil if that does not matter.
+	retired bool        // Its last subscriber has left. Guarded by the hub's mu.
 	cancel  context.CancelFunc
 	done    chan struct{} // Closed by run.
 
@@ -84,9 +89,13 @@ type Subscription[V any] struct {
 // Wake returns a channel that yields when Next may have something new.
 func (s *Subscription[V]) Wake() <-chan struct{} { return s.wake }
 
-// Next returns the state of the key, and whether its value is new to this subscription. It does not block.
+// Next returns the state of the key, and whether its value is new to this subscription and may be shown. It does not
+// block.
 func (s *Subscription[V]) Next() (state State[V], unseen bool) {
 	state = s.read()
+	if state.Doubted {
+		return state, false
+	}
 	unseen = state.Revision > s.seen
 	s.seen = state.Revision
 	return state, unseen
@@ -212,6 +221,10 @@ func (p *poller[K, V]) run(ctx context.Context) {
 			delete(p.hub.pollers, p.key)
 		}
 	}()
+	if after := p.hub.config.StaleAfter; after > 0 {
+		p.stale = time.AfterFunc(after, p.goStale)
+		defer p.stale.Stop()
+	}
 	for ctx.Err() == nil {
 		wait, ended := p.once(ctx)
 		if ended {
@@ -227,6 +240,12 @@ func (p *poller[K, V]) run(ctx context.Context) {
 	}
 }
 
+// goStale ends the watch: KooDrive may be hanging, so this does not wait for a poll.
+func (p *poller[K, V]) goStale() {
+	p.update(func(c *core[V]) (bool, time.Duration) { return c.end(p.hub.config.Stale(c.state.Err)), 0 })
+	p.cancel()
+}
+
 // once polls once. A panic ends the watches of this key, and nothing else; its value may hold anything, and is left out.
 func (p *poller[K, V]) once(ctx context.Context) (wait time.Duration, ended bool) {
 	defer func() {
@@ -238,6 +257,9 @@ func (p *poller[K, V]) once(ctx context.Context) (wait time.Duration, ended bool
 	answer, err := p.poll(ctx)
 	if ctx.Err() != nil {
 		return 0, true
+	}
+	if err == nil && p.stale != nil {
+		p.stale.Reset(p.hub.config.StaleAfter)
 	}
 	return p.update(func(c *core[V]) (bool, time.Duration) {
 		if err != nil {

@@ -3,6 +3,7 @@ package watch_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -22,11 +23,18 @@ const final = 100
 func newHub() *watch.Hub[string, int] {
 	return watch.NewHub[string, int](watch.Config[int]{
 		Min: time.Second, Max: 15 * time.Second, BackoffMax: time.Minute,
-		Rank:     func(n int) int { return n },
-		Same:     func(a, b int) bool { return a == b },
-		Final:    func(n int) bool { return n >= final },
-		Survives: func(err error) (bool, time.Duration) { return errors.Is(err, errPassing), 0 },
-		Random:   func() float64 { return 0.5 },
+		Rank:  func(n int) int { return n },
+		Same:  func(a, b int) bool { return a == b },
+		Final: func(n int) bool { return n >= final },
+		Judge: func(err error) watch.Verdict {
+			if errors.Is(err, errPassing) {
+				return watch.Verdict{Tolerance: -1}
+			}
+			return watch.Verdict{Kind: "strike", Tolerance: 3}
+		},
+		StaleAfter: 5 * time.Minute,
+		Stale:      func(last error) error { return fmt.Errorf("stale: %w", last) },
+		Random:     func() float64 { return 0.5 },
 	})
 }
 
@@ -193,6 +201,61 @@ func TestDrainEndsAllAndLetsNobodyIn(t *testing.T) {
 		before := polls.Load()
 		if time.Sleep(time.Hour); polls.Load() != before {
 			t.Error("polling went on")
+		}
+	})
+}
+
+// Without an answer a watch ends when its time is over, whether polls fail or hang; an answer starts the time over.
+func TestStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := newHub()
+		defer hub.Close(errDrained)
+		start := time.Now()
+		failing := func(context.Context) (watch.Answer[int], error) {
+			if time.Since(start) < 10*time.Minute {
+				return watch.Answer[int]{Value: 1}, nil
+			}
+			return watch.Answer[int]{}, errPassing
+		}
+		values, err := follow(hub.Subscribe("failing", failing))
+		if took := time.Since(start); len(values) != 1 || !errors.Is(err, errPassing) || took < 14*time.Minute+30*time.Second || took > 15*time.Minute {
+			t.Errorf("saw %v, %v after %v", values, err, took)
+		}
+		start = time.Now()
+		hanging := func(ctx context.Context) (watch.Answer[int], error) {
+			<-ctx.Done()
+			return watch.Answer[int]{}, ctx.Err()
+		}
+		if values, err := follow(hub.Subscribe("hanging", hanging)); values != nil || err == nil || time.Since(start) != 5*time.Minute {
+			t.Errorf("saw %v, %v after %v", values, err, time.Since(start))
+		}
+	})
+}
+
+// While a value is doubtful, nobody who comes is shown it; once it is confirmed, everybody is.
+func TestJoinerOfADoubtfulKeyWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := newHub()
+		defer hub.Close(errDrained)
+		polls := 0
+		poll := func(context.Context) (watch.Answer[int], error) {
+			if polls++; polls == 2 {
+				return watch.Answer[int]{}, errors.New("no")
+			}
+			return watch.Answer[int]{Value: 1}, nil
+		}
+		first := hub.Subscribe("k", poll)
+		defer first.Close()
+		time.Sleep(1500 * time.Millisecond)
+		second := hub.Subscribe("k", poll)
+		defer second.Close()
+		<-second.Wake()
+		if state, unseen := second.Next(); unseen || !state.Doubted || state.Ended {
+			t.Errorf("the joiner is shown %+v", state)
+		}
+		<-second.Wake()
+		if state, unseen := second.Next(); !unseen || state.Value != 1 || polls != 3 {
+			t.Errorf("after %d polls: unseen %v, %+v", polls, unseen, state)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"slices"
@@ -180,13 +181,21 @@ func TestBadTimeouts(t *testing.T) {
 func TestCallersDeadline(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetFault(&koodrivetest.Fault{Hang: true})
+		for _, door := range []string{"grpc get", "grpc watch"} {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if v := s.fail(ctx, t, door, call{id: taskID, header: bearer}); v.reason != "CALLER_DEADLINE" {
+				t.Errorf("%s: %+v", door, v)
+			}
+			cancel()
+		}
 		for _, door := range httpDoors {
 			start := time.Now()
 			v := s.fail(t.Context(), t, door, call{id: taskID, header: append([]string{"Grpc-Timeout", "1S"}, bearer...)})
 			if v.code != codes.DeadlineExceeded || v.reason != "CALLER_DEADLINE" || v.http != http.StatusGatewayTimeout {
 				t.Errorf("%s: %v %s %d", door, v.code, v.reason, v.http)
 			}
-			if took := time.Since(start); took != time.Second {
+			// A little earlier, so that the reason arrives before the caller gives up.
+			if took := time.Since(start); took > 980*time.Millisecond || took < 950*time.Millisecond {
 				t.Errorf("%s: took %v", door, took)
 			}
 		}

@@ -14,6 +14,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/kootask/kootask/cmd/kootask/server"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service"
 	"github.com/kootask/kootask/upstream/koodrivetest"
@@ -165,7 +166,8 @@ func TestStepsBackAreHeld(t *testing.T) {
 
 // 100 answers that differ in nothing a watcher can see are one message.
 func TestNoRepeats(t *testing.T) {
-	bubble(t, nil, func(t *testing.T, s *system) {
+	patient := func(c *server.Config) { c.Service.WatchLifetime = 2 * time.Hour }
+	bubble(t, patient, func(t *testing.T, s *system) {
 		same := []koodrivetest.Step{{Status: 1}}
 		for _, msg := range []string{"成功", "success.", "OK"} {
 			same = append(same, koodrivetest.Step{Status: 1, Fault: koodrivetest.Answer(http.StatusOK,
