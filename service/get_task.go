@@ -6,6 +6,7 @@ import (
 	"time"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/observe"
 	"github.com/kootask/kootask/service/reason"
 )
 
@@ -24,7 +25,10 @@ func (s *Service) GetTask(ctx context.Context, req *taskv1.GetTaskRequest) (*tas
 	}
 	ctx, cancel := within(ctx, GetTimeout, errGetTimeout)
 	defer cancel()
-	seen, err := s.observer.Get(ctx, s.upstream.Key(q), maxAge, s.ask(q))
+	seen, err := s.observer.Get(ctx, s.upstream.Key(q), observe.Wish{MaxAge: maxAge, Patience: Patience}, s.ask(q))
+	if errors.Is(err, observe.ErrNotBegun) {
+		return nil, &reason.Error{Outcome: reason.FacadeOverloaded, Cause: err}
+	}
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}

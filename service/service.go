@@ -39,6 +39,8 @@ const (
 	SendTimeout = 30 * time.Second
 	// GetTimeout is the longest that GetTask takes, whatever the caller's deadline is.
 	GetTimeout = 25 * time.Second
+	// Patience is how long GetTask waits for its turn to ask KooDrive. A watch waits as long as it takes.
+	Patience = time.Second
 	// deadlineMargin is how long before the caller's own deadline a call ends, so that there is time to say why.
 	deadlineMargin = 30 * time.Millisecond
 	// lifetimeSpread is the share by which a watch's lifetime is shorter or longer at random.
@@ -185,8 +187,11 @@ func (s *Service) credential(who caller.Caller) (upstream.Credential, error) {
 }
 
 // ask asks KooDrive.
-func (s *Service) ask(q upstream.Query) func(context.Context) (upstream.Task, error) {
-	return func(ctx context.Context) (upstream.Task, error) { return s.upstream.Task(ctx, q) }
+func (s *Service) ask(q upstream.Query) observe.Ask[upstream.Task] {
+	return func(ctx context.Context, begun func()) (upstream.Task, error) {
+		q.Begun = begun
+		return s.upstream.Task(ctx, q)
+	}
 }
 
 func invalidTaskID(err error) error {

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/observe"
 	"github.com/kootask/kootask/service/reason"
 	"github.com/kootask/kootask/service/watch"
 	"github.com/kootask/kootask/upstream"
@@ -137,7 +138,7 @@ func (s *Service) poll(q upstream.Query) watch.Poll[upstream.Task] {
 	q.Trace = upstream.TraceID{} // A poll serves many watches: it belongs to the trace of none.
 	key := s.upstream.Key(q)
 	return func(ctx context.Context) (watch.Answer[upstream.Task], error) {
-		seen, err := s.observer.Get(ctx, key, nil, s.ask(q))
+		seen, err := s.observer.Get(ctx, key, observe.Wish{}, s.ask(q))
 		return watch.Answer[upstream.Task]{Value: seen.Value, At: seen.Answered}, err
 	}
 }

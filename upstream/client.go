@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -23,6 +24,7 @@ type Client struct {
 	timeout   time.Duration
 	transport *http.Transport
 	clock     clock
+	limiter   *limiter
 	keySecret [32]byte
 }
 
@@ -32,7 +34,10 @@ func NewClient(config Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{base: base, timeout: config.Timeout, transport: config.transport()}
+	c := &Client{
+		base: base, timeout: config.Timeout, transport: config.transport(),
+		limiter: newLimiter(cmp.Or(config.PerSecond, DefaultPerSecond), cmp.Or(config.AtOnce, DefaultAtOnce)),
+	}
 	if c.timeout <= 0 {
 		c.timeout = DefaultTimeout
 	}
@@ -43,7 +48,8 @@ func NewClient(config Config) (*Client, error) {
 // Close closes the connections that are idle. Call it when no request is under way.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
-// Task asks KooDrive how a task stands.
+// Task asks KooDrive how a task stands. It first waits for its turn, for as long as ctx lasts: that is no part of the
+// timeout.
 //
 // It fails with a [*TaskIDError] before anything is sent, a [*TransportError] if no answer came, a [*StatusError] if
 // KooDrive refused, an [*AnswerError] if what it said cannot be believed, and ctx's own error if ctx ended first.
@@ -57,12 +63,12 @@ func (c *Client) Task(ctx context.Context, q Query) (Task, error) {
 	if q.Credential.missing() {
 		return Task{}, errNoCredential
 	}
-	resp, err := c.attempt(ctx, q)
+	resp, err := c.permitted(ctx, q)
 	if err != nil {
 		return Task{}, err
 	}
 	if q.Credential.app != nil && isRefusal(resp.status) && explains(resp.header, resp.xDate) {
-		if resp, err = c.attempt(ctx, q); err != nil {
+		if resp, err = c.permitted(ctx, q); err != nil {
 			return Task{}, err
 		}
 	}
@@ -80,6 +86,18 @@ type response struct {
 	header http.Header
 	xDate  string // That of the request.
 	body   []byte // At most one byte more than MaxBody.
+}
+
+// permitted makes an attempt when its turn has come. The request is signed after that.
+func (c *Client) permitted(ctx context.Context, q Query) (*response, error) {
+	if err := c.limiter.acquire(ctx, c.callerKey(q.Credential)); err != nil {
+		return nil, fmt.Errorf("waiting to ask KooDrive: %w", err)
+	}
+	defer c.limiter.release()
+	if q.Begun != nil {
+		q.Begun()
+	}
+	return c.attempt(ctx, q)
 }
 
 // attempt sends one request and reads the answer, within the timeout.

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -14,19 +15,22 @@ import (
 	"time"
 )
 
-// DefaultTimeout is that of [Config.Timeout].
-const DefaultTimeout = 10 * time.Second
+// Defaults of Config.
+const (
+	DefaultTimeout   = 10 * time.Second
+	DefaultPerSecond = 50
+	DefaultAtOnce    = 64
+)
 
 // Limits of the connections to KooDrive and of what is read from them.
 const (
 	// MaxBody is the size of the largest body that is read, in bytes, after it was unzipped.
 	MaxBody = 64 << 10
 	// MaxHeader is that of the largest header.
-	MaxHeader = 32 << 10
-	// MaxConns is how many connections there are at the most.
-	MaxConns = 256
-
+	MaxHeader   = 32 << 10
 	dialTimeout = 5 * time.Second
+	pingAfter   = 15 * time.Second
+	pingTimeout = 5 * time.Second
 	idleTimeout = 50 * time.Second // Below the 60 s after which balancers forget a connection.
 )
 
@@ -38,6 +42,9 @@ type Config struct {
 	AllowHTTP bool
 	// Timeout is that of one request, its body included. 0 is DefaultTimeout.
 	Timeout time.Duration
+	// PerSecond is how many requests are sent in a second, and AtOnce how many are under way at a time: in all, whoever
+	// asks, and in turn for those who wait. 0 is DefaultPerSecond and DefaultAtOnce.
+	PerSecond, AtOnce int
 	// RootCAs are whose certificates are accepted. Nil is the system's.
 	RootCAs *x509.CertPool
 	// Proxy is the HTTP proxy to go through. Nil is none: the environment's is never used.
@@ -84,16 +91,19 @@ func (c Config) transport() *http.Transport {
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	}
+	atOnce := cmp.Or(c.AtOnce, DefaultAtOnce)
 	t := &http.Transport{
 		DialContext:            dial,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.RootCAs},
 		TLSHandshakeTimeout:    dialTimeout,
-		MaxConnsPerHost:        MaxConns,
-		MaxIdleConns:           MaxConns,
-		MaxIdleConnsPerHost:    MaxConns,
+		MaxConnsPerHost:        atOnce,
+		MaxIdleConns:           atOnce,
+		MaxIdleConnsPerHost:    atOnce,
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: MaxHeader,
 		ForceAttemptHTTP2:      true,
+		// A connection that something on the way has dropped without a word is found out before all polls on it time out.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 	}
 	if c.Proxy != nil {
 		t.Proxy = http.ProxyURL(c.Proxy)

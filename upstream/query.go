@@ -21,6 +21,9 @@ type Query struct {
 	Language string
 	// Trace is the W3C trace id under which KooDrive logs the request. The zero value makes one up.
 	Trace TraceID
+	// Begun is called when the turn of the query has come and its request is sent. It may be called twice. Nil: nobody
+	// wants to know.
+	Begun func()
 }
 
 // TraceID is a W3C trace id.
@@ -43,14 +46,24 @@ type Key [sha256.Size]byte
 
 // Key returns the key of q.
 func (c *Client) Key(q Query) Key {
+	return c.hash(slices.Concat([]string{c.base.String(), q.Language, q.TaskID}, q.Credential.parts()))
+}
+
+// callerKey returns the key of whoever has a credential.
+func (c *Client) callerKey(credential Credential) callerKey {
+	return callerKey(c.hash(credential.parts()))
+}
+
+// hash is a keyed hash of parts, each with its length, so that no two lists of parts look alike.
+func (c *Client) hash(parts []string) [sha256.Size]byte {
 	mac := hmac.New(sha256.New, c.keySecret[:])
-	for _, part := range slices.Concat([]string{c.base.String(), q.Language, q.TaskID}, q.Credential.parts()) {
+	for _, part := range parts {
 		var length [8]byte
 		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
 		mac.Write(length[:])
 		mac.Write([]byte(part))
 	}
-	return Key(mac.Sum(nil))
+	return [sha256.Size]byte(mac.Sum(nil))
 }
 
 const maxTaskID = 64

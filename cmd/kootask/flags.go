@@ -30,10 +30,12 @@ type koodriveFlags struct {
 
 // serviceFlags are those that serve and demo share.
 type serviceFlags struct {
-	UpstreamAuth    string        `group:"KooDrive" enum:"caller,app" default:"caller" help:"Whose credential KooDrive sees: caller (each caller's own) or app (this service's, for the user that x-user-id names)."`
-	AppID           string        `group:"KooDrive" placeholder:"ID" help:"AppId of the app, with --upstream-auth=app."`
-	AppSecretFile   string        `group:"KooDrive" placeholder:"FILE" help:"File with the app's AppSecret."`
-	UpstreamTimeout time.Duration `group:"KooDrive" default:"10s" help:"How long one request to KooDrive may take."`
+	UpstreamAuth        string        `group:"KooDrive" enum:"caller,app" default:"caller" help:"Whose credential KooDrive sees: caller (each caller's own) or app (this service's, for the user that x-user-id names)."`
+	AppID               string        `group:"KooDrive" placeholder:"ID" help:"AppId of the app, with --upstream-auth=app."`
+	AppSecretFile       string        `group:"KooDrive" placeholder:"FILE" help:"File with the app's AppSecret."`
+	UpstreamTimeout     time.Duration `group:"KooDrive" default:"10s" help:"How long one request to KooDrive may take."`
+	UpstreamRPS         int           `group:"KooDrive" default:"50" help:"How many requests KooDrive gets in a second, whoever asks."`
+	UpstreamConcurrency int           `group:"KooDrive" default:"64" help:"How many requests to KooDrive are under way at a time."`
 
 	GRPCAddr  string `group:"Ports" default:"127.0.0.1:9090" help:"Where gRPC is served. Port 0 takes a free one."`
 	HTTPAddr  string `group:"Ports" default:"127.0.0.1:8080" help:"Where REST, JSON lines and server-sent events are served."`
@@ -109,7 +111,15 @@ const maxLifetime = 24 * time.Hour
 
 // config returns what the flags say of the service.
 func (f serviceFlags) config(p *problems, koodrive upstream.Config, stderr io.Writer) server.Config {
-	koodrive.Timeout = f.UpstreamTimeout
+	koodrive.Timeout, koodrive.PerSecond, koodrive.AtOnce = f.UpstreamTimeout, f.UpstreamRPS, f.UpstreamConcurrency
+	for _, n := range []struct {
+		flag  string
+		value int
+	}{{"upstream-rps", f.UpstreamRPS}, {"upstream-concurrency", f.UpstreamConcurrency}} {
+		if n.value < 1 {
+			p.add(n.flag, errors.New("it must be at least 1"))
+		}
+	}
 	config := server.Config{
 		Upstream: koodrive,
 		Service: service.Config{

@@ -4,11 +4,12 @@
 //	o := observe.New[Key, Task](observe.Config[Task]{Final: Task.Done})
 //	defer o.Close()
 //	…
-//	observation, err := o.Get(ctx, key, nil, func(ctx context.Context) (Task, error) { … })
+//	observation, err := o.Get(ctx, key, observe.Wish{}, func(ctx context.Context, begun func()) (Task, error) { … })
 package observe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -62,6 +63,7 @@ type flight[V any] struct {
 	asked   time.Time
 	waiting int // Guarded by Observer.mu. A flight that nobody waits for was cancelled.
 	cancel  context.CancelFunc
+	begun   chan struct{} // Closed when ask says that its request has begun, or at the end.
 	done    chan struct{} // Closed by the flight's goroutine, after the next two were set.
 	result  Observation[V]
 	err     error
@@ -92,18 +94,29 @@ func (o *Observer[K, V]) Close() {
 	o.kept.StopAllGoroutines()
 }
 
-// Get returns an observation of key. Where it has none that will do, it calls ask, or waits for the call of ask for the
-// same key that is under way, whoever began it.
-//
-// With maxAge nil an observation that is kept will do if it is final, and any call that is under way. Otherwise either
-// will do if it began no longer ago than maxAge; with 0, if it began after this call.
+// Wish is what an observation has to be.
+type Wish struct {
+	// MaxAge is how long ago the request that brought it may have begun; 0: after the call. Nil: any request that is under
+	// way will do, and any observation that is kept and final.
+	MaxAge *time.Duration
+	// Patience is how long the request may take to begin: it may have to wait for its turn. 0: as long as it takes.
+	Patience time.Duration
+}
+
+// Ask asks for a value. It calls begun when the request begins, if that is not at once.
+type Ask[V any] func(ctx context.Context, begun func()) (V, error)
+
+// ErrNotBegun is the end of a call whose request has not begun before its patience was over.
+var ErrNotBegun = errors.New("the request has not begun")
+
+// Get returns an observation of key as wished. Where it has none, it calls ask, or waits for the call of ask for the same
+// key that is under way, whoever began it.
 //
 // ask runs on a context of its own, which has the values of ctx, and ends when nobody waits for its answer any more. An
 // error of ask goes to all who wait for it and is not kept; a panic is an error. If ctx ends first, Get fails with ctx's
-// error.
-func (o *Observer[K, V]) Get(
-	ctx context.Context, key K, maxAge *time.Duration, ask func(context.Context) (V, error),
-) (Observation[V], error) {
+// error, and if its patience does, with ErrNotBegun.
+func (o *Observer[K, V]) Get(ctx context.Context, key K, wish Wish, ask Ask[V]) (Observation[V], error) {
+	maxAge := wish.MaxAge
 	if ctx.Err() != nil {
 		return Observation[V]{}, ctx.Err()
 	}
@@ -136,34 +149,57 @@ func (o *Observer[K, V]) Get(
 		}
 		f.waiting++
 		o.mu.Unlock()
-		return o.wait(ctx, f)
+		if err := f.begins(ctx, wish.Patience); err != nil {
+			o.leave(f)
+			return Observation[V]{}, err
+		}
+		select {
+		case <-f.done:
+			return f.result, f.err
+		case <-ctx.Done():
+			o.leave(f)
+			return Observation[V]{}, ctx.Err()
+		}
 	}
 }
 
-// wait returns what f comes to, unless ctx ends first.
-func (o *Observer[K, V]) wait(ctx context.Context, f *flight[V]) (Observation[V], error) {
-	select {
-	case <-f.done:
-	case <-ctx.Done():
-		o.mu.Lock()
-		if f.waiting--; f.waiting == 0 {
-			f.cancel()
-		}
-		o.mu.Unlock()
-		return Observation[V]{}, ctx.Err()
+// begins waits until the request of f begins, unless ctx or the patience ends first.
+func (f *flight[V]) begins(ctx context.Context, patience time.Duration) error {
+	if patience <= 0 {
+		return nil
 	}
-	return f.result, f.err
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-f.begun:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return ErrNotBegun
+	}
+}
+
+// leave ends f if nobody waits for it any more.
+func (o *Observer[K, V]) leave(f *flight[V]) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if f.waiting--; f.waiting == 0 {
+		f.cancel()
+	}
 }
 
 // start begins a request for key. The caller holds mu.
-func (o *Observer[K, V]) start(ctx context.Context, key K, ask func(context.Context) (V, error)) *flight[V] {
+func (o *Observer[K, V]) start(ctx context.Context, key K, ask Ask[V]) *flight[V] {
 	o.calls++
-	f := &flight[V]{number: o.calls, asked: time.Now(), done: make(chan struct{})}
+	f := &flight[V]{number: o.calls, asked: time.Now(), begun: make(chan struct{}), done: make(chan struct{})}
+	begun := sync.OnceFunc(func() { close(f.begun) })
 	ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	o.flights[key] = f
 	o.running.Go(func() {
 		defer f.cancel()
-		value, err := guard(ctx, ask)
+		defer begun()
+		value, err := guard(ctx, begun, ask)
 		f.result, f.err = Observation[V]{Value: value, Asked: f.asked, Answered: time.Now()}, err
 
 		o.mu.Lock()
@@ -179,11 +215,11 @@ func (o *Observer[K, V]) start(ctx context.Context, key K, ask func(context.Cont
 
 // guard calls ask and turns a panic into an error: it would end the process. The value of the panic may hold anything,
 // and is left out.
-func guard[V any](ctx context.Context, ask func(context.Context) (V, error)) (value V, err error) {
+func guard[V any](ctx context.Context, begun func(), ask Ask[V]) (value V, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic of type %T while asking\n%s", p, debug.Stack())
 		}
 	}()
-	return ask(ctx)
+	return ask(ctx, begun)
 }

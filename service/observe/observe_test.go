@@ -23,11 +23,18 @@ type source struct {
 	cancelled        int
 	err              error
 	panics, finished bool
+	queue            time.Duration // Before the request begins.
 }
 
 const final = 1000
 
-func (s *source) ask(ctx context.Context) (int, error) {
+func (s *source) ask(ctx context.Context, begun func()) (int, error) {
+	select {
+	case <-time.After(s.queue):
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	begun()
 	s.mu.Lock()
 	s.asked++
 	n := s.asked
@@ -72,7 +79,7 @@ func TestConcurrentCallsShareOneRequest(t *testing.T) {
 		var all sync.WaitGroup
 		for range 1000 {
 			all.Go(func() {
-				if got, err := o.Get(t.Context(), "k", nil, s.ask); err != nil || got.Value != 1 {
+				if got, err := o.Get(t.Context(), "k", observe.Wish{}, s.ask); err != nil || got.Value != 1 {
 					t.Errorf("got %+v, %v", got, err)
 				}
 			})
@@ -81,7 +88,7 @@ func TestConcurrentCallsShareOneRequest(t *testing.T) {
 		if s.asked != 1 {
 			t.Errorf("asked %d times", s.asked)
 		}
-		if _, err := o.Get(t.Context(), "k", nil, s.ask); err != nil || s.asked != 2 {
+		if _, err := o.Get(t.Context(), "k", observe.Wish{}, s.ask); err != nil || s.asked != 2 {
 			t.Errorf("an unfinished value was answered from memory: asked %d times, %v", s.asked, err)
 		}
 	})
@@ -91,7 +98,7 @@ func TestKeysDoNotShare(t *testing.T) {
 	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
 		var all sync.WaitGroup
 		for _, key := range []string{"a", "b"} {
-			all.Go(func() { _, _ = o.Get(t.Context(), key, nil, s.ask) })
+			all.Go(func() { _, _ = o.Get(t.Context(), key, observe.Wish{}, s.ask) })
 		}
 		all.Wait()
 		if s.asked != 2 {
@@ -104,7 +111,7 @@ func TestFirstCallersLeavingFailsNobodyElse(t *testing.T) {
 	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
 		first, leave := context.WithCancel(t.Context())
 		go func() {
-			if _, err := o.Get(first, "k", nil, s.ask); !errors.Is(err, context.Canceled) {
+			if _, err := o.Get(first, "k", observe.Wish{}, s.ask); !errors.Is(err, context.Canceled) {
 				t.Errorf("the one who left got %v", err)
 			}
 		}()
@@ -113,7 +120,7 @@ func TestFirstCallersLeavingFailsNobodyElse(t *testing.T) {
 			time.Sleep(time.Second / 2)
 			leave()
 		}()
-		if got, err := o.Get(t.Context(), "k", nil, s.ask); err != nil || got.Value != 1 {
+		if got, err := o.Get(t.Context(), "k", observe.Wish{}, s.ask); err != nil || got.Value != 1 {
 			t.Errorf("the one who stayed got %+v, %v", got, err)
 		}
 		if s.asked != 1 || s.cancelled != 0 {
@@ -126,7 +133,7 @@ func TestLastCallersLeavingEndsTheRequest(t *testing.T) {
 	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
 		ctx, leave := context.WithTimeout(t.Context(), time.Second/4)
 		defer leave()
-		if _, err := o.Get(ctx, "k", nil, s.ask); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := o.Get(ctx, "k", observe.Wish{}, s.ask); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
 		synctest.Wait()
@@ -138,15 +145,15 @@ func TestLastCallersLeavingEndsTheRequest(t *testing.T) {
 
 func TestWhoComesAfterTheLastHasLeftGetsItsOwnRequest(t *testing.T) {
 	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
-		slow := func(ctx context.Context) (int, error) { // Takes a second to notice that it is cancelled.
-			_, err := s.ask(ctx)
+		slow := func(ctx context.Context, begun func()) (int, error) { // Takes a second to notice that it is cancelled.
+			_, err := s.ask(ctx, begun)
 			time.Sleep(time.Second)
 			return 0, err
 		}
 		ctx, leave := context.WithTimeout(t.Context(), time.Second/4)
 		defer leave()
-		_, _ = o.Get(ctx, "k", nil, slow)
-		got, err := o.Get(t.Context(), "k", nil, s.ask)
+		_, _ = o.Get(ctx, "k", observe.Wish{}, slow)
+		got, err := o.Get(t.Context(), "k", observe.Wish{}, s.ask)
 		if err != nil || got.Value != 2 {
 			t.Errorf("got %+v, %v", got, err)
 		}
@@ -162,7 +169,7 @@ func TestErrorsAreSharedAndForgotten(t *testing.T) {
 		var all sync.WaitGroup
 		for range 10 {
 			all.Go(func() {
-				if _, err := o.Get(t.Context(), "k", nil, s.ask); !errors.Is(err, s.err) {
+				if _, err := o.Get(t.Context(), "k", observe.Wish{}, s.ask); !errors.Is(err, s.err) {
 					t.Errorf("got %v", err)
 				}
 			})
@@ -172,7 +179,7 @@ func TestErrorsAreSharedAndForgotten(t *testing.T) {
 			t.Errorf("asked %d times", s.asked)
 		}
 		s.err = nil
-		if got, err := o.Get(t.Context(), "k", age(time.Minute), s.ask); err != nil || got.Value != 2 || s.asked != 2 {
+		if got, err := o.Get(t.Context(), "k", observe.Wish{MaxAge: age(time.Minute)}, s.ask); err != nil || got.Value != 2 || s.asked != 2 {
 			t.Errorf("the failure was kept: %+v, %v, asked %d times", got, err, s.asked)
 		}
 	})
@@ -181,12 +188,12 @@ func TestErrorsAreSharedAndForgotten(t *testing.T) {
 func TestPanicIsAnError(t *testing.T) {
 	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
 		s.panics = true
-		_, err := o.Get(t.Context(), "k", nil, s.ask)
+		_, err := o.Get(t.Context(), "k", observe.Wish{}, s.ask)
 		if err == nil {
 			t.Fatal("no error")
 		}
 		s.panics = false
-		if _, err := o.Get(t.Context(), "k", nil, s.ask); err != nil {
+		if _, err := o.Get(t.Context(), "k", observe.Wish{}, s.ask); err != nil {
 			t.Errorf("the key is broken: %v", err)
 		}
 	})
@@ -196,7 +203,7 @@ func TestFinalValueIsAnsweredFromMemoryForAMinute(t *testing.T) {
 	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
 		s.finished = true
 		get := func(maxAge *time.Duration) observe.Observation[int] {
-			got, err := o.Get(t.Context(), "k", maxAge, s.ask)
+			got, err := o.Get(t.Context(), "k", observe.Wish{MaxAge: maxAge}, s.ask)
 			if err != nil {
 				t.Error(err)
 			}
@@ -231,8 +238,8 @@ func TestFinalValueIsAnsweredFromMemoryForAMinute(t *testing.T) {
 
 func TestMaxAgeTakesAnUnfinishedValue(t *testing.T) {
 	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
-		_, _ = o.Get(t.Context(), "k", nil, s.ask)
-		if got, err := o.Get(t.Context(), "k", age(time.Second), s.ask); err != nil || got.Value != 1 || s.asked != 1 {
+		_, _ = o.Get(t.Context(), "k", observe.Wish{}, s.ask)
+		if got, err := o.Get(t.Context(), "k", observe.Wish{MaxAge: age(time.Second)}, s.ask); err != nil || got.Value != 1 || s.asked != 1 {
 			t.Errorf("got %+v, %v; asked %d times", got, err, s.asked)
 		}
 	})
@@ -240,12 +247,12 @@ func TestMaxAgeTakesAnUnfinishedValue(t *testing.T) {
 
 func TestMaxAgeZeroSharesTheNextRequest(t *testing.T) {
 	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
-		go func() { _, _ = o.Get(t.Context(), "k", nil, s.ask) }()
+		go func() { _, _ = o.Get(t.Context(), "k", observe.Wish{}, s.ask) }()
 		synctest.Wait() // The first request has begun, and at this same moment:
 		var all sync.WaitGroup
 		for range 10 {
 			all.Go(func() {
-				if got, err := o.Get(t.Context(), "k", age(0), s.ask); err != nil || got.Value != 2 {
+				if got, err := o.Get(t.Context(), "k", observe.Wish{MaxAge: age(0)}, s.ask); err != nil || got.Value != 2 {
 					t.Errorf("got %+v, %v", got, err)
 				}
 			})
@@ -259,15 +266,42 @@ func TestMaxAgeZeroSharesTheNextRequest(t *testing.T) {
 
 func TestMaxAgeJoinsARequestThatIsYoungEnough(t *testing.T) {
 	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
-		go func() { _, _ = o.Get(t.Context(), "k", nil, s.ask) }()
+		go func() { _, _ = o.Get(t.Context(), "k", observe.Wish{}, s.ask) }()
 		time.Sleep(time.Second / 2)
-		if got, err := o.Get(t.Context(), "k", age(time.Second/2), s.ask); err != nil || got.Value != 1 {
+		if got, err := o.Get(t.Context(), "k", observe.Wish{MaxAge: age(time.Second / 2)}, s.ask); err != nil || got.Value != 1 {
 			t.Errorf("got %+v, %v", got, err)
 		}
-		go func() { _, _ = o.Get(t.Context(), "k", nil, s.ask) }()
+		go func() { _, _ = o.Get(t.Context(), "k", observe.Wish{}, s.ask) }()
 		time.Sleep(time.Second / 2)
-		if got, err := o.Get(t.Context(), "k", age(time.Second/4), s.ask); err != nil || got.Value != 3 {
+		if got, err := o.Get(t.Context(), "k", observe.Wish{MaxAge: age(time.Second / 4)}, s.ask); err != nil || got.Value != 3 {
 			t.Errorf("got %+v, %v", got, err)
+		}
+	})
+}
+
+// Who has no patience leaves while the request waits for its turn; the others get its answer.
+func TestPatience(t *testing.T) {
+	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
+		s.queue = 3 * time.Second
+		var all sync.WaitGroup
+		for _, patience := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 0} {
+			all.Go(func() {
+				start := time.Now()
+				got, err := o.Get(t.Context(), "k", observe.Wish{Patience: patience}, s.ask)
+				if leaves := patience > 0 && patience < s.queue; leaves && (!errors.Is(err, observe.ErrNotBegun) || time.Since(start) != patience) {
+					t.Errorf("with a patience of %v: %+v, %v after %v", patience, got, err, time.Since(start))
+				} else if !leaves && (err != nil || got.Value != 1) {
+					t.Errorf("with a patience of %v: %+v, %v", patience, got, err)
+				}
+			})
+		}
+		all.Wait()
+		if _, err := o.Get(t.Context(), "k", observe.Wish{Patience: time.Second}, s.ask); !errors.Is(err, observe.ErrNotBegun) {
+			t.Errorf("alone: %v", err)
+		}
+		synctest.Wait()
+		if time.Sleep(time.Hour); s.asked != 1 {
+			t.Errorf("asked %d times: the request that nobody waited for was made", s.asked)
 		}
 	})
 }

@@ -1,0 +1,119 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/kootask/kootask/cmd/kootask/server"
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service"
+	"github.com/kootask/kootask/upstream/koodrivetest"
+)
+
+// watchAll watches n tasks that never finish with one credential, until ctx ends.
+func (s *system) watchAll(ctx context.Context, t *testing.T, all *sync.WaitGroup, credential, prefix string, n int) {
+	t.Helper()
+	s.koodrive.AddToken(credential, 0)
+	for i := range n {
+		id := fmt.Sprint(prefix, i)
+		s.koodrive.SetTask(koodrivetest.Task{ID: id, Steps: steps(1)})
+		all.Go(func() {
+			stream, err := s.tasks.WatchTask(as(ctx, credential), &taskv1.WatchTaskRequest{TaskId: id})
+			for err == nil {
+				_, err = stream.Recv()
+			}
+		})
+	}
+}
+
+// The busiest second of what KooDrive was asked.
+func busiest(requests []koodrivetest.Request) (most int) {
+	for i, r := range requests {
+		n := 0
+		for _, later := range requests[i:] {
+			if later.Received.Sub(r.Received) < time.Second {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	return most
+}
+
+// One caller watches 990 tasks, another one: at a ceiling of 50 requests a second the first one's intervals grow, and the
+// other's are what they are when it is alone.
+func TestCallersDoNotSlowEachOther(t *testing.T) {
+	intervals := func(t *testing.T, crowd int) (all []time.Duration) {
+		t.Helper()
+		bubble(t, nil, func(t *testing.T, s *system) {
+			ctx, leave := context.WithTimeout(t.Context(), 3*time.Minute)
+			defer leave()
+			var watches sync.WaitGroup
+			s.watchAll(ctx, t, &watches, "crowd", "c", crowd)
+			time.Sleep(30 * time.Second)
+			s.watchAll(ctx, t, &watches, "alone", "a", 1)
+			watches.Wait()
+			requests := s.koodrive.Requests()
+			var last time.Time
+			for _, r := range requests {
+				if r.TaskID != "a0" {
+					continue
+				}
+				if !last.IsZero() {
+					all = append(all, r.Received.Sub(last))
+				}
+				last = r.Received
+			}
+			if n := busiest(requests); n > 56 {
+				t.Errorf("%d requests in a second", n)
+			}
+		})
+		return all
+	}
+	alone, crowded := intervals(t, 0), intervals(t, 990)
+	for i := range min(len(alone), len(crowded)) {
+		want := min(time.Duration(float64(time.Second)*[]float64{1, 1.5, 2.25, 3.375, 5.0625, 7.59, 11.39, 15}[min(i, 7)]), 15*time.Second)
+		for name, got := range map[string]time.Duration{"alone": alone[i], "crowded": crowded[i]} {
+			if got < want*8/10 || got > want*12/10+50*time.Millisecond {
+				t.Errorf("%s: interval %d is %v, want %v ± 20 %%", name, i, got, want)
+			}
+		}
+	}
+	if len(crowded) < 10 {
+		t.Errorf("%d intervals", len(crowded))
+	}
+}
+
+// A GetTask whose turn does not come within a second says so, and costs KooDrive nothing; a watch waits.
+func TestGetTaskWithoutAPermit(t *testing.T) {
+	bubble(t, func(c *server.Config) { c.Upstream.AtOnce = 1 }, func(t *testing.T, s *system) {
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Status: 1, Fault: &koodrivetest.Fault{Latency: 5 * time.Second}}}})
+		var busy sync.WaitGroup
+		busy.Go(func() {
+			if _, err := s.tasks.GetTask(as(t.Context(), token), &taskv1.GetTaskRequest{TaskId: taskID}); err != nil {
+				t.Error(err)
+			}
+		})
+		time.Sleep(time.Millisecond)
+		for _, door := range []string{"grpc get", "rest"} {
+			start := time.Now()
+			v := s.fail(t.Context(), t, door, call{id: exampleID, header: bearer})
+			if v.code != codes.Unavailable || v.reason != "SERVER_OVERLOADED" || v.retry == nil || time.Since(start) != service.Patience {
+				t.Errorf("%s: %+v after %v", door, v, time.Since(start))
+			}
+		}
+		start := time.Now()
+		if got := names(t, s.watch(t.Context(), t, ndjson, exampleID)); got[len(got)-1] != "end" || time.Since(start) < 2*time.Second {
+			t.Errorf("the watch saw %q after %v", got, time.Since(start))
+		}
+		busy.Wait()
+		if n := s.koodrive.Count(); n != 2 {
+			t.Errorf("KooDrive was asked %d times", n)
+		}
+	})
+}

@@ -1,0 +1,134 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func caller(n byte) callerKey { return callerKey{n} }
+
+// hold acquires a permit for a caller, notes when, and releases it after d.
+func hold(t *testing.T, l *limiter, n byte, d time.Duration, granted func()) {
+	t.Helper()
+	if err := l.acquire(t.Context(), caller(n)); err != nil {
+		t.Error(err)
+		return
+	}
+	granted()
+	time.AfterFunc(d, l.release)
+}
+
+// isIdle checks that nobody waits, and no permit is lost.
+func isIdle(t *testing.T, l *limiter) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.inFlight != 0 || len(l.queues) != 0 || l.turns.Len() != 0 {
+		t.Errorf("%d permits are held, %d callers and %d turns are left", l.inFlight, len(l.queues), l.turns.Len())
+	}
+}
+
+func TestRateCeiling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(50, 1000)
+		start := time.Now()
+		var mu sync.Mutex
+		var at []time.Duration
+		var all sync.WaitGroup
+		for i := range 500 {
+			all.Go(func() {
+				hold(t, l, byte(i), 0, func() {
+					mu.Lock()
+					defer mu.Unlock()
+					at = append(at, time.Since(start))
+				})
+			})
+		}
+		all.Wait()
+		slices.Sort(at)
+		for i := range at {
+			if i+55 < len(at) && at[i+55]-at[i] < time.Second {
+				t.Fatalf("56 requests between %v and %v", at[i], at[i+55])
+			}
+		}
+		if last := at[len(at)-1]; last > 10*time.Second { // 5 at once, and then 50 a second.
+			t.Errorf("500 requests took %v", last)
+		}
+	})
+}
+
+func TestConcurrencyCeiling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(1_000_000, 64)
+		start := time.Now()
+		var mu sync.Mutex
+		at := map[time.Duration]int{}
+		var all sync.WaitGroup
+		for i := range 640 {
+			all.Go(func() {
+				hold(t, l, byte(i), time.Second, func() {
+					mu.Lock()
+					defer mu.Unlock()
+					at[time.Since(start).Round(time.Second)]++
+				})
+			})
+		}
+		all.Wait()
+		for second := range 10 {
+			if n := at[time.Duration(second)*time.Second]; n != 64 {
+				t.Errorf("%d requests at once in second %d", n, second)
+			}
+		}
+		time.Sleep(2 * time.Second)
+		isIdle(t, l)
+	})
+}
+
+// A caller with a thousand requests in line makes another one wait for one request, not for a thousand.
+func TestCallersTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(50, 64)
+		var all sync.WaitGroup
+		for range 1000 {
+			all.Go(func() { hold(t, l, 1, 0, func() {}) })
+		}
+		time.Sleep(time.Second)
+		start := time.Now()
+		for range 10 {
+			hold(t, l, 2, 0, func() {})
+		}
+		if took := time.Since(start); took > 450*time.Millisecond { // Every other turn, at 20 ms.
+			t.Errorf("ten requests of the other caller took %v", took)
+		}
+		all.Wait()
+	})
+}
+
+func TestWhoLeavesTheLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(1000, 1)
+		if err := l.acquire(t.Context(), caller(1)); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var all sync.WaitGroup
+		for i := range 10 {
+			all.Go(func() {
+				if err := l.acquire(ctx, caller(byte(i%2))); !errors.Is(err, context.DeadlineExceeded) {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		l.release()
+		hold(t, l, 3, 0, func() {})
+		time.Sleep(time.Second)
+		isIdle(t, l)
+	})
+}
