@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -44,6 +45,7 @@ type Client struct {
 	conn    *grpc.ClientConn
 	tasks   taskv1.TaskServiceClient
 	options []Option
+	met     atomic.Bool // kootask has answered, once.
 }
 
 // New returns a Client. It does not connect: the first call does, and the connection is renewed whenever it breaks. It
@@ -113,15 +115,18 @@ func (c *Client) begin(ctx context.Context, options []Option) (context.Context, 
 	return ctx, o
 }
 
-// Get returns a task as it stands now. It fails with an [*Error], which says whether it helps to call again: Get itself
-// calls once.
+// Get returns a task as it stands now. It fails with an [*Error], in which kootask says whether it helps to call again: Get
+// itself calls once.
 func (c *Client) Get(ctx context.Context, id string, options ...Option) (*taskv1.Task, error) {
 	ctx, o := c.begin(ctx, options)
 	resp, err := c.tasks.GetTask(ctx, &taskv1.GetTaskRequest{
 		TaskId: id, MaxAge: o.maxAge, FailedTaskAsError: o.failedTaskAsError,
 	})
 	if err != nil {
-		return nil, toError(err)
+		failure := toError(ctx, err)
+		c.met.CompareAndSwap(false, failure.Reason != "")
+		return nil, failure
 	}
+	c.met.Store(true)
 	return resp.GetTask(), nil
 }

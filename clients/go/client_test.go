@@ -2,9 +2,12 @@ package kootask_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -341,6 +344,175 @@ func TestLeavingTheLoopEndsTheWatch(t *testing.T) {
 			t.Errorf("%d attempts", len(s.attempts))
 		}
 	})
+}
+
+// Something else that speaks HTTP/2 is given up after a few attempts, and its own words are told.
+func TestWatchOfSomethingElseEnds(t *testing.T) {
+	for _, code := range []codes.Code{codes.Unavailable, codes.Internal, codes.Unknown, codes.Canceled} {
+		s := &scripted{watch: []func(stream) error{say(status.Error(code, "I am no kootask"))}}
+		bubble(t, s, func(t *testing.T, c *kootask.Client) {
+			_, err := watch(t.Context(), c)
+			if err == nil || !strings.Contains(err.Error(), "I am no kootask") || len(s.attempts) != 5 || errors.Is(err, context.Canceled) {
+				t.Errorf("%v: %v in %d attempts", code, err, len(s.attempts))
+			}
+		})
+	}
+}
+
+// Whatever a proxy or a broken connection makes of it, a watch that has begun goes on.
+func TestWatchResumesAfterOthersErrors(t *testing.T) {
+	s := &scripted{watch: []func(stream) error{
+		say(status.Error(codes.Internal, "RST_STREAM"), created), say(status.Error(codes.Unknown, "proxy")), say(status.Error(codes.Canceled, "proxy")),
+		say(nil, executing), say(nil, success), // The fourth ends without an end.
+	}}
+	bubble(t, s, func(t *testing.T, c *kootask.Client) {
+		got, err := watch(t.Context(), c)
+		got = slices.DeleteFunc(got, func(s string) bool { return strings.HasPrefix(s, "resume") })
+		if err != nil || !slices.Equal(got, []string{"NEW", "EXECUTING", "SUCCESS"}) || len(s.attempts) != 5 {
+			t.Errorf("saw %q, %v in %d attempts", got, err, len(s.attempts))
+		}
+	})
+}
+
+// A delay of nothing is obeyed once, and not in a loop.
+func TestWatchDoesNotRunHot(t *testing.T) {
+	s := &scripted{watch: []func(stream) error{say(end(codes.Unavailable, "SERVER_DRAINING", 0))}}
+	bubble(t, s, func(t *testing.T, c *kootask.Client) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_, _ = watch(ctx, c)
+		if n := len(s.attempts); n < 5 || n > 12 || s.attempts[1] != 0 {
+			t.Errorf("attempts at %v", s.attempts)
+		}
+	})
+}
+
+// A caller who takes longer for an event than a silent stream may last does not break it.
+func TestSlowCallerBreaksNothing(t *testing.T) {
+	s := &scripted{watch: []func(stream) error{say(nil, created, executing, success)}}
+	bubble(t, s, func(t *testing.T, c *kootask.Client) {
+		var got []taskv1.TaskStatus
+		for task, err := range c.Watch(t.Context(), "9") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, task.GetStatus())
+			time.Sleep(70 * time.Second)
+		}
+		if !slices.Equal(got, []taskv1.TaskStatus{created, executing, success}) || len(s.attempts) != 1 {
+			t.Errorf("saw %v in %d attempts", got, len(s.attempts))
+		}
+	})
+}
+
+// A client that has met kootask once takes a connection that cannot be had for a redeploy.
+func TestNewWatchDuringARedeploy(t *testing.T) {
+	s := &scripted{watch: []func(stream) error{say(nil, success)}}
+	bubble(t, s, func(t *testing.T, c *kootask.Client) {
+		if _, err := watch(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		s.down()
+		time.AfterFunc(3*time.Second, s.up)
+		if got, err := watch(t.Context(), c); err != nil || got[len(got)-1] != "SUCCESS" {
+			t.Errorf("saw %q, %v", got, err)
+		}
+	})
+}
+
+// The failed task came, and the connection broke before the error that was asked for: it is made here.
+func TestFailedTaskWithoutItsError(t *testing.T) {
+	s := &scripted{watch: []func(stream) error{say(status.Error(codes.Unavailable, "broken"), failed), say(end(codes.NotFound, "TASK_NOT_FOUND", -1))}}
+	bubble(t, s, func(t *testing.T, c *kootask.Client) {
+		got, err := watch(t.Context(), c, kootask.FailedTaskAsError())
+		var failure *kootask.Error
+		if !errors.As(err, &failure) || !failure.Has(taskv1.ErrorReason_TASK_FAILED) || failure.Metadata["taskId"] != "9" ||
+			!slices.Equal(got, []string{"FAILED"}) || len(s.attempts) != 1 || status.Code(err) != codes.Aborted {
+			t.Errorf("saw %q, %v in %d attempts", got, err, len(s.attempts))
+		}
+	})
+}
+
+// A reason of another domain is not one of kootask's.
+func TestForeignReasons(t *testing.T) {
+	st, err := status.New(codes.PermissionDenied, "No.").WithDetails(&errdetails.ErrorInfo{Domain: "proxy.test", Reason: "TASK_NOT_FOUND"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &scripted{get: func(context.Context, *taskv1.GetTaskRequest) (*taskv1.GetTaskResponse, error) { return nil, st.Err() }}
+	bubble(t, s, func(t *testing.T, c *kootask.Client) {
+		var failure *kootask.Error
+		if _, err := c.Get(t.Context(), "9"); !errors.As(err, &failure) || failure.Reason != "" || failure.Code != codes.PermissionDenied {
+			t.Errorf("%+v", failure)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := c.Get(ctx, "9"); !errors.Is(err, context.Canceled) {
+			t.Errorf("after the caller has cancelled: %v", err)
+		}
+	})
+}
+
+// An idle client and a silent watch keep their connection to the real server: it is not pinged more often than that allows.
+func TestKeepaliveSuitsTheServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		addr, stop := startServer()
+		defer stop()
+		dials := 0
+		counted := grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			dials++
+			return addr.connect(ctx)
+		})
+		c, err := kootask.New(kootask.Config{Addr: addr.name, Token: "secret", DialOptions: []grpc.DialOption{counted}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
+		defer cancel()
+		for event, err := range c.Events(ctx, "1534087020903704706") { // It never finishes.
+			if event.Resume != nil {
+				t.Errorf("interrupted by %v", event.Resume.Cause)
+			}
+			if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+		}
+		if dials != 1 {
+			t.Errorf("%d connections", dials)
+		}
+		_ = c.Close()
+	})
+}
+
+func TestTLS(t *testing.T) {
+	certificates := httptest.NewUnstartedServer(nil)
+	certificates.StartTLS()
+	defer certificates.Close()
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: certificates.TLS.Certificates, NextProtos: []string{"h2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer()
+	taskv1.RegisterTaskServiceServer(server, &scripted{get: func(context.Context, *taskv1.GetTaskRequest) (*taskv1.GetTaskResponse, error) {
+		return &taskv1.GetTaskResponse{Task: &taskv1.Task{TaskId: "9"}}, nil
+	}})
+	go func() { _ = server.Serve(listener) }()
+	defer server.Stop()
+	pool := x509.NewCertPool()
+	pool.AddCert(certificates.Certificate())
+	for name, row := range map[string]struct {
+		config *tls.Config
+		works  bool
+	}{"its certificate": {&tls.Config{RootCAs: pool}, true}, "the system's roots": {&tls.Config{}, false}, "plaintext": {nil, false}} {
+		c, err := kootask.New(kootask.Config{Addr: listener.Addr().String(), TLS: row.config})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Get(t.Context(), "9"); (err == nil) != row.works {
+			t.Errorf("with %s: %v", name, err)
+		}
+		_ = c.Close()
+	}
 }
 
 func TestUnreachableServerEndsTheWatch(t *testing.T) {

@@ -25,7 +25,8 @@ type Error struct {
 	Reason string
 	// Message is for people.
 	Message string
-	// Retry tells that calling again may help, after RetryAfter.
+	// Retry tells that kootask says that calling again may help, after RetryAfter. It says nothing where the connection
+	// broke: that is an error without a Reason, whose Code is Unavailable.
 	Retry      bool
 	RetryAfter time.Duration
 	// RequestID names the call in kootask's log. Empty if kootask did not make the error.
@@ -37,6 +38,7 @@ type Error struct {
 	Violations []Violation
 
 	status *status.Status
+	cause  error // The error of the call's context, if that ended the call.
 }
 
 // Violation is one field of a request that is wrong.
@@ -62,22 +64,16 @@ func (e *Error) Error() string {
 // GRPCStatus lets the status package take the error apart.
 func (e *Error) GRPCStatus() *status.Status { return e.status }
 
-// Unwrap returns the error of a context that ended the call, if one did.
-func (e *Error) Unwrap() error {
-	switch e.Code {
-	case codes.Canceled:
-		return context.Canceled
-	case codes.DeadlineExceeded:
-		return context.DeadlineExceeded
-	default:
-		return nil
-	}
-}
+// Unwrap returns the error of the call's context, if that ended the call.
+func (e *Error) Unwrap() error { return e.cause }
 
-// toError takes a status apart.
-func toError(err error) *Error {
+// toError takes apart the status with which a call on ctx has ended.
+func toError(ctx context.Context, err error) *Error {
 	st := status.Convert(err)
-	e := &Error{Code: st.Code(), Message: st.Message(), status: st}
+	e := &Error{Code: st.Code(), Message: st.Message(), status: st, cause: ctx.Err()}
+	if e.cause == nil && e.Code == codes.DeadlineExceeded {
+		e.cause = context.DeadlineExceeded // kootask says so a moment before the context does.
+	}
 	for _, detail := range st.Details() {
 		switch d := detail.(type) {
 		case *errdetails.ErrorInfo:

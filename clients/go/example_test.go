@@ -87,8 +87,9 @@ func ExampleError() {
 
 // address is where an example's server is reached.
 type address struct {
-	name string
-	dial []grpc.DialOption
+	name    string
+	dial    []grpc.DialOption
+	connect func(context.Context) (net.Conn, error)
 }
 
 // startServer starts a kootask for an example, in memory.
@@ -98,6 +99,7 @@ func startServer() (address, func()) {
 	koodrive.SetTask(koodrivetest.Task{ID: "1534087020903704705", Steps: []koodrivetest.Step{
 		{Status: koodrivetest.StatusNew}, {Status: koodrivetest.StatusExecuting}, {Status: koodrivetest.StatusSuccess},
 	}})
+	koodrive.SetTask(koodrivetest.Task{ID: "1534087020903704706"})
 	upstreamPort, grpcPort, httpPort := koodrivetest.Listen(), koodrivetest.Listen(), koodrivetest.Listen()
 	ctx, cancel := context.WithCancel(context.Background())
 	koodriveStopped := serveHTTP(ctx, upstreamPort, koodrive)
@@ -106,15 +108,16 @@ func startServer() (address, func()) {
 		Upstream: upstream.Config{BaseURL: "http://koodrive.test", AllowHTTP: true, Dial: upstreamPort.Dial},
 		Log:      slog.New(slog.DiscardHandler),
 	}
-	config.Service.PollMin, config.Service.PollMax = time.Millisecond, time.Millisecond
+	config.Service.PollMin, config.Service.PollMax = time.Millisecond, time.Minute
 	s, err := server.New(config)
 	if err != nil {
 		panic(err)
 	}
 	stopped := make(chan error)
 	go func() { stopped <- s.Run(ctx, server.Listeners{GRPC: grpcPort, HTTP: httpPort}) }()
-	dial := grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return grpcPort.Dial(ctx, "", "") })
-	return address{"passthrough:///kootask", []grpc.DialOption{dial}}, func() {
+	connect := func(ctx context.Context) (net.Conn, error) { return grpcPort.Dial(ctx, "", "") }
+	dial := grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return connect(ctx) })
+	return address{"passthrough:///kootask", []grpc.DialOption{dial}, connect}, func() {
 		cancel()
 		if err := <-stopped; err != nil {
 			panic(err)

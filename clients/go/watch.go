@@ -38,10 +38,12 @@ const (
 	silence = 20 * time.Second
 	// Between attempts to resume after a broken connection, each a fifth shorter or longer: kootask says nothing then.
 	resumeMin, resumeMax, resumeGrowth = time.Second, 15 * time.Second, 1.6
+	// firstAttempts is how many streams may break before kootask has answered: it may be something else that does.
+	firstAttempts = 5
 )
 
-// Watch yields the task as it stands, and again after each change, until it is finished. Each is handed out once, and
-// none that is older than one before. It resumes as [Client.Events] does.
+// Watch yields the task as it stands, and again after each change, until it is finished. None is handed out twice in a row,
+// none is a step back, and one is the last. It resumes as [Client.Events] does.
 func (c *Client) Watch(ctx context.Context, id string, options ...Option) iter.Seq2[*taskv1.Task, error] {
 	return func(yield func(*taskv1.Task, error) bool) {
 		for event, err := range c.Events(ctx, id, options...) {
@@ -56,13 +58,13 @@ func (c *Client) Watch(ctx context.Context, id string, options ...Option) iter.S
 // which comes last.
 //
 // The watch resumes, for as long as ctx lasts, if kootask asks to be called again, after the delay that it names, and if
-// the connection breaks or falls silent after kootask was reached. It ends on any other error, and if kootask cannot be
-// reached at all.
+// the connection breaks or falls silent. It ends on any other error; as long as the Client has had no answer of kootask's
+// at all, it also ends if there is no connection, or the fifth one breaks.
 func (c *Client) Events(ctx context.Context, id string, options ...Option) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		callCtx, o := c.begin(ctx, options)
 		w := &watcher{
-			tasks: c.tasks, yield: yield,
+			client: c, yield: yield,
 			request: &taskv1.WatchTaskRequest{TaskId: id, FailedTaskAsError: o.failedTaskAsError},
 		}
 		w.run(callCtx)
@@ -71,13 +73,13 @@ func (c *Client) Events(ctx context.Context, id string, options ...Option) iter.
 
 // watcher is one watch, over all its streams.
 type watcher struct {
-	tasks   taskv1.TaskServiceClient
+	client  *Client
 	request *taskv1.WatchTaskRequest
 	yield   func(Event, error) bool
 
 	last   *taskv1.Task // Handed out last.
-	met    bool         // A connection was there, once.
-	broken int          // Streams in succession that broke before a message came.
+	opened bool         // There was a connection for a stream, once.
+	empty  int          // Streams in succession that ended before a message came.
 }
 
 var (
@@ -88,16 +90,19 @@ var (
 
 func (w *watcher) run(ctx context.Context) {
 	for {
+		w.empty++
 		err := w.stream(ctx)
 		if err == nil || errors.Is(err, errLeft) {
 			return
 		}
-		cause := toError(err)
+		cause := toError(ctx, err)
+		w.client.met.CompareAndSwap(false, cause.Reason != "")
+		if w.last.GetDone() && cause.Reason == "" {
+			// The failed task was handed out, and the error that was asked for did not come.
+			cause = taskFailed(w.last)
+		}
 		delay, resumes := w.delay(cause)
 		if ctx.Err() != nil || !resumes {
-			if ctx.Err() != nil {
-				cause = toError(status.FromContextError(ctx.Err()).Err())
-			}
 			w.yield(Event{}, cause)
 			return
 		}
@@ -109,9 +114,18 @@ func (w *watcher) run(ctx context.Context) {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			w.yield(Event{}, toError(status.FromContextError(ctx.Err()).Err()))
+			w.yield(Event{}, toError(ctx, status.FromContextError(ctx.Err()).Err()))
 			return
 		}
+	}
+}
+
+// taskFailed is the error of a task that has failed, as kootask makes it.
+func taskFailed(task *taskv1.Task) *Error {
+	return &Error{
+		Code: codes.Aborted, Reason: taskv1.ErrorReason_TASK_FAILED.String(), Message: "The task has failed.",
+		Metadata: map[string]string{"taskId": task.GetTaskId(), "resultCode": task.GetKoodriveResultCode()},
+		status:   status.New(codes.Aborted, "The task has failed."),
 	}
 }
 
@@ -119,18 +133,19 @@ func (w *watcher) run(ctx context.Context) {
 func (w *watcher) stream(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+
+	stream, err := w.client.tasks.WatchTask(ctx, w.request) // May wait for its turn on a busy connection.
+	w.opened = w.opened || err == nil || errors.Is(err, io.EOF)
 	watchdog := time.AfterFunc(silence, func() { cancel(errSilent) })
 	defer watchdog.Stop()
-
-	stream, err := w.tasks.WatchTask(ctx, w.request)
-	w.met = w.met || err == nil || errors.Is(err, io.EOF) // Otherwise there was no connection to open a stream on.
 	for err == nil {
 		var message *taskv1.WatchTaskResponse
 		if message, err = stream.Recv(); err != nil {
 			break
 		}
 		watchdog.Stop() // The caller may take its time.
-		w.broken = 0
+		w.empty = 0
+		w.client.met.Store(true)
 		if !w.hand(message) {
 			return errLeft
 		}
@@ -196,19 +211,28 @@ func (w *watcher) finished() bool {
 // delay returns after how long to watch again, and whether to.
 func (w *watcher) delay(cause *Error) (time.Duration, bool) {
 	switch {
-	case cause.Retry:
-		w.broken = 0
+	case cause.Retry && w.empty < 2:
 		return cause.RetryAfter, true
-	case !w.met || cause.Reason != "":
+	case cause.Retry: // Again without a message: kootask may ask for no delay at all.
+		return max(cause.RetryAfter, w.backoff()), true
+	case cause.Reason != "":
 		return 0, false
-	case cause.Code == codes.Unavailable || cause.Code == codes.Internal || cause.Code == codes.Unknown:
-		d := float64(resumeMin)
-		for range w.broken {
-			d = min(d*resumeGrowth, float64(resumeMax))
-		}
-		w.broken++
-		return time.Duration(d * (0.8 + 0.4*rand.Float64())), true
+	case !w.client.met.Load() && (!w.opened || w.empty >= firstAttempts):
+		return 0, false
+	}
+	switch cause.Code {
+	case codes.Unavailable, codes.Internal, codes.Unknown, codes.Canceled: // The last one from a proxy: ctx has not ended.
+		return w.backoff(), true
 	default:
 		return 0, false
 	}
+}
+
+// backoff is how long to wait after a stream that broke, or brought nothing.
+func (w *watcher) backoff() time.Duration {
+	d := float64(resumeMin)
+	for range w.empty {
+		d = min(d*resumeGrowth, float64(resumeMax))
+	}
+	return time.Duration(d * (0.8 + 0.4*rand.Float64()))
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -24,7 +25,7 @@ const tokenVariable = "KOOTASK_TOKEN"
 
 // clientFlags are those of the commands that call a server.
 type clientFlags struct {
-	Addr      string `default:"127.0.0.1:9090" help:"kootask's gRPC address."`
+	Addr      string `default:"127.0.0.1:9090" help:"kootask's gRPC address. The connection is plaintext, TLS is not spoken yet."`
 	TokenFile string `placeholder:"FILE" help:"File with the KooDrive token. Without it the token is $KOOTASK_TOKEN."`
 	UserID    string `placeholder:"ID" help:"The KooDrive user to ask for, where kootask signs with an app's secret."`
 	Output    string `enum:"auto,json" default:"auto" help:"auto (for people, live on a terminal) or json (an object a line)."`
@@ -49,11 +50,19 @@ func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 // connect returns a client, or all that is wrong with the flags and the ids.
 func (f clientFlags) connect(ids ...string) (*kootask.Client, error) {
 	p := &problems{}
-	if _, _, err := net.SplitHostPort(f.Addr); err != nil {
+	if host, port, err := net.SplitHostPort(f.Addr); err != nil || !hostForm.MatchString(host) || !portForm.MatchString(port) {
 		p.add("addr", errors.New("want HOST:PORT"))
 	}
 	token, err := f.token()
 	p.add("token-file", err)
+	if err == nil && token != "" {
+		if _, err := upstream.Forward(upstream.NewSecret(token), "0", "20060102T150405Z"); err != nil {
+			p.add("token-file", errors.New("it, or $"+tokenVariable+", holds no token of a form that KooDrive knows"))
+		}
+	}
+	if !userForm.MatchString(f.UserID) {
+		p.add("user-id", errors.New("want 64 visible ASCII characters at the most"))
+	}
 	for _, id := range ids {
 		if err := upstream.CheckTaskID(id); err != nil {
 			p.errs = append(p.errs, fmt.Errorf("task %q: %w", id, err))
@@ -62,8 +71,18 @@ func (f clientFlags) connect(ids ...string) (*kootask.Client, error) {
 	if err := p.err(); err != nil {
 		return nil, err
 	}
-	return kootask.New(kootask.Config{Addr: f.Addr, Token: token, UserID: f.UserID})
+	client, err := kootask.New(kootask.Config{Addr: f.Addr, Token: token, UserID: f.UserID})
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return client, nil
 }
+
+var (
+	hostForm = regexp.MustCompile(`^[A-Za-z0-9._:%-]*$`)
+	portForm = regexp.MustCompile(`^(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})$`)
+	userForm = regexp.MustCompile(`^[!-~]{0,64}$`)
+)
 
 func (f clientFlags) token() (string, error) {
 	if f.TokenFile == "" {
@@ -77,12 +96,14 @@ func (f clientFlags) token() (string, error) {
 	return string(token), err
 }
 
-// codeOf is the exit code for how a call ended.
+// codeOf is the exit code for how a call ended. A task that is done in a way that nobody knows is no success.
 func codeOf(task *taskv1.Task, err error) int {
 	var failure *kootask.Error
 	switch {
 	case err == nil && task.GetStatus() == taskv1.TaskStatus_TASK_STATUS_FAILED:
 		return exitFailed
+	case err == nil && task.GetDone() && task.GetStatus() != taskv1.TaskStatus_TASK_STATUS_SUCCESS:
+		return exitError
 	case err == nil:
 		return exitOK
 	case errors.Is(err, context.Canceled):
@@ -119,10 +140,12 @@ func (f clientFlags) explain(err error) string {
 	switch {
 	case failure.Reason != "":
 		return fmt.Sprintf("%v, request %s", failure, failure.RequestID)
+	case errors.Is(err, context.Canceled):
+		return "interrupted"
 	case failure.Code == codes.Unimplemented:
 		return f.Addr + " is not kootask: it knows no TaskService"
 	case failure.Code == codes.Unavailable:
-		return f.probe()
+		return f.probe() + ": " + failure.Message
 	default:
 		return failure.Error()
 	}
@@ -136,7 +159,7 @@ func (f clientFlags) probe() string {
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", f.Addr)
 	if err != nil {
-		return "kootask does not answer: " + err.Error()
+		return "kootask does not answer"
 	}
 	defer func() { _ = conn.Close() }()
 	// What the certificate says is of no interest: nothing is sent.
@@ -144,7 +167,7 @@ func (f clientFlags) probe() string {
 	if secure.HandshakeContext(ctx) == nil {
 		return f.Addr + " speaks TLS, and this is plaintext"
 	}
-	return f.Addr + " is not kootask: it does not speak gRPC"
+	return f.Addr + " does not answer as kootask does"
 }
 
 // statusName is what people call a task's status.

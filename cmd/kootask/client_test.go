@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -20,6 +21,8 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -109,12 +112,19 @@ func TestExitCodes(t *testing.T) {
 		"get, not found":        {demoToken, []string{"get", addr, "9"}, exitNotFound, "TASK_NOT_FOUND"},
 		"get, refused":          {"nobody", []string{"get", addr, finishedID}, exitRefused, "CREDENTIAL_REJECTED"},
 		"get, no token":         {"", []string{"get", addr, finishedID}, exitRefused, "CREDENTIAL_MISSING"},
-		"get, no server":        {demoToken, []string{"get", "--addr=127.0.0.1:1", finishedID}, exitError, "kootask does not answer: dial tcp"},
+		"get, no server":        {demoToken, []string{"get", "--addr=127.0.0.1:1", finishedID}, exitError, "kootask does not answer: connection error"},
 		"get, TLS":              {demoToken, []string{"get", "--addr=" + secure.Listener.Addr().String(), finishedID}, exitError, "speaks TLS"},
 		"get, HTTP":             {demoToken, []string{"get", "--addr=" + httpAddr, finishedID}, exitError, "is not kootask"},
-		"get, something else":   {demoToken, []string{"get", "--addr=" + chatty.Addr().String(), finishedID}, exitError, "does not speak gRPC"},
+		"get, something else":   {demoToken, []string{"get", "--addr=" + chatty.Addr().String(), finishedID}, exitError, "does not answer as kootask does"},
 		"get, bad id":           {demoToken, []string{"get", addr, "list"}, exitUsage, "reserved by KooDrive"},
 		"get, bad address":      {demoToken, []string{"get", "--addr=nowhere", finishedID}, exitUsage, "--addr: want HOST:PORT"},
+		"get, no port":          {demoToken, []string{"get", "--addr=127.0.0.1:", finishedID}, exitUsage, "--addr: want HOST:PORT"},
+		"get, high port":        {demoToken, []string{"get", "--addr=127.0.0.1:99999", finishedID}, exitUsage, "--addr: want HOST:PORT"},
+		"get, named port":       {demoToken, []string{"get", "--addr=127.0.0.1:http", finishedID}, exitUsage, "--addr: want HOST:PORT"},
+		"get, odd host":         {demoToken, []string{"get", "--addr=a b:1", finishedID}, exitUsage, "--addr: want HOST:PORT"},
+		"get, odd host again":   {demoToken, []string{"get", "--addr=%zz:1", finishedID}, exitUsage, "kootask's address"},
+		"get, odd user":         {demoToken, []string{"get", addr, "--user-id=a b", finishedID}, exitUsage, "--user-id: want"},
+		"get, two tokens":       {"", []string{"get", addr, "--token-file=" + file(t, "a\nb"), finishedID}, exitUsage, "--token-file: it, or $KOOTASK_TOKEN"},
 		"get, no token file":    {demoToken, []string{"get", addr, "--token-file=" + missing, finishedID}, exitUsage, "--token-file: open "},
 		"get, empty token file": {demoToken, []string{"get", addr, "--token-file=" + file(t, "\n"), finishedID}, exitUsage, "is empty"},
 		"get, token file":       {"nobody", []string{"get", addr, "--token-file=" + file(t, demoToken+"\n"), finishedID}, exitOK, "SUCCESS"},
@@ -143,8 +153,59 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+// Of several tasks, the exit code is the first of 130, 1, 5, 4 and 3 that holds.
+func TestWorst(t *testing.T) {
+	for _, row := range []struct {
+		all  []int
+		want int
+	}{
+		{nil, 0}, {[]int{0, 0}, 0}, {[]int{0, 3}, 3}, {[]int{3, 4, 0}, 4}, {[]int{4, 5, 3}, 5}, {[]int{3, 4, 5, 1}, 1}, {[]int{1, 130, 5}, 130},
+	} {
+		if code := report(io.Discard, worst(row.all)); code != row.want {
+			t.Errorf("of %v: %d, want %d", row.all, code, row.want)
+		}
+	}
+	if code := codeOf(&taskv1.Task{Done: true}, nil); code != exitError {
+		t.Errorf("a task that is done in a way that nobody knows: %d", code)
+	}
+}
+
+// A result that cannot be printed is none.
+func TestLostResult(t *testing.T) {
+	addr, _ := demo(t)
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	t.Setenv(tokenVariable, demoToken)
+	for _, args := range [][]string{{"get", addr, finishedID}, {"watch", addr, finishedID}, {"watch", addr, "--output=json", finishedID}} {
+		var stderr strings.Builder
+		if code := run(args, full, &stderr); code != exitError || !strings.Contains(stderr.String(), "no space left") {
+			t.Errorf("%q: exit %d, %s", args, code, &stderr)
+		}
+	}
+}
+
 func TestInterrupted(t *testing.T) {
 	addr, _ := demo(t)
+	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	asked := make(chan struct{})
+	go func() {
+		if _, err := silent.Accept(); err == nil {
+			close(asked)
+		}
+	}()
+	get := start(t, nil, "get", "--addr="+silent.Addr().String(), runningID)
+	<-asked
+	get.signal(t, os.Interrupt)
+	if state := get.ends(t, time.Minute); state.ExitCode() != exitInterrupted {
+		t.Errorf("get ended with %v:\n%s", state, &get.stderr)
+	}
 	for _, args := range [][]string{{"watch", addr, runningID, failedID}, {"watch", addr, "--output=json", runningID}} {
 		p := start(t, []string{tokenVariable + "=" + demoToken}, args...)
 		p.says(t, "EXECUTING")
@@ -168,57 +229,102 @@ func TestWatchThroughAPipe(t *testing.T) {
 			if state := p.ends(t, 3*time.Minute); state.ExitCode() != exitOK || p.stderr.String() != "" {
 				t.Errorf("%q: %v, %s", args, state, &p.stderr)
 			}
-			var lines []string
-			for line := range strings.Lines(moment.ReplaceAllString(p.stdout.String(), "(time)")) {
-				line = regexp.MustCompile(`, \d+ in succession`).ReplaceAllString(line, ", N in succession")
-				if len(lines) == 0 || lines[len(lines)-1] != line {
-					lines = append(lines, line)
-				}
-			}
-			golden(t, name, strings.Join(lines, ""))
+			golden(t, name, story(slices.Collect(strings.Lines(p.stdout.String()))))
 		})
 	}
 	all.Wait()
 }
 
-var (
-	redraw  = regexp.MustCompile(`\x1b\[\d+A\x1b\[J|\r`)
-	numbers = regexp.MustCompile(`for \d+m?\d*s|confirmed \d+m?\d*s ago|\d+ in succession`)
-)
+// changing is what differs from run to run in what people see.
+var changing = []struct {
+	form *regexp.Regexp
+	is   string
+}{
+	{moment, "(time)"},
+	{regexp.MustCompile(`for \d+m?\d*s`), "for (a while)"},
+	{regexp.MustCompile(`confirmed \d+m?\d*s ago`), "confirmed (a while) ago"},
+	{regexp.MustCompile(`\d+ in succession`), "(some) in succession"},
+	{regexp.MustCompile(`again in [0-9.]+m?s`), "again in (a while)"},
+	{regexp.MustCompile(`request [0-9a-f]{32}`), "request (id)"},
+	{regexp.MustCompile(`resumed \d+×`), "resumed (some)×"},
+	{regexp.MustCompile(`connection lost: .*?(  resumed|\), again|$)`), "connection lost: (why)$1"},
+}
 
-// What a person sees on a terminal: the lines as they are drawn, one after the other, without the passing of time.
+// passing is a live line that may or may not be drawn: before the first state, or between the last one and the end.
+var passing = regexp.MustCompile(`(?m)^\S+ +(waiting|SUCCESS|FAILED \d+) +for \(a while\).*$`)
+
+// story is what a person sees, one thing after the other, without what differs from run to run and without repeats.
+func story(pieces []string) string {
+	var seen []string
+	for _, piece := range pieces {
+		piece = strings.TrimRight(piece, " \r\n")
+		for _, c := range changing {
+			piece = c.form.ReplaceAllString(piece, c.is)
+		}
+		if piece = strings.TrimRight(passing.ReplaceAllString(piece, ""), " \r\n"); piece != "" && (len(seen) == 0 || seen[len(seen)-1] != piece) {
+			seen = append(seen, piece)
+		}
+	}
+	return strings.Join(seen, "\n") + "\n"
+}
+
+// redraw is how the live view begins to draw its lines anew.
+var redraw = regexp.MustCompile(`\x1b\[\d+A\x1b\[J|\r`)
+
+// watchOnTerminal runs watch on a terminal of a size, and returns what is drawn there and the exit code.
+func watchOnTerminal(t *testing.T, rows, columns uint16, args ...string) (screen string, code int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, append([]string{"watch"}, args...)...)
+	cmd.Env = []string{tokenVariable + "=" + demoToken, "TERM=xterm"}
+	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: rows, Cols: columns})
+	if err != nil {
+		t.Error(err)
+		return "", -1
+	}
+	defer terminal.Close()
+	text, _ := io.ReadAll(terminal) // Ends with an error when the program does.
+	_ = cmd.Wait()
+	return string(text), cmd.ProcessState.ExitCode()
+}
+
+// What a person sees on a terminal: the lines as they are drawn, one after the other.
 func TestWatchOnATerminal(t *testing.T) {
 	t.Parallel()
 	addr, _ := demo(t, "--heartbeat=1s", "--poll-backoff-max=2s")
 	var all sync.WaitGroup
-	for name, id := range map[string]string{
-		"terminal-lively.txt": livelyID, "terminal-outage.txt": outageID, "terminal-failed.txt": failedID, "terminal-unknown.txt": "9",
+	for name, row := range map[string]struct {
+		id   string
+		code int
+	}{
+		"terminal-lively.txt": {livelyID, exitOK}, "terminal-outage.txt": {outageID, exitOK},
+		"terminal-failed.txt": {failedID, exitFailed}, "terminal-unknown.txt": {"9", exitNotFound},
 	} {
 		all.Go(func() {
-			cmd := exec.CommandContext(t.Context(), program, "watch", addr, id)
-			cmd.Env = []string{tokenVariable + "=" + demoToken, "TERM=xterm"}
-			terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 30, Cols: 140})
-			if err != nil {
-				t.Error(err)
-				return
+			screen, code := watchOnTerminal(t, 30, 140, addr, row.id)
+			if code != row.code {
+				t.Errorf("%s: exit %d", name, code)
 			}
-			defer terminal.Close()
-			screen, _ := io.ReadAll(terminal) // Ends with an error when the program does.
-			_ = cmd.Wait()
-			var seen []string
-			for _, frame := range redraw.Split(string(screen), -1) {
-				frame = strings.TrimRight(numbers.ReplaceAllStringFunc(frame, func(s string) string {
-					return regexp.MustCompile(`\d+m?\d*`).ReplaceAllString(s, "N")
-				}), " \n")
-				frame = regexp.MustCompile(`request [0-9a-f]{32}`).ReplaceAllString(frame, "request (id)")
-				if frame != "" && (len(seen) == 0 || seen[len(seen)-1] != frame) {
-					seen = append(seen, frame)
-				}
-			}
-			golden(t, name, strings.Join(seen, "\n")+"\n")
+			golden(t, name, story(redraw.Split(screen, -1)))
 		})
 	}
 	all.Wait()
+}
+
+// However small the terminal is, the end of every task is on it, in full.
+func TestWatchOnSmallTerminals(t *testing.T) {
+	t.Parallel()
+	addr, _ := demo(t)
+	ids := []string{finishedID, failedID}
+	for i := range 30 {
+		ids = append(ids, fmt.Sprint("unknown-", i))
+	}
+	for _, size := range [][2]uint16{{24, 80}, {10, 80}, {50, 40}, {0, 0}} {
+		screen, code := watchOnTerminal(t, size[0], size[1], append([]string{addr}, ids...)...)
+		if code != exitNotFound || !strings.Contains(screen, "FAILED 18000205") ||
+			strings.Count(screen, "KooDrive has no such task. (TASK_NOT_FOUND), request ") != 30 {
+			t.Errorf("on %v: exit %d\n%s", size, code, screen)
+		}
+	}
 }
 
 // finals counts the final states that a JSON stream of watch reports, by task.
@@ -268,6 +374,16 @@ func TestWatchSurvivesAKill(t *testing.T) {
 	}
 	server := serve()
 	watch := start(t, []string{tokenVariable + "=" + demoToken}, append([]string{"watch", "--addr=" + addr, "--output=json"}, livelyIDs...)...)
+	// What people see of it, through a pipe and on a terminal.
+	piped := start(t, []string{tokenVariable + "=" + demoToken}, "watch", "--addr="+addr, livelyID)
+	var people sync.WaitGroup
+	people.Go(func() {
+		screen, code := watchOnTerminal(t, 30, 200, "--addr="+addr, livelyID)
+		if code != exitOK || !strings.Contains(screen, "interrupted: connection lost") || !strings.Contains(screen, "×") {
+			t.Errorf("on a terminal: exit %d\n%s", code, screen)
+		}
+	})
+	piped.says(t, "NEW")
 	await(t, watch.ended, func() bool { return strings.Count(watch.stdout.String(), "TASK_STATUS_NEW") == len(livelyIDs) })
 	server.signal(t, os.Kill)
 	server.ends(t, time.Minute)
@@ -275,6 +391,11 @@ func TestWatchSurvivesAKill(t *testing.T) {
 	<-time.After(5 * time.Second)
 	serve()
 	checkFinals(t, watch)
+	people.Wait()
+	if state := piped.ends(t, 3*time.Minute); !state.Success() {
+		t.Errorf("through a pipe: %v", state)
+	}
+	golden(t, "pipe-killed.txt", story(slices.Collect(strings.Lines(piped.stdout.String()))))
 }
 
 // The connection is cut in the middle of a message, again and again.

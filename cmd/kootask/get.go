@@ -17,7 +17,8 @@ import (
 // getCommand shows a task as it stands.
 type getCommand struct {
 	clientFlags
-	ID string `arg:"" help:"Id of the task."`
+	Timeout time.Duration `default:"30s" help:"How long the answer may take."`
+	ID      string        `arg:"" help:"Id of the task."`
 }
 
 // Help is shown under the command's own.
@@ -32,12 +33,14 @@ func (c *getCommand) Run(ctx context.Context, out output) error {
 		return err
 	}
 	defer func() { _ = client.Close() }()
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
 	task, err := client.Get(ctx, c.ID)
 	code := codeOf(task, err)
 	switch {
 	case err != nil:
 		if code != exitInterrupted {
-			_, _ = fmt.Fprintln(out.stderr, "kootask:", c.explain(err))
+			_, _ = fmt.Fprintln(out.stderr, "kootask:", printable(c.explain(err)))
 		}
 	case c.Output == "json":
 		_, _ = fmt.Fprintf(out.stdout, "%s\n", asJSON(task))

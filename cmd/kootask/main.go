@@ -42,7 +42,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	defer stop()
 	context.AfterFunc(signals, stop) // From now on a signal does what it always does.
 
-	exit := -1
+	exit, out := -1, &checkedWriter{to: stdout}
 	parser, err := kong.New(&commands{},
 		kong.Name("kootask"),
 		kong.Description("KooDrive tasks, typed and pushed. Every flag may also be set in the environment, as its help says."),
@@ -51,7 +51,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		kong.Exit(func(code int) { exit = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
 		kong.BindTo(signals, (*context.Context)(nil)),
-		kong.Bind(output{stdout: stdout, stderr: stderr}),
+		kong.Bind(output{stdout: out, stderr: stderr}),
 	)
 	if err != nil {
 		return report(stderr, err)
@@ -63,11 +63,32 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		return report(stderr, usageError{err})
 	}
-	return report(stderr, command.Run())
+	err = command.Run()
+	if out.err != nil {
+		return report(stderr, fmt.Errorf("printing the result: %w", out.err))
+	}
+	return report(stderr, err)
 }
 
 // output is where a command prints.
-type output struct{ stdout, stderr io.Writer }
+type output struct {
+	stdout *checkedWriter
+	stderr io.Writer
+}
+
+// checkedWriter remembers that writing failed, so that a result that was lost is not taken for one.
+type checkedWriter struct {
+	to  io.Writer
+	err error
+}
+
+func (w *checkedWriter) Write(p []byte) (int, error) {
+	n, err := w.to.Write(p)
+	if err != nil && w.err == nil {
+		w.err = err
+	}
+	return n, err
+}
 
 // usageError holds what is wrong with the flags, one error for each.
 type usageError []error

@@ -19,7 +19,7 @@ type lineView struct {
 }
 
 func (v *lineView) print(id, what string) {
-	_, _ = fmt.Fprintf(v.out, "%s %s %s\n", time.Now().UTC().Format(time.RFC3339), id, what)
+	_, _ = fmt.Fprintf(v.out, "%s %s %s\n", time.Now().UTC().Format(time.RFC3339), id, printable(what))
 }
 
 func (v *lineView) event(id string, e kootask.Event) {
@@ -28,7 +28,7 @@ func (v *lineView) event(id string, e kootask.Event) {
 		v.print(id, statusName(e.Task))
 		v.health[id] = ""
 	case e.Resume != nil:
-		v.print(id, fmt.Sprintf("interrupted (%s), again in %v", cause(e.Resume), e.Resume.After.Round(time.Second)))
+		v.print(id, fmt.Sprintf("interrupted (%s), again in %v", cause(e.Resume), e.Resume.After.Round(100*time.Millisecond)))
 	case health(e) != v.health[id]:
 		v.health[id] = health(e)
 		if v.health[id] == "" {
@@ -44,7 +44,7 @@ func cause(r *kootask.Resume) string {
 	if r.Cause.Reason != "" {
 		return r.Cause.Reason
 	}
-	return "connection lost"
+	return "connection lost: " + r.Cause.Message
 }
 
 func (v *lineView) end(id string, err error, why string) {
@@ -55,11 +55,12 @@ func (v *lineView) end(id string, err error, why string) {
 
 func (v *lineView) close() {}
 
-// jsonView prints an object for each event: {"taskId": …, "X": …}, X being task, heartbeat, resume, end or failure.
-type jsonView struct{ out io.Writer }
+// jsonView prints an object for each event: {"taskId": …, "X": …}, X being task, heartbeat, resume, end or failure. The
+// README describes them.
+type jsonView struct{ out output }
 
 func (v *jsonView) print(id, name string, data []byte) {
-	_, _ = fmt.Fprintf(v.out, "{%q:%q,%q:%s}\n", "taskId", id, name, data)
+	_, _ = fmt.Fprintf(v.out.stdout, "{%q:%q,%q:%s}\n", "taskId", id, name, data)
 }
 
 func (v *jsonView) event(id string, e kootask.Event) {
@@ -70,16 +71,19 @@ func (v *jsonView) event(id string, e kootask.Event) {
 		data, _ := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(e.Heartbeat)
 		v.print(id, "heartbeat", data)
 	default:
-		data, _ := json.Marshal(map[string]any{"reason": e.Resume.Cause.Reason, "afterSeconds": e.Resume.After.Seconds()})
+		data, _ := json.Marshal(map[string]any{
+			"reason": e.Resume.Cause.Reason, "message": e.Resume.Cause.Message, "afterSeconds": e.Resume.After.Seconds(),
+		})
 		v.print(id, "resume", data)
 	}
 }
 
-func (v *jsonView) end(id string, err error, _ string) {
+func (v *jsonView) end(id string, err error, why string) {
 	if err == nil {
 		v.print(id, "end", []byte("{}"))
 		return
 	}
+	_, _ = fmt.Fprintf(v.out.stderr, "kootask: %s: %s\n", id, printable(why))
 	data := []byte("{}")
 	if failure := new(kootask.Error); errors.As(err, &failure) {
 		data, _ = protojson.Marshal(failure.GRPCStatus().Proto())

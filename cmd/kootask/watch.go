@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"sync"
@@ -37,7 +36,12 @@ type view interface {
 
 // Run watches until all tasks are finished.
 func (c *watchCommand) Run(ctx context.Context, out output) error {
-	ids := slices.Compact(slices.Sorted(slices.Values(c.IDs)))
+	var ids []string
+	for _, id := range c.IDs {
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
 	client, err := c.connect(ids...)
 	if err != nil {
 		return err
@@ -81,17 +85,22 @@ func (c *watchCommand) Run(ctx context.Context, out output) error {
 func (c *watchCommand) view(out output, ids []string) view {
 	switch {
 	case c.Output == "json":
-		return &jsonView{out.stdout}
-	case isTerminal(out.stdout):
+		return &jsonView{out}
+	case fits(out.stdout, len(ids)):
 		return newLiveView(out.stdout, ids)
 	default:
 		return &lineView{out: out.stdout, health: map[string]string{}}
 	}
 }
 
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd()))
+// fits reports whether w is a terminal that has room for so many lines.
+func fits(w *checkedWriter, lines int) bool {
+	file, ok := w.to.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return false
+	}
+	width, height, err := term.GetSize(int(file.Fd()))
+	return err == nil && width > 0 && lines < height
 }
 
 // health says how KooDrive does, from a heartbeat: empty if all is well.

@@ -87,7 +87,7 @@ func TestBadScripts(t *testing.T) {
 		{step(`"status": "new"`), `line 3: tasks[0].steps[0].status: "new" is none of NEW, EXECUTING, SUCCESS and FAILED`},
 		{step(`"status": 1.5`), "line 3: tasks[0].steps[0].status: 1.5 is no whole number"},
 		{step(`"status": 9223372036854775808`), "line 3: tasks[0].steps[0].status: 9223372036854775808 is no whole number"},
-		{fault(`"status": 99`), "line 2: fault.status: 99 is not from 100 to 999"},
+		{fault(`"status": 99`), "line 2: fault.status: 99 is not from 200 to 999"},
 		{fault(`"status": 5e2`), "line 2: fault.status: 5e2 is no whole number"},
 		{fault(`"pad": -1`), "line 2: fault.pad: -1 is not from 0 to 1073741824"},
 		{fault(`"pad": 1073741825`), "line 2: fault.pad: 1073741825 is not from 0 to 1073741824"},

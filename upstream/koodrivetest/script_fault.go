@@ -32,7 +32,7 @@ func (r *reader) fault(f *Fault) error {
 		"latency":  func() error { return r.duration(&f.Latency) },
 		"hang":     func() error { return r.boolean(&f.Hang) },
 		"reset":    func() error { return r.boolean(&f.Reset) },
-		"status":   func() error { return r.whole(&f.Status, 100, 999) },
+		"status":   func() error { return r.whole(&f.Status, 200, 999) },
 		"header":   func() error { return r.header(f) },
 		"taskId":   func() error { return r.filled(&f.TaskID) },
 		"body":     body(r.text),
