@@ -92,6 +92,7 @@ func (s *Service) outcome(err error) *reason.Error {
 	var refused *upstream.StatusError
 	var unbelieved *upstream.AnswerError
 	var unanswered *upstream.TransportError
+	var resting *upstream.CircuitOpenError
 	switch {
 	case errors.As(err, &decided):
 		return decided
@@ -111,6 +112,8 @@ func (s *Service) outcome(err error) *reason.Error {
 		return e
 	case errors.As(err, &unbelieved):
 		return &reason.Error{Outcome: byAnswerFault[unbelieved.Fault], UpstreamStatus: unbelieved.Status, Cause: err}
+	case errors.As(err, &resting):
+		return &reason.Error{Outcome: reason.UpstreamCircuitOpen, RetryAfter: resting.RetryAfter, Cause: err}
 	case errors.As(err, &unanswered):
 		return &reason.Error{Outcome: byTransportFault[unanswered.Fault], Cause: err}
 	}

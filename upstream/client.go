@@ -25,6 +25,8 @@ type Client struct {
 	transport *http.Transport
 	clock     clock
 	limiter   *limiter
+	breaker   *breaker
+	pauses    pauses
 	keySecret [32]byte
 }
 
@@ -37,6 +39,7 @@ func NewClient(config Config) (*Client, error) {
 	c := &Client{
 		base: base, timeout: config.Timeout, transport: config.transport(),
 		limiter: newLimiter(cmp.Or(config.PerSecond, DefaultPerSecond), cmp.Or(config.AtOnce, DefaultAtOnce)),
+		breaker: newBreaker(),
 	}
 	if c.timeout <= 0 {
 		c.timeout = DefaultTimeout
@@ -51,8 +54,9 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 // Task asks KooDrive how a task stands. It first waits for its turn, for as long as ctx lasts: that is no part of the
 // timeout.
 //
-// It fails with a [*TaskIDError] before anything is sent, a [*TransportError] if no answer came, a [*StatusError] if
-// KooDrive refused, an [*AnswerError] if what it said cannot be believed, and ctx's own error if ctx ended first.
+// It fails with a [*TaskIDError] before anything is sent, a [*CircuitOpenError] if KooDrive is given a rest, a
+// [*TransportError] if no answer came, a [*StatusError] if KooDrive refused (or has asked whoever has the credential to wait,
+// and the time is not over), an [*AnswerError] if what it said cannot be believed, and ctx's own error if ctx ended first.
 //
 // One call is one request, with one exception: if KooDrive refuses a signature of an [App] and its Date shows that our
 // clock is to blame, the request is signed and sent once more.
@@ -63,12 +67,28 @@ func (c *Client) Task(ctx context.Context, q Query) (Task, error) {
 	if q.Credential.missing() {
 		return Task{}, errNoCredential
 	}
-	resp, err := c.permitted(ctx, q)
+	caller := c.callerKey(q.Credential)
+	if err := c.pauses.check(caller); err != nil {
+		return Task{}, err
+	}
+	record, err := c.breaker.admit()
+	if err != nil {
+		return Task{}, err
+	}
+	task, err := c.ask(ctx, q, caller)
+	record(err)
+	c.pauses.learn(caller, err)
+	return task, err
+}
+
+// ask makes the request, or the two.
+func (c *Client) ask(ctx context.Context, q Query, caller callerKey) (Task, error) {
+	resp, err := c.permitted(ctx, q, caller)
 	if err != nil {
 		return Task{}, err
 	}
 	if q.Credential.app != nil && isRefusal(resp.status) && explains(resp.header, resp.xDate) {
-		if resp, err = c.permitted(ctx, q); err != nil {
+		if resp, err = c.permitted(ctx, q, caller); err != nil {
 			return Task{}, err
 		}
 	}
@@ -89,8 +109,8 @@ type response struct {
 }
 
 // permitted makes an attempt when its turn has come. The request is signed after that.
-func (c *Client) permitted(ctx context.Context, q Query) (*response, error) {
-	if err := c.limiter.acquire(ctx, c.callerKey(q.Credential)); err != nil {
+func (c *Client) permitted(ctx context.Context, q Query, caller callerKey) (*response, error) {
+	if err := c.limiter.acquire(ctx, caller); err != nil {
 		return nil, fmt.Errorf("waiting to ask KooDrive: %w", err)
 	}
 	defer c.limiter.release()

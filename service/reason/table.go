@@ -68,6 +68,7 @@ var (
 	UpstreamTimeout            = Outcome{"UPSTREAM_TIMEOUT", taskv1.ErrorReason_UPSTREAM_TIMEOUT}
 	UpstreamUnreachable        = Outcome{"UPSTREAM_UNREACHABLE", taskv1.ErrorReason_UPSTREAM_UNREACHABLE}
 	UpstreamUnavailable        = Outcome{"UPSTREAM_UNAVAILABLE", taskv1.ErrorReason_UPSTREAM_UNAVAILABLE}
+	UpstreamCircuitOpen        = Outcome{"UPSTREAM_CIRCUIT_OPEN", taskv1.ErrorReason_UPSTREAM_UNAVAILABLE}
 	UpstreamError              = Outcome{"UPSTREAM_ERROR", taskv1.ErrorReason_UPSTREAM_UNAVAILABLE}
 	UpstreamInternalFailure    = Outcome{"UPSTREAM_INTERNAL_FAILURE", taskv1.ErrorReason_UPSTREAM_UNAVAILABLE}
 	UpstreamMalformedBody      = Outcome{"UPSTREAM_MALFORMED_BODY", taskv1.ErrorReason_UPSTREAM_MALFORMED_BODY}
@@ -103,6 +104,7 @@ var tolerance = map[Outcome]int{
 	UpstreamUnreachable:        Unlimited,
 	UpstreamUnavailable:        Unlimited,
 	UpstreamError:              Unlimited,
+	UpstreamCircuitOpen:        Unlimited,
 	UpstreamInternalFailure:    Unlimited,
 	UpstreamMalformedBody:      Unlimited,
 }

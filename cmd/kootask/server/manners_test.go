@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/kootask/kootask/cmd/kootask/server"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service"
+	"github.com/kootask/kootask/service/reason"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
@@ -116,4 +118,99 @@ func TestGetTaskWithoutAPermit(t *testing.T) {
 			t.Errorf("KooDrive was asked %d times", n)
 		}
 	})
+}
+
+// That KooDrive asks one caller to wait holds for all tasks of that caller, and for nobody else.
+func TestRateLimitIsTheCallers(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		s.koodrive.AddToken("other", 0)
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Status: 1, Fault: koodrivetest.Throttled("30")}, {Status: 1}}})
+		s.fail(t.Context(), t, "rest", call{id: taskID, header: bearer})
+		time.Sleep(10 * time.Second)
+		for _, door := range doors {
+			v := s.fail(t.Context(), t, door, call{id: exampleID, header: bearer})
+			if v.reason != "UPSTREAM_RATE_LIMITED" || v.retry.GetRetryDelay().AsDuration() < 20*time.Second || v.metadata["upstreamStatus"] != "429" {
+				t.Errorf("%s: %+v", door, v)
+			}
+		}
+		if n := s.koodrive.Count(); n != 1 {
+			t.Errorf("KooDrive was asked %d times", n)
+		}
+		if _, err := s.tasks.GetTask(as(t.Context(), "other"), &taskv1.GetTaskRequest{TaskId: exampleID}); err != nil {
+			t.Errorf("another caller: %v", err)
+		}
+		time.Sleep(20 * time.Second)
+		if _, err := s.tasks.GetTask(as(t.Context(), token), &taskv1.GetTaskRequest{TaskId: exampleID}); err != nil {
+			t.Errorf("after the time is over: %v", err)
+		}
+	})
+}
+
+// KooDrive is out of order for ten minutes, under 990 watches and calls all the time: it gets far less than the ceiling
+// allows, ever less, and when it is back no more than that.
+func TestOutage(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		ctx, leave := context.WithTimeout(t.Context(), 13*time.Minute)
+		defer leave()
+		start := time.Now()
+		var all sync.WaitGroup
+		for i := range 20 { // A caller each, who comes back as it is told.
+			credential := fmt.Sprint("caller-", i)
+			s.koodrive.AddToken(credential, 0)
+			for j := range 49 {
+				id := fmt.Sprintf("t-%d-%d", i, j)
+				s.koodrive.SetTask(koodrivetest.Task{ID: id, Steps: steps(1)})
+				all.Go(func() { s.comeBack(ctx, credential, id) })
+			}
+		}
+		all.Go(func() {
+			for ctx.Err() == nil {
+				go func() {
+					_, _ = s.tasks.GetTask(as(ctx, token), &taskv1.GetTaskRequest{TaskId: exampleID, MaxAge: noAge})
+				}()
+				time.Sleep(100 * time.Millisecond)
+			}
+		})
+		// What KooDrive gets in each minute; its log would not hold all of it.
+		var minutes []int
+		for range 13 {
+			before := s.koodrive.Count()
+			if time.Since(start) == time.Minute {
+				s.koodrive.SetFault(koodrivetest.Answer(503, ""))
+			}
+			if time.Since(start) == 11*time.Minute {
+				s.koodrive.SetFault(nil)
+			}
+			time.Sleep(time.Minute)
+			minutes = append(minutes, s.koodrive.Count()-before)
+		}
+		all.Wait()
+		const ceiling = 50*60 + 5
+		for i, n := range minutes {
+			if n > ceiling || i >= 2 && i < 11 && n > ceiling/10 {
+				t.Errorf("in minute %d KooDrive got %d requests: %v", i, n, minutes)
+			}
+		}
+		if n := busiest(s.koodrive.Requests()); n > 56 {
+			t.Errorf("%d requests in a second of the recovery", n)
+		}
+	})
+}
+
+// comeBack watches a task until ctx ends, again after each end as that asks to.
+func (s *system) comeBack(ctx context.Context, credential, id string) {
+	for ctx.Err() == nil {
+		stream, err := s.tasks.WatchTask(as(ctx, credential), &taskv1.WatchTaskRequest{TaskId: id})
+		for err == nil {
+			_, err = stream.Recv()
+		}
+		_, retry := reason.Read(status.Convert(err))
+		if retry == nil {
+			return
+		}
+		select {
+		case <-time.After(*retry):
+		case <-ctx.Done():
+		}
+	}
 }

@@ -156,6 +156,7 @@ func TestWhatKooDriveSaysMeansTheSameAtEveryDoor(t *testing.T) {
 				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Name: canary})
 				s.koodrive.SetFault(row.fault)
 				for i, door := range doors {
+					time.Sleep(2 * time.Minute) // After a rate limit KooDrive is left alone for one.
 					row.check(t, door, s.fail(t.Context(), t, door, call{id: taskID, header: bearer}))
 					if s.koodrive.Count() != i+1 {
 						t.Errorf("%s: KooDrive was asked %d times", door, s.koodrive.Count()-i)
@@ -262,6 +263,9 @@ func TestRetryDelays(t *testing.T) {
 		for range 100 {
 			v := s.fail(t.Context(), t, "rest", call{id: taskID, header: bearer})
 			all = append(all, v.retry.GetRetryDelay().AsDuration())
+			if v.retry.GetRetryDelay().AsDuration() < 5*time.Second {
+				time.Sleep(time.Second) // So that the breaker stays closed.
+			}
 		}
 		return all
 	}
