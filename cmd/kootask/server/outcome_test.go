@@ -259,16 +259,6 @@ func TestKooDriveThatTakesTooLong(t *testing.T) {
 }
 
 func TestRetryDelays(t *testing.T) {
-	delays := func(t *testing.T, s *system) (all []time.Duration) {
-		for range 100 {
-			v := s.fail(t.Context(), t, "rest", call{id: taskID, header: bearer})
-			all = append(all, v.retry.GetRetryDelay().AsDuration())
-			if v.retry.GetRetryDelay().AsDuration() < 5*time.Second {
-				time.Sleep(time.Second) // So that the breaker stays closed.
-			}
-		}
-		return all
-	}
 	for name, row := range map[string]struct {
 		fault    *koodrivetest.Fault
 		min, max time.Duration
@@ -282,7 +272,14 @@ func TestRetryDelays(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, s *system) {
 				s.koodrive.SetFault(row.fault)
-				all := delays(t, s)
+				var all []time.Duration
+				for range 100 {
+					v := s.fail(t.Context(), t, "rest", call{id: taskID, header: bearer})
+					all = append(all, v.retry.GetRetryDelay().AsDuration())
+					if v.retry.GetRetryDelay().AsDuration() < 5*time.Second {
+						time.Sleep(time.Second) // So that the breaker stays closed.
+					}
+				}
 				if low, high := slices.Min(all), slices.Max(all); low < row.min || high > row.max || high-low < (row.max-row.min)*8/10 {
 					t.Errorf("delays from %v to %v, want them to fill %v to %v", low, high, row.min, row.max)
 				}
