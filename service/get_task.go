@@ -25,7 +25,7 @@ func (s *Service) GetTask(ctx context.Context, req *taskv1.GetTaskRequest) (*tas
 	}
 	ctx, cancel := within(ctx, GetTimeout, errGetTimeout)
 	defer cancel()
-	seen, err := s.observer.Get(ctx, s.upstream.Key(q), observe.Wish{MaxAge: maxAge, Patience: Patience}, s.ask(q))
+	seen, err := s.observer.Get(ctx, s.upstream.Key(q), observe.Wish{MaxAge: maxAge, Patience: Patience}, s.askTwice(q))
 	if errors.Is(err, observe.ErrNotBegun) {
 		return nil, &reason.Error{Outcome: reason.FacadeOverloaded, Cause: err}
 	}

@@ -77,6 +77,7 @@ type Service struct {
 	app       *upstream.App
 	heartbeat time.Duration
 	lifetime  time.Duration
+	retries   retries
 	observer  *observe.Observer[upstream.Key, upstream.Task]
 	hub       *watch.Hub[upstream.Key, upstream.Task]
 }
@@ -190,7 +191,11 @@ func (s *Service) credential(who caller.Caller) (upstream.Credential, error) {
 func (s *Service) ask(q upstream.Query) observe.Ask[upstream.Task] {
 	return func(ctx context.Context, begun func()) (upstream.Task, error) {
 		q.Begun = begun
-		return s.upstream.Task(ctx, q)
+		task, err := s.upstream.Task(ctx, q)
+		if err == nil {
+			s.retries.earn()
+		}
+		return task, err
 	}
 }
 

@@ -120,6 +120,48 @@ func TestGetTaskWithoutAPermit(t *testing.T) {
 	})
 }
 
+// A GetTask is tried twice, and what has passed meanwhile is not seen; everybody's retries come from one budget.
+func TestRetries(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Fault: koodrivetest.Answer(502, "")}, {Status: 1}}})
+		var all sync.WaitGroup
+		for range 500 {
+			all.Go(func() {
+				if _, err := s.tasks.GetTask(as(t.Context(), token), &taskv1.GetTaskRequest{TaskId: taskID}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if n := s.koodrive.Count(); n != 2 {
+			t.Errorf("500 calls at once made %d requests", n)
+		}
+		s.koodrive.SetFault(koodrivetest.Answer(502, ""))
+		for range 100 {
+			s.fail(t.Context(), t, "grpc get", call{id: taskID, header: bearer})
+			time.Sleep(2 * time.Second)
+		}
+		if n := s.koodrive.Count() - 2; n < 109 || n > 110 { // Of ten, one was used and a tenth earned.
+			t.Errorf("100 calls in an outage made %d requests", n)
+		}
+		s.koodrive.SetFault(nil)
+		for range 10 {
+			if _, err := s.tasks.GetTask(as(t.Context(), token), &taskv1.GetTaskRequest{TaskId: taskID, MaxAge: noAge}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.koodrive.SetFault(koodrivetest.Answer(502, ""))
+		before := s.koodrive.Count()
+		for range 5 {
+			s.fail(t.Context(), t, "grpc get", call{id: taskID, header: bearer})
+			time.Sleep(2 * time.Second)
+		}
+		if n := s.koodrive.Count() - before; n != 6 {
+			t.Errorf("after ten successes five calls made %d requests", n)
+		}
+	})
+}
+
 // That KooDrive asks one caller to wait holds for all tasks of that caller, and for nobody else.
 func TestRateLimitIsTheCallers(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {

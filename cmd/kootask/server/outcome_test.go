@@ -155,12 +155,18 @@ func TestWhatKooDriveSaysMeansTheSameAtEveryDoor(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, s *system) {
 				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Name: canary})
 				s.koodrive.SetFault(row.fault)
-				for i, door := range doors {
+				asked := 0
+				for _, door := range doors {
 					time.Sleep(2 * time.Minute) // After a rate limit KooDrive is left alone for one.
 					row.check(t, door, s.fail(t.Context(), t, door, call{id: taskID, header: bearer}))
-					if s.koodrive.Count() != i+1 {
-						t.Errorf("%s: KooDrive was asked %d times", door, s.koodrive.Count()-i)
+					want := 1
+					if row.retry && row.reason != "UPSTREAM_RATE_LIMITED" && (door == "grpc get" || door == "rest") {
+						want = 2 // What may have passed is tried again.
 					}
+					if n := s.koodrive.Count() - asked; n != want {
+						t.Errorf("%s: KooDrive was asked %d times", door, n)
+					}
+					asked = s.koodrive.Count()
 				}
 			})
 		})
@@ -277,7 +283,7 @@ func TestRetryDelays(t *testing.T) {
 					v := s.fail(t.Context(), t, "rest", call{id: taskID, header: bearer})
 					all = append(all, v.retry.GetRetryDelay().AsDuration())
 					if v.retry.GetRetryDelay().AsDuration() < 5*time.Second {
-						time.Sleep(time.Second) // So that the breaker stays closed.
+						time.Sleep(2 * time.Second) // So that the breaker stays closed.
 					}
 				}
 				if low, high := slices.Min(all), slices.Max(all); low < row.min || high > row.max || high-low < (row.max-row.min)*8/10 {
