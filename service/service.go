@@ -8,6 +8,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -28,6 +29,9 @@ const (
 	DefaultHeartbeat      = 15 * time.Second
 	DefaultStaleAfter     = 5 * time.Minute
 	DefaultWatchLifetime  = 30 * time.Minute
+
+	DefaultMaxTasks              = 100_000
+	DefaultMaxTasksPerCredential = 1000
 )
 
 // FirstMessage is how long a watch waits for KooDrive's first answer before a heartbeat opens the stream: an error until
@@ -67,6 +71,9 @@ type Config struct {
 	StaleAfter time.Duration
 	// WatchLifetime is how long a watch lasts at the most, a fifth less or more at random. 0 is the default.
 	WatchLifetime time.Duration
+	// MaxTasks is how many tasks may be watched in all, and MaxTasksPerCredential with one credential; how many watch each
+	// does not matter. 0 is the default.
+	MaxTasks, MaxTasksPerCredential int
 }
 
 // Service implements TaskService. It is safe for concurrent use.
@@ -78,6 +85,7 @@ type Service struct {
 	heartbeat time.Duration
 	lifetime  time.Duration
 	retries   retries
+	limits    *limits
 	observer  *observe.Observer[upstream.Key, upstream.Task]
 	hub       *watch.Hub[upstream.Key, upstream.Task]
 }
@@ -85,6 +93,8 @@ type Service struct {
 // New returns a Service. Close it.
 func New(config Config) *Service {
 	s := &Service{
+		limits: newLimits(
+			cmp.Or(config.MaxTasksPerCredential, DefaultMaxTasksPerCredential), cmp.Or(config.MaxTasks, DefaultMaxTasks)),
 		upstream:  config.Upstream,
 		app:       config.App,
 		heartbeat: orDefault(config.Heartbeat, DefaultHeartbeat),

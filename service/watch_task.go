@@ -30,7 +30,12 @@ func (s *Service) WatchTask(
 	if err != nil {
 		return err
 	}
-	sub := s.hub.Subscribe(s.upstream.Key(q), s.poll(q))
+	caller, key := s.upstream.CallerKey(q.Credential), s.upstream.Key(q)
+	if err := s.limits.enter(caller, key); err != nil {
+		return err
+	}
+	defer s.limits.leave(caller, key)
+	sub := s.hub.Subscribe(key, s.poll(q))
 	defer sub.Close()
 
 	w := &watcher{service: s, stream: stream}

@@ -67,7 +67,7 @@ func (c *Client) Task(ctx context.Context, q Query) (Task, error) {
 	if q.Credential.missing() {
 		return Task{}, errNoCredential
 	}
-	caller := c.callerKey(q.Credential)
+	caller := c.CallerKey(q.Credential)
 	if err := c.pauses.check(caller); err != nil {
 		return Task{}, err
 	}
@@ -82,7 +82,7 @@ func (c *Client) Task(ctx context.Context, q Query) (Task, error) {
 }
 
 // ask makes the request, or the two.
-func (c *Client) ask(ctx context.Context, q Query, caller callerKey) (Task, error) {
+func (c *Client) ask(ctx context.Context, q Query, caller Key) (Task, error) {
 	resp, err := c.permitted(ctx, q, caller)
 	if err != nil {
 		return Task{}, err
@@ -109,7 +109,7 @@ type response struct {
 }
 
 // permitted makes an attempt when its turn has come. The request is signed after that.
-func (c *Client) permitted(ctx context.Context, q Query, caller callerKey) (*response, error) {
+func (c *Client) permitted(ctx context.Context, q Query, caller Key) (*response, error) {
 	if err := c.limiter.acquire(ctx, caller); err != nil {
 		return nil, fmt.Errorf("waiting to ask KooDrive: %w", err)
 	}

@@ -17,22 +17,19 @@ type limiter struct {
 	most int
 
 	mu       sync.Mutex
-	rate     *rate.Limiter        // Guarded by mu, as are the rest.
-	inFlight int                  // Requests that hold a permit.
-	queues   map[callerKey]*queue // Of the callers that wait.
-	turns    *list.List           // The same queues, the next one in front.
-	timer    *time.Timer          // Runs while somebody waits for the rate.
+	rate     *rate.Limiter  // Guarded by mu, as are the rest.
+	inFlight int            // Requests that hold a permit.
+	queues   map[Key]*queue // Of the callers that wait.
+	turns    *list.List     // The same queues, the next one in front.
+	timer    *time.Timer    // Runs while somebody waits for the rate.
 }
 
 // queue is the line of one caller. It is never empty for long.
 type queue struct {
-	caller  callerKey
+	caller  Key
 	waiters *list.List
 	turn    *list.Element // In the limiter's turns.
 }
-
-// callerKey tells callers apart.
-type callerKey [32]byte
 
 // waiter waits for a permit.
 type waiter struct {
@@ -43,7 +40,7 @@ type waiter struct {
 func newLimiter(perSecond, atOnce int) *limiter {
 	l := &limiter{
 		most: atOnce, rate: rate.NewLimiter(rate.Limit(perSecond), max(1, perSecond/burstShare)),
-		queues: map[callerKey]*queue{}, turns: list.New(),
+		queues: map[Key]*queue{}, turns: list.New(),
 	}
 	l.timer = time.AfterFunc(time.Hour, l.serve)
 	l.timer.Stop()
@@ -54,7 +51,7 @@ func newLimiter(perSecond, atOnce int) *limiter {
 const burstShare = 10
 
 // acquire waits for a permit, or until ctx ends. A permit must be released.
-func (l *limiter) acquire(ctx context.Context, caller callerKey) error {
+func (l *limiter) acquire(ctx context.Context, caller Key) error {
 	l.mu.Lock()
 	w := &waiter{granted: make(chan struct{})}
 	q := l.queues[caller]

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-func caller(n byte) callerKey { return callerKey{n} }
+func caller(n byte) Key { return Key{n} }
 
 // hold acquires a permit for a caller, notes when, and releases it after d.
 func hold(t *testing.T, l *limiter, n byte, d time.Duration, granted func()) {

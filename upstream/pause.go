@@ -15,7 +15,7 @@ const ratePause = time.Minute
 // pauses holds the callers whom KooDrive has asked to wait, all of whose tasks then do.
 type pauses struct {
 	mu    sync.Mutex
-	until map[callerKey]pause // Guarded by mu.
+	until map[Key]pause // Guarded by mu.
 }
 
 // pause is a refusal that holds for a time.
@@ -28,7 +28,7 @@ type pause struct {
 const maxPauses = 1000
 
 // check returns the refusal that holds for a caller, with the rest of its time, or nil.
-func (p *pauses) check(caller callerKey) error {
+func (p *pauses) check(caller Key) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	held, ok := p.until[caller]
@@ -46,7 +46,7 @@ func (p *pauses) check(caller callerKey) error {
 }
 
 // learn takes the end of a request: KooDrive may have asked the caller to wait.
-func (p *pauses) learn(caller callerKey, err error) {
+func (p *pauses) learn(caller Key, err error) {
 	var refused *StatusError
 	if !errors.As(err, &refused) {
 		return
@@ -61,7 +61,7 @@ func (p *pauses) learn(caller callerKey, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.until == nil {
-		p.until = map[callerKey]pause{}
+		p.until = map[Key]pause{}
 	}
 	if len(p.until) > maxPauses {
 		for other, held := range p.until {

@@ -49,9 +49,9 @@ func (c *Client) Key(q Query) Key {
 	return c.hash(slices.Concat([]string{c.base.String(), q.Language, q.TaskID}, q.Credential.parts()))
 }
 
-// callerKey returns the key of whoever has a credential.
-func (c *Client) callerKey(credential Credential) callerKey {
-	return callerKey(c.hash(credential.parts()))
+// CallerKey returns a key for whoever has a credential, whichever task is asked for. It is no key of a query.
+func (c *Client) CallerKey(credential Credential) Key {
+	return c.hash(credential.parts())
 }
 
 // hash is a keyed hash of parts, each with its length, so that no two lists of parts look alike.

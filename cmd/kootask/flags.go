@@ -48,6 +48,9 @@ type serviceFlags struct {
 	StaleAfter     time.Duration `group:"Watches" default:"5m" help:"After how long without an answer of KooDrive's a watch ends."`
 	WatchLifetime  time.Duration `group:"Watches" default:"30m" help:"How long a watch lasts at the most, a fifth less or more at random."`
 
+	MaxTasks              int `group:"Watches" default:"100000" help:"How many tasks may be watched in all. How many watch each does not matter."`
+	MaxTasksPerCredential int `group:"Watches" default:"1000" help:"How many may be watched with one credential."`
+
 	ShutdownGrace time.Duration `default:"20s" help:"How long a stop may take before calls are broken off."`
 	LogLevel      slog.Level    `default:"info" help:"debug, info, warn or error."`
 	LogFormat     string        `enum:"json,text," default:"" help:"json or text. Without it text on a terminal, else json."`
@@ -115,7 +118,10 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, stderr io.Wr
 	for _, n := range []struct {
 		flag  string
 		value int
-	}{{"upstream-rps", f.UpstreamRPS}, {"upstream-concurrency", f.UpstreamConcurrency}} {
+	}{
+		{"upstream-rps", f.UpstreamRPS}, {"upstream-concurrency", f.UpstreamConcurrency}, {"max-tasks", f.MaxTasks},
+		{"max-tasks-per-credential", f.MaxTasksPerCredential},
+	} {
 		if n.value < 1 {
 			p.add(n.flag, errors.New("it must be at least 1"))
 		}
@@ -125,6 +131,7 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, stderr io.Wr
 		Service: service.Config{
 			App: f.app(p), PollMin: f.PollMin, PollMax: f.PollMax, PollBackoffMax: f.PollBackoffMax, Heartbeat: f.Heartbeat,
 			StaleAfter: f.StaleAfter, WatchLifetime: f.WatchLifetime,
+			MaxTasks: f.MaxTasks, MaxTasksPerCredential: f.MaxTasksPerCredential,
 		},
 		Grace: f.ShutdownGrace,
 		Log:   slog.New(f.logHandler(stderr)),

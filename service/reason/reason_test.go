@@ -21,14 +21,14 @@ import (
 // retryable are the reasons after which the contract says "retry", of those that there is a row for.
 var retryable = []taskv1.ErrorReason{
 	taskv1.ErrorReason_WATCH_LIFETIME_REACHED, taskv1.ErrorReason_WATCHER_TOO_SLOW, taskv1.ErrorReason_UPSTREAM_STALE,
-	taskv1.ErrorReason_SERVER_OVERLOADED,
+	taskv1.ErrorReason_SERVER_OVERLOADED, taskv1.ErrorReason_CALLER_LIMIT_REACHED,
 	taskv1.ErrorReason_SERVER_DRAINING, taskv1.ErrorReason_UPSTREAM_RATE_LIMITED, taskv1.ErrorReason_UPSTREAM_TIMEOUT,
 	taskv1.ErrorReason_UPSTREAM_UNREACHABLE, taskv1.ErrorReason_UPSTREAM_UNAVAILABLE, taskv1.ErrorReason_UPSTREAM_MALFORMED_BODY,
 }
 
 // later are the reasons whose mechanism does not exist yet.
 var later = []taskv1.ErrorReason{
-	taskv1.ErrorReason_ERROR_REASON_UNSPECIFIED, taskv1.ErrorReason_CALLER_LIMIT_REACHED,
+	taskv1.ErrorReason_ERROR_REASON_UNSPECIFIED,
 }
 
 // The worst case of every row keeps to what every status promises, and its details are those of the contract.

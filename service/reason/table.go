@@ -43,6 +43,7 @@ var (
 	MethodNotAllowed     = Outcome{"METHOD_NOT_ALLOWED", taskv1.ErrorReason_METHOD_NOT_ALLOWED}
 	WatchLifetimeReached = Outcome{"WATCH_LIFETIME_REACHED", taskv1.ErrorReason_WATCH_LIFETIME_REACHED}
 	WatcherTooSlow       = Outcome{"WATCHER_TOO_SLOW", taskv1.ErrorReason_WATCHER_TOO_SLOW}
+	CallerLimitReached   = Outcome{"CALLER_LIMIT_REACHED", taskv1.ErrorReason_CALLER_LIMIT_REACHED}
 	FacadeOverloaded     = Outcome{"FACADE_OVERLOADED", taskv1.ErrorReason_SERVER_OVERLOADED}
 	ServerDraining       = Outcome{"SERVER_DRAINING", taskv1.ErrorReason_SERVER_DRAINING}
 	FacadeBug            = Outcome{"FACADE_BUG", taskv1.ErrorReason_SERVER_ERROR}
@@ -164,6 +165,9 @@ var rows = map[taskv1.ErrorReason]row{
 	},
 	taskv1.ErrorReason_SERVER_DRAINING: {
 		code: codes.Unavailable, message: "The server is stopping: call again, another one will answer.", retry: comeBack,
+	},
+	taskv1.ErrorReason_CALLER_LIMIT_REACHED: {
+		code: codes.ResourceExhausted, message: "There are too many watches with this credential.", retry: soon,
 	},
 	taskv1.ErrorReason_SERVER_OVERLOADED: {
 		code: codes.Unavailable, message: "The server has too much to do.", retry: soon,

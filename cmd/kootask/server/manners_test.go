@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -255,4 +256,46 @@ func (s *system) comeBack(ctx context.Context, credential, id string) {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// How many tasks are watched is limited; how many watch each is not. Who leaves makes room.
+func TestTasksAreLimited(t *testing.T) {
+	few := func(c *server.Config) { c.Service.MaxTasks, c.Service.MaxTasksPerCredential = 5, 3 }
+	bubble(t, few, func(t *testing.T, s *system) {
+		ctx, leave := context.WithCancel(t.Context())
+		defer leave()
+		var first, others sync.WaitGroup
+		firstCtx, firstLeaves := context.WithCancel(ctx)
+		s.watchAll(firstCtx, t, &first, token, "a", 3)
+		s.watchAll(ctx, t, &others, token, "a", 3) // The same tasks again.
+		s.watchAll(ctx, t, &others, "other", "b", 2)
+		synctest.Wait()
+		asked := s.koodrive.Count()
+		for _, door := range []string{"grpc watch", ndjson, sse} {
+			v := s.fail(t.Context(), t, door, call{id: exampleID, header: bearer})
+			if v.code != codes.ResourceExhausted || v.reason != "CALLER_LIMIT_REACHED" || v.retry == nil ||
+				v.metadata["limitName"] != "max-tasks-per-credential" || v.metadata["limitValue"] != "3" {
+				t.Errorf("%s: %+v", door, v)
+			}
+			v = s.fail(t.Context(), t, door, call{id: exampleID, header: []string{"authorization", "Bearer other"}})
+			if v.code != codes.Unavailable || v.reason != "SERVER_OVERLOADED" || v.retry == nil {
+				t.Errorf("%s: %+v", door, v)
+			}
+		}
+		if n := s.koodrive.Count(); n != asked {
+			t.Errorf("KooDrive was asked %d times", n-asked)
+		}
+		firstLeaves() // The tasks are still watched.
+		first.Wait()
+		synctest.Wait()
+		if v := s.fail(t.Context(), t, ndjson, call{id: exampleID, header: bearer}); v.reason != "CALLER_LIMIT_REACHED" {
+			t.Errorf("%+v", v)
+		}
+		leave()
+		others.Wait()
+		synctest.Wait()
+		if got := names(t, s.watch(t.Context(), t, ndjson, exampleID)); got[len(got)-1] != "end" {
+			t.Errorf("after all have left: %q", got)
+		}
+	})
 }
