@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
@@ -86,6 +87,9 @@ type Service struct {
 	lifetime  time.Duration
 	retries   retries
 	limits    *limits
+	draining  chan struct{} // Closed by Drain.
+	drain     sync.Once
+	spread    time.Duration // Set before draining is closed.
 	observer  *observe.Observer[upstream.Key, upstream.Task]
 	hub       *watch.Hub[upstream.Key, upstream.Task]
 }
@@ -93,6 +97,7 @@ type Service struct {
 // New returns a Service. Close it.
 func New(config Config) *Service {
 	s := &Service{
+		draining: make(chan struct{}),
 		limits: newLimits(
 			cmp.Or(config.MaxTasksPerCredential, DefaultMaxTasksPerCredential), cmp.Or(config.MaxTasks, DefaultMaxTasks)),
 		upstream:  config.Upstream,
@@ -126,11 +131,19 @@ func orDefault(d, byDefault time.Duration) time.Duration {
 // errDraining is the end of every watch when the server stops.
 var errDraining = &reason.Error{Outcome: reason.ServerDraining}
 
-// Drain ends every watch, and every one that would begin later, with SERVER_DRAINING. Other calls are served.
-func (s *Service) Drain() { s.hub.Drain(errDraining) }
+// Drain ends every watch with SERVER_DRAINING, each at a moment of its own within the time given, so that their clients do
+// not come back together; until then they go on. Watches that would begin later are refused so at once. Other calls are
+// served.
+func (s *Service) Drain(within time.Duration) {
+	s.drain.Do(func() {
+		s.spread = within
+		close(s.draining)
+	})
+}
 
-// Close drains, and waits until KooDrive is not asked any more. No call may be under way.
+// Close drains at once, and waits until KooDrive is not asked any more. No call may be under way.
 func (s *Service) Close() {
+	s.Drain(0)
 	s.hub.Close(errDraining)
 	s.observer.Close()
 }

@@ -30,6 +30,11 @@ func (s *Service) WatchTask(
 	if err != nil {
 		return err
 	}
+	select {
+	case <-s.draining:
+		return errDraining
+	default:
+	}
 	caller, key := s.upstream.CallerKey(q.Credential), s.upstream.Key(q)
 	if err := s.limits.enter(caller, key); err != nil {
 		return err
@@ -41,13 +46,19 @@ func (s *Service) WatchTask(
 	w := &watcher{service: s, stream: stream}
 	silence := time.NewTimer(FirstMessage)
 	defer silence.Stop()
+	draining, moment := s.draining, (<-chan time.Time)(nil)
 	for {
-		silent := false
+		silent, drained := false, false
 		select {
 		case <-ctx.Done():
 		case <-sub.Wake():
 		case <-silence.C:
 			silent = true
+		case <-draining:
+			draining, moment = nil, time.After(rand.N(s.spread+1))
+			continue
+		case <-moment:
+			drained = true
 		}
 		// The task goes first, whatever else has happened: the last one is not to be missed.
 		state, unseen := sub.Next()
@@ -58,6 +69,8 @@ func (s *Service) WatchTask(
 			return w.end(state, req)
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
+		case drained:
+			return errDraining
 		case state.Err != nil && state.Revision == 0 && !w.opened: // KooDrive's first verdict is the call's.
 			return s.outcome(state.Err)
 		case silent:
@@ -68,8 +81,11 @@ func (s *Service) WatchTask(
 		if err != nil {
 			return err
 		}
-		if state.Ended {
+		switch {
+		case state.Ended:
 			return w.end(state, req)
+		case drained:
+			return errDraining
 		}
 		silence.Reset(s.heartbeat)
 	}

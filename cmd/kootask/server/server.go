@@ -172,7 +172,7 @@ func (s *Server) stop(ports ...*listener) error {
 	s.draining.Store(true)
 	s.public.Drain()
 	s.inner.Drain()
-	s.service.Drain()
+	s.service.Drain(s.config.Grace / 2)
 	for _, port := range ports {
 		port.closeSilent()
 		defer context.AfterFunc(ctx, port.closeAll)()

@@ -28,39 +28,51 @@ func TestStopEndsEveryWatch(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
 		var mu sync.Mutex
-		var delays []time.Duration
+		var delays, ends []time.Duration
 		var all sync.WaitGroup
 		for i := range 90 {
 			surface := surfaces[i%3]
 			all.Go(func() {
 				events := s.watch(t.Context(), t, surface, taskID)
-				if got := names(t, events); !slices.Equal(got, []string{"EXECUTING", "failure"}) {
+				if got := names(t, events); got[0] != "EXECUTING" || got[len(got)-1] != "failure" {
 					t.Errorf("%s saw %q", surface, got)
 					return
 				}
-				v := verdictOf(t, events[1])
+				v := verdictOf(t, events[len(events)-1])
 				if v.code != codes.Unavailable || v.reason != "SERVER_DRAINING" || v.retry == nil {
 					t.Errorf("%s ended with %+v", surface, v)
 					return
 				}
-				if ms, _ := strconv.ParseInt(events[1].wait, 10, 64); surface == sse &&
+				if ms, _ := strconv.ParseInt(events[len(events)-1].wait, 10, 64); surface == sse &&
 					(time.Duration(ms)*time.Millisecond-v.retry.GetRetryDelay().AsDuration()).Abs() > time.Millisecond {
-					t.Errorf("retry: %s, RetryInfo %v", events[1].wait, v.retry)
+					t.Errorf("retry: %s, RetryInfo %v", events[len(events)-1].wait, v.retry)
 				}
 				mu.Lock()
 				defer mu.Unlock()
 				delays = append(delays, v.retry.GetRetryDelay().AsDuration())
+				ends = append(ends, events[len(events)-1].at)
 			})
 		}
 		synctest.Wait()
 		start := time.Now()
 		s.stop()
+		synctest.Wait()
+		late := taskv1.NewTaskServiceClient(s.conn)
+		if stream, err := late.WatchTask(as(t.Context(), token), &taskv1.WatchTaskRequest{TaskId: exampleID}); err == nil {
+			// The port takes no more calls, or the service refuses this one.
+			if _, err := stream.Recv(); status.Code(err) != codes.Unavailable {
+				t.Errorf("a watch during the stop: %v", err)
+			}
+		}
 		all.Wait()
 		err := <-s.stopped
-		if err != nil || time.Since(start) > time.Second {
+		if err != nil || time.Since(start) > server.DefaultGrace/2+time.Second { // net/http looks twice a second.
 			t.Errorf("stopped with %v after %v", err, time.Since(start))
 		}
 		s.stopped <- nil
+		if low, high := slices.Min(ends), slices.Max(ends); high-low < server.DefaultGrace/2*8/10 {
+			t.Errorf("the watches ended from %v to %v", low, high)
+		}
 		if low, high := slices.Min(delays), slices.Max(delays); low > time.Second || high < 4*time.Second || high > 5*time.Second {
 			t.Errorf("delays from %v to %v", low, high)
 		}
@@ -102,6 +114,7 @@ func TestWhileStopping(t *testing.T) {
 		if m, err := watchHealth.Recv(); err != nil || m.GetStatus() != healthv1.HealthCheckResponse_SERVING {
 			t.Fatal(m, err)
 		}
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID})
 		s.koodrive.SetFault(&koodrivetest.Fault{Latency: 3 * time.Second})
 		var slow sync.WaitGroup
 		slow.Go(func() {
@@ -121,9 +134,6 @@ func TestWhileStopping(t *testing.T) {
 		synctest.Wait()
 		s.stop()
 		synctest.Wait()
-		if _, err := stream.Recv(); read(t, status.Convert(err)).reason != "SERVER_DRAINING" {
-			t.Errorf("the watch that waited for its first answer: %v", err)
-		}
 		if m, err := watchHealth.Recv(); err != nil || m.GetStatus() != healthv1.HealthCheckResponse_NOT_SERVING {
 			t.Errorf("health: %v, %v", m, err)
 		}
@@ -134,6 +144,12 @@ func TestWhileStopping(t *testing.T) {
 			t.Errorf("healthz: %v, %v", resp, err)
 		}
 		slow.Wait()
+		for err == nil {
+			_, err = stream.Recv()
+		}
+		if v := read(t, status.Convert(err)); v.reason != "SERVER_DRAINING" {
+			t.Errorf("the watch that waited for its first answer: %v", err)
+		}
 		if err := <-s.stopped; err != nil {
 			t.Errorf("stopped with %v", err)
 		}
