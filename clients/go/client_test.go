@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,12 +18,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
-	"google.golang.org/grpc/test/bufconn"
-	"google.golang.org/protobuf/protoadapt"
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	kootask "github.com/kootask/kootask/clients/go"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
@@ -32,101 +26,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-type stream = grpc.ServerStreamingServer[taskv1.WatchTaskResponse]
-
 // scripted is a kootask that answers each attempt with the next step of a script, and notes when it came.
-type scripted struct {
-	taskv1.UnimplementedTaskServiceServer
-	watch []func(stream) error
-	get   func(context.Context, *taskv1.GetTaskRequest) (*taskv1.GetTaskResponse, error)
-
-	mu       sync.Mutex
-	start    time.Time
-	attempts []time.Duration
-	metadata metadata.MD
-	listener *bufconn.Listener
-	server   *grpc.Server
-}
-
-func (s *scripted) GetTask(ctx context.Context, req *taskv1.GetTaskRequest) (*taskv1.GetTaskResponse, error) {
-	s.metadata, _ = metadata.FromIncomingContext(ctx)
-	return s.get(ctx, req)
-}
-
-func (s *scripted) WatchTask(_ *taskv1.WatchTaskRequest, stream stream) error {
-	s.mu.Lock()
-	n := len(s.attempts)
-	s.attempts = append(s.attempts, time.Since(s.start))
-	s.mu.Unlock()
-	return s.watch[min(n, len(s.watch)-1)](stream)
-}
-
 // up starts the server, after it was down or for the first time.
-func (s *scripted) up() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.listener, s.server = bufconn.Listen(64<<10), grpc.NewServer()
-	taskv1.RegisterTaskServiceServer(s.server, s)
-	listener, server := s.listener, s.server
-	go func() { _ = server.Serve(listener) }()
-}
-
 // down kills the server, and all connections with it.
-func (s *scripted) down() {
-	s.mu.Lock()
-	server, listener := s.server, s.listener
-	s.listener = nil
-	s.mu.Unlock()
-	if listener != nil {
-		_ = listener.Close()
-		server.Stop()
-	}
-}
-
-func (s *scripted) dial(ctx context.Context, _ string) (net.Conn, error) {
-	s.mu.Lock()
-	listener := s.listener
-	s.mu.Unlock()
-	if listener == nil {
-		return nil, errors.New("connection refused")
-	}
-	return listener.DialContext(ctx)
-}
-
 // bubble runs test in virtual time with a client of a scripted server.
-func bubble(t *testing.T, s *scripted, test func(t *testing.T, c *kootask.Client)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		s.start = time.Now()
-		s.up()
-		c, err := kootask.New(kootask.Config{
-			Addr: "passthrough:///kootask", Token: "geheim", DialOptions: []grpc.DialOption{grpc.WithContextDialer(s.dial)},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		test(t, c)
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-		s.down()
-	})
-}
-
 // say is a step that sends tasks in these states and then ends with err.
-func say(err error, statuses ...taskv1.TaskStatus) func(stream) error {
-	return func(stream stream) error {
-		for _, status := range statuses {
-			done := status == taskv1.TaskStatus_TASK_STATUS_SUCCESS || status == taskv1.TaskStatus_TASK_STATUS_FAILED
-			task := &taskv1.Task{TaskId: "9", Status: status, Done: done, ObserveTime: timestamppb.Now()}
-			if err := stream.Send(&taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Task{Task: task}}); err != nil {
-				return err
-			}
-		}
-		return err
-	}
-}
-
 const (
 	created   = taskv1.TaskStatus_TASK_STATUS_NEW
 	executing = taskv1.TaskStatus_TASK_STATUS_EXECUTING
@@ -135,79 +39,8 @@ const (
 )
 
 // end is one of kootask's errors; a negative delay means that it helps nothing to call again.
-func end(code codes.Code, reason string, retry time.Duration) error {
-	details := []protoadapt.MessageV1{
-		&errdetails.ErrorInfo{Domain: "koodrive.task.v1", Reason: reason, Metadata: map[string]string{"upstreamStatus": "401"}},
-		&errdetails.RequestInfo{RequestId: "mine"},
-	}
-	if retry >= 0 {
-		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(retry)})
-	}
-	st, err := status.New(code, "No.").WithDetails(details...)
-	if err != nil {
-		panic(err)
-	}
-	return st.Err()
-}
-
 // watch collects what a watch yields: states by name, "resume" with the delay, and the error.
-func watch(ctx context.Context, c *kootask.Client, options ...kootask.Option) (all []string, err error) {
-	for event, err := range c.Events(ctx, "9", options...) {
-		switch {
-		case err != nil:
-			return all, err
-		case event.Task != nil:
-			all = append(all, strings.TrimPrefix(event.Task.GetStatus().String(), "TASK_STATUS_"))
-		case event.Resume != nil:
-			all = append(all, fmt.Sprintf("resume after %v", event.Resume.After))
-		default:
-			all = append(all, "heartbeat")
-		}
-	}
-	return all, nil
-}
-
-func TestWatchResumesAsItIsAskedTo(t *testing.T) {
-	s := &scripted{watch: []func(stream) error{
-		say(end(codes.Unavailable, "SERVER_DRAINING", 3*time.Second), created),
-		say(end(codes.ResourceExhausted, "UPSTREAM_RATE_LIMITED", time.Minute), executing),
-		say(end(codes.Unavailable, "WATCH_LIFETIME_REACHED", 0), executing),
-		say(end(codes.Unavailable, "UPSTREAM_TIMEOUT", 1500*time.Millisecond)),
-		say(nil, success),
-	}}
-	bubble(t, s, func(t *testing.T, c *kootask.Client) {
-		got, err := watch(t.Context(), c)
-		want := []string{"NEW", "resume after 3s", "EXECUTING", "resume after 1m0s", "resume after 0s", "resume after 1.5s", "SUCCESS"}
-		if err != nil || !slices.Equal(got, want) {
-			t.Errorf("saw %q, %v; want %q", got, err, want)
-		}
-		attempts := []time.Duration{0, 3 * time.Second, 63 * time.Second, 63 * time.Second, 64500 * time.Millisecond}
-		if !slices.Equal(s.attempts, attempts) {
-			t.Errorf("attempts at %v, want %v", s.attempts, attempts)
-		}
-	})
-}
-
 // Whatever a resumed stream repeats or has not seen yet, every task is handed out once and in order.
-func TestWatchRepeatsNothing(t *testing.T) {
-	again := end(codes.Unavailable, "SERVER_DRAINING", time.Second)
-	s := &scripted{watch: []func(stream) error{
-		say(again, executing), say(again, executing), say(again, created), say(again, created, executing), say(again), say(again, created, success),
-	}}
-	bubble(t, s, func(t *testing.T, c *kootask.Client) {
-		var got []taskv1.TaskStatus
-		for task, err := range c.Watch(t.Context(), "9") {
-			if err != nil {
-				t.Fatal(err)
-			}
-			got = append(got, task.GetStatus())
-		}
-		if !slices.Equal(got, []taskv1.TaskStatus{executing, success}) {
-			t.Errorf("saw %v", got)
-		}
-	})
-}
-
 func TestWatchEndsOnWhatLasts(t *testing.T) {
 	for name, row := range map[string]struct {
 		end  error
@@ -231,103 +64,8 @@ func TestWatchEndsOnWhatLasts(t *testing.T) {
 }
 
 // The server is killed and comes back five seconds later.
-func TestWatchSurvivesABrokenConnection(t *testing.T) {
-	s := &scripted{}
-	hang := func(stream stream) error {
-		if err := say(nil, executing)(stream); err != nil {
-			return err
-		}
-		<-stream.Context().Done()
-		return stream.Context().Err()
-	}
-	s.watch = []func(stream) error{hang, say(nil, executing, success)}
-	bubble(t, s, func(t *testing.T, c *kootask.Client) {
-		time.AfterFunc(time.Second, s.down)
-		time.AfterFunc(6*time.Second, s.up)
-		var resumes, tasks int
-		for event, err := range c.Events(t.Context(), "9") {
-			switch {
-			case err != nil:
-				t.Fatal(err)
-			case event.Resume != nil:
-				resumes++
-				if event.Resume.Cause.Code != codes.Unavailable || event.Resume.Cause.Reason != "" {
-					t.Errorf("resumed because of %v", event.Resume.Cause)
-				}
-			case event.Task != nil:
-				tasks++
-			}
-		}
-		if tasks != 2 || resumes < 2 || len(s.attempts) != 2 || s.attempts[1] > 20*time.Second {
-			t.Errorf("%d tasks, %d resumes, attempts at %v", tasks, resumes, s.attempts)
-		}
-	})
-}
-
 // A connection that breaks before the first message is one that breaks.
-func TestWatchSurvivesABreakBeforeTheFirstMessage(t *testing.T) {
-	s := &scripted{}
-	s.watch = []func(stream) error{func(stream stream) error {
-		go s.down()
-		<-stream.Context().Done()
-		return stream.Context().Err()
-	}, say(nil, success)}
-	bubble(t, s, func(t *testing.T, c *kootask.Client) {
-		time.AfterFunc(3*time.Second, s.up)
-		if got, err := watch(t.Context(), c); err != nil || got[len(got)-1] != "SUCCESS" || len(s.attempts) != 2 {
-			t.Errorf("saw %q, %v", got, err)
-		}
-	})
-}
-
-func TestWatchTakesSilenceForABreak(t *testing.T) {
-	s := &scripted{}
-	silent := func(stream stream) error {
-		if err := say(nil, executing)(stream); err != nil {
-			return err
-		}
-		time.AfterFunc(15*time.Second, func() {
-			_ = stream.Send(&taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Heartbeat{Heartbeat: &taskv1.Heartbeat{}}})
-		})
-		<-stream.Context().Done()
-		return stream.Context().Err()
-	}
-	s.watch = []func(stream) error{silent, say(nil, success)}
-	bubble(t, s, func(t *testing.T, c *kootask.Client) {
-		got, err := watch(t.Context(), c)
-		if err != nil || len(got) != 4 || got[0] != "EXECUTING" || got[1] != "heartbeat" || got[3] != "SUCCESS" {
-			t.Errorf("saw %q, %v", got, err)
-		}
-		if at := s.attempts[1]; at < 35*time.Second+800*time.Millisecond || at > 35*time.Second+1200*time.Millisecond {
-			t.Errorf("resumed at %v", at)
-		}
-	})
-}
-
 // Streams that break at once are tried again ever more slowly, and no longer than the context lasts.
-func TestWatchBacksOffUntilTheContextEnds(t *testing.T) {
-	s := &scripted{watch: []func(stream) error{say(nil, executing), say(status.Error(codes.Unavailable, "proxy"))}}
-	bubble(t, s, func(t *testing.T, c *kootask.Client) {
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-		defer cancel()
-		_, err := watch(ctx, c)
-		if !errors.Is(err, context.DeadlineExceeded) || time.Since(s.start) != 2*time.Minute {
-			t.Errorf("ended with %v after %v", err, time.Since(s.start))
-		}
-		n := len(s.attempts)
-		for i, d := range []float64{1, 1.6, 2.56, 4.096, 6.5536, 10.48576, 15, 15} {
-			gap := (s.attempts[i+1] - s.attempts[i]).Seconds()
-			if gap < d*0.8-0.001 || gap > d*1.2+0.001 {
-				t.Errorf("gap %d is %v s, want %v", i, gap, d)
-			}
-		}
-		time.Sleep(time.Hour)
-		if len(s.attempts) != n {
-			t.Error("it was tried again after the context had ended")
-		}
-	})
-}
-
 func TestLeavingTheLoopEndsTheWatch(t *testing.T) {
 	s := &scripted{watch: []func(stream) error{say(end(codes.Unavailable, "SERVER_DRAINING", time.Second), created, executing)}}
 	bubble(t, s, func(t *testing.T, c *kootask.Client) {
@@ -360,33 +98,7 @@ func TestWatchOfSomethingElseEnds(t *testing.T) {
 }
 
 // Whatever a proxy or a broken connection makes of it, a watch that has begun goes on.
-func TestWatchResumesAfterOthersErrors(t *testing.T) {
-	s := &scripted{watch: []func(stream) error{
-		say(status.Error(codes.Internal, "RST_STREAM"), created), say(status.Error(codes.Unknown, "proxy")), say(status.Error(codes.Canceled, "proxy")),
-		say(nil, executing), say(nil, success), // The fourth ends without an end.
-	}}
-	bubble(t, s, func(t *testing.T, c *kootask.Client) {
-		got, err := watch(t.Context(), c)
-		got = slices.DeleteFunc(got, func(s string) bool { return strings.HasPrefix(s, "resume") })
-		if err != nil || !slices.Equal(got, []string{"NEW", "EXECUTING", "SUCCESS"}) || len(s.attempts) != 5 {
-			t.Errorf("saw %q, %v in %d attempts", got, err, len(s.attempts))
-		}
-	})
-}
-
 // A delay of nothing is obeyed once, and not in a loop.
-func TestWatchDoesNotRunHot(t *testing.T) {
-	s := &scripted{watch: []func(stream) error{say(end(codes.Unavailable, "SERVER_DRAINING", 0))}}
-	bubble(t, s, func(t *testing.T, c *kootask.Client) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		_, _ = watch(ctx, c)
-		if n := len(s.attempts); n < 5 || n > 12 || s.attempts[1] != 0 {
-			t.Errorf("attempts at %v", s.attempts)
-		}
-	})
-}
-
 // A caller who takes longer for an event than a silent stream may last does not break it.
 func TestSlowCallerBreaksNothing(t *testing.T) {
 	s := &scripted{watch: []func(stream) error{say(nil, created, executing, success)}}
@@ -406,20 +118,6 @@ func TestSlowCallerBreaksNothing(t *testing.T) {
 }
 
 // A client that has met kootask once takes a connection that cannot be had for a redeploy.
-func TestNewWatchDuringARedeploy(t *testing.T) {
-	s := &scripted{watch: []func(stream) error{say(nil, success)}}
-	bubble(t, s, func(t *testing.T, c *kootask.Client) {
-		if _, err := watch(t.Context(), c); err != nil {
-			t.Fatal(err)
-		}
-		s.down()
-		time.AfterFunc(3*time.Second, s.up)
-		if got, err := watch(t.Context(), c); err != nil || got[len(got)-1] != "SUCCESS" {
-			t.Errorf("saw %q, %v", got, err)
-		}
-	})
-}
-
 // The failed task came, and the connection broke before the error that was asked for: it is made here.
 func TestFailedTaskWithoutItsError(t *testing.T) {
 	s := &scripted{watch: []func(stream) error{say(status.Error(codes.Unavailable, "broken"), failed), say(end(codes.NotFound, "TASK_NOT_FOUND", -1))}}

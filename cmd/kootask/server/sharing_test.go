@@ -1,0 +1,159 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/upstream/koodrivetest"
+)
+
+func TestGetTaskSharesWithAWatchAndIsFresh(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(0, 1)})
+		ctx, leave := context.WithCancel(t.Context())
+		defer leave()
+		go s.followGRPC(ctx, taskID, func(event) {})
+		synctest.Wait()
+		resp, err := s.tasks.GetTask(as(t.Context(), token), &taskv1.GetTaskRequest{TaskId: taskID})
+		if err != nil || resp.GetTask().GetStatus() != taskv1.TaskStatus_TASK_STATUS_EXECUTING {
+			t.Errorf("a watch holds NEW, and GetTask got %v, %v", resp, err)
+		}
+		s.koodrive.SetFault(&koodrivetest.Fault{Latency: time.Second})
+		time.Sleep(900 * time.Millisecond) // The watch's next poll is at 0.8 to 1.2 s.
+		var all sync.WaitGroup
+		before := s.koodrive.Count()
+		for range 900 { // A connection has room for 1,000.
+			all.Go(func() {
+				if _, err := s.tasks.GetTask(as(t.Context(), token), &taskv1.GetTaskRequest{TaskId: taskID}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if n := s.koodrive.Count() - before; n > 1 {
+			t.Errorf("900 calls and a watch made %d requests", n)
+		}
+	})
+}
+
+func TestErrorsAreNotRemembered(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		s.fail(t.Context(), t, "rest", call{id: taskID, header: bearer, query: "?maxAge=60s"})
+		s.fail(t.Context(), t, "rest", call{id: taskID, header: bearer, query: "?maxAge=60s"})
+		for _, door := range doors {
+			s.fail(t.Context(), t, door, call{id: taskID, header: bearer})
+		}
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID})
+		if _, err := s.tasks.GetTask(as(t.Context(), token), &taskv1.GetTaskRequest{TaskId: taskID}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestWatchersAreFree(t *testing.T) {
+	const watched = 10 * time.Minute
+	cost := func(watchers int) (requests int) {
+		bubble(t, nil, func(t *testing.T, s *system) {
+			s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
+			ctx, leave := context.WithTimeout(t.Context(), watched)
+			defer leave()
+			var all sync.WaitGroup
+			for i := range watchers {
+				all.Go(func() { s.follow(ctx, t, surfaces[i%3], taskID, func(event) {}) })
+			}
+			all.Wait()
+			requests = s.koodrive.Count()
+			time.Sleep(time.Second)
+			if n := s.koodrive.Count(); n != requests {
+				t.Errorf("%d requests in the second after the last watcher has left", n-requests)
+			}
+			time.Sleep(time.Hour)
+			if n := s.koodrive.Count(); n != requests {
+				t.Errorf("%d requests in the hour after the last watcher has left", n-requests)
+			}
+			for _, r := range s.koodrive.Requests() {
+				if r.InFlight != 1 {
+					t.Fatalf("%d requests at once", r.InFlight)
+				}
+			}
+		})
+		return requests
+	}
+	// 0, 1, 2.5, … and then every 15 s: 46 polls, each interval a fifth shorter or longer.
+	for watchers, n := range map[int]int{1: cost(1), 1000: cost(1000)} {
+		if n < 40 || n > 55 {
+			t.Errorf("%d watchers cost %d requests", watchers, n)
+		}
+	}
+}
+
+func TestCredentialsShareNothing(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Status: 1}}})
+		ctx, leave := context.WithTimeout(t.Context(), time.Minute/2)
+		defer leave()
+		var all sync.WaitGroup
+		for i := range 20 {
+			own := fmt.Sprintf("token-%d", i)
+			s.koodrive.AddToken(own, 0)
+			for range 5 {
+				all.Go(func() {
+					stream, err := s.tasks.WatchTask(as(ctx, own), &taskv1.WatchTaskRequest{TaskId: taskID})
+					for err == nil {
+						_, err = stream.Recv()
+					}
+				})
+			}
+		}
+		all.Wait()
+		asked := map[string]int{}
+		for _, r := range s.koodrive.Requests() {
+			asked[r.Header.Get("Authorization")]++
+		}
+		if len(asked) != 20 {
+			t.Errorf("KooDrive saw %d credentials", len(asked))
+		}
+		for who, n := range asked {
+			if n < 5 || n > 9 {
+				t.Errorf("%s cost %d requests", who, n)
+			}
+		}
+	})
+}
+
+func TestLeavingEndsTheRequest(t *testing.T) {
+	for _, surface := range surfaces {
+		bubble(t, nil, func(t *testing.T, s *system) {
+			s.koodrive.SetFault(&koodrivetest.Fault{Hang: true})
+			ctx, leave := context.WithTimeout(t.Context(), 5*time.Second)
+			defer leave()
+			s.follow(ctx, t, surface, taskID, func(event) {})
+			time.Sleep(100 * time.Millisecond)
+			if r := s.koodrive.Requests()[0]; r.Ended.IsZero() || s.koodrive.Count() != 1 {
+				t.Errorf("%s: %d requests, the first ended %v", surface, s.koodrive.Count(), r.Ended)
+			}
+		})
+	}
+}
+
+func TestSessionDiesWithTheLastWatcher(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		s.koodrive.AddToken(token, 20*time.Minute)
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
+		ctx, leave := context.WithTimeout(t.Context(), time.Hour)
+		defer leave()
+		s.follow(ctx, t, "grpc", taskID, func(event) {})
+		if r := s.koodrive.Requests(); r[len(r)-1].Refused != "" {
+			t.Error("the session died under a watch")
+		}
+		time.Sleep(20 * time.Minute)
+		if v := s.fail(t.Context(), t, "rest", call{id: taskID, header: bearer}); v.reason != "CREDENTIAL_REJECTED" {
+			t.Errorf("the session lives on: %+v", v)
+		}
+	})
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+)
+
+var moment = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
+
+func TestWatchThroughAPipe(t *testing.T) {
+	t.Parallel()
+	addr, _ := demo(t, "--heartbeat=1s", "--poll-backoff-max=2s")
+	var all sync.WaitGroup
+	for name, args := range map[string][]string{"pipe-lively.txt": {livelyID}, "pipe-outage.txt": {outageID}} {
+		all.Go(func() {
+			p := start(t, []string{tokenVariable + "=" + demoToken}, append([]string{"watch", addr}, args...)...)
+			if state := p.ends(t, 3*time.Minute); state.ExitCode() != exitOK || p.stderr.String() != "" {
+				t.Errorf("%q: %v, %s", args, state, &p.stderr)
+			}
+			golden(t, name, story(slices.Collect(strings.Lines(p.stdout.String()))))
+		})
+	}
+	all.Wait()
+}
+
+var changing = []struct {
+	form *regexp.Regexp
+	is   string
+}{
+	{moment, "(time)"},
+	{regexp.MustCompile(`for \d+m?\d*s`), "for (a while)"},
+	{regexp.MustCompile(`confirmed \d+m?\d*s ago`), "confirmed (a while) ago"},
+	{regexp.MustCompile(`\d+ in succession`), "(some) in succession"},
+	{regexp.MustCompile(`again in [0-9.]+m?s`), "again in (a while)"},
+	{regexp.MustCompile(`request [0-9a-f]{32}`), "request (id)"},
+	{regexp.MustCompile(`resumed \d+×`), "resumed (some)×"},
+	{regexp.MustCompile(`connection lost: .*?(  resumed|\), again|$)`), "connection lost: (why)$1"},
+}
+
+var passing = regexp.MustCompile(`(?m)^\S+ +(waiting|SUCCESS|FAILED \d+) +for \(a while\).*$`)
+
+func story(pieces []string) string {
+	var seen []string
+	for _, piece := range pieces {
+		piece = strings.TrimRight(piece, " \r\n")
+		for _, c := range changing {
+			piece = c.form.ReplaceAllString(piece, c.is)
+		}
+		if piece = strings.TrimRight(passing.ReplaceAllString(piece, ""), " \r\n"); piece != "" && (len(seen) == 0 || seen[len(seen)-1] != piece) {
+			seen = append(seen, piece)
+		}
+	}
+	return strings.Join(seen, "\n") + "\n"
+}
+
+var redraw = regexp.MustCompile(`\x1b\[\d+A\x1b\[J|\r`)
+
+func watchOnTerminal(t *testing.T, rows, columns uint16, args ...string) (screen string, code int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, append([]string{"watch"}, args...)...)
+	cmd.Env = []string{tokenVariable + "=" + demoToken, "TERM=xterm"}
+	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: rows, Cols: columns})
+	if err != nil {
+		t.Error(err)
+		return "", -1
+	}
+	defer terminal.Close()
+	text, _ := io.ReadAll(terminal) // Ends with an error when the program does.
+	_ = cmd.Wait()
+	return string(text), cmd.ProcessState.ExitCode()
+}
+
+func TestWatchOnATerminal(t *testing.T) {
+	t.Parallel()
+	addr, _ := demo(t, "--heartbeat=1s", "--poll-backoff-max=2s")
+	var all sync.WaitGroup
+	for name, row := range map[string]struct {
+		id   string
+		code int
+	}{
+		"terminal-lively.txt": {livelyID, exitOK}, "terminal-outage.txt": {outageID, exitOK},
+		"terminal-failed.txt": {failedID, exitFailed}, "terminal-unknown.txt": {"9", exitNotFound},
+	} {
+		all.Go(func() {
+			screen, code := watchOnTerminal(t, 30, 140, addr, row.id)
+			if code != row.code {
+				t.Errorf("%s: exit %d", name, code)
+			}
+			golden(t, name, story(redraw.Split(screen, -1)))
+		})
+	}
+	all.Wait()
+}
+
+func TestWatchOnSmallTerminals(t *testing.T) {
+	t.Parallel()
+	addr, _ := demo(t)
+	ids := []string{finishedID, failedID}
+	for i := range 30 {
+		ids = append(ids, fmt.Sprint("unknown-", i))
+	}
+	for _, size := range [][2]uint16{{24, 80}, {10, 80}, {50, 40}, {0, 0}} {
+		screen, code := watchOnTerminal(t, size[0], size[1], append([]string{addr}, ids...)...)
+		if code != exitNotFound || !strings.Contains(screen, "FAILED 18000205") ||
+			strings.Count(screen, "KooDrive has no such task. (TASK_NOT_FOUND), request ") != 30 {
+			t.Errorf("on %v: exit %d\n%s", size, code, screen)
+		}
+	}
+}
