@@ -138,3 +138,35 @@ func TestStragglersDecideNothing(t *testing.T) {
 		}
 	})
 }
+
+// A request that panics gives its permit back, and tells nothing.
+func TestPanicLeavesTheBreakerAsItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := NewClient(Config{BaseURL: "https://koodrive.test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range breakerAttempts {
+			send(c.breaker, failures[0])
+		}
+		time.Sleep(breakerPause)
+		credential, err := Forward(NewSecret("a"), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("it did not panic")
+				}
+			}()
+			_, _ = c.Task(t.Context(), Query{Credential: credential, TaskID: "9", Begun: func() { panic("secret") }})
+		}()
+		if !send(c.breaker, nil) || !c.breaker.circuit.IsClosed() {
+			t.Error("the probe that panicked holds its place")
+		}
+		if c.limiter.inFlight != 0 {
+			t.Errorf("%d permits are lost", c.limiter.inFlight)
+		}
+	})
+}

@@ -60,24 +60,27 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 //
 // One call is one request, with one exception: if KooDrive refuses a signature of an [App] and its Date shows that our
 // clock is to blame, the request is signed and sent once more.
-func (c *Client) Task(ctx context.Context, q Query) (Task, error) {
+func (c *Client) Task(ctx context.Context, q Query) (task Task, err error) {
 	if err := CheckTaskID(q.TaskID); err != nil {
 		return Task{}, err
 	}
 	if q.Credential.missing() {
 		return Task{}, errNoCredential
 	}
-	caller := c.CallerKey(q.Credential)
-	if err := c.pauses.check(caller); err != nil {
+	quota := c.hash(q.Credential.quota())
+	if err := c.pauses.check(quota); err != nil {
 		return Task{}, err
 	}
 	record, err := c.breaker.admit()
 	if err != nil {
 		return Task{}, err
 	}
-	task, err := c.ask(ctx, q, caller)
-	record(err)
-	c.pauses.learn(caller, err)
+	err = errPanicked // Tells the breaker nothing, but gives its permit back.
+	defer func() {
+		record(err)
+		c.pauses.learn(quota, err)
+	}()
+	task, err = c.ask(ctx, q, c.CallerKey(q.Credential))
 	return task, err
 }
 

@@ -131,6 +131,14 @@ func (c Credential) parts() []string {
 	return []string{"forward", c.authorization.Reveal(), c.date, c.userID}
 }
 
+// quota are what KooDrive counts requests by: an app, whoever it acts for, or whoever has a credential of their own.
+func (c Credential) quota() []string {
+	if c.app != nil {
+		return []string{"app", c.app.ID}
+	}
+	return []string{"forward", c.authorization.Reveal()}
+}
+
 // apply puts c on the request. It is the last thing that happens to one, since a signature covers the time.
 func (c Credential) apply(req *http.Request, clock *clock) {
 	authorization, date := c.authorization.Reveal(), c.date

@@ -131,4 +131,7 @@ func (e *TaskIDError) Error() string {
 	}
 }
 
-var errNoCredential = errors.New("the query has no credential")
+var (
+	errNoCredential = errors.New("the query has no credential")
+	errPanicked     = errors.New("asking has panicked")
+)

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// ratePause is how long a caller is left alone after KooDrive limited its rate without saying for how long: KooDrive's
+// ratePause is how long KooDrive is not asked after it limited the rate without saying for how long: its
 // gateway counts by the minute, and counts what it refuses.
 const ratePause = time.Minute
 
-// pauses holds the callers whom KooDrive has asked to wait, all of whose tasks then do.
+// pauses holds those whom KooDrive has asked to wait, by what it counts requests by: all of their tasks then do.
 type pauses struct {
 	mu    sync.Mutex
 	until map[Key]pause // Guarded by mu.
@@ -27,17 +27,17 @@ type pause struct {
 // maxPauses is how many there are before those that are over are looked for.
 const maxPauses = 1000
 
-// check returns the refusal that holds for a caller, with the rest of its time, or nil.
-func (p *pauses) check(caller Key) error {
+// check returns the refusal that holds for a quota, with the rest of its time, or nil.
+func (p *pauses) check(quota Key) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	held, ok := p.until[caller]
+	held, ok := p.until[quota]
 	if !ok {
 		return nil
 	}
 	left := time.Until(held.until)
 	if left <= 0 {
-		delete(p.until, caller)
+		delete(p.until, quota)
 		return nil
 	}
 	refusal := held.refusal
@@ -45,8 +45,8 @@ func (p *pauses) check(caller Key) error {
 	return &refusal
 }
 
-// learn takes the end of a request: KooDrive may have asked the caller to wait.
-func (p *pauses) learn(caller Key, err error) {
+// learn takes the end of a request: KooDrive may have asked to wait.
+func (p *pauses) learn(quota Key, err error) {
 	var refused *StatusError
 	if !errors.As(err, &refused) {
 		return
@@ -70,5 +70,5 @@ func (p *pauses) learn(caller Key, err error) {
 			}
 		}
 	}
-	p.until[caller] = pause{refusal: *refused, until: time.Now().Add(wait)}
+	p.until[quota] = pause{refusal: *refused, until: time.Now().Add(wait)}
 }

@@ -180,18 +180,8 @@ func TestLostResult(t *testing.T) {
 
 func TestInterrupted(t *testing.T) {
 	addr, _ := demo(t)
-	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer silent.Close()
-	asked := make(chan struct{})
-	go func() {
-		if _, err := silent.Accept(); err == nil {
-			close(asked)
-		}
-	}()
-	get := start(t, nil, "get", "--addr="+silent.Addr().String(), runningID)
+	silent, asked := silentServer(t)
+	get := start(t, nil, "get", "--addr="+silent, runningID)
 	<-asked
 	get.signal(t, os.Interrupt)
 	if state := get.ends(t, time.Minute); state.ExitCode() != exitInterrupted {

@@ -83,20 +83,27 @@ func (p *process) signal(t *testing.T, s os.Signal) {
 
 var anyPorts = []string{"--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0", "--admin-addr="}
 
-// The first signal lets a call that is under way end; the second one ends the process there and then.
-func TestSecondSignal(t *testing.T) {
-	silent, err := net.Listen("tcp", "127.0.0.1:0")
+// silentServer takes connections and says nothing. It returns its address, and a channel that is closed with the first one.
+func silentServer(t *testing.T) (addr string, asked chan struct{}) {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer silent.Close()
-	asked := make(chan struct{})
+	t.Cleanup(func() { _ = listener.Close() })
+	asked = make(chan struct{})
 	go func() {
-		if _, err := silent.Accept(); err == nil {
+		if _, err := listener.Accept(); err == nil {
 			close(asked)
 		}
 	}()
-	p := start(t, nil, append([]string{"serve", "--upstream-allow-http", "--upstream-url=http://" + silent.Addr().String()}, anyPorts...)...)
+	return listener.Addr().String(), asked
+}
+
+// The first signal lets a call that is under way end; the second one ends the process there and then.
+func TestSecondSignal(t *testing.T) {
+	silent, asked := silentServer(t)
+	p := start(t, nil, append([]string{"serve", "--upstream-allow-http", "--upstream-url=http://" + silent}, anyPorts...)...)
 	address := p.says(t, `"http":"([^"]+)"`)
 	go func() {
 		r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/v1/tasks/1", nil)

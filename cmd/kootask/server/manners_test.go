@@ -189,6 +189,22 @@ func TestRateLimitIsTheCallers(t *testing.T) {
 	})
 }
 
+// In app mode KooDrive counts the app's requests, whoever they are for.
+func TestRateLimitIsTheApps(t *testing.T) {
+	bubble(t, appMode("s3cr3t"), func(t *testing.T, s *system) {
+		s.koodrive.AddApp("app", "s3cr3t")
+		s.koodrive.SetFault(koodrivetest.Throttled("30"))
+		s.fail(t.Context(), t, "rest", call{id: taskID, header: []string{"x-user-id", "1"}})
+		s.koodrive.SetFault(nil)
+		if v := s.fail(t.Context(), t, "rest", call{id: exampleID, header: []string{"x-user-id", "2"}}); v.reason != "UPSTREAM_RATE_LIMITED" {
+			t.Errorf("for another user: %+v", v)
+		}
+		if n := s.koodrive.Count(); n != 1 {
+			t.Errorf("KooDrive was asked %d times", n)
+		}
+	})
+}
+
 // KooDrive is out of order for ten minutes, under 990 watches and calls all the time: it gets far less than the ceiling
 // allows, ever less, and when it is back no more than that.
 func TestOutage(t *testing.T) {

@@ -178,22 +178,22 @@ func (s *Server) stop(ports ...*listener) error {
 		defer context.AfterFunc(ctx, port.closeAll)()
 	}
 
-	var http error
-	var grpc bool
+	var httpErr error
+	var rpcGraceful bool
 	var both sync.WaitGroup
 	both.Go(func() {
-		if http = s.http.Shutdown(ctx); http != nil {
+		if httpErr = s.http.Shutdown(ctx); httpErr != nil {
 			_ = s.http.Close()
 		}
 	})
-	both.Go(func() { grpc = s.public.Stop(ctx) })
+	both.Go(func() { rpcGraceful = s.public.Stop(ctx) })
 	both.Wait()
-	inner := s.inner.Stop(ctx) // HTTP's calls are its own.
+	innerGraceful := s.inner.Stop(ctx) // HTTP's calls are its own.
 	_ = s.conn.Close()
 	s.service.Close()
 	s.upstream.Close()
 	_ = s.admin.Close()
-	if http != nil || !grpc || !inner {
+	if httpErr != nil || !rpcGraceful || !innerGraceful {
 		return fmt.Errorf("stopping took longer than %v: calls were broken off", s.config.Grace)
 	}
 	return nil
