@@ -25,8 +25,13 @@ func (s *Service) GetTask(ctx context.Context, req *taskv1.GetTaskRequest) (*tas
 	}
 	ctx, cancel := within(ctx, GetTimeout, errGetTimeout)
 	defer cancel()
-	seen, err := s.observer.Get(ctx, s.upstream.Key(q), observe.Wish{MaxAge: maxAge, Patience: Patience}, s.askTwice(q))
+	key := s.upstream.Key(q)
+	if err := s.admit(ctx, key); err != nil {
+		return nil, err
+	}
+	seen, err := s.observer.Get(ctx, key, observe.Wish{MaxAge: maxAge, Patience: Patience}, s.askTwice(q))
 	if errors.Is(err, observe.ErrNotBegun) {
+		s.metrics.limited(limitTurn)
 		return nil, &reason.Error{Outcome: reason.FacadeOverloaded, Cause: err}
 	}
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
@@ -35,6 +40,7 @@ func (s *Service) GetTask(ctx context.Context, req *taskv1.GetTaskRequest) (*tas
 	if err != nil {
 		return nil, s.outcome(err)
 	}
+	s.metrics.observed(seen.Source)
 	if err := failedTask(seen.Value, req); err != nil {
 		return nil, err
 	}

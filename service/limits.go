@@ -1,7 +1,6 @@
 package service
 
 import (
-	"strconv"
 	"sync"
 
 	"github.com/kootask/kootask/service/reason"
@@ -12,14 +11,17 @@ import (
 // credential are not counted: they cost KooDrive nothing.
 type limits struct {
 	perCredential, inAll int
+	metrics              *metrics
 
 	mu      sync.Mutex
 	tasks   int                                   // Watched in all. Guarded by mu, as is the next.
 	callers map[upstream.Key]map[upstream.Key]int // The watchers of each task, by caller. Never empty inside.
 }
 
-func newLimits(perCredential, inAll int) *limits {
-	return &limits{perCredential: perCredential, inAll: inAll, callers: map[upstream.Key]map[upstream.Key]int{}}
+func newLimits(perCredential, inAll int, metrics *metrics) *limits {
+	return &limits{
+		perCredential: perCredential, inAll: inAll, metrics: metrics, callers: map[upstream.Key]map[upstream.Key]int{},
+	}
 }
 
 // enter counts a watch of a task, given the keys of the caller and of the poll, or says which limit is reached. Who has
@@ -31,10 +33,9 @@ func (l *limits) enter(caller, key upstream.Key) error {
 	if tasks[key] == 0 {
 		switch {
 		case len(tasks) >= l.perCredential:
-			return &reason.Error{Outcome: reason.CallerLimitReached, Metadata: map[string]string{
-				"limitName": "max-tasks-per-credential", "limitValue": strconv.Itoa(l.perCredential),
-			}}
+			return l.metrics.callerLimit(limitPerCredential, l.perCredential)
 		case l.tasks >= l.inAll:
+			l.metrics.limited(limitInAll)
 			return &reason.Error{Outcome: reason.FacadeOverloaded}
 		}
 		l.tasks++

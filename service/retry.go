@@ -50,7 +50,12 @@ func (s *Service) askTwice(q upstream.Query) observe.Ask[upstream.Task] {
 	ask := s.ask(q)
 	return func(ctx context.Context, begun func()) (upstream.Task, error) {
 		task, err := ask(ctx, begun)
-		if err == nil || ctx.Err() != nil || !s.mayHavePassed(err) || !s.retries.take() {
+		if err == nil || ctx.Err() != nil || !s.mayHavePassed(err) {
+			return task, err
+		}
+		granted := s.retries.take()
+		s.metrics.retried(granted)
+		if !granted {
 			return task, err
 		}
 		timer := time.NewTimer(retryMin + rand.N(retrySpace))

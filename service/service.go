@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/observe"
@@ -33,6 +35,7 @@ const (
 
 	DefaultMaxTasks              = 100_000
 	DefaultMaxTasksPerCredential = 1000
+	DefaultNewTasksPerPeer       = 20
 )
 
 // FirstMessage is how long a watch waits for KooDrive's first answer before a heartbeat opens the stream: an error until
@@ -75,6 +78,11 @@ type Config struct {
 	// MaxTasks is how many tasks may be watched in all, and MaxTasksPerCredential with one credential; how many watch each
 	// does not matter. 0 is the default.
 	MaxTasks, MaxTasksPerCredential int
+	// NewTasksPerPeer is how many tasks, that KooDrive is not being asked for already, one address may ask for in a second;
+	// ten seconds' worth may come at once. 0 is the default.
+	NewTasksPerPeer int
+	// Metrics is where what the service counts is registered. Nil: nobody sees it.
+	Metrics prometheus.Registerer
 }
 
 // Service implements TaskService. It is safe for concurrent use.
@@ -83,10 +91,12 @@ type Service struct {
 
 	upstream  *upstream.Client
 	app       *upstream.App
+	metrics   *metrics
 	heartbeat time.Duration
 	lifetime  time.Duration
 	retries   retries
 	limits    *limits
+	peers     *peers
 	draining  chan struct{} // Closed by Drain.
 	drain     sync.Once
 	spread    time.Duration // Set before draining is closed.
@@ -96,12 +106,15 @@ type Service struct {
 
 // New returns a Service. Close it.
 func New(config Config) *Service {
+	metrics := newMetrics(config.Metrics)
 	s := &Service{
 		draining: make(chan struct{}),
 		limits: newLimits(
-			cmp.Or(config.MaxTasksPerCredential, DefaultMaxTasksPerCredential), cmp.Or(config.MaxTasks, DefaultMaxTasks)),
+			cmp.Or(config.MaxTasksPerCredential, DefaultMaxTasksPerCredential), cmp.Or(config.MaxTasks, DefaultMaxTasks), metrics),
+		peers:     newPeers(cmp.Or(config.NewTasksPerPeer, DefaultNewTasksPerPeer), metrics),
 		upstream:  config.Upstream,
 		app:       config.App,
+		metrics:   metrics,
 		heartbeat: orDefault(config.Heartbeat, DefaultHeartbeat),
 		lifetime:  orDefault(config.WatchLifetime, DefaultWatchLifetime),
 		observer:  observe.New[upstream.Key, upstream.Task](observe.Config[upstream.Task]{Final: done}),
@@ -114,10 +127,12 @@ func New(config Config) *Service {
 		Same:       same,
 		Final:      done,
 		Judge:      s.judge,
+		Regressed:  s.metrics.regressions.Inc,
 		StaleAfter: orDefault(config.StaleAfter, DefaultStaleAfter),
 		Stale:      s.stale,
 		WaitMax:    upstream.MaxRetryAfter,
 	})
+	s.expose(config.Metrics)
 	return s
 }
 
@@ -146,6 +161,7 @@ func (s *Service) Close() {
 	s.Drain(0)
 	s.hub.Close(errDraining)
 	s.observer.Close()
+	s.peers.close()
 }
 
 // judge tells the hub how an error of asking KooDrive is taken.
@@ -154,6 +170,9 @@ func (s *Service) judge(err error) watch.Verdict {
 	wait := e.RetryAfter
 	if e.Outcome == reason.UpstreamRateLimited && wait == 0 {
 		wait = rateLimitPause
+	}
+	if e.Outcome.Tolerance() != reason.Unlimited {
+		s.metrics.strikes.WithLabelValues(e.Outcome.Name).Inc()
 	}
 	return watch.Verdict{Kind: e.Outcome.Name, Tolerance: e.Outcome.Tolerance(), Wait: wait}
 }
@@ -175,6 +194,15 @@ func within(ctx context.Context, limit time.Duration, cause error) (context.Cont
 		return context.WithTimeoutCause(ctx, left, context.DeadlineExceeded)
 	}
 	return context.WithTimeoutCause(ctx, limit, cause)
+}
+
+// admit lets ctx's caller ask for a task, or says that its address has asked for too many new ones.
+func (s *Service) admit(ctx context.Context, key upstream.Key) error {
+	if s.observer.Knows(key) || s.hub.Watches(key) {
+		return nil
+	}
+	who, _ := caller.FromContext(ctx)
+	return s.peers.admit(who.Peer)
 }
 
 const fieldTaskID = "task_id"
@@ -213,8 +241,9 @@ func (s *Service) credential(who caller.Caller) (upstream.Credential, error) {
 // ask asks KooDrive.
 func (s *Service) ask(q upstream.Query) observe.Ask[upstream.Task] {
 	return func(ctx context.Context, begun func()) (upstream.Task, error) {
-		q.Begun = begun
+		q, done := s.timed(q, begun)
 		task, err := s.upstream.Task(ctx, q)
+		done(task, err)
 		if err == nil {
 			s.retries.earn()
 		}

@@ -22,7 +22,7 @@ var errLifetime = &reason.Error{Outcome: reason.WatchLifetimeReached}
 // WatchTask implements TaskService.
 func (s *Service) WatchTask(
 	req *taskv1.WatchTaskRequest, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse],
-) error {
+) (err error) {
 	lifetime := time.Duration(float64(s.lifetime) * (1 - lifetimeSpread + 2*lifetimeSpread*rand.Float64()))
 	ctx, cancel := within(stream.Context(), lifetime, errLifetime)
 	defer cancel()
@@ -36,14 +36,19 @@ func (s *Service) WatchTask(
 	default:
 	}
 	caller, key := s.upstream.CallerKey(q.Credential), s.upstream.Key(q)
+	if err := s.admit(ctx, key); err != nil {
+		return err
+	}
 	if err := s.limits.enter(caller, key); err != nil {
 		return err
 	}
 	defer s.limits.leave(caller, key)
+	ended := s.metrics.watched()
+	defer func() { ended(err) }()
 	sub := s.hub.Subscribe(key, s.poll(q))
 	defer sub.Close()
 
-	w := &watcher{service: s, stream: stream}
+	w := &watcher{service: s, stream: stream, since: time.Now()}
 	silence := time.NewTimer(FirstMessage)
 	defer silence.Stop()
 	draining, moment := s.draining, (<-chan time.Time)(nil)
@@ -95,13 +100,18 @@ func (s *Service) WatchTask(
 type watcher struct {
 	service *Service
 	stream  grpc.ServerStreamingServer[taskv1.WatchTaskResponse]
+	since   time.Time
 	opened  bool // Something was sent.
 	shown   bool // A task was sent.
 }
 
 func (w *watcher) task(state watch.State[upstream.Task]) error {
 	w.shown = true
-	return w.send(&taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Task{Task: toTask(state.Value, state.At)}})
+	err := w.send(&taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Task{Task: toTask(state.Value, state.At)}})
+	if err == nil && state.Since.After(w.since) {
+		w.service.metrics.changeDelivery.Observe(time.Since(state.Since).Seconds())
+	}
+	return err
 }
 
 // heartbeat says how KooDrive does. The task of state is the one that was sent last, if one was.
@@ -134,6 +144,8 @@ func (w *watcher) end(state watch.State[upstream.Task], req taskRequest) error {
 // stuck than to return from the call: that needs a goroutine, for as long as the message takes.
 func (w *watcher) send(event *taskv1.WatchTaskResponse) error {
 	w.opened = true
+	w.service.metrics.sends.Inc()
+	defer w.service.metrics.sends.Dec()
 	sent := make(chan error, 1)
 	go func() {
 		defer func() {
@@ -157,9 +169,18 @@ func (w *watcher) send(event *taskv1.WatchTaskResponse) error {
 // memory.
 func (s *Service) poll(q upstream.Query) watch.Poll[upstream.Task] {
 	q.Trace = upstream.TraceID{} // A poll serves many watches: it belongs to the trace of none.
-	key := s.upstream.Key(q)
+	key, ask := s.upstream.Key(q), s.ask(q)
 	return func(ctx context.Context) (watch.Answer[upstream.Task], error) {
-		seen, err := s.observer.Get(ctx, key, observe.Wish{}, s.ask(q))
+		due := time.Now()
+		seen, err := s.observer.Get(ctx, key, observe.Wish{}, func(ctx context.Context, begun func()) (upstream.Task, error) {
+			return ask(ctx, func() {
+				s.metrics.pollLag.Observe(time.Since(due).Seconds())
+				begun()
+			})
+		})
+		if err == nil {
+			s.metrics.observed(seen.Source)
+		}
 		return watch.Answer[upstream.Task]{Value: seen.Value, At: seen.Answered}, err
 	}
 }

@@ -86,16 +86,11 @@ func (c *Client) Task(ctx context.Context, q Query) (task Task, err error) {
 
 // ask makes the request, or the two.
 func (c *Client) ask(ctx context.Context, q Query, caller Key) (Task, error) {
-	resp, err := c.permitted(ctx, q, caller)
-	if err != nil {
-		return Task{}, err
+	task, misdated, err := c.permitted(ctx, q, caller)
+	if misdated {
+		task, _, err = c.permitted(ctx, q, caller)
 	}
-	if q.Credential.app != nil && isRefusal(resp.status) && explains(resp.header, resp.xDate) {
-		if resp, err = c.permitted(ctx, q, caller); err != nil {
-			return Task{}, err
-		}
-	}
-	return resp.task(q.TaskID)
+	return task, err
 }
 
 // isRefusal reports whether KooDrive may say with status that it does not accept a signature: it documents both.
@@ -111,16 +106,25 @@ type response struct {
 	body   []byte // At most one byte more than MaxBody.
 }
 
-// permitted makes an attempt when its turn has come. The request is signed after that.
-func (c *Client) permitted(ctx context.Context, q Query, caller Key) (*response, error) {
+// permitted makes an attempt when its turn has come. The request is signed after that. It reports whether KooDrive refused
+// it for the date of an app's signature, which another one would have right.
+func (c *Client) permitted(ctx context.Context, q Query, caller Key) (task Task, misdated bool, err error) {
 	if err := c.limiter.acquire(ctx, caller); err != nil {
-		return nil, fmt.Errorf("waiting to ask KooDrive: %w", err)
+		return Task{}, false, fmt.Errorf("waiting to ask KooDrive: %w", err)
 	}
 	defer c.limiter.release()
 	if q.Begun != nil {
 		q.Begun()
 	}
-	return c.attempt(ctx, q)
+	resp, err := c.attempt(ctx, q)
+	if err == nil {
+		misdated = q.Credential.app != nil && isRefusal(resp.status) && explains(resp.header, resp.xDate)
+		task, err = resp.task(q.TaskID)
+	}
+	if q.Ended != nil {
+		q.Ended(err)
+	}
+	return task, misdated, err
 }
 
 // attempt sends one request and reads the answer, within the timeout.

@@ -19,6 +19,7 @@ type limiter struct {
 	mu       sync.Mutex
 	rate     *rate.Limiter  // Guarded by mu, as are the rest.
 	inFlight int            // Requests that hold a permit.
+	waiting  int            // Those that do not yet.
 	queues   map[Key]*queue // Of the callers that wait.
 	turns    *list.List     // The same queues, the next one in front.
 	timer    *time.Timer    // Runs while somebody waits for the rate.
@@ -61,6 +62,7 @@ func (l *limiter) acquire(ctx context.Context, caller Key) error {
 		l.queues[caller] = q
 	}
 	w.element = q.waiters.PushBack(w)
+	l.waiting++
 	l.serveLocked()
 	l.mu.Unlock()
 
@@ -122,6 +124,7 @@ func (l *limiter) nextLocked() *waiter {
 // removeLocked takes a waiter out of its queue, and a queue without waiters out of the line.
 func (l *limiter) removeLocked(q *queue, element *list.Element) *waiter {
 	w, _ := q.waiters.Remove(element).(*waiter)
+	l.waiting--
 	if q.waiters.Len() == 0 {
 		delete(l.queues, q.caller)
 		l.turns.Remove(q.turn)

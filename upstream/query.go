@@ -21,9 +21,10 @@ type Query struct {
 	Language string
 	// Trace is the W3C trace id under which KooDrive logs the request. The zero value makes one up.
 	Trace TraceID
-	// Begun is called when the turn of the query has come and its request is sent. It may be called twice. Nil: nobody
-	// wants to know.
+	// Begun is called when the turn of the query has come and its request is sent, and Ended when that has ended, with what
+	// it came to. They may be called twice, one after the other. Nil: nobody wants to know.
 	Begun func()
+	Ended func(error)
 }
 
 // TraceID is a W3C trace id.

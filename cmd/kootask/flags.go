@@ -39,7 +39,7 @@ type serviceFlags struct {
 
 	GRPCAddr  string `group:"Ports" default:"127.0.0.1:9090" help:"Where gRPC is served. Port 0 takes a free one."`
 	HTTPAddr  string `group:"Ports" default:"127.0.0.1:8080" help:"Where REST, JSON lines and server-sent events are served."`
-	AdminAddr string `group:"Ports" default:"127.0.0.1:9091" help:"Where /healthz, /readyz and /debug/pprof are served, to the operator alone. Empty turns it off."`
+	AdminAddr string `group:"Ports" default:"127.0.0.1:9091" help:"Where /metrics, /healthz, /readyz and /debug/pprof are served, to the operator alone. Empty turns it off."`
 
 	PollMin        time.Duration `group:"Watches" default:"1s" help:"When KooDrive is asked again after a watched task has changed."`
 	PollMax        time.Duration `group:"Watches" default:"15s" help:"How long that interval grows while nothing changes."`
@@ -50,6 +50,7 @@ type serviceFlags struct {
 
 	MaxTasks              int `group:"Watches" default:"100000" help:"How many tasks may be watched in all. How many watch each does not matter."`
 	MaxTasksPerCredential int `group:"Watches" default:"1000" help:"How many may be watched with one credential."`
+	NewTasksPerPeer       int `group:"Watches" default:"20" help:"How many tasks, that KooDrive is not being asked for already, one address may ask for in a second; ten times as many may come at once."`
 
 	ShutdownGrace time.Duration `default:"20s" help:"How long a stop may take before calls are broken off."`
 	LogLevel      slog.Level    `default:"info" help:"debug, info, warn or error."`
@@ -120,7 +121,7 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, stderr io.Wr
 		value int
 	}{
 		{"upstream-rps", f.UpstreamRPS}, {"upstream-concurrency", f.UpstreamConcurrency}, {"max-tasks", f.MaxTasks},
-		{"max-tasks-per-credential", f.MaxTasksPerCredential},
+		{"max-tasks-per-credential", f.MaxTasksPerCredential}, {"new-tasks-per-peer", f.NewTasksPerPeer},
 	} {
 		if n.value < 1 {
 			p.add(n.flag, errors.New("it must be at least 1"))
@@ -131,7 +132,7 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, stderr io.Wr
 		Service: service.Config{
 			App: f.app(p), PollMin: f.PollMin, PollMax: f.PollMax, PollBackoffMax: f.PollBackoffMax, Heartbeat: f.Heartbeat,
 			StaleAfter: f.StaleAfter, WatchLifetime: f.WatchLifetime,
-			MaxTasks: f.MaxTasks, MaxTasksPerCredential: f.MaxTasksPerCredential,
+			MaxTasks: f.MaxTasks, MaxTasksPerCredential: f.MaxTasksPerCredential, NewTasksPerPeer: f.NewTasksPerPeer,
 		},
 		Grace: f.ShutdownGrace,
 		Log:   slog.New(f.logHandler(stderr)),

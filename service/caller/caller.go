@@ -13,6 +13,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
+	"net/netip"
 	"regexp"
 	"strings"
 
@@ -28,6 +29,10 @@ const (
 	HeaderRequestID     = "x-request-id"
 	HeaderTraceParent   = "traceparent"
 )
+
+// HeaderPeer is how the gateway tells the gRPC server, on the connection that they alone share, who is at the other end of
+// HTTP. Nobody else's is read.
+const HeaderPeer = "kootask-peer"
 
 // Mode is whose credential KooDrive sees. It is chosen by configuration, never by what a request lacks.
 type Mode int
@@ -50,6 +55,8 @@ type Caller struct {
 	RequestID string
 	// Trace is the W3C trace id that the call belongs to. Always set.
 	Trace [16]byte
+	// Peer is the host that the call comes from, as [Peer] names it: what it costs KooDrive is limited by it.
+	Peer string
 	// Fingerprint stands for the credential in logs: callers with the same one have the same. Empty without a credential.
 	Fingerprint string
 }
@@ -73,6 +80,7 @@ func (c Caller) LogAttrs(taskID string) []slog.Attr {
 		slog.String("request_id", c.RequestID),
 		slog.String("trace_id", hex.EncodeToString(c.Trace[:])),
 		slog.String("credential", c.Fingerprint),
+		slog.String("peer", c.Peer),
 	}
 }
 
@@ -207,6 +215,24 @@ func traceID(traceParent string) (id [16]byte) {
 	}
 	return id
 }
+
+// Peer names the host of a network address: its IP, and of an IPv6 one the network, of which a host has all addresses. What
+// has no IP is its own name.
+func Peer(address string) string {
+	ip, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return address
+	}
+	host := ip.Addr().Unmap().WithZone("")
+	if host.Is6() {
+		network, _ := host.Prefix(hostBits)
+		return network.String()
+	}
+	return host.String()
+}
+
+// hostBits is how much of an IPv6 address names the network of a host.
+const hostBits = 64
 
 type contextKey struct{}
 

@@ -16,7 +16,10 @@ import (
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 
@@ -34,6 +37,8 @@ type Config struct {
 	Callers *caller.Reader
 	// Log gets a line for each request that is refused here. Required.
 	Log *slog.Logger
+	// Metrics is where those requests are counted. Nil: nobody sees it.
+	Metrics prometheus.Registerer
 }
 
 // gateway is the handler.
@@ -42,6 +47,7 @@ type gateway struct {
 	tasks   taskv1.TaskServiceClient
 	callers *caller.Reader
 	log     *slog.Logger
+	refused *prometheus.CounterVec // By outcome.
 }
 
 // forwarded are the headers that go on to the gRPC server. Authorization goes by itself: named here it would go twice.
@@ -59,6 +65,12 @@ func init() {
 func New(config Config) (http.Handler, error) {
 	g := &gateway{
 		tasks: taskv1.NewTaskServiceClient(config.Conn), callers: config.Callers, log: config.Log,
+		refused: promauto.With(config.Metrics).NewCounterVec(prometheus.CounterOpts{
+			Name: "kootask_http_refused_total", Help: "Requests that came no further than the HTTP port, by what they came to.",
+		}, []string{"outcome"}),
+	}
+	for _, outcome := range reason.Outcomes() { // So that the first of its kind is an increase.
+		g.refused.WithLabelValues(outcome.Name)
 	}
 	none := func(string) (string, bool) { return "", false }
 	g.mux = runtime.NewServeMux(
@@ -66,6 +78,9 @@ func New(config Config) (http.Handler, error) {
 		runtime.WithUnescapingMode(runtime.UnescapingModeAllExceptReserved),
 		runtime.WithDisableHTTPMethodOverride(),
 		runtime.WithDisablePathLengthFallback(),
+		runtime.WithMetadata(func(_ context.Context, r *http.Request) metadata.MD {
+			return metadata.Pairs(caller.HeaderPeer, caller.Peer(r.RemoteAddr))
+		}),
 		runtime.WithIncomingHeaderMatcher(func(name string) (string, bool) { return name, forwarded[name] }),
 		runtime.WithOutgoingHeaderMatcher(none),
 		runtime.WithOutgoingTrailerMatcher(none),
@@ -163,6 +178,8 @@ func (g *gateway) handleRoutingError(
 // refuse answers a request that the gRPC server does not see.
 func (g *gateway) refuse(w http.ResponseWriter, r *http.Request, failure *reason.Error) {
 	who, _ := g.callers.Read(r.Header.Values)
+	who.Peer = caller.Peer(r.RemoteAddr)
+	g.refused.WithLabelValues(failure.Outcome.Name).Inc()
 	st := failure.Status(who.RequestID)
 	g.log.LogAttrs(r.Context(), slog.LevelWarn, "request refused", append(who.LogAttrs(taskIDOf(r)),
 		slog.String("method", r.Method),

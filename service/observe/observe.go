@@ -39,7 +39,21 @@ type Observation[V any] struct {
 	Value V
 	// Asked and Answered are the moments at which the request for it began and ended. Its age counts from Asked.
 	Asked, Answered time.Time
+	// Source is where this call has it from.
+	Source Source
 }
+
+// Source is where an observation comes from.
+type Source int
+
+const (
+	// Fresh is a request that was made for the call.
+	Fresh Source = iota
+	// Joined is one that was under way.
+	Joined
+	// Memory is one from before.
+	Memory
+)
 
 // Observer holds the observations of all keys. It is safe for concurrent use.
 type Observer[K comparable, V any] struct {
@@ -131,12 +145,13 @@ func (o *Observer[K, V]) Get(ctx context.Context, key K, wish Wish, ask Ask[V]) 
 		if r, ok := o.kept.GetIfPresent(key); ok {
 			if maxAge == nil && o.final(r.Value) || maxAge != nil && fresh(r.Asked, r.number) {
 				o.mu.Unlock()
+				r.Source = Memory
 				return r.Observation, nil
 			}
 		}
-		f := o.flights[key]
+		f, source := o.flights[key], Joined
 		if f == nil {
-			f = o.start(ctx, key, ask)
+			f, source = o.start(ctx, key, ask), Fresh
 		} else if f.waiting == 0 || maxAge != nil && !fresh(f.asked, f.number) {
 			o.mu.Unlock()
 			select {
@@ -155,12 +170,22 @@ func (o *Observer[K, V]) Get(ctx context.Context, key K, wish Wish, ask Ask[V]) 
 		}
 		select {
 		case <-f.done:
-			return f.result, f.err
+			result := f.result
+			result.Source = source
+			return result, f.err
 		case <-ctx.Done():
 			o.leave(f)
 			return Observation[V]{}, ctx.Err()
 		}
 	}
+}
+
+// Knows reports whether there is an observation of key in memory, or a request for it under way.
+func (o *Observer[K, V]) Knows(key K) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	_, kept := o.kept.GetIfPresent(key)
+	return kept || o.flights[key] != nil
 }
 
 // begins waits until the request of f begins, unless ctx or the patience ends first.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -77,16 +78,21 @@ func age(d time.Duration) *time.Duration { return &d }
 func TestConcurrentCallsShareOneRequest(t *testing.T) {
 	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
 		var all sync.WaitGroup
+		var fresh atomic.Int32
 		for range 1000 {
 			all.Go(func() {
-				if got, err := o.Get(t.Context(), "k", observe.Wish{}, s.ask); err != nil || got.Value != 1 {
+				got, err := o.Get(t.Context(), "k", observe.Wish{}, s.ask)
+				if err != nil || got.Value != 1 || got.Source == observe.Memory {
 					t.Errorf("got %+v, %v", got, err)
+				}
+				if got.Source == observe.Fresh {
+					fresh.Add(1)
 				}
 			})
 		}
 		all.Wait()
-		if s.asked != 1 {
-			t.Errorf("asked %d times", s.asked)
+		if s.asked != 1 || fresh.Load() != 1 {
+			t.Errorf("asked %d times, fresh for %d", s.asked, fresh.Load())
 		}
 		if _, err := o.Get(t.Context(), "k", observe.Wish{}, s.ask); err != nil || s.asked != 2 {
 			t.Errorf("an unfinished value was answered from memory: asked %d times, %v", s.asked, err)
@@ -214,6 +220,10 @@ func TestFinalValueIsAnsweredFromMemoryForAMinute(t *testing.T) {
 			t.Errorf("asked %v, answered %v", first.Asked, first.Answered)
 		}
 		time.Sleep(30 * time.Second) // 31 since it was asked.
+		if first.Source != observe.Fresh {
+			t.Errorf("it comes from %v", first.Source)
+		}
+		first.Source = observe.Memory
 		if again := get(nil); again != first || s.asked != 1 {
 			t.Errorf("asked %d times: %+v", s.asked, again)
 		}

@@ -9,6 +9,7 @@
 package reason
 
 import (
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -29,57 +30,75 @@ type Outcome struct {
 
 // Outcomes of the request itself: KooDrive was not asked, or did not matter.
 var (
-	TaskIDInvalid        = Outcome{"TASK_ID_INVALID", taskv1.ErrorReason_REQUEST_INVALID}
-	MaxAgeInvalid        = Outcome{"MAX_AGE_INVALID", taskv1.ErrorReason_REQUEST_INVALID}
-	QueryInvalid         = Outcome{"QUERY_INVALID", taskv1.ErrorReason_REQUEST_INVALID}
-	RequestMalformed     = Outcome{"REQUEST_MALFORMED", taskv1.ErrorReason_REQUEST_INVALID}
-	HeaderInvalid        = Outcome{"HEADER_INVALID", taskv1.ErrorReason_REQUEST_INVALID}
-	CredentialAmbiguous  = Outcome{"CREDENTIAL_AMBIGUOUS", taskv1.ErrorReason_REQUEST_INVALID}
-	CredentialMalformed  = Outcome{"CREDENTIAL_MALFORMED", taskv1.ErrorReason_REQUEST_INVALID}
-	CredentialMissing    = Outcome{"CREDENTIAL_MISSING", taskv1.ErrorReason_CREDENTIAL_MISSING}
-	CallerDeadline       = Outcome{"CALLER_DEADLINE", taskv1.ErrorReason_CALLER_DEADLINE}
-	TaskFailed           = Outcome{"TASK_FAILED", taskv1.ErrorReason_TASK_FAILED}
-	RouteNotFound        = Outcome{"ROUTE_NOT_FOUND", taskv1.ErrorReason_ROUTE_NOT_FOUND}
-	MethodNotAllowed     = Outcome{"METHOD_NOT_ALLOWED", taskv1.ErrorReason_METHOD_NOT_ALLOWED}
-	WatchLifetimeReached = Outcome{"WATCH_LIFETIME_REACHED", taskv1.ErrorReason_WATCH_LIFETIME_REACHED}
-	WatcherTooSlow       = Outcome{"WATCHER_TOO_SLOW", taskv1.ErrorReason_WATCHER_TOO_SLOW}
-	CallerLimitReached   = Outcome{"CALLER_LIMIT_REACHED", taskv1.ErrorReason_CALLER_LIMIT_REACHED}
-	FacadeOverloaded     = Outcome{"FACADE_OVERLOADED", taskv1.ErrorReason_SERVER_OVERLOADED}
-	ServerDraining       = Outcome{"SERVER_DRAINING", taskv1.ErrorReason_SERVER_DRAINING}
-	FacadeBug            = Outcome{"FACADE_BUG", taskv1.ErrorReason_SERVER_ERROR}
+	TaskIDInvalid        = own("TASK_ID_INVALID", taskv1.ErrorReason_REQUEST_INVALID)
+	MaxAgeInvalid        = own("MAX_AGE_INVALID", taskv1.ErrorReason_REQUEST_INVALID)
+	QueryInvalid         = own("QUERY_INVALID", taskv1.ErrorReason_REQUEST_INVALID)
+	RequestMalformed     = own("REQUEST_MALFORMED", taskv1.ErrorReason_REQUEST_INVALID)
+	HeaderInvalid        = own("HEADER_INVALID", taskv1.ErrorReason_REQUEST_INVALID)
+	CredentialAmbiguous  = own("CREDENTIAL_AMBIGUOUS", taskv1.ErrorReason_REQUEST_INVALID)
+	CredentialMalformed  = own("CREDENTIAL_MALFORMED", taskv1.ErrorReason_REQUEST_INVALID)
+	CredentialMissing    = own("CREDENTIAL_MISSING", taskv1.ErrorReason_CREDENTIAL_MISSING)
+	CallerDeadline       = own("CALLER_DEADLINE", taskv1.ErrorReason_CALLER_DEADLINE)
+	TaskFailed           = own("TASK_FAILED", taskv1.ErrorReason_TASK_FAILED)
+	RouteNotFound        = own("ROUTE_NOT_FOUND", taskv1.ErrorReason_ROUTE_NOT_FOUND)
+	MethodNotAllowed     = own("METHOD_NOT_ALLOWED", taskv1.ErrorReason_METHOD_NOT_ALLOWED)
+	WatchLifetimeReached = own("WATCH_LIFETIME_REACHED", taskv1.ErrorReason_WATCH_LIFETIME_REACHED)
+	WatcherTooSlow       = own("WATCHER_TOO_SLOW", taskv1.ErrorReason_WATCHER_TOO_SLOW)
+	CallerLimitReached   = own("CALLER_LIMIT_REACHED", taskv1.ErrorReason_CALLER_LIMIT_REACHED)
+	FacadeOverloaded     = own("FACADE_OVERLOADED", taskv1.ErrorReason_SERVER_OVERLOADED)
+	ServerDraining       = own("SERVER_DRAINING", taskv1.ErrorReason_SERVER_DRAINING)
+	FacadeBug            = own("FACADE_BUG", taskv1.ErrorReason_SERVER_ERROR)
 	// CallerCancelled has no reason: nobody is left to read it.
-	CallerCancelled = Outcome{"CALLER_CANCELLED", taskv1.ErrorReason_ERROR_REASON_UNSPECIFIED}
+	CallerCancelled = own("CALLER_CANCELLED", taskv1.ErrorReason_ERROR_REASON_UNSPECIFIED)
 )
 
 // Outcomes of asking KooDrive.
 var (
 	// TaskDisappeared is a task that was there, and is not found any more.
-	TaskDisappeared = Outcome{"TASK_DISAPPEARED", taskv1.ErrorReason_TASK_NOT_FOUND}
+	TaskDisappeared = koodrives("TASK_DISAPPEARED", taskv1.ErrorReason_TASK_NOT_FOUND)
 	// UpstreamStale is a watch without an answer of KooDrive's for too long.
-	UpstreamStale              = Outcome{"UPSTREAM_STALE", taskv1.ErrorReason_UPSTREAM_STALE}
-	TaskNotFound               = Outcome{"TASK_NOT_FOUND", taskv1.ErrorReason_TASK_NOT_FOUND}
-	UpstreamCredentialRejected = Outcome{"UPSTREAM_CREDENTIAL_REJECTED", taskv1.ErrorReason_CREDENTIAL_REJECTED}
-	UpstreamTokenRejected      = Outcome{"UPSTREAM_TOKEN_REJECTED", taskv1.ErrorReason_CREDENTIAL_REJECTED}
-	UpstreamRejectedParameter  = Outcome{"UPSTREAM_REJECTED_PARAMETER", taskv1.ErrorReason_REQUEST_INVALID}
-	FacadeCredentialRejected   = Outcome{"FACADE_CREDENTIAL_REJECTED", taskv1.ErrorReason_SERVER_MISCONFIGURED}
-	UpstreamTLSUntrusted       = Outcome{"UPSTREAM_TLS_UNTRUSTED", taskv1.ErrorReason_SERVER_MISCONFIGURED}
-	UpstreamRouteNotFound      = Outcome{"UPSTREAM_ROUTE_NOT_FOUND", taskv1.ErrorReason_SERVER_MISCONFIGURED}
-	UpstreamPermissionDenied   = Outcome{"UPSTREAM_PERMISSION_DENIED", taskv1.ErrorReason_UPSTREAM_PERMISSION_DENIED}
-	UpstreamRateLimited        = Outcome{"UPSTREAM_RATE_LIMITED", taskv1.ErrorReason_UPSTREAM_RATE_LIMITED}
-	UpstreamTimeout            = Outcome{"UPSTREAM_TIMEOUT", taskv1.ErrorReason_UPSTREAM_TIMEOUT}
-	UpstreamUnreachable        = Outcome{"UPSTREAM_UNREACHABLE", taskv1.ErrorReason_UPSTREAM_UNREACHABLE}
-	UpstreamUnavailable        = Outcome{"UPSTREAM_UNAVAILABLE", taskv1.ErrorReason_UPSTREAM_UNAVAILABLE}
-	UpstreamCircuitOpen        = Outcome{"UPSTREAM_CIRCUIT_OPEN", taskv1.ErrorReason_UPSTREAM_UNAVAILABLE}
-	UpstreamError              = Outcome{"UPSTREAM_ERROR", taskv1.ErrorReason_UPSTREAM_UNAVAILABLE}
-	UpstreamInternalFailure    = Outcome{"UPSTREAM_INTERNAL_FAILURE", taskv1.ErrorReason_UPSTREAM_UNAVAILABLE}
-	UpstreamMalformedBody      = Outcome{"UPSTREAM_MALFORMED_BODY", taskv1.ErrorReason_UPSTREAM_MALFORMED_BODY}
-	UpstreamContractViolation  = Outcome{"UPSTREAM_CONTRACT_VIOLATION", taskv1.ErrorReason_UPSTREAM_CONTRACT_VIOLATION}
-	UpstreamResponseMismatch   = Outcome{"UPSTREAM_RESPONSE_MISMATCH", taskv1.ErrorReason_UPSTREAM_CONTRACT_VIOLATION}
-	UpstreamBodyTooLarge       = Outcome{"UPSTREAM_BODY_TOO_LARGE", taskv1.ErrorReason_UPSTREAM_CONTRACT_VIOLATION}
-	UpstreamRedirect           = Outcome{"UPSTREAM_REDIRECT", taskv1.ErrorReason_UPSTREAM_CONTRACT_VIOLATION}
-	UpstreamRequestRejected    = Outcome{"UPSTREAM_REQUEST_REJECTED", taskv1.ErrorReason_UPSTREAM_CONTRACT_VIOLATION}
-	UpstreamBusinessError      = Outcome{"UPSTREAM_BUSINESS_ERROR", taskv1.ErrorReason_UPSTREAM_BUSINESS_ERROR}
+	UpstreamStale              = koodrives("UPSTREAM_STALE", taskv1.ErrorReason_UPSTREAM_STALE)
+	TaskNotFound               = koodrives("TASK_NOT_FOUND", taskv1.ErrorReason_TASK_NOT_FOUND)
+	UpstreamCredentialRejected = koodrives("UPSTREAM_CREDENTIAL_REJECTED", taskv1.ErrorReason_CREDENTIAL_REJECTED)
+	UpstreamTokenRejected      = koodrives("UPSTREAM_TOKEN_REJECTED", taskv1.ErrorReason_CREDENTIAL_REJECTED)
+	UpstreamRejectedParameter  = koodrives("UPSTREAM_REJECTED_PARAMETER", taskv1.ErrorReason_REQUEST_INVALID)
+	FacadeCredentialRejected   = koodrives("FACADE_CREDENTIAL_REJECTED", taskv1.ErrorReason_SERVER_MISCONFIGURED)
+	UpstreamTLSUntrusted       = koodrives("UPSTREAM_TLS_UNTRUSTED", taskv1.ErrorReason_SERVER_MISCONFIGURED)
+	UpstreamRouteNotFound      = koodrives("UPSTREAM_ROUTE_NOT_FOUND", taskv1.ErrorReason_SERVER_MISCONFIGURED)
+	UpstreamPermissionDenied   = koodrives("UPSTREAM_PERMISSION_DENIED", taskv1.ErrorReason_UPSTREAM_PERMISSION_DENIED)
+	UpstreamRateLimited        = koodrives("UPSTREAM_RATE_LIMITED", taskv1.ErrorReason_UPSTREAM_RATE_LIMITED)
+	UpstreamTimeout            = koodrives("UPSTREAM_TIMEOUT", taskv1.ErrorReason_UPSTREAM_TIMEOUT)
+	UpstreamUnreachable        = koodrives("UPSTREAM_UNREACHABLE", taskv1.ErrorReason_UPSTREAM_UNREACHABLE)
+	UpstreamUnavailable        = koodrives("UPSTREAM_UNAVAILABLE", taskv1.ErrorReason_UPSTREAM_UNAVAILABLE)
+	UpstreamCircuitOpen        = koodrives("UPSTREAM_CIRCUIT_OPEN", taskv1.ErrorReason_UPSTREAM_UNAVAILABLE)
+	UpstreamError              = koodrives("UPSTREAM_ERROR", taskv1.ErrorReason_UPSTREAM_UNAVAILABLE)
+	UpstreamInternalFailure    = koodrives("UPSTREAM_INTERNAL_FAILURE", taskv1.ErrorReason_UPSTREAM_UNAVAILABLE)
+	UpstreamMalformedBody      = koodrives("UPSTREAM_MALFORMED_BODY", taskv1.ErrorReason_UPSTREAM_MALFORMED_BODY)
+	UpstreamContractViolation  = koodrives("UPSTREAM_CONTRACT_VIOLATION", taskv1.ErrorReason_UPSTREAM_CONTRACT_VIOLATION)
+	UpstreamResponseMismatch   = koodrives("UPSTREAM_RESPONSE_MISMATCH", taskv1.ErrorReason_UPSTREAM_CONTRACT_VIOLATION)
+	UpstreamBodyTooLarge       = koodrives("UPSTREAM_BODY_TOO_LARGE", taskv1.ErrorReason_UPSTREAM_CONTRACT_VIOLATION)
+	UpstreamRedirect           = koodrives("UPSTREAM_REDIRECT", taskv1.ErrorReason_UPSTREAM_CONTRACT_VIOLATION)
+	UpstreamRequestRejected    = koodrives("UPSTREAM_REQUEST_REJECTED", taskv1.ErrorReason_UPSTREAM_CONTRACT_VIOLATION)
+	UpstreamBusinessError      = koodrives("UPSTREAM_BUSINESS_ERROR", taskv1.ErrorReason_UPSTREAM_BUSINESS_ERROR)
 )
+
+var ownOutcomes, koodriveOutcomes []Outcome
+
+func own(name string, public taskv1.ErrorReason) Outcome {
+	ownOutcomes = append(ownOutcomes, Outcome{name, public})
+	return Outcome{name, public}
+}
+
+func koodrives(name string, public taskv1.ErrorReason) Outcome {
+	koodriveOutcomes = append(koodriveOutcomes, Outcome{name, public})
+	return Outcome{name, public}
+}
+
+// Outcomes returns all outcomes.
+func Outcomes() []Outcome { return slices.Concat(ownOutcomes, koodriveOutcomes) }
+
+// KooDriveOutcomes returns the outcomes of asking KooDrive.
+func KooDriveOutcomes() []Outcome { return slices.Clone(koodriveOutcomes) }
 
 // Unlimited is the tolerance for what passes: the watch goes on until it is stale.
 const Unlimited = -1
@@ -167,7 +186,7 @@ var rows = map[taskv1.ErrorReason]row{
 		code: codes.Unavailable, message: "The server is stopping: call again, another one will answer.", retry: comeBack,
 	},
 	taskv1.ErrorReason_CALLER_LIMIT_REACHED: {
-		code: codes.ResourceExhausted, message: "There are too many watches with this credential.", retry: soon,
+		code: codes.ResourceExhausted, message: "The caller has reached a limit: the metadata names it.", retry: soon,
 	},
 	taskv1.ErrorReason_SERVER_OVERLOADED: {
 		code: codes.Unavailable, message: "The server has too much to do.", retry: soon,

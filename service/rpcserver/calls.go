@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
@@ -21,16 +22,19 @@ import (
 )
 
 // calls is what every call goes through, unary or stream: its caller is read and checked, a panic becomes an error, an
-// error becomes a status, the request id goes back and a line is logged when it ends. One interceptor of each kind, and
+// error becomes a status, the request id goes back, and when it ends it is counted and a line is logged. One interceptor of each kind, and
 // not a chain of them, since all of this needs the same few facts.
 type calls struct {
 	callers  *caller.Reader
 	log      *slog.Logger
+	metrics  *metrics
+	gateway  bool            // All calls come from the gateway.
 	stopping context.Context // Ends when the server stops taking calls.
 }
 
 // call is one of them.
 type call struct {
+	kind   string
 	method string
 	start  time.Time
 	who    caller.Caller
@@ -38,7 +42,7 @@ type call struct {
 }
 
 func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	call := &call{method: info.FullMethod, start: time.Now()}
+	call := &call{kind: unaryCall, method: info.FullMethod, start: time.Now()}
 	call.read(req)
 	var resp any
 	err := c.run(ctx, call, func(ctx context.Context) (err error) {
@@ -54,7 +58,7 @@ func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 }
 
 func (c *calls) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	call := &call{method: info.FullMethod, start: time.Now()}
+	call := &call{kind: streamCall, method: info.FullMethod, start: time.Now()}
 	stream := &stream{ServerStream: ss, call: call}
 	err := c.run(ss.Context(), call, func(ctx context.Context) error {
 		if !call.ours() { // A watch of health has no end of its own.
@@ -74,22 +78,37 @@ func (c *calls) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 
 // run does what is the same for both kinds.
 func (c *calls) run(ctx context.Context, call *call, handle func(context.Context) error) error {
+	c.metrics.begin(call)
 	md, _ := metadata.FromIncomingContext(ctx)
 	var err error
 	call.who, err = c.callers.Read(md.Get)
+	call.who.Peer = c.peer(ctx, md)
 	if err == nil || !call.ours() { // Who asks for health or reflection needs no credential.
 		err = guard(caller.NewContext(ctx, call.who), handle)
 	}
 	var failure *reason.Error
 	if _, isStatus := status.FromError(err); !call.ours() && isStatus {
+		c.metrics.end(call, nil, status.Code(err))
 		return err
 	}
 	if err != nil {
 		failure = reason.Of(err)
 		err = failure.Status(call.who.RequestID).Err()
 	}
+	c.metrics.end(call, failure, status.Code(err))
 	c.logEnd(ctx, call, failure, status.Code(err))
 	return err
+}
+
+// peer names the host that a call comes from.
+func (c *calls) peer(ctx context.Context, md metadata.MD) string {
+	if c.gateway {
+		return strings.Join(md.Get(caller.HeaderPeer), "")
+	}
+	if p, ok := peer.FromContext(ctx); ok {
+		return caller.Peer(p.Addr.String())
+	}
+	return ""
 }
 
 // guard turns a panic into an error. Its value may hold anything, and is left out.

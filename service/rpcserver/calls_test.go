@@ -31,7 +31,8 @@ func (s leaving) SendMsg(any) error           { return status.Error(codes.Unavai
 func TestSendingToWhoHasLeft(t *testing.T) {
 	var log bytes.Buffer
 	c := &calls{
-		callers: caller.NewReader(caller.Forward), log: slog.New(slog.NewTextHandler(&log, nil)), stopping: context.Background(),
+		callers: caller.NewReader(caller.Forward), log: slog.New(slog.NewTextHandler(&log, nil)),
+		metrics: newMetrics(nil), stopping: context.Background(),
 	}
 	stream := leaving{ctx: metadata.NewIncomingContext(t.Context(), metadata.Pairs("authorization", "Bearer geheim"))}
 	info := &grpc.StreamServerInfo{FullMethod: taskv1.TaskService_WatchTask_FullMethodName}

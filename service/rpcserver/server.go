@@ -15,6 +15,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
@@ -49,10 +50,15 @@ type Config struct {
 	Callers *caller.Reader
 	// Log gets a line for each call. Required.
 	Log *slog.Logger
+	// Metrics is where what is counted is registered. Nil: nobody sees it.
+	Metrics prometheus.Registerer
 	// MaxStreams is how many calls a connection may have at a time. 0 is no limit.
 	MaxStreams uint32
 	// Reflection lets clients ask for the contract.
 	Reflection bool
+	// Gateway tells that all calls come from the gateway, which says for whom: see [caller.HeaderPeer]. Otherwise a call is
+	// its connection's.
+	Gateway bool
 }
 
 // Server is a gRPC server with TaskService, and with health by the names "" and "koodrive.task.v1.TaskService".
@@ -65,7 +71,7 @@ type Server struct {
 // New returns a Server that does not serve yet.
 func New(config Config) *Server {
 	stopping, stop := context.WithCancel(context.Background())
-	calls := &calls{callers: config.Callers, log: config.Log, stopping: stopping}
+	calls := &calls{callers: config.Callers, log: config.Log, metrics: newMetrics(config.Metrics), gateway: config.Gateway, stopping: stopping}
 	streams := config.MaxStreams
 	if streams == 0 {
 		streams = math.MaxUint32

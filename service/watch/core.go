@@ -19,6 +19,8 @@ type State[V any] struct {
 	Answer[V]
 	// Revision counts the values that were published.
 	Revision uint64
+	// Since is when the value was true first.
+	Since time.Time
 	// Failures is how many polls have failed in succession, and Err is what the last of them failed with.
 	Failures int
 	Err      error
@@ -62,7 +64,7 @@ func (c *core[V]) answered(a Answer[V]) (news bool, wait time.Duration) {
 	news, s.Doubted = s.Doubted, false // Who has come meanwhile has not been shown anything.
 	switch {
 	case s.Revision == 0 || c.config.Rank(a.Value) >= c.config.Rank(s.Value) && !c.config.Same(a.Value, s.Value):
-		s.Answer = a
+		s.Answer, s.Since = a, a.At
 		s.Revision++
 		s.Ended = c.config.Final(a.Value)
 		c.interval = c.config.Min
@@ -71,6 +73,7 @@ func (c *core[V]) answered(a Answer[V]) (news bool, wait time.Duration) {
 		s.At = a.At
 		c.grow()
 	default: // A step back: KooDrive's nodes disagree. It is an answer, and confirms nothing.
+		c.config.Regressed()
 		c.grow()
 	}
 	return news, c.jitter(c.interval)

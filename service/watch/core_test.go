@@ -30,8 +30,9 @@ func testConfig() Config[value] {
 				return Verdict{Kind: "lasting", Tolerance: 1}
 			}
 		},
-		WaitMax: 10 * time.Minute,
-		Random:  func() float64 { return 0.5 }, // No jitter.
+		WaitMax:   10 * time.Minute,
+		Regressed: func() {},
+		Random:    func() float64 { return 0.5 }, // No jitter.
 	}
 }
 
@@ -114,7 +115,9 @@ func TestAskedForWaitIsNeverShortened(t *testing.T) {
 }
 
 func TestOnlyChangesArePublished(t *testing.T) {
-	c := core[value]{config: testConfig()}
+	config, regressions := testConfig(), 0
+	config.Regressed = func() { regressions++ }
+	c := core[value]{config: config}
 	for _, step := range []struct {
 		v        value
 		news     bool
@@ -140,8 +143,8 @@ func TestOnlyChangesArePublished(t *testing.T) {
 			t.Errorf("after %d: news %v, state %+v; want %+v", step.v, news, s, step)
 		}
 	}
-	if !c.state.Ended || c.state.Err != nil {
-		t.Errorf("a final value does not end: %+v", c.state)
+	if !c.state.Ended || c.state.Err != nil || regressions != 1 {
+		t.Errorf("a final value does not end, or not one step back was counted: %+v, %d", c.state, regressions)
 	}
 }
 

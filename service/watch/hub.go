@@ -30,6 +30,8 @@ type Config[V any] struct {
 	Same func(a, b V) bool
 	// Final tells whether a value does not change any more.
 	Final func(V) bool
+	// Regressed is called when a value is held back for its lower rank. Nil: nobody wants to know.
+	Regressed func()
 	// Judge tells how an error is taken.
 	Judge func(error) Verdict
 	// WaitMax is how far a verdict's wait may be made longer at random. 0: it is not.
@@ -59,6 +61,9 @@ func NewHub[K comparable, V any](config Config[V]) *Hub[K, V] {
 	if config.Random == nil {
 		config.Random = rand.Float64
 	}
+	if config.Regressed == nil {
+		config.Regressed = func() {}
+	}
 	return &Hub[K, V]{config: config, pollers: map[K]*poller[K, V]{}}
 }
 
@@ -75,6 +80,7 @@ type poller[K comparable, V any] struct {
 
 	mu          sync.Mutex
 	core        core[V]                       // Guarded by mu.
+	answered    time.Time                     // When the last answer came; before, when the poller began. Guarded by mu.
 	subscribers map[*Subscription[V]]struct{} // Guarded by mu.
 }
 
@@ -146,6 +152,7 @@ func (h *Hub[K, V]) start(key K, poll Poll[V], before *poller[K, V]) *poller[K, 
 	p := &poller[K, V]{
 		hub: h, key: key, poll: poll, cancel: cancel, done: make(chan struct{}),
 		core:        core[V]{config: h.config},
+		answered:    time.Now(),
 		subscribers: map[*Subscription[V]]struct{}{},
 	}
 	h.pollers[key] = p
@@ -156,6 +163,26 @@ func (h *Hub[K, V]) start(key K, poll Poll[V], before *poller[K, V]) *poller[K, 
 		p.run(ctx)
 	})
 	return p
+}
+
+// Watches reports whether key is watched.
+func (h *Hub[K, V]) Watches(key K) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.pollers[key] != nil
+}
+
+// Stats returns how many keys are watched, and for how long the one that has gone longest without an answer has.
+func (h *Hub[K, V]) Stats() (keys int, silence time.Duration) {
+	now := time.Now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, p := range h.pollers {
+		p.mu.Lock()
+		silence = max(silence, now.Sub(p.answered))
+		p.mu.Unlock()
+	}
+	return len(h.pollers), silence
 }
 
 // Drain ends every watch with err, and every one that would begin later.
@@ -265,6 +292,7 @@ func (p *poller[K, V]) once(ctx context.Context) (wait time.Duration, ended bool
 		if err != nil {
 			return c.failed(err)
 		}
+		p.answered = time.Now()
 		return c.answered(answer)
 	})
 }

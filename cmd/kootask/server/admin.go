@@ -4,9 +4,12 @@ import (
 	"io"
 	"net/http"
 	"net/http/pprof"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// adminHandler is what the operator sees: whether the process lives, whether it wants calls, and its profiles. KooDrive
+// adminHandler is what the operator sees: whether the process lives, whether it wants calls, its metrics and its
+// profiles. KooDrive
 // being out of order changes neither: it would take every replica out at once.
 func (s *Server) adminHandler() http.Handler {
 	mux := http.NewServeMux()
@@ -18,6 +21,7 @@ func (s *Server) adminHandler() http.Handler {
 		}
 		_, _ = io.WriteString(w, "ok\n")
 	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)

@@ -10,8 +10,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,8 +46,9 @@ type system struct {
 	http                          *http.Client // For any host: all lead to the HTTP port.
 	admin                         *http.Client
 	log                           *buffer
-	stop                          context.CancelFunc // Tells the server to stop.
-	stopped                       chan error         // What Run returned.
+	peer                          atomic.Pointer[net.TCPAddr] // Where new connections to the ports come from.
+	stop                          context.CancelFunc          // Tells the server to stop.
+	stopped                       chan error                  // What Run returned.
 }
 
 // buffer is a log that can be read while it is written.
@@ -86,6 +89,7 @@ func start(t *testing.T, configure func(*server.Config)) *system {
 	config := server.Config{Reflection: true, Log: slog.New(slog.NewJSONHandler(s.log, nil))}
 	config.Upstream.BaseURL, config.Upstream.AllowHTTP = "http://koodrive.test", true
 	config.Upstream.Dial = koodrive.Dial
+	config.Service.NewTasksPerPeer = 100_000 // All of a test's clients are one peer.
 	if configure != nil {
 		configure(&config)
 	}
@@ -97,7 +101,8 @@ func start(t *testing.T, configure func(*server.Config)) *system {
 	s.stop = stop
 	// Not grpc's bufconn: over it, net/http now and then meets a read deadline that it has lifted.
 	s.grpcPort, s.httpPort, s.adminPort = koodrivetest.Listen(), koodrivetest.Listen(), koodrivetest.Listen()
-	ports := server.Listeners{GRPC: s.grpcPort, HTTP: s.httpPort, Admin: s.adminPort}
+	s.comeFrom("192.0.2.1:1000")
+	ports := server.Listeners{GRPC: addressed{s.grpcPort, s}, HTTP: addressed{s.httpPort, s}, Admin: s.adminPort}
 	go func() { s.stopped <- srv.Run(ctx, ports) }()
 
 	s.http, s.admin = httpClient(s.httpPort), httpClient(s.adminPort)
@@ -114,6 +119,32 @@ func start(t *testing.T, configure func(*server.Config)) *system {
 	s.tasks = taskv1.NewTaskServiceClient(s.conn)
 	return s
 }
+
+// comeFrom makes new connections come from an address.
+func (s *system) comeFrom(address string) {
+	s.peer.Store(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(address)))
+}
+
+// addressed is a port whose connections come from the system's peer.
+type addressed struct {
+	net.Listener
+	system *system
+}
+
+func (l addressed) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return addressedConn{conn, l.system.peer.Load()}, nil
+}
+
+type addressedConn struct {
+	net.Conn
+	from net.Addr
+}
+
+func (c addressedConn) RemoteAddr() net.Addr { return c.from }
 
 // dial returns another connection to the gRPC port.
 func (s *system) dial(t *testing.T, options ...grpc.DialOption) *grpc.ClientConn {

@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
@@ -42,7 +44,7 @@ const (
 type Config struct {
 	// Upstream is how KooDrive is reached. Required.
 	Upstream upstream.Config
-	// Service is how it is asked; the Upstream in it is filled in by New.
+	// Service is how it is asked; the Upstream and the Metrics in it are filled in by New.
 	Service service.Config
 	// Reflection lets gRPC clients ask for the contract.
 	Reflection bool
@@ -67,6 +69,7 @@ type Server struct {
 	public   *rpcserver.Server // On the gRPC port.
 	inner    *rpcserver.Server // For the gateway.
 	pipe     *bufconn.Listener // Between the gateway and inner.
+	metrics  *prometheus.Registry
 	conn     *grpc.ClientConn
 	http     *http.Server
 	admin    *http.Server
@@ -78,12 +81,14 @@ func New(config Config) (*Server, error) {
 	if config.Grace <= 0 {
 		config.Grace = DefaultGrace
 	}
-	s := &Server{config: config, pipe: bufconn.Listen(inProcess)}
+	s := &Server{config: config, pipe: bufconn.Listen(inProcess), metrics: prometheus.NewRegistry()}
+	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var err error
 	if s.upstream, err = upstream.NewClient(config.Upstream); err != nil {
 		return nil, err
 	}
-	config.Service.Upstream = s.upstream
+	config.Service.Upstream, config.Service.Metrics = s.upstream, s.metrics
 	s.service = service.New(config.Service)
 
 	mode := caller.Forward
@@ -92,10 +97,12 @@ func New(config Config) (*Server, error) {
 	}
 	callers := caller.NewReader(mode)
 	rpc := rpcserver.Config{Service: s.service, Callers: callers, Log: config.Log.With("port", "grpc")}
+	rpc.Metrics = prometheus.WrapRegistererWith(prometheus.Labels{"port": "grpc"}, s.metrics)
 	rpc.Reflection, rpc.MaxStreams = config.Reflection, rpcserver.MaxStreams
 	s.public = rpcserver.New(rpc)
-	rpc.Reflection, rpc.MaxStreams = false, 0
+	rpc.Reflection, rpc.MaxStreams, rpc.Gateway = false, 0, true
 	rpc.Log = config.Log.With("port", "http")
+	rpc.Metrics = prometheus.WrapRegistererWith(prometheus.Labels{"port": "http"}, s.metrics)
 	s.inner = rpcserver.New(rpc)
 
 	s.conn, err = grpc.NewClient("passthrough:///kootask",
@@ -106,7 +113,9 @@ func New(config Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting the gateway: %w", err)
 	}
-	handler, err := gateway.New(gateway.Config{Conn: s.conn, Callers: callers, Log: config.Log.With("port", "http")})
+	handler, err := gateway.New(gateway.Config{
+		Conn: s.conn, Callers: callers, Log: config.Log.With("port", "http"), Metrics: s.metrics,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("making the gateway: %w", err)
 	}

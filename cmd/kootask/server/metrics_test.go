@@ -1,0 +1,301 @@
+package server_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kootask/kootask/cmd/kootask/server"
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/upstream/koodrivetest"
+)
+
+// scrape returns what /metrics says: the value of each series.
+func (s *system) scrape(t *testing.T) map[string]float64 {
+	t.Helper()
+	resp, err := s.admin.Get("http://admin.test/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	all := map[string]float64{}
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		if name, value, ok := cutLast(lines.Text()); ok && !strings.HasPrefix(name, "#") {
+			if all[name], err = strconv.ParseFloat(value, 64); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	return all
+}
+
+func cutLast(line string) (name, value string, ok bool) {
+	at := strings.LastIndexByte(line, ' ')
+	if at < 0 {
+		return "", "", false
+	}
+	return line[:at], line[at+1:], true
+}
+
+// events are the series that count events of this service, without what every call moves.
+var events = regexp.MustCompile(`^kootask_(.*_total.*)$`)
+
+// moved returns the counters that do makes go up, and by how much.
+func (s *system) moved(t *testing.T, do func()) map[string]float64 {
+	t.Helper()
+	before := s.scrape(t)
+	do()
+	changes := map[string]float64{}
+	for name, value := range s.scrape(t) {
+		if m := events.FindStringSubmatch(name); m != nil && value != before[name] {
+			changes[m[1]] = value - before[name]
+		}
+	}
+	return changes
+}
+
+// Each event moves the counters that tell of it, and no others.
+func TestEveryEventIsCounted(t *testing.T) {
+	get := func(t *testing.T, s *system) {
+		t.Helper()
+		_, _ = s.tasks.GetTask(as(t.Context(), token), &taskv1.GetTaskRequest{TaskId: taskID})
+	}
+	watch := func(t *testing.T, s *system) {
+		t.Helper()
+		s.watch(t.Context(), t, "grpc", taskID)
+	}
+	lets := func(of string, n int) map[string]float64 { // A finished task, after n requests.
+		return map[string]float64{
+			`observations_total{source="fresh"}`: float64(n), `upstream_requests_total{outcome="OK"}`: float64(n),
+			`watch_ends_total{reason="` + of + `"}`: 1,
+		}
+	}
+	and := func(all ...map[string]float64) map[string]float64 {
+		sum := map[string]float64{}
+		for _, m := range all {
+			maps.Copy(sum, m)
+		}
+		return sum
+	}
+	one := func(names ...string) map[string]float64 {
+		m := map[string]float64{}
+		for _, name := range names {
+			m[name] = 1
+		}
+		return m
+	}
+	for name, row := range map[string]struct {
+		configure func(*server.Config)
+		steps     []koodrivetest.Step
+		do        func(*testing.T, *system)
+		want      map[string]float64
+	}{
+		"a watch of three states": {nil, steps(0, 1, 2), watch, lets("OK", 3)},
+		"a step back":             {nil, steps(0, 1, 0, 2), watch, and(lets("OK", 4), one("state_regressions_total"))},
+		"numbers that nobody knows": {nil, []koodrivetest.Step{{Fault: answer(`"code":0,` + id + `,"status":77,"taskType":9`)}, {Status: 3, ResultCode: "18000999"}}, watch,
+			and(lets("OK", 2), one(`unknown_values_total{field="status"}`, `unknown_values_total{field="task_type"}`, `unknown_values_total{field="result_code"}`))},
+		"a strike": {nil, faults(code(401, "1")), watch,
+			and(lets("OK", 2), one(`watch_strikes_total{outcome="UPSTREAM_TOKEN_REJECTED"}`, `upstream_requests_total{outcome="UPSTREAM_TOKEN_REJECTED"}`))},
+		"a poll that fails": {nil, faults(body(502, "")), watch,
+			and(lets("OK", 2), one(`upstream_requests_total{outcome="UPSTREAM_UNAVAILABLE"}`))},
+		"a task that is not there": {nil, []koodrivetest.Step{{Fault: code(400, "13000309")}}, watch,
+			one(`failures_total{outcome="TASK_NOT_FOUND",port="grpc"}`, `watch_ends_total{reason="TASK_NOT_FOUND"}`,
+				`watch_strikes_total{outcome="TASK_NOT_FOUND"}`, `upstream_requests_total{outcome="TASK_NOT_FOUND"}`)},
+		"a call that is tried twice": {nil, []koodrivetest.Step{{Fault: body(502, "")}, {Status: 2}}, get,
+			one(`retries_total{granted="true"}`, `upstream_requests_total{outcome="UPSTREAM_UNAVAILABLE"}`,
+				`upstream_requests_total{outcome="OK"}`, `observations_total{source="fresh"}`)},
+		"a call that is answered from memory": {nil, steps(2), func(t *testing.T, s *system) { get(t, s); get(t, s) },
+			one(`observations_total{source="fresh"}`, `observations_total{source="memory"}`, `upstream_requests_total{outcome="OK"}`)},
+		"a call that joins another": {nil, []koodrivetest.Step{{Status: 1, Fault: &koodrivetest.Fault{Latency: time.Second}}},
+			func(t *testing.T, s *system) {
+				var both sync.WaitGroup
+				both.Go(func() { get(t, s) })
+				both.Go(func() { get(t, s) })
+				both.Wait()
+			},
+			one(`observations_total{source="fresh"}`, `observations_total{source="joined"}`, `upstream_requests_total{outcome="OK"}`)},
+		"a deadline": {nil, steps(1), func(t *testing.T, s *system) {
+			ctx, leave := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			defer leave()
+			s.followGRPC(ctx, taskID, func(event) {})
+			time.Sleep(time.Second)
+		}, and(lets("CALLER_DEADLINE", 1), one(`failures_total{outcome="CALLER_DEADLINE",port="grpc"}`))},
+		"a request that the HTTP port refuses": {nil, steps(1), func(t *testing.T, s *system) { s.get(t, request(t.Context(), t, "/v1/tasks/1?a=b")) },
+			one(`http_refused_total{outcome="QUERY_INVALID"}`)},
+		"the limit of a credential": {func(c *server.Config) { c.Service.MaxTasksPerCredential = -1 }, steps(1), watch,
+			one(`limit_reached_total{limit="max-tasks-per-credential"}`, `failures_total{outcome="CALLER_LIMIT_REACHED",port="grpc"}`)},
+		"the limit of all": {func(c *server.Config) { c.Service.MaxTasks = -1 }, steps(1), watch,
+			one(`limit_reached_total{limit="max-tasks"}`, `failures_total{outcome="FACADE_OVERLOADED",port="grpc"}`)},
+		"the limit of a peer": {func(c *server.Config) { c.Service.NewTasksPerPeer = -1 }, steps(1), watch,
+			one(`limit_reached_total{limit="new-tasks-per-peer"}`, `failures_total{outcome="CALLER_LIMIT_REACHED",port="grpc"}`)},
+		"a turn that does not come": {func(c *server.Config) { c.Upstream.AtOnce = 1 },
+			[]koodrivetest.Step{{Status: 1, Fault: &koodrivetest.Fault{Latency: 5 * time.Second}}}, func(t *testing.T, s *system) {
+				var slow sync.WaitGroup
+				slow.Go(func() { get(t, s) })
+				time.Sleep(time.Millisecond)
+				s.fail(t.Context(), t, "grpc get", call{id: exampleID, header: bearer})
+				slow.Wait()
+			}, one(`limit_reached_total{limit="upstream-rps"}`, `failures_total{outcome="FACADE_OVERLOADED",port="grpc"}`,
+				`observations_total{source="fresh"}`, `upstream_requests_total{outcome="OK"}`)},
+		"a lifetime": {func(c *server.Config) { c.Service.WatchLifetime = time.Second / 2 }, steps(1), watch,
+			and(lets("WATCH_LIFETIME_REACHED", 1), one(`failures_total{outcome="WATCH_LIFETIME_REACHED",port="grpc"}`))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, row.configure, func(t *testing.T, s *system) {
+				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: row.steps})
+				if diff := cmp.Diff(row.want, s.moved(t, func() { row.do(t, s) })); diff != "" {
+					t.Errorf("(-want +got)\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// What KooDrive is not asked is counted too, and why.
+func TestWhatIsWithheldIsCounted(t *testing.T) {
+	for name, row := range map[string]struct {
+		fault   *koodrivetest.Fault
+		want    string
+		resting float64
+	}{
+		"a rest":                  {body(503, ""), `upstream_withheld_total{outcome="UPSTREAM_CIRCUIT_OPEN"}`, 1},
+		"what KooDrive asked for": {koodrivetest.Throttled("30"), `upstream_withheld_total{outcome="UPSTREAM_RATE_LIMITED"}`, 0},
+	} {
+		bubble(t, nil, func(t *testing.T, s *system) {
+			s.koodrive.SetFault(row.fault)
+			for range 25 {
+				s.fail(t.Context(), t, "grpc get", call{id: taskID, header: bearer})
+			}
+			got := s.moved(t, func() { s.fail(t.Context(), t, "rest", call{id: taskID, header: bearer}) })
+			if got[row.want] != 1 || s.scrape(t)["kootask_upstream_resting"] != row.resting {
+				t.Errorf("%s: %v", name, got)
+			}
+		})
+	}
+}
+
+// The gauges say how it stands, and the histograms how long it took.
+func TestGauges(t *testing.T) {
+	bubble(t, func(c *server.Config) { c.Upstream.AtOnce, c.Service.PollMax = 1, time.Second }, func(t *testing.T, s *system) {
+		check := func(when string, want map[string]float64) {
+			t.Helper()
+			got := s.scrape(t)
+			for name, value := range want {
+				if got["kootask_"+name] != value {
+					t.Errorf("%s: %s is %v, want %v", when, name, got["kootask_"+name], value)
+				}
+			}
+		}
+		check("at first", map[string]float64{"watchers": 0, "watched_tasks": 0, "oldest_confirmation_seconds": 0, "upstream_resting": 0})
+		s.koodrive.SetSkew(time.Minute)
+		slow := &koodrivetest.Fault{Latency: 3 * time.Second}
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Status: 0, Fault: slow}, {Status: 1, Fault: slow}}})
+		ctx, leave := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		for i := range 30 {
+			all.Go(func() { s.follow(ctx, t, surfaces[i%3], taskID, func(event) {}) })
+		}
+		time.Sleep(time.Millisecond)
+		all.Go(func() { s.follow(ctx, t, "grpc", exampleID, func(event) {}) })
+		time.Sleep(2 * time.Second)
+		check("while KooDrive is slow", map[string]float64{
+			"watchers": 31, "watched_tasks": 2, "upstream_requests_under_way": 1, "upstream_requests_waiting": 1,
+			"oldest_confirmation_seconds": 2.001, "upstream_clock_skew_seconds": 0,
+		})
+		time.Sleep(1500 * time.Millisecond)
+		check("after its answer", map[string]float64{
+			"watchers": 30, "watched_tasks": 1, "upstream_requests_waiting": 0, "upstream_permit_wait_seconds_count": 2,
+			"upstream_permit_wait_seconds_sum": 2.999, "upstream_request_seconds_sum": 3, "poll_lag_seconds_sum": 2.999, "sends": 0,
+			"oldest_confirmation_seconds": 0.501, "upstream_clock_skew_seconds": 60, "change_delivery_seconds_count": 31,
+		})
+		leave()
+		all.Wait()
+		time.Sleep(time.Second)
+		check("at last", map[string]float64{"watchers": 0, "watched_tasks": 0, "upstream_requests_under_way": 0})
+	})
+}
+
+// However many ask, and whatever they ask for, there are as many series.
+func TestSeriesDoNotGrow(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		strangers := func(round int) {
+			for i := range 100 {
+				s.koodrive.AddToken(fmt.Sprint("t", round, i), 0)
+				_, _ = s.tasks.GetTask(as(t.Context(), fmt.Sprint("t", round, i), "x-user-id", fmt.Sprint(i)), &taskv1.GetTaskRequest{TaskId: fmt.Sprint("id", round, i)})
+				_ = s.conn.Invoke(as(t.Context(), token), fmt.Sprintf("/koodrive.task.v1.TaskService/M%d%d", round, i), &taskv1.GetTaskRequest{}, &taskv1.GetTaskResponse{})
+				r := request(t.Context(), t, fmt.Sprintf("/v1/tasks/%d-%d", round, i), "User-Agent", fmt.Sprint(round, i))
+				if i%2 == 0 {
+					r.Method = fmt.Sprintf("M%d-%d", round, i)
+				}
+				resp, err := s.http.Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, _ = io.Copy(io.Discard, resp.Body)
+				_ = resp.Body.Close()
+			}
+		}
+		strangers(0)
+		before := len(s.scrape(t))
+		strangers(1)
+		if after := len(s.scrape(t)); after != before || before < 50 {
+			t.Errorf("%d series have become %d", before, after)
+		}
+	})
+}
+
+// The public ports have no metrics.
+func TestMetricsAreTheOperators(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		if resp, _ := s.get(t, request(t.Context(), t, "/metrics")); resp.StatusCode != http.StatusNotFound {
+			t.Errorf("%d", resp.StatusCode)
+		}
+	})
+}
+
+var exposed = regexp.MustCompile("(?m)^# TYPE (kootask_[a-z_]+) ")
+
+var documented = regexp.MustCompile("(?m)^\\| `(kootask_[a-z_]+)` \\|")
+
+// The README has every metric, and no other.
+func TestReadmeHasEveryMetric(t *testing.T) {
+	readme, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bubble(t, nil, func(t *testing.T, s *system) {
+		resp, err := s.admin.Get("http://admin.test/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := func(form *regexp.Regexp, text string) (all []string) {
+			for _, m := range form.FindAllStringSubmatch(text, -1) {
+				all = append(all, m[1])
+			}
+			slices.Sort(all)
+			return all
+		}
+		if diff := cmp.Diff(names(exposed, string(body)), names(documented, string(readme))); diff != "" {
+			t.Errorf("(-exposed +documented)\n%s", diff)
+		}
+	})
+}

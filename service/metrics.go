@@ -1,0 +1,220 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"google.golang.org/grpc/codes"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/observe"
+	"github.com/kootask/kootask/service/reason"
+	"github.com/kootask/kootask/upstream"
+)
+
+// metrics are what an operator sees of the service. No label has a value that comes from a request or from KooDrive.
+type metrics struct {
+	watchers, sends                      prometheus.Gauge
+	watchEnds, strikes, limitReached     *prometheus.CounterVec
+	requests, withheld, retries, unknown *prometheus.CounterVec
+	observations                         *prometheus.CounterVec
+	regressions                          prometheus.Counter
+	permitWait, requestSeconds           prometheus.Histogram
+	pollLag, changeDelivery              prometheus.Histogram
+}
+
+// seconds are the buckets of everything that KooDrive's timeout, 10 s, or the wait for a turn may make long.
+var seconds = []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+
+func newMetrics(registerer prometheus.Registerer) *metrics {
+	m := promauto.With(registerer)
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return m.NewCounterVec(prometheus.CounterOpts{Name: "kootask_" + name, Help: help}, labels)
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		return m.NewGauge(prometheus.GaugeOpts{Name: "kootask_" + name, Help: help})
+	}
+	histogram := func(name, help string) prometheus.Histogram {
+		return m.NewHistogram(prometheus.HistogramOpts{Name: "kootask_" + name, Help: help, Buckets: seconds})
+	}
+	all := &metrics{
+		watchers:  gauge("watchers", "Watches that are open."),
+		sends:     gauge("sends", "Messages of watches that are being sent: those that stay wait for a client to read."),
+		watchEnds: counter("watch_ends_total", "Watches that have ended, by the reason that the client saw: OK for a finished task.", "reason"),
+		strikes:   counter("watch_strikes_total", "Polls that failed in a way that ends a watch if it lasts.", "outcome"),
+		limitReached: counter("limit_reached_total",
+			"Calls and watches that were refused for a limit, by the flag that sets it.", "limit"),
+		requests: counter("upstream_requests_total", "Requests to KooDrive that have ended, by what they came to.", "outcome"),
+		withheld: counter("upstream_withheld_total",
+			"Requests that were not made, because KooDrive is given a rest or has asked for one.", "outcome"),
+		retries: counter("retries_total",
+			"Calls of GetTask that failed in a way that may pass, by whether there was a retry left for them.", "granted"),
+		unknown:      counter("unknown_values_total", "Answers of KooDrive with a number that the contract does not list.", "field"),
+		observations: counter("observations_total", "Answers to calls and polls, by where they came from.", "source"),
+		regressions: m.NewCounter(prometheus.CounterOpts{
+			Name: "kootask_state_regressions_total", Help: "States that were held back because they lie before the one that is known.",
+		}),
+		permitWait:     histogram("upstream_permit_wait_seconds", "How long requests have waited for their turn."),
+		requestSeconds: histogram("upstream_request_seconds", "How long requests to KooDrive have taken."),
+		pollLag:        histogram("poll_lag_seconds", "How much later than they were due watched tasks are asked for."),
+		changeDelivery: histogram("change_delivery_seconds", "From KooDrive's answer with a change until the change is sent to a watch."),
+	}
+	all.begin()
+	return all
+}
+
+// begin makes the series that there can be: one that appears with its first event hides that event from whoever looks at
+// the rate.
+func (m *metrics) begin() {
+	for _, outcome := range reason.Outcomes() {
+		m.watchEnds.WithLabelValues(endName(&reason.Error{Outcome: outcome}))
+	}
+	m.watchEnds.WithLabelValues(endName(nil))
+	m.requests.WithLabelValues(codes.OK.String())
+	for _, outcome := range reason.KooDriveOutcomes() {
+		m.requests.WithLabelValues(outcome.Name)
+		if outcome.Tolerance() != reason.Unlimited {
+			m.strikes.WithLabelValues(outcome.Name)
+		}
+	}
+	for vector, values := range map[*prometheus.CounterVec][]string{
+		m.limitReached: {limitTurn, limitPerCredential, limitInAll, limitPerPeer},
+		m.withheld:     {reason.UpstreamCircuitOpen.Name, reason.UpstreamRateLimited.Name, reason.UpstreamUnavailable.Name},
+		m.retries:      {strconv.FormatBool(true), strconv.FormatBool(false)},
+		m.unknown:      {fieldStatus, fieldTaskType, fieldResultCode},
+		m.observations: slices.Collect(maps.Values(sources)),
+	} {
+		for _, value := range values {
+			vector.WithLabelValues(value)
+		}
+	}
+}
+
+// Limits, by the flag that sets them.
+const (
+	limitTurn          = "upstream-rps"
+	limitPerCredential = "max-tasks-per-credential"
+	limitInAll         = "max-tasks"
+	limitPerPeer       = "new-tasks-per-peer"
+)
+
+// Fields of KooDrive's whose numbers the contract lists.
+const (
+	fieldStatus     = "status"
+	fieldTaskType   = "task_type"
+	fieldResultCode = "result_code"
+)
+
+// expose registers what is read from the parts of the service when it is asked for.
+func (s *Service) expose(registerer prometheus.Registerer) {
+	m := promauto.With(registerer)
+	gauge := func(name, help string, value func() float64) {
+		m.NewGaugeFunc(prometheus.GaugeOpts{Name: "kootask_" + name, Help: help}, value)
+	}
+	gauge("watched_tasks", "Tasks that are watched: those that KooDrive is asked for again and again.", func() float64 {
+		keys, _ := s.hub.Stats()
+		return float64(keys)
+	})
+	gauge("oldest_confirmation_seconds", "For how long the watched task that has gone longest without an answer of KooDrive's has.",
+		func() float64 {
+			_, silence := s.hub.Stats()
+			return silence.Seconds()
+		})
+	gauge("upstream_requests_under_way", "Requests to KooDrive that are under way.",
+		func() float64 { return float64(s.upstream.Stats().UnderWay) })
+	gauge("upstream_requests_waiting", "Requests to KooDrive that wait for their turn.",
+		func() float64 { return float64(s.upstream.Stats().Waiting) })
+	gauge("upstream_resting", "1 while KooDrive is given a rest, or is being tried after one.", func() float64 {
+		if s.upstream.Stats().Resting {
+			return 1
+		}
+		return 0
+	})
+	gauge("upstream_clock_skew_seconds", "How far KooDrive's clock is taken to be ahead of this one.",
+		func() float64 { return s.upstream.Stats().Skew.Seconds() })
+}
+
+// watched counts a watch until the func that it returns is called with the watch's end.
+func (m *metrics) watched() (ended func(error)) {
+	m.watchers.Inc()
+	return func(err error) {
+		m.watchers.Dec()
+		m.watchEnds.WithLabelValues(endName(err)).Inc()
+	}
+}
+
+// endName is the reason of a watch's end: OK, or CANCELLED where the client has left.
+func endName(err error) string {
+	if err == nil {
+		return codes.OK.String()
+	}
+	if name := reason.Of(err).Reason(); name != "" {
+		return name
+	}
+	return "CANCELLED"
+}
+
+// limited counts a call or a watch that met a limit, by the flag that sets it.
+func (m *metrics) limited(flag string) { m.limitReached.WithLabelValues(flag).Inc() }
+
+// retried counts a call for which a retry was wanted.
+func (m *metrics) retried(granted bool) {
+	m.retries.WithLabelValues(strconv.FormatBool(granted)).Inc()
+}
+
+var sources = map[observe.Source]string{observe.Fresh: "fresh", observe.Joined: "joined", observe.Memory: "memory"}
+
+// observed counts an answer.
+func (m *metrics) observed(source observe.Source) {
+	m.observations.WithLabelValues(sources[source]).Inc()
+}
+
+// timed measures what becomes of q: its wait, its request or two, and that it was not made.
+func (s *Service) timed(q upstream.Query, begun func()) (measured upstream.Query, done func(upstream.Task, error)) {
+	since, requests := time.Now(), 0
+	q.Begun = func() {
+		s.metrics.permitWait.Observe(time.Since(since).Seconds())
+		since = time.Now()
+		begun()
+	}
+	q.Ended = func(err error) {
+		requests++
+		s.metrics.requestSeconds.Observe(time.Since(since).Seconds())
+		s.metrics.requests.WithLabelValues(s.outcomeName(err)).Inc()
+		since = time.Now()
+	}
+	return q, func(task upstream.Task, err error) {
+		switch {
+		case err == nil:
+			s.metrics.unlisted(task)
+		case requests == 0 && !errors.Is(err, context.Canceled):
+			s.metrics.withheld.WithLabelValues(s.outcomeName(err)).Inc()
+		}
+	}
+}
+
+func (s *Service) outcomeName(err error) string {
+	if err == nil {
+		return codes.OK.String()
+	}
+	return s.outcome(err).Outcome.Name
+}
+
+// unlisted counts the numbers of t that the contract does not list.
+func (m *metrics) unlisted(t upstream.Task) {
+	for field, unlisted := range map[string]bool{
+		fieldStatus:     toStatus(t.Status) == taskv1.TaskStatus_TASK_STATUS_UNSPECIFIED,
+		fieldTaskType:   t.Type != nil && toType(t.Type) == taskv1.TaskType_TASK_TYPE_UNSPECIFIED,
+		fieldResultCode: t.ResultCode != "" && toResultCode(t.ResultCode) == taskv1.ResultCode_RESULT_CODE_UNSPECIFIED,
+	} {
+		if unlisted {
+			m.unknown.WithLabelValues(field).Inc()
+		}
+	}
+}

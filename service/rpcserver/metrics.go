@@ -1,0 +1,68 @@
+package rpcserver
+
+import (
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"google.golang.org/grpc/codes"
+
+	"github.com/kootask/kootask/service/reason"
+)
+
+// metrics count calls, with the names and labels by which gRPC servers are known, and the outcomes of those that failed. A
+// method that the server has not never comes here, so that all labels are known beforehand.
+type metrics struct {
+	started, handled, failures *prometheus.CounterVec
+	seconds                    *prometheus.HistogramVec
+}
+
+func newMetrics(registerer prometheus.Registerer) *metrics {
+	m := promauto.With(registerer)
+	all := &metrics{
+		started: m.NewCounterVec(prometheus.CounterOpts{
+			Name: "grpc_server_started_total", Help: "Calls that have begun.",
+		}, []string{"grpc_type", "grpc_service", "grpc_method"}),
+		handled: m.NewCounterVec(prometheus.CounterOpts{
+			Name: "grpc_server_handled_total", Help: "Calls that have ended, by their code.",
+		}, []string{"grpc_type", "grpc_service", "grpc_method", "grpc_code"}),
+		failures: m.NewCounterVec(prometheus.CounterOpts{
+			Name: "kootask_failures_total", Help: "Calls that have failed, by what they came to: the outcome that their log line names.",
+		}, []string{"outcome"}),
+		seconds: m.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "grpc_server_handling_seconds", Help: "How long unary calls have taken.",
+			Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 25},
+		}, []string{"grpc_type", "grpc_service", "grpc_method"}),
+	}
+	for _, outcome := range reason.Outcomes() { // So that the first of its kind is an increase.
+		all.failures.WithLabelValues(outcome.Name)
+	}
+	return all
+}
+
+// Kinds of calls.
+const (
+	unaryCall  = "unary"
+	streamCall = "server_stream"
+)
+
+func (m *metrics) begin(call *call) {
+	m.started.WithLabelValues(call.labels()...).Inc()
+}
+
+func (m *metrics) end(call *call, failure *reason.Error, code codes.Code) {
+	m.handled.WithLabelValues(append(call.labels(), code.String())...).Inc()
+	if failure != nil {
+		m.failures.WithLabelValues(failure.Outcome.Name).Inc()
+	}
+	if call.kind == unaryCall {
+		m.seconds.WithLabelValues(call.labels()...).Observe(time.Since(call.start).Seconds())
+	}
+}
+
+// labels are those of a call's method.
+func (c *call) labels() []string {
+	service, method, _ := strings.Cut(strings.TrimPrefix(c.method, "/"), "/")
+	return []string{c.kind, service, method}
+}

@@ -1,0 +1,23 @@
+package upstream
+
+import "time"
+
+// Stats is how a Client stands.
+type Stats struct {
+	// UnderWay is how many requests are, and Waiting how many wait for their turn.
+	UnderWay, Waiting int
+	// Resting tells that KooDrive is given a rest, or is being tried after one.
+	Resting bool
+	// Skew is how far KooDrive's clock is taken to be ahead of ours.
+	Skew time.Duration
+}
+
+// Stats returns how c stands.
+func (c *Client) Stats() Stats {
+	c.limiter.mu.Lock()
+	defer c.limiter.mu.Unlock()
+	return Stats{
+		UnderWay: c.limiter.inFlight, Waiting: c.limiter.waiting,
+		Resting: !c.breaker.circuit.IsClosed(), Skew: time.Duration(c.clock.skew.Load()),
+	}
+}
