@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net"
+
+	"google.golang.org/grpc/grpclog"
 
 	"github.com/kootask/kootask/cmd/kootask/server"
 )
@@ -40,6 +43,10 @@ func (f serviceFlags) open(p *problems, config server.Config) (*server.Server, s
 	if err := p.err(); err != nil {
 		return nil, server.Listeners{}, err
 	}
+	// What gRPC's library has to say is for those who look for faults in it: by itself it would write to stderr, in a form
+	// of its own.
+	gossip := slog.NewLogLogger(config.Log.Handler(), slog.LevelDebug).Writer()
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, gossip, gossip))
 	s, err := server.New(config)
 	return s, listeners, err
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"github.com/klauspost/compress/gzhttp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"google.golang.org/grpc"
@@ -96,7 +97,7 @@ func New(config Config) (http.Handler, error) {
 	// The route that is registered later wins: the generated one for the watch knows no events, and no end.
 	return g, errors.Join(
 		g.mux.HandlePath(http.MethodGet, watchPath, g.watch),
-		g.mux.HandlePath(http.MethodGet, "/openapi.json", openAPI),
+		g.mux.HandlePath(http.MethodGet, "/openapi.json", document(openAPI)),
 	)
 }
 
@@ -141,7 +142,14 @@ func refuseBody(w http.ResponseWriter, r *http.Request) {
 //go:embed openapi/kootask.swagger.json
 var description []byte
 
-func openAPI(w http.ResponseWriter, _ *http.Request, _ map[string]string) {
+// document is a handler whose answers are the same for everybody: they alone are compressed. A stream would be held up,
+// and the size of a compressed answer about a task tells something of it.
+func document(handler http.HandlerFunc) runtime.HandlerFunc {
+	compressed := gzhttp.GzipHandler(handler)
+	return func(w http.ResponseWriter, r *http.Request, _ map[string]string) { compressed(w, r) }
+}
+
+func openAPI(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(description)
 }

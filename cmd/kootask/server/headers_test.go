@@ -1,13 +1,17 @@
 package server_test
 
 import (
+	"compress/gzip"
 	"encoding/json"
+	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -242,6 +246,46 @@ func TestOneLogLinePerCall(t *testing.T) {
 			if lines[i] != want {
 				t.Errorf("line %d: %+v, want %+v", i, lines[i], want)
 			}
+		}
+	})
+}
+
+// What is the same for everybody is compressed, and nothing else: a task's answers and streams come as they are, an event at
+// a time.
+func TestCompression(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		_, plain := s.get(t, request(t.Context(), t, "/openapi.json", "Accept-Encoding", "identity"))
+		resp, packed := s.get(t, request(t.Context(), t, "/openapi.json", "Accept-Encoding", "gzip"))
+		r, err := gzip.NewReader(strings.NewReader(packed))
+		if err != nil {
+			t.Fatal(err)
+		}
+		unpacked, err := io.ReadAll(r)
+		if err != nil || string(unpacked) != plain || len(packed) > len(plain)/2 || !slices.Contains(resp.Header.Values("Vary"), "Accept-Encoding") {
+			t.Errorf("%d bytes became %d: %v, %v", len(plain), len(packed), err, resp.Header)
+		}
+		for i, accept := range []string{"", ndjson, sse} {
+			id := fmt.Sprint(taskID, i)
+			s.koodrive.SetTask(koodrivetest.Task{ID: id, Name: strings.Repeat("x", 8<<10), Steps: steps(0, 1, 2)})
+			path := "/v1/tasks/" + id
+			if accept != "" {
+				path += ":watch"
+			}
+			resp, err := s.http.Do(request(t.Context(), t, path, "Accept", accept, "Accept-Encoding", "gzip, zstd"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resp.Header.Get("Content-Encoding") != "" {
+				t.Errorf("%s is compressed", path)
+			}
+			if accept != "" {
+				var at []time.Duration
+				parse(t, accept, resp.Body, func(e event) { at = append(at, e.at.Round(time.Second/2)) })
+				if len(at) != 4 || at[1] == at[0] || at[2] == at[1] {
+					t.Errorf("%s: events came at %v", accept, at)
+				}
+			}
+			_ = resp.Body.Close()
 		}
 	})
 }
