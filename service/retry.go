@@ -11,10 +11,11 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
-// What a retry costs and when it comes.
+// RetryShare is how many retries each success allows.
+const RetryShare = 0.1
+
 const (
-	retryShare = 0.1 // Retries for each success,
-	retryMax   = 10  // of which so many can be saved up.
+	retryMax   = 10 // How many can be saved up.
 	retryMin   = 100 * time.Millisecond
 	retrySpace = 200 * time.Millisecond // From retryMin, at random.
 )
@@ -30,7 +31,7 @@ type retries struct {
 func (r *retries) earn() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.spent = max(0, r.spent-retryShare)
+	r.spent = max(0, r.spent-RetryShare)
 }
 
 // take reports whether there may be a retry, and counts it.

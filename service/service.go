@@ -51,13 +51,9 @@ const (
 	Patience = time.Second
 	// deadlineMargin is how long before the caller's own deadline a call ends, so that there is time to say why.
 	deadlineMargin = 30 * time.Millisecond
-	// lifetimeSpread is the share by which a watch's lifetime is shorter or longer at random.
-	lifetimeSpread = 0.2
+	// LifetimeSpread is the share by which a watch's lifetime is shorter or longer at random.
+	LifetimeSpread = 0.2
 )
-
-// rateLimitPause is how long KooDrive is left alone after it limited the rate and did not say for how long: its gateway
-// counts by the minute, and counts what it refuses.
-const rateLimitPause = time.Minute
 
 // Config is what a Service works with.
 type Config struct {
@@ -169,7 +165,7 @@ func (s *Service) judge(err error) watch.Verdict {
 	e := s.outcome(err)
 	wait := e.RetryAfter
 	if e.Outcome == reason.UpstreamRateLimited && wait == 0 {
-		wait = rateLimitPause
+		wait = upstream.RatePause
 	}
 	if e.Outcome.Tolerance() != reason.Unlimited {
 		s.metrics.strikes.WithLabelValues(e.Outcome.Name).Inc()

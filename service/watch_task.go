@@ -23,7 +23,7 @@ var errLifetime = &reason.Error{Outcome: reason.WatchLifetimeReached}
 func (s *Service) WatchTask(
 	req *taskv1.WatchTaskRequest, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse],
 ) (err error) {
-	lifetime := time.Duration(float64(s.lifetime) * (1 - lifetimeSpread + 2*lifetimeSpread*rand.Float64()))
+	lifetime := time.Duration(float64(s.lifetime) * (1 - LifetimeSpread + 2*LifetimeSpread*rand.Float64()))
 	ctx, cancel := within(stream.Context(), lifetime, errLifetime)
 	defer cancel()
 	q, err := s.query(ctx, req)

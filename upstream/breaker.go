@@ -10,12 +10,13 @@ import (
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 )
 
-// When the breaker opens, and for how long.
+// When KooDrive is given a rest: when BreakerShare of at least BreakerAttempts requests within BreakerWindow have failed. It
+// lasts for BreakerPause.
 const (
-	breakerShare    = 0.5 // Of the attempts in the window that failed,
-	breakerAttempts = 20  // if there were so many.
-	breakerWindow   = 10 * time.Second
-	breakerPause    = 5 * time.Second
+	BreakerShare    = 0.5
+	BreakerAttempts = 20
+	BreakerWindow   = 10 * time.Second
+	BreakerPause    = 5 * time.Second
 )
 
 // CircuitOpenError means that KooDrive was not asked: it has failed so often that it is given a rest.
@@ -37,8 +38,8 @@ type breaker struct {
 
 func newBreaker() *breaker {
 	return &breaker{circuitbreaker.NewBuilder[any]().
-		WithFailureRateThreshold(breakerShare, breakerAttempts, breakerWindow).
-		WithDelay(breakerPause).
+		WithFailureRateThreshold(BreakerShare, BreakerAttempts, BreakerWindow).
+		WithDelay(BreakerPause).
 		WithSuccessThreshold(1).
 		Build()}
 }

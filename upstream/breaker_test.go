@@ -35,13 +35,13 @@ func TestWhatOpensTheBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, failure := range failures {
 			b := newBreaker()
-			for i := range breakerAttempts {
+			for i := range BreakerAttempts {
 				if !send(b, failure) {
 					t.Errorf("%v: open after %d", failure, i)
 				}
 			}
 			if send(b, failure) {
-				t.Errorf("%v: closed after %d", failure, breakerAttempts)
+				t.Errorf("%v: closed after %d", failure, BreakerAttempts)
 			}
 		}
 		for _, nothing := range neutral {
@@ -59,12 +59,12 @@ func TestWhatOpensTheBreaker(t *testing.T) {
 func TestRefusalsDoNotHideAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker()
-		for range breakerAttempts {
+		for range BreakerAttempts {
 			send(b, failures[0])
 			send(b, neutral[1])
 		}
 		var resting *CircuitOpenError
-		if _, err := b.admit(); !errors.As(err, &resting) || resting.RetryAfter != breakerPause {
+		if _, err := b.admit(); !errors.As(err, &resting) || resting.RetryAfter != BreakerPause {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -73,14 +73,14 @@ func TestRefusalsDoNotHideAnOutage(t *testing.T) {
 func TestTheProbeDecides(t *testing.T) {
 	open := func() *breaker {
 		b := newBreaker()
-		for range breakerAttempts {
+		for range BreakerAttempts {
 			send(b, failures[0])
 		}
 		return b
 	}
 	synctest.Test(t, func(t *testing.T) {
 		b := open()
-		time.Sleep(breakerPause)
+		time.Sleep(BreakerPause)
 		probe, err := b.admit()
 		if err != nil {
 			t.Fatal(err)
@@ -94,11 +94,11 @@ func TestTheProbeDecides(t *testing.T) {
 		}
 
 		b = open()
-		time.Sleep(breakerPause)
+		time.Sleep(BreakerPause)
 		if !send(b, failures[0]) || send(b, nil) {
 			t.Error("a probe that fails does not open it again")
 		}
-		time.Sleep(breakerPause)
+		time.Sleep(BreakerPause)
 		for _, nothing := range neutral { // Each leaves room for the next probe.
 			if !send(b, nothing) {
 				t.Errorf("a probe that ends with %v holds its place", nothing)
@@ -120,10 +120,10 @@ func TestStragglersDecideNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range breakerAttempts {
+		for range BreakerAttempts {
 			send(b, failures[0])
 		}
-		time.Sleep(breakerPause)
+		time.Sleep(BreakerPause)
 		probe, err := b.admit()
 		if err != nil {
 			t.Fatal(err)
@@ -146,10 +146,10 @@ func TestPanicLeavesTheBreakerAsItIs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range breakerAttempts {
+		for range BreakerAttempts {
 			send(c.breaker, failures[0])
 		}
-		time.Sleep(breakerPause)
+		time.Sleep(BreakerPause)
 		credential, err := Forward(NewSecret("a"), "", "")
 		if err != nil {
 			t.Fatal(err)

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// ratePause is how long KooDrive is not asked after it limited the rate without saying for how long: its
+// RatePause is how long KooDrive is not asked after it limited the rate without saying for how long: its
 // gateway counts by the minute, and counts what it refuses.
-const ratePause = time.Minute
+const RatePause = time.Minute
 
 // pauses holds those whom KooDrive has asked to wait, by what it counts requests by: all of their tasks then do.
 type pauses struct {
@@ -53,7 +53,7 @@ func (p *pauses) learn(quota Key, err error) {
 	}
 	wait := refused.RetryAfter
 	if refused.Status == http.StatusTooManyRequests {
-		wait = cmp.Or(wait, ratePause)
+		wait = cmp.Or(wait, RatePause)
 	}
 	if wait == 0 {
 		return

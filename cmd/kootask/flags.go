@@ -107,8 +107,15 @@ func readCertificates(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// maxPoll is the longest interval at which KooDrive may be asked: its sessions end after 20 minutes without a request.
-const maxPoll = 10 * time.Minute
+// koodriveSession is after how long without a request KooDrive's sessions end, and maxPoll the longest interval at which it
+// may be asked.
+const (
+	koodriveSession = 20 * time.Minute
+	maxPoll         = koodriveSession / 2
+)
+
+// maxTimeout is the longest that one request to KooDrive may take.
+const maxTimeout = time.Minute
 
 // maxLifetime is the longest that a watch may last: it keeps a KooDrive session alive.
 const maxLifetime = 24 * time.Hour
@@ -142,7 +149,7 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, stderr io.Wr
 		value     time.Duration
 		low, high time.Duration
 	}{
-		{"upstream-timeout", f.UpstreamTimeout, 1, time.Minute},
+		{"upstream-timeout", f.UpstreamTimeout, 1, maxTimeout},
 		{"poll-min", f.PollMin, 1, maxPoll},
 		{"poll-max", f.PollMax, 1, maxPoll},
 		{"poll-backoff-max", f.PollBackoffMax, 1, maxPoll},

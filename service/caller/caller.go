@@ -99,11 +99,15 @@ func NewReader(mode Mode) *Reader {
 	return r
 }
 
+// Lengths of the longest credential and user id, in bytes.
 const (
-	maxAuthorization = 4096
-	maxUserID        = 64
-	maxDate          = 16
-	maxLanguage      = 16
+	MaxAuthorization = 4096
+	MaxUserID        = 64
+)
+
+const (
+	maxDate     = 16
+	maxLanguage = 16
 )
 
 // languages maps what callers send, in lower case, to what KooDrive and we call it.
@@ -137,8 +141,8 @@ func (r *Reader) Read(values func(name string) []string) (Caller, error) {
 		return ""
 	}
 
-	authorization := one(HeaderAuthorization, maxAuthorization)
-	c.UserID = one(HeaderUserID, maxUserID)
+	authorization := one(HeaderAuthorization, MaxAuthorization)
+	c.UserID = one(HeaderUserID, MaxUserID)
 	c.Date = one(HeaderDate, maxDate)
 	if given := one(HeaderLanguage, maxLanguage); given != "" {
 		var ok bool

@@ -23,8 +23,8 @@ const (
 // lastEventID is the id of the finished task, and the only one there is.
 const lastEventID = "end"
 
-// writeTimeout is how long a client may take to read before its stream is cut.
-const writeTimeout = 30 * time.Second
+// WriteTimeout is how long a client may take to read before its stream is cut.
+const WriteTimeout = 30 * time.Second
 
 const eventStream = "text/event-stream"
 
@@ -101,7 +101,7 @@ func (e *eventWriter) write(name, id string, retryMillis int64, data []byte) err
 		frame = fmt.Appendf(frame, "{%q:%s}\n", name, data)
 	}
 	// net/http lifts the limit when the stream has ended. A server that cannot limit a write writes without a limit.
-	_ = e.control.SetWriteDeadline(time.Now().Add(writeTimeout))
+	_ = e.control.SetWriteDeadline(time.Now().Add(WriteTimeout))
 	if _, err := e.w.Write(frame); err != nil {
 		return err
 	}

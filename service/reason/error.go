@@ -109,7 +109,10 @@ func Of(err error) *Error {
 // upstreamCode is the form of what is passed on of KooDrive's codes.
 var upstreamCode = regexp.MustCompile(`^[A-Z.0-9]{1,32}$`)
 
-// Limits of what is put into a status, so that it passes where headers may have 8 KiB.
+// MaxStatus is the size of the largest status with its details, in bytes: it has to pass where headers may have 8 KiB. What
+// is put into one is limited so that it cannot be reached.
+const MaxStatus = 4 << 10
+
 const (
 	maxMetadata   = 256
 	maxViolations = 10

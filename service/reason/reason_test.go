@@ -51,7 +51,7 @@ func TestEveryReason(t *testing.T) {
 			t.Errorf("%s: code %v", name, st.Code())
 		}
 		raw, err := proto.Marshal(st.Proto())
-		if err != nil || len(raw) > 4096 || len(st.Message()) > 512 || !strings.HasSuffix(st.Message(), ".") {
+		if err != nil || len(raw) > reason.MaxStatus || len(st.Message()) > 512 || !strings.HasSuffix(st.Message(), ".") {
 			t.Errorf("%s: %d bytes, message %q, %v", name, len(raw), st.Message(), err)
 		}
 		if strings.Contains(st.String(), "geheim") {

@@ -92,10 +92,10 @@ func (c *core[V]) failed(err error) (news bool, wait time.Duration) {
 		s.Ended = true
 		return true, 0
 	}
-	doubled := float64(max(c.interval, c.config.Min)) * math.Pow(2, float64(s.Failures))
+	doubled := float64(max(c.interval, c.config.Min)) * math.Pow(Backoff, float64(s.Failures))
 	wait = c.jitter(time.Duration(min(doubled, float64(c.config.BackoffMax))))
 	if atLeast := verdict.Wait; wait < atLeast { // What is asked for is never shortened, and made longer up to the limit alone.
-		longer := atLeast + time.Duration(jitterShare*c.config.Random()*float64(atLeast))
+		longer := atLeast + time.Duration(JitterShare*c.config.Random()*float64(atLeast))
 		wait = max(atLeast, min(longer, c.config.WaitMax))
 	}
 	// Who waits for a first value learns that there is none.
@@ -122,15 +122,19 @@ func (c *core[V]) end(err error) (news bool) {
 }
 
 const (
-	growth      = 1.5
-	jitterShare = 0.2
+	// Growth is by how much an interval grows when nothing has changed.
+	Growth = 1.5
+	// Backoff is by how much a wait grows with each failure.
+	Backoff = 2
+	// JitterShare is the share by which an interval is shorter or longer at random.
+	JitterShare = 0.2
 )
 
 func (c *core[V]) grow() {
-	c.interval = min(time.Duration(growth*float64(c.interval)), c.config.Max)
+	c.interval = min(time.Duration(Growth*float64(c.interval)), c.config.Max)
 }
 
 // jitter returns d, up to a fifth shorter or longer, so that polls that began together do not stay together.
 func (c *core[V]) jitter(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (1 - jitterShare + 2*jitterShare*c.config.Random()))
+	return time.Duration(float64(d) * (1 - JitterShare + 2*JitterShare*c.config.Random()))
 }

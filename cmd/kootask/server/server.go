@@ -35,9 +35,11 @@ const DefaultGrace = 20 * time.Second
 
 // Limits of the HTTP port.
 const (
-	headerTimeout = 5 * time.Second  // For the request's header.
-	idleTimeout   = 60 * time.Second // Between the requests of a connection.
-	inProcess     = 256 << 10        // Bytes that the connection from the gateway to the gRPC server holds.
+	// HeaderTimeout is how long a request's header may take, and IdleTimeout how long a connection may be without a request.
+	HeaderTimeout = 5 * time.Second
+	IdleTimeout   = 60 * time.Second
+
+	inProcess = 256 << 10 // Bytes that the connection from the gateway to the gRPC server holds.
 )
 
 // Config is what a Server is made of.
@@ -130,8 +132,8 @@ func (s *Server) httpServer(handler http.Handler) *http.Server {
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
 		Handler:           handler,
-		ReadHeaderTimeout: headerTimeout,
-		IdleTimeout:       idleTimeout,
+		ReadHeaderTimeout: HeaderTimeout,
+		IdleTimeout:       IdleTimeout,
 		MaxHeaderBytes:    rpcserver.MaxHeader,
 		Protocols:         &protocols,
 		// The default is 250, and lets what is above it hang.

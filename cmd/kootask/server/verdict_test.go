@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/reason"
 )
 
 // doors are all ways to ask for a task: unary and as a stream, over gRPC and over HTTP.
@@ -171,7 +172,7 @@ func read(t *testing.T, st *status.Status) verdict {
 	if len(st.Message()) > 512 {
 		t.Errorf("a message of %d bytes", len(st.Message()))
 	}
-	if raw, _ := json.Marshal(st.Proto()); len(raw) > 4096 {
+	if raw, _ := json.Marshal(st.Proto()); len(raw) > reason.MaxStatus {
 		t.Errorf("a status of %d bytes", len(raw))
 	}
 	return v

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kootask/kootask/cmd/kootask/server"
+	"github.com/kootask/kootask/service"
+	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/gateway"
+	"github.com/kootask/kootask/service/observe"
+	"github.com/kootask/kootask/service/reason"
+	"github.com/kootask/kootask/service/rpcserver"
+	"github.com/kootask/kootask/service/watch"
+	"github.com/kootask/kootask/upstream"
+)
+
+// span is how the README writes a time: in seconds, or in minutes if there are several.
+func span(d time.Duration) string {
+	if d >= 2*time.Minute {
+		return fmt.Sprintf("%v minutes", d.Minutes())
+	}
+	return fmt.Sprintf("%v s", d.Seconds())
+}
+
+// count is how it writes a number.
+func count(n int) string {
+	if n >= 1000 {
+		return fmt.Sprintf("%d,%03d", n/1000, n%1000)
+	}
+	return fmt.Sprint(n)
+}
+
+func kib(n int) string { return fmt.Sprintf("%d KiB", n>>10) }
+
+// in puts values into a sentence of the README.
+func in(sentence string, values ...any) string { return fmt.Sprintf(sentence, values...) }
+
+// word is a number that the README writes as a word: it is empty, and so in no README, if it is another one.
+func word(w string, holds bool) string {
+	if holds {
+		return w
+	}
+	return "\x00"
+}
+
+// stated are the sentences of the README that state numbers, made from the numbers that the code uses.
+func stated() []string {
+	return []string{
+		in("KooDrive is asked %s after a change, then %s as late again each time nothing has changed, up to %s",
+			span(service.DefaultPollMin), word("half", watch.Growth == 1.5), span(service.DefaultPollMax)),
+		in("after failures %s as late each time, up to %s; all of it a %s sooner or later at random",
+			word("twice", watch.Backoff == 2), span(service.DefaultPollBackoffMax), word("fifth", watch.JitterShare == 0.2)),
+		in("After %s without anything else there is a heartbeat", span(service.DefaultHeartbeat)),
+		in("takes longer than %s, a heartbeat opens the stream", span(service.FirstMessage)),
+		in("until KooDrive has not answered for %s", span(service.DefaultStaleAfter)),
+		in("refuses the credential ends it at the %s time in succession", word("second", reason.UpstreamTokenRejected.Tolerance() == 2)),
+		in("that the task is not there at the %s", word("third", reason.TaskNotFound.Tolerance() == 3)),
+		in("A watch lasts %s, a %s less or more at random", span(service.DefaultWatchLifetime), word("fifth", service.LifetimeSpread == 0.2)),
+		in("does not read a message within %s", word(span(service.SendTimeout), service.SendTimeout == gateway.WriteTimeout)),
+		in("told to stay away by a %d", http.StatusNoContent),
+		in("from an answer other than %d", http.StatusOK),
+
+		in("no more than %d requests a second in all, and %d at a time", upstream.DefaultPerSecond, upstream.DefaultAtOnce),
+		in("waits for its turn for %s;", span(service.Patience)),
+		in("until the time is over, %s if KooDrive does not say and %s at the most", span(upstream.RatePause), span(upstream.MaxRetryAfter)),
+		in("When %s of at least %d requests within %s have failed, KooDrive is given a rest of %s",
+			word("half", upstream.BreakerShare == 0.5), upstream.BreakerAttempts, span(upstream.BreakerWindow), span(upstream.BreakerPause)),
+		in("a budget of one retry for %v successes", 1/service.RetryShare),
+		in("one address may ask for %d tasks a second that KooDrive is not being asked for already, and for %d times as many at once",
+			service.DefaultNewTasksPerPeer, service.PeerBurst),
+		in("answered from memory for %s", span(observe.DefaultKeep)),
+
+		in("%s other tasks are watched with the credential, or the address asks for more than %d new tasks a second",
+			count(service.DefaultMaxTasksPerCredential), service.DefaultNewTasksPerPeer),
+		in("did not come within a %s, or %s tasks are watched", word("second", service.Patience == time.Second), count(service.DefaultMaxTasks)),
+		in("a malformed request with %d and a header that is too long with %d", http.StatusBadRequest, http.StatusRequestHeaderFieldsTooLarge),
+
+		in("| A credential | %s |", kib(caller.MaxAuthorization)),
+		in("| A gRPC request | %s |", kib(rpcserver.MaxMessage)),
+		in("| A request's header | %s |", kib(rpcserver.MaxHeader)),
+		in("| A status with its details | %s |", kib(reason.MaxStatus)),
+		in("| What is read of KooDrive's body, unzipped | %s |", kib(upstream.MaxBody)),
+		in("| What is read of KooDrive's header | %s |", kib(upstream.MaxHeader)),
+		in("| Calls and watches on one connection | %s |", count(rpcserver.MaxStreams)),
+		in("| ` `, whatever the caller's deadline | %s |", span(service.GetTimeout)),
+		in("| An HTTP request's header, to arrive | %s |", span(server.HeaderTimeout)),
+		in("| An HTTP connection without a request | %s |", span(server.IdleTimeout)),
+		in("| A client's gRPC pings, apart | %s |", span(rpcserver.ClientPing)),
+
+		in("exit code %d. | flag", exitUsage),
+		in("How long one request to KooDrive may take: a %s at the most", word("minute", maxTimeout == time.Minute)),
+		in("while nothing changes: %s at the most, since KooDrive's sessions end after %v", span(maxPoll), koodriveSession.Minutes()),
+		in("gets a heartbeat: 1 s to %s", span(service.DefaultHeartbeat)),
+		in("at the most, a %s less or more at random", word("fifth", service.LifetimeSpread == 0.2)),
+		in("may ask for in a second; %s times as many may come at once", word("ten", service.PeerBurst == 10)),
+		in("the exit code is %d; it is %d if the grace time was over first", exitOK, exitError),
+		in("| %d | All tasks have succeeded", exitOK), in("| %d | A task has failed", exitFailed),
+		in("| %d | KooDrive has no such task", exitNotFound), in("| %d | The credential is refused", exitRefused),
+		in("| %d | The command line is wrong", exitUsage), in("| %d | It was interrupted", exitInterrupted), in("| %d | Anything else", exitError),
+		in("the first of %d, %d, %d, %d and %d", exitInterrupted, exitError, exitRefused, exitNotFound, exitFailed),
+		"| 1 while KooDrive is given a rest",
+	}
+}
+
+var (
+	codeBlock = regexp.MustCompile("(?s)\n```.*?\n```\n")
+	code      = regexp.MustCompile("`[^`]*`|\\]\\([^)]*\\)")
+	reasonRow = regexp.MustCompile("(?m)^(\\| `[A-Z_]+` \\| [A-Z_]+ \\|) [0-9]+ \\|")
+	goVersion = regexp.MustCompile(`(?m)^go (\d+\.\d+)`)
+)
+
+// Every number that the README states is the one that the code uses: the sentences that state one are made from it, and
+// there are no others. What stands as code is checked elsewhere, as are the columns of the tables.
+func TestReadmeNumbers(t *testing.T) {
+	mod, err := os.ReadFile(root + "/go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := codeBlock.ReplaceAllString(readme(t), "\n")
+	text = reasonRow.ReplaceAllString(text, "$1 |")
+	text = strings.Join(strings.Fields(code.ReplaceAllString(text, "` `")), " ")
+	sentences := append(stated(), "with Go "+goVersion.FindStringSubmatch(string(mod))[1]+", make and curl")
+	for _, sentence := range sentences {
+		if !strings.Contains(text, sentence) {
+			t.Errorf("the README does not say %q", sentence)
+		}
+		text = strings.ReplaceAll(text, sentence, " … ")
+	}
+	for _, at := range regexp.MustCompile(`[0-9]+`).FindAllStringIndex(text, -1) {
+		t.Errorf("nothing stands for the number in %q", text[max(0, at[0]-40):min(len(text), at[1]+40)])
+	}
+}
