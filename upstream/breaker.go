@@ -36,8 +36,13 @@ type breaker struct {
 	circuit circuitbreaker.CircuitBreaker[any]
 }
 
-func newBreaker() *breaker {
+func newBreaker(resting func(bool)) *breaker {
+	if resting == nil {
+		resting = func(bool) {}
+	}
 	return &breaker{circuitbreaker.NewBuilder[any]().
+		OnOpen(func(circuitbreaker.StateChangedEvent) { resting(true) }).
+		OnClose(func(circuitbreaker.StateChangedEvent) { resting(false) }).
 		WithFailureRateThreshold(BreakerShare, BreakerAttempts, BreakerWindow).
 		WithDelay(BreakerPause).
 		WithSuccessThreshold(1).

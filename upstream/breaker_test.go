@@ -34,7 +34,7 @@ func send(b *breaker, err error) bool {
 func TestWhatOpensTheBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, failure := range failures {
-			b := newBreaker()
+			b := newBreaker(nil)
 			for i := range BreakerAttempts {
 				if !send(b, failure) {
 					t.Errorf("%v: open after %d", failure, i)
@@ -45,7 +45,7 @@ func TestWhatOpensTheBreaker(t *testing.T) {
 			}
 		}
 		for _, nothing := range neutral {
-			b := newBreaker()
+			b := newBreaker(nil)
 			for range 10_000 {
 				if !send(b, nothing) {
 					t.Fatalf("%v opens it", nothing)
@@ -58,7 +58,7 @@ func TestWhatOpensTheBreaker(t *testing.T) {
 // An outage opens it although half of the answers are refusals, which would look like successes.
 func TestRefusalsDoNotHideAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBreaker()
+		b := newBreaker(nil)
 		for range BreakerAttempts {
 			send(b, failures[0])
 			send(b, neutral[1])
@@ -72,7 +72,7 @@ func TestRefusalsDoNotHideAnOutage(t *testing.T) {
 
 func TestTheProbeDecides(t *testing.T) {
 	open := func() *breaker {
-		b := newBreaker()
+		b := newBreaker(nil)
 		for range BreakerAttempts {
 			send(b, failures[0])
 		}
@@ -115,7 +115,7 @@ func TestTheProbeDecides(t *testing.T) {
 // What was sent before the rest and ends after it decides nothing.
 func TestStragglersDecideNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBreaker()
+		b := newBreaker(nil)
 		straggler, err := b.admit()
 		if err != nil {
 			t.Fatal(err)

@@ -39,7 +39,7 @@ func NewClient(config Config) (*Client, error) {
 	c := &Client{
 		base: base, timeout: config.Timeout, transport: config.transport(),
 		limiter: newLimiter(cmp.Or(config.PerSecond, DefaultPerSecond), cmp.Or(config.AtOnce, DefaultAtOnce)),
-		breaker: newBreaker(),
+		breaker: newBreaker(config.Resting),
 	}
 	if c.timeout <= 0 {
 		c.timeout = DefaultTimeout

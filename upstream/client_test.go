@@ -51,7 +51,12 @@ func bubble(t *testing.T, test func(t *testing.T, k *koodrivetest.KooDrive, c *u
 // connect serves handler in memory, and returns a client for it.
 func connect(t *testing.T, handler http.Handler, config upstream.Config) *upstream.Client {
 	t.Helper()
-	listener := koodrivetest.Listen()
+	return connectTo(t, handler, koodrivetest.Listen(), config)
+}
+
+// connectTo is connect over a listener.
+func connectTo(t *testing.T, handler http.Handler, listener *koodrivetest.Listener, config upstream.Config) *upstream.Client {
+	t.Helper()
 	server := &http.Server{Handler: handler}
 	go func() { _ = server.Serve(listener) }()
 	if config.Dial == nil {

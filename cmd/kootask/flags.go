@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -212,6 +213,14 @@ func (f serviceFlags) app(p *problems) *upstream.App {
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// checkPorts looks at the addresses of the ports.
+func (f serviceFlags) checkPorts(p *problems) {
+	for _, port := range [][2]string{{"grpc-addr", f.GRPCAddr}, {"http-addr", f.HTTPAddr}, {"admin-addr", cmp.Or(f.AdminAddr, ":0")}} {
+		_, err := net.ResolveTCPAddr("tcp", port[1])
+		p.add(port[0], err)
+	}
 }
 
 // listen opens the ports. What cannot be opened is a problem, and then none stays open.

@@ -49,7 +49,8 @@ func TestBadFlags(t *testing.T) {
 			[]string{"simulate", "--addr=127.0.0.1:0", "--script=" + file(t, "{\n\"tasks\": [{\"id\": \"9\", \"steps\": [{\"for\": \"soon\"}]}]\n}")},
 			[]string{"line 2: tasks[0].steps[0].for: "},
 		},
-		"demo": {[]string{"demo", "--poll-max=1ms", "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="}, []string{"--poll-max: "}},
+		"demo":  {[]string{"demo", "--poll-max=1ms", "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="}, []string{"--poll-max: "}},
+		"check": {[]string{"serve", "--check", "--upstream-url=http://x", "--http-addr=127.0.0.1:http-not", "--stale-after=0s"}, []string{"--upstream-url: ", "--stale-after: ", "--http-addr: "}},
 		"everything": {
 			[]string{
 				"serve", "--upstream-url=http://koodrive.test", "--upstream-ca=" + missing, "--upstream-proxy=proxy", "--grpc-addr=1:2:3",
@@ -113,5 +114,13 @@ func TestHelpAndVersion(t *testing.T) {
 		if code, stdout, stderr := ask(t, args...); code != exitOK || stdout == "" || stderr != "" {
 			t.Errorf("%q: exit %d, %q, %q", args, code, stdout, stderr)
 		}
+	}
+}
+
+// What is well is said with nothing; the ports are not touched.
+func TestCheck(t *testing.T) {
+	taken := start(t, nil, "simulate", "--addr=127.0.0.1:0").says(t, `http://([^\s,]+)`)
+	if code, stdout, stderr := ask(t, "serve", "--check", "--upstream-url=https://koodrive.test", "--grpc-addr="+taken, "--admin-addr="); code != exitOK || stdout+stderr != "" {
+		t.Errorf("exit %d: %s%s", code, stdout, stderr)
 	}
 }

@@ -16,6 +16,7 @@ type serveCommand struct {
 	koodriveFlags
 	serviceFlags
 	Reflection bool `group:"Ports" help:"Let gRPC clients ask for the contract."`
+	Check      bool `help:"Only say what is wrong with the flags. No port is opened."`
 }
 
 // Run serves until ctx ends.
@@ -23,6 +24,10 @@ func (c *serveCommand) Run(ctx context.Context, out output) error {
 	p := &problems{}
 	config := c.serviceFlags.config(p, c.koodriveFlags.config(p), out.stderr)
 	config.Reflection = c.Reflection
+	if c.Check {
+		c.checkPorts(p)
+		return p.err()
+	}
 	s, listeners, err := c.open(p, config)
 	if err != nil {
 		return err

@@ -61,7 +61,11 @@ type Config struct {
 	Gateway bool
 }
 
-// Server is a gRPC server with TaskService, and with health by the names "" and "koodrive.task.v1.TaskService".
+// HealthKooDrive is the name by which health tells how KooDrive does. That it is out of order makes no server unfit.
+const HealthKooDrive = "koodrive"
+
+// Server is a gRPC server with TaskService, and with health by the names "" and "koodrive.task.v1.TaskService", and
+// [HealthKooDrive].
 type Server struct {
 	grpc   *grpc.Server
 	health *health.Server
@@ -94,6 +98,7 @@ func New(config Config) *Server {
 	taskv1.RegisterTaskServiceServer(s.grpc, config.Service)
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	s.health.SetServingStatus(taskv1.TaskService_ServiceDesc.ServiceName, healthv1.HealthCheckResponse_SERVING)
+	s.KooDrive(true)
 	if config.Reflection {
 		reflection.Register(s.grpc)
 	}
@@ -102,6 +107,15 @@ func New(config Config) *Server {
 
 // Serve answers on listener until Stop.
 func (s *Server) Serve(listener net.Listener) error { return s.grpc.Serve(listener) }
+
+// KooDrive makes health say whether KooDrive works.
+func (s *Server) KooDrive(works bool) {
+	status := healthv1.HealthCheckResponse_NOT_SERVING
+	if works {
+		status = healthv1.HealthCheckResponse_SERVING
+	}
+	s.health.SetServingStatus(HealthKooDrive, status)
+}
 
 // Drain makes health say that the server is about to stop. Calls are still answered.
 func (s *Server) Drain() { s.health.Shutdown() }

@@ -132,7 +132,7 @@ func TestEveryEventIsCounted(t *testing.T) {
 			ctx, leave := context.WithTimeout(t.Context(), 500*time.Millisecond)
 			defer leave()
 			s.followGRPC(ctx, taskID, func(event) {})
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 		}, and(lets("CALLER_DEADLINE", 1), one(`failures_total{outcome="CALLER_DEADLINE",port="grpc"}`))},
 		"a request that the HTTP port refuses": {nil, steps(1), func(t *testing.T, s *system) { s.get(t, request(t.Context(), t, "/v1/tasks/1?a=b")) },
 			one(`http_refused_total{outcome="QUERY_INVALID"}`)},
@@ -146,7 +146,7 @@ func TestEveryEventIsCounted(t *testing.T) {
 			[]koodrivetest.Step{{Status: 1, Fault: &koodrivetest.Fault{Latency: 5 * time.Second}}}, func(t *testing.T, s *system) {
 				var slow sync.WaitGroup
 				slow.Go(func() { get(t, s) })
-				time.Sleep(time.Millisecond)
+				<-time.After(time.Millisecond)
 				s.fail(t.Context(), t, "grpc get", call{id: exampleID, header: bearer})
 				slow.Wait()
 			}, one(`limit_reached_total{limit="upstream-rps"}`, `failures_total{outcome="FACADE_OVERLOADED",port="grpc"}`,

@@ -29,7 +29,7 @@ func (s *system) guessing(t *testing.T, door string, who int, while time.Duratio
 		default:
 			t.Fatalf("%s: %+v", door, v)
 		}
-		time.Sleep(5 * time.Millisecond)
+		<-time.After(5 * time.Millisecond)
 	}
 	return tried
 }

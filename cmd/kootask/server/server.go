@@ -44,7 +44,7 @@ const (
 
 // Config is what a Server is made of.
 type Config struct {
-	// Upstream is how KooDrive is reached. Required.
+	// Upstream is how KooDrive is reached; its Resting is filled in by New. Required.
 	Upstream upstream.Config
 	// Service is how it is asked; the Upstream and the Metrics in it are filled in by New.
 	Service service.Config
@@ -86,6 +86,7 @@ func New(config Config) (*Server, error) {
 	s := &Server{config: config, pipe: bufconn.Listen(inProcess), metrics: prometheus.NewRegistry()}
 	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	config.Upstream.Resting = func(resting bool) { s.public.KooDrive(!resting) }
 	var err error
 	if s.upstream, err = upstream.NewClient(config.Upstream); err != nil {
 		return nil, err

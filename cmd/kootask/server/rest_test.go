@@ -1,0 +1,147 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/rpcserver"
+	"github.com/kootask/kootask/upstream"
+	"github.com/kootask/kootask/upstream/koodrivetest"
+)
+
+// While KooDrive is given a rest nobody sees data that he has not got himself, health tells, and the server stays ready; what
+// has become of a credential meanwhile is found out afterwards.
+func TestRest(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		health := func(name string, want healthv1.HealthCheckResponse_ServingStatus) {
+			t.Helper()
+			resp, err := healthv1.NewHealthClient(s.conn).Check(t.Context(), &healthv1.HealthCheckRequest{Service: name})
+			if err != nil || resp.GetStatus() != want {
+				t.Errorf("health of %q: %v, %v", name, resp, err)
+			}
+		}
+		s.koodrive.AddToken("other", 0)
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
+		health(rpcserver.HealthKooDrive, healthv1.HealthCheckResponse_SERVING)
+		var events []event
+		var watching sync.WaitGroup
+		watching.Go(func() { events = s.watch(t.Context(), t, "grpc", taskID) })
+		time.Sleep(500 * time.Millisecond)
+
+		s.koodrive.SetFault(koodrivetest.Answer(503, ""))
+		for range upstream.BreakerAttempts {
+			s.fail(t.Context(), t, "grpc get", call{id: exampleID, header: bearer})
+		}
+		health(rpcserver.HealthKooDrive, healthv1.HealthCheckResponse_NOT_SERVING)
+		health("", healthv1.HealthCheckResponse_SERVING)
+		if resp, err := s.admin.Get("http://admin.test/readyz"); err != nil || resp.Body.Close() != nil || resp.StatusCode != 200 {
+			t.Errorf("ready: %v, %v", resp, err)
+		}
+		asked := s.koodrive.Count()
+		for _, door := range doors {
+			v := s.fail(t.Context(), t, door, call{id: taskID, header: []string{"authorization", "Bearer other"}})
+			if v.reason != "UPSTREAM_UNAVAILABLE" || v.retry == nil || v.metadata["upstreamStatus"] != "" {
+				t.Errorf("%s: %+v", door, v)
+			}
+		}
+		if s.koodrive.Count() != asked {
+			t.Error("KooDrive is asked during its rest")
+		}
+		s.koodrive.RevokeToken(token)
+		s.koodrive.SetFault(nil)
+		watching.Wait()
+		if v := verdictOf(t, events[len(events)-1]); v.reason != "CREDENTIAL_REJECTED" {
+			t.Errorf("the watch saw %q and ended with %+v", names(t, events), v)
+		}
+		if _, err := s.tasks.GetTask(as(t.Context(), "other"), &taskv1.GetTaskRequest{TaskId: taskID}); err != nil {
+			t.Error(err)
+		}
+		health(rpcserver.HealthKooDrive, healthv1.HealthCheckResponse_SERVING)
+	})
+}
+
+// Watches that begin together do not poll together: no half second has three times its share.
+func TestPollsAreOutOfStep(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		const watches, while, slot = 300, 30 * time.Second, 500 * time.Millisecond
+		ctx, leave := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		s.watchAll(ctx, t, &all, token, "t", watches)
+		time.Sleep(time.Minute)
+		s.koodrive.ForgetRequests()
+		time.Sleep(while)
+		requests := s.koodrive.Requests()
+		slots := map[int64]int{}
+		most := 0
+		for _, r := range requests {
+			n := r.Received.UnixNano() / int64(slot)
+			slots[n]++
+			most = max(most, slots[n])
+		}
+		if share := len(requests) / int(while/slot); most > 3*share || len(requests) < watches {
+			t.Errorf("%d of %d requests came in half a second, %d is the mean", most, len(requests), share)
+		}
+		leave()
+		all.Wait()
+	})
+}
+
+// Every error passes where no more than 8 KiB of header do.
+func TestErrorsPassNarrowDoors(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID})
+		s.conn = s.dial(t, grpc.WithMaxHeaderListSize(8<<10))
+		s.tasks = taskv1.NewTaskServiceClient(s.conn)
+		bad := []string{"authorization", "a", "authorization", "b", "x-user-id", "a", "x-user-id", "b", "x-date", "a", "x-date", "b",
+			"language", "a", "language", "b", "x-request-id", fmt.Sprintf("%064d", 1)}
+		for _, door := range []string{"grpc get", "grpc watch"} {
+			if v := s.fail(t.Context(), t, door, call{id: taskID, header: bad}); v.reason != "REQUEST_INVALID" || len(v.violations) != 4 {
+				t.Errorf("%s: %+v", door, v)
+			}
+			for name, row := range outcomeRows {
+				s.koodrive.SetFault(row.fault)
+				if v := s.fail(t.Context(), t, door, call{id: taskID, header: bearer}); v.reason != row.reason {
+					t.Errorf("%s, %s: %+v", door, name, v)
+				}
+				time.Sleep(2 * upstream.MaxRetryAfter)
+			}
+		}
+	})
+}
+
+// Who opens watches and leaves them at once gets KooDrive asked no more than anybody else, and leaves nothing behind.
+func TestWatchesThatAreLeftAtOnce(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		s.koodrive.SetFault(&koodrivetest.Fault{Latency: 50 * time.Millisecond})
+		const second = 10
+		for i := range 10_000 {
+			ctx, leave := context.WithCancel(as(t.Context(), token))
+			if _, err := s.tasks.WatchTask(ctx, &taskv1.WatchTaskRequest{TaskId: fmt.Sprint("t", i%2000)}); err != nil {
+				t.Fatal(err)
+			}
+			if i%7 == 0 {
+				synctest.Wait()
+			}
+			leave()
+			if i%(10_000/second) == 0 {
+				time.Sleep(time.Second)
+			}
+		}
+		time.Sleep(time.Second)
+		if n := busiest(s.koodrive.Requests()); n > upstream.DefaultPerSecond+upstream.DefaultPerSecond/10+1 {
+			t.Errorf("%d requests in a second", n)
+		}
+		got := s.scrape(t)
+		if got["kootask_watchers"]+got["kootask_watched_tasks"]+got["kootask_upstream_requests_under_way"]+got["kootask_upstream_requests_waiting"] != 0 {
+			t.Errorf("%v", got)
+		}
+	})
+}
