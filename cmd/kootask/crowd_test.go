@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// ending is how a stream has ended.
+type ending struct {
+	door
+	last event
+	at   time.Time
+}
+
+// crowd opens streams, number i where and of what choose says, and returns when each has seen a task and none has ended. The
+// channel yields the ending of each. Those that are still open leave with leave, or before the test hangs.
+func crowd(t *testing.T, streams int, choose func(i int) (d door, token, id string)) (endings chan ending, leave func()) {
+	t.Helper()
+	// No deadline, which would be sent on.
+	ctx, cancel := context.WithCancel(t.Context())
+	patience := time.AfterFunc(5*time.Minute, cancel)
+	endings = make(chan ending, streams)
+	opening := make(chan struct{}, 64) // All at once would be more than a port's backlog.
+	var open sync.WaitGroup
+	open.Add(streams)
+	for i := range streams {
+		go func() {
+			opening <- struct{}{}
+			opened := sync.OnceFunc(func() { <-opening; open.Done() })
+			d, token, id := choose(i)
+			var last event
+			d.watch(ctx, token, id, func(e event) {
+				if last = e; e.name == "task" {
+					opened()
+				}
+			})
+			endings <- ending{d, last, time.Now()}
+			opened()
+		}()
+	}
+	open.Wait()
+	if n := len(endings); n > 0 {
+		e := <-endings
+		t.Fatalf("%d of %d streams ended too early, one over %s with: %v", n, streams, e.surface, e.last)
+	}
+	return endings, func() { patience.Stop(); cancel() }
+}
+
+// needFiles fails a test that would wait in vain for more connections than the system allows.
+func needFiles(t *testing.T, n uint64) {
+	t.Helper()
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if limit.Cur < n { // Go has raised it as far as it goes.
+		t.Fatalf("a process has to open %d files here, and may open %d: raise the limit with ulimit -Hn", n, limit.Cur)
+	}
+}
