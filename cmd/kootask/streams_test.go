@@ -48,6 +48,14 @@ func httpDoor(address, surface string) door {
 	return door{surface: surface, client: &http.Client{Transport: &http.Transport{}}, base: "http://" + address}
 }
 
+func (d door) close() {
+	if d.conn != nil {
+		_ = d.conn.Close()
+		return
+	}
+	d.client.CloseIdleConnections()
+}
+
 // event is one of a stream.
 type event struct {
 	name   string         // task, heartbeat, end or failure; broken if the stream was not ended by kootask.
