@@ -139,6 +139,11 @@ func orDefault(d, byDefault time.Duration) time.Duration {
 	return d
 }
 
+// LongestWatch is how long the longest watch lasts.
+func (s *Service) LongestWatch() time.Duration {
+	return time.Duration(float64(s.lifetime) * (1 + LifetimeSpread))
+}
+
 // errDraining is the end of every watch when the server stops.
 var errDraining = &reason.Error{Outcome: reason.ServerDraining}
 

@@ -92,6 +92,7 @@ func stated() []string {
 		in("| An HTTP request's header, to arrive | %s |", span(server.HeaderTimeout)),
 		in("| An HTTP connection without a request | %s |", span(server.IdleTimeout)),
 		in("| A client's gRPC pings, apart | %s |", span(rpcserver.ClientPing)),
+		in("| A gRPC connection, until new calls need another one, a tenth less or more at random | %s |", span(rpcserver.MaxConnectionAge)),
 
 		in("exit code %d. | flag", exitUsage),
 		in("How long one request to KooDrive may take: a %s at the most", word("minute", maxTimeout == time.Minute)),

@@ -37,9 +37,14 @@ const (
 	// ClientPing is how often a client may ping.
 	ClientPing = 20 * time.Second
 
+	// MaxConnectionAge is after how long the client of a connection is told to open another one, a tenth sooner or later at
+	// random: otherwise a balancer's choice would last as long as the client.
+	MaxConnectionAge = 45 * time.Minute
+
 	ping           = 60 * time.Second
 	pingTimeout    = 20 * time.Second
 	connectTimeout = 10 * time.Second
+	ageMargin      = time.Minute
 )
 
 // Config is what a Server is made of.
@@ -54,6 +59,9 @@ type Config struct {
 	Metrics prometheus.Registerer
 	// MaxStreams is how many calls a connection may have at a time. 0 is no limit.
 	MaxStreams uint32
+	// LongestCall is how long a call may take. A connection that is too old is kept for this and a minute, so that the calls
+	// that it carries end by themselves. 0: no connection is too old.
+	LongestCall time.Duration
 	// Reflection lets clients ask for the contract.
 	Reflection bool
 	// Gateway tells that all calls come from the gateway, which says for whom: see [caller.HeaderPeer]. Otherwise a call is
@@ -80,6 +88,10 @@ func New(config Config) *Server {
 	if streams == 0 {
 		streams = math.MaxUint32
 	}
+	params := keepalive.ServerParameters{Time: ping, Timeout: pingTimeout}
+	if config.LongestCall > 0 {
+		params.MaxConnectionAge, params.MaxConnectionAgeGrace = MaxConnectionAge, config.LongestCall+ageMargin
+	}
 	s := &Server{
 		grpc: grpc.NewServer(
 			grpc.UnaryInterceptor(calls.unary),
@@ -88,7 +100,7 @@ func New(config Config) *Server {
 			grpc.MaxHeaderListSize(MaxHeader),
 			grpc.MaxRecvMsgSize(MaxMessage),
 			grpc.ConnectionTimeout(connectTimeout),
-			grpc.KeepaliveParams(keepalive.ServerParameters{Time: ping, Timeout: pingTimeout}),
+			grpc.KeepaliveParams(params),
 			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: ClientPing, PermitWithoutStream: true}),
 			grpc.WaitForHandlers(true),
 		),

@@ -101,9 +101,9 @@ func New(config Config) (*Server, error) {
 	callers := caller.NewReader(mode)
 	rpc := rpcserver.Config{Service: s.service, Callers: callers, Log: config.Log.With("port", "grpc")}
 	rpc.Metrics = prometheus.WrapRegistererWith(prometheus.Labels{"port": "grpc"}, s.metrics)
-	rpc.Reflection, rpc.MaxStreams = config.Reflection, rpcserver.MaxStreams
+	rpc.Reflection, rpc.MaxStreams, rpc.LongestCall = config.Reflection, rpcserver.MaxStreams, s.service.LongestWatch()
 	s.public = rpcserver.New(rpc)
-	rpc.Reflection, rpc.MaxStreams, rpc.Gateway = false, 0, true
+	rpc.Reflection, rpc.MaxStreams, rpc.LongestCall, rpc.Gateway = false, 0, 0, true
 	rpc.Log = config.Log.With("port", "http")
 	rpc.Metrics = prometheus.WrapRegistererWith(prometheus.Labels{"port": "http"}, s.metrics)
 	s.inner = rpcserver.New(rpc)
