@@ -14,9 +14,7 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
@@ -147,27 +145,6 @@ func TestDeadlineAndCancellation(t *testing.T) {
 	if lines, ours := strings.Count(log, "\n"), strings.Count(log, "outcome=CALLER_"); lines != 4 || ours != 4 {
 		t.Errorf("log:\n%s", log)
 	}
-}
-
-// Clients may ping every 20 s, with and without a call under way.
-func TestPings(t *testing.T) {
-	wait := func(ctx context.Context) error {
-		select {
-		case <-time.After(10 * time.Minute):
-			return &reason.Error{Outcome: reason.TaskNotFound}
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	bubble(t, wait, func(ctx context.Context, t *testing.T, tasks client) {
-		if err := call(ctx, t, tasks, "WatchTask"); status.Code(err) != codes.NotFound {
-			t.Errorf("a client that pings every 20 s: %v", err)
-		}
-		time.Sleep(10 * time.Minute)
-		if state := tasks.conn.GetState(); state != connectivity.Ready {
-			t.Errorf("one that does so without a call: %v", state)
-		}
-	}, grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: rpcserver.ClientPing, PermitWithoutStream: true}))
 }
 
 // What the caller sends and cannot be read is the caller's fault, and its name is not logged.
