@@ -225,8 +225,10 @@ func (f serviceFlags) checkPorts(p *problems) {
 
 // listen opens the ports. What cannot be opened is a problem, and then none stays open.
 func (f serviceFlags) listen(p *problems) (l server.Listeners) {
+	config := net.ListenConfig{Control: limitSilence}
+	config.SetMultipathTCP(false) // It does not have the limit.
 	open := func(flag, address string) net.Listener {
-		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
+		listener, err := config.Listen(context.Background(), "tcp", address)
 		p.add(flag, err)
 		return listener
 	}

@@ -41,8 +41,10 @@ const (
 	// random: otherwise a balancer's choice would last as long as the client.
 	MaxConnectionAge = 45 * time.Minute
 
-	ping           = 60 * time.Second
-	pingTimeout    = 20 * time.Second
+	// Ping is after how long without a word a client is pinged, and PingTimeout how long it may take to answer.
+	Ping        = 60 * time.Second
+	PingTimeout = 20 * time.Second
+
 	connectTimeout = 10 * time.Second
 	ageMargin      = time.Minute
 )
@@ -88,7 +90,7 @@ func New(config Config) *Server {
 	if streams == 0 {
 		streams = math.MaxUint32
 	}
-	params := keepalive.ServerParameters{Time: ping, Timeout: pingTimeout}
+	params := keepalive.ServerParameters{Time: Ping, Timeout: PingTimeout}
 	if config.LongestCall > 0 {
 		params.MaxConnectionAge, params.MaxConnectionAgeGrace = MaxConnectionAge, config.LongestCall+ageMargin
 	}

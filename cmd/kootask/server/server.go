@@ -137,8 +137,12 @@ func (s *Server) httpServer(handler http.Handler) *http.Server {
 		IdleTimeout:       IdleTimeout,
 		MaxHeaderBytes:    rpcserver.MaxHeader,
 		Protocols:         &protocols,
-		// The default is 250, and lets what is above it hang.
-		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: rpcserver.MaxStreams},
+		HTTP2: &http.HTTP2Config{
+			// The default is 250, and lets what is above it hang.
+			MaxConcurrentStreams: rpcserver.MaxStreams,
+			// Without it nobody is pinged.
+			SendPingTimeout: rpcserver.Ping, PingTimeout: rpcserver.PingTimeout,
+		},
 		ErrorLog: slog.NewLogLogger(s.config.Log.Handler(), slog.LevelWarn),
 		// OPTIONS * is answered like any other request.
 		DisableGeneralOptionsHandler: true,
