@@ -189,13 +189,15 @@ func (g *gateway) refuse(w http.ResponseWriter, r *http.Request, failure *reason
 	who.Peer = caller.Peer(r.RemoteAddr)
 	g.refused.WithLabelValues(failure.Outcome.Name).Inc()
 	st := failure.Status(who.RequestID)
-	g.log.LogAttrs(r.Context(), slog.LevelWarn, "request refused", append(who.LogAttrs(taskIDOf(r)),
-		slog.String("method", r.Method),
-		slog.String("code", st.Code().String()),
-		slog.String("reason", failure.Reason()),
-		slog.String("outcome", failure.Outcome.Name),
-		slog.String("error", failure.Error()),
-	)...)
+	if failure.Outcome != reason.CallerCancelled { // Who has left is not refused, and the call has its own line.
+		g.log.LogAttrs(r.Context(), slog.LevelWarn, "request refused", append(who.LogAttrs(taskIDOf(r)),
+			slog.String("method", r.Method),
+			slog.String("code", st.Code().String()),
+			slog.String("reason", failure.Reason()),
+			slog.String("outcome", failure.Outcome.Name),
+			slog.String("error", failure.Error()),
+		)...)
+	}
 	writeError(w, st)
 }
 

@@ -1,0 +1,84 @@
+package server_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kootask/kootask/upstream/koodrivetest"
+)
+
+// Who leaves an HTTP route, by giving up a request or by closing the connection, ends what was done for the request: at once,
+// the log says so, and KooDrive is not asked any more.
+func TestLeaving(t *testing.T) {
+	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		for _, way := range []string{"gives up", "hangs up"} {
+			for name, row := range map[string]struct {
+				path, accept string
+				fault        *koodrivetest.Fault
+			}{
+				"lines":                    {":watch", ndjson, nil},
+				"events":                   {":watch", sse, nil},
+				"lines, KooDrive is slow":  {":watch", ndjson, &koodrivetest.Fault{Hang: true}},
+				"events, KooDrive is slow": {":watch", sse, &koodrivetest.Fault{Hang: true}},
+				"REST":                     {"", "", &koodrivetest.Fault{Hang: true}},
+			} {
+				t.Run(protocol+" "+way+" "+name, func(t *testing.T) {
+					bubble(t, nil, func(t *testing.T, s *system) {
+						s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
+						s.koodrive.SetFault(row.fault)
+						var conn net.Conn
+						transport := s.http.Transport.(*http.Transport)
+						if protocol == "HTTP/2.0" {
+							h2c(s.http)
+						}
+						transport.DialContext = func(ctx context.Context, network, address string) (_ net.Conn, err error) {
+							conn, err = s.httpPort.Dial(ctx, network, address)
+							return conn, err
+						}
+						ctx, giveUp := context.WithCancel(t.Context())
+						defer giveUp()
+						var client sync.WaitGroup
+						client.Go(func() {
+							resp, err := s.http.Do(request(ctx, t, "/v1/tasks/"+taskID+row.path, "Accept", row.accept))
+							if err != nil {
+								return
+							}
+							defer resp.Body.Close()
+							if resp.Proto != protocol {
+								t.Errorf("the answer is %s", resp.Proto)
+							}
+							parse(t, row.accept, resp.Body, func(event) {})
+						})
+						time.Sleep(time.Second)
+						if n := s.koodrive.Count(); n == 0 || strings.Contains(s.log.String(), `"msg":"call"`) {
+							t.Fatalf("KooDrive was asked %d times; the log: %s", n, s.log)
+						}
+						if way == "gives up" {
+							giveUp()
+						} else {
+							_ = conn.Close()
+						}
+						synctest.Wait()
+						if log := s.log.String(); strings.Count(log, `"outcome":"CALLER_CANCELLED"`) != 1 {
+							t.Errorf("the log: %s", log)
+						}
+						requests := s.koodrive.Requests()
+						if last := requests[len(requests)-1]; last.Ended.IsZero() {
+							t.Error("KooDrive's answer is still waited for")
+						}
+						if time.Sleep(time.Minute); s.koodrive.Count() != len(requests) {
+							t.Errorf("KooDrive was asked %d times more", s.koodrive.Count()-len(requests))
+						}
+						client.Wait()
+					})
+				})
+			}
+		}
+	}
+}
