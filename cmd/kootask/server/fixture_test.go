@@ -170,6 +170,14 @@ func httpClient(l *koodrivetest.Listener) *http.Client {
 	}
 }
 
+// h2c makes a client speak HTTP/2 alone, in the clear.
+func h2c(client *http.Client) *http.Transport {
+	transport := client.Transport.(*http.Transport)
+	transport.Protocols = &http.Protocols{}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	return transport
+}
+
 // as returns ctx with a bearer token.
 func as(ctx context.Context, token string, pairs ...string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, append([]string{"authorization", "Bearer " + token}, pairs...)...)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,12 +47,14 @@ func TestSlowClients(t *testing.T) {
 			text string
 			want time.Duration
 		}{
-			"HTTP, silent":         {s.httpPort, "", 5 * time.Second},
-			"HTTP, half a header":  {s.httpPort, head, 5 * time.Second},
-			"HTTP, idle":           {s.httpPort, head + "\r\n", 60 * time.Second},
-			"admin, half a header": {s.adminPort, head, 5 * time.Second},
-			"gRPC, silent":         {s.grpcPort, "", 10 * time.Second},
-			"gRPC, half a preface": {s.grpcPort, "PRI * HTTP/2.0\r\n", 10 * time.Second},
+			"HTTP, silent":           {s.httpPort, "", 5 * time.Second},
+			"HTTP, half a header":    {s.httpPort, head, 5 * time.Second},
+			"HTTP/2, half a preface": {s.httpPort, "PRI * HTTP/2.0\r\n\r\n", 5 * time.Second},
+			"HTTP/2, no settings":    {s.httpPort, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 2 * time.Second},
+			"HTTP, idle":             {s.httpPort, head + "\r\n", 60 * time.Second},
+			"admin, half a header":   {s.adminPort, head, 5 * time.Second},
+			"gRPC, silent":           {s.grpcPort, "", 10 * time.Second},
+			"gRPC, half a preface":   {s.grpcPort, "PRI * HTTP/2.0\r\n", 10 * time.Second},
 		} {
 			if got := closedAfter(raw(t, row.port, row.text)); got != row.want {
 				t.Errorf("%s: closed after %v, want %v", name, got, row.want)
@@ -89,39 +92,88 @@ func TestHeadersAreLimited(t *testing.T) {
 	})
 }
 
-// One gRPC connection has room for 1,000 streams. All HTTP clients share one behind the gateway, which has no limit.
+// One connection to a public port has room for 1,000 calls: for more at a time a gRPC client waits, and an HTTP client opens
+// another one. Other clients are served. All HTTP clients share one connection behind the gateway, which has no limit.
 func TestStreams(t *testing.T) {
 	const watches = rpcserver.MaxStreams + 50
-	bubble(t, nil, func(t *testing.T, s *system) {
-		s.koodrive.SetTask(koodrivetest.Task{ID: taskID})
-		ctx, leave := context.WithCancel(t.Context())
-		defer leave()
-		count := func(follow func(each func(event))) (served int) {
-			var mu sync.Mutex
+	for name, row := range map[string]struct {
+		surface       string
+		http2         bool
+		served, conns int32 // The latter over HTTP.
+	}{
+		"gRPC":     {"grpc", false, rpcserver.MaxStreams, 1},
+		"HTTP/2":   {ndjson, true, watches, 2},
+		"HTTP/1.1": {ndjson, false, watches, watches},
+	} {
+		bubble(t, nil, func(t *testing.T, s *system) {
+			s.koodrive.SetTask(koodrivetest.Task{ID: taskID})
+			crowd := &system{tasks: s.tasks, http: httpClient(s.httpPort)}
+			other := &system{tasks: taskv1.NewTaskServiceClient(s.dial(t)), http: s.http}
+			var served, conns atomic.Int32
+			transport := crowd.http.Transport.(*http.Transport)
+			transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+				conns.Add(1)
+				return s.httpPort.Dial(ctx, network, address)
+			}
+			if row.http2 {
+				h2c(crowd.http).MaxConnsPerHost = 1 // That is, beside those that are full.
+			}
+			crowd.get(t, request(t.Context(), t, "/openapi.json")) // Over the connection that the watches then share.
+			ctx, leave := context.WithCancel(t.Context())
 			var all sync.WaitGroup
 			for range watches {
 				all.Go(func() {
-					follow(func(e event) {
+					crowd.follow(ctx, t, row.surface, taskID, func(e event) {
 						if e.name == "task" {
-							mu.Lock()
-							defer mu.Unlock()
-							served++
+							served.Add(1)
 						}
 					})
 				})
 			}
 			synctest.Wait()
-			mu.Lock()
-			defer mu.Unlock()
-			return served
+			if served.Load() != row.served || conns.Load() != row.conns {
+				t.Errorf("%s: %d watches are served, over %d HTTP connections", name, served.Load(), conns.Load())
+			}
+			other.served(t, name)
+			leave()
+			all.Wait()
+			crowd.http.CloseIdleConnections()
+		})
+	}
+}
+
+// served checks that watches are served at once.
+func (s *system) served(t *testing.T, name string) {
+	t.Helper()
+	everySurface(t, func(surface string) {
+		events := s.watch(t.Context(), t, surface, exampleID)
+		if last := events[len(events)-1]; last.name != "end" || last.at > 0 {
+			t.Errorf("%s: on another connection %s sees %+v", name, surface, last)
 		}
-		grpcCtx, stop := context.WithCancel(ctx)
-		if n := count(func(each func(event)) { s.followGRPC(grpcCtx, taskID, each) }); n != rpcserver.MaxStreams {
-			t.Errorf("one gRPC connection serves %d watches", n)
+	})
+}
+
+// Connections on which nothing is said, or half of what must be, take nothing from others, and end.
+func TestHalfOpenConnections(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		start := time.Now()
+		var overHTTP, overGRPC []net.Conn
+		for range 1250 {
+			overHTTP = append(overHTTP, raw(t, s.httpPort, ""), raw(t, s.httpPort, "GET /v1/tasks/1 HTTP/1.1\r\n"))
+			overGRPC = append(overGRPC, raw(t, s.grpcPort, ""), raw(t, s.grpcPort, "PRI * HTTP/2.0\r\n"))
 		}
-		stop()
-		if n := count(func(each func(event)) { s.follow(ctx, t, ndjson, taskID, each) }); n != watches {
-			t.Errorf("the gateway serves %d watches", n)
+		synctest.Wait()
+		s.served(t, "among 5,000 half-open connections")
+		for _, row := range []struct {
+			conns []net.Conn
+			after time.Duration
+		}{{overHTTP, 5 * time.Second}, {overGRPC, 10 * time.Second}} {
+			for _, conn := range row.conns {
+				closedAfter(conn)
+			}
+			if got := time.Since(start); got != row.after {
+				t.Errorf("the last one ended after %v, want %v", got, row.after)
+			}
 		}
 	})
 }

@@ -3,7 +3,6 @@ package server_test
 import (
 	"context"
 	"net"
-	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,14 +34,6 @@ func (m mortal) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	return m.Conn.Write(b)
-}
-
-// h2c makes a client speak HTTP/2 alone, in the clear.
-func h2c(client *http.Client) *http.Transport {
-	transport := client.Transport.(*http.Transport)
-	transport.Protocols = &http.Protocols{}
-	transport.Protocols.SetUnencryptedHTTP2(true)
-	return transport
 }
 
 // The watch of a client that has vanished ends within 90 s where the server can ping; HTTP/1.1 has only the kernel's limit.
