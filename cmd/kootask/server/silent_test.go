@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -88,27 +89,53 @@ func TestSilentReaderDelaysNobody(t *testing.T) {
 	}
 }
 
+// An HTTP client that never reads is cut off after 30 s, and little is kept for it meanwhile. Others, on its own connection
+// too, see each state when it is there.
 func TestSilentHTTPReaderIsCutOff(t *testing.T) {
+	const flips, window = 200, 64 << 10
+	long := strings.Repeat("x", 8<<10)
+	var script []koodrivetest.Step
+	for i := range flips {
+		script = append(script, koodrivetest.Step{Status: 1, Name: fmt.Sprint(i, long)})
+	}
+	script = append(script, koodrivetest.Step{Status: 2})
 	for _, accept := range []string{ndjson, sse} {
-		bubble(t, nil, func(t *testing.T, s *system) {
-			long := strings.Repeat("x", 8<<10)
-			var script []koodrivetest.Step
-			for i := range 100 {
-				script = append(script, koodrivetest.Step{Status: 1, Name: fmt.Sprint(i, long)})
-			}
-			s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: append(script, koodrivetest.Step{Status: 2})})
-			resp, err := s.http.Do(request(t.Context(), t, "/v1/tasks/"+taskID+":watch", "Accept", accept))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer resp.Body.Close()
-			if got := names(t, s.watch(t.Context(), t, accept, taskID)); got[len(got)-1] != "end" {
-				t.Errorf("the one who reads saw %q", got)
-			}
-			time.Sleep(time.Minute)
-			if lines := strings.Count(s.log.String(), `"code":"Canceled"`); lines != 1 {
-				t.Errorf("%d streams were cut off:\n%s", lines, s.log)
-			}
-		})
+		for _, http2 := range []bool{false, true} {
+			name := fmt.Sprintf("%s, HTTP/2: %v", accept, http2)
+			bubble(t, func(c *server.Config) { c.Service.PollMin = 100 * time.Millisecond }, func(t *testing.T, s *system) {
+				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: script})
+				if http2 {
+					h2c(s.http).HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: window} // Go's own is 4 MiB.
+				}
+				resp, err := s.http.Do(request(t.Context(), t, "/v1/tasks/"+taskID+":watch", "Accept", accept))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				start := time.Now()
+				everySurface(t, func(surface string) {
+					events := s.watch(t.Context(), t, surface, taskID)
+					if len(events) != flips+2 {
+						t.Errorf("%s: on %s others saw %d events", name, surface, len(events))
+					}
+					published := s.koodrive.Requests()
+					for i, e := range events[:min(len(events), flips)] {
+						if want := published[i].Ended.Sub(start); e.at != want {
+							t.Fatalf("%s: on %s others saw state %d at %v, it was published at %v", name, surface, i, e.at, want)
+						}
+					}
+				})
+				for !strings.Contains(s.log.String(), `"code":"Canceled"`) && time.Since(start) < time.Minute {
+					time.Sleep(100 * time.Millisecond)
+				}
+				// It has not read the first message, or, over HTTP/2, the first that its window has no room for.
+				if after := time.Since(start); after < 30*time.Second || after > 32*time.Second {
+					t.Errorf("%s: cut off after %v", name, after)
+				}
+				if kept, err := io.Copy(io.Discard, resp.Body); kept > window || err == nil {
+					t.Errorf("%s: it can still read %d bytes, and then %v", name, kept, err)
+				}
+			})
+		}
 	}
 }
