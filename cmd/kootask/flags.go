@@ -18,6 +18,7 @@ import (
 
 	"github.com/kootask/kootask/cmd/kootask/server"
 	"github.com/kootask/kootask/service"
+	"github.com/kootask/kootask/service/watch"
 	"github.com/kootask/kootask/upstream"
 )
 
@@ -165,6 +166,10 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, stderr io.Wr
 	}
 	if f.PollMin > f.PollMax {
 		p.add("poll-max", fmt.Errorf("it must not be less than --poll-min, %v", f.PollMin))
+	}
+	// Otherwise a task that does not change would look as if KooDrive did not answer.
+	if least := time.Duration((1+watch.JitterShare)*float64(f.PollMax)) + f.UpstreamTimeout; f.StaleAfter < least {
+		p.add("stale-after", fmt.Errorf("it must be at least a fifth more than --poll-max, and --upstream-timeout: %v", least))
 	}
 	if f.PollMin > f.PollBackoffMax {
 		p.add("poll-backoff-max", fmt.Errorf("it must not be less than --poll-min, %v", f.PollMin))

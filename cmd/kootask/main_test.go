@@ -50,7 +50,7 @@ func TestBadFlags(t *testing.T) {
 			[]string{"line 2: tasks[0].steps[0].for: "},
 		},
 		"demo":  {[]string{"demo", "--poll-max=1ms", "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="}, []string{"--poll-max: "}},
-		"check": {[]string{"serve", "--check", "--upstream-url=http://x", "--http-addr=127.0.0.1:http-not", "--stale-after=0s"}, []string{"--upstream-url: ", "--stale-after: ", "--http-addr: "}},
+		"check": {[]string{"serve", "--check", "--upstream-url=http://x", "--http-addr=127.0.0.1:http-not", "--stale-after=20s"}, []string{"--upstream-url: ", "--stale-after: it must be at least", "--http-addr: "}},
 		"everything": {
 			[]string{
 				"serve", "--upstream-url=http://koodrive.test", "--upstream-ca=" + missing, "--upstream-proxy=proxy", "--grpc-addr=1:2:3",
@@ -80,7 +80,7 @@ func TestBadFlags(t *testing.T) {
 		},
 		"too rarely": {
 			[]string{"serve", url, "--poll-max=11m", "--poll-backoff-max=1h", "--upstream-timeout=2m", "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="},
-			[]string{"--upstream-timeout: it must be from", "--poll-max: it must be from", "--poll-backoff-max: it must be from"},
+			[]string{"--upstream-timeout: it must be from", "--poll-max: it must be from", "--poll-backoff-max: it must be from", "--stale-after: it must be at least"},
 		},
 		"app mode without a secret": {
 			[]string{"serve", url, "--upstream-auth=app", "--app-id=x", "--app-secret-file=" + file(t, " \n"), "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="},
