@@ -108,19 +108,19 @@ func (e *eventWriter) write(name, id string, retryMillis int64, data []byte) err
 	return e.control.Flush()
 }
 
-// open writes the header, once.
+// open writes the header, once. It asks what is on the way to hold nothing back: X-Accel-Buffering is nginx's, and who may
+// not transform a stream does not gather it to compress it.
 func (e *eventWriter) open() {
 	if e.opened {
 		return
 	}
 	e.opened = true
 	h := e.w.Header()
+	h.Set("Cache-Control", "no-store, no-transform")
+	h.Set("X-Accel-Buffering", "no")
+	h.Set("Content-Type", "application/x-ndjson")
 	if e.events {
 		h.Set("Content-Type", eventStream)
-		h.Set("Cache-Control", "no-store, no-transform")
-		h.Set("X-Accel-Buffering", "no")
-	} else {
-		h.Set("Content-Type", "application/x-ndjson")
 	}
 	e.w.WriteHeader(http.StatusOK)
 }
