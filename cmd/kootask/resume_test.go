@@ -61,14 +61,16 @@ func TestWatchSurvivesAKill(t *testing.T) {
 	// What people see of it, through a pipe and on a terminal.
 	piped := start(t, []string{tokenVariable + "=" + demoToken}, "watch", "--addr="+addr, livelyID)
 	var people sync.WaitGroup
+	var screen buffer
 	people.Go(func() {
-		screen, code := watchOnTerminal(t, 30, 200, "--addr="+addr, livelyID)
-		if code != exitOK || !strings.Contains(screen, "interrupted: connection lost") || !strings.Contains(screen, "×") {
-			t.Errorf("on a terminal: exit %d\n%s", code, screen)
+		code := drawOnTerminal(t, &screen, 30, 200, "--addr="+addr, livelyID)
+		if text := screen.String(); code != exitOK || !strings.Contains(text, "interrupted: connection lost") || !strings.Contains(text, "×") {
+			t.Errorf("on a terminal: exit %d\n%s", code, text)
 		}
 	})
 	piped.says(t, "NEW")
 	await(t, watch.ended, func() bool { return strings.Count(watch.stdout.String(), "TASK_STATUS_NEW") == len(livelyIDs) })
+	await(t, watch.ended, func() bool { return strings.Contains(screen.String(), "NEW") }) // Who has seen nothing gives up.
 	server.signal(t, os.Kill)
 	server.ends(t, time.Minute)
 	watch.says(t, `"resume"`)

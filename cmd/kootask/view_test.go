@@ -66,17 +66,25 @@ var redraw = regexp.MustCompile(`\x1b\[\d+A\x1b\[J|\r`)
 
 func watchOnTerminal(t *testing.T, rows, columns uint16, args ...string) (screen string, code int) {
 	t.Helper()
+	var drawn buffer
+	code = drawOnTerminal(t, &drawn, rows, columns, args...)
+	return drawn.String(), code
+}
+
+// drawOnTerminal is watchOnTerminal for a test that has to see what is drawn meanwhile.
+func drawOnTerminal(t *testing.T, screen io.Writer, rows, columns uint16, args ...string) (code int) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, append([]string{"watch"}, args...)...)
 	cmd.Env = []string{tokenVariable + "=" + demoToken, "TERM=xterm"}
 	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: rows, Cols: columns})
 	if err != nil {
 		t.Error(err)
-		return "", -1
+		return -1
 	}
 	defer terminal.Close()
-	text, _ := io.ReadAll(terminal) // Ends with an error when the program does.
+	_, _ = io.Copy(screen, terminal) // Ends with an error when the program does.
 	_ = cmd.Wait()
-	return string(text), cmd.ProcessState.ExitCode()
+	return cmd.ProcessState.ExitCode()
 }
 
 func TestWatchOnATerminal(t *testing.T) {
