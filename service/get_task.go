@@ -25,11 +25,12 @@ func (s *Service) GetTask(ctx context.Context, req *taskv1.GetTaskRequest) (*tas
 	}
 	ctx, cancel := within(ctx, GetTimeout, errGetTimeout)
 	defer cancel()
-	key := s.upstream.Key(q)
-	if err := s.admit(ctx, key); err != nil {
+	_, answered, err := s.admit(q, 0)
+	if err != nil {
 		return nil, err
 	}
-	seen, err := s.observer.Get(ctx, key, observe.Wish{MaxAge: maxAge, Patience: Patience}, s.askTwice(q))
+	defer answered()
+	seen, err := s.observer.Get(ctx, q.key, observe.Wish{MaxAge: maxAge, Patience: Patience}, s.askTwice(q))
 	if errors.Is(err, observe.ErrNotBegun) {
 		s.metrics.limited(limitTurn)
 		return nil, &reason.Error{Outcome: reason.FacadeOverloaded, Cause: err}

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"strconv"
 	"sync"
 
 	"github.com/kootask/kootask/service/reason"
@@ -61,4 +62,12 @@ func (l *limits) leave(caller, key upstream.Key) {
 	if len(tasks) == 0 {
 		delete(l.callers, caller)
 	}
+}
+
+// callerLimit counts a call that meets a limit of its caller's, and is the call's error.
+func (m *metrics) callerLimit(flag string, value int) *reason.Error {
+	m.limited(flag)
+	return &reason.Error{Outcome: reason.CallerLimitReached, Metadata: map[string]string{
+		"limitName": flag, "limitValue": strconv.Itoa(value),
+	}}
 }

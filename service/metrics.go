@@ -49,12 +49,12 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		watchEnds: counter("watch_ends_total", "Watches that have ended, by the reason that the client saw: OK for a finished task.", "reason"),
 		strikes:   counter("watch_strikes_total", "Polls that failed in a way that ends a watch if it lasts.", "outcome"),
 		limitReached: counter("limit_reached_total",
-			"Calls and watches that were refused for a limit, by the flag that sets it.", "limit"),
+			"Calls and watches that were refused for a limit, by the flag that sets it; turn: it did not come in time.", "limit"),
 		requests: counter("upstream_requests_total", "Requests to KooDrive that have ended, by what they came to.", "outcome"),
 		withheld: counter("upstream_withheld_total",
 			"Requests that were not made, because KooDrive is given a rest or has asked for one.", "outcome"),
 		retries: counter("retries_total",
-			"Calls of GetTask that failed in a way that may pass, by whether there was a retry left for them.", "granted"),
+			"Requests for calls of GetTask that failed in a way that may pass, by whether there was a retry left for them.", "granted"),
 		unknown:      counter("unknown_values_total", "Answers of KooDrive with a number that the contract does not list.", "field"),
 		observations: counter("observations_total", "Answers to calls and polls, by where they came from.", "source"),
 		regressions: m.NewCounter(prometheus.CounterOpts{
@@ -76,7 +76,9 @@ func (m *metrics) begin() {
 		m.watchEnds.WithLabelValues(endName(&reason.Error{Outcome: outcome}))
 	}
 	m.watchEnds.WithLabelValues(endName(nil))
-	m.requests.WithLabelValues(codes.OK.String())
+	for _, name := range []string{codes.OK.String(), reason.CallerCancelled.Name, reason.CallerDeadline.Name} {
+		m.requests.WithLabelValues(name)
+	}
 	for _, outcome := range reason.KooDriveOutcomes() {
 		m.requests.WithLabelValues(outcome.Name)
 		if outcome.Tolerance() != reason.Unlimited {
@@ -96,9 +98,9 @@ func (m *metrics) begin() {
 	}
 }
 
-// Limits, by the flag that sets them.
+// Limits, by the flag that sets them, if it is one alone.
 const (
-	limitTurn          = "upstream-rps"
+	limitTurn          = "turn" // That of --upstream-rps and --upstream-concurrency together.
 	limitPerCredential = "max-tasks-per-credential"
 	limitInAll         = "max-tasks"
 	limitPerPeer       = "new-tasks-per-peer"
@@ -117,20 +119,15 @@ func (s *Service) expose(registerer prometheus.Registerer) {
 	gauge := func(name, help string, value func() float64) {
 		m.NewGaugeFunc(prometheus.GaugeOpts{Name: "kootask_" + name, Help: help}, value)
 	}
-	gauge("watched_tasks", "Tasks that are watched: those that KooDrive is asked for again and again.", func() float64 {
-		keys, _ := s.hub.Stats()
-		return float64(keys)
-	})
+	gauge("watched_tasks", "Tasks that are watched: those that KooDrive is asked for again and again.",
+		func() float64 { return float64(s.hub.Keys()) })
 	gauge("oldest_confirmation_seconds", "For how long the watched task that has gone longest without an answer of KooDrive's has.",
-		func() float64 {
-			_, silence := s.hub.Stats()
-			return silence.Seconds()
-		})
+		func() float64 { return s.hub.Silence().Seconds() })
 	gauge("upstream_requests_under_way", "Requests to KooDrive that are under way.",
 		func() float64 { return float64(s.upstream.Stats().UnderWay) })
 	gauge("upstream_requests_waiting", "Requests to KooDrive that wait for their turn.",
 		func() float64 { return float64(s.upstream.Stats().Waiting) })
-	gauge("upstream_resting", "1 while KooDrive is given a rest, or is being tried after one.", func() float64 {
+	gauge("upstream_resting", "1 from a rest of KooDrive's on, until a request has shown that it works.", func() float64 {
 		if s.upstream.Stats().Resting {
 			return 1
 		}
@@ -193,7 +190,10 @@ func (s *Service) timed(q upstream.Query, begun func()) (measured upstream.Query
 		switch {
 		case err == nil:
 			s.metrics.unlisted(task)
-		case requests == 0 && !errors.Is(err, context.Canceled):
+		case requests > 0:
+		case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded): // The turn did not come.
+			s.metrics.permitWait.Observe(time.Since(since).Seconds())
+		default:
 			s.metrics.withheld.WithLabelValues(s.outcomeName(err)).Inc()
 		}
 	}

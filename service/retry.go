@@ -47,7 +47,7 @@ func (r *retries) take() bool {
 
 // askTwice asks KooDrive, and once more if it failed in a way that may have passed already. Only GetTask does so: a watch
 // asks again anyway.
-func (s *Service) askTwice(q upstream.Query) observe.Ask[upstream.Task] {
+func (s *Service) askTwice(q question) observe.Ask[upstream.Task] {
 	ask := s.ask(q)
 	return func(ctx context.Context, begun func()) (upstream.Task, error) {
 		task, err := ask(ctx, begun)
@@ -59,14 +59,19 @@ func (s *Service) askTwice(q upstream.Query) observe.Ask[upstream.Task] {
 		if !granted {
 			return task, err
 		}
-		timer := time.NewTimer(retryMin + rand.N(retrySpace))
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			return ask(ctx, begun)
-		case <-ctx.Done():
+		if sleep(ctx, retryMin+rand.N(retrySpace)) != nil {
 			return task, err
 		}
+		// The second request has to wait for its turn too, and no longer.
+		again, giveUp := context.WithCancel(ctx)
+		defer giveUp()
+		patience := time.AfterFunc(Patience, giveUp)
+		task2, err2 := ask(again, func() { patience.Stop() })
+		if again.Err() != nil && ctx.Err() == nil {
+			s.metrics.limited(limitTurn)
+			return task, err
+		}
+		return task2, err2
 	}
 }
 

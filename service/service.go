@@ -75,7 +75,7 @@ type Config struct {
 	// does not matter. 0 is the default.
 	MaxTasks, MaxTasksPerCredential int
 	// NewTasksPerPeer is how many tasks, that KooDrive is not being asked for already, one address may ask for in a second;
-	// ten seconds' worth may come at once. 0 is the default.
+	// ten seconds' worth may come at once, and watches wait for their turn. 0 is the default.
 	NewTasksPerPeer int
 	// Metrics is where what the service counts is registered. Nil: nobody sees it.
 	Metrics prometheus.Registerer
@@ -93,6 +93,7 @@ type Service struct {
 	retries   retries
 	limits    *limits
 	peers     *peers
+	known     *known
 	draining  chan struct{} // Closed by Drain.
 	drain     sync.Once
 	spread    time.Duration // Set before draining is closed.
@@ -108,6 +109,7 @@ func New(config Config) *Service {
 		limits: newLimits(
 			cmp.Or(config.MaxTasksPerCredential, DefaultMaxTasksPerCredential), cmp.Or(config.MaxTasks, DefaultMaxTasks), metrics),
 		peers:     newPeers(cmp.Or(config.NewTasksPerPeer, DefaultNewTasksPerPeer), metrics),
+		known:     newKnown(),
 		upstream:  config.Upstream,
 		app:       config.App,
 		metrics:   metrics,
@@ -162,7 +164,7 @@ func (s *Service) Close() {
 	s.Drain(0)
 	s.hub.Close(errDraining)
 	s.observer.Close()
-	s.peers.close()
+	s.known.close()
 }
 
 // judge tells the hub how an error of asking KooDrive is taken.
@@ -188,6 +190,21 @@ func (s *Service) stale(last error) error {
 	return e
 }
 
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // within returns ctx with a limit, and ends it a little before the caller's own deadline.
 func within(ctx context.Context, limit time.Duration, cause error) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
@@ -197,13 +214,24 @@ func within(ctx context.Context, limit time.Duration, cause error) (context.Cont
 	return context.WithTimeoutCause(ctx, limit, cause)
 }
 
-// admit lets ctx's caller ask for a task, or says that its address has asked for too many new ones.
-func (s *Service) admit(ctx context.Context, key upstream.Key) error {
-	if s.observer.Knows(key) || s.hub.Watches(key) {
-		return nil
+// admit lets a question be asked, after a wait, or says that its peer asks for too many new tasks. What KooDrive is being
+// asked for already is not new, and what it is not asked now costs nothing. The caller must call answered.
+func (s *Service) admit(q question, patience time.Duration) (wait time.Duration, answered func(), err error) {
+	if s.known.task(q.key) || s.hub.Watches(q.key) || s.upstream.Withheld(q.Query) {
+		return 0, func() {}, nil
 	}
-	who, _ := caller.FromContext(ctx)
-	return s.peers.admit(who.Peer)
+	wait, answered, err = s.peers.admit(q.peer, patience)
+	if err == nil {
+		s.known.tasks.Set(q.key, struct{}{})
+	}
+	return wait, answered, err
+}
+
+// question is what to ask KooDrive, and for whom.
+type question struct {
+	upstream.Query
+	key, caller upstream.Key
+	peer        string
 }
 
 const fieldTaskID = "task_id"
@@ -215,21 +243,20 @@ type taskRequest interface {
 }
 
 // query returns what to ask KooDrive on behalf of ctx's caller, or what is wrong with the request.
-func (s *Service) query(ctx context.Context, req taskRequest) (upstream.Query, error) {
+func (s *Service) query(ctx context.Context, req taskRequest) (question, error) {
 	who, ok := caller.FromContext(ctx)
 	if !ok {
-		return upstream.Query{}, errors.New("the context has no caller")
+		return question{}, errors.New("the context has no caller")
 	}
 	if err := invalidTaskID(upstream.CheckTaskID(req.GetTaskId())); err != nil {
-		return upstream.Query{}, err
+		return question{}, err
 	}
 	credential, err := s.credential(who)
 	if err != nil {
-		return upstream.Query{}, invalidCredential(err)
+		return question{}, invalidCredential(err)
 	}
-	return upstream.Query{
-		Credential: credential, TaskID: req.GetTaskId(), Language: who.Language, Trace: who.Trace,
-	}, nil
+	q := upstream.Query{Credential: credential, TaskID: req.GetTaskId(), Language: who.Language, Trace: who.Trace}
+	return question{Query: q, key: s.upstream.Key(q), caller: s.upstream.CallerKey(credential), peer: who.Peer}, nil
 }
 
 func (s *Service) credential(who caller.Caller) (upstream.Credential, error) {
@@ -239,16 +266,23 @@ func (s *Service) credential(who caller.Caller) (upstream.Credential, error) {
 	return upstream.Forward(upstream.NewSecret(who.Authorization()), who.UserID, who.Date)
 }
 
-// ask asks KooDrive.
-func (s *Service) ask(q upstream.Query) observe.Ask[upstream.Task] {
+// ask asks KooDrive. Who is not known takes the turns of its peer, with all others there, so that it does not help to be many.
+func (s *Service) ask(q question) observe.Ask[upstream.Task] {
 	return func(ctx context.Context, begun func()) (upstream.Task, error) {
-		q, done := s.timed(q, begun)
-		task, err := s.upstream.Task(ctx, q)
-		done(task, err)
-		if err == nil {
-			s.retries.earn()
+		q := q
+		if q.Turn = s.upstream.PeerKey(q.peer); s.known.caller(q.caller) {
+			q.Turn = q.caller
 		}
-		return task, err
+		measured, done := s.timed(q.Query, begun)
+		task, err := s.upstream.Task(ctx, measured)
+		done(task, err)
+		if err != nil {
+			s.known.learn(q, s.outcome(err))
+			return task, err
+		}
+		s.known.learn(q, nil)
+		s.retries.earn()
+		return task, nil
 	}
 }
 

@@ -2,9 +2,11 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -22,7 +24,7 @@ var errLifetime = &reason.Error{Outcome: reason.WatchLifetimeReached}
 // WatchTask implements TaskService.
 func (s *Service) WatchTask(
 	req *taskv1.WatchTaskRequest, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse],
-) (err error) {
+) error {
 	lifetime := time.Duration(float64(s.lifetime) * (1 - LifetimeSpread + 2*LifetimeSpread*rand.Float64()))
 	ctx, cancel := within(stream.Context(), lifetime, errLifetime)
 	defer cancel()
@@ -35,23 +37,34 @@ func (s *Service) WatchTask(
 		return errDraining
 	default:
 	}
-	caller, key := s.upstream.CallerKey(q.Credential), s.upstream.Key(q)
-	if err := s.admit(ctx, key); err != nil {
+	if err := s.limits.enter(q.caller, q.key); err != nil {
 		return err
 	}
-	if err := s.limits.enter(caller, key); err != nil {
+	defer s.limits.leave(q.caller, q.key)
+	wait, answered, err := s.admit(q, PeerPatience)
+	if err != nil {
 		return err
 	}
-	defer s.limits.leave(caller, key)
+	defer answered()
+
+	err = errUnfinished
 	ended := s.metrics.watched()
 	defer func() { ended(err) }()
-	sub := s.hub.Subscribe(key, s.poll(q))
+	sub := s.hub.Subscribe(q.key, s.poll(q, wait))
 	defer sub.Close()
+	w := &watcher{service: s, stream: stream, since: time.Now(), answered: answered}
+	err = w.follow(ctx, sub, req)
+	return err
+}
 
-	w := &watcher{service: s, stream: stream, since: time.Now()}
+// errUnfinished is the end of a watch that panics.
+var errUnfinished = errors.New("the watch has not ended")
+
+// follow sends what the subscription has to show, until the watch ends.
+func (w *watcher) follow(ctx context.Context, sub *watch.Subscription[upstream.Task], req taskRequest) (err error) {
 	silence := time.NewTimer(FirstMessage)
 	defer silence.Stop()
-	draining, moment := s.draining, (<-chan time.Time)(nil)
+	draining, moment := w.service.draining, (<-chan time.Time)(nil)
 	for {
 		silent, drained := false, false
 		select {
@@ -60,13 +73,16 @@ func (s *Service) WatchTask(
 		case <-silence.C:
 			silent = true
 		case <-draining:
-			draining, moment = nil, time.After(rand.N(s.spread+1))
+			draining, moment = nil, time.After(rand.N(w.service.spread+1))
 			continue
 		case <-moment:
 			drained = true
 		}
 		// The task goes first, whatever else has happened: the last one is not to be missed.
 		state, unseen := sub.Next()
+		if state.Revision > 0 || state.Err != nil {
+			w.answered()
+		}
 		switch {
 		case unseen:
 			err = w.task(state)
@@ -77,7 +93,7 @@ func (s *Service) WatchTask(
 		case drained:
 			return errDraining
 		case state.Err != nil && state.Revision == 0 && !w.opened: // KooDrive's first verdict is the call's.
-			return s.outcome(state.Err)
+			return w.service.outcome(state.Err)
 		case silent:
 			err = w.heartbeat(state)
 		default:
@@ -92,7 +108,7 @@ func (s *Service) WatchTask(
 		case drained:
 			return errDraining
 		}
-		silence.Reset(s.heartbeat)
+		silence.Reset(w.service.heartbeat)
 	}
 }
 
@@ -103,6 +119,8 @@ type watcher struct {
 	since   time.Time
 	opened  bool // Something was sent.
 	shown   bool // A task was sent.
+	// answered tells that KooDrive has given its first verdict.
+	answered func()
 }
 
 func (w *watcher) task(state watch.State[upstream.Task]) error {
@@ -165,18 +183,22 @@ func (w *watcher) send(event *taskv1.WatchTaskResponse) error {
 	}
 }
 
-// poll returns how the hub asks for a task. It may get the answer to somebody's GetTask, and a finished task from
+// poll returns how the hub asks for a task, for the first time after a wait. It may get the answer to somebody's GetTask, and a finished task from
 // memory.
-func (s *Service) poll(q upstream.Query) watch.Poll[upstream.Task] {
+func (s *Service) poll(q question, wait time.Duration) watch.Poll[upstream.Task] {
 	q.Trace = upstream.TraceID{} // A poll serves many watches: it belongs to the trace of none.
-	key, ask := s.upstream.Key(q), s.ask(q)
+	ask := s.ask(q)
 	return func(ctx context.Context) (watch.Answer[upstream.Task], error) {
+		if err := sleep(ctx, wait); err != nil {
+			return watch.Answer[upstream.Task]{}, err
+		}
+		wait = 0
 		due := time.Now()
-		seen, err := s.observer.Get(ctx, key, observe.Wish{}, func(ctx context.Context, begun func()) (upstream.Task, error) {
-			return ask(ctx, func() {
+		seen, err := s.observer.Get(ctx, q.key, observe.Wish{}, func(ctx context.Context, begun func()) (upstream.Task, error) {
+			return ask(ctx, sync.OnceFunc(func() {
 				s.metrics.pollLag.Observe(time.Since(due).Seconds())
 				begun()
-			})
+			}))
 		})
 		if err == nil {
 			s.metrics.observed(seen.Source)

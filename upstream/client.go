@@ -80,15 +80,20 @@ func (c *Client) Task(ctx context.Context, q Query) (task Task, err error) {
 		record(err)
 		c.pauses.learn(quota, err)
 	}()
-	task, err = c.ask(ctx, q, c.CallerKey(q.Credential))
+	task, err = c.ask(ctx, q)
 	return task, err
 }
 
+// Withheld reports whether a query would not be made now, because KooDrive is given a rest or has asked for one.
+func (c *Client) Withheld(q Query) bool {
+	return c.breaker.resting() || c.pauses.check(c.hash(q.Credential.quota())) != nil
+}
+
 // ask makes the request, or the two.
-func (c *Client) ask(ctx context.Context, q Query, caller Key) (Task, error) {
-	task, misdated, err := c.permitted(ctx, q, caller)
+func (c *Client) ask(ctx context.Context, q Query) (Task, error) {
+	task, misdated, err := c.permitted(ctx, q)
 	if misdated {
-		task, _, err = c.permitted(ctx, q, caller)
+		task, _, err = c.permitted(ctx, q)
 	}
 	return task, err
 }
@@ -108,8 +113,8 @@ type response struct {
 
 // permitted makes an attempt when its turn has come. The request is signed after that. It reports whether KooDrive refused
 // it for the date of an app's signature, which another one would have right.
-func (c *Client) permitted(ctx context.Context, q Query, caller Key) (task Task, misdated bool, err error) {
-	if err := c.limiter.acquire(ctx, caller); err != nil {
+func (c *Client) permitted(ctx context.Context, q Query) (task Task, misdated bool, err error) {
+	if err := c.limiter.acquire(ctx, q.Turn); err != nil {
 		return Task{}, false, fmt.Errorf("waiting to ask KooDrive: %w", err)
 	}
 	defer c.limiter.release()

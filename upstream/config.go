@@ -45,7 +45,7 @@ type Config struct {
 	// PerSecond is how many requests are sent in a second, and AtOnce how many are under way at a time: in all, whoever
 	// asks, and in turn for those who wait. 0 is DefaultPerSecond and DefaultAtOnce.
 	PerSecond, AtOnce int
-	// Resting is told when KooDrive is given a rest, and when it works again. It must not block. Nil: nobody wants to know.
+	// Resting is told when KooDrive is given a rest, and when it has shown that it works again. It must not block. Nil: nobody wants to know.
 	Resting func(bool)
 	// RootCAs are whose certificates are accepted. Nil is the system's.
 	RootCAs *x509.CertPool

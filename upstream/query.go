@@ -21,6 +21,8 @@ type Query struct {
 	Language string
 	// Trace is the W3C trace id under which KooDrive logs the request. The zero value makes one up.
 	Trace TraceID
+	// Turn is whose turn the query takes: see [Client.CallerKey] and [Client.PeerKey]. Required.
+	Turn Key
 	// Begun is called when the turn of the query has come and its request is sent, and Ended when that has ended, with what
 	// it came to. They may be called twice, one after the other. Nil: nobody wants to know.
 	Begun func()
@@ -50,10 +52,12 @@ func (c *Client) Key(q Query) Key {
 	return c.hash(slices.Concat([]string{c.base.String(), q.Language, q.TaskID}, q.Credential.parts()))
 }
 
-// CallerKey returns a key for whoever has a credential, whichever task is asked for. It is no key of a query.
-func (c *Client) CallerKey(credential Credential) Key {
-	return c.hash(credential.parts())
-}
+// CallerKey returns a key for whoever has a credential, whichever task is asked for, and PeerKey one for a name. Neither is a
+// key of a query.
+func (c *Client) CallerKey(credential Credential) Key { return c.hash(credential.caller()) }
+
+// PeerKey returns a key for the name of whoever may have many credentials.
+func (c *Client) PeerKey(name string) Key { return c.hash([]string{"peer", name}) }
 
 // hash is a keyed hash of parts, each with its length, so that no two lists of parts look alike.
 func (c *Client) hash(parts []string) [sha256.Size]byte {

@@ -6,7 +6,7 @@ import "time"
 type Stats struct {
 	// UnderWay is how many requests are, and Waiting how many wait for their turn.
 	UnderWay, Waiting int
-	// Resting tells that KooDrive is given a rest, or is being tried after one.
+	// Resting tells that KooDrive was given a rest, and has not shown since that it works.
 	Resting bool
 	// Skew is how far KooDrive's clock is taken to be ahead of ours.
 	Skew time.Duration

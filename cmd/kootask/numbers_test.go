@@ -74,6 +74,8 @@ func stated() []string {
 		in("a budget of one retry for %v successes", 1/service.RetryShare),
 		in("one address may ask for %d tasks a second that KooDrive is not being asked for already, and for %d times as many at once",
 			service.DefaultNewTasksPerPeer, service.PeerBurst),
+		in("A watch beyond that waits, up to %s;", span(service.PeerPatience)),
+		in("Of an IPv6 address it is the network that counts, its first %d bits", caller.CustomerBits),
 		in("answered from memory for %s", span(observe.DefaultKeep)),
 
 		in("%s other tasks are watched with the credential, or the address asks for more than %d new tasks a second",
@@ -105,7 +107,7 @@ func stated() []string {
 		in("| %d | KooDrive has no such task", exitNotFound), in("| %d | The credential is refused", exitRefused),
 		in("| %d | The command line is wrong", exitUsage), in("| %d | It was interrupted", exitInterrupted), in("| %d | Anything else", exitError),
 		in("the first of %d, %d, %d, %d and %d", exitInterrupted, exitError, exitRefused, exitNotFound, exitFailed),
-		"| 1 while KooDrive is given a rest",
+		"| 1 from a rest of KooDrive's on",
 	}
 }
 

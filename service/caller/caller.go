@@ -220,23 +220,23 @@ func traceID(traceParent string) (id [16]byte) {
 	return id
 }
 
-// Peer names the host of a network address: its IP, and of an IPv6 one the network, of which a host has all addresses. What
-// has no IP is its own name.
+// Peer names the host of a network address: its IP, and of an IPv6 one the network that a customer is given, all of whose
+// addresses are a host's to use; on a link, where there is none, it is the address. What has no IP is its own name.
 func Peer(address string) string {
 	ip, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return address
 	}
-	host := ip.Addr().Unmap().WithZone("")
-	if host.Is6() {
-		network, _ := host.Prefix(hostBits)
-		return network.String()
+	host := ip.Addr().Unmap()
+	if host.Is4() || host.IsLoopback() || host.IsLinkLocalUnicast() {
+		return host.String()
 	}
-	return host.String()
+	network, _ := host.Prefix(CustomerBits)
+	return network.String()
 }
 
-// hostBits is how much of an IPv6 address names the network of a host.
-const hostBits = 64
+// CustomerBits is how much of an IPv6 address names the network of a customer.
+const CustomerBits = 56
 
 type contextKey struct{}
 

@@ -49,6 +49,7 @@ type gateway struct {
 	callers *caller.Reader
 	log     *slog.Logger
 	refused *prometheus.CounterVec // By outcome.
+	slow    prometheus.Counter     // Streams that were cut, because their client did not read.
 }
 
 // forwarded are the headers that go on to the gRPC server. Authorization goes by itself: named here it would go twice.
@@ -70,6 +71,9 @@ func New(config Config) (http.Handler, error) {
 			Name: "kootask_http_refused_total", Help: "Requests that came no further than the HTTP port, by what they came to.",
 		}, []string{"outcome"}),
 	}
+	g.slow = promauto.With(config.Metrics).NewCounter(prometheus.CounterOpts{
+		Name: "kootask_http_too_slow_total", Help: "Streams that the HTTP port has cut, because their client did not read.",
+	})
 	for _, outcome := range reason.Outcomes() { // So that the first of its kind is an increase.
 		g.refused.WithLabelValues(outcome.Name)
 	}
@@ -187,9 +191,9 @@ func (g *gateway) handleRoutingError(
 func (g *gateway) refuse(w http.ResponseWriter, r *http.Request, failure *reason.Error) {
 	who, _ := g.callers.Read(r.Header.Values)
 	who.Peer = caller.Peer(r.RemoteAddr)
-	g.refused.WithLabelValues(failure.Outcome.Name).Inc()
 	st := failure.Status(who.RequestID)
 	if failure.Outcome != reason.CallerCancelled { // Who has left is not refused, and the call has its own line.
+		g.refused.WithLabelValues(failure.Outcome.Name).Inc()
 		g.log.LogAttrs(r.Context(), slog.LevelWarn, "request refused", append(who.LogAttrs(taskIDOf(r)),
 			slog.String("method", r.Method),
 			slog.String("code", st.Code().String()),

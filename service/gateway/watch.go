@@ -3,7 +3,9 @@ package gateway
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
+	"os"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc/status"
@@ -57,8 +59,20 @@ func (g *gateway) watch(w http.ResponseWriter, r *http.Request, params map[strin
 			return
 		}
 		finished = message.GetTask().GetDone()
-		if out.message(message) != nil {
-			return // The client has left, or has not read for too long.
+		if err := out.message(message); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				g.tooSlow(r)
+			}
+			return // Otherwise the client has left.
 		}
 	}
+}
+
+// tooSlow notes that a stream is cut. To the gRPC server its client has left.
+func (g *gateway) tooSlow(r *http.Request) {
+	g.slow.Inc()
+	who, _ := g.callers.Read(r.Header.Values)
+	who.Peer = caller.Peer(r.RemoteAddr)
+	g.log.LogAttrs(r.Context(), slog.LevelWarn, "stream cut", append(who.LogAttrs(taskIDOf(r)),
+		slog.String("outcome", reason.WatcherTooSlow.Name))...)
 }

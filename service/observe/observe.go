@@ -180,14 +180,6 @@ func (o *Observer[K, V]) Get(ctx context.Context, key K, wish Wish, ask Ask[V]) 
 	}
 }
 
-// Knows reports whether there is an observation of key in memory, or a request for it under way.
-func (o *Observer[K, V]) Knows(key K) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	_, kept := o.kept.GetIfPresent(key)
-	return kept || o.flights[key] != nil
-}
-
 // begins waits until the request of f begins, unless ctx or the patience ends first.
 func (f *flight[V]) begins(ctx context.Context, patience time.Duration) error {
 	if patience <= 0 {

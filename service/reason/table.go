@@ -3,7 +3,7 @@
 // one outcome looks the same over gRPC, REST, JSON lines and server-sent events.
 //
 // Two names tell what happened. The reason is public: a value of the contract's ErrorReason, by what a client does next.
-// The outcome is finer, and for the operator: it stands in the log.
+// The outcome is finer, and for the operator: it stands in the log, and the metrics count it.
 //
 //	return &reason.Error{Outcome: reason.TaskNotFound, UpstreamStatus: 400, UpstreamCode: "13000309", Cause: err}
 package reason
@@ -22,7 +22,7 @@ const Domain = "koodrive.task.v1"
 
 // Outcome is what became of a call.
 type Outcome struct {
-	// Name is for logs. It has the form of a reason.
+	// Name is for logs and metrics. It has the form of a reason.
 	Name string
 	// Reason is what the caller sees.
 	Reason taskv1.ErrorReason

@@ -172,8 +172,15 @@ func (h *Hub[K, V]) Watches(key K) bool {
 	return h.pollers[key] != nil
 }
 
-// Stats returns how many keys are watched, and for how long the one that has gone longest without an answer has.
-func (h *Hub[K, V]) Stats() (keys int, silence time.Duration) {
+// Keys returns how many keys are watched.
+func (h *Hub[K, V]) Keys() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.pollers)
+}
+
+// Silence returns for how long the key that has gone longest without an answer has. It looks at each.
+func (h *Hub[K, V]) Silence() (silence time.Duration) {
 	now := time.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -182,7 +189,7 @@ func (h *Hub[K, V]) Stats() (keys int, silence time.Duration) {
 		silence = max(silence, now.Sub(p.answered))
 		p.mu.Unlock()
 	}
-	return len(h.pollers), silence
+	return silence
 }
 
 // Drain ends every watch with err, and every one that would begin later.

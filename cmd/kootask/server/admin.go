@@ -9,8 +9,7 @@ import (
 )
 
 // adminHandler is what the operator sees: whether the process lives, whether it wants calls, its metrics and its
-// profiles. KooDrive
-// being out of order changes neither: it would take every replica out at once.
+// profiles. KooDrive being out of order changes neither of the first two: it would take every replica out at once.
 func (s *Server) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })

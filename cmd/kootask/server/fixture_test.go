@@ -3,6 +3,7 @@ package server_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -44,6 +45,7 @@ type system struct {
 	conn                          *grpc.ClientConn
 	tasks                         taskv1.TaskServiceClient
 	http                          *http.Client // For any host: all lead to the HTTP port.
+	credential                    string       // The bearer token of watches; empty: token.
 	admin                         *http.Client
 	log                           *buffer
 	peer                          atomic.Pointer[net.TCPAddr] // Where new connections to the ports come from.
@@ -304,7 +306,9 @@ func (s *system) follow(ctx context.Context, t *testing.T, surface, id string, e
 		return
 	}
 	start := time.Now()
-	resp, err := s.http.Do(request(ctx, t, "/v1/tasks/"+id+":watch", "Accept", surface))
+	r := request(ctx, t, "/v1/tasks/"+id+":watch", "Accept", surface)
+	r.Header.Set("Authorization", "Bearer "+cmp.Or(s.credential, token))
+	resp, err := s.http.Do(r)
 	if err != nil {
 		each(event{name: "failure", err: err})
 		return
@@ -327,7 +331,7 @@ func (s *system) follow(ctx context.Context, t *testing.T, surface, id string, e
 
 func (s *system) followGRPC(ctx context.Context, id string, each func(event)) {
 	start := time.Now()
-	stream, err := s.tasks.WatchTask(as(ctx, token), &taskv1.WatchTaskRequest{TaskId: id})
+	stream, err := s.tasks.WatchTask(as(ctx, cmp.Or(s.credential, token)), &taskv1.WatchTaskRequest{TaskId: id})
 	if err != nil {
 		each(event{name: "failure", err: err})
 		return

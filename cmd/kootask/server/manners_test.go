@@ -3,8 +3,10 @@ package server_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,7 +52,7 @@ func busiest(requests []koodrivetest.Request) (most int) {
 	return most
 }
 
-// One caller watches 990 tasks, another one: at a ceiling of 50 requests a second the first one's intervals grow, and the
+// One caller watches 1,000 tasks, another one: at a ceiling of 50 requests a second the first one's intervals grow, and the
 // other's are what they are when it is alone.
 func TestCallersDoNotSlowEachOther(t *testing.T) {
 	intervals := func(t *testing.T, crowd int) (all []time.Duration) {
@@ -61,7 +63,7 @@ func TestCallersDoNotSlowEachOther(t *testing.T) {
 			var watches sync.WaitGroup
 			s.watchAll(ctx, t, &watches, "crowd", "c", crowd)
 			time.Sleep(30 * time.Second)
-			s.watchAll(ctx, t, &watches, "alone", "a", 1)
+			s.from(t, "192.0.2.2:1").watchAll(ctx, t, &watches, "alone", "a", 1)
 			watches.Wait()
 			requests := s.koodrive.Requests()
 			var last time.Time
@@ -80,7 +82,7 @@ func TestCallersDoNotSlowEachOther(t *testing.T) {
 		})
 		return all
 	}
-	alone, crowded := intervals(t, 0), intervals(t, 990)
+	alone, crowded := intervals(t, 0), intervals(t, 1000)
 	for i := range min(len(alone), len(crowded)) {
 		want := min(time.Duration(float64(time.Second)*[]float64{1, 1.5, 2.25, 3.375, 5.0625, 7.59, 11.39, 15}[min(i, 7)]), 15*time.Second)
 		for name, got := range map[string]time.Duration{"alone": alone[i], "crowded": crowded[i]} {
@@ -220,7 +222,12 @@ func TestOutage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, nil, func(t *testing.T, s *system) {
+			silent := func(c *server.Config) {
+				c.Log = slog.New(slog.DiscardHandler) // It would be hundreds of megabytes.
+				defaultPeers(c)
+			}
+			bubble(t, silent, func(t *testing.T, s *system) {
+				var limited atomic.Int32
 				ctx, leave := context.WithTimeout(t.Context(), 13*time.Minute)
 				defer leave()
 				var all sync.WaitGroup
@@ -236,7 +243,12 @@ func TestOutage(t *testing.T) {
 				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
 				all.Go(func() {
 					for ctx.Err() == nil {
-						go func() { _, _ = s.tasks.GetTask(as(ctx, token), &taskv1.GetTaskRequest{TaskId: taskID, MaxAge: noAge}) }()
+						go func() {
+							_, err := s.tasks.GetTask(as(ctx, token), &taskv1.GetTaskRequest{TaskId: taskID, MaxAge: noAge})
+							if name, _ := reason.Read(status.Convert(err)); name == "CALLER_LIMIT_REACHED" {
+								limited.Add(1)
+							}
+						}()
 						time.Sleep(load.every)
 					}
 				})
@@ -255,6 +267,9 @@ func TestOutage(t *testing.T) {
 				all.Wait()
 				if most := slices.Max(seconds); most > upstream.DefaultPerSecond+upstream.DefaultPerSecond/10+1 {
 					t.Errorf("%d requests in a second", most)
+				}
+				if n := limited.Load(); n > 0 {
+					t.Errorf("%d calls for one task were refused as new ones", n)
 				}
 				steady := mean(seconds[30:60])
 				minutes := []float64{steady}
@@ -341,6 +356,51 @@ func TestTasksAreLimited(t *testing.T) {
 		synctest.Wait()
 		if got := names(t, s.watch(t.Context(), t, ndjson, exampleID)); got[len(got)-1] != "end" {
 			t.Errorf("after all have left: %q", got)
+		}
+	})
+}
+
+// Who says that a token is many users' is still one caller.
+func TestOneTokenIsOneCaller(t *testing.T) {
+	bubble(t, func(c *server.Config) { c.Service.MaxTasksPerCredential = 3 }, func(t *testing.T, s *system) {
+		ctx, leave := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		s.watchAll(ctx, t, &all, token, "a", 3)
+		synctest.Wait()
+		for i := range 5 {
+			v := s.fail(t.Context(), t, "grpc watch", call{id: exampleID, header: append(slices.Clone(bearer), "x-user-id", fmt.Sprint(i))})
+			if v.reason != "CALLER_LIMIT_REACHED" {
+				t.Errorf("%+v", v)
+			}
+		}
+		leave()
+		all.Wait()
+	})
+}
+
+// A call that is tried again waits for its turn no longer than the first time.
+func TestRetryWaitsForItsTurn(t *testing.T) {
+	bubble(t, func(c *server.Config) { c.Upstream.AtOnce = 1 }, func(t *testing.T, s *system) {
+		slow := &koodrivetest.Fault{Latency: 5 * time.Second}
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Fault: body(502, "")}, {Status: 1}}})
+		s.koodrive.SetTask(koodrivetest.Task{ID: "slow", Steps: []koodrivetest.Step{{Status: 1, Fault: slow}}})
+		var busy sync.WaitGroup
+		start := time.Now()
+		busy.Go(func() {
+			if v := s.fail(t.Context(), t, "grpc get", call{id: taskID, header: bearer}); v.reason != "UPSTREAM_UNAVAILABLE" || v.metadata["upstreamStatus"] != "502" {
+				t.Errorf("%+v", v)
+			}
+			if took := time.Since(start); took < service.Patience || took > 2*service.Patience {
+				t.Errorf("it took %v", took)
+			}
+		})
+		time.Sleep(time.Millisecond)
+		if _, err := s.tasks.GetTask(as(t.Context(), token), &taskv1.GetTaskRequest{TaskId: "slow"}); err != nil {
+			t.Error(err)
+		}
+		busy.Wait()
+		if got := s.scrape(t)[`kootask_limit_reached_total{limit="turn"}`]; got != 1 {
+			t.Errorf("%v turns did not come", got)
 		}
 	})
 }

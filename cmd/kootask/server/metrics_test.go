@@ -142,6 +142,23 @@ func TestEveryEventIsCounted(t *testing.T) {
 			one(`limit_reached_total{limit="max-tasks"}`, `failures_total{outcome="FACADE_OVERLOADED",port="grpc"}`)},
 		"the limit of a peer": {func(c *server.Config) { c.Service.NewTasksPerPeer = -1 }, steps(1), watch,
 			one(`limit_reached_total{limit="new-tasks-per-peer"}`, `failures_total{outcome="CALLER_LIMIT_REACHED",port="grpc"}`)},
+		"a client that leaves": {nil, steps(1), func(t *testing.T, s *system) {
+			ctx, leave := context.WithCancel(t.Context())
+			time.AfterFunc(500*time.Millisecond, leave)
+			s.followGRPC(ctx, taskID, func(event) {})
+			<-time.After(time.Second)
+		}, and(lets("CANCELLED", 1), one(`failures_total{outcome="CALLER_CANCELLED",port="grpc"}`))},
+		"a task that disappears": {nil, []koodrivetest.Step{{Status: 1}, {Fault: code(400, "13000309")}}, watch, map[string]float64{
+			`observations_total{source="fresh"}`: 1, `upstream_requests_total{outcome="OK"}`: 1,
+			`upstream_requests_total{outcome="TASK_NOT_FOUND"}`: 3, `watch_strikes_total{outcome="TASK_NOT_FOUND"}`: 3,
+			`watch_ends_total{reason="TASK_NOT_FOUND"}`: 1, `failures_total{outcome="TASK_DISAPPEARED",port="grpc"}`: 1,
+		}},
+		"a watch that gets stale": {func(c *server.Config) { c.Service.StaleAfter = 2500 * time.Millisecond },
+			[]koodrivetest.Step{{Status: 1}, {Fault: &koodrivetest.Fault{Hang: true}}}, watch, map[string]float64{
+				`observations_total{source="fresh"}`: 1, `upstream_requests_total{outcome="OK"}`: 1,
+				`upstream_requests_total{outcome="CALLER_CANCELLED"}`: 1, `watch_ends_total{reason="UPSTREAM_STALE"}`: 1,
+				`failures_total{outcome="UPSTREAM_STALE",port="grpc"}`: 1,
+			}},
 		"a turn that does not come": {func(c *server.Config) { c.Upstream.AtOnce = 1 },
 			[]koodrivetest.Step{{Status: 1, Fault: &koodrivetest.Fault{Latency: 5 * time.Second}}}, func(t *testing.T, s *system) {
 				var slow sync.WaitGroup
@@ -149,7 +166,7 @@ func TestEveryEventIsCounted(t *testing.T) {
 				<-time.After(time.Millisecond)
 				s.fail(t.Context(), t, "grpc get", call{id: exampleID, header: bearer})
 				slow.Wait()
-			}, one(`limit_reached_total{limit="upstream-rps"}`, `failures_total{outcome="FACADE_OVERLOADED",port="grpc"}`,
+			}, one(`limit_reached_total{limit="turn"}`, `failures_total{outcome="FACADE_OVERLOADED",port="grpc"}`,
 				`observations_total{source="fresh"}`, `upstream_requests_total{outcome="OK"}`)},
 		"a lifetime": {func(c *server.Config) { c.Service.WatchLifetime = time.Second / 2 }, steps(1), watch,
 			and(lets("WATCH_LIFETIME_REACHED", 1), one(`failures_total{outcome="WATCH_LIFETIME_REACHED",port="grpc"}`))},
@@ -254,6 +271,42 @@ func TestSeriesDoNotGrow(t *testing.T) {
 		strangers(1)
 		if after := len(s.scrape(t)); after != before || before < 50 {
 			t.Errorf("%d series have become %d", before, after)
+		}
+	})
+}
+
+// Calls are counted as gRPC servers do, retries that there are none for too, and a failing poll confirms nothing.
+func TestCountsOfCalls(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: faults(repeat(100, body(502, ""))...)})
+		ctx, leave := context.WithTimeout(t.Context(), time.Minute)
+		defer leave()
+		s.followGRPC(ctx, taskID, func(event) {})
+		s.koodrive.SetFault(body(502, ""))
+		for range 15 {
+			s.fail(t.Context(), t, "rest", call{id: exampleID, header: bearer})
+			time.Sleep(10 * time.Second)
+		}
+		got := s.scrape(t)
+		const labels = `{grpc_code="%s",grpc_method="%s",grpc_service="koodrive.task.v1.TaskService",grpc_type="%s",port="%s"}`
+		for name, want := range map[string]float64{
+			"grpc_server_handled_total" + fmt.Sprintf(labels, "Unavailable", "GetTask", "unary", "http"):                                 15,
+			"grpc_server_handled_total" + fmt.Sprintf(labels, "DeadlineExceeded", "WatchTask", "server_stream", "grpc"):                  1,
+			`grpc_server_started_total{grpc_method="GetTask",grpc_service="koodrive.task.v1.TaskService",grpc_type="unary",port="http"}`: 15,
+			`kootask_retries_total{granted="true"}`: 10, `kootask_retries_total{granted="false"}`: 5,
+		} {
+			if got[name] != want {
+				t.Errorf("%s is %v, want %v", name, got[name], want)
+			}
+		}
+		s.koodrive.SetFault(nil)
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: faults(repeat(100, body(502, ""))...)})
+		joined, leaveToo := context.WithTimeout(t.Context(), 30*time.Second)
+		defer leaveToo()
+		go s.followGRPC(joined, taskID, func(event) {})
+		time.Sleep(20 * time.Second)
+		if got := s.scrape(t)["kootask_oldest_confirmation_seconds"]; got < 15 {
+			t.Errorf("the oldest confirmation is %v s old", got)
 		}
 	})
 }

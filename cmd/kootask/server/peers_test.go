@@ -3,8 +3,11 @@ package server_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -12,83 +15,195 @@ import (
 	"github.com/kootask/kootask/cmd/kootask/server"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service"
+	"github.com/kootask/kootask/service/rpcserver"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-const guess = "guess-%d-%d"
-
-// guessing asks for a task with as many made-up credentials as it can in a while, and returns how many it has tried.
-func (s *system) guessing(t *testing.T, door string, who int, while time.Duration) (tried int) {
+// guess asks for a task with as many made-up credentials as it can until the time is over, from the address that connections
+// come from now, and returns how many it has tried.
+func (s *system) guess(t *testing.T, door string, until time.Time, every time.Duration) (tried int) {
 	t.Helper()
-	for start := time.Now(); time.Since(start) < while; tried++ {
-		v := s.fail(t.Context(), t, door, call{id: taskID, header: []string{"authorization", "Bearer " + fmt.Sprintf(guess, who, tried)}})
+	for ; time.Now().Before(until); tried++ {
+		var v verdict
+		credential := fmt.Sprintf("guess-%p-%d", s, tried)
+		if door == "grpc get" || door == "rest" {
+			v = s.fail(t.Context(), t, door, call{id: taskID, header: []string{"authorization", "Bearer " + credential}})
+		} else {
+			s.credential = credential
+			events := s.watch(t.Context(), t, strings.TrimSuffix(door, " watch"), taskID)
+			v = verdictOf(t, events[len(events)-1])
+		}
 		switch {
-		case v.reason == "CREDENTIAL_REJECTED":
+		case v.reason == "CREDENTIAL_REJECTED", v.reason == "SERVER_OVERLOADED" && v.retry != nil:
 		case v.code == codes.ResourceExhausted && v.reason == "CALLER_LIMIT_REACHED" && v.retry != nil &&
 			v.metadata["limitName"] == "new-tasks-per-peer" && v.metadata["limitValue"] == "20":
 		default:
-			t.Fatalf("%s: %+v", door, v)
+			t.Errorf("%s: %+v", door, v)
 		}
-		<-time.After(5 * time.Millisecond)
+		<-time.After(every)
 	}
 	return tried
 }
 
-func defaultPeers(c *server.Config) { c.Service.NewTasksPerPeer, c.Upstream.PerSecond = 0, 10_000 }
+// from is the system as it is seen from an address.
+func (s *system) from(t *testing.T, address string) *system {
+	t.Helper()
+	s.comeFrom(address)
+	conn := s.dial(t)
+	conn.Connect()
+	seen := &system{koodrive: s.koodrive, conn: conn, tasks: taskv1.NewTaskServiceClient(conn), httpPort: s.httpPort}
+	seen.http = httpClient(s.httpPort)
+	seen.http.Transport.(*http.Transport).MaxConnsPerHost = 1 // Kept, so that it comes from there later too.
+	seen.get(t, request(t.Context(), t, "/openapi.json"))
+	synctest.Wait()
+	t.Cleanup(seen.http.CloseIdleConnections)
+	return seen
+}
 
-// Who makes credentials up gets 200 tries at once and 20 a second, over all doors together; what KooDrive is being asked
-// for already is free, and others have what is theirs.
+func defaultPeers(c *server.Config) { c.Service.NewTasksPerPeer = 0 }
+
+const newTasks, burst = service.DefaultNewTasksPerPeer, service.PeerBurst * service.DefaultNewTasksPerPeer
+
+// Who makes credentials up gets 200 tries at once and 20 a second, over both doors together; what KooDrive is being asked for
+// already is free.
 func TestNewTasksOfOnePeerAreLimited(t *testing.T) {
 	bubble(t, defaultPeers, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
 		ctx, leave := context.WithCancel(t.Context())
-		var watching sync.WaitGroup
+		var watching, all sync.WaitGroup
 		watching.Go(func() { s.follow(ctx, t, ndjson, taskID, func(event) {}) })
 		time.Sleep(time.Second)
-
 		const while = 20 * time.Second
-		var all sync.WaitGroup
-		for i, door := range doors {
+		before, until := s.koodrive.Count(), time.Now().Add(while)
+		for _, door := range []string{"grpc get", "rest"} {
+			bad := s.from(t, "192.0.2.9:1")
 			all.Go(func() {
-				if tried := s.guessing(t, door, i, while); tried < 3000 {
+				if tried := bad.guess(t, door, until, 10*time.Millisecond); tried < 800 {
 					t.Errorf("%s: tried %d times", door, tried)
 				}
 			})
 		}
-		all.Go(func() { // From the same address, with a good credential.
-			time.Sleep(while / 2)
-			joined, cancel := context.WithTimeout(ctx, time.Second)
-			defer cancel()
-			if events := s.watch(joined, t, "grpc", taskID); len(events) == 0 || events[0].name != "task" {
-				t.Errorf("a task that is watched: %+v", events)
-			}
-			if _, err := s.tasks.GetTask(as(ctx, token), &taskv1.GetTaskRequest{TaskId: taskID, MaxAge: noAge}); err != nil {
+		time.Sleep(while / 2)
+		same := s.from(t, "192.0.2.9:2")
+		joined, cancel := context.WithTimeout(ctx, time.Second)
+		if events := same.watch(joined, t, "grpc", taskID); len(events) == 0 || events[0].name != "task" {
+			t.Errorf("a task that is watched: %+v", events)
+		}
+		cancel()
+		for range 3 {
+			if _, err := same.tasks.GetTask(as(ctx, token), &taskv1.GetTaskRequest{TaskId: taskID, MaxAge: noAge}); err != nil {
 				t.Errorf("a task that is watched: %v", err)
 			}
-		})
-		all.Go(func() { // From another one.
-			time.Sleep(while / 2)
-			s.comeFrom("192.0.2.2:1000")
-			honest := taskv1.NewTaskServiceClient(s.dial(t))
-			if _, err := honest.GetTask(as(ctx, token), &taskv1.GetTaskRequest{TaskId: exampleID}); err != nil {
-				t.Errorf("from another address: %v", err)
-			}
-		})
+		}
 		all.Wait()
-		most := service.DefaultNewTasksPerPeer*int(while/time.Second) + service.PeerBurst*service.DefaultNewTasksPerPeer
-		if n := s.koodrive.Count(); n < most-20 || n > most+20 { // The others', and what comes in the first and the last second.
+		most := newTasks*int(while/time.Second) + burst
+		if n := s.koodrive.Count() - before; n < most-20 || n > most+20 { // The watch's, and what comes in the first and the last second.
 			t.Errorf("KooDrive was asked %d times, want about %d", n, most)
 		}
 		leave()
 		watching.Wait()
-		time.Sleep(service.PeerBurst * time.Second)
-		before := s.koodrive.Count()
-		for i := range 2 * service.PeerBurst * service.DefaultNewTasksPerPeer {
-			s.fail(t.Context(), t, "rest", call{id: taskID, header: []string{"authorization", "Bearer " + fmt.Sprintf(guess, 9, i)}})
+	})
+}
+
+// A peer that rests has all of its tries again, but no sooner than it takes.
+func TestPeersRest(t *testing.T) {
+	bubble(t, func(c *server.Config) { c.Service.NewTasksPerPeer, c.Upstream.PerSecond = 0, 10_000 }, func(t *testing.T, s *system) {
+		tries := 0
+		for _, rest := range []time.Duration{0, 2 * time.Second, 5 * time.Second, service.PeerBurst * time.Second, time.Minute} {
+			time.Sleep(rest)
+			before := s.koodrive.Count()
+			for range 2 * burst {
+				tries++
+				s.fail(t.Context(), t, "rest", call{id: taskID, header: []string{"authorization", fmt.Sprint("Bearer ", tries)}})
+			}
+			want := min(burst, newTasks*int(rest/time.Second))
+			if rest == 0 {
+				want = burst
+			}
+			if n := s.koodrive.Count() - before; n != want {
+				t.Errorf("after %v KooDrive was asked %d times at once, want %d", rest, n, want)
+			}
 		}
-		if n := s.koodrive.Count() - before; n != service.PeerBurst*service.DefaultNewTasksPerPeer {
-			t.Errorf("after a rest KooDrive was asked %d times at once", n)
+	})
+}
+
+// Three addresses make up credentials, at every door and all the time. Who is known gets what he asks for: all of them
+// together take no more turns than three callers.
+func TestMadeUpCredentialsStarveNobody(t *testing.T) {
+	bubble(t, defaultPeers, func(t *testing.T, s *system) {
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
+		honest := s.from(t, "198.51.100.1:1")
+		ctx, leave := context.WithCancel(t.Context())
+		var watching, all sync.WaitGroup
+		watching.Go(func() { honest.follow(ctx, t, "grpc", taskID, func(event) {}) })
+		time.Sleep(time.Second)
+		until := time.Now().Add(40 * time.Second)
+		for i := range 3 {
+			for _, door := range doors {
+				for range 30 {
+					bad := s.from(t, fmt.Sprintf("192.0.2.%d:1", i))
+					all.Go(func() { bad.guess(t, door, until, time.Second) })
+				}
+			}
 		}
+		for i := range 20 {
+			time.Sleep(2 * time.Second)
+			id := fmt.Sprint("t-", i)
+			s.koodrive.SetTask(koodrivetest.Task{ID: id, Steps: steps(1)})
+			if _, err := honest.tasks.GetTask(as(ctx, token), &taskv1.GetTaskRequest{TaskId: id}); err != nil {
+				t.Errorf("call %d: %v", i, err)
+			}
+		}
+		if got := s.scrape(t)["kootask_upstream_requests_waiting"]; got > 3*(burst+newTasks*service.PeerPatience.Seconds()) {
+			t.Errorf("%v requests wait", got)
+		}
+		var last time.Time
+		for _, r := range s.koodrive.Requests() {
+			if r.TaskID != taskID || r.Header.Get("Authorization") != "Bearer "+token {
+				continue
+			}
+			if !last.IsZero() && r.Received.Sub(last) > service.DefaultPollMax*13/10 {
+				t.Errorf("the watch was not polled for %v", r.Received.Sub(last))
+			}
+			last = r.Received
+		}
+		leave()
+		watching.Wait()
+		all.Wait()
+	})
+}
+
+// A thousand watches of one address that come back within a quarter of a minute, as a stop spreads them, are all let in.
+func TestHerdIsLetIn(t *testing.T) {
+	bubble(t, defaultPeers, func(t *testing.T, s *system) {
+		ctx, leave := context.WithCancel(t.Context())
+		var mu sync.Mutex
+		first := map[string]int{}
+		var all sync.WaitGroup
+		for i := range rpcserver.MaxStreams {
+			id := fmt.Sprint("t-", i)
+			s.koodrive.SetTask(koodrivetest.Task{ID: id, Steps: steps(1)})
+			all.Go(func() {
+				shown := false
+				s.follow(ctx, t, sse, id, func(e event) {
+					mu.Lock()
+					defer mu.Unlock()
+					if !shown {
+						first[e.name]++
+					}
+					shown = true
+				})
+			})
+			time.Sleep(15 * time.Millisecond)
+		}
+		time.Sleep(service.PeerPatience)
+		mu.Lock()
+		if first["task"]+first["heartbeat"] != rpcserver.MaxStreams {
+			t.Errorf("they begin with %v", first)
+		}
+		mu.Unlock()
+		leave()
+		all.Wait()
 	})
 }
 
@@ -103,7 +218,9 @@ func TestPeers(t *testing.T) {
 		"another address":           {"192.0.2.1:1", "192.0.2.2:1", nil, false},
 		"IPv4 in IPv6":              {"192.0.2.1:1", "[::ffff:192.0.2.1]:1", nil, true},
 		"another of a host's":       {"[2001:db8::1]:1", "[2001:db8::2:3]:1", nil, true},
-		"another network":           {"[2001:db8::1]:1", "[2001:db8:0:1::1]:1", nil, false},
+		"another of a customer's":   {"[2001:db8::1]:1", "[2001:db8:0:1::1]:1", nil, true},
+		"another customer":          {"[2001:db8::1]:1", "[2001:db8:0:100::1]:1", nil, false},
+		"another on the link":       {"[fe80::1%eth0]:1", "[fe80::2%eth0]:1", nil, false},
 		"the gateway's own header":  {"192.0.2.1:1", "192.0.2.1:2", []string{"kootask-peer", "192.0.2.9"}, true},
 		"the same for the gateway":  {"192.0.2.1:1", "192.0.2.1:2", []string{"grpc-metadata-kootask-peer", "192.0.2.9"}, true},
 		"what a proxy says of many": {"192.0.2.1:1", "192.0.2.1:2", []string{"x-forwarded-for", "192.0.2.9"}, true},
@@ -121,8 +238,10 @@ func TestPeers(t *testing.T) {
 				s.http.CloseIdleConnections()
 				s.conn = s.dial(t)
 				s.tasks = taskv1.NewTaskServiceClient(s.conn)
+				start := time.Now()
 				v := s.fail(t.Context(), t, door, call{id: taskID, header: append(credential(100), row.header...)})
-				if limited := v.reason == "CALLER_LIMIT_REACHED"; limited != row.same {
+				// A call is refused, a watch has to wait.
+				if limited := v.reason == "CALLER_LIMIT_REACHED" || time.Since(start) > time.Second/2; limited != row.same {
 					t.Errorf("%s, %s: %+v", name, door, v)
 				}
 			})

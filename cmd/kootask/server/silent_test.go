@@ -128,6 +128,9 @@ func TestSilentHTTPReaderIsCutOff(t *testing.T) {
 				for !strings.Contains(s.log.String(), `"code":"Canceled"`) && time.Since(start) < time.Minute {
 					time.Sleep(100 * time.Millisecond)
 				}
+				if got := s.scrape(t)["kootask_http_too_slow_total"]; got != 1 || strings.Count(s.log.String(), `"outcome":"WATCHER_TOO_SLOW"`) != 1 {
+					t.Errorf("%s: %v streams were cut:\n%s", name, got, s.log)
+				}
 				// It has not read the first message, or, over HTTP/2, the first that its window has no room for.
 				if after := time.Since(start); after < 30*time.Second || after > 32*time.Second {
 					t.Errorf("%s: cut off after %v", name, after)
