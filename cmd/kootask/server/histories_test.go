@@ -1,0 +1,309 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/kootask/kootask/cmd/kootask/server"
+	"github.com/kootask/kootask/cmd/kootask/server/history"
+	"github.com/kootask/kootask/service"
+	"github.com/kootask/kootask/service/observe"
+	"github.com/kootask/kootask/service/watch"
+	"github.com/kootask/kootask/upstream"
+	"github.com/kootask/kootask/upstream/koodrivetest"
+)
+
+// schedules is how many random histories are judged, and perSurface how many clients each has on each of the four surfaces.
+const (
+	schedules  = 500
+	perSurface = 4
+)
+
+// found are the seeds of histories that showed a fault.
+var found = []uint64{}
+
+// Whatever KooDrive does, and whoever comes, leaves or stalls, the rules hold: what clients saw, on every surface, is judged
+// against what KooDrive said. With KOOTASK_SOAK it goes on for as long as that says; KOOTASK_SEED is the one history to look
+// at.
+func TestHistories(t *testing.T) {
+	var mu sync.Mutex
+	var counts history.Counts // Guarded by mu, as is n.
+	n := 0
+	judgeAll := func(seeds []uint64) {
+		t.Run("seed", func(t *testing.T) {
+			for _, seed := range seeds {
+				t.Run(fmt.Sprint(seed), func(t *testing.T) {
+					t.Parallel()
+					c := judge(t, seed)
+					mu.Lock()
+					defer mu.Unlock()
+					counts.Add(c)
+					n++
+				})
+			}
+		})
+	}
+	random := func(n int) (seeds []uint64) {
+		for range n {
+			seeds = append(seeds, rand.Uint64())
+		}
+		return seeds
+	}
+	if only := os.Getenv("KOOTASK_SEED"); only != "" {
+		seed, err := strconv.ParseUint(only, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		judgeAll([]uint64{seed})
+		return
+	}
+	judgeAll(slices.Concat(found, random(schedules)))
+	if long := os.Getenv("KOOTASK_SOAK"); long != "" {
+		soak, err := time.ParseDuration(long)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for start := time.Now(); time.Since(start) < soak && !t.Failed(); {
+			judgeAll(random(schedules / 10))
+		}
+	}
+	t.Logf("%d histories: %+v", n, counts)
+	for name, count := range map[string]int{
+		"regressions": counts.Regressions, "flips of a credential": counts.Flips, "joins at the final state": counts.FinalJoins,
+		"leaves in flight": counts.LeavesInFlight, "stalls": counts.Stalls,
+	} {
+		if count < 50 {
+			t.Errorf("only %d %s", count, name)
+		}
+	}
+}
+
+// plan is what a client does.
+type plan struct {
+	surface      string
+	key          history.Key
+	start, stay  time.Duration
+	stallAt      int // The event after which it does not read for a while; negative: none.
+	stall        time.Duration
+	again, calls bool          // It watches again until the task is finished, or calls.
+	between      time.Duration // From the end of a watch or a call to the next.
+}
+
+// judge makes the history of a seed and judges it.
+func judge(t *testing.T, seed uint64) (counts history.Counts) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(seed, 0))
+	const length = 150 * time.Second
+	rules := history.Rules{
+		FirstMessage: service.FirstMessage, Heartbeat: 15 * time.Second, StaleAfter: []time.Duration{40 * time.Second, 5 * time.Minute}[r.IntN(2)],
+		Send: service.SendTimeout, Keep: observe.DefaultKeep, Released: time.Second,
+		PollMin: time.Duration((1 - watch.JitterShare) * float64(time.Second)), PerSecond: upstream.DefaultPerSecond + upstream.DefaultPerSecond/10 + 1,
+	}
+	rec := &recorder{koodrives: map[string]*koodrivetest.KooDrive{}}
+	koodrives := &http.Server{Handler: rec}
+	var views []history.View
+	bubble(t, func(c *server.Config) {
+		koodrive := koodrivetest.Listen()
+		go func() { _ = koodrives.Serve(koodrive) }()
+		c.Upstream.Dial = koodrive.Dial
+		c.Service.PollMax, c.Service.PollBackoffMax, c.Service.StaleAfter = 4*time.Second, 8*time.Second, rules.StaleAfter
+		c.Service.WatchLifetime = []time.Duration{time.Minute, 0}[r.IntN(2)]
+	}, func(t *testing.T, s *system) {
+		defer koodrives.Close()
+		rec.start = time.Now()
+		keys := script(r, rec)
+		ctx, leave := context.WithCancel(t.Context())
+		over := make(chan struct{}) // Nobody comes any more.
+		var mu sync.Mutex
+		var all sync.WaitGroup
+		for i := range 4 * perSurface {
+			p := newPlan(r, i, keys, length)
+			all.Go(func() {
+				p.follow(ctx, t, s, rec, over, func(v history.View) {
+					mu.Lock()
+					defer mu.Unlock()
+					views = append(views, v)
+				})
+			})
+		}
+		time.Sleep(length)
+		close(over)
+		if r.IntN(4) == 0 {
+			s.stop()
+			<-s.stopped
+			s.stopped <- nil
+		}
+		leave()
+		all.Wait()
+		time.Sleep(2 * rules.Released)
+	})
+	h := history.History{Answers: rec.answers, Views: views}
+	for _, v := range h.Check(rules) {
+		t.Errorf("seed %d: %v", seed, v)
+	}
+	if len(h.Answers) < 20 || len(h.Views) < 4*perSurface {
+		t.Errorf("seed %d: %d answers, %d views", seed, len(h.Answers), len(h.Views))
+	}
+	return h.Count()
+}
+
+// script gives each credential a KooDrive of its own, whose tasks nobody else's are like.
+func script(r *rand.Rand, rec *recorder) (keys []history.Key) {
+	for credential := range 2 {
+		name := fmt.Sprint("credential-", credential)
+		k := koodrivetest.New()
+		k.AddToken(name, 0)
+		rec.koodrives[name] = k
+		for task := range 1 + r.IntN(2) {
+			key := history.Key{Credential: name, TaskID: fmt.Sprint("task-", task)}
+			k.SetTask(koodrivetest.Task{ID: key.TaskID, Steps: life(r, key)})
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// troubles are what may go wrong with an answer.
+var troubles = []func(*rand.Rand) *koodrivetest.Fault{
+	func(*rand.Rand) *koodrivetest.Fault { return koodrivetest.Answer(401, "") },
+	func(*rand.Rand) *koodrivetest.Fault { return koodrivetest.Answer(401, "") },
+	func(*rand.Rand) *koodrivetest.Fault { return koodrivetest.Answer(403, "") },
+	func(*rand.Rand) *koodrivetest.Fault {
+		return koodrivetest.Answer(400, `{"code":13000309,"msg":"Resource not found."}`)
+	},
+	func(r *rand.Rand) *koodrivetest.Fault { return koodrivetest.Answer(500+r.IntN(5), "") },
+	func(*rand.Rand) *koodrivetest.Fault { return koodrivetest.Answer(302, "") },
+	func(*rand.Rand) *koodrivetest.Fault { return koodrivetest.Answer(200, "<html>") },
+	func(*rand.Rand) *koodrivetest.Fault { return koodrivetest.Answer(200, `{"code":0}`) },
+	func(r *rand.Rand) *koodrivetest.Fault { return koodrivetest.Throttled(fmt.Sprint(1 + r.IntN(10))) },
+	func(*rand.Rand) *koodrivetest.Fault { return &koodrivetest.Fault{TaskID: "task-9"} },
+	func(*rand.Rand) *koodrivetest.Fault { return &koodrivetest.Fault{Reset: true} },
+	func(*rand.Rand) *koodrivetest.Fault { return &koodrivetest.Fault{Hang: true} },
+	func(*rand.Rand) *koodrivetest.Fault { return &koodrivetest.Fault{Truncate: true} },
+	func(*rand.Rand) *koodrivetest.Fault { return &koodrivetest.Fault{Pad: upstream.MaxBody + 1} },
+	func(r *rand.Rand) *koodrivetest.Fault {
+		return &koodrivetest.Fault{Latency: time.Duration(1+r.IntN(9000)) * time.Millisecond}
+	},
+	func(r *rand.Rand) *koodrivetest.Fault {
+		return &koodrivetest.Fault{Latency: time.Duration(1+r.IntN(3000)) * time.Millisecond}
+	},
+}
+
+// life is the life of a task: on the whole it goes forward, now and then a step back, and now and then something goes wrong.
+func life(r *rand.Rand, key history.Key) (steps []koodrivetest.Step) {
+	long := ""
+	if r.IntN(4) == 0 { // So long that what is sent to somebody who does not read fills up.
+		long = strings.Repeat("x", 8<<10)
+	}
+	status, name := int64(0), ""
+	for i := range 20 + r.IntN(30) {
+		if name == "" || r.IntN(4) > 0 {
+			name = fmt.Sprint(key.Credential, "/", key.TaskID, "/", i, long)
+		}
+		if status == 0 && r.IntN(4) == 0 {
+			status = 1
+		}
+		step := koodrivetest.Step{Status: status, Name: name}
+		switch r.IntN(10) {
+		case 0:
+			step.Status = 0
+		case 1:
+			step.Status = 77
+		case 2, 3:
+			step.Fault = troubles[r.IntN(len(troubles))](r)
+			if r.IntN(3) == 0 {
+				steps = append(steps, step)
+			}
+		}
+		steps = append(steps, step)
+	}
+	if r.IntN(4) > 0 {
+		name = fmt.Sprint(key.Credential, "/", key.TaskID, "/last", long)
+		steps = append(steps, koodrivetest.Step{Status: 2 + r.Int64N(2), Name: name, ResultCode: "18000205"})
+		if r.IntN(3) == 0 { // Some node lags.
+			steps = append(steps, koodrivetest.Step{Status: 1, Name: name}, koodrivetest.Step{Status: 2, Name: name})
+		}
+	}
+	return steps
+}
+
+func newPlan(r *rand.Rand, i int, keys []history.Key, length time.Duration) plan {
+	span := func(most time.Duration) time.Duration { return time.Duration(r.Int64N(int64(most))) }
+	p := plan{
+		surface: []string{"grpc", ndjson, sse, "rest"}[i%4], key: keys[r.IntN(len(keys))], stallAt: -1, stay: 2 * length,
+		again: r.IntN(3) > 0, between: 2*time.Second + span(8*time.Second),
+	}
+	p.calls = p.surface == "rest"
+	if i < len(keys) { // Somebody is there from the start, for each task.
+		p.key, p.again = keys[i], true
+	} else {
+		p.start = span(length * 3 / 4)
+		if r.IntN(2) == 0 {
+			p.stay = span(30 * time.Second)
+		}
+		if r.IntN(4) == 0 {
+			p.stallAt, p.stall = r.IntN(5), span(50*time.Second)
+		}
+	}
+	return p
+}
+
+// follow does as planned, and hands over each view.
+func (p plan) follow(ctx context.Context, t *testing.T, s *system, rec *recorder, over <-chan struct{}, record func(history.View)) {
+	wait := func(d time.Duration) (goOn bool) {
+		select {
+		case <-time.After(d):
+			return true
+		case <-over:
+			return false
+		}
+	}
+	for goOn := wait(p.start); goOn; {
+		v := history.View{Key: p.key, Surface: p.surface, Call: p.calls, Began: time.Since(rec.start)}
+		staying, leave := context.WithCancel(ctx)
+		timer := time.AfterFunc(p.stay, leave)
+		if p.calls {
+			e, err := s.getAs(staying, p.key.Credential, p.key.TaskID)
+			if err == nil {
+				v.Events = append(v.Events, rec.event(e))
+			}
+		} else {
+			watcher := &system{tasks: s.tasks, http: s.http, credential: p.key.Credential}
+			watcher.follow(staying, t, p.surface, p.key.TaskID, func(e event) {
+				v.Events = append(v.Events, rec.event(e))
+				if len(v.Events) == p.stallAt+1 {
+					v.Stall = p.stall
+					<-time.After(p.stall)
+				}
+			})
+		}
+		v.Left, v.Ended = staying.Err() != nil, time.Since(rec.start)
+		timer.Stop()
+		leave()
+		if n := len(v.Events); v.Left && n > 0 && v.Events[n-1].Kind == history.Failure && v.Events[n-1].Reason == "" {
+			v.Events = v.Events[:n-1] // What its own library says to one who leaves.
+		}
+		record(v)
+		ended := len(v.Events) > 0 && v.Events[len(v.Events)-1].Kind == history.End
+		goOn = wait(p.between) && (p.calls || p.again && !ended)
+	}
+}
+
+// mustUnmarshal reads what the gateway has written.
+func mustUnmarshal(data string, m proto.Message) {
+	if err := protojson.Unmarshal([]byte(data), m); err != nil {
+		panic(err)
+	}
+}

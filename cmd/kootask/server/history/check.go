@@ -1,0 +1,280 @@
+package history
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Check returns every rule that h breaks.
+func (h History) Check(rules Rules) (all []Violation) {
+	for _, rule := range []struct {
+		name  string
+		check func(History, Rules, func(format string, args ...any))
+	}{
+		{"Isolated", isolated},
+		{"Ordered", ordered},
+		{"No-duplicate", noDuplicate},
+		{"Terminal-reliable", terminalReliable},
+		{"OK-iff-terminal", okIffTerminal},
+		{"Fresh", fresh},
+		{"One-poll", onePoll},
+		{"Released", released},
+		{"Polite", polite},
+	} {
+		rule.check(h, rules, func(format string, args ...any) {
+			all = append(all, Violation{rule.name, fmt.Sprintf(format, args...)})
+		})
+	}
+	return all
+}
+
+// isolated: what is shown was said by KooDrive, about this task and to this credential, when it is said to have been.
+func isolated(h History, _ Rules, report func(string, ...any)) {
+	for _, v := range h.Views {
+		for _, e := range v.tasks() {
+			if !slices.ContainsFunc(h.of(v.Key), func(a Answer) bool { return confirms(a, e) }) {
+				report("%s of %v saw %+v, which KooDrive did not say", v.Surface, v.Key, e)
+			}
+		}
+	}
+}
+
+// confirms tells whether a is the answer that e, a task, rests on.
+func confirms(a Answer, e Event) bool {
+	return a.Task != nil && *a.Task == e.Task && a.Ended <= e.At && sameTime(a.Ended, e.Confirmed)
+}
+
+// sameTime compares as exactly as the contract writes times: in milliseconds.
+func sameTime(said, shown time.Duration) bool { return said.Truncate(time.Millisecond) == shown }
+
+// ordered: states never go back, in one stream and from one watcher to the next as long as anybody watches; nothing follows
+// the final one, and no confirmation is older than the one before.
+func ordered(h History, _ Rules, report func(string, ...any)) {
+	for _, v := range h.Views {
+		rank, confirmed, final := 0, time.Duration(-1), false
+		for _, e := range v.Events {
+			if e.Kind != TaskSeen && e.Kind != Heartbeat {
+				continue
+			}
+			if final {
+				report("%s of %v saw %+v after the final state", v.Surface, v.Key, e)
+			}
+			if e.Confirmed >= 0 && e.Confirmed < confirmed {
+				report("%s of %v saw %+v, and before it a confirmation of %v", v.Surface, v.Key, e, confirmed)
+			}
+			confirmed = max(confirmed, e.Confirmed)
+			if e.Kind == TaskSeen {
+				if e.Task.rank() < rank {
+					report("%s of %v saw %+v after rank %d", v.Surface, v.Key, e, rank)
+				}
+				rank, final = e.Task.rank(), e.Task.Final()
+			}
+		}
+	}
+	for _, key := range h.keys() {
+		orderedTogether(key, h.watches(key), report)
+	}
+}
+
+// orderedTogether: who joins others sees no older state than they have. Those who stalled see everything late.
+func orderedTogether(key Key, views []View, report func(string, ...any)) {
+	var until time.Duration // Until when somebody watches.
+	var seen []Event        // Since somebody does.
+	for _, v := range views {
+		if v.Stall > 0 { // Nor is known when it ended.
+			continue
+		}
+		if v.Began >= until {
+			seen = nil
+		}
+		until = max(until, v.Ended)
+		for _, e := range v.tasks() {
+			for _, before := range seen {
+				if before.At < e.At && before.Task.rank() > e.Task.rank() {
+					report("%s of %v saw %+v, when another watcher had seen %+v", v.Surface, key, e, before)
+				}
+			}
+		}
+		seen = append(seen, v.tasks()...)
+	}
+}
+
+// noDuplicate: a task is sent when it has changed.
+func noDuplicate(h History, _ Rules, report func(string, ...any)) {
+	for _, v := range h.Views {
+		tasks := v.tasks()
+		for i := 1; i < len(tasks); i++ {
+			if tasks[i].Task == tasks[i-1].Task {
+				report("%s of %v saw %+v twice", v.Surface, v.Key, tasks[i])
+			}
+		}
+	}
+}
+
+// terminalReliable: whoever watches when KooDrive says for a watch that the task is finished sees that.
+func terminalReliable(h History, rules Rules, report func(string, ...any)) {
+	for _, v := range h.Views {
+		_, task := v.last()
+		if v.Call || task != nil && task.Final() || v.Stall >= rules.Send {
+			continue
+		}
+		for _, a := range h.of(v.Key) {
+			if !a.ForCall && a.Task != nil && a.Task.Final() && v.Began <= a.Ended && a.Ended < v.Ended-v.Stall {
+				report("%s of %v, from %v to %v, did not see %+v of %v", v.Surface, v.Key, v.Began, v.Ended, *a.Task, a.Ended)
+			}
+		}
+	}
+}
+
+// okIffTerminal: a stream ends well if and only if the final state was its last one, and otherwise with a reason. Only who
+// left, or did not read for too long, may see it break off.
+func okIffTerminal(h History, rules Rules, report func(string, ...any)) {
+	for _, v := range h.Views {
+		last, task := v.last()
+		final := task != nil && task.Final()
+		switch {
+		case v.Call:
+		case last.Kind == End && !final:
+			report("%s of %v ended well after %+v", v.Surface, v.Key, task)
+		case last.Kind == Failure && final:
+			report("%s of %v ended with %s after the final state", v.Surface, v.Key, last.Reason)
+		case last.Kind == Failure && last.Reason == "":
+			report("%s of %v ended without a reason", v.Surface, v.Key)
+		case last.Kind != End && last.Kind != Failure && !v.Left && v.Stall < rules.Send:
+			report("%s of %v broke off after %+v", v.Surface, v.Key, last)
+		}
+	}
+}
+
+// fresh: something is heard in time, and it does not claim more than KooDrive has confirmed of what was shown.
+func fresh(h History, rules Rules, report func(string, ...any)) {
+	for _, v := range h.Views {
+		answers := h.of(v.Key)
+		if v.Call {
+			freshCall(v, rules, report)
+			continue
+		}
+		heard, limit := v.Began, rules.FirstMessage
+		var shown *Task
+		for _, e := range v.Events {
+			if v.Stall == 0 && e.At-heard > limit {
+				report("%s of %v heard nothing from %v to %v", v.Surface, v.Key, heard, e.At)
+			}
+			heard, limit = e.At, rules.Heartbeat
+			switch {
+			case e.Kind == TaskSeen:
+				shown = &e.Task
+			case e.Kind == Heartbeat && e.Confirmed >= 0:
+				if shown == nil || !slices.ContainsFunc(answers, func(a Answer) bool {
+					return a.Task != nil && *a.Task == *shown && sameTime(a.Ended, e.Confirmed)
+				}) {
+					report("%s of %v saw %+v, which confirms what was not shown: %+v", v.Surface, v.Key, e, shown)
+				}
+			}
+		}
+		if v.Stall == 0 && v.Ended-heard > limit {
+			report("%s of %v heard nothing from %v to its end at %v", v.Surface, v.Key, heard, v.Ended)
+		}
+		freshEnd(v, answers, rules, report)
+	}
+}
+
+// freshEnd: a watch ends when KooDrive has not answered it for too long, and not before.
+func freshEnd(v View, answers []Answer, rules Rules, report func(string, ...any)) {
+	since := v.Began
+	for _, a := range answers {
+		if a.Task != nil && a.Ended <= v.Ended {
+			since = max(since, a.Ended)
+		}
+	}
+	silence := v.Ended - since
+	last, _ := v.last()
+	if silence > rules.StaleAfter && v.Stall == 0 {
+		report("%s of %v went on for %v without an answer", v.Surface, v.Key, silence)
+	}
+	if last.Reason == "UPSTREAM_STALE" && v.Stall == 0 {
+		for _, a := range answers { // Those to calls tell a watch nothing.
+			if a.Task != nil && !a.ForCall && a.Received >= v.Began && a.Ended < v.Ended && v.Ended-a.Ended < rules.StaleAfter {
+				report("%s of %v is stale at %v, and was answered at %v", v.Surface, v.Key, v.Ended, a.Ended)
+			}
+		}
+	}
+}
+
+// freshCall: a call's answer was given while it lasted, unless the task is finished.
+func freshCall(v View, rules Rules, report func(string, ...any)) {
+	for _, e := range v.tasks() {
+		oldest := v.Began
+		if e.Task.Final() {
+			oldest -= rules.Keep
+		}
+		if e.Confirmed < oldest.Truncate(time.Millisecond) {
+			report("%s of %v, begun at %v, was answered %+v", v.Surface, v.Key, v.Began, e)
+		}
+	}
+}
+
+// onePoll: no two requests about a key are under way at a time.
+func onePoll(h History, _ Rules, report func(string, ...any)) {
+	for _, key := range h.keys() {
+		answers := h.of(key)
+		for i, a := range answers {
+			for _, b := range answers[:i] {
+				if a.Received < b.Ended && b.Received < a.Ended {
+					report("%v was asked for from %v to %v and from %v to %v", key, a.Received, a.Ended, b.Received, b.Ended)
+				}
+			}
+		}
+	}
+}
+
+// released: nobody is asked for who is not there.
+func released(h History, rules Rules, report func(string, ...any)) {
+	for _, a := range h.Answers {
+		if !slices.ContainsFunc(h.Views, func(v View) bool {
+			return v.Key == a.Key && v.Began <= a.Received && a.Received <= v.Ended+rules.Released
+		}) {
+			report("%v was asked for at %v, for nobody", a.Key, a.Received)
+		}
+	}
+}
+
+// polite: KooDrive gets no more requests than it may, none with a credential that it has asked to wait, and polls of a task
+// keep their distance.
+func polite(h History, rules Rules, report func(string, ...any)) {
+	var times []time.Duration
+	for _, a := range h.Answers {
+		times = append(times, a.Received)
+		for _, b := range h.Answers {
+			if a.RetryAfter > 0 && b.Credential == a.Credential && b.Received > a.Ended && b.Received < a.Ended+a.RetryAfter {
+				report("%s was used at %v, and was to wait from %v for %v", b.Credential, b.Received, a.Ended, a.RetryAfter)
+			}
+		}
+	}
+	slices.Sort(times)
+	for i := rules.PerSecond; i < len(times); i++ {
+		if within := times[i] - times[i-rules.PerSecond]; within < time.Second {
+			report("%d requests came within %v, until %v", rules.PerSecond+1, within, times[i])
+		}
+	}
+	for _, key := range h.keys() {
+		politeIntervals(key, h, rules, report)
+	}
+}
+
+// politeIntervals: a poll comes no sooner after the one before than it may, unless a watch or a call has begun meanwhile.
+func politeIntervals(key Key, h History, rules Rules, report func(string, ...any)) {
+	var before *Answer
+	for _, a := range h.of(key) {
+		if a.ForCall {
+			continue
+		}
+		if before != nil && a.Received-before.Ended < rules.PollMin && !slices.ContainsFunc(h.Views, func(v View) bool {
+			return v.Key == key && v.Began >= before.Received && v.Began <= a.Received
+		}) {
+			report("%v was polled at %v, %v after the poll before", key, a.Received, a.Received-before.Ended)
+		}
+		before = &a
+	}
+}
