@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -65,6 +66,8 @@ func (c Config) origin() (*url.URL, error) {
 	switch {
 	case err != nil || u.Hostname() == "":
 		return nil, errors.New("KooDrive's URL is malformed: want one like https://cn.myhuaweicloud-koodrive.com")
+	case !hostForm.MatchString(u.Host):
+		return nil, errors.New("KooDrive's URL has a host that is not sent as it is written: want ASCII, and an IP without a zone")
 	case u.Scheme != "https" && u.Scheme != "http":
 		return nil, fmt.Errorf("KooDrive's URL has scheme %q: want https", u.Scheme)
 	case u.Scheme == "http" && !c.AllowHTTP:
@@ -78,6 +81,10 @@ func (c Config) origin() (*url.URL, error) {
 	host = strings.TrimSuffix(host, map[string]string{"https": ":443", "http": ":80"}[u.Scheme])
 	return &url.URL{Scheme: u.Scheme, Host: host}, nil
 }
+
+// hostForm is that of a name or an IP, with or without a port. net/http sends others in another form than it was given: a
+// name that is not ASCII in Punycode, an IP without its zone.
+var hostForm = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?$`)
 
 // validPort reports whether u has no port, or one that can be.
 func validPort(u *url.URL) bool {

@@ -29,10 +29,13 @@ func (a *App) Check() error {
 }
 
 // As returns the credential of the app acting for a KooDrive user, by the user's id at KooDrive. Every attempt is
-// signed anew. It fails with a [*CredentialError] without a user.
+// signed anew. It fails with a [*CredentialError] without a user, or if the id has other than visible ASCII characters.
 func (a *App) As(userID string) (Credential, error) {
 	if userID == "" {
 		return Credential{}, &CredentialError{Header: "x-user-id", Missing: true}
+	}
+	if !isToken(userID) { // net/http leaves out the blanks around it, which were signed.
+		return Credential{}, &CredentialError{Header: "x-user-id"}
 	}
 	return Credential{app: a, userID: userID}, nil
 }
@@ -42,7 +45,7 @@ const dateLayout = "20060102T150405Z"
 
 func isDate(s string) bool {
 	_, err := time.Parse(dateLayout, s)
-	return err == nil
+	return err == nil && len(s) == len(dateLayout) // Parse takes a fraction of a second, too.
 }
 
 // signed is what a signature covers. Host, path, date and user are those of the request that is sent.
