@@ -60,6 +60,9 @@ func Forward(authorization Secret, userID, date string) (Credential, error) {
 			return Credential{}, &CredentialError{Header: "x-date", Missing: true}
 		}
 	}
+	if userID != "" && !isToken(userID) {
+		return Credential{}, &CredentialError{Header: "x-user-id"}
+	}
 	if date != "" && !isDate(date) {
 		return Credential{}, &CredentialError{Header: "x-date"}
 	}
@@ -72,11 +75,8 @@ func normalise(authorization string) (string, error) {
 	if authorization == "" {
 		return "", &CredentialError{Header: "authorization", Missing: true}
 	}
-	if len(authorization) > maxAuthorization {
-		return "", malformed
-	}
 	if fields, ok := strings.CutPrefix(authorization, signatureScheme); ok {
-		if !isSignature(fields) {
+		if !isSignature(fields) || len(authorization) > maxAuthorization {
 			return "", malformed
 		}
 		return authorization, nil
@@ -87,7 +87,7 @@ func normalise(authorization string) (string, error) {
 	} else if rest, ok := strings.CutPrefix(token, "AT "); ok {
 		scheme, token = "AT ", rest
 	}
-	if !isToken(token) || strings.EqualFold(token, "bearer") {
+	if !isToken(token) || strings.EqualFold(token, "bearer") || len(scheme)+len(token) > maxAuthorization {
 		return "", malformed
 	}
 	return scheme + token, nil
