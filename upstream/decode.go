@@ -191,7 +191,7 @@ func repairName(body []byte) ([]byte, bool) {
 var (
 	// Integers in the one form that Go and JSON agree on.
 	integerForm = regexp.MustCompile(`^(0|-?[1-9][0-9]{0,30})$`)
-	codeForm    = regexp.MustCompile(`^-?[A-Z.0-9]{1,32}$`)
+	codeForm    = regexp.MustCompile(`^([A-Z.0-9]{1,32}|-[0-9]{1,31})$`)
 	errType     = errors.New("wrong type")
 )
 
