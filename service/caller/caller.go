@@ -199,7 +199,7 @@ func RequestID(values func(name string) []string) string {
 	return hex.EncodeToString(id[:])
 }
 
-var traceParentForm = regexp.MustCompile(`^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.{0,200})?$`)
+var traceParentForm = regexp.MustCompile(`^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{0,200})?$`)
 
 // TraceParent returns the W3C traceparent that is given, empty if there is none that can be used.
 func TraceParent(values func(name string) []string) string {
