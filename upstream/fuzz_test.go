@@ -1,0 +1,225 @@
+package upstream
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/big"
+	"net/http"
+	"runtime/metrics"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// canned is a transport whose every answer is the same.
+type canned struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (c *canned) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: c.status, Header: c.header, Body: io.NopCloser(bytes.NewReader(c.body))}, nil
+}
+
+// maxAllocated is what reading a body of so many bytes may allocate. The most is for thousands of objects in one another, which
+// the decoder keeps the names of, and that twice if a name is to be repaired.
+func maxAllocated(body int) uint64 { return uint64(256<<10 + 256*body) }
+
+// An answer is a task if and only if a second reading, by another decoder and other rules of form, says so and finds the same
+// task. Whatever else it is comes to a typed error that repeats nothing of it but a code that has the form of one.
+func FuzzAnswer(f *testing.F) {
+	good := `{"taskId":"` + id + `","status":1,"code":0}`
+	for _, body := range []string{
+		good, good + "x", good + good, good[:20], good + " \n", "", "null", "[]", `"x"`, "{}", `{"code":"13000102"}`, "\uFEFF" + good,
+		`{"taskId":` + id + `,"status":"1","taskType":"0","code":"0"}`,
+		`{"taskId":"1","status":null}`, `{"taskId":"` + id + `","status":null,"code":0}`, `{"taskId":"` + id + `","Status":1,"code":0}`,
+		`{"taskId":1.534087020903704704e18,"status":1,"code":0}`, `{"taskId":"1534087020903704705","status":1,"code":0}`,
+		`{"taskId":1534087020903704705,"status":1,"code":0}`,
+		`{"taskId":"` + id + `","status":1,"status":2,"code":0}`, `{"taskId":"` + id + `","status":1,"code":0,"st\u0061tus":1}`,
+		`{"taskId":"` + id + `","status":1,"code":0,"x":{"a":1,"a":1}}`,
+		`{"taskId":"` + id + `","status":2147483648,"code":0}`, `{"taskId":"` + id + `","status":-2147483648,"code":0}`,
+		`{"taskId":"` + id + `","status":-0,"code":0}`, `{"taskId":"` + id + `","status":1e400,"code":0}`, `{"taskId":"` + id + `","status":NaN,"code":0}`,
+		`{"taskId":"` + id + `","status":1,"code":"00"}`, `{"taskId":"` + id + `","status":1,"code":0.0}`, `{"taskId":"` + id + `","status":1,"code":1e0}`,
+		`{"taskId":"` + id + `","status":1,"code":"OK"}`, `{"taskId":"` + id + `","status":1,"code":"\u0030"}`, `{"code":12345678901234567890}`, `{"code":-1}`,
+		"{\"taskId\":\"" + id + "\",\"taskName\":\"a\xffb\",\"status\":1,\"code\":0}", `{"taskName":"a\ud800b","taskId":"` + id + `","status":1,"code":0}`,
+		"{\"taskId\":\"" + id + "\",\"userId\":\"a\xffb\",\"status\":1,\"code\":0}", `{"tenantId":"a\ud800b","taskId":"` + id + `","status":1,"code":0}`,
+		"{\"taskName\":\"\xff\",\"userId\":\"\xff\",\"status\":1,\"code\":0}", "{\"taskId\":\"" + id + "\",\"status\":1,\"code\":0,\"\xff\":1}",
+		`{"taskName":"a\n\nevent: end\u2028","taskId":"` + id + `","resultCode":18000205,"tenantId":"t","userId":null,"status":3,"code":0}`,
+		`{"error_msg":"m","error_code":"APIG.0308","request_id":"r"}`, `{"taskId":"` + id + `","status":1,"code":0,"error_code":"APIGW.0301"}`,
+		`{"error_code":"Bad token <b>"}`, `{"error_code":"-APIG.0308"}`, `<html>log in</html>`,
+		`{"taskId":"` + id + `","status":1,"code":0,"x":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`,
+	} {
+		for _, status := range []int{200, 400} {
+			f.Add([]byte(body), id, status, "application/json", uint16(0))
+		}
+	}
+	f.Add([]byte(good), id, 200, "text/plain", uint16(MaxBody-len(good)))
+	f.Add([]byte(good), id, 200, "application/json", uint16(MaxBody-len(good)+1))
+	f.Add([]byte(good), id, 204, "", uint16(0))
+	f.Add([]byte(good), id, 302, "", uint16(0))
+	f.Add([]byte(strings.ReplaceAll(good, id, "abc")), "ABC", 200, "", uint16(0))
+
+	ask := asking(f)
+	f.Fuzz(func(t *testing.T, body []byte, id string, status int, contentType string, padding uint16) {
+		if CheckTaskID(id) != nil {
+			t.Skip()
+		}
+		body = append(bytes.Clone(body), bytes.Repeat([]byte(" "), int(padding))...)
+		got, err := ask(t, id, canned{status: status, header: http.Header{"Content-Type": {contentType}}, body: body})
+
+		want, isTask := Task{}, false
+		if status == http.StatusOK && len(body) <= MaxBody {
+			want, isTask = described(body, id)
+		}
+		if isTask != (err == nil) {
+			t.Fatalf("got error %v; a task: %v", err, isTask)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("-want +got\n%s", diff)
+		}
+		for _, s := range []string{got.ID, got.Name, got.TenantID, got.UserID, got.ResultCode} {
+			if !utf8.ValidString(s) {
+				t.Errorf("%q is not UTF-8", s)
+			}
+		}
+		if err != nil {
+			checkRefusal(t, err, status, len(body) > MaxBody)
+		}
+	})
+}
+
+// asking returns a func that makes one attempt, to which it is told the answer. It waits for no turn, and no failure has
+// consequences. What reading the answer allocates is limited.
+func asking(tb testing.TB) func(t *testing.T, id string, answer canned) (Task, error) {
+	tb.Helper()
+	transport := &canned{}
+	c, err := NewClient(Config{BaseURL: "http://koodrive.test", AllowHTTP: true})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	c.transport.RegisterProtocol("http", transport)
+	credential, err := Forward(NewSecret("token"), "", "")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return func(t *testing.T, id string, answer canned) (Task, error) {
+		t.Helper()
+		*transport = answer
+		before := allocated()
+		resp, err := c.attempt(t.Context(), Query{Credential: credential, TaskID: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		task, err := resp.task(id)
+		if n := allocated() - before; n > maxAllocated(len(answer.body)) {
+			t.Errorf("%d bytes were allocated for a body of %d", n, len(answer.body))
+		}
+		return task, err
+	}
+}
+
+// The bodies that cost most. Among the seeds they would slow everything down.
+func TestReadingAllocatesWithinBounds(t *testing.T) {
+	ask := asking(t)
+	for _, body := range []string{
+		strings.Repeat("[", MaxBody), strings.Repeat(`{"":`, MaxBody/4),
+		`{"x":` + strings.Repeat("[", 9990) + strings.Repeat("]", 9990) + "}",
+		`{"x":` + strings.Repeat(`{"":`, 9990) + "1" + strings.Repeat("}", 9990) + ",\"taskName\":\"\xff\"}",
+		`{"taskName":"` + strings.Repeat("\xff", MaxBody-20) + `"}`,
+	} {
+		if task, err := ask(t, id, canned{status: 200, body: []byte(body)}); err == nil {
+			t.Errorf("got %+v", task)
+		}
+	}
+}
+
+func allocated() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
+
+// checkRefusal checks the error that an answer with a status has come to.
+func checkRefusal(t *testing.T, err error, status int, tooLarge bool) {
+	t.Helper()
+	var refused *StatusError
+	var fault *AnswerError
+	switch {
+	case errors.As(err, &refused):
+		if refused.Status != status || !isCode(refused.Code) {
+			t.Errorf("status %d: %+v", status, refused)
+		}
+		if refused.Code == "" && status == http.StatusOK {
+			t.Errorf("a 200 without a code refuses: %+v", refused)
+		}
+	case errors.As(err, &fault):
+		if fault.Status != status || fault.Fault.String() == "unknown" || !utf8.ValidString(fault.Detail) {
+			t.Errorf("status %d: %+v", status, fault)
+		}
+		if status == http.StatusOK && tooLarge != (fault.Fault == TooLarge) {
+			t.Errorf("too large: %v, but %+v", tooLarge, fault)
+		}
+	default:
+		t.Errorf("untyped error %v", err)
+	}
+}
+
+// isCode reports whether code is empty, 1 to 32 of the characters of a code, or a negative number.
+func isCode(code string) bool {
+	if digits, negative := strings.CutPrefix(code, "-"); negative {
+		return digits != "" && strings.Trim(digits, "0123456789") == "" && len(digits) <= 32
+	}
+	return strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.") == "" && len(code) <= 32
+}
+
+// What KooDrive asks to wait is never negative nor longer than the longest wait, whatever it says and however often; and
+// seconds and dates are taken for what they are.
+func FuzzRetryAfter(f *testing.F) {
+	for _, value := range []string{
+		"", "0", "7", "600", "601", "-5", "+5", "1.5", "1e3", " 7", "0x7", "1_0", "soon", "9999999999", "99999999999", "18446744073709551616",
+		strings.Repeat("9", 400), "00000000000000000000000000007", "Sun, 06 Nov 1994 08:49:37 GMT", "Fri, 31 Dec 9999 23:59:59 GMT",
+		"Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994", "\x00", "٧",
+	} {
+		f.Add(value, "", false, int64(0))
+		f.Add(value, value, true, int64(30))
+	}
+	for _, seconds := range []int64{-1 << 40, -1, 0, 1, 30, 601, 1 << 37} {
+		f.Add("7", "8", false, seconds)
+	}
+	f.Fuzz(func(t *testing.T, value, second string, twice bool, seconds int64) {
+		values := []string{value}
+		if twice {
+			values = append(values, second)
+		}
+		got := retryAfter(http.Header{"Retry-After": values})
+		if got < 0 || got > MaxRetryAfter || twice && got != 0 {
+			t.Errorf("%q: %v", values, got)
+		}
+		if value != "" && strings.Trim(value, "0123456789") == "" && !twice {
+			n, _ := new(big.Int).SetString(value, 10)
+			want := MaxRetryAfter
+			if n.Cmp(big.NewInt(600)) < 0 {
+				want = time.Duration(n.Int64()) * time.Second
+			}
+			if got != want {
+				t.Errorf("%q: %v, want %v", value, got, want)
+			}
+		}
+		// Dates have four digits for the year.
+		at := time.Now().Add(time.Duration(seconds) * time.Second).UTC().Truncate(time.Second)
+		if at.Year() < 1 || at.Year() > 9999 {
+			return
+		}
+		most := min(max(time.Until(at), 0), MaxRetryAfter)
+		got = retryAfter(http.Header{"Retry-After": {at.Format(http.TimeFormat)}})
+		least := min(max(time.Until(at), 0), MaxRetryAfter)
+		if got < least || got > most {
+			t.Errorf("%v: %v, want %v to %v", at, got, least, most)
+		}
+	})
+}
