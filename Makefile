@@ -25,6 +25,20 @@ test: ## Run all tests, under the race detector if there is a C compiler.
 	$(if $(RACE),,@echo 'No C compiler: testing without the race detector.')
 	$(if $(RACE),CGO_ENABLED=1) $(TOOL) gotestsum --format pkgname-and-test-fails -- $(RACE) -shuffle=on -timeout 10m ./...
 
+# A target is found by its name, like any test. What it finds stays under testdata/fuzz, to be mended and committed.
+FUZZTIME ?= 10s
+
+.PHONY: fuzz
+fuzz: ## Give every fuzz target FUZZTIME (10s) to find an input that breaks what it promises.
+	@packages=$$(grep -rl --include='*_test.go' '^func Fuzz' . | sed 's|/[^/]*$$||' | sort -u); \
+	list=$$(go test -list '^Fuzz' $$packages) || { echo "$$list"; exit 1; }; \
+	targets=$$(echo "$$list" | awk '/^Fuzz/ { names[n++] = $$1 } /^ok/ { for (i = 0; i < n; i++) print $$2, names[i]; n = 0 }'); \
+	[ -n "$$targets" ] || { echo 'There is no fuzz target.'; exit 1; }; \
+	echo "$$targets" | while read -r package target; do \
+		echo "$$package $$target"; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null || exit 1; \
+	done
+
 .PHONY: generate
 generate: ## Make gen/ and the REST description anew from proto/.
 	$(BUF) generate
