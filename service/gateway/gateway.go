@@ -9,9 +9,12 @@ import (
 	"context"
 	_ "embed" // For the REST description.
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/textproto"
+	"regexp"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -110,6 +113,7 @@ var jsonForm = protojson.MarshalOptions{EmitDefaultValues: true}
 
 // ServeHTTP gives the request its id, and every answer the headers that all have.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer g.guard(r)
 	id, traceParent := caller.RequestID(r.Header.Values), caller.TraceParent(r.Header.Values)
 	r.Header.Set(caller.HeaderRequestID, id)
 	r.Header.Del(caller.HeaderTraceParent)
@@ -129,6 +133,20 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuseBody(w, r)
 	}
 	g.mux.ServeHTTP(w, r)
+}
+
+// guard cuts off what panics: part of it may have been sent. net/http would do so too, but would log the value of the panic,
+// which may hold anything.
+func (g *gateway) guard(r *http.Request) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if err, ok := p.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
+		g.log.LogAttrs(r.Context(), slog.LevelError, "request broken off",
+			slog.String("error", fmt.Sprintf("panic of type %T in the gateway\n%s", p, debug.Stack())))
+	}
+	panic(http.ErrAbortHandler)
 }
 
 // bodyTimeout is how long a body that nobody reads may take.
@@ -195,7 +213,7 @@ func (g *gateway) refuse(w http.ResponseWriter, r *http.Request, failure *reason
 	if failure.Outcome != reason.CallerCancelled { // Who has left is not refused, and the call has its own line.
 		g.refused.WithLabelValues(failure.Outcome.Name).Inc()
 		g.log.LogAttrs(r.Context(), slog.LevelWarn, "request refused", append(who.LogAttrs(taskIDOf(r)),
-			slog.String("method", r.Method),
+			slog.String("method", methodForm.FindString(r.Method)),
 			slog.String("code", st.Code().String()),
 			slog.String("reason", failure.Reason()),
 			slog.String("outcome", failure.Outcome.Name),
@@ -204,6 +222,9 @@ func (g *gateway) refuse(w http.ResponseWriter, r *http.Request, failure *reason
 	}
 	writeError(w, st)
 }
+
+// methodForm is that of HTTP's methods. Another one is left out of the log: it may be anything.
+var methodForm = regexp.MustCompile(`^[A-Z]{3,7}$`)
 
 // taskIDOf is the id in the path of a task's route, whatever the method is.
 func taskIDOf(r *http.Request) string {
