@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 
@@ -48,12 +49,16 @@ func (f serviceFlags) open(p *problems, config server.Config) (*server.Server, s
 	if err := p.err(); err != nil {
 		return nil, server.Listeners{}, err
 	}
-	// What gRPC's library has to say is for those who look for faults in it: by itself it would write to stderr, in a form
-	// of its own.
-	gossip := slog.NewLogLogger(config.Log.Handler(), slog.LevelDebug).Writer()
-	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, gossip, gossip))
+	silenceLibraries()
 	s, err := server.New(config)
 	return s, listeners, err
+}
+
+// silenceLibraries throws away what libraries say by themselves, which is not in their errors: they quote what came. gRPC's
+// quotes a binary header that is no base64, grpc-gateway a Content-Type, and net/http what follows an answer of KooDrive's.
+func silenceLibraries() {
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
+	log.SetOutput(io.Discard)
 }
 
 // address is where a listener is reached, "off" if there is none.
