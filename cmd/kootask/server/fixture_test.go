@@ -22,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/grpclog"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -30,7 +31,10 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard)) // As `kootask serve` does.
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	exampleID = "1534087020903704704"
@@ -48,6 +52,7 @@ type system struct {
 	credential                    string       // The bearer token of watches; empty: token.
 	admin                         *http.Client
 	log                           *buffer
+	out                           *evidence                   // What comes out of it.
 	peer                          atomic.Pointer[net.TCPAddr] // Where new connections to the ports come from.
 	stop                          context.CancelFunc          // Tells the server to stop.
 	stopped                       chan error                  // What Run returned.
@@ -82,13 +87,13 @@ func bubble(t *testing.T, configure func(*server.Config), test func(t *testing.T
 
 func start(t *testing.T, configure func(*server.Config)) *system {
 	t.Helper()
-	s := &system{koodrive: koodrivetest.New(), log: &buffer{}, stopped: make(chan error, 1)}
+	s := &system{koodrive: koodrivetest.New(), log: &buffer{}, out: newEvidence(), stopped: make(chan error, 1)}
 	s.koodrive.AddToken(token, 0)
 	koodrive := koodrivetest.Listen()
 	koodriveServer := &http.Server{Handler: s.koodrive}
 	go func() { _ = koodriveServer.Serve(koodrive) }()
 
-	config := server.Config{Reflection: true, Log: slog.New(slog.NewJSONHandler(s.log, nil))}
+	config := server.Config{Reflection: true, Log: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	config.Upstream.BaseURL, config.Upstream.AllowHTTP = "http://koodrive.test", true
 	config.Upstream.Dial = koodrive.Dial
 	config.Service.NewTasksPerPeer = 100_000 // All of a test's clients are one peer.
@@ -109,6 +114,7 @@ func start(t *testing.T, configure func(*server.Config)) *system {
 
 	s.http, s.admin = httpClient(s.httpPort), httpClient(s.adminPort)
 	t.Cleanup(func() {
+		s.out.look(s)
 		s.http.CloseIdleConnections()
 		s.admin.CloseIdleConnections()
 		stop()
@@ -116,6 +122,7 @@ func start(t *testing.T, configure func(*server.Config)) *system {
 			t.Errorf("the server ended with %v", err)
 		}
 		_ = koodriveServer.Close()
+		s.out.end(t, s)
 	})
 	s.conn = s.dial(t)
 	s.tasks = taskv1.NewTaskServiceClient(s.conn)
@@ -154,6 +161,7 @@ func (s *system) dial(t *testing.T, options ...grpc.DialOption) *grpc.ClientConn
 	conn, err := grpc.NewClient("passthrough:///kootask", append([]grpc.DialOption{
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return s.grpcPort.Dial(ctx, "", "") }),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithStatsHandler(s.out),
 	}, options...)...)
 	if err != nil {
 		t.Fatal(err)
@@ -214,6 +222,8 @@ func (s *system) get(t *testing.T, r *http.Request) (*http.Response, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.out.response(resp)
+	s.out.body(resp, string(body))
 	return resp, string(body)
 }
 
@@ -314,8 +324,10 @@ func (s *system) follow(ctx context.Context, t *testing.T, surface, id string, e
 		return
 	}
 	defer resp.Body.Close()
+	s.out.response(resp)
 	if resp.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(resp.Body)
+		s.out.body(resp, string(body))
 		each(event{name: "failure", data: string(body), at: time.Since(start)})
 		return
 	}
@@ -325,6 +337,7 @@ func (s *system) follow(ctx context.Context, t *testing.T, surface, id string, e
 	offset := time.Since(start)
 	parse(t, surface, resp.Body, func(e event) {
 		e.at += offset
+		s.out.event(e)
 		each(e)
 	})
 }

@@ -20,8 +20,8 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// canary stands in every text of KooDrive's: no caller may ever see it.
-const canary = "canary-10.1.2.3-geheim"
+// canary stands in every text of KooDrive's: nobody may ever see it. It needs no escaping in JSON.
+const canary = "canary-10.1.2.3-geheim <&>'+/"
 
 type outcomeRow struct {
 	fault    *koodrivetest.Fault
@@ -49,7 +49,7 @@ func apig(status int, code string) *koodrivetest.Fault {
 
 // answer is a 200 with these fields, beside those that a task must have.
 func answer(fields string) *koodrivetest.Fault {
-	return body(http.StatusOK, `{"taskName":"`+canary+`",`+fields+`}`)
+	return body(http.StatusOK, `{"taskName":"`+koodrivetest.Example().Name+`",`+fields+`}`)
 }
 
 const id = `"taskId":"` + taskID + `"`
@@ -136,7 +136,7 @@ func (row outcomeRow) check(t *testing.T, door string, v verdict) {
 	if !maps.Equal(v.metadata, want) {
 		t.Errorf("%s: metadata %v, want %v", door, v.metadata, want)
 	}
-	for _, leak := range []string{canary, "koodrive.test", "dial", "http://", "/koodrive/", token} {
+	for _, leak := range []string{canary, network, "koodrive.test", "dial", "http://", "/koodrive/", token} {
 		if strings.Contains(v.everything, leak) {
 			t.Errorf("%s: the caller sees %q in %s", door, leak, v.everything)
 		}
@@ -232,9 +232,9 @@ func TestKooDriveThatCannotBeReached(t *testing.T) {
 		err  error
 		want outcomeRow
 	}{
-		"refused":   {errors.New("dial tcp 10.1.2.3: refused"), outcomeRow{nil, codes.Unavailable, "UPSTREAM_UNREACHABLE", 503, true, " "}},
-		"untrusted": {&tls.CertificateVerificationError{Err: errors.New(canary)}, outcomeRow{nil, codes.Internal, "SERVER_MISCONFIGURED", 500, false, ""}},
-		"timeout":   {&net.DNSError{Err: canary, IsTimeout: true}, outcomeRow{nil, codes.Unavailable, "UPSTREAM_TIMEOUT", 503, true, " "}},
+		"refused":   {errors.New("dial tcp 10.1.2.3: " + network), outcomeRow{nil, codes.Unavailable, "UPSTREAM_UNREACHABLE", 503, true, " "}},
+		"untrusted": {&tls.CertificateVerificationError{Err: errors.New(network)}, outcomeRow{nil, codes.Internal, "SERVER_MISCONFIGURED", 500, false, ""}},
+		"timeout":   {&net.DNSError{Err: network, IsTimeout: true}, outcomeRow{nil, codes.Unavailable, "UPSTREAM_TIMEOUT", 503, true, " "}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			unreachable := func(c *server.Config) {

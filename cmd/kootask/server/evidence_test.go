@@ -1,0 +1,202 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/kootask/kootask/cmd/kootask/canaries"
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/upstream/koodrivetest"
+)
+
+// Every test of this package is one of secrets too: whatever it sends and has KooDrive say, its system is searched for the
+// canaries when it ends.
+//
+// What a task is called, whose it is and of which tenant is data: it stands in a task that is answered to whoever asked for
+// it, and nowhere else, the log included. KooDrive's name, and what the network says of a connection, are for the operator:
+// they may stand in the log. All else may stand nowhere. No canary are the ids of tasks, requests and traces that have the
+// form of one: by them calls are found in the log.
+
+// place is where something comes out.
+type place string
+
+const (
+	inLog     place = "the log"
+	inMetrics place = "the metrics"
+	inDump    place = "the dump of goroutines"
+	inTask    place = "a task's answer"
+	inHeader  place = "an answer's header or trailer"
+	inError   place = "an error"
+	inEvent   place = "an event other than a task"
+	inOther   place = "another answer"
+)
+
+// watched are what is looked for, and where it may be.
+var watched = map[*canaries.Canary]place{
+	canaries.New("a bearer token", token[:16]):                     "", // It repeats itself.
+	canaries.New("a carrier's token", atToken):                     "",
+	canaries.New("a signature", signature):                         "",
+	canaries.New("an app's secret", "s3cr3t"):                      "",
+	canaries.New("a text of KooDrive's", canary):                   "",
+	canaries.New("what stands where nothing like it should", junk): "",
+	canaries.New("KooDrive's path", "/koodrive/ose/"):              "",
+	canaries.New("KooDrive's name", "koodrive.test"):               inLog,
+	canaries.New("what the network says", network):                 inLog,
+	canaries.New("a user", koodrivetest.Example().UserID):          inTask,
+	canaries.New("a tenant", koodrivetest.Example().TenantID):      inTask,
+	canaries.New("a task's name", koodrivetest.Example().Name):     inTask,
+}
+
+const (
+	atToken   = `AT-"canary"\<1>+/=`
+	signature = `Hmac"Canary"\<2>+/=`
+	junk      = "junk-of-a-caller"
+	network   = "canary-of-the-network"
+)
+
+// evidence is what has come out of a system. It is searched as it comes, and not kept. A nil one takes nothing.
+type evidence struct {
+	mu     sync.Mutex
+	seed   maphash.Seed
+	seen   map[uint64]bool   // By place and text: a thousand watchers get the same.
+	pieces map[place]int     // What was searched.
+	found  map[string]string // A line for each thing that was found.
+}
+
+func newEvidence() *evidence {
+	return &evidence{seed: maphash.MakeSeed(), seen: map[uint64]bool{}, pieces: map[place]int{}, found: map[string]string{}}
+}
+
+// enough pieces of a kind are searched: those that follow, in tests of crowds, are like them.
+const enough = 1000
+
+func (e *evidence) wants(where place) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.pieces[where] < enough
+}
+
+// add searches a text.
+func (e *evidence) add(where place, text string) {
+	if e == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.pieces[where] >= enough {
+		return
+	}
+	key := maphash.String(e.seed, string(where)+"\n"+text)
+	if e.seen[key] {
+		return
+	}
+	e.seen[key] = true
+	e.pieces[where]++
+	for c, allowed := range watched {
+		if where == allowed {
+			continue
+		}
+		if form := c.In(text); form != "" {
+			what := fmt.Sprintf("%s is in %s, %s", c.Name, where, form)
+			for line := range strings.Lines(text) { // The first one is enough for a report.
+				if e.found[what] == "" && c.In(line) != "" {
+					e.found[what] = line
+				}
+			}
+		}
+	}
+}
+
+// end searches what is left at the end of a test, and says what was found.
+func (e *evidence) end(t *testing.T, s *system) {
+	t.Helper()
+	e.add(inLog, s.log.String())
+	for what, line := range e.found {
+		t.Errorf("%s: %.2000s", what, line)
+	}
+}
+
+// look searches what the operator sees, if the system still lives.
+func (e *evidence) look(s *system) {
+	for path, where := range map[string]place{"/metrics": inMetrics, "/debug/pprof/goroutine?debug=2": inDump} {
+		resp, err := s.admin.Get("http://admin.test" + path)
+		if err != nil {
+			continue
+		}
+		body, _ := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		e.add(where, string(body))
+	}
+}
+
+// response searches the header of an HTTP answer.
+func (e *evidence) response(resp *http.Response) {
+	e.add(inHeader, fmt.Sprintf("%s %v %v", resp.Status, resp.Header, resp.Trailer))
+}
+
+// body searches the whole body of an HTTP answer.
+func (e *evidence) body(resp *http.Response, body string) {
+	switch {
+	case resp.StatusCode != http.StatusOK:
+		e.add(inError, body)
+	case strings.HasPrefix(resp.Request.URL.Path, "/v1/tasks/"):
+		e.add(inTask, body)
+	case resp.Request.URL.Path == "/openapi.json": // It has the documents' example, which is where the canaries come from.
+	default:
+		e.add(inOther, body)
+	}
+}
+
+// event searches an event of an HTTP stream.
+func (e *evidence) event(v event) {
+	where := inEvent
+	if v.name == "task" {
+		where = inTask
+	}
+	e.add(where, fmt.Sprintln(v.name, v.id, v.data, v.wait))
+}
+
+// What follows makes it see all that a gRPC client gets.
+
+func (e *evidence) HandleRPC(_ context.Context, of stats.RPCStats) {
+	switch of := of.(type) {
+	case *stats.InHeader:
+		e.add(inHeader, fmt.Sprint(of.Header))
+	case *stats.InTrailer:
+		e.add(inHeader, fmt.Sprint(of.Trailer))
+	case *stats.InPayload:
+		where := inOther
+		switch m := of.Payload.(type) {
+		case *taskv1.GetTaskResponse:
+			where = inTask
+		case *taskv1.WatchTaskResponse:
+			where = inEvent
+			if m.GetTask() != nil {
+				where = inTask
+			}
+		}
+		if e.wants(where) {
+			raw, _ := proto.Marshal(of.Payload.(proto.Message))
+			e.add(where, string(raw))
+		}
+	case *stats.End:
+		if of.Error != nil {
+			raw, _ := proto.Marshal(status.Convert(of.Error).Proto())
+			e.add(inError, string(raw))
+		}
+	}
+}
+
+func (e *evidence) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context   { return ctx }
+func (e *evidence) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (e *evidence) HandleConn(context.Context, stats.ConnStats)                       {}

@@ -1,0 +1,123 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/gateway"
+	"github.com/kootask/kootask/service/rpcserver"
+	"github.com/kootask/kootask/upstream/koodrivetest"
+)
+
+// panicking panics wherever it is asked, as TaskService and as the gateway's way to it.
+type panicking struct {
+	taskv1.UnimplementedTaskServiceServer
+	value any
+}
+
+func (p panicking) GetTask(context.Context, *taskv1.GetTaskRequest) (*taskv1.GetTaskResponse, error) {
+	panic(p.value)
+}
+
+func (p panicking) WatchTask(*taskv1.WatchTaskRequest, grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error {
+	panic(p.value)
+}
+
+func (p panicking) Invoke(context.Context, string, any, any, ...grpc.CallOption) error {
+	panic(p.value)
+}
+
+func (p panicking) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+	panic(p.value)
+}
+
+// A panic may hold anything: its type is logged, and where it was, but not its value. Nothing of the service can be made to
+// panic from outside, so these are its doors around something that does.
+func TestPanicsTellNothing(t *testing.T) {
+	for name, value := range map[string]any{
+		"a text":   "Bearer " + token,
+		"an error": fmt.Errorf("asking: %w", errors.New(token)),
+		"a struct": struct{ authorization string }{token},
+		"a pair":   []any{token, koodrivetest.Example()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, service := &system{log: &buffer{}, out: newEvidence()}, panicking{value: value}
+				log, callers := slog.New(slog.NewJSONHandler(s.log, nil)), caller.NewReader(caller.Forward)
+				s.grpcPort, s.httpPort = koodrivetest.Listen(), koodrivetest.Listen()
+				rpc := rpcserver.New(rpcserver.Config{Service: service, Callers: callers, Log: log})
+				go func() { _ = rpc.Serve(s.grpcPort) }()
+				s.conn = s.dial(t)
+				s.tasks = taskv1.NewTaskServiceClient(s.conn)
+				for _, door := range []string{"grpc get", "grpc watch"} {
+					if v := s.fail(t.Context(), t, door, call{id: taskID, header: bearer}); v.reason != "SERVER_ERROR" {
+						t.Errorf("%s: %+v", door, v)
+					}
+				}
+				for _, conn := range []grpc.ClientConnInterface{inside(t, s.grpcPort), service} {
+					s.panicOverHTTP(t, gateway.Config{Conn: conn, Callers: callers, Log: log})
+				}
+				if n := strings.Count(s.log.String(), "panic of type"); n != 8 {
+					t.Errorf("%d panics are logged", n)
+				}
+				_ = s.conn.Close()
+				rpc.Stop(t.Context())
+				s.out.end(t, s)
+			})
+		})
+	}
+}
+
+// inside is the connection of a gateway.
+func inside(t *testing.T, port *koodrivetest.Listener) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:///kootask", grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return port.Dial(ctx, "", "") }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// panicOverHTTP asks at the doors of HTTP. What panics in the gateway itself cuts the answer off.
+func (s *system) panicOverHTTP(t *testing.T, config gateway.Config) {
+	t.Helper()
+	handler, err := gateway.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := koodrivetest.Listen()
+	httpServer := &http.Server{
+		Handler: handler, ReadHeaderTimeout: time.Second, ErrorLog: slog.NewLogLogger(config.Log.Handler(), slog.LevelWarn),
+	}
+	go func() { _ = httpServer.Serve(port) }()
+	s.http = httpClient(port)
+	for _, door := range httpDoors {
+		path := "/v1/tasks/" + taskID + map[bool]string{false: ":watch"}[door == "rest"]
+		resp, err := s.http.Do(request(t.Context(), t, path, "Accept", door))
+		if err != nil {
+			continue
+		}
+		s.out.response(resp)
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusInternalServerError {
+			t.Errorf("%s: %s", door, resp.Status)
+		}
+	}
+	s.http.CloseIdleConnections()
+	_ = httpServer.Close()
+}
