@@ -1,6 +1,7 @@
 package upstream_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -224,6 +225,21 @@ func TestLargeAnswersPass(t *testing.T) {
 	})
 }
 
+// A body that is too long is known to be so without the rest of it, which may never end.
+func TestLongBodiesAreNotReadToTheirEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := connect(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = w.Write(make([]byte, upstream.MaxBody+1))
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}), upstream.Config{})
+		var answer *upstream.AnswerError
+		if _, err := c.Task(t.Context(), query(t)); !errors.As(err, &answer) || answer.Fault != upstream.TooLarge {
+			t.Error(err)
+		}
+	})
+}
+
 func TestAnswersThatTakeTooLong(t *testing.T) {
 	for name, fault := range map[string]*koodrivetest.Fault{
 		"hangs":         {Hang: true},
@@ -281,7 +297,7 @@ func TestErrorsQuoteNothing(t *testing.T) {
 				if err != nil {
 					return
 				}
-				go func() { _, _ = io.Copy(io.Discard, conn) }()
+				_, _ = http.ReadRequest(bufio.NewReader(conn)) // Otherwise what is told may be that it was not wanted.
 				_, _ = io.WriteString(conn, answer)
 				_ = conn.Close()
 			}()

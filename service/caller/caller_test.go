@@ -77,6 +77,15 @@ func TestCallerDoesNotPrintItsCredential(t *testing.T) {
 	}
 }
 
+// Whatever is no task id may be a credential that was put in the wrong place.
+func TestWhatIsNoTaskIDIsNotLogged(t *testing.T) {
+	for id, logged := range map[string]bool{"1534087020903704704": true, "Bearer geheim": false, strings.Repeat("9", 65): false} {
+		if line := fmt.Sprint(caller.Caller{}.LogAttrs(id)); strings.Contains(line, id) != logged {
+			t.Errorf("logged as %s", line)
+		}
+	}
+}
+
 func TestAppModeReadsNoCredential(t *testing.T) {
 	c, err := caller.NewReader(caller.App).Read(metadata.Pairs("authorization", "Bearer geheim", "x-user-id", "42").Get)
 	if err != nil || c.Authorization() != "" || c.UserID != "42" {

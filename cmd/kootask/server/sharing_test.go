@@ -126,6 +126,31 @@ func TestCredentialsShareNothing(t *testing.T) {
 	})
 }
 
+// What one caller was told is told to nobody who has not the same credential: neither from memory nor by a watch that goes on.
+func TestMemoryIsTheCallersOwn(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
+		ctx, leave := context.WithCancel(t.Context())
+		defer leave()
+		go s.followGRPC(ctx, taskID, func(event) {})
+		for _, id := range []string{exampleID, taskID} { // The first one is finished.
+			if _, err := s.tasks.GetTask(as(t.Context(), token), &taskv1.GetTaskRequest{TaskId: id}); err != nil {
+				t.Fatal(err)
+			}
+			stranger := call{id: id, header: []string{"authorization", "Bearer stranger"}}
+			for _, door := range doors {
+				if v := s.fail(t.Context(), t, door, stranger); v.reason != "CREDENTIAL_REJECTED" {
+					t.Errorf("%s: %+v", door, v)
+				}
+			}
+			stranger.query = "?maxAge=60s"
+			if v := s.fail(t.Context(), t, "rest", stranger); v.reason != "CREDENTIAL_REJECTED" {
+				t.Errorf("with maxAge: %+v", v)
+			}
+		}
+	})
+}
+
 func TestLeavingEndsTheRequest(t *testing.T) {
 	for _, surface := range surfaces {
 		bubble(t, nil, func(t *testing.T, s *system) {

@@ -70,6 +70,9 @@ func TestStopEndsEveryWatch(t *testing.T) {
 			t.Errorf("stopped with %v after %v", err, time.Since(start))
 		}
 		s.stopped <- nil
+		if len(ends) == 0 {
+			t.Fatal("no watch ended as it should")
+		}
 		if low, high := slices.Min(ends), slices.Max(ends); high-low < server.DefaultGrace/2*8/10 {
 			t.Errorf("the watches ended from %v to %v", low, high)
 		}

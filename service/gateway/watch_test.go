@@ -1,0 +1,89 @@
+package gateway_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/gateway"
+)
+
+// scripted is a gRPC server whose streams all have these messages, and then this end.
+type scripted struct {
+	grpc.ClientConnInterface
+	messages []*taskv1.WatchTaskResponse
+	end      error
+}
+
+func (s scripted) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+	return &stream{rest: s.messages, end: s.end}, nil
+}
+
+type stream struct {
+	grpc.ClientStream
+	rest []*taskv1.WatchTaskResponse
+	end  error
+}
+
+func (s *stream) SendMsg(any) error { return nil }
+func (s *stream) CloseSend() error  { return nil }
+
+func (s *stream) RecvMsg(m any) error {
+	if len(s.rest) == 0 {
+		return s.end
+	}
+	proto.Merge(m.(proto.Message), s.rest[0])
+	s.rest = s.rest[1:]
+	return nil
+}
+
+// However a stream of the gRPC server ends: over HTTP it ends well only after a finished task, and otherwise with a reason of
+// ours and nothing that gRPC's library says.
+func TestEndsOfStreams(t *testing.T) {
+	task := func(done bool) *taskv1.WatchTaskResponse {
+		return &taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Task{Task: &taskv1.Task{Done: done}}}
+	}
+	heartbeat := &taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Heartbeat{Heartbeat: &taskv1.Heartbeat{}}}
+	broken := status.Error(codes.Unavailable, "geheim")
+	for name, row := range map[string]struct {
+		server scripted
+		status int
+		last   string // How the last line begins, of JSON lines.
+		reason string // Stands in it.
+	}{
+		"finished":           {scripted{messages: []*taskv1.WatchTaskResponse{task(false), task(true)}, end: io.EOF}, 200, `{"end":{}}`, ""},
+		"unfinished":         {scripted{messages: []*taskv1.WatchTaskResponse{task(false)}, end: io.EOF}, 200, `{"failure":`, "SERVER_ERROR"},
+		"a heartbeat":        {scripted{messages: []*taskv1.WatchTaskResponse{heartbeat}, end: io.EOF}, 200, `{"failure":`, "SERVER_ERROR"},
+		"nothing":            {scripted{end: io.EOF}, 500, `{"code":13`, "SERVER_ERROR"},
+		"broken":             {scripted{messages: []*taskv1.WatchTaskResponse{task(false)}, end: broken}, 200, `{"failure":`, "SERVER_DRAINING"},
+		"broken from before": {scripted{end: broken}, 503, `{"code":14`, "SERVER_DRAINING"},
+	} {
+		handler, err := gateway.New(gateway.Config{
+			Conn: row.server, Callers: caller.NewReader(caller.Forward), Log: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/tasks/1:watch", nil)
+		r.Header.Set("Authorization", "Bearer a")
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		lines := strings.Split(strings.TrimSpace(w.Body.String()), "\n")
+		last := lines[len(lines)-1]
+		if w.Code != row.status || !strings.HasPrefix(strings.ReplaceAll(last, " ", ""), row.last) ||
+			!strings.Contains(last, row.reason) || strings.Contains(last, "geheim") {
+			t.Errorf("%s: HTTP %d, %q", name, w.Code, lines)
+		}
+	}
+}
