@@ -23,7 +23,7 @@ build: ## Build bin/kootask.
 .PHONY: test
 test: ## Run all tests, under the race detector if there is a C compiler.
 	$(if $(RACE),,@echo 'No C compiler: testing without the race detector.')
-	$(if $(RACE),CGO_ENABLED=1) $(TOOL) gotestsum --format pkgname-and-test-fails -- $(RACE) -shuffle=on -timeout 10m ./...
+	$(if $(RACE),CGO_ENABLED=1) $(TOOL) gotestsum --format pkgname-and-test-fails -- $(RACE) -shuffle=on -timeout 30m ./...
 
 # A target is found by its name, like any test. What it finds stays under testdata/fuzz, to be mended and committed.
 FUZZTIME ?= 10s
@@ -38,6 +38,10 @@ fuzz: ## Give every fuzz target FUZZTIME (10s) to find an input that breaks what
 		echo "$$package $$target"; \
 		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null || exit 1; \
 	done
+
+.PHONY: sabotage
+sabotage: ## Break each promise of the README by small changes to the code: fail unless a test notices. Takes minutes.
+	@go run ./sabotage
 
 .PHONY: generate
 generate: ## Make gen/ and the REST description anew from proto/.

@@ -1,0 +1,102 @@
+// Command sabotage shows that the tests can fail. It breaks each promise of the README in turn, by small changes to the
+// code that table.go lists, and fails unless the test that watches over the promise goes red.
+//
+//	go run ./sabotage              # All of them.
+//	go run ./sabotage -run 'rest'  # Those whose promise, name or test matches.
+//
+// Nothing in the checkout is changed: the changed file lies elsewhere, and go is told to read it in place of the real one.
+// So other tests may run meanwhile. It does not look for changes that no test notices; somebody has to think of one.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"regexp"
+	"sync"
+	"time"
+)
+
+// atOnce is how many sabotages are tried at a time. Each compiles and links: more need more memory, and are not faster on
+// a small machine.
+const atOnce = 2
+
+func main() {
+	pattern := flag.String("run", "", "try only the sabotages whose promise, name or test matches this regular expression")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Stdout, *pattern)
+	stop()
+	if err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "sabotage:", err)
+		os.Exit(1)
+	}
+}
+
+// run tries the sabotages that match pattern, prints a line for each, and fails if one was not noticed as it should be.
+func run(ctx context.Context, out io.Writer, pattern string) error {
+	matches, err := regexp.Compile(pattern)
+	if err != nil {
+		return err
+	}
+	var chosen []sabotage
+	for _, p := range promises {
+		for _, s := range p.broken {
+			s.promise = fmt.Sprintf("%d %s", p.number, p.name)
+			if matches.MatchString(s.promise + "\n" + s.name + "\n" + s.red) {
+				chosen = append(chosen, s)
+			}
+		}
+	}
+	if len(chosen) == 0 {
+		return errors.New("there is no such sabotage")
+	}
+	dir, err := os.MkdirTemp("", "sabotage")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+
+	start := time.Now()
+	green := undisturbed(ctx, chosen)
+	var mu sync.Mutex // Guards failed and out.
+	failed := 0
+	each(chosen, func(s sabotage) {
+		began := time.Now()
+		said, err := "", green[s.red]
+		if err == nil {
+			said, err = s.try(ctx, dir)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		word := "red "
+		if err != nil {
+			failed++
+			word, said = "FAIL", err.Error()
+		}
+		_, _ = fmt.Fprintf(out, "%s %-14s %-56s %4.1f s  %s: %.200s\n", word, s.promise, s.name, time.Since(began).Seconds(), s.red, said)
+	})
+	_, _ = fmt.Fprintf(out, "%d sabotages, %d failed, %.0f s\n", len(chosen), failed, time.Since(start).Seconds())
+	if failed > 0 {
+		return errors.New("a promise can be broken, and no test says so as it should")
+	}
+	return ctx.Err()
+}
+
+// each calls do for each item, for a few of them at a time.
+func each[T any](items []T, do func(T)) {
+	var all sync.WaitGroup
+	room := make(chan struct{}, atOnce)
+	for _, item := range items {
+		room <- struct{}{}
+		all.Go(func() {
+			defer func() { <-room }()
+			do(item)
+		})
+	}
+	all.Wait()
+}

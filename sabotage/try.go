@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// promise is a row of the README's table of promises.
+type promise struct {
+	number int
+	name   string
+	broken []sabotage
+}
+
+// sabotage is a change to the code that breaks a promise.
+type sabotage struct {
+	name     string // What the code then does.
+	file     string // From the root of the checkout.
+	from, to string // What is changed: from stands in the file once.
+	red      string // The test that notices, like upstream.TestRateCeiling: the package's folder and the function.
+
+	promise string // Filled in by run.
+}
+
+// test returns the folder of the package whose test goes red, and the test's name.
+func (s sabotage) test() (folder, name string) {
+	dot := strings.LastIndex(s.red, ".")
+	return s.red[:max(dot, 0)], s.red[dot+1:]
+}
+
+// sabotaged returns the file as the sabotage makes it, given how it is.
+func (s sabotage) sabotaged(text string) (string, error) {
+	if n := strings.Count(text, s.from); n != 1 || s.from == s.to {
+		return "", fmt.Errorf("stale: what it changes stands in %s %d times", s.file, n)
+	}
+	return strings.Replace(text, s.from, s.to, 1), nil
+}
+
+// try runs the test against the sabotaged code. It returns what the test has said first, and fails unless the test goes red
+// as [verdict] wants it to.
+func (s sabotage) try(ctx context.Context, dir string) (said string, err error) {
+	file, err := filepath.Abs(s.file)
+	if err != nil {
+		return "", err
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	changed, err := s.sabotaged(string(text))
+	if err != nil {
+		return "", err
+	}
+	if dir, err = os.MkdirTemp(dir, ""); err != nil {
+		return "", err
+	}
+	copied, overlay := filepath.Join(dir, "changed.go"), filepath.Join(dir, "overlay.json")
+	instead, err := json.Marshal(map[string]map[string]string{"Replace": {file: copied}})
+	if err != nil {
+		return "", err
+	}
+	if err := errors.Join(os.WriteFile(copied, []byte(changed), 0o600), os.WriteFile(overlay, instead, 0o600)); err != nil {
+		return "", err
+	}
+	folder, name := s.test()
+	return verdict(goTest(ctx, folder, name, "-overlay="+overlay), name)
+}
+
+// goTest runs tests of a package, and returns what they say as JSON. How they end stands in there.
+func goTest(ctx context.Context, folder, pattern string, flags ...string) []byte {
+	cmd := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-vet=off", "-timeout=60s", "-run=^("+pattern+")$", "./"+folder)
+	// Not as arguments: a test that builds the program itself has to build the sabotaged one.
+	cmd.Env = append(os.Environ(), "GOFLAGS="+strings.Join(append(flags, os.Getenv("GOFLAGS")), " "))
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	_ = cmd.Run()
+	return output.Bytes()
+}
+
+// undisturbed runs each test that shall go red against the code as it is, where it must be green: otherwise its being red
+// shows nothing. It returns what is wrong, test by test.
+func undisturbed(ctx context.Context, chosen []sabotage) map[string]error {
+	tests := map[string]map[string]bool{} // By folder.
+	for _, s := range chosen {
+		folder, name := s.test()
+		if tests[folder] == nil {
+			tests[folder] = map[string]bool{}
+		}
+		tests[folder][name] = true
+	}
+	var mu sync.Mutex // Guards wrong.
+	wrong := map[string]error{}
+	each(slices.Sorted(maps.Keys(tests)), func(folder string) {
+		names := slices.Sorted(maps.Keys(tests[folder]))
+		output := goTest(ctx, folder, strings.Join(names, "|"))
+		mu.Lock()
+		defer mu.Unlock()
+		for _, name := range names {
+			if said, err := verdict(output, name); !errors.Is(err, errGreen) {
+				wrong[folder+"."+name] = fmt.Errorf("the test is not green to begin with: %w", errors.Join(err, errors.New(said)))
+			}
+		}
+	})
+	return wrong
+}
