@@ -49,6 +49,11 @@ func word(w string, holds bool) string {
 	return "\x00"
 }
 
+// longestWatch is how long a watch lasts at the most.
+func longestWatch() string {
+	return span(time.Duration(float64(service.DefaultWatchLifetime) * (1 + service.LifetimeSpread)))
+}
+
 // stated are the sentences of the README that state numbers, made from the numbers that the code uses.
 func stated() []string {
 	return []string{
@@ -96,6 +101,14 @@ func stated() []string {
 		in("| A client's gRPC pings, apart | %s |", span(rpcserver.ClientPing)),
 		in("| A gRPC connection, until new calls need another one, a tenth less or more at random | %s |", span(rpcserver.MaxConnectionAge)),
 
+		in("no more than %d requests a second, in outages", upstream.DefaultPerSecond),
+		in("with Retry-After is kept, up to %s", span(upstream.MaxRetryAfter)),
+		in("a message or an error within %s, and then one at least every %s", span(service.FirstMessage), span(service.DefaultHeartbeat)),
+		in("after %s without that the watch ends", span(service.DefaultStaleAfter)),
+		in("no longer than %s, nor than the %s poll in succession at which", longestWatch(), word("second", reason.UpstreamTokenRejected.Tolerance() == 2)),
+		in("it is no larger than %s", kib(reason.MaxStatus)),
+		in("then ends by itself, within %s", span(server.DefaultGrace)),
+
 		in("exit code %d. | flag", exitUsage),
 		in("How long one request to KooDrive may take: a %s at the most", word("minute", maxTimeout == time.Minute)),
 		in("while nothing changes: %s at the most, since KooDrive's sessions end after %v", span(maxPoll), koodriveSession.Minutes()),
@@ -114,6 +127,7 @@ func stated() []string {
 var (
 	codeBlock = regexp.MustCompile("(?s)\n```.*?\n```\n")
 	code      = regexp.MustCompile("`[^`]*`|\\]\\([^)]*\\)")
+	promise   = regexp.MustCompile(`(?m)^\| [0-9]+ \| \*\*`)
 	reasonRow = regexp.MustCompile("(?m)^(\\| `[A-Z_]+` \\| [A-Z_]+ \\|) [0-9]+ \\|")
 	goVersion = regexp.MustCompile(`(?m)^go (\d+\.\d+)`)
 )
@@ -127,6 +141,7 @@ func TestReadmeNumbers(t *testing.T) {
 	}
 	text := codeBlock.ReplaceAllString(readme(t), "\n")
 	text = reasonRow.ReplaceAllString(text, "$1 |")
+	text = promise.ReplaceAllString(text, "| | ")
 	text = strings.Join(strings.Fields(code.ReplaceAllString(text, "` `")), " ")
 	sentences := append(stated(), "with Go "+goVersion.FindStringSubmatch(string(mod))[1]+", make and curl")
 	for _, sentence := range sentences {
