@@ -71,6 +71,9 @@ func run(ctx context.Context, out io.Writer, pattern string) error {
 		if err == nil {
 			said, err = s.try(ctx, dir)
 		}
+		if ctx.Err() != nil { // What was broken off tells nothing.
+			return
+		}
 		mu.Lock()
 		defer mu.Unlock()
 		word := "red "
@@ -80,11 +83,14 @@ func run(ctx context.Context, out io.Writer, pattern string) error {
 		}
 		_, _ = fmt.Fprintf(out, "%s %-14s %-56s %4.1f s  %s: %.200s\n", word, s.promise, s.name, time.Since(began).Seconds(), s.red, said)
 	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	_, _ = fmt.Fprintf(out, "%d sabotages, %d failed, %.0f s\n", len(chosen), failed, time.Since(start).Seconds())
 	if failed > 0 {
 		return errors.New("a promise can be broken, and no test says so as it should")
 	}
-	return ctx.Err()
+	return nil
 }
 
 // each calls do for each item, for a few of them at a time.
