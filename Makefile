@@ -20,10 +20,24 @@ run: build ## Run kootask demo: the service with a KooDrive of its own, on this 
 build: ## Build bin/kootask.
 	@go build -o bin/kootask ./cmd/kootask
 
+# What the tests have said, and of that how many histories were judged.
+export GOTESTSUM_JSONFILE ?= bin/tests.json
+HISTORIES = grep -o '[0-9]* histories: {[^}]*}' $(GOTESTSUM_JSONFILE)
+
 .PHONY: test
 test: ## Run all tests, under the race detector if there is a C compiler.
+	@mkdir -p bin
 	$(if $(RACE),,@echo 'No C compiler: testing without the race detector.')
 	$(if $(RACE),CGO_ENABLED=1) $(TOOL) gotestsum --format pkgname-and-test-fails -- $(RACE) -shuffle=on -timeout 30m ./...
+	@$(HISTORIES)
+
+SOAK ?= 10m
+
+.PHONY: soak
+soak: ## Judge random histories for SOAK (10m).
+	@mkdir -p bin
+	KOOTASK_SOAK=$(SOAK) $(TOOL) gotestsum --format pkgname-and-test-fails -- $(RACE) -count=1 -timeout 0 -run '^TestHistories$$' ./cmd/kootask/server
+	@$(HISTORIES)
 
 # A target is found by its name, like any test. What it finds stays under testdata/fuzz, to be mended and committed.
 FUZZTIME ?= 10s

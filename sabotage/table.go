@@ -35,8 +35,8 @@ var promises = []promise{
 		{
 			name: "a GetTask is answered from memory, whoever asks",
 			file: "service/get_task.go",
-			from: `key := s.upstream.Key(q)`,
-			to:   `key := [32]byte([]byte(q.TaskID + "                                ")[:32])`,
+			from: `s.observer.Get(ctx, q.key, observe`,
+			to:   `s.observer.Get(ctx, [32]byte([]byte(q.TaskID + "                                ")[:32]), observe`,
 			red:  "cmd/kootask/server.TestMemoryIsTheCallersOwn",
 		},
 		{
@@ -278,7 +278,7 @@ var promises = []promise{
 		{
 			name: "there is one heartbeat and no more",
 			file: "service/watch_task.go",
-			from: `silence.Reset(s.heartbeat)`,
+			from: `silence.Reset(w.service.heartbeat)`,
 			to:   `silence.Reset(time.Hour)`,
 			red:  "cmd/kootask/server.TestHeartbeatsClaimNoMoreThanIsKnown",
 		},
@@ -482,7 +482,7 @@ var promises = []promise{
 		{
 			name: "a stop ends all watches at one moment",
 			file: "service/watch_task.go",
-			from: `time.After(rand.N(s.spread+1))`,
+			from: `time.After(rand.N(w.service.spread+1))`,
 			to:   `time.After(0)`,
 			red:  "cmd/kootask/server.TestStopEndsEveryWatch",
 		},

@@ -40,7 +40,7 @@ func New(name, text string) *Canary {
 	}
 	c.add("in hex", hex.EncodeToString([]byte(text)))
 	c.add("in upper-case hex", strings.ToUpper(hex.EncodeToString([]byte(text))))
-	c.add("as decimal bytes", strings.Trim(fmt.Sprint([]byte(text)), "[]"))
+	c.add("as decimal bytes", strings.Trim(fmt.Sprintf("%d", []byte(text)), "[]"))
 	for at := range 3 {
 		c.add(fmt.Sprint("in base64, at alignment ", at), inBase64(base64.RawStdEncoding, text, at))
 		c.add(fmt.Sprint("in base64 for URLs, at alignment ", at), inBase64(base64.RawURLEncoding, text, at))

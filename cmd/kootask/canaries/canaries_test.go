@@ -29,7 +29,7 @@ var leaks = map[string]func(string) string{
 	"in a path":                url.PathEscape,
 	"%q":                       func(s string) string { return fmt.Sprintf("%q", s) },
 	"%+q":                      func(s string) string { return fmt.Sprintf("%+q", s) },
-	"bytes":                    func(s string) string { return fmt.Sprint([]byte(s)) },
+	"bytes":                    func(s string) string { return fmt.Sprintf("%d", []byte(s)) },
 	"JSON":                     func(s string) string { text, _ := json.Marshal(map[string]string{"a": s}); return string(text) },
 	"%q in JSON":               func(s string) string { text, _ := json.Marshal(fmt.Sprintf("%q", s)); return string(text) },
 	"JSON in %q":               func(s string) string { text, _ := json.Marshal(s); return fmt.Sprintf("%q", text) },

@@ -23,7 +23,7 @@ import (
 )
 
 // callTrace is the trace of all calls of a history, so that KooDrive's log tells them from polls.
-const callTrace = "0123456789abcdef0123456789abcdef"
+const callTrace = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 // recorder is a KooDrive for each credential, and what they have said.
 type recorder struct {
