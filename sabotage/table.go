@@ -272,7 +272,7 @@ var promises = []promise{
 			name: "nothing opens the stream while KooDrive hangs",
 			file: "service/watch_task.go",
 			from: `silence := time.NewTimer(FirstMessage)`,
-			to:   `silence := time.NewTimer(s.heartbeat)`,
+			to:   `silence := time.NewTimer(w.service.heartbeat)`,
 			red:  "cmd/kootask/server.TestHeadersLeaveWithTheFirstMessage",
 		},
 		{
