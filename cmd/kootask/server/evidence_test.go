@@ -122,7 +122,7 @@ func (e *evidence) end(t *testing.T, s *system) {
 	t.Helper()
 	e.add(inLog, s.log.String())
 	for what, line := range e.found {
-		t.Errorf("%s: %.2000s", what, line)
+		t.Errorf("%s: %.2000q", what, line) // A gRPC message is no text.
 	}
 }
 
