@@ -70,8 +70,13 @@ func (b *breaker) admit() (record func(error), err error) {
 	}, nil
 }
 
-// resting reports whether KooDrive is given a rest that is not over yet.
-func (b *breaker) resting() bool { return b.circuit.IsOpen() && b.circuit.RemainingDelay() > 0 }
+// rests returns an error while KooDrive is given a rest that is not over yet.
+func (b *breaker) rests() error {
+	if left := b.circuit.RemainingDelay(); b.circuit.IsOpen() && left > 0 {
+		return &CircuitOpenError{RetryAfter: left}
+	}
+	return nil
+}
 
 // tells is what the end of a request tells of KooDrive: whether it works, if it tells anything.
 func tells(err error) (works, tells bool) {

@@ -68,7 +68,7 @@ func (c *Client) Task(ctx context.Context, q Query) (task Task, err error) {
 		return Task{}, errNoCredential
 	}
 	quota := c.hash(q.Credential.quota())
-	if err := c.pauses.check(quota); err != nil {
+	if err := c.withheld(q); err != nil {
 		return Task{}, err
 	}
 	record, err := c.breaker.admit()
@@ -85,8 +85,14 @@ func (c *Client) Task(ctx context.Context, q Query) (task Task, err error) {
 }
 
 // Withheld reports whether a query would not be made now, because KooDrive is given a rest or has asked for one.
-func (c *Client) Withheld(q Query) bool {
-	return c.breaker.resting() || c.pauses.check(c.hash(q.Credential.quota())) != nil
+func (c *Client) Withheld(q Query) bool { return c.withheld(q) != nil }
+
+// withheld returns why a query is not made now, nil if it may be.
+func (c *Client) withheld(q Query) error {
+	if err := c.pauses.check(c.hash(q.Credential.quota())); err != nil {
+		return err
+	}
+	return c.breaker.rests()
 }
 
 // ask makes the request, or the two.
@@ -118,6 +124,9 @@ func (c *Client) permitted(ctx context.Context, q Query) (task Task, misdated bo
 		return Task{}, false, fmt.Errorf("waiting to ask KooDrive: %w", err)
 	}
 	defer c.limiter.release()
+	if err := c.withheld(q); err != nil { // It may have been asked for while this one waited.
+		return Task{}, false, err
+	}
 	if q.Begun != nil {
 		q.Begun()
 	}
