@@ -27,8 +27,8 @@ func (c *canned) RoundTrip(*http.Request) (*http.Response, error) {
 }
 
 // maxAllocated is what reading a body of so many bytes may allocate. The most is for thousands of objects in one another, which
-// the decoder keeps the names of, and that twice if a name is to be repaired.
-func maxAllocated(body int) uint64 { return uint64(256<<10 + 256*body) }
+// the decoder keeps the names of, and that twice if a name is to be repaired. What else the process does meanwhile counts too.
+func maxAllocated(body int) uint64 { return uint64(1<<20 + 256*body) }
 
 // An answer is a task if and only if a second reading, by another decoder and other rules of form, says so and finds the same
 // task. Whatever else it is comes to a typed error that repeats nothing of it but a code that has the form of one.
