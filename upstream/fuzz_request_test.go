@@ -104,11 +104,11 @@ func FuzzSignature(f *testing.F) {
 		app := &App{ID: appID, Secret: NewSecret(secret)}
 		c, err := NewClient(Config{BaseURL: base, AllowHTTP: true})
 		if err != nil || app.Check() != nil || CheckTaskID(taskID) != nil {
-			t.Skip()
+			return // Nothing is sent.
 		}
 		credential, err := app.As(userID)
 		if err != nil {
-			t.Skip()
+			return // Nothing is sent.
 		}
 		q := Query{Credential: credential, TaskID: taskID, Language: []string{"", "zh-CN", "en-US"}[language%3]}
 		req, err := c.request(t.Context(), q)
@@ -245,7 +245,7 @@ func FuzzCanonicalRequest(f *testing.F) {
 		first, ok := signable(t, split(one, []uint8{a, b}))
 		second, ok2 := signable(t, split(two, []uint8{c, d}))
 		if !ok || !ok2 {
-			t.Skip()
+			return // One of them is never signed.
 		}
 		if same := first == second; same != (first.canonicalRequest() == second.canonicalRequest()) {
 			t.Errorf("%+v and %+v, the same: %v\n%s\n%s", first, second, same, first.canonicalRequest(), second.canonicalRequest())

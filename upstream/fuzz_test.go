@@ -67,7 +67,7 @@ func FuzzAnswer(f *testing.F) {
 	ask := asking(f)
 	f.Fuzz(func(t *testing.T, body []byte, id string, status int, contentType string, padding uint16) {
 		if CheckTaskID(id) != nil {
-			t.Skip()
+			return // It is never asked for.
 		}
 		body = append(bytes.Clone(body), bytes.Repeat([]byte(" "), int(padding))...)
 		got, err := ask(t, id, canned{status: status, header: http.Header{"Content-Type": {contentType}}, body: body})

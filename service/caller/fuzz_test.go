@@ -158,7 +158,7 @@ func FuzzCredentialIsNotShown(f *testing.F) {
 	shown := []string{canary, hex.EncodeToString([]byte(canary)), strings.ToUpper(hex.EncodeToString([]byte(canary)))}
 	f.Fuzz(func(t *testing.T, before, after, userID, language string, app bool) {
 		if strings.Contains(userID, canary) || strings.Contains(language, canary) {
-			t.Skip()
+			return // They are no credential, and may be shown.
 		}
 		mode := caller.Forward
 		if app {
