@@ -1,0 +1,130 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/status"
+
+	"github.com/kootask/kootask/cmd/kootask/server"
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/reason"
+	"github.com/kootask/kootask/upstream"
+	"github.com/kootask/kootask/upstream/koodrivetest"
+)
+
+// KooDrive is out of order for ten minutes, under watches whose clients come back as they are told, and calls all the time.
+// What it gets stays under the ceiling and falls, and when it is back it gets, in a minute, no more than
+// twice what it got before.
+func TestOutage(t *testing.T) {
+	for name, load := range map[string]struct {
+		callers, tasks int // Each caller watches so many.
+		every          time.Duration
+	}{
+		"more than the ceiling": {20, 50, 10 * time.Millisecond},
+		"less than the ceiling": {10, 10, 100 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			silent := func(c *server.Config) {
+				c.Log = slog.New(slog.DiscardHandler) // It would be hundreds of megabytes.
+				defaultPeers(c)
+			}
+			bubble(t, silent, func(t *testing.T, s *system) {
+				var limited atomic.Int32
+				ctx, leave := context.WithTimeout(t.Context(), 13*time.Minute)
+				defer leave()
+				var all sync.WaitGroup
+				for i := range load.callers {
+					credential := fmt.Sprint("caller-", i)
+					s.koodrive.AddToken(credential, 0)
+					for j := range load.tasks {
+						id := fmt.Sprintf("t-%d-%d", i, j)
+						s.koodrive.SetTask(koodrivetest.Task{ID: id, Steps: steps(1)})
+						all.Go(func() { s.comeBack(ctx, credential, id) })
+					}
+				}
+				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
+				all.Go(func() {
+					for ctx.Err() == nil {
+						go func() {
+							_, err := s.tasks.GetTask(as(ctx, token), &taskv1.GetTaskRequest{TaskId: taskID, MaxAge: noAge})
+							if name, _ := reason.Read(status.Convert(err)); name == "CALLER_LIMIT_REACHED" {
+								limited.Add(1)
+							}
+						}()
+						time.Sleep(load.every)
+					}
+				})
+				var seconds []int // What KooDrive gets in each.
+				for second := range 13 * 60 {
+					switch second {
+					case 60:
+						limited.Store(0) // At first the watches have used up what their address may ask for.
+						s.koodrive.SetFault(koodrivetest.Answer(503, ""))
+					case 11 * 60:
+						s.koodrive.SetFault(nil)
+					}
+					before := s.koodrive.Count()
+					time.Sleep(time.Second)
+					seconds = append(seconds, s.koodrive.Count()-before)
+				}
+				all.Wait()
+				if most := slices.Max(seconds); most > upstream.DefaultPerSecond+upstream.DefaultPerSecond/10+1 {
+					t.Errorf("%d requests in a second", most)
+				}
+				if n := limited.Load(); n > 0 {
+					t.Errorf("%d calls for one task were refused as new ones in the outage", n)
+				}
+				steady := mean(seconds[30:60])
+				minutes := []float64{steady}
+				for second := 60; second < len(seconds); second += 60 {
+					minutes = append(minutes, mean(seconds[second:second+60]))
+				}
+				t.Logf("requests a second, minute by minute: %.2f", minutes)
+				for i, rate := range minutes[2:11] {
+					if rate > steady/10 {
+						t.Errorf("minute %d of the outage has %.2f requests a second", i+1, rate)
+					}
+				}
+				for second := 11 * 60; second <= len(seconds)-60; second++ {
+					if rate := mean(seconds[second : second+60]); rate > 2*steady {
+						t.Errorf("%.2f requests a second in a minute of the recovery, %.2f before", rate, steady)
+					}
+				}
+			})
+		})
+	}
+}
+
+func mean(all []int) float64 {
+	sum := 0
+	for _, n := range all {
+		sum += n
+	}
+	return float64(sum) / float64(len(all))
+}
+
+// comeBack watches a task until ctx ends, again after each end as that asks to.
+func (s *system) comeBack(ctx context.Context, credential, id string) {
+	for ctx.Err() == nil {
+		stream, err := s.tasks.WatchTask(as(ctx, credential), &taskv1.WatchTaskRequest{TaskId: id})
+		for err == nil {
+			_, err = stream.Recv()
+		}
+		_, retry := reason.Read(status.Convert(err))
+		if retry == nil {
+			return
+		}
+		select {
+		case <-time.After(*retry):
+		case <-ctx.Done():
+		}
+	}
+}
