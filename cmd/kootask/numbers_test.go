@@ -85,7 +85,7 @@ func stated() []string {
 
 		in("%s other tasks are watched with the credential, or the address asks for more than %d new tasks a second",
 			count(service.DefaultMaxTasksPerCredential), service.DefaultNewTasksPerPeer),
-		in("did not come within a %s, or %s tasks are watched", word("second", service.Patience == time.Second), count(service.DefaultMaxTasks)),
+		in("did not come within a %s, %s tasks are watched, or", word("second", service.Patience == time.Second), count(service.DefaultMaxTasks)),
 		in("a malformed request with %d and a header that is too long with %d", http.StatusBadRequest, http.StatusRequestHeaderFieldsTooLarge),
 
 		in("| A credential | %s |", kib(caller.MaxAuthorization)),

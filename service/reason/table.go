@@ -48,6 +48,14 @@ var (
 	FacadeOverloaded     = own("FACADE_OVERLOADED", taskv1.ErrorReason_SERVER_OVERLOADED)
 	ServerDraining       = own("SERVER_DRAINING", taskv1.ErrorReason_SERVER_DRAINING)
 	FacadeBug            = own("FACADE_BUG", taskv1.ErrorReason_SERVER_ERROR)
+	// CallerNotAuthenticated is a caller whose token or certificate is missing or no good, CallerTokenExpired one whose token
+	// was good, CallerKeysUnavailable one that cannot be judged, since the keys of the issuer cannot be had, and TicketInvalid
+	// one with a ticket that is unknown, used, expired or for another task.
+	CallerNotAuthenticated = own("CALLER_NOT_AUTHENTICATED", taskv1.ErrorReason_CALLER_UNAUTHENTICATED)
+	CallerTokenExpired     = own("CALLER_TOKEN_EXPIRED", taskv1.ErrorReason_CALLER_UNAUTHENTICATED)
+	CallerKeysUnavailable  = own("CALLER_KEYS_UNAVAILABLE", taskv1.ErrorReason_SERVER_OVERLOADED)
+	TicketInvalid          = own("TICKET_INVALID", taskv1.ErrorReason_CALLER_UNAUTHENTICATED)
+	UserNotAllowed         = own("USER_NOT_ALLOWED", taskv1.ErrorReason_USER_NOT_ALLOWED)
 	// CallerCancelled has no reason: nobody is left to read it.
 	CallerCancelled = own("CALLER_CANCELLED", taskv1.ErrorReason_ERROR_REASON_UNSPECIFIED)
 )
@@ -229,5 +237,11 @@ var rows = map[taskv1.ErrorReason]row{
 	},
 	taskv1.ErrorReason_TASK_FAILED: {
 		code: codes.Aborted, message: "The task has failed.",
+	},
+	taskv1.ErrorReason_CALLER_UNAUTHENTICATED: {
+		code: codes.Unauthenticated, message: "The server does not know the caller: send a good token, certificate or ticket.",
+	},
+	taskv1.ErrorReason_USER_NOT_ALLOWED: {
+		code: codes.PermissionDenied, message: "The caller may not act for this KooDrive user.",
 	},
 }

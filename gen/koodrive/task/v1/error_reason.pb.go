@@ -86,6 +86,12 @@ const (
 	// The task has failed, and the request asked for that as an error. ErrorInfo.metadata has taskId and resultCode, the
 	// code as KooDrive sent it. ABORTED, 409.
 	ErrorReason_TASK_FAILED ErrorReason = 24
+	// kootask does not know the caller: its token, certificate or ticket is missing, no good or no longer good. It is not the
+	// credential for KooDrive that is at fault. UNAUTHENTICATED, 401.
+	ErrorReason_CALLER_UNAUTHENTICATED ErrorReason = 25
+	// kootask knows the caller, which may not act for the KooDrive user that it names. KooDrive was not asked.
+	// PERMISSION_DENIED, 403.
+	ErrorReason_USER_NOT_ALLOWED ErrorReason = 26
 )
 
 // Enum value maps for ErrorReason.
@@ -116,6 +122,8 @@ var (
 		22: "ROUTE_NOT_FOUND",
 		23: "METHOD_NOT_ALLOWED",
 		24: "TASK_FAILED",
+		25: "CALLER_UNAUTHENTICATED",
+		26: "USER_NOT_ALLOWED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":    0,
@@ -143,6 +151,8 @@ var (
 		"ROUTE_NOT_FOUND":             22,
 		"METHOD_NOT_ALLOWED":          23,
 		"TASK_FAILED":                 24,
+		"CALLER_UNAUTHENTICATED":      25,
+		"USER_NOT_ALLOWED":            26,
 	}
 )
 
@@ -177,7 +187,7 @@ var File_koodrive_task_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_koodrive_task_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"#koodrive/task/v1/error_reason.proto\x12\x10koodrive.task.v1*\xf0\x04\n" +
+	"#koodrive/task/v1/error_reason.proto\x12\x10koodrive.task.v1*\xa2\x05\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fREQUEST_INVALID\x10\x01\x12\x16\n" +
@@ -204,7 +214,9 @@ const file_koodrive_task_v1_error_reason_proto_rawDesc = "" +
 	"\x17UPSTREAM_BUSINESS_ERROR\x10\x15\x12\x13\n" +
 	"\x0fROUTE_NOT_FOUND\x10\x16\x12\x16\n" +
 	"\x12METHOD_NOT_ALLOWED\x10\x17\x12\x0f\n" +
-	"\vTASK_FAILED\x10\x18Br\n" +
+	"\vTASK_FAILED\x10\x18\x12\x1a\n" +
+	"\x16CALLER_UNAUTHENTICATED\x10\x19\x12\x14\n" +
+	"\x10USER_NOT_ALLOWED\x10\x1aBr\n" +
 	"\x10koodrive.task.v1B\x10ErrorReasonProtoP\x01Z6github.com/kootask/kootask/gen/koodrive/task/v1;taskv1\xaa\x02\x11KooDrive.Tasks.V1b\x06proto3"
 
 var (
