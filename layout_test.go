@@ -20,17 +20,18 @@ const module = "github.com/kootask/kootask/"
 // imports are the packages of ours that a package may import; a test may import more. What is missing here may import
 // everything.
 var imports = map[string][]string{
-	"clients/go":            {"gen/koodrive/task/v1"},
-	"gen/koodrive/task/v1":  {},
-	"upstream":              {},
-	"upstream/koodrivetest": {},
-	"service/watch":         {},
-	"service/observe":       {},
-	"service/reason":        {"gen/koodrive/task/v1"},
-	"service/caller":        {"service/reason"},
-	"service/gateway":       {"gen/koodrive/task/v1", "service/caller", "service/reason"},
-	"service/rpcserver":     {"gen/koodrive/task/v1", "service/caller", "service/reason"},
-	"service":               {"gen/koodrive/task/v1", "service/caller", "service/observe", "service/reason", "service/watch", "upstream"},
+	"clients/go":                 {"gen/koodrive/task/v1"},
+	"gen/koodrive/task/v1":       {},
+	"upstream":                   {},
+	"upstream/koodrivetest":      {},
+	"service/watch":              {},
+	"service/observe":            {},
+	"service/reason":             {"gen/koodrive/task/v1"},
+	"service/caller":             {"service/reason"},
+	"service/callers/issuertest": {},
+	"service/gateway":            {"gen/koodrive/task/v1", "service/caller", "service/reason"},
+	"service/rpcserver":          {"gen/koodrive/task/v1", "service/caller", "service/reason"},
+	"service":                    {"gen/koodrive/task/v1", "service/caller", "service/observe", "service/reason", "service/watch", "upstream"},
 }
 
 // goFiles calls visit for each Go file of the tree.

@@ -1,0 +1,94 @@
+package issuertest
+
+import (
+	"crypto"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"maps"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// Lifetime is how long tokens are good unless a claim says otherwise.
+const Lifetime = 5 * time.Minute
+
+// draft is a token that is not signed yet.
+type draft struct {
+	issuer *Issuer
+	alg    string
+	header map[string]any
+	key    any // What signs, as golang-jwt wants it.
+}
+
+// Option makes a token other than an issuer's usual one. Options are applied in order.
+type Option func(*draft)
+
+// Alg signs with one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 and EdDSA, in place of RS256. It
+// panics for any other.
+func Alg(alg string) Option {
+	return func(d *draft) {
+		s := d.issuer.signer(alg)
+		d.alg, d.key = alg, s.key
+		d.header["alg"], d.header["kid"] = alg, s.id
+	}
+}
+
+// Header sets a member of the token's header: "kid" names another key, "alg" lies. Nil leaves it out.
+func Header(name string, value any) Option {
+	return func(d *draft) {
+		d.header[name] = value
+		if value == nil {
+			delete(d.header, name)
+		}
+	}
+}
+
+// Forged signs with a key that is not the issuer's, of the same kind, under the id of the issuer's.
+func Forged() Option {
+	return func(d *draft) { d.key = newKey(algorithms[d.alg], foreignRSA) }
+}
+
+// Unsigned makes a token with alg none and no signature.
+func Unsigned() Option {
+	return func(d *draft) {
+		d.alg, d.key = jwt.SigningMethodNone.Alg(), jwt.UnsafeAllowNoneSignatureType
+		d.header["alg"] = d.alg
+	}
+}
+
+// Secret signs with HS256, HS384 or HS512 and the PEM of the issuer's public RSA key for a secret: who takes the alg from
+// the token, and the key from the issuer, is deceived.
+func Secret(alg string) Option {
+	return func(d *draft) {
+		d.alg, d.key = alg, PEM(d.issuer.PublicKey("RS256"))
+		d.header["alg"] = alg
+	}
+}
+
+// PEM returns a public key as files have it.
+func PEM(key crypto.PublicKey) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: must(x509.MarshalPKIXPublicKey(key))})
+}
+
+// Token returns a token that says claims, over those that an issuer always makes: iss, aud, iat and exp. A nil claim leaves
+// one out. Without options, the issuer's RSA key signs it with RS256.
+func (i *Issuer) Token(claims map[string]any, options ...Option) string {
+	now := time.Now()
+	all := map[string]any{"iss": i.url, "aud": Audience, "iat": now.Unix(), "exp": now.Add(Lifetime).Unix()}
+	maps.Copy(all, claims)
+	maps.DeleteFunc(all, func(_ string, value any) bool { return value == nil })
+	return i.Sign(must(json.Marshal(all)), options...)
+}
+
+// Sign returns a token with this payload, whatever it is.
+func (i *Issuer) Sign(payload []byte, options ...Option) string {
+	d := draft{issuer: i, header: map[string]any{"typ": "JWT"}}
+	Alg("RS256")(&d)
+	for _, option := range options {
+		option(&d)
+	}
+	text := encode(must(json.Marshal(d.header))) + "." + encode(payload)
+	return text + "." + encode(must(jwt.GetSigningMethod(d.alg).Sign(text, d.key)))
+}
