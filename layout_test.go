@@ -28,6 +28,7 @@ var imports = map[string][]string{
 	"service/observe":            {},
 	"service/reason":             {"gen/koodrive/task/v1"},
 	"service/caller":             {"service/reason"},
+	"service/callers":            {"gen/koodrive/task/v1", "service/caller", "service/reason"},
 	"service/callers/issuertest": {},
 	"service/gateway":            {"gen/koodrive/task/v1", "service/caller", "service/reason"},
 	"service/rpcserver":          {"gen/koodrive/task/v1", "service/caller", "service/reason"},
