@@ -203,9 +203,9 @@ var promises = []promise{
 		},
 		{
 			name: "an address may ask for twice as many new tasks",
-			file: "service/peers.go",
-			from: `rate.NewLimiter(rate.Limit(p.perSecond), `,
-			to:   `rate.NewLimiter(rate.Limit(2*p.perSecond), 2*`,
+			file: "service/caller/rates.go",
+			from: `rate.NewLimiter(rate.Limit(r.perSecond), `,
+			to:   `rate.NewLimiter(rate.Limit(2*r.perSecond), 2*`,
 			red:  "cmd/kootask/server.TestNewTasksOfOnePeerAreLimited",
 		},
 	}},

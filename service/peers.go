@@ -4,12 +4,12 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
+	"github.com/kootask/kootask/service/caller"
 )
 
 const (
 	// PeerBurst is how many seconds' worth of new tasks a peer may ask for at once.
-	PeerBurst = 10
+	PeerBurst = caller.RateBurst
 	// PeerPatience is how long a watch of a new task waits for its peer's turn. GetTask does not wait.
 	PeerPatience = 30 * time.Second
 )
@@ -20,24 +20,15 @@ const (
 type peers struct {
 	perSecond int
 	metrics   *metrics
+	rates     *caller.Rates
 
-	mu      sync.Mutex
-	all     map[string]*peer // Guarded by mu, as is the rest.
-	sweepAt int              // How many there are before those that are not needed any more are looked for.
-}
-
-// peer is one that has asked lately.
-type peer struct {
-	limiter *rate.Limiter
-	open    int // Its new tasks without a first answer.
+	mu   sync.Mutex
+	open map[string]int // Of each peer, the new tasks without a first answer. Guarded by mu.
 }
 
 func newPeers(perSecond int, metrics *metrics) *peers {
-	return &peers{perSecond: perSecond, metrics: metrics, all: map[string]*peer{}, sweepAt: minSweep}
+	return &peers{perSecond: perSecond, metrics: metrics, rates: caller.NewRates(perSecond), open: map[string]int{}}
 }
-
-// minSweep is how many peers are kept without a look at them.
-const minSweep = 1000
 
 // admit counts a new task of a peer and returns how long it has to wait, or says that the peer has asked for too many. Whoever
 // is admitted must call answered when the first request has ended, or is not wanted any more.
@@ -45,36 +36,20 @@ func (p *peers) admit(name string, patience time.Duration) (wait time.Duration, 
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	one := p.getLocked(name, now)
-	turn := one.limiter.ReserveN(now, 1)
+	turn := p.rates.Of(name).ReserveN(now, 1)
 	wait = turn.DelayFrom(now)
-	if !turn.OK() || wait > patience || one.open >= p.perSecond*(PeerBurst+int(PeerPatience/time.Second)) {
+	if !turn.OK() || wait > patience || p.open[name] >= p.perSecond*(PeerBurst+int(PeerPatience/time.Second)) {
 		turn.CancelAt(now)
 		e := p.metrics.callerLimit(limitPerPeer, p.perSecond)
 		e.RetryAfter = min(wait, PeerPatience)
 		return 0, nil, e
 	}
-	one.open++
+	p.open[name]++
 	return wait, sync.OnceFunc(func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		one.open--
-	}), nil
-}
-
-func (p *peers) getLocked(name string, now time.Time) *peer {
-	if one := p.all[name]; one != nil {
-		return one
-	}
-	if len(p.all) >= p.sweepAt {
-		for other, one := range p.all {
-			if one.open == 0 && one.limiter.TokensAt(now) >= float64(one.limiter.Burst()) {
-				delete(p.all, other) // It would be the same if it came anew.
-			}
+		if p.open[name]--; p.open[name] == 0 {
+			delete(p.open, name)
 		}
-		p.sweepAt = max(minSweep, 2*len(p.all))
-	}
-	one := &peer{limiter: rate.NewLimiter(rate.Limit(p.perSecond), PeerBurst*p.perSecond)}
-	p.all[name] = one
-	return one
+	}), nil
 }

@@ -13,9 +13,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
-	"net/netip"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/kootask/kootask/service/reason"
 )
@@ -28,11 +28,11 @@ const (
 	HeaderLanguage      = "language"
 	HeaderRequestID     = "x-request-id"
 	HeaderTraceParent   = "traceparent"
+	// HeaderCallerToken is where the token by which kootask knows the caller travels, beside the one for KooDrive.
+	HeaderCallerToken = "x-kootask-authorization"
+	// HeaderForwardedFor is where proxies say whom a request comes from.
+	HeaderForwardedFor = "x-forwarded-for"
 )
-
-// HeaderPeer is how the gateway tells the gRPC server, on the connection that they alone share, who is at the other end of
-// HTTP. Nobody else's is read.
-const HeaderPeer = "kootask-peer"
 
 // Mode is whose credential KooDrive sees. It is chosen by configuration, never by what a request lacks.
 type Mode int
@@ -47,6 +47,12 @@ const (
 // Caller is who asks. It cannot be printed to show its credential.
 type Caller struct {
 	authorization func() string // A func, since nothing that prints a Caller by reflection can call it.
+	token         func() string // Likewise. Nil once the caller is admitted.
+	still         func() error  // See Still.
+	// Name is by what kootask knows the caller; empty if it asks nobody.
+	Name string
+	// Expires is when kootask does not know the caller any more. Zero is never.
+	Expires time.Time
 	// UserID and Date are x-user-id and x-date; empty if absent.
 	UserID, Date string
 	// Language is zh-CN or en-US; empty if the call named none.
@@ -69,32 +75,61 @@ func (c Caller) Authorization() string {
 	return c.authorization()
 }
 
+// Token returns the token by which kootask is to know the caller, as it came; empty if there is none.
+func (c Caller) Token() string {
+	if c.token == nil {
+		return ""
+	}
+	return c.token()
+}
+
+// Admitted returns the caller once it is decided that it may call: by its name, until it expires (zero: never), and as long as
+// still, which must not block, reports no error.
+func (c Caller) Admitted(name string, expires time.Time, still func() error) Caller {
+	c.Name, c.Expires, c.still, c.token = name, expires, still, nil
+	return c
+}
+
+// Still reports why the caller may not go on, nil if it may.
+func (c Caller) Still() error {
+	if c.still == nil {
+		return nil
+	}
+	return c.still()
+}
+
 // LogAttrs is what a log line says of a call: who made it and for which task. An id that cannot be one is left out: it
 // may be anything, a token too.
 func (c Caller) LogAttrs(taskID string) []slog.Attr {
 	if !taskIDForm.MatchString(taskID) {
 		taskID = ""
 	}
-	return []slog.Attr{
+	attrs := []slog.Attr{
 		slog.String("task_id", taskID),
 		slog.String("request_id", c.RequestID),
 		slog.String("trace_id", hex.EncodeToString(c.Trace[:])),
 		slog.String("credential", c.Fingerprint),
 		slog.String("peer", c.Peer),
 	}
+	if c.Name != "" {
+		attrs = append(attrs, slog.String("caller", c.Name))
+	}
+	return attrs
 }
 
 var taskIDForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // Reader reads callers. It is safe for concurrent use.
 type Reader struct {
-	mode Mode
-	key  [32]byte
+	mode        Mode
+	tokenHeader string
+	key         [32]byte
 }
 
-// NewReader returns a Reader for one mode. Fingerprints of different Readers do not match.
-func NewReader(mode Mode) *Reader {
-	r := &Reader{mode: mode}
+// NewReader returns a Reader for one mode, which finds the caller's token for kootask in a header; empty: it reads none. In
+// the mode Forward it cannot be authorization, which is KooDrive's. Fingerprints of different Readers do not match.
+func NewReader(mode Mode, tokenHeader string) *Reader {
+	r := &Reader{mode: mode, tokenHeader: tokenHeader}
 	_, _ = rand.Read(r.key[:])
 	return r
 }
@@ -116,7 +151,7 @@ var languages = map[string]string{"zh-cn": "zh-CN", "zh_cn": "zh-CN", "en-us": "
 // Read returns who asks, given all values that the request has for a name, in any order. The error is a *reason.Error
 // that names every value at fault; what is for tracing is set all the same.
 func (r *Reader) Read(values func(name string) []string) (Caller, error) {
-	c := Caller{RequestID: RequestID(values), Trace: traceID(TraceParent(values))}
+	c := Nobody(values)
 	var failure *reason.Error
 	fail := func(outcome reason.Outcome, field string, why reason.ViolationReason, description string) {
 		if failure == nil {
@@ -133,7 +168,7 @@ func (r *Reader) Read(values func(name string) []string) (Caller, error) {
 			fail(reason.CredentialAmbiguous, name, reason.Repeated, "Send it once.")
 		case len(all[0]) > maxLength:
 			fail(reason.CredentialMalformed, name, reason.TooLong, "It is too long.")
-		case !visible(all[0]) || name != HeaderAuthorization && strings.Contains(all[0], " "):
+		case !visible(all[0]) || maxLength < MaxAuthorization && strings.Contains(all[0], " "):
 			fail(reason.CredentialMalformed, name, reason.Malformed, "It may only hold visible ASCII characters.")
 		default:
 			return all[0]
@@ -142,6 +177,13 @@ func (r *Reader) Read(values func(name string) []string) (Caller, error) {
 	}
 
 	authorization := one(HeaderAuthorization, MaxAuthorization)
+	token := authorization
+	if r.tokenHeader != "" && r.tokenHeader != HeaderAuthorization {
+		token = one(r.tokenHeader, MaxAuthorization)
+	}
+	if r.tokenHeader != "" {
+		c.token = func() string { return token }
+	}
 	c.UserID = one(HeaderUserID, MaxUserID)
 	c.Date = one(HeaderDate, maxDate)
 	if given := one(HeaderLanguage, maxLanguage); given != "" {
@@ -169,6 +211,14 @@ func (r *Reader) Read(values func(name string) []string) (Caller, error) {
 	}
 	return c, nil
 }
+
+// Nobody returns what a request says about tracing, of a caller who is not asked who it is.
+func Nobody(values func(name string) []string) Caller {
+	return Caller{RequestID: RequestID(values), Trace: traceID(traceParent(values))}
+}
+
+// TaskID reports whether a text has the form of a task's id.
+func TaskID(id string) bool { return taskIDForm.MatchString(id) }
 
 // visible reports whether s is ASCII without control characters, and no blank begins or ends it.
 func visible(s string) bool {
@@ -201,8 +251,8 @@ func RequestID(values func(name string) []string) string {
 
 var traceParentForm = regexp.MustCompile(`^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{0,200})?$`)
 
-// TraceParent returns the W3C traceparent that is given, empty if there is none that can be used.
-func TraceParent(values func(name string) []string) string {
+// traceParent returns the W3C traceparent that is given, empty if there is none that can be used.
+func traceParent(values func(name string) []string) string {
 	if given := values(HeaderTraceParent); len(given) == 1 && traceParentForm.MatchString(given[0]) {
 		return given[0]
 	}
@@ -219,24 +269,6 @@ func traceID(traceParent string) (id [16]byte) {
 	}
 	return id
 }
-
-// Peer names the host of a network address: its IP, and of an IPv6 one the network that a customer is given, all of whose
-// addresses are a host's to use; on a link, where there is none, it is the address. What has no IP is its own name.
-func Peer(address string) string {
-	ip, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return address
-	}
-	host := ip.Addr().Unmap()
-	if host.Is4() || host.IsLoopback() || host.IsLinkLocalUnicast() {
-		return host.String()
-	}
-	network, _ := host.Prefix(CustomerBits)
-	return network.String()
-}
-
-// CustomerBits is how much of an IPv6 address names the network of a customer.
-const CustomerBits = 56
 
 type contextKey struct{}
 

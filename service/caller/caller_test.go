@@ -16,7 +16,7 @@ import (
 )
 
 func TestReadIsTheSameForHeadersAndMetadata(t *testing.T) {
-	r := caller.NewReader(caller.Forward)
+	r := caller.NewReader(caller.Forward, "")
 	pairs := []string{
 		"authorization", "Bearer xyz", "x-user-id", "42", "x-date", "20240831T143829Z", "language", "ZH_cn", "x-request-id", "mine",
 		"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
@@ -39,13 +39,13 @@ func TestReadIsTheSameForHeadersAndMetadata(t *testing.T) {
 	if fingerprint := a.Fingerprint; len(fingerprint) != 16 || strings.Contains(fingerprint, "xyz") {
 		t.Errorf("fingerprint %q", fingerprint)
 	}
-	if other, _ := caller.NewReader(caller.Forward).Read(header.Values); other.Fingerprint == a.Fingerprint {
+	if other, _ := caller.NewReader(caller.Forward, "").Read(header.Values); other.Fingerprint == a.Fingerprint {
 		t.Error("a fingerprint can be compared across processes")
 	}
 }
 
 func TestEveryFaultIsNamed(t *testing.T) {
-	_, err := caller.NewReader(caller.Forward).Read(metadata.Pairs(
+	_, err := caller.NewReader(caller.Forward, "").Read(metadata.Pairs(
 		"authorization", "a", "authorization", "b", "x-user-id", "\xff", "x-date", strings.Repeat("1", 17), "language", "fr").Get)
 	var failure *reason.Error
 	if !errors.As(err, &failure) {
@@ -62,7 +62,7 @@ func TestEveryFaultIsNamed(t *testing.T) {
 }
 
 func TestCallerDoesNotPrintItsCredential(t *testing.T) {
-	c, err := caller.NewReader(caller.Forward).Read(metadata.Pairs("authorization", "Bearer geheim").Get)
+	c, err := caller.NewReader(caller.Forward, "").Read(metadata.Pairs("authorization", "Bearer geheim").Get)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestWhatIsNoTaskIDIsNotLogged(t *testing.T) {
 }
 
 func TestAppModeReadsNoCredential(t *testing.T) {
-	c, err := caller.NewReader(caller.App).Read(metadata.Pairs("authorization", "Bearer geheim", "x-user-id", "42").Get)
+	c, err := caller.NewReader(caller.App, "").Read(metadata.Pairs("authorization", "Bearer geheim", "x-user-id", "42").Get)
 	if err != nil || c.Authorization() != "" || c.UserID != "42" {
 		t.Errorf("%+v, %v", c, err)
 	}

@@ -1,8 +1,8 @@
 package gateway
 
 import (
+	"context"
 	"errors"
-	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -11,7 +11,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/grpc/metadata"
 
+	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/reason"
 )
 
@@ -24,47 +26,93 @@ type parameter struct {
 var parameters = map[string]parameter{
 	"maxAge":            {"max_age", regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?s$`)},
 	"failedTaskAsError": {"failed_task_as_error", regexp.MustCompile(`^(true|false)$`)},
+	ticketParameter:     {ticketParameter, regexp.MustCompile(`^[A-Za-z0-9_-]*$`)},
 }
 
-// watchParameters are those that a watch may have.
-var watchParameters = []string{"failedTaskAsError"}
+// ticketParameter has the ticket of an event source, which cannot send headers. No other credential travels in a URL.
+const ticketParameter = "ticket"
+
+// allowed are the parameters that a route may have, by what its path ends in.
+func allowed(path string) []string {
+	switch {
+	case strings.HasSuffix(path, watchSuffix):
+		return []string{"failedTaskAsError", ticketParameter}
+	case strings.HasSuffix(path, ticketSuffix):
+		return nil
+	default:
+		return []string{"maxAge", "failedTaskAsError"}
+	}
+}
 
 var grpcTimeout = regexp.MustCompile(`^[0-9]{1,8}[HMSmun]$`)
 
 // checked wraps the handler of a task route: what is wrong with a request, and what the generated code or the way to the
-// gRPC server would pass over or answer in words of their own, is refused before either sees it.
+// gRPC server would pass over or answer in words of their own, is refused before either sees it. Who makes the request is
+// found out here, and handed on: no header of the request's goes any further.
 func (g *gateway) checked(next runtime.HandlerFunc) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
-		if id, isTask := params["task_id"]; isTask {
-			if failure := g.check(r, id); failure != nil {
-				g.refuse(w, r, failure)
-				return
-			}
+		id, isTask := params["task_id"]
+		if !isTask {
+			next(w, r, params)
+			return
 		}
+		if finished(r) {
+			// An event source that comes back after the end: 204 tells it to stay away.
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		who, err := g.admit(r, id)
+		r = r.WithContext(caller.NewContext(r.Context(), who))
+		if err != nil {
+			g.refuse(w, r, reason.Of(err))
+			return
+		}
+		md, done := g.handover.Give(who)
+		defer done()
+		r = r.WithContext(context.WithValue(r.Context(), handedKey{}, md))
+		for _, name := range notForwarded {
+			r.Header.Del(name)
+		}
+		r.Host = ""
 		next(w, r, params)
 	}
 }
 
-func (g *gateway) check(r *http.Request, taskID string) *reason.Error {
+// notForwarded are headers that grpc-gateway would send on by itself.
+var notForwarded = []string{caller.HeaderAuthorization, caller.HeaderForwardedFor, "X-Forwarded-Host"}
+
+type handedKey struct{}
+
+// handed is what stands for the caller of a request that was checked.
+func handed(r *http.Request) metadata.MD {
+	md, _ := r.Context().Value(handedKey{}).(metadata.MD)
+	return md
+}
+
+// admit returns who makes a request for a task, or what is wrong with the request.
+func (g *gateway) admit(r *http.Request, taskID string) (caller.Caller, error) {
+	who, err := g.callers.Read(r)
 	if r.ContentLength != 0 {
-		return reason.Invalid(reason.RequestMalformed, "body", reason.Unsupported, "A GET has no body.")
+		return who, reason.Invalid(reason.RequestMalformed, "body", reason.Unsupported, "It has none.")
 	}
-	if _, err := g.callers.Read(r.Header.Values); err != nil {
-		return reason.Of(err)
+	if failure := checkQuery(r.URL.RawQuery, allowed(r.URL.EscapedPath())); failure != nil {
+		return who, failure
 	}
 	if timeout := r.Header.Values("Grpc-Timeout"); len(timeout) > 1 {
-		return reason.Invalid(reason.HeaderInvalid, "grpc-timeout", reason.Repeated, "Send it once.")
+		return who, reason.Invalid(reason.HeaderInvalid, "grpc-timeout", reason.Repeated, "Send it once.")
 	} else if len(timeout) == 1 && !grpcTimeout.MatchString(timeout[0]) {
-		return reason.Invalid(reason.HeaderInvalid, "grpc-timeout", reason.Malformed, "It is no gRPC timeout, like 5S.")
+		return who, reason.Invalid(reason.HeaderInvalid, "grpc-timeout", reason.Malformed, "It is no gRPC timeout, like 5S.")
 	}
 	if !utf8.ValidString(taskID) {
-		return reason.Invalid(reason.TaskIDInvalid, "task_id", reason.Malformed, "It is not UTF-8.")
+		return who, reason.Invalid(reason.TaskIDInvalid, "task_id", reason.Malformed, "It is not UTF-8.")
 	}
-	allowed := slices.Collect(maps.Keys(parameters))
-	if strings.HasSuffix(r.URL.EscapedPath(), ":watch") {
-		allowed = watchParameters
+	if query := r.URL.Query(); query.Has(ticketParameter) {
+		return g.callers.Redeem(r, query.Get(ticketParameter), taskID)
 	}
-	return checkQuery(r.URL.RawQuery, allowed)
+	if err != nil {
+		return who, err
+	}
+	return g.callers.Admit(r, who)
 }
 
 // checkQuery refuses whatever is not one of the allowed parameters, once and in its form. That no credential can travel

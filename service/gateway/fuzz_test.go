@@ -19,6 +19,7 @@ import (
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/callers"
 )
 
 // scripted is a connection to a gRPC server whose every watch is the same. It is a watch of its own, too: one at a time.
@@ -54,11 +55,21 @@ func (s *scripted) RecvMsg(m any) error {
 	return nil
 }
 
+// anybody lets everybody call.
+func anybody(t testing.TB) *callers.Callers {
+	t.Helper()
+	all, err := callers.New(callers.Config{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
 // fixture returns a gateway in front of the connection, and what it logs.
 func fixture(f *testing.F, conn *scripted) (http.Handler, *bytes.Buffer) {
 	f.Helper()
 	var log bytes.Buffer
-	handler, err := New(Config{Conn: conn, Callers: caller.NewReader(caller.Forward), Log: slog.New(slog.NewTextHandler(&log, nil))})
+	handler, err := New(Config{Conn: conn, Callers: anybody(f), Handover: &caller.Handover{}, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		f.Fatal(err)
 	}

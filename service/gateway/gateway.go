@@ -6,13 +6,13 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	_ "embed" // For the REST description.
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/textproto"
 	"regexp"
 	"runtime/debug"
 	"strings"
@@ -29,6 +29,7 @@ import (
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/callers"
 	"github.com/kootask/kootask/service/reason"
 )
 
@@ -36,9 +37,15 @@ import (
 type Config struct {
 	// Conn leads to the gRPC server. Required. It should have no cap on streams: all HTTP clients share it.
 	Conn grpc.ClientConnInterface
-	// Callers checks the headers, as the gRPC server does: what is on its way between them drops bad ones without a
-	// word. Required.
-	Callers *caller.Reader
+	// Callers says who makes a request, and whether it may. Required.
+	Callers *callers.Callers
+	// Handover hands who it is to the gRPC server. Required.
+	Handover *caller.Handover
+	// Origins are those whose pages may read the answers, like https://tasks.example. None: only pages of kootask's own.
+	Origins []string
+	// TicketsPerPeer is how many tickets one address may get in a second, and ten times as many at once. 0 is
+	// [DefaultTicketsPerPeer].
+	TicketsPerPeer int
 	// Log gets a line for each request that is refused here. Required.
 	Log *slog.Logger
 	// Metrics is where those requests are counted. Nil: nobody sees it.
@@ -47,29 +54,23 @@ type Config struct {
 
 // gateway is the handler.
 type gateway struct {
-	mux     *runtime.ServeMux
-	tasks   taskv1.TaskServiceClient
-	callers *caller.Reader
-	log     *slog.Logger
-	refused *prometheus.CounterVec // By outcome.
-	slow    prometheus.Counter     // Streams that were cut, because their client did not read.
-}
-
-// forwarded are the headers that go on to the gRPC server. Authorization goes by itself: named here it would go twice.
-var forwarded = map[string]bool{}
-
-func init() {
-	for _, name := range []string{
-		caller.HeaderUserID, caller.HeaderDate, caller.HeaderLanguage, caller.HeaderRequestID, caller.HeaderTraceParent,
-	} {
-		forwarded[textproto.CanonicalMIMEHeaderKey(name)] = true
-	}
+	mux            *runtime.ServeMux
+	routes         http.Handler // The mux, behind what asks whose pages may read it.
+	tasks          taskv1.TaskServiceClient
+	callers        *callers.Callers
+	handover       *caller.Handover
+	log            *slog.Logger
+	ticketRates    *caller.Rates
+	ticketsPerPeer int
+	refused        *prometheus.CounterVec // By outcome.
+	slow           prometheus.Counter     // Streams that were cut, because their client did not read.
 }
 
 // New returns the handler of all routes.
 func New(config Config) (http.Handler, error) {
 	g := &gateway{
-		tasks: taskv1.NewTaskServiceClient(config.Conn), callers: config.Callers, log: config.Log,
+		tasks: taskv1.NewTaskServiceClient(config.Conn), callers: config.Callers, handover: config.Handover, log: config.Log,
+		ticketRates: caller.NewRates(cmp.Or(config.TicketsPerPeer, DefaultTicketsPerPeer)), ticketsPerPeer: cmp.Or(config.TicketsPerPeer, DefaultTicketsPerPeer),
 		refused: promauto.With(config.Metrics).NewCounterVec(prometheus.CounterOpts{
 			Name: "kootask_http_refused_total", Help: "Requests that came no further than the HTTP port, by what they came to.",
 		}, []string{"outcome"}),
@@ -86,10 +87,8 @@ func New(config Config) (http.Handler, error) {
 		runtime.WithUnescapingMode(runtime.UnescapingModeAllExceptReserved),
 		runtime.WithDisableHTTPMethodOverride(),
 		runtime.WithDisablePathLengthFallback(),
-		runtime.WithMetadata(func(_ context.Context, r *http.Request) metadata.MD {
-			return metadata.Pairs(caller.HeaderPeer, caller.Peer(r.RemoteAddr))
-		}),
-		runtime.WithIncomingHeaderMatcher(func(name string) (string, bool) { return name, forwarded[name] }),
+		runtime.WithMetadata(func(_ context.Context, r *http.Request) metadata.MD { return handed(r) }),
+		runtime.WithIncomingHeaderMatcher(none),
 		runtime.WithOutgoingHeaderMatcher(none),
 		runtime.WithOutgoingTrailerMatcher(none),
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.JSONPb{MarshalOptions: jsonForm}),
@@ -102,8 +101,10 @@ func New(config Config) (http.Handler, error) {
 		return nil, err
 	}
 	// The route that is registered later wins: the generated one for the watch knows no events, and no end.
+	g.routes = crossOrigin(config.Origins, g.mux)
 	return g, errors.Join(
 		g.mux.HandlePath(http.MethodGet, watchPath, g.watch),
+		g.mux.HandlePath(http.MethodPost, ticketPath, g.ticket),
 		g.mux.HandlePath(http.MethodGet, "/openapi.json", document(openAPI)),
 	)
 }
@@ -114,25 +115,17 @@ var jsonForm = protojson.MarshalOptions{EmitDefaultValues: true}
 // ServeHTTP gives the request its id, and every answer the headers that all have.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer g.guard(r)
-	id, traceParent := caller.RequestID(r.Header.Values), caller.TraceParent(r.Header.Values)
+	id := caller.RequestID(r.Header.Values)
 	r.Header.Set(caller.HeaderRequestID, id)
-	r.Header.Del(caller.HeaderTraceParent)
-	if traceParent != "" {
-		r.Header.Set(caller.HeaderTraceParent, traceParent)
-	}
-	// Otherwise what the request says of its origin would go on, true or not and of any length; nobody reads it.
-	r.Header.Del("X-Forwarded-For")
-	r.Header.Del("X-Forwarded-Host")
-	r.Host = ""
 	h := w.Header()
 	h.Set(caller.HeaderRequestID, id)
 	h.Set("Cache-Control", "no-store")
-	h.Set("Vary", "Origin, Authorization")
+	h.Set("Vary", "Origin, Authorization, X-Kootask-Authorization")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if r.ContentLength != 0 {
 		refuseBody(w, r)
 	}
-	g.mux.ServeHTTP(w, r)
+	g.routes.ServeHTTP(w, r)
 }
 
 // guard cuts off what panics: part of it may have been sent. net/http would do so too, but would log the value of the panic,
@@ -198,17 +191,25 @@ func (g *gateway) handleRoutingError(
 	_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, httpStatus int,
 ) {
 	if httpStatus == http.StatusMethodNotAllowed {
-		w.Header().Set("Allow", http.MethodGet)
+		w.Header().Set("Allow", allowedMethod(r))
 		g.refuse(w, r, &reason.Error{Outcome: reason.MethodNotAllowed})
 		return
 	}
 	g.refuse(w, r, &reason.Error{Outcome: reason.RouteNotFound})
 }
 
+// who returns who makes a request, as far as is known.
+func (g *gateway) who(r *http.Request) caller.Caller {
+	if who, ok := caller.FromContext(r.Context()); ok {
+		return who
+	}
+	who, _ := g.callers.Read(r)
+	return who
+}
+
 // refuse answers a request that the gRPC server does not see.
 func (g *gateway) refuse(w http.ResponseWriter, r *http.Request, failure *reason.Error) {
-	who, _ := g.callers.Read(r.Header.Values)
-	who.Peer = caller.Peer(r.RemoteAddr)
+	who := g.who(r)
 	st := failure.Status(who.RequestID)
 	if failure.Outcome != reason.CallerCancelled { // Who has left is not refused, and the call has its own line.
 		g.refused.WithLabelValues(failure.Outcome.Name).Inc()
@@ -229,5 +230,5 @@ var methodForm = regexp.MustCompile(`^[A-Z]{3,7}$`)
 // taskIDOf is the id in the path of a task's route, whatever the method is.
 func taskIDOf(r *http.Request) string {
 	id, _ := strings.CutPrefix(r.URL.Path, "/v1/tasks/")
-	return strings.TrimSuffix(id, ":watch")
+	return strings.TrimSuffix(strings.TrimSuffix(id, watchSuffix), ticketSuffix)
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc/status"
@@ -16,17 +17,20 @@ import (
 )
 
 // watchPath is that of the contract's REST mapping.
-const watchPath = "/v1/tasks/{task_id}:watch"
+const (
+	watchSuffix = ":watch"
+	watchPath   = "/v1/tasks/{task_id}" + watchSuffix
+)
+
+// finished reports whether a request comes from an event source that has had the finished task.
+func finished(r *http.Request) bool {
+	return strings.HasSuffix(r.URL.EscapedPath(), watchSuffix) && acceptsEvents(r) && r.Header.Get("Last-Event-ID") == lastEventID
+}
 
 // watch forwards a gRPC stream, in one of two forms. Nothing is written before the first message has come, so an error
 // before it is an ordinary answer with its own HTTP status.
 func (g *gateway) watch(w http.ResponseWriter, r *http.Request, params map[string]string) {
 	events := acceptsEvents(r)
-	if events && r.Header.Get("Last-Event-ID") == lastEventID {
-		// An event source that comes back after the end: 204 tells it to stay away.
-		w.WriteHeader(http.StatusNoContent)
-		return
-	}
 	ctx, err := runtime.AnnotateContext(r.Context(), g.mux, r, taskv1.TaskService_WatchTask_FullMethodName)
 	if err != nil {
 		g.handleError(ctx, g.mux, nil, w, r, err)
@@ -71,8 +75,7 @@ func (g *gateway) watch(w http.ResponseWriter, r *http.Request, params map[strin
 // tooSlow notes that a stream is cut. To the gRPC server its client has left.
 func (g *gateway) tooSlow(r *http.Request) {
 	g.slow.Inc()
-	who, _ := g.callers.Read(r.Header.Values)
-	who.Peer = caller.Peer(r.RemoteAddr)
+	who := g.who(r)
 	g.log.LogAttrs(r.Context(), slog.LevelWarn, "stream cut", append(who.LogAttrs(taskIDOf(r)),
 		slog.String("outcome", reason.WatcherTooSlow.Name))...)
 }

@@ -16,6 +16,7 @@ import (
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/callers"
 	"github.com/kootask/kootask/service/gateway"
 )
 
@@ -56,6 +57,10 @@ func TestEndsOfStreams(t *testing.T) {
 	}
 	heartbeat := &taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Heartbeat{Heartbeat: &taskv1.Heartbeat{}}}
 	broken := status.Error(codes.Unavailable, "geheim")
+	anybody, err := callers.New(callers.Config{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, row := range map[string]struct {
 		server scripted
 		status int
@@ -70,7 +75,7 @@ func TestEndsOfStreams(t *testing.T) {
 		"broken from before": {scripted{end: broken}, 503, `{"code":14`, "SERVER_DRAINING"},
 	} {
 		handler, err := gateway.New(gateway.Config{
-			Conn: row.server, Callers: caller.NewReader(caller.Forward), Log: slog.New(slog.DiscardHandler),
+			Conn: row.server, Callers: anybody, Handover: &caller.Handover{}, Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -13,7 +13,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
@@ -25,10 +24,9 @@ import (
 // error becomes a status, the request id goes back, and when it ends it is counted and a line is logged. One interceptor of each kind, and
 // not a chain of them, since all of this needs the same few facts.
 type calls struct {
-	callers  *caller.Reader
+	who      func(ctx context.Context, needed bool) (caller.Caller, error)
 	log      *slog.Logger
 	metrics  *metrics
-	gateway  bool            // All calls come from the gateway.
 	stopping context.Context // Ends when the server stops taking calls.
 }
 
@@ -79,13 +77,13 @@ func (c *calls) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 // run does what is the same for both kinds.
 func (c *calls) run(ctx context.Context, call *call, handle func(context.Context) error) error {
 	c.metrics.begin(call)
-	md, _ := metadata.FromIncomingContext(ctx)
-	var err error
-	call.who, err = c.callers.Read(md.Get)
-	call.who.Peer = c.peer(ctx, md)
-	if err == nil || !call.ours() { // Who asks for health or reflection needs no credential.
-		err = guard(caller.NewContext(ctx, call.who), handle)
-	}
+	err := guard(func() (err error) {
+		call.who, err = c.who(ctx, call.ours())
+		if err != nil && call.ours() {
+			return err
+		}
+		return handle(caller.NewContext(ctx, call.who))
+	})
 	var failure *reason.Error
 	if _, isStatus := status.FromError(err); !call.ours() && isStatus {
 		c.metrics.end(call, nil, status.Code(err))
@@ -100,25 +98,14 @@ func (c *calls) run(ctx context.Context, call *call, handle func(context.Context
 	return err
 }
 
-// peer names the host that a call comes from.
-func (c *calls) peer(ctx context.Context, md metadata.MD) string {
-	if c.gateway {
-		return strings.Join(md.Get(caller.HeaderPeer), "")
-	}
-	if p, ok := peer.FromContext(ctx); ok {
-		return caller.Peer(p.Addr.String())
-	}
-	return ""
-}
-
 // guard turns a panic into an error. Its value may hold anything, and is left out.
-func guard(ctx context.Context, handle func(context.Context) error) (err error) {
+func guard(handle func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic of type %T in the handler\n%s", p, debug.Stack())
 		}
 	}()
-	return handle(ctx)
+	return handle()
 }
 
 func (c *calls) logEnd(ctx context.Context, call *call, failure *reason.Error, code codes.Code) {

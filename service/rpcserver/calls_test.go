@@ -27,11 +27,17 @@ func (s leaving) SetHeader(metadata.MD) error { return nil }
 func (s leaving) SetTrailer(metadata.MD)      {}
 func (s leaving) SendMsg(any) error           { return status.Error(codes.Unavailable, "transport is closing") }
 
+// anybody lets everybody call.
+func anybody(ctx context.Context, _ bool) (caller.Caller, error) {
+	md, _ := metadata.FromIncomingContext(ctx)
+	return caller.NewReader(caller.Forward, "").Read(md.Get)
+}
+
 // That a message does not reach a client which has left is no fault of ours.
 func TestSendingToWhoHasLeft(t *testing.T) {
 	var log bytes.Buffer
 	c := &calls{
-		callers: caller.NewReader(caller.Forward), log: slog.New(slog.NewTextHandler(&log, nil)),
+		who: anybody, log: slog.New(slog.NewTextHandler(&log, nil)),
 		metrics: newMetrics(nil), stopping: context.Background(),
 	}
 	stream := leaving{ctx: metadata.NewIncomingContext(t.Context(), metadata.Pairs("authorization", "Bearer geheim"))}

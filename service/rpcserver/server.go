@@ -2,7 +2,7 @@
 // that ends. It is built twice, for the public port and for the gateway's in-process connection: all browsers share that
 // one, so it has no cap on streams.
 //
-//	s := rpcserver.New(rpcserver.Config{Service: service, Callers: callers, Log: log, MaxStreams: rpcserver.MaxStreams})
+//	s := rpcserver.New(rpcserver.Config{Service: service, Who: callers.Call, Log: log, MaxStreams: rpcserver.MaxStreams})
 //	go s.Serve(listener)
 //	…
 //	s.Stop(ctx)
@@ -17,6 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -53,8 +54,9 @@ const (
 type Config struct {
 	// Service answers. Required.
 	Service taskv1.TaskServiceServer
-	// Callers reads who asks. Required.
-	Callers *caller.Reader
+	// Who returns who makes a call, or why it may not be made; needed tells whether that matters: to health and reflection it
+	// does not. Required.
+	Who func(ctx context.Context, needed bool) (caller.Caller, error)
 	// Log gets a line for each call. Required.
 	Log *slog.Logger
 	// Metrics is where what is counted is registered. Nil: nobody sees it.
@@ -66,9 +68,8 @@ type Config struct {
 	LongestCall time.Duration
 	// Reflection lets clients ask for the contract.
 	Reflection bool
-	// Gateway tells that all calls come from the gateway, which says for whom: see [caller.HeaderPeer]. Otherwise a call is
-	// its connection's.
-	Gateway bool
+	// Credentials secure the connections. Nil: they are plaintext.
+	Credentials credentials.TransportCredentials
 }
 
 // HealthKooDrive is the name by which health tells how KooDrive does. That it is out of order makes no server unfit.
@@ -85,7 +86,7 @@ type Server struct {
 // New returns a Server that does not serve yet.
 func New(config Config) *Server {
 	stopping, stop := context.WithCancel(context.Background())
-	calls := &calls{callers: config.Callers, log: config.Log, metrics: newMetrics(config.Metrics), gateway: config.Gateway, stopping: stopping}
+	calls := &calls{who: config.Who, log: config.Log, metrics: newMetrics(config.Metrics), stopping: stopping}
 	streams := config.MaxStreams
 	if streams == 0 {
 		streams = math.MaxUint32
@@ -96,6 +97,7 @@ func New(config Config) *Server {
 	}
 	s := &Server{
 		grpc: grpc.NewServer(
+			grpc.Creds(config.Credentials),
 			grpc.UnaryInterceptor(calls.unary),
 			grpc.StreamInterceptor(calls.stream),
 			grpc.MaxConcurrentStreams(streams),

@@ -47,6 +47,12 @@ type client struct {
 	conn *grpc.ClientConn
 }
 
+// anybody lets everybody call.
+func anybody(ctx context.Context, _ bool) (caller.Caller, error) {
+	md, _ := metadata.FromIncomingContext(ctx)
+	return caller.NewReader(caller.Forward, "").Read(md.Get)
+}
+
 // bubble runs test in virtual time with a server around a stub that does do. It returns what was logged.
 func bubble(t *testing.T, do func(context.Context) error, test func(context.Context, *testing.T, client), options ...grpc.DialOption) string {
 	t.Helper()
@@ -54,7 +60,7 @@ func bubble(t *testing.T, do func(context.Context) error, test func(context.Cont
 	synctest.Test(t, func(t *testing.T) {
 		listener := koodrivetest.Listen()
 		s := rpcserver.New(rpcserver.Config{
-			Service: stub{do: do}, Callers: caller.NewReader(caller.Forward), Log: slog.New(slog.NewTextHandler(&log, nil)),
+			Service: stub{do: do}, Who: anybody, Log: slog.New(slog.NewTextHandler(&log, nil)),
 			MaxStreams: rpcserver.MaxStreams,
 		})
 		go func() { _ = s.Serve(listener) }()

@@ -39,7 +39,7 @@ type Files struct {
 type followed struct {
 	what  string
 	paths []string
-	last  [][]byte                        // What was in them last. Only Follow's after Read.
+	last  [][]byte                      // What was in them last. Only Follow's after Read.
 	take  func(contents [][]byte) error // Makes it count, if it is good.
 
 	mu       sync.Mutex

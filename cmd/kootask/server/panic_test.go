@@ -17,6 +17,7 @@ import (
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/callers"
 	"github.com/kootask/kootask/service/gateway"
 	"github.com/kootask/kootask/service/rpcserver"
 	"github.com/kootask/kootask/upstream/koodrivetest"
@@ -56,10 +57,17 @@ func TestPanicsTellNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, service := &system{log: &buffer{}, out: newEvidence()}, panicking{value: value}
-				log, callers := slog.New(slog.NewJSONHandler(s.log, nil)), caller.NewReader(caller.Forward)
+				log := slog.New(slog.NewJSONHandler(s.log, nil))
+				anybody, err := callers.New(callers.Config{Log: log})
+				if err != nil {
+					t.Fatal(err)
+				}
 				s.grpcPort, s.httpPort = koodrivetest.Listen(), koodrivetest.Listen()
-				rpc := rpcserver.New(rpcserver.Config{Service: service, Callers: callers, Log: log})
+				rpc := rpcserver.New(rpcserver.Config{Service: service, Who: anybody.Call, Log: log})
 				go func() { _ = rpc.Serve(s.grpcPort) }()
+				pipe, handover := koodrivetest.Listen(), &caller.Handover{}
+				inner := rpcserver.New(rpcserver.Config{Service: service, Who: handover.Take, Log: log})
+				go func() { _ = inner.Serve(pipe) }()
 				s.conn = s.dial(t)
 				s.tasks = taskv1.NewTaskServiceClient(s.conn)
 				for _, door := range []string{"grpc get", "grpc watch"} {
@@ -67,14 +75,15 @@ func TestPanicsTellNothing(t *testing.T) {
 						t.Errorf("%s: %+v", door, v)
 					}
 				}
-				for _, conn := range []grpc.ClientConnInterface{inside(t, s.grpcPort), service} {
-					s.panicOverHTTP(t, gateway.Config{Conn: conn, Callers: callers, Log: log})
+				for _, conn := range []grpc.ClientConnInterface{inside(t, pipe), service} {
+					s.panicOverHTTP(t, gateway.Config{Conn: conn, Callers: anybody, Handover: handover, Log: log})
 				}
 				if n := strings.Count(s.log.String(), "panic of type"); n != 8 {
 					t.Errorf("%d panics are logged", n)
 				}
 				_ = s.conn.Close()
 				rpc.Stop(t.Context())
+				inner.Stop(t.Context())
 				s.out.end(t, s)
 			})
 		})

@@ -20,11 +20,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
 
+	"github.com/kootask/kootask/cmd/kootask/reload"
 	"github.com/kootask/kootask/service"
 	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/callers"
 	"github.com/kootask/kootask/service/gateway"
 	"github.com/kootask/kootask/service/rpcserver"
 	"github.com/kootask/kootask/upstream"
@@ -48,6 +51,14 @@ type Config struct {
 	Upstream upstream.Config
 	// Service is how it is asked; the Upstream and the Metrics in it are filled in by New.
 	Service service.Config
+	// Callers is who may call; its Mode, Log and Metrics are filled in by New. The zero Config lets everybody.
+	Callers callers.Config
+	// TLS is what the gRPC and the HTTP port show, and ask of, clients that connect. Nil: they are plaintext.
+	TLS func() TLS
+	// Files are followed while the Server runs: what they say may have an effect through the rest of the Config. Nil: none.
+	Files *reload.Files
+	// Origins are those whose pages may read answers of the HTTP port.
+	Origins []string
 	// Reflection lets gRPC clients ask for the contract.
 	Reflection bool
 	// Grace is how long a stop may take. 0 is DefaultGrace.
@@ -68,6 +79,7 @@ type Server struct {
 	config   Config
 	upstream *upstream.Client
 	service  *service.Service
+	callers  *callers.Callers
 	public   *rpcserver.Server // On the gRPC port.
 	inner    *rpcserver.Server // For the gateway.
 	pipe     *bufconn.Listener // Between the gateway and inner.
@@ -83,8 +95,12 @@ func New(config Config) (*Server, error) {
 	if config.Grace <= 0 {
 		config.Grace = DefaultGrace
 	}
-	s := &Server{config: config, pipe: bufconn.Listen(inProcess), metrics: prometheus.NewRegistry()}
-	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
+	s := &Server{pipe: bufconn.Listen(inProcess), metrics: prometheus.NewRegistry()}
+	if config.Files == nil {
+		config.Files = &reload.Files{}
+	}
+	s.config = config
+	s.metrics.MustRegister(config.Files, collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	config.Upstream.Resting = func(resting bool) { s.public.KooDrive(!resting) }
 	var err error
@@ -98,12 +114,20 @@ func New(config Config) (*Server, error) {
 	if config.Service.App != nil {
 		mode = caller.App
 	}
-	callers := caller.NewReader(mode)
-	rpc := rpcserver.Config{Service: s.service, Callers: callers, Log: config.Log.With("port", "grpc")}
+	config.Callers.Mode, config.Callers.Log, config.Callers.Metrics = mode, config.Log, s.metrics
+	if s.callers, err = callers.New(config.Callers); err != nil {
+		return nil, err
+	}
+	handover := &caller.Handover{}
+	rpc := rpcserver.Config{Service: s.service, Who: s.callers.Call, Log: config.Log.With("port", "grpc")}
+	if config.TLS != nil {
+		rpc.Credentials = credentials.NewTLS(s.tls())
+		s.metrics.MustRegister(s.certificateEnd())
+	}
 	rpc.Metrics = prometheus.WrapRegistererWith(prometheus.Labels{"port": "grpc"}, s.metrics)
 	rpc.Reflection, rpc.MaxStreams, rpc.LongestCall = config.Reflection, rpcserver.MaxStreams, s.service.LongestWatch()
 	s.public = rpcserver.New(rpc)
-	rpc.Reflection, rpc.MaxStreams, rpc.LongestCall, rpc.Gateway = false, 0, 0, true
+	rpc.Reflection, rpc.MaxStreams, rpc.LongestCall, rpc.Who, rpc.Credentials = false, 0, 0, handover.Take, nil
 	rpc.Log = config.Log.With("port", "http")
 	rpc.Metrics = prometheus.WrapRegistererWith(prometheus.Labels{"port": "http"}, s.metrics)
 	s.inner = rpcserver.New(rpc)
@@ -117,12 +141,18 @@ func New(config Config) (*Server, error) {
 		return nil, fmt.Errorf("connecting the gateway: %w", err)
 	}
 	handler, err := gateway.New(gateway.Config{
-		Conn: s.conn, Callers: callers, Log: config.Log.With("port", "http"), Metrics: s.metrics,
+		Conn: s.conn, Callers: s.callers, Handover: handover, Origins: config.Origins, TicketsPerPeer: config.Service.NewTasksPerPeer,
+		Log: config.Log.With("port", "http"), Metrics: s.metrics,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the gateway: %w", err)
 	}
 	s.http, s.admin = s.httpServer(handler), s.httpServer(s.adminHandler())
+	if config.TLS != nil {
+		s.http.TLSConfig = s.tls()
+		s.http.Protocols.SetHTTP2(true)
+		s.http.Protocols.SetUnencryptedHTTP2(false)
+	}
 	return s, nil
 }
 
@@ -165,7 +195,13 @@ func (s *Server) Run(ctx context.Context, l Listeners) error {
 	serve("the gateway's connection", func() error { return s.inner.Serve(s.pipe) })
 	grpcPort, httpPort := &listener{Listener: l.GRPC}, &listener{Listener: l.HTTP}
 	serve("gRPC", func() error { return s.public.Serve(grpcPort) })
-	serve("HTTP", func() error { return s.http.Serve(httpPort) })
+	serve("HTTP", func() error {
+		if s.config.TLS != nil {
+			return s.http.ServeTLS(httpPort, "", "")
+		}
+		return s.http.Serve(httpPort)
+	})
+	servers.Go(func() { s.config.Files.Follow(running) })
 	if l.Admin != nil {
 		serve("the admin port", func() error { return s.admin.Serve(l.Admin) })
 	}
@@ -207,6 +243,7 @@ func (s *Server) stop(ports ...*listener) error {
 	innerGraceful := s.inner.Stop(ctx) // HTTP's calls are its own.
 	_ = s.conn.Close()
 	s.service.Close()
+	s.callers.Close()
 	s.upstream.Close()
 	_ = s.admin.Close()
 	if httpErr != nil || !rpcGraceful || !innerGraceful {

@@ -1,0 +1,127 @@
+package callers
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Policy says which callers may act for which KooDrive users. Who is not in it may act for nobody.
+type Policy struct {
+	rules []rule
+}
+
+// rule is one of a policy: who, by exactly one of SAN and Claims, and for whom.
+type rule struct {
+	SAN    string            `yaml:"san"`
+	Claims map[string]string `yaml:"claims"` // All of them.
+	Users  []string          `yaml:"users"`
+}
+
+// anyUser stands for all users, if it is written.
+const anyUser = "*"
+
+var userForm = regexp.MustCompile(`^[!-~]{1,64}$`)
+
+// ParsePolicy reads a policy, like
+//
+//	callers:
+//	  - san: DNS:orders.example
+//	    users: ["1001", "1002"]
+//	  - claims: {sub: alice, team: drive}
+//	    users: ["*"]
+//
+// A san is one of a client's certificate: see [Config]. Claims are those of a caller's token, which has to have them all:
+// each is a text, or a list with it. Several rules may hold, and each adds users. It fails if anything else is in it, and says where.
+func ParsePolicy(text []byte) (*Policy, error) {
+	var file struct {
+		Callers []rule `yaml:"callers"`
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&file); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return nil, errors.New("there is more than one document")
+	}
+	if len(file.Callers) == 0 {
+		return nil, errors.New("no caller is in it")
+	}
+	for i, r := range file.Callers {
+		if err := r.check(); err != nil {
+			return nil, fmt.Errorf("caller %d: %w", i+1, err)
+		}
+	}
+	return &Policy{file.Callers}, nil
+}
+
+var sanForm = regexp.MustCompile(`^(DNS|URI|email|IP):.+$`)
+
+// SANForm reports whether a text can be the name of a client: see [Config].
+func SANForm(name string) bool { return sanForm.MatchString(name) }
+
+func (r rule) check() error {
+	switch {
+	case (r.SAN == "") == (len(r.Claims) == 0):
+		return errors.New("want either san or claims")
+	case r.SAN != "" && !SANForm(r.SAN):
+		return errors.New("want a san like DNS:orders.example")
+	case len(r.Users) == 0:
+		return errors.New("want users")
+	}
+	for name, value := range r.Claims {
+		if name == "" || value == "" {
+			return errors.New("want a name and a value for each claim")
+		}
+	}
+	for _, user := range r.Users {
+		if !userForm.MatchString(user) {
+			return errors.New("a user is 1 to 64 visible ASCII characters")
+		}
+	}
+	if slices.Contains(r.Users, anyUser) && len(r.Users) > 1 {
+		return errors.New(`"*" stands alone`)
+	}
+	return nil
+}
+
+// allows reports whether a caller may act for a user.
+func (p *Policy) allows(id identity, user string) bool {
+	for _, r := range p.rules {
+		if r.names(id) && (slices.Contains(r.Users, user) || r.Users[0] == anyUser) {
+			return true
+		}
+	}
+	return false
+}
+
+// names reports whether a rule is about a caller.
+func (r rule) names(id identity) bool {
+	if r.SAN != "" {
+		return slices.Contains(id.sans, r.SAN)
+	}
+	for name, want := range r.Claims {
+		if !claims(id.claims[name], want) {
+			return false
+		}
+	}
+	return true
+}
+
+// claims reports whether a claim is a text, or a list with it.
+func claims(claim any, want string) bool {
+	switch claim := claim.(type) {
+	case string:
+		return claim == want
+	case []any:
+		return slices.ContainsFunc(claim, func(one any) bool { return one == any(want) })
+	default:
+		return false
+	}
+}

@@ -1,0 +1,92 @@
+package callers
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/reason"
+)
+
+const (
+	// TicketLife is for how long a ticket is good.
+	TicketLife = 30 * time.Second
+	// maxTickets is how many there may be.
+	maxTickets = 10_000
+)
+
+// tickets stand for callers who have been admitted, each for one task, once. They are for those who can send no header, and
+// so can have no credential but in a URL, where it is seen by many. Only their hashes are kept: to compare a secret with
+// others takes as long as they are alike.
+type tickets struct {
+	mu  sync.Mutex
+	all map[[sha256.Size]byte]ticket // Guarded by mu.
+}
+
+type ticket struct {
+	who    caller.Caller
+	taskID string
+	expiry *time.Timer // Removes it.
+}
+
+// Ticket returns a ticket for an admitted caller to watch a task, and when it ends.
+func (c *Callers) Ticket(who caller.Caller, taskID string) (value string, expires time.Time, err error) {
+	var secret [32]byte
+	_, _ = rand.Read(secret[:])
+	value = base64.RawURLEncoding.EncodeToString(secret[:])
+	hash := sha256.Sum256([]byte(value))
+	c.tickets.mu.Lock()
+	defer c.tickets.mu.Unlock()
+	if len(c.tickets.all) >= maxTickets {
+		return "", time.Time{}, &reason.Error{Outcome: reason.FacadeOverloaded, Cause: errors.New("there are too many tickets")}
+	}
+	c.tickets.all[hash] = ticket{who, taskID, time.AfterFunc(TicketLife, func() { c.tickets.take(hash) })}
+	return value, time.Now().Add(TicketLife), nil
+}
+
+// take returns a ticket, which is then gone.
+func (t *tickets) take(hash [sha256.Size]byte) (ticket, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	found, ok := t.all[hash]
+	delete(t.all, hash)
+	return found, ok
+}
+
+// Redeem returns the caller for whom a ticket stands, who makes an HTTP request to watch a task. The ticket is used up, good or
+// not. A request with a ticket has no other credential.
+func (c *Callers) Redeem(r *http.Request, value, taskID string) (caller.Caller, error) {
+	who := caller.Nobody(r.Header.Values)
+	who.Peer = c.Peer(r)
+	for _, name := range []string{caller.HeaderAuthorization, caller.HeaderUserID, caller.HeaderDate, caller.HeaderCallerToken} {
+		if len(r.Header.Values(name)) > 0 {
+			return who, reason.Invalid(reason.CredentialAmbiguous, name, reason.Repeated, "The ticket stands for it.")
+		}
+	}
+	found, ok := c.tickets.take(sha256.Sum256([]byte(value)))
+	if ok {
+		found.expiry.Stop()
+	}
+	if !ok || found.taskID != taskID {
+		err := c.failed(who, &reason.Error{Outcome: reason.TicketInvalid})
+		c.audit(r.Context(), who, err)
+		return who, err
+	}
+	admitted := found.who
+	admitted.RequestID, admitted.Trace, admitted.Peer = who.RequestID, who.Trace, who.Peer
+	if !admitted.Expires.IsZero() && !time.Now().Before(admitted.Expires) {
+		err := &reason.Error{Outcome: reason.CallerTokenExpired}
+		c.audit(r.Context(), admitted, err)
+		return admitted, err
+	}
+	if err := admitted.Still(); err != nil { // Which writes it down.
+		return admitted, err
+	}
+	c.audit(r.Context(), admitted, nil)
+	return admitted, nil
+}

@@ -1,0 +1,55 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/rs/cors"
+
+	"github.com/kootask/kootask/service/caller"
+)
+
+// crossOrigin lets pages of some origins read the answers of a handler. Browsers send no credential of their own there: a page
+// has to have one.
+func crossOrigin(origins []string, handler http.Handler) http.Handler {
+	if len(origins) == 0 { // To the library it would mean all.
+		return handler
+	}
+	return cors.New(cors.Options{
+		AllowedOrigins: origins,
+		AllowedMethods: []string{http.MethodGet, http.MethodPost},
+		AllowedHeaders: []string{
+			caller.HeaderAuthorization, caller.HeaderCallerToken, caller.HeaderUserID, caller.HeaderDate, caller.HeaderLanguage,
+			caller.HeaderRequestID, caller.HeaderTraceParent, "accept", "grpc-timeout", "last-event-id",
+		},
+		ExposedHeaders: []string{caller.HeaderRequestID, "retry-after"},
+		MaxAge:         600,
+	}).Handler(handler)
+}
+
+// CheckOrigin reports whether a text is an origin as browsers write it: a scheme and a host in lower case, and a port that is not
+// the scheme's own.
+func CheckOrigin(origin string) error {
+	u, err := url.Parse(origin)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || origin != u.Scheme+"://"+u.Host ||
+		u.Port() == map[string]string{"https": "443", "http": "80"}[u.Scheme] || !originForm(origin) {
+		return errors.New("want an origin like https://tasks.example")
+	}
+	return nil
+}
+
+// originForm reports whether there is nothing in a text that a browser would write in another way, or that is a pattern.
+func originForm(origin string) bool {
+	for _, c := range []byte(origin) {
+		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' {
+			continue
+		}
+		switch c {
+		case ':', '/', '.', '-', '_', '[', ']':
+		default:
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,50 @@
+package gateway
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/reason"
+)
+
+// DefaultTicketsPerPeer is how many tickets one address may get in a second.
+const DefaultTicketsPerPeer = 20
+
+const (
+	ticketSuffix = ":ticket"
+	ticketPath   = "/v1/tasks/{task_id}" + ticketSuffix
+)
+
+// ticket gives whoever is allowed to watch a task a ticket to do it with, for an event source. KooDrive is not asked.
+func (g *gateway) ticket(w http.ResponseWriter, r *http.Request, params map[string]string) {
+	who, id := g.who(r), params["task_id"]
+	if !caller.TaskID(id) {
+		g.refuse(w, r, reason.Invalid(reason.TaskIDInvalid, "task_id", reason.Malformed, "It is not one."))
+		return
+	}
+	if !g.ticketRates.Of(who.Peer).Allow() {
+		g.refuse(w, r, &reason.Error{Outcome: reason.CallerLimitReached, Metadata: map[string]string{
+			"limitName": "new-tasks-per-peer", "limitValue": strconv.Itoa(g.ticketsPerPeer),
+		}})
+		return
+	}
+	value, expires, err := g.callers.Ticket(who, id)
+	if err != nil {
+		g.refuse(w, r, reason.Of(err))
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]string{"ticket": value, "expireTime": expires.UTC().Format(time.RFC3339Nano)})
+}
+
+// allowedMethod is the one that a path has.
+func allowedMethod(r *http.Request) string {
+	if strings.HasSuffix(r.URL.EscapedPath(), ticketSuffix) {
+		return http.MethodPost
+	}
+	return http.MethodGet
+}
