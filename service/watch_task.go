@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/observe"
 	"github.com/kootask/kootask/service/reason"
 	"github.com/kootask/kootask/service/watch"
@@ -21,12 +22,20 @@ import (
 // errLifetime is the end of a watch that has lasted as long as one may.
 var errLifetime = &reason.Error{Outcome: reason.WatchLifetimeReached}
 
+// errExpired is the end of a watch whose caller is not known any more.
+var errExpired = &reason.Error{Outcome: reason.CallerTokenExpired}
+
 // WatchTask implements TaskService.
 func (s *Service) WatchTask(
 	req *taskv1.WatchTaskRequest, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse],
 ) error {
 	lifetime := time.Duration(float64(s.lifetime) * (1 - LifetimeSpread + 2*LifetimeSpread*rand.Float64()))
-	ctx, cancel := within(stream.Context(), lifetime, errLifetime)
+	who, _ := caller.FromContext(stream.Context())
+	end := errLifetime
+	if left := time.Until(who.Expires); !who.Expires.IsZero() && left < lifetime {
+		lifetime, end = left, errExpired
+	}
+	ctx, cancel := within(stream.Context(), lifetime, end)
 	defer cancel()
 	q, err := s.query(ctx, req)
 	if err != nil {
@@ -52,7 +61,7 @@ func (s *Service) WatchTask(
 	defer func() { ended(err) }()
 	sub := s.hub.Subscribe(q.key, s.poll(q, wait))
 	defer sub.Close()
-	w := &watcher{service: s, stream: stream, since: time.Now(), answered: answered}
+	w := &watcher{service: s, stream: stream, who: who, since: time.Now(), answered: answered}
 	err = w.follow(ctx, sub, req)
 	return err
 }
@@ -77,6 +86,10 @@ func (w *watcher) follow(ctx context.Context, sub *watch.Subscription[upstream.T
 			continue
 		case <-moment:
 			drained = true
+		}
+		// What a caller may see is asked before each message, and so as often as there is a heartbeat.
+		if err := w.who.Still(); err != nil {
+			return err
 		}
 		// The task goes first, whatever else has happened: the last one is not to be missed.
 		state, unseen := sub.Next()
@@ -116,6 +129,7 @@ func (w *watcher) follow(ctx context.Context, sub *watch.Subscription[upstream.T
 type watcher struct {
 	service *Service
 	stream  grpc.ServerStreamingServer[taskv1.WatchTaskResponse]
+	who     caller.Caller
 	since   time.Time
 	opened  bool // Something was sent.
 	shown   bool // A task was sent.

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/kootask/kootask/cmd/kootask/reload"
 	"github.com/kootask/kootask/cmd/kootask/server"
 	"github.com/kootask/kootask/service"
 	"github.com/kootask/kootask/service/watch"
@@ -146,6 +147,7 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, stderr io.Wr
 		Grace: f.ShutdownGrace,
 		Log:   slog.New(f.logHandler(stderr)),
 	}
+	config.Files = &reload.Files{Log: config.Log}
 	for _, d := range []struct {
 		flag      string
 		value     time.Duration
@@ -177,8 +179,7 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, stderr io.Wr
 	return config
 }
 
-// app returns the app that signs, nil in caller mode. Without a way to tell who calls, whoever reaches the ports could
-// act for any user of the app: they must then be this machine's.
+// app returns the app that signs, nil in caller mode.
 func (f serviceFlags) app(p *problems) *upstream.App {
 	if f.UpstreamAuth != "app" {
 		unused := errors.New("it goes with --upstream-auth=app")
@@ -192,11 +193,6 @@ func (f serviceFlags) app(p *problems) *upstream.App {
 	}
 	if f.AppID == "" {
 		p.add("app-id", errors.New("it is missing, with --upstream-auth=app"))
-	}
-	for _, port := range [][2]string{{"grpc-addr", f.GRPCAddr}, {"http-addr", f.HTTPAddr}} {
-		if host, _, err := net.SplitHostPort(port[1]); err == nil && !isLoopback(host) {
-			p.add(port[0], errors.New("with --upstream-auth=app it must be a loopback address: callers are not authenticated"))
-		}
 	}
 	if f.AppSecretFile == "" {
 		p.add("app-secret-file", errors.New("it is missing, with --upstream-auth=app"))
@@ -213,6 +209,15 @@ func (f serviceFlags) app(p *problems) *upstream.App {
 		p.add("app-id", app.Check())
 	}
 	return app
+}
+
+// onlyLoopback lets the ports be reached from this machine alone.
+func (f serviceFlags) onlyLoopback(p *problems, when string) {
+	for _, port := range [][2]string{{"grpc-addr", f.GRPCAddr}, {"http-addr", f.HTTPAddr}} {
+		if host, _, err := net.SplitHostPort(port[1]); err == nil && !isLoopback(host) {
+			p.add(port[0], errors.New("it must be a loopback address "+when))
+		}
+	}
 }
 
 func isLoopback(host string) bool {

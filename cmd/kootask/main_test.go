@@ -68,7 +68,48 @@ func TestBadFlags(t *testing.T) {
 		},
 		"app mode beyond loopback": {
 			[]string{"serve", url, "--upstream-auth=app", "--app-id=x", "--app-secret-file=" + file(t, "geheim"), "--http-addr=0.0.0.0:0", "--grpc-addr=:0", "--admin-addr="},
-			[]string{"--grpc-addr: with --upstream-auth=app", "--http-addr: with --upstream-auth=app"},
+			[]string{
+				"--grpc-addr: it must be a loopback address without --tls-cert", "--http-addr: it must be a loopback address without --tls-cert",
+				"--grpc-addr: it must be a loopback address with --upstream-auth=app", "--http-addr: it must be a loopback address with --upstream-auth=app",
+			},
+		},
+		"app mode beyond loopback, behind something": {
+			[]string{"serve", url, "--upstream-auth=app", "--app-id=x", "--app-secret-file=" + file(t, "geheim"), "--allow-plaintext", "--grpc-addr=:0", "--check"},
+			[]string{"--grpc-addr: it must be a loopback address with --upstream-auth=app"},
+		},
+		"the demonstration as an app, beyond loopback": {
+			[]string{"demo", "--upstream-auth=app", "--app-id=x", "--app-secret-file=" + file(t, "geheim"), "--grpc-addr=:0", "--http-addr=127.0.0.1:0", "--admin-addr="},
+			[]string{"--grpc-addr: it must be a loopback address with --upstream-auth=app"},
+		},
+		"plaintext beyond loopback": {
+			[]string{"serve", url, "--http-addr=0.0.0.0:0", "--grpc-addr=[::]:0", "--check"},
+			[]string{"--grpc-addr: it must be a loopback address without --tls-cert", "--http-addr: it must be a loopback address without --tls-cert"},
+		},
+		"callers' flags apart": {
+			[]string{
+				"serve", url, "--check", "--tls-client-ca=" + missing, "--tls-key=" + missing, "--oidc-audience=kootask", "--policy-file=" + missing,
+				"--trusted-hops=11", "--failed-per-peer=0", "--cors-origin=*,https://good.example/", "--oidc-header=authorization",
+			},
+			[]string{
+				"--tls-key: it goes with", "--tls-client-ca: it goes with", "--tls-client-san: it goes with", "--oidc-audience: it goes with",
+				"--oidc-header: authorization has", "--policy-file: it goes with", "--failed-per-peer: ", "--trusted-hops: ",
+				"--cors-origin: ", "--cors-origin: ", "--policy-file: open",
+			},
+		},
+		"callers' files": {
+			[]string{
+				"serve", url, "--check", "--upstream-auth=app", "--app-id=x", "--app-secret-file=" + file(t, "geheim"), "--tls-cert=" + file(t, "nonsense"), "--tls-key=" + file(t, "nonsense"),
+				"--oidc-issuer=http://issuer.example", "--oidc-audience=kootask", "--policy-file=" + file(t, "callers:\n  - san: orders\n    users: [1]\n"),
+			},
+			[]string{"--tls-cert: tls: failed to find any PEM data", "--oidc-issuer: the issuer is not an https URL", "--policy-file: caller 1: want a san like"},
+		},
+		"plaintext and not": {
+			[]string{"serve", url, "--check", "--allow-plaintext", "--tls-cert=" + missing, "--tls-key=" + missing},
+			[]string{"--allow-plaintext: it goes without", "--tls-cert: open"},
+		},
+		"an app's callers without a policy": {
+			[]string{"serve", url, "--check", "--upstream-auth=app", "--app-id=x", "--app-secret-file=" + file(t, "geheim"), "--oidc-issuer=https://issuer.example", "--oidc-audience=kootask"},
+			[]string{"--policy-file: it is missing"},
 		},
 		"app mode without an app": {
 			[]string{"serve", url, "--upstream-auth=app", "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="},

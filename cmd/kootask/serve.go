@@ -16,6 +16,7 @@ import (
 type serveCommand struct {
 	koodriveFlags
 	serviceFlags
+	callerFlags
 	Reflection bool `group:"Ports" help:"Let gRPC clients ask for the contract."`
 	Check      bool `help:"Only say what is wrong with the flags. No port is opened."`
 }
@@ -25,6 +26,7 @@ func (c *serveCommand) Run(ctx context.Context, out output) error {
 	p := &problems{}
 	config := c.serviceFlags.config(p, c.koodriveFlags.config(p), out.stderr)
 	config.Reflection = c.Reflection
+	c.callerFlags.config(p, c.serviceFlags, &config)
 	if c.Check {
 		c.checkPorts(p)
 		return p.err()
@@ -38,6 +40,8 @@ func (c *serveCommand) Run(ctx context.Context, out output) error {
 		slog.String("http", address(listeners.HTTP)),
 		slog.String("admin", address(listeners.Admin)),
 		slog.String("upstream", c.UpstreamURL),
+		slog.Bool("tls", config.TLS != nil),
+		slog.Bool("callers_known", c.known()),
 	)
 	defer config.Log.LogAttrs(ctx, slog.LevelInfo, "stopped")
 	return s.Run(ctx, listeners)

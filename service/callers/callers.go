@@ -265,7 +265,7 @@ func (c *Callers) failed(who caller.Caller, err error) error {
 	return &reason.Error{
 		Outcome: reason.CallerLimitReached, Cause: failure,
 		Metadata: map[string]string{
-			"limitName": "failures-per-peer", "limitValue": strconv.Itoa(c.config.FailuresPerPeer),
+			"limitName": "failed-per-peer", "limitValue": strconv.Itoa(c.config.FailuresPerPeer),
 		},
 	}
 }

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+
+	"github.com/kootask/kootask/cmd/kootask/reload"
+	"github.com/kootask/kootask/cmd/kootask/server"
+	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/callers"
+	"github.com/kootask/kootask/service/gateway"
+)
+
+// callerFlags say who may call, and over what.
+type callerFlags struct {
+	TLSCert        string   `group:"Callers" placeholder:"FILE" help:"PEM file with the server's certificate, and those of its issuers after it. Without it the ports are plaintext."`
+	TLSKey         string   `group:"Callers" placeholder:"FILE" help:"PEM file with its key."`
+	TLSClientCA    string   `group:"Callers" placeholder:"FILE" help:"PEM file with the certificates of those who sign clients' certificates: each client then has to have one."`
+	TLSClientSAN   []string `group:"Callers" placeholder:"NAME" help:"Subject alternative names of which a client's certificate has to have one, like DNS:orders.example or URI:spiffe://example/orders; * for any."`
+	AllowPlaintext bool     `group:"Callers" help:"Serve other than loopback addresses without TLS, since something in front has it."`
+	OIDCIssuer     string   `group:"Callers" placeholder:"URL" help:"OpenID Connect issuer of the tokens that callers have to have."`
+	OIDCAudience   string   `group:"Callers" placeholder:"NAME" help:"Whom such a token has to be for."`
+	OIDCHeader     string   `group:"Callers" enum:"x-kootask-authorization,authorization" default:"x-kootask-authorization" help:"Header that has the token: x-kootask-authorization, or, with --upstream-auth=app, authorization."`
+	PolicyFile     string   `group:"Callers" placeholder:"FILE" help:"YAML file that says which callers may act for which KooDrive users, with --upstream-auth=app."`
+	FailedPerPeer  int      `group:"Callers" default:"20" help:"How many callers that are not known one address may be in a second before that is all that they are told; ten times as many at once."`
+	TrustedHops    int      `group:"Callers" default:"0" help:"How many proxies, which add to X-Forwarded-For, every request comes through."`
+	CORSOrigin     []string `group:"Callers" placeholder:"ORIGIN" help:"Origins whose pages may read the answers, like https://tasks.example."`
+}
+
+// maxHops is how many proxies there may be in front.
+const maxHops = 10
+
+// config adds what the flags say to the config of a server whose ports are those of f. What is in files is followed.
+func (c callerFlags) config(p *problems, f serviceFlags, config *server.Config) {
+	c.checkTogether(p, f)
+	if c.TLSCert != "" && c.TLSKey != "" {
+		paths := []string{c.TLSCert, c.TLSKey}
+		if c.TLSClientCA != "" {
+			paths = append(paths, c.TLSClientCA)
+		}
+		secured, err := reload.Read(config.Files, "tls", paths, func(contents [][]byte) (server.TLS, error) {
+			return server.ParseTLS(contents[0], contents[1], append(contents, nil)[2])
+		})
+		p.add("tls-cert", err)
+		config.TLS = secured
+	}
+	if config.TLS != nil && c.TLSClientCA != "" {
+		config.Callers.ClientCAs = func() *x509.CertPool { return config.TLS().ClientCAs }
+		config.Callers.SANs = c.TLSClientSAN
+	}
+	if c.OIDCIssuer != "" {
+		config.Callers.Tokens = &callers.TokensConfig{Issuer: c.OIDCIssuer, Audience: c.OIDCAudience}
+		config.Callers.TokenHeader = c.OIDCHeader
+		tokens, err := callers.NewTokens(*config.Callers.Tokens)
+		p.add("oidc-issuer", err)
+		if err == nil {
+			tokens.Close()
+		}
+	}
+	if c.PolicyFile != "" {
+		policy, err := reload.Read(config.Files, "policy", []string{c.PolicyFile}, func(contents [][]byte) (*callers.Policy, error) {
+			return callers.ParsePolicy(contents[0])
+		})
+		p.add("policy-file", err)
+		config.Callers.Policy = policy
+	}
+	config.Callers.FailuresPerPeer, config.Callers.TrustedHops = c.FailedPerPeer, c.TrustedHops
+	config.Origins = c.CORSOrigin
+}
+
+// known tells whether callers have to say who they are.
+func (c callerFlags) known() bool { return c.TLSClientCA != "" || c.OIDCIssuer != "" }
+
+// checkTogether looks at flags that go, or do not go, with others.
+func (c callerFlags) checkTogether(p *problems, f serviceFlags) {
+	app := f.UpstreamAuth == "app"
+	for _, rule := range []struct {
+		broken        bool
+		flag, problem string
+	}{
+		{(c.TLSCert == "") != (c.TLSKey == ""), "tls-key", "it goes with --tls-cert, and that with it"},
+		{c.TLSClientCA != "" && c.TLSCert == "", "tls-client-ca", "it goes with --tls-cert"},
+		{(c.TLSClientCA == "") != (len(c.TLSClientSAN) == 0), "tls-client-san", "it goes with --tls-client-ca, and that with it: * accepts all that it has signed"},
+		{(c.OIDCIssuer == "") != (c.OIDCAudience == ""), "oidc-audience", "it goes with --oidc-issuer, and that with it"},
+		{c.OIDCHeader == caller.HeaderAuthorization && !app, "oidc-header", "authorization has the token for KooDrive: it cannot have the caller's too"},
+		{c.AllowPlaintext && c.TLSCert != "", "allow-plaintext", "it goes without --tls-cert"},
+		{c.PolicyFile != "" && !(app && c.known()), "policy-file", "it goes with --upstream-auth=app, and callers that have certificates or tokens"},
+		{c.PolicyFile == "" && app && c.known(), "policy-file", "it is missing, with --upstream-auth=app: it says for whom callers may act"},
+		{c.FailedPerPeer < 1, "failed-per-peer", "it must be at least 1"},
+		{c.TrustedHops < 0 || c.TrustedHops > maxHops, "trusted-hops", fmt.Sprintf("it must be from 0 to %d", maxHops)},
+	} {
+		if rule.broken {
+			p.add(rule.flag, errors.New(rule.problem))
+		}
+	}
+	for _, name := range c.TLSClientSAN {
+		if name != callers.AnySAN && !callers.SANForm(name) {
+			p.add("tls-client-san", errors.New("want a name like DNS:orders.example, or *"))
+		}
+	}
+	for _, origin := range c.CORSOrigin {
+		p.add("cors-origin", gateway.CheckOrigin(origin))
+	}
+	if c.TLSCert == "" && !c.AllowPlaintext {
+		f.onlyLoopback(p, "without --tls-cert, or --allow-plaintext if something in front has TLS")
+	}
+	if app && !c.known() {
+		f.onlyLoopback(p, "with --upstream-auth=app, unless callers have certificates or tokens")
+	}
+}
