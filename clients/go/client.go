@@ -29,6 +29,11 @@ type Config struct {
 	Token string
 	// UserID is the KooDrive user on whose behalf all calls are made that do not name another with [UserID]. Empty: none.
 	UserID string
+	// CallerToken returns the token, a JWT without "Bearer ", by which kootask itself knows the caller: Token is for KooDrive.
+	// Every call and every stream of a watch asks for it anew, so that one that is renewed counts; several may ask at a time,
+	// and wait for the answer whatever their contexts say. An empty token is not sent. An error ends the call: it is wrapped
+	// in an [*Error] without a Reason, whose Code is Unauthenticated, and so must not hold the token. Nil: none.
+	CallerToken func() (string, error)
 	// DialOptions come after those of the client, and so win.
 	DialOptions []grpc.DialOption
 }
@@ -42,10 +47,11 @@ const (
 
 // Client calls kootask. It is safe for concurrent use, and one is enough for a process.
 type Client struct {
-	conn    *grpc.ClientConn
-	tasks   taskv1.TaskServiceClient
-	options []Option
-	met     atomic.Bool // kootask has answered, once.
+	conn        *grpc.ClientConn
+	tasks       taskv1.TaskServiceClient
+	options     []Option
+	callerToken func() (string, error) // May be nil.
+	met         atomic.Bool            // kootask has answered, once.
 }
 
 // New returns a Client. It does not connect: the first call does, and the connection is renewed whenever it breaks. It
@@ -68,7 +74,7 @@ func New(config Config) (*Client, error) {
 	}
 	return &Client{
 		conn: conn, tasks: taskv1.NewTaskServiceClient(conn),
-		options: []Option{Token(config.Token), UserID(config.UserID)},
+		options: []Option{Token(config.Token), UserID(config.UserID)}, callerToken: config.CallerToken,
 	}, nil
 }
 
@@ -119,7 +125,11 @@ func (c *Client) begin(ctx context.Context, options []Option) (context.Context, 
 // itself calls once.
 func (c *Client) Get(ctx context.Context, id string, options ...Option) (*taskv1.Task, error) {
 	ctx, o := c.begin(ctx, options)
-	resp, err := c.tasks.GetTask(ctx, &taskv1.GetTaskRequest{
+	token, err := c.token()
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.tasks.GetTask(identify(ctx, token), &taskv1.GetTaskRequest{
 		TaskId: id, MaxAge: o.maxAge, FailedTaskAsError: o.failedTaskAsError,
 	})
 	if err != nil {

@@ -2,6 +2,7 @@ package kootask
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -21,7 +22,7 @@ type Error struct {
 	// Code is gRPC's.
 	Code codes.Code
 	// Reason is why, for programs: the name of a value of the contract's ErrorReason, or one that is newer. Empty if
-	// kootask did not make the error: then gRPC's library did, or a proxy.
+	// kootask did not make the error: then gRPC's library did, a proxy, or [Config.CallerToken].
 	Reason string
 	// Message is for people.
 	Message string
@@ -38,7 +39,7 @@ type Error struct {
 	Violations []Violation
 
 	status *status.Status
-	cause  error // The error of the call's context, if that ended the call.
+	cause  error // The error of the call's context or of Config.CallerToken, if that ended the call.
 }
 
 // Violation is one field of a request that is wrong.
@@ -64,11 +65,15 @@ func (e *Error) Error() string {
 // GRPCStatus lets the status package take the error apart.
 func (e *Error) GRPCStatus() *status.Status { return e.status }
 
-// Unwrap returns the error of the call's context, if that ended the call.
+// Unwrap returns the error of the call's context or of [Config.CallerToken], if that ended the call.
 func (e *Error) Unwrap() error { return e.cause }
 
-// toError takes apart the status with which a call on ctx has ended.
+// toError takes apart the status with which a call on ctx has ended. An Error stays as it is.
 func toError(ctx context.Context, err error) *Error {
+	var failure *Error
+	if errors.As(err, &failure) {
+		return failure
+	}
 	st := status.Convert(err)
 	e := &Error{Code: st.Code(), Message: st.Message(), status: st, cause: ctx.Err()}
 	if e.cause == nil && e.Code == codes.DeadlineExceeded {

@@ -31,10 +31,12 @@ type scripted struct {
 	taskv1.UnimplementedTaskServiceServer
 	watch []func(stream) error
 	get   func(context.Context, *taskv1.GetTaskRequest) (*taskv1.GetTaskResponse, error)
+	token func() (string, error) // The client's CallerToken.
 
 	mu       sync.Mutex
 	start    time.Time
 	attempts []time.Duration
+	callers  []string // Whom each attempt is from.
 	metadata metadata.MD
 	listener *bufconn.Listener
 	server   *grpc.Server
@@ -49,6 +51,7 @@ func (s *scripted) WatchTask(_ *taskv1.WatchTaskRequest, stream stream) error {
 	s.mu.Lock()
 	n := len(s.attempts)
 	s.attempts = append(s.attempts, time.Since(s.start))
+	s.callers = append(s.callers, fmt.Sprint(metadata.ValueFromIncomingContext(stream.Context(), "x-kootask-authorization")))
 	s.mu.Unlock()
 	return s.watch[min(n, len(s.watch)-1)](stream)
 }
@@ -89,7 +92,8 @@ func bubble(t *testing.T, s *scripted, test func(t *testing.T, c *kootask.Client
 		s.start = time.Now()
 		s.up()
 		c, err := kootask.New(kootask.Config{
-			Addr: "passthrough:///kootask", Token: "geheim", DialOptions: []grpc.DialOption{grpc.WithContextDialer(s.dial)},
+			Addr: "passthrough:///kootask", Token: "geheim", CallerToken: s.token,
+			DialOptions: []grpc.DialOption{grpc.WithContextDialer(s.dial)},
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -60,6 +60,9 @@ func (c *Client) Watch(ctx context.Context, id string, options ...Option) iter.S
 // The watch resumes, for as long as ctx lasts, if kootask asks to be called again, after the delay that it names, and if
 // the connection breaks or falls silent. It ends on any other error; as long as the Client has had no answer of kootask's
 // at all, it also ends if there is no connection, or the fifth one breaks.
+//
+// When the caller's token expires, which ends a stream with the reason CALLER_UNAUTHENTICATED, the watch resumes if
+// [Config.CallerToken] has another one by then. It ends if there is none, and if a stream ends so before a message came.
 func (c *Client) Events(ctx context.Context, id string, options ...Option) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		callCtx, o := c.begin(ctx, options)
@@ -78,6 +81,7 @@ type watcher struct {
 	yield   func(Event, error) bool
 
 	last   *taskv1.Task // Handed out last.
+	token  string       // The caller's own, of the last stream.
 	opened bool         // There was a connection for a stream, once.
 	empty  int          // Streams in succession that ended before a message came.
 }
@@ -131,7 +135,11 @@ func taskFailed(task *taskv1.Task) *Error {
 
 // stream follows one stream. It returns nil when the watch is over.
 func (w *watcher) stream(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+	var err error
+	if w.token, err = w.client.token(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(identify(ctx, w.token))
 	defer cancel(nil)
 
 	stream, err := w.client.tasks.WatchTask(ctx, w.request) // May wait for its turn on a busy connection.
@@ -215,6 +223,8 @@ func (w *watcher) delay(cause *Error) (time.Duration, bool) {
 		return cause.RetryAfter, true
 	case cause.Retry: // Again without a message: kootask may ask for no delay at all.
 		return max(cause.RetryAfter, w.backoff()), true
+	case cause.Has(taskv1.ErrorReason_CALLER_UNAUTHENTICATED) && w.empty == 0 && w.renewed():
+		return w.backoff(), true // All watches with the token end at the same moment.
 	case cause.Reason != "":
 		return 0, false
 	case !w.client.met.Load() && (!w.opened || w.empty >= firstAttempts):

@@ -1,0 +1,55 @@
+package kootask
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// callerHeader carries the token by which kootask knows the caller: authorization is KooDrive's.
+const callerHeader = "x-kootask-authorization"
+
+// token returns the caller's as it is now, empty if there is none. It fails with an [*Error].
+func (c *Client) token() (string, error) {
+	if c.callerToken == nil {
+		return "", nil
+	}
+	token, err := c.callerToken()
+	if err == nil && !isVisible(token) {
+		err = errors.New("it holds something else than visible ASCII characters")
+	}
+	if err != nil {
+		message := "the caller's token: " + err.Error()
+		return "", &Error{
+			Code: codes.Unauthenticated, Message: message, status: status.New(codes.Unauthenticated, message), cause: err,
+		}
+	}
+	return token, nil
+}
+
+// isVisible tells what a header may hold. What gRPC says of other tokens reads as if kootask had a fault.
+func isVisible(token string) bool {
+	for i := range len(token) {
+		if token[i] <= ' ' || token[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// identify adds a caller's token to the context of a call or stream.
+func identify(ctx context.Context, token string) context.Context {
+	if token == "" {
+		return ctx
+	}
+	return metadata.AppendToOutgoingContext(ctx, callerHeader, "Bearer "+token)
+}
+
+// renewed reports whether the caller's token is another one than that of the stream that has ended.
+func (w *watcher) renewed() bool {
+	token, err := w.client.token()
+	return err == nil && token != w.token
+}
