@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -11,7 +10,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"google.golang.org/grpc/codes"
 
@@ -25,7 +23,8 @@ const tokenVariable = "KOOTASK_TOKEN"
 
 // clientFlags are those of the commands that call a server.
 type clientFlags struct {
-	Addr      string `default:"127.0.0.1:9090" help:"kootask's gRPC address. The connection is plaintext, TLS is not spoken yet."`
+	Addr string `default:"127.0.0.1:9090" help:"kootask's gRPC address. In plaintext it must be a loopback address."`
+	securityFlags
 	TokenFile string `placeholder:"FILE" help:"File with the KooDrive token. Without it the token is $KOOTASK_TOKEN."`
 	UserID    string `placeholder:"ID" help:"The KooDrive user to ask for, where kootask signs with an app's secret."`
 	Output    string `enum:"auto,json" default:"auto" help:"auto (for people, live on a terminal) or json (an object a line)."`
@@ -35,7 +34,7 @@ type clientFlags struct {
 const (
 	exitFailed      = 3 // A task has failed.
 	exitNotFound    = 4 // KooDrive has no such task.
-	exitRefused     = 5 // The credential is refused, or may not see the task.
+	exitRefused     = 5 // The credential or the caller is refused, or may not see the task.
 	exitInterrupted = 130
 )
 
@@ -48,11 +47,15 @@ type exitCode int
 func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
 // connect returns a client, or all that is wrong with the flags and the ids.
-func (f clientFlags) connect(ids ...string) (*kootask.Client, error) {
+func (f clientFlags) connect(ids ...string) (*connection, error) {
 	p := &problems{}
-	if host, port, err := net.SplitHostPort(f.Addr); err != nil || !hostForm.MatchString(host) || !portForm.MatchString(port) {
+	host, port, err := net.SplitHostPort(f.Addr)
+	if err != nil || !hostForm.MatchString(host) || !portForm.MatchString(port) {
 		p.add("addr", errors.New("want HOST:PORT"))
+		host = "" // One problem is enough.
 	}
+	security := f.security(p, host)
+	callerToken := f.callerToken(p)
 	token, err := f.token()
 	p.add("token-file", err)
 	if err == nil && token != "" {
@@ -71,11 +74,13 @@ func (f clientFlags) connect(ids ...string) (*kootask.Client, error) {
 	if err := p.err(); err != nil {
 		return nil, err
 	}
-	client, err := kootask.New(kootask.Config{Addr: f.Addr, Token: token, UserID: f.UserID})
+	client, err := kootask.New(kootask.Config{
+		Addr: f.Addr, TLS: security, Token: token, UserID: f.UserID, CallerToken: callerToken,
+	})
 	if err != nil {
 		return nil, usageError{err}
 	}
-	return client, nil
+	return &connection{client, f.Addr, security}, nil
 }
 
 var (
@@ -129,45 +134,6 @@ func worst(all []int) error {
 		}
 	}
 	return nil
-}
-
-// explain says in words for people why a call failed. Where kootask did not answer, it looks at what did.
-func (f clientFlags) explain(err error) string {
-	var failure *kootask.Error
-	if !errors.As(err, &failure) {
-		return err.Error()
-	}
-	switch {
-	case failure.Reason != "":
-		return fmt.Sprintf("%v, request %s", failure, failure.RequestID)
-	case errors.Is(err, context.Canceled):
-		return "interrupted"
-	case failure.Code == codes.Unimplemented:
-		return f.Addr + " is not kootask: it knows no TaskService"
-	case failure.Code == codes.Unavailable:
-		return f.probe() + ": " + failure.Message
-	default:
-		return failure.Error()
-	}
-}
-
-const probeTimeout = 2 * time.Second
-
-// probe tells why a gRPC connection cannot be had.
-func (f clientFlags) probe() string {
-	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
-	defer cancel()
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", f.Addr)
-	if err != nil {
-		return "kootask does not answer"
-	}
-	defer func() { _ = conn.Close() }()
-	// What the certificate says is of no interest: nothing is sent.
-	secure := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
-	if secure.HandshakeContext(ctx) == nil {
-		return f.Addr + " speaks TLS, and this is plaintext"
-	}
-	return f.Addr + " does not answer as kootask does"
 }
 
 // statusName is what people call a task's status.

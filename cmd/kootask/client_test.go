@@ -14,6 +14,7 @@ import (
 	"time"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/reason"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -89,6 +90,8 @@ func TestExitCodes(t *testing.T) {
 		}
 	}()
 	missing := filepath.Join(t.TempDir(), "missing")
+	strict := &double{outcomes: map[string]reason.Outcome{"7": reason.CallerNotAuthenticated, "8": reason.UserNotAllowed}}
+	strictAddr := "--addr=127.0.0.1:" + strict.serve(t, nil)
 	for name, row := range map[string]struct {
 		token string
 		args  []string
@@ -102,6 +105,8 @@ func TestExitCodes(t *testing.T) {
 		"get, JSON":             {demoToken, []string{"get", addr, "--output=json", failedID}, exitFailed, `"TASK_STATUS_FAILED"`},
 		"get, not found":        {demoToken, []string{"get", addr, "9"}, exitNotFound, "TASK_NOT_FOUND"},
 		"get, refused":          {"nobody", []string{"get", addr, finishedID}, exitRefused, "CREDENTIAL_REJECTED"},
+		"get, unknown caller":   {demoToken, []string{"get", strictAddr, "7"}, exitRefused, "CALLER_UNAUTHENTICATED"},
+		"get, user not allowed": {demoToken, []string{"get", strictAddr, "8"}, exitRefused, "USER_NOT_ALLOWED"},
 		"get, no token":         {"", []string{"get", addr, finishedID}, exitRefused, "CREDENTIAL_MISSING"},
 		"get, no server":        {demoToken, []string{"get", "--addr=127.0.0.1:1", finishedID}, exitError, "kootask does not answer: connection error"},
 		"get, TLS":              {demoToken, []string{"get", "--addr=" + secure.Listener.Addr().String(), finishedID}, exitError, "speaks TLS"},
@@ -113,7 +118,7 @@ func TestExitCodes(t *testing.T) {
 		"get, high port":        {demoToken, []string{"get", "--addr=127.0.0.1:99999", finishedID}, exitUsage, "--addr: want HOST:PORT"},
 		"get, named port":       {demoToken, []string{"get", "--addr=127.0.0.1:http", finishedID}, exitUsage, "--addr: want HOST:PORT"},
 		"get, odd host":         {demoToken, []string{"get", "--addr=a b:1", finishedID}, exitUsage, "--addr: want HOST:PORT"},
-		"get, odd host again":   {demoToken, []string{"get", "--addr=%zz:1", finishedID}, exitUsage, "kootask's address"},
+		"get, odd host again":   {demoToken, []string{"get", "--addr=%zz:1", "--allow-plaintext", finishedID}, exitUsage, "kootask's address"},
 		"get, odd user":         {demoToken, []string{"get", addr, "--user-id=a b", finishedID}, exitUsage, "--user-id: want"},
 		"get, two tokens":       {"", []string{"get", addr, "--token-file=" + file(t, "a\nb"), finishedID}, exitUsage, "--token-file: it, or $KOOTASK_TOKEN"},
 		"get, no token file":    {demoToken, []string{"get", addr, "--token-file=" + missing, finishedID}, exitUsage, "--token-file: open "},
@@ -125,6 +130,8 @@ func TestExitCodes(t *testing.T) {
 		"watch, failed":          {demoToken, []string{"watch", addr, failedID, finishedID}, exitFailed, "FAILED 18000205"},
 		"watch, not found":       {demoToken, []string{"watch", addr, failedID, "9"}, exitNotFound, "TASK_NOT_FOUND"},
 		"watch, refused":         {"nobody", []string{"watch", addr, finishedID, "9"}, exitRefused, "CREDENTIAL_REJECTED"},
+		"watch, unknown caller":  {demoToken, []string{"watch", strictAddr, "9", "7"}, exitRefused, "CALLER_UNAUTHENTICATED"},
+		"watch, not allowed":     {demoToken, []string{"watch", strictAddr, "9", "8"}, exitRefused, "USER_NOT_ALLOWED"},
 		"watch, no server":       {demoToken, []string{"watch", "--addr=127.0.0.1:1", finishedID}, exitError, "kootask does not answer"},
 		"watch, HTTP":            {demoToken, []string{"watch", "--addr=" + httpAddr, finishedID}, exitError, "is not kootask"},
 		"watch, bad ids":         {demoToken, []string{"watch", addr, "a/b", "list"}, exitUsage, `task "a/b": the task id is malformed`},

@@ -23,7 +23,7 @@ type getCommand struct {
 
 // Help is shown under the command's own.
 func (getCommand) Help() string {
-	return "Exit codes: 0, 3 the task has failed, 4 it is not found, 5 the credential is refused, 2 usage, 130 interrupted, 1 anything else."
+	return "Exit codes: 0, 3 the task has failed, 4 it is not found, 5 the credential or the caller is refused, 2 usage, 130 interrupted, 1 anything else."
 }
 
 // Run asks once.
@@ -40,7 +40,7 @@ func (c *getCommand) Run(ctx context.Context, out output) error {
 	switch {
 	case err != nil:
 		if code != exitInterrupted {
-			_, _ = fmt.Fprintln(out.stderr, "kootask:", printable(c.explain(err)))
+			_, _ = fmt.Fprintln(out.stderr, "kootask:", printable(client.explain(err)))
 		}
 	case c.Output == "json":
 		_, _ = fmt.Fprintf(out.stdout, "%s\n", asJSON(task))

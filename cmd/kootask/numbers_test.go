@@ -117,7 +117,7 @@ func stated() []string {
 		in("may ask for in a second; %s times as many may come at once", word("ten", service.PeerBurst == 10)),
 		in("the exit code is %d; it is %d if the grace time was over first", exitOK, exitError),
 		in("| %d | All tasks have succeeded", exitOK), in("| %d | A task has failed", exitFailed),
-		in("| %d | KooDrive has no such task", exitNotFound), in("| %d | The credential is refused", exitRefused),
+		in("| %d | KooDrive has no such task", exitNotFound), in("| %d | The credential or the caller is refused", exitRefused),
 		in("| %d | The command line is wrong", exitUsage), in("| %d | It was interrupted", exitInterrupted), in("| %d | Anything else", exitError),
 		in("the first of %d, %d, %d, %d and %d", exitInterrupted, exitError, exitRefused, exitNotFound, exitFailed),
 		"| 1 from a rest of KooDrive's on",

@@ -20,7 +20,7 @@ type watchCommand struct {
 
 // Help is shown under the command's own.
 func (watchCommand) Help() string {
-	return "Exit codes: 0 all tasks have succeeded, 3 one has failed, 4 one is not found, 5 the credential is refused, 2 usage, " +
+	return "Exit codes: 0 all tasks have succeeded, 3 one has failed, 4 one is not found, 5 the credential or the caller is refused, 2 usage, " +
 		"130 interrupted, 1 anything else. Where several hold, the first of 130, 1, 5, 4, 3."
 }
 
@@ -69,7 +69,7 @@ func (c *watchCommand) Run(ctx context.Context, out output) error {
 			}
 			why := ""
 			if failure != nil {
-				why = c.explain(failure)
+				why = client.explain(failure)
 			}
 			mu.Lock()
 			defer mu.Unlock()

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	kootask "github.com/kootask/kootask/clients/go"
+)
+
+// connection is a client, and what it reaches.
+type connection struct {
+	*kootask.Client
+	addr     string
+	security *tls.Config // Nil is plaintext.
+}
+
+// explain says in words for people why a call failed. Where kootask did not answer, it looks at what did.
+func (c *connection) explain(err error) string {
+	var failure *kootask.Error
+	if !errors.As(err, &failure) {
+		return err.Error()
+	}
+	switch {
+	case failure.Reason != "":
+		return fmt.Sprintf("%v, request %s", failure, failure.RequestID)
+	case errors.Is(err, context.Canceled):
+		return "interrupted"
+	case failure.Code == codes.Unimplemented:
+		return c.addr + " is not kootask: it knows no TaskService"
+	case failure.Code == codes.Unavailable:
+		return c.probe() + ": " + failure.Message
+	default:
+		return failure.Error()
+	}
+}
+
+const probeTimeout = 2 * time.Second
+
+// probe tells why a gRPC connection cannot be had. It sends a handshake and nothing else.
+func (c *connection) probe() string {
+	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", c.addr)
+	if err != nil {
+		return "kootask does not answer"
+	}
+	defer func() { _ = conn.Close() }()
+	if c.security != nil {
+		return c.addr + " " + c.probeTLS(ctx, conn)
+	}
+	// What the certificate says is of no interest: nothing is sent.
+	err = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}).HandshakeContext(ctx)
+	if err == nil || isAlert(err) {
+		return c.addr + " speaks TLS, and this is plaintext: say --tls, or --ca"
+	}
+	return c.addr + " " + unlikeKootask
+}
+
+const unlikeKootask = "does not answer as kootask does"
+
+// probeTLS says what is wrong with a peer, or with what it is told, where TLS is to be spoken.
+func (c *connection) probeTLS(ctx context.Context, conn net.Conn) string {
+	config, wanted := c.security.Clone(), false
+	host, _, _ := net.SplitHostPort(c.addr) // It was looked at already.
+	config.ServerName, config.NextProtos = cmp.Or(host, "localhost"), []string{"h2"}
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		wanted = true
+		if len(config.Certificates) == 0 {
+			return &tls.Certificate{}, nil
+		}
+		return &config.Certificates[0], nil
+	}
+	err := greet(ctx, tls.Client(conn, config))
+	var (
+		noTLS     tls.RecordHeaderError
+		name      x509.HostnameError
+		authority x509.UnknownAuthorityError
+		other     *tls.CertificateVerificationError
+	)
+	switch {
+	case errors.As(err, &noTLS):
+		return "does not speak TLS"
+	case errors.As(err, &name):
+		return "has a certificate for another name: --addr must be one that stands in it"
+	case errors.As(err, &authority):
+		return "has a certificate that is not trusted: name its authority with --ca"
+	case errors.As(err, &other):
+		return "has a certificate that is no good"
+	case isAlert(err) && wanted && len(config.Certificates) == 0:
+		return "wants a client certificate: --cert and --key"
+	case isAlert(err) && wanted:
+		return "refuses the client certificate of --cert"
+	case isAlert(err):
+		return "does not speak TLS as this client does"
+	default:
+		return unlikeKootask
+	}
+}
+
+// greet waits for the peer's first byte after the handshake: a client whose certificate is refused learns it only then.
+func greet(ctx context.Context, conn *tls.Conn) error {
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		_ = conn.SetReadDeadline(deadline)
+	}
+	_, err := conn.Read(make([]byte, 1))
+	return err
+}
+
+// isAlert reports whether the peer has broken the handshake off, in TLS. There is no exported type for that.
+func isAlert(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error"
+}
