@@ -12,8 +12,11 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// minRSA is the least length of an RSA key, in bits (RFC 7518, 3.3).
-const minRSA = 2048
+// Lengths of RSA keys, in bits: the least is that of RFC 7518, 3.3; one that is longer than the greatest takes too long.
+const (
+	minRSA = 2048
+	maxRSA = 16384
+)
 
 // key is a public key of the issuer's that is for verifying signatures.
 type key struct {
@@ -101,7 +104,7 @@ func parseKey(raw json.RawMessage) (k key, usable bool) {
 	}
 	switch public := parsed.Key().(type) {
 	case *rsa.PublicKey:
-		usable = public.N.BitLen() >= minRSA
+		usable = public.N.BitLen() >= minRSA && public.N.BitLen() <= maxRSA
 	case *ecdsa.PublicKey, ed25519.PublicKey:
 		usable = true
 	}

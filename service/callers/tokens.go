@@ -197,7 +197,7 @@ func date(claims jwt.MapClaims, name string) (at time.Time, has bool, err error)
 // showable reports whether s can name a caller. U+FFFD stands for any bytes that were not UTF-8: those whom it names could
 // not be told apart.
 func showable(s string) bool {
-	return s != "" && len(s) <= MaxSubject && utf8.ValidString(s) && strings.TrimSpace(s) == s &&
+	return s != "" && len(s) <= MaxSubject && strings.TrimSpace(s) == s &&
 		!strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError })
 }
 

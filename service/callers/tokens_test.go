@@ -162,6 +162,7 @@ func brokenTokens(i *issuertest.Issuer) map[string]string {
 		"a payload that is not JSON": i.Sign([]byte("geheim")),
 		"a payload that is a list":   i.Sign([]byte(`["geheim"]`)),
 		"a payload that is null":     i.Sign([]byte(`null`)),
+		"a number that is too large": i.Sign([]byte(`{"x":271828e999}`)),
 		"nothing signed":             parts[0] + "." + parts[1] + ".",
 
 		// Its algorithm.
@@ -261,7 +262,7 @@ func TestBrokenTokens(t *testing.T) {
 				t.Errorf("%s: %s, %v, %v", name, got, claims, expiry)
 				continue
 			}
-			for _, part := range append(strings.Split(token, "."), "geheim", "alice", issuertest.Audience+"2") {
+			for _, part := range append(strings.Split(token, "."), "geheim", "alice", "271828", issuertest.Audience+"2") {
 				if part = strings.TrimSpace(part); len(part) > 3 && strings.Contains(err.Error(), part) {
 					t.Errorf("%s: the error quotes %q: %v", name, part, err)
 				}

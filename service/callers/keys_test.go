@@ -1,0 +1,357 @@
+package callers_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kootask/kootask/service/callers"
+	"github.com/kootask/kootask/service/callers/issuertest"
+	"github.com/kootask/kootask/service/reason"
+)
+
+// fetches returns when keys were fetched, since begin.
+func fetches(issuer *issuertest.Issuer, begin time.Time) []time.Duration {
+	var since []time.Duration
+	for _, at := range issuer.Fetches(issuertest.Discovery) {
+		since = append(since, at.Sub(begin))
+	}
+	return since
+}
+
+// want fails the test unless token comes to an outcome, and at once.
+func want(t *testing.T, tokens *callers.Tokens, token, outcome string) {
+	t.Helper()
+	begin := time.Now()
+	if got := verify(t, tokens, token); got != outcome {
+		t.Errorf("%s, want %s", got, outcome)
+	}
+	if took := time.Since(begin); took != 0 {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// together verifies a token n times at once, and returns how many came to what.
+func together(t *testing.T, tokens *callers.Tokens, token string, n int) map[string]int {
+	t.Helper()
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	outcomes := map[string]int{}
+	for range n {
+		wg.Go(func() {
+			got := verify(t, tokens, token)
+			mu.Lock()
+			defer mu.Unlock()
+			outcomes[got]++
+		})
+	}
+	wg.Wait()
+	return outcomes
+}
+
+func TestKeysAreFetchedForTheFirstTokenOnly(t *testing.T) {
+	bubble(t, func(t *testing.T, issuer *issuertest.Issuer, tokens *callers.Tokens) {
+		begin := time.Now()
+		time.Sleep(time.Hour)
+		if got := fetches(issuer, begin); got != nil {
+			t.Errorf("fetches before a token: %v", got)
+		}
+		if diff := cmp.Diff(map[string]int{ok: 100}, together(t, tokens, issuer.Token(alice()), 100)); diff != "" {
+			t.Error(diff)
+		}
+		time.Sleep(callers.KeysAge - 1)
+		want(t, tokens, issuer.Token(alice(), issuertest.Alg("ES256")), ok)
+		time.Sleep(time.Hour)
+		if diff := cmp.Diff([]time.Duration{time.Hour}, fetches(issuer, begin)); diff != "" {
+			t.Error(diff)
+		}
+		if n := len(issuer.Fetches(issuertest.Keys)); n != 1 {
+			t.Errorf("the keys were fetched %d times", n)
+		}
+	})
+}
+
+func TestRotation(t *testing.T) {
+	bubble(t, func(t *testing.T, issuer *issuertest.Issuer, tokens *callers.Tokens) {
+		begin := time.Now()
+		before := issuer.Token(alice())
+		want(t, tokens, before, ok)
+		time.Sleep(callers.KeysApart - 1)
+		issuer.Rotate()
+		after := issuer.Token(alice())
+		want(t, tokens, after, notAuthenticated) // The next fetch may not be made yet.
+		want(t, tokens, before, ok)
+		time.Sleep(time.Nanosecond)
+		issuer.Handle("", slowly(issuer, time.Second))
+		if diff := cmp.Diff(map[string]int{ok: 100}, together(t, tokens, after, 100)); diff != "" {
+			t.Error(diff)
+		}
+		want(t, tokens, after, ok)
+		want(t, tokens, before, notAuthenticated) // Its key has gone.
+		if diff := cmp.Diff([]time.Duration{0, callers.KeysApart}, fetches(issuer, begin)); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestOldKeysServeWhileNewOnesAreFetched(t *testing.T) {
+	bubble(t, func(t *testing.T, issuer *issuertest.Issuer, tokens *callers.Tokens) {
+		want(t, tokens, issuer.Token(alice()), ok)
+		time.Sleep(callers.KeysAge)
+		before := issuer.Token(alice())
+		issuer.Rotate()
+		issuer.Handle("", slowly(issuer, time.Second))
+		want(t, tokens, before, ok)
+		time.Sleep(time.Second)
+		want(t, tokens, before, ok)
+		time.Sleep(time.Second) // Discovery has taken one, and the keys another.
+		synctest.Wait()
+		want(t, tokens, before, notAuthenticated)
+		want(t, tokens, issuer.Token(alice()), ok)
+		if n := len(issuer.Fetches(issuertest.Discovery)); n != 2 {
+			t.Errorf("%d fetches", n)
+		}
+	})
+}
+
+func TestLastGoodKeysStay(t *testing.T) {
+	bubble(t, func(t *testing.T, issuer *issuertest.Issuer, tokens *callers.Tokens) {
+		want(t, tokens, issuer.Token(alice()), ok)
+		issuer.Handle("", issuertest.Status(503))
+		time.Sleep(callers.KeysAge)
+		begin := time.Now()
+		for range 12 {
+			want(t, tokens, issuer.Token(alice()), ok)
+			synctest.Wait()
+			time.Sleep(callers.KeysApart / 3)
+		}
+		apart := []time.Duration{0, callers.KeysApart, 2 * callers.KeysApart, 3 * callers.KeysApart}
+		if diff := cmp.Diff(apart, fetches(issuer, begin)[1:]); diff != "" {
+			t.Errorf("fetches while the issuer is down: %s", diff)
+		}
+		time.Sleep(24 * time.Hour)
+		want(t, tokens, issuer.Token(alice()), ok)
+		synctest.Wait()
+		want(t, tokens, issuer.Token(alice(), issuertest.Header("kid", "other")), notAuthenticated)
+
+		issuer.Rotate()
+		issuer.Handle("", nil)
+		time.Sleep(callers.KeysApart)
+		if got := verify(t, tokens, issuer.Token(alice())); got != ok {
+			t.Errorf("it is back: %s", got)
+		}
+	})
+}
+
+func TestIssuerIsDownAtTheStart(t *testing.T) {
+	bubble(t, func(t *testing.T, issuer *issuertest.Issuer, tokens *callers.Tokens) {
+		begin := time.Now()
+		issuer.Handle("", issuertest.Status(503))
+		for _, waited := range []time.Duration{0, 10 * time.Second, 29 * time.Second} {
+			time.Sleep(time.Until(begin.Add(waited)))
+			_, _, err := tokens.Verify(t.Context(), issuer.Token(alice()))
+			var e *reason.Error
+			if !errors.As(err, &e) || e.Outcome != reason.CallerKeysUnavailable || e.RetryAfter != callers.KeysApart-waited {
+				t.Errorf("after %v: %v, %+v", waited, err, e)
+			}
+		}
+		want(t, tokens, issuer.Token(alice(), issuertest.Unsigned()), notAuthenticated)
+		issuer.Handle("", nil)
+		want(t, tokens, issuer.Token(alice()), unavailable)
+		time.Sleep(time.Second)
+		if got := verify(t, tokens, issuer.Token(alice())); got != ok {
+			t.Errorf("it is back: %s", got)
+		}
+		if diff := cmp.Diff([]time.Duration{0, callers.KeysApart}, fetches(issuer, begin)); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// Whoever leaves takes nobody's fetch along.
+func TestFetchOutlivesItsCauser(t *testing.T) {
+	bubble(t, func(t *testing.T, issuer *issuertest.Issuer, tokens *callers.Tokens) {
+		issuer.Handle("", slowly(issuer, time.Second))
+		token := issuer.Token(alice())
+		ctx, cancel := context.WithCancel(t.Context())
+		first := make(chan error)
+		go func() {
+			_, _, err := tokens.Verify(ctx, token)
+			first <- err
+		}()
+		synctest.Wait()
+		second := make(chan string)
+		go func() { second <- verify(t, tokens, token) }()
+		synctest.Wait()
+		cancel()
+		if err := <-first; err != context.Canceled { //nolint:errorlint // It is ctx's own, not wrapped.
+			t.Errorf("the first: %v", err)
+		}
+		if got := <-second; got != ok {
+			t.Errorf("the second: %s", got)
+		}
+		if n := len(issuer.Fetches(issuertest.Discovery)); n != 1 {
+			t.Errorf("%d fetches", n)
+		}
+	})
+}
+
+func TestClose(t *testing.T) {
+	bubble(t, func(t *testing.T, issuer *issuertest.Issuer, tokens *callers.Tokens) {
+		token := issuer.Token(alice())
+		issuer.Handle("", issuertest.Hang)
+		waiting := make(chan string)
+		go func() { waiting <- verify(t, tokens, token) }()
+		synctest.Wait()
+		begin := time.Now()
+		tokens.Close()
+		if got := <-waiting; got != unavailable || time.Since(begin) != 0 {
+			t.Errorf("who waited: %s, after %v", got, time.Since(begin))
+		}
+		time.Sleep(time.Hour)
+		want(t, tokens, issuer.Token(alice()), unavailable)
+		if n := len(issuer.Fetches(issuertest.Discovery)); n != 1 {
+			t.Errorf("%d fetches", n)
+		}
+	})
+}
+
+// lingering is a transport that takes its time, whatever the request's context says.
+type lingering struct {
+	time     time.Duration
+	requests atomic.Int32
+}
+
+func (l *lingering) RoundTrip(*http.Request) (*http.Response, error) {
+	l.requests.Add(1)
+	<-time.After(l.time)
+	return nil, errors.New("nobody is there")
+}
+
+// One fetch at a time and none after Close, which waits for it: also with a transport that does not end when it should.
+func TestTransportThatLingers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		transport := &lingering{time: time.Minute}
+		issuer := issuertest.New(issuerURL)
+		tokens, err := callers.NewTokens(callers.TokensConfig{Issuer: issuerURL, Audience: issuertest.Audience, Transport: transport})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), callers.KeysApart+time.Second)
+		defer cancel()
+		for range 2 {
+			_, _, _ = tokens.Verify(ctx, issuer.Token(alice()))
+		}
+		tokens.Close()
+		if took := time.Since(begin); took != transport.time {
+			t.Errorf("Close returned after %v", took)
+		}
+		time.Sleep(time.Hour)
+		want(t, tokens, issuer.Token(alice()), unavailable)
+		if n := transport.requests.Load(); n != 1 {
+			t.Errorf("%d requests", n)
+		}
+	})
+}
+
+// Ten thousand forged tokens at once, and more as time goes on, cost a fetch in KeysApart, and no caller a moment.
+func TestForgedFlood(t *testing.T) {
+	bubble(t, func(t *testing.T, issuer *issuertest.Issuer, tokens *callers.Tokens) {
+		want(t, tokens, issuer.Token(alice()), ok)
+		time.Sleep(callers.KeysApart)
+		begin := time.Now()
+		issuer.Handle("", slowly(issuer, time.Second))
+		forged := make([]string, 500)
+		for i := range forged {
+			forged[i] = issuer.Token(alice(), issuertest.Alg("EdDSA"), issuertest.Header("kid", fmt.Sprint("forged-", i)))
+		}
+		var forgers sync.WaitGroup
+		flood := func(n int) {
+			for i := range n {
+				forgers.Go(func() {
+					if got := verify(t, tokens, forged[i%len(forged)]); got != notAuthenticated {
+						t.Errorf("a forged one: %s", got)
+					}
+				})
+			}
+			synctest.Wait()
+		}
+		before := runtime.NumGoroutine()
+		flood(10_000)
+		// The flight, and the two ends of its connection.
+		if more := runtime.NumGoroutine() - before - 10_000; more > 10 {
+			t.Errorf("%d goroutines beside the callers'", more)
+		}
+		honest := issuer.Token(alice(), issuertest.Alg("EdDSA"))
+		for range 100 {
+			want(t, tokens, honest, ok)
+		}
+		for range 12 {
+			time.Sleep(10 * time.Second)
+			flood(len(forged))
+			want(t, tokens, issuer.Token(alice(), issuertest.Alg("EdDSA")), ok)
+		}
+		forgers.Wait()
+		apart := []time.Duration{-callers.KeysApart, 0, 30 * time.Second, time.Minute, 90 * time.Second, 2 * time.Minute}
+		if diff := cmp.Diff(apart, fetches(issuer, begin)); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestMetricsOfKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		issuer, registry := issuertest.New(issuerURL), prometheus.NewPedanticRegistry()
+		tokens := verifier(t, issuer, callers.TokensConfig{Metrics: registry})
+		check := func(good, failed, age float64) {
+			t.Helper()
+			want := map[string]float64{"ok": good, "failed": failed, "kootask_oidc_keys_age_seconds": age}
+			if diff := cmp.Diff(want, gather(t, registry), cmp.Comparer(func(a, b float64) bool {
+				return a == b || math.IsNaN(a) && math.IsNaN(b)
+			})); diff != "" {
+				t.Error(diff)
+			}
+		}
+		check(0, 0, math.NaN())
+		issuer.Handle("", issuertest.Status(500))
+		want(t, tokens, issuer.Token(alice()), unavailable)
+		check(0, 1, math.NaN())
+		issuer.Handle("", nil)
+		time.Sleep(callers.KeysApart)
+		want(t, tokens, issuer.Token(alice()), ok)
+		time.Sleep(90 * time.Second)
+		check(1, 1, 90)
+	})
+}
+
+// gather returns the values of all metrics, by name or by their label's value.
+func gather(t *testing.T, from prometheus.Gatherer) map[string]float64 {
+	t.Helper()
+	families, err := from.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]float64{}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			name := family.GetName()
+			for _, label := range m.GetLabel() {
+				name = label.GetValue()
+			}
+			values[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	return values
+}
