@@ -2,6 +2,8 @@ package issuertest
 
 import (
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -32,6 +34,16 @@ func Alg(alg string) Option {
 		s := d.issuer.signer(alg)
 		d.alg, d.key = alg, s.key
 		d.header["alg"], d.header["kid"] = alg, s.id
+	}
+}
+
+// KeyOf signs with the key that is for another alg, under its id: ES384 with a key of P-256, say. It panics if the two keys
+// are not both of a curve or both RSA, or if the signature does not fit.
+func KeyOf(alg string) Option {
+	return func(d *draft) {
+		s := d.issuer.signer(alg)
+		d.key = s.key
+		d.header["kid"] = s.id
 	}
 }
 
@@ -90,5 +102,21 @@ func (i *Issuer) Sign(payload []byte, options ...Option) string {
 		option(&d)
 	}
 	text := encode(must(json.Marshal(d.header))) + "." + encode(payload)
-	return text + "." + encode(must(jwt.GetSigningMethod(d.alg).Sign(text, d.key)))
+	return text + "." + encode(d.sign(text))
+}
+
+func (d *draft) sign(text string) []byte {
+	method := jwt.GetSigningMethod(d.alg)
+	m, curve := method.(*jwt.SigningMethodECDSA)
+	if !curve {
+		return must(method.Sign(text, d.key))
+	}
+	// By hand, since golang-jwt wants the curve that belongs to the alg.
+	hash := m.Hash.New()
+	hash.Write([]byte(text))
+	r, s, err := ecdsa.Sign(rand.Reader, d.key.(*ecdsa.PrivateKey), hash.Sum(nil))
+	signature := must(make([]byte, 2*m.KeySize), err)
+	r.FillBytes(signature[:m.KeySize])
+	s.FillBytes(signature[m.KeySize:])
+	return signature
 }
