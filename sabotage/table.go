@@ -401,8 +401,8 @@ var promises = []promise{
 		{
 			name: "a watch lasts for ever",
 			file: "service/watch_task.go",
-			from: `within(stream.Context(), lifetime, errLifetime)`,
-			to:   `within(stream.Context(), lifetime*20, errLifetime)`,
+			from: `within(stream.Context(), lifetime, end)`,
+			to:   `within(stream.Context(), lifetime*20, end)`,
 			red:  "cmd/kootask/server.TestLifetime",
 		},
 		{
