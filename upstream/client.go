@@ -58,8 +58,8 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 // [*TransportError] if no answer came, a [*StatusError] if KooDrive refused (or has asked whoever has the credential to wait,
 // and the time is not over), an [*AnswerError] if what it said cannot be believed, and ctx's own error if ctx ended first.
 //
-// One call is one request, with one exception: if KooDrive refuses a signature of an [App] and its Date shows that our
-// clock is to blame, the request is signed and sent once more.
+// One call is one request, unless KooDrive refuses a signature of an [App]: if its Date shows that our clock is to blame, the
+// request is signed and sent once more, and if it refuses still and the App has a second secret, once with that.
 func (c *Client) Task(ctx context.Context, q Query) (task Task, err error) {
 	if err := CheckTaskID(q.TaskID); err != nil {
 		return Task{}, err
@@ -95,13 +95,28 @@ func (c *Client) withheld(q Query) error {
 	return c.breaker.rests()
 }
 
-// ask makes the request, or the two.
+// ask makes the request, and those that follow if KooDrive refuses the signature of an app.
 func (c *Client) ask(ctx context.Context, q Query) (Task, error) {
-	task, misdated, err := c.permitted(ctx, q)
-	if misdated {
-		task, _, err = c.permitted(ctx, q)
+	redated := false
+	for all := q.Credential.signing(); ; {
+		q.Credential = all[0]
+		task, misdated, err := c.permitted(ctx, q)
+		switch {
+		case misdated && !redated:
+			redated = true
+		case len(all) > 1 && refusesSignature(err):
+			all = all[1:]
+		default:
+			return task, err
+		}
 	}
-	return task, err
+}
+
+// refusesSignature reports whether KooDrive refused a request for its signature, and nothing else: it documents 400 for that, too.
+func refusesSignature(err error) bool {
+	var refusal *StatusError
+	return errors.As(err, &refusal) &&
+		(refusal.Status == http.StatusUnauthorized || refusal.Status == http.StatusBadRequest && refusal.Code == "")
 }
 
 // isRefusal reports whether KooDrive may say with status that it does not accept a signature: it documents both.

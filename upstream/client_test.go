@@ -36,7 +36,7 @@ const (
 	userID    = "1395497048157130881"
 )
 
-var app = &upstream.App{ID: "app-one", Secret: upstream.NewSecret("s3cr3t")}
+var app = &upstream.App{ID: "app-one", Secrets: upstream.FixedSecrets(upstream.NewSecret("s3cr3t"))}
 
 // bubble runs test in virtual time, with a KooDrive that accepts token and app, and a client for it.
 func bubble(t *testing.T, test func(t *testing.T, k *koodrivetest.KooDrive, c *upstream.Client)) {

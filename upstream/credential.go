@@ -18,7 +18,8 @@ type Credential struct {
 	authorization Secret // Ready to send. Empty if app is set.
 	userID        string // X-User-Id. May be empty for a token.
 	date          string // X-Date of a ready-made signature.
-	app           *App   // Signs every attempt anew.
+	app           *App   // Signs every attempt anew,
+	secret        Secret // with this one of the app's.
 }
 
 // CredentialError says why a credential cannot be sent to KooDrive. It holds nothing of the credential.
@@ -148,6 +149,20 @@ func (c Credential) quota() []string {
 	return []string{"forward", c.authorization.Reveal()}
 }
 
+// signing returns c with each secret that signs for it, in the order in which they are tried. What is not signed here is
+// there once.
+func (c Credential) signing() []Credential {
+	if c.app == nil {
+		return []Credential{c}
+	}
+	var all []Credential
+	for _, secret := range c.app.Secrets() {
+		c.secret = secret
+		all = append(all, c)
+	}
+	return all[:min(len(all), maxSecrets)]
+}
+
 // apply puts c on the request. It is the last thing that happens to one, since a signature covers the time.
 func (c Credential) apply(req *http.Request, clock *clock) {
 	authorization, date := c.authorization.Reveal(), c.date
@@ -155,7 +170,7 @@ func (c Credential) apply(req *http.Request, clock *clock) {
 		date = clock.signingDate()
 		authorization = c.app.authorization(signed{
 			method: req.Method, host: req.Host, path: req.URL.EscapedPath(), date: date, userID: c.userID,
-		})
+		}, c.secret)
 	}
 	req.Header.Set(HeaderAuthorization, authorization)
 	if c.userID != "" {

@@ -59,7 +59,7 @@ func TestForwardRefuses(t *testing.T) {
 
 func TestSecretsDoNotPrint(t *testing.T) {
 	const canary = "canary-7f3a"
-	app := &App{ID: "app", Secret: NewSecret(canary)}
+	app := &App{ID: "app", Secrets: FixedSecrets(NewSecret(canary))}
 	forwarded, err := Forward(NewSecret(canary), "", "")
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +68,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, v := range []any{app.Secret, &app.Secret, *app, app, forwarded, &forwarded, signing, Query{Credential: forwarded}} {
+	for _, v := range []any{app.Secrets()[0], *app, app, forwarded, &forwarded, signing, Query{Credential: forwarded}} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 			if s := fmt.Sprintf(verb, v); strings.Contains(s, canary) || strings.Contains(s, fmt.Sprintf("%x", canary)) {
 				t.Errorf("%T prints with %s: %s", v, verb, s)
@@ -104,7 +104,7 @@ func TestKeyTellsApartWhateverCanChangeTheAnswer(t *testing.T) {
 		return c
 	}
 	as := func(appID, userID string) Credential {
-		c, err := (&App{ID: appID, Secret: NewSecret("s")}).As(userID)
+		c, err := (&App{ID: appID, Secrets: FixedSecrets(NewSecret("s"))}).As(userID)
 		if err != nil {
 			t.Fatal(err)
 		}

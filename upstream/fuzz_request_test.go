@@ -101,7 +101,7 @@ func FuzzSignature(f *testing.F) {
 	}
 	f.Add("https://koodrive.test", "a,SignedHeaders=host", "s", "1", id, uint8(2))
 	f.Fuzz(func(t *testing.T, base, appID, secret, userID, taskID string, language uint8) {
-		app := &App{ID: appID, Secret: NewSecret(secret)}
+		app := &App{ID: appID, Secrets: FixedSecrets(NewSecret(secret))}
 		c, err := NewClient(Config{BaseURL: base, AllowHTTP: true})
 		if err != nil || app.Check() != nil || CheckTaskID(taskID) != nil {
 			return // Nothing is sent.
@@ -260,7 +260,7 @@ func signable(t *testing.T, parts []string) (signed, bool) {
 	if err != nil || CheckTaskID(parts[1]) != nil {
 		return signed{}, false
 	}
-	credential, err := (&App{ID: "a", Secret: NewSecret("s")}).As(parts[2])
+	credential, err := (&App{ID: "a", Secrets: FixedSecrets(NewSecret("s"))}).As(parts[2])
 	if err != nil {
 		return signed{}, false
 	}

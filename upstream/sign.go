@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 )
@@ -13,16 +14,24 @@ import (
 type App struct {
 	// ID is KooDrive's AppId.
 	ID string
-	// Secret is KooDrive's AppSecret.
-	Secret Secret
+	// Secrets returns KooDrive's AppSecret; during a rotation both, of which the first signs, and the second does if KooDrive
+	// refuses that. It is asked for each call. Never empty; what comes after two is not used.
+	Secrets func() []Secret
 }
 
-// Check reports whether ID and Secret can be an app's: ID travels in a header, between commas.
+// FixedSecrets are Secrets that stay.
+func FixedSecrets(secrets ...Secret) func() []Secret { return func() []Secret { return secrets } }
+
+// maxSecrets is how many an app may have at a time.
+const maxSecrets = 2
+
+// Check reports whether ID and Secrets can be an app's: ID travels in a header, between commas.
 func (a *App) Check() error {
 	if !isToken(a.ID) || strings.Contains(a.ID, ",") {
 		return errors.New("the AppId is missing, or has other than visible ASCII characters, or a comma")
 	}
-	if a.Secret.Reveal() == "" {
+	secrets := a.Secrets()
+	if len(secrets) == 0 || slices.ContainsFunc(secrets, func(s Secret) bool { return s.Reveal() == "" }) {
 		return errors.New("the AppSecret is missing")
 	}
 	return nil
@@ -37,7 +46,7 @@ func (a *App) As(userID string) (Credential, error) {
 	if !isToken(userID) { // net/http leaves out the blanks around it, which were signed.
 		return Credential{}, &CredentialError{Header: "x-user-id"}
 	}
-	return Credential{app: a, userID: userID}, nil
+	return Credential{app: a, userID: userID, secret: a.Secrets()[0]}, nil
 }
 
 // dateLayout is that of X-Date, always in UTC: 20240831T143829Z.
@@ -87,8 +96,8 @@ func (s signed) stringToSign() string {
 }
 
 // authorization follows "step 3" and "step 4".
-func (a *App) authorization(s signed) string {
-	mac := hmac.New(sha256.New, []byte(a.Secret.Reveal()))
+func (a *App) authorization(s signed, secret Secret) string {
+	mac := hmac.New(sha256.New, []byte(secret.Reveal()))
 	mac.Write([]byte(s.stringToSign()))
 	return signatureScheme + "AppId=" + a.ID + ",SignedHeaders=" + signedHeaders +
 		",Signature=" + hex.EncodeToString(mac.Sum(nil))

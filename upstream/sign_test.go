@@ -44,8 +44,8 @@ func TestSignatureVectors(t *testing.T) {
 		if got := s.stringToSign(); got != v.StringToSign {
 			t.Errorf("%s: string to sign %q, want %q", v.AppID, got, v.StringToSign)
 		}
-		app := &App{ID: v.AppID, Secret: NewSecret(v.AppSecret)}
-		if got := app.authorization(s); got != v.Authorization {
+		app := &App{ID: v.AppID, Secrets: FixedSecrets(NewSecret(v.AppSecret))}
+		if got := app.authorization(s, app.Secrets()[0]); got != v.Authorization {
 			t.Errorf("%s: authorization %s, want %s", v.AppID, got, v.Authorization)
 		}
 	}

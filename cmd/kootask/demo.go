@@ -38,7 +38,7 @@ func (c *demoCommand) Run(ctx context.Context, out output) error {
 	k := newKooDrive()
 	header := "Authorization: Bearer " + demoToken
 	if app := config.Service.App; app != nil {
-		k.AddApp(app.ID, app.Secret.Reveal())
+		k.AddApp(app.ID, app.Secrets()[0].Reveal())
 		header = "X-User-Id: " + demoUser
 	}
 	// KooDrive stops last, so that the stop of the service is as it always is.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/x509"
@@ -12,6 +11,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/term"
@@ -35,7 +35,7 @@ type koodriveFlags struct {
 type serviceFlags struct {
 	UpstreamAuth        string        `group:"KooDrive" enum:"caller,app" default:"caller" help:"Whose credential KooDrive sees: caller (each caller's own) or app (this service's, for the user that x-user-id names)."`
 	AppID               string        `group:"KooDrive" placeholder:"ID" help:"AppId of the app, with --upstream-auth=app."`
-	AppSecretFile       string        `group:"KooDrive" placeholder:"FILE" help:"File with the app's AppSecret."`
+	AppSecretFile       string        `group:"KooDrive" placeholder:"FILE" help:"File with the app's AppSecret; during a rotation with two lines: the first signs, the second is tried if KooDrive refuses."`
 	UpstreamTimeout     time.Duration `group:"KooDrive" default:"10s" help:"How long one request to KooDrive may take."`
 	UpstreamRPS         int           `group:"KooDrive" default:"50" help:"How many requests KooDrive gets in a second, whoever asks."`
 	UpstreamConcurrency int           `group:"KooDrive" default:"64" help:"How many requests to KooDrive are under way at a time."`
@@ -137,17 +137,19 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, stderr io.Wr
 			p.add(n.flag, errors.New("it must be at least 1"))
 		}
 	}
+	log := slog.New(f.logHandler(stderr))
+	files := &reload.Files{Log: log}
 	config := server.Config{
 		Upstream: koodrive,
 		Service: service.Config{
-			App: f.app(p), PollMin: f.PollMin, PollMax: f.PollMax, PollBackoffMax: f.PollBackoffMax, Heartbeat: f.Heartbeat,
+			App: f.app(p, files), PollMin: f.PollMin, PollMax: f.PollMax, PollBackoffMax: f.PollBackoffMax, Heartbeat: f.Heartbeat,
 			StaleAfter: f.StaleAfter, WatchLifetime: f.WatchLifetime,
 			MaxTasks: f.MaxTasks, MaxTasksPerCredential: f.MaxTasksPerCredential, NewTasksPerPeer: f.NewTasksPerPeer,
 		},
 		Grace: f.ShutdownGrace,
-		Log:   slog.New(f.logHandler(stderr)),
+		Log:   log,
+		Files: files,
 	}
-	config.Files = &reload.Files{Log: config.Log}
 	for _, d := range []struct {
 		flag      string
 		value     time.Duration
@@ -180,7 +182,7 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, stderr io.Wr
 }
 
 // app returns the app that signs, nil in caller mode.
-func (f serviceFlags) app(p *problems) *upstream.App {
+func (f serviceFlags) app(p *problems, files *reload.Files) *upstream.App {
 	if f.UpstreamAuth != "app" {
 		unused := errors.New("it goes with --upstream-auth=app")
 		if f.AppID != "" {
@@ -198,17 +200,32 @@ func (f serviceFlags) app(p *problems) *upstream.App {
 		p.add("app-secret-file", errors.New("it is missing, with --upstream-auth=app"))
 		return nil
 	}
-	secret, err := os.ReadFile(f.AppSecretFile)
-	secret = bytes.TrimSpace(secret)
-	if err == nil && len(secret) == 0 {
-		err = fmt.Errorf("%s is empty", f.AppSecretFile)
-	}
+	secrets, err := reload.Read(files, "app-secret", []string{f.AppSecretFile}, func(contents [][]byte) ([]upstream.Secret, error) {
+		return parseSecrets(f.AppSecretFile, contents[0])
+	})
 	p.add("app-secret-file", err)
-	app := &upstream.App{ID: f.AppID, Secret: upstream.NewSecret(string(secret))}
+	app := &upstream.App{ID: f.AppID, Secrets: secrets}
 	if err == nil && f.AppID != "" {
 		p.add("app-id", app.Check())
 	}
 	return app
+}
+
+// parseSecrets reads the lines of a file with an app's secret, or during a rotation with two.
+func parseSecrets(file string, content []byte) (secrets []upstream.Secret, err error) {
+	for line := range strings.Lines(string(content)) {
+		if line = strings.TrimSpace(line); line != "" {
+			secrets = append(secrets, upstream.NewSecret(line))
+		}
+	}
+	switch len(secrets) {
+	case 0:
+		return nil, fmt.Errorf("%s is empty", file)
+	case 1, 2:
+		return secrets, nil
+	default:
+		return nil, fmt.Errorf("%s has more than two lines", file)
+	}
 }
 
 // onlyLoopback lets the ports be reached from this machine alone.

@@ -103,6 +103,10 @@ func TestBadFlags(t *testing.T) {
 			},
 			[]string{"--tls-cert: tls: failed to find any PEM data", "--oidc-issuer: the issuer is not an https URL", "--policy-file: caller 1: want a san like"},
 		},
+		"three secrets": {
+			[]string{"serve", url, "--check", "--upstream-auth=app", "--app-id=x", "--app-secret-file=" + file(t, "geheim\n\nanother\r\n a third ")},
+			[]string{"has more than two lines"},
+		},
 		"plaintext and not": {
 			[]string{"serve", url, "--check", "--allow-plaintext", "--tls-cert=" + missing, "--tls-key=" + missing},
 			[]string{"--allow-plaintext: it goes without", "--tls-cert: open"},
