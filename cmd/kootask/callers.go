@@ -85,7 +85,7 @@ func (c callerFlags) checkTogether(p *problems, f serviceFlags) {
 		{(c.OIDCIssuer == "") != (c.OIDCAudience == ""), "oidc-audience", "it goes with --oidc-issuer, and that with it"},
 		{c.OIDCHeader == caller.HeaderAuthorization && !app, "oidc-header", "authorization has the token for KooDrive: it cannot have the caller's too"},
 		{c.AllowPlaintext && c.TLSCert != "", "allow-plaintext", "it goes without --tls-cert"},
-		{c.PolicyFile != "" && !(app && c.known()), "policy-file", "it goes with --upstream-auth=app, and callers that have certificates or tokens"},
+		{c.PolicyFile != "" && (!app || !c.known()), "policy-file", "it goes with --upstream-auth=app, and callers that have certificates or tokens"},
 		{c.PolicyFile == "" && app && c.known(), "policy-file", "it is missing, with --upstream-auth=app: it says for whom callers may act"},
 		{c.FailedPerPeer < 1, "failed-per-peer", "it must be at least 1"},
 		{c.TrustedHops < 0 || c.TrustedHops > maxHops, "trusted-hops", fmt.Sprintf("it must be from 0 to %d", maxHops)},

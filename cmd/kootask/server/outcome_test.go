@@ -224,7 +224,9 @@ func TestAppMode(t *testing.T) {
 }
 
 func appMode(secret string) func(*server.Config) {
-	return func(c *server.Config) { c.Service.App = &upstream.App{ID: "app", Secrets: upstream.FixedSecrets(upstream.NewSecret(secret))} }
+	return func(c *server.Config) {
+		c.Service.App = &upstream.App{ID: "app", Secrets: upstream.FixedSecrets(upstream.NewSecret(secret))}
+	}
 }
 
 func TestKooDriveThatCannotBeReached(t *testing.T) {
