@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"os"
@@ -9,9 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kootask/kootask/cmd/kootask/reload"
 	"github.com/kootask/kootask/cmd/kootask/server"
 	"github.com/kootask/kootask/service"
 	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/callers"
 	"github.com/kootask/kootask/service/gateway"
 	"github.com/kootask/kootask/service/observe"
 	"github.com/kootask/kootask/service/reason"
@@ -110,6 +113,9 @@ func stated() []string {
 		in("then ends by itself, within %s", span(server.DefaultGrace)),
 
 		in("exit code %d. | flag", exitUsage),
+		in("TLS is %s or later", word("1.2", server.MinTLS == tls.VersionTLS12)),
+		in("are read again every %s", span(reload.Interval)),
+		in("again when they are %s old, and never more often than every %s", span(callers.KeysAge), span(callers.KeysApart)),
 		in("How long one request to KooDrive may take: a %s at the most", word("minute", maxTimeout == time.Minute)),
 		in("while nothing changes: %s at the most, since KooDrive's sessions end after %v", span(maxPoll), koodriveSession.Minutes()),
 		in("gets a heartbeat: 1 s to %s", span(service.DefaultHeartbeat)),

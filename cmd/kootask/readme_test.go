@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/callers"
 	"github.com/kootask/kootask/service/reason"
 )
 
@@ -94,6 +95,15 @@ func TestReadmeHasEveryReason(t *testing.T) {
 	}
 	if len(got) != len(taskv1.ErrorReason_name)-1 {
 		t.Errorf("the README has %d reasons", len(got))
+	}
+}
+
+// The README's policy is one.
+func TestReadmePolicy(t *testing.T) {
+	_, after, _ := strings.Cut(readme(t), "```yaml\n")
+	text, _, found := strings.Cut(after, "```")
+	if _, err := callers.ParsePolicy([]byte(text)); !found || err != nil {
+		t.Errorf("%v: %s", err, text)
 	}
 }
 

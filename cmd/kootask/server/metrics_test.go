@@ -18,8 +18,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/kootask/kootask/cmd/kootask/certificates"
+	"github.com/kootask/kootask/cmd/kootask/reload"
 	"github.com/kootask/kootask/cmd/kootask/server"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/callers"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
@@ -330,7 +333,15 @@ func TestReadmeHasEveryMetric(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bubble(t, nil, func(t *testing.T, s *system) {
+	everything := func(c *server.Config) {
+		c.TLS = func() server.TLS { return server.TLS{Certificate: certificates.NewCA().Server("kootask.test").TLS} }
+		c.Callers.Tokens = &callers.TokensConfig{Issuer: "https://issuer.test", Audience: "kootask"}
+		c.Files = &reload.Files{}
+		if _, err := reload.Read(c.Files, "file", []string{"../../../README.md"}, func([][]byte) (int, error) { return 0, nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bubble(t, everything, func(t *testing.T, s *system) {
 		resp, err := s.admin.Get("http://admin.test/metrics")
 		if err != nil {
 			t.Fatal(err)

@@ -8,6 +8,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+// MinTLS is the oldest version of TLS that is spoken.
+const MinTLS = tls.VersionTLS12
+
 // TLS is what secures the ports.
 type TLS struct {
 	// Certificate is the server's. Required.
@@ -36,12 +39,12 @@ func ParseTLS(certificate, key, clientCAs []byte) (TLS, error) {
 // tls returns how connections are secured: each handshake as the files are then.
 func (s *Server) tls() *tls.Config {
 	return &tls.Config{
-		MinVersion: tls.VersionTLS12,
+		MinVersion: MinTLS,
 		NextProtos: []string{"h2", "http/1.1"},
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 			now := s.config.TLS()
 			config := &tls.Config{
-				MinVersion:   tls.VersionTLS12,
+				MinVersion:   MinTLS,
 				NextProtos:   []string{"h2", "http/1.1"},
 				Certificates: []tls.Certificate{now.Certificate},
 				// A session that is resumed is not asked for its certificate again.
