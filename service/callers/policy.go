@@ -21,6 +21,8 @@ type rule struct {
 	SAN    string            `yaml:"san"`
 	Claims map[string]string `yaml:"claims"` // All of them.
 	Users  []string          `yaml:"users"`
+
+	users map[string]bool // Those of Users: it is asked for each message of each watch.
 }
 
 // anyUser stands for all users, if it is written.
@@ -53,9 +55,14 @@ func ParsePolicy(text []byte) (*Policy, error) {
 	if len(file.Callers) == 0 {
 		return nil, errors.New("no caller is in it")
 	}
-	for i, r := range file.Callers {
+	for i := range file.Callers {
+		r := &file.Callers[i]
 		if err := r.check(); err != nil {
 			return nil, fmt.Errorf("caller %d: %w", i+1, err)
+		}
+		r.users = map[string]bool{}
+		for _, user := range r.Users {
+			r.users[user] = true
 		}
 	}
 	return &Policy{file.Callers}, nil
@@ -94,7 +101,7 @@ func (r rule) check() error {
 // allows reports whether a caller may act for a user.
 func (p *Policy) allows(id identity, user string) bool {
 	for _, r := range p.rules {
-		if r.names(id) && (slices.Contains(r.Users, user) || r.Users[0] == anyUser) {
+		if (r.users[user] || r.users[anyUser]) && r.names(id) {
 			return true
 		}
 	}
