@@ -60,7 +60,7 @@ func (c *certificates) identify(chain []*x509.Certificate) ([]string, error) {
 // verify asks whether the roots of now have signed a certificate, and for now.
 func (c *certificates) verify(chain []*x509.Certificate) error {
 	known := trust{chain[0], c.roots()}
-	if _, ok := c.trusted.GetIfPresent(known); ok {
+	if _, ok := c.trusted.GetIfPresent(known); ok && time.Now().Before(chain[0].NotAfter) {
 		return nil
 	}
 	options := x509.VerifyOptions{
