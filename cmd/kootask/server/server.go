@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -173,7 +174,7 @@ func (s *Server) httpServer(handler http.Handler) *http.Server {
 			// Without it nobody is pinged.
 			SendPingTimeout: rpcserver.Ping, PingTimeout: rpcserver.PingTimeout,
 		},
-		ErrorLog: slog.NewLogLogger(s.config.Log.Handler(), slog.LevelWarn),
+		ErrorLog: log.New(libraryLog{s.config.Log}, "", 0),
 		// OPTIONS * is answered like any other request.
 		DisableGeneralOptionsHandler: true,
 	}
