@@ -9,6 +9,7 @@
 package certificates
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -79,13 +80,20 @@ type Spec struct {
 	SANs []string
 	// Usages are what the certificate is for. Empty: it does not say, and is good for anything.
 	Usages []x509.ExtKeyUsage
+	// Name is the subject's common name. Empty: one of a test.
+	Name string
+	// NotBefore is from when on it is good, in the future as well. Zero: since an hour ago.
+	NotBefore time.Time
 	// NotAfter is when it expires, in the past as well. Zero: in a year.
 	NotAfter time.Time
 }
 
 // Issue returns a certificate with a key of its own.
 func (ca *CA) Issue(spec Spec) *Certificate {
-	template := newTemplate("kootask test", spec.NotAfter)
+	template := newTemplate(cmp.Or(spec.Name, "kootask test"), spec.NotAfter)
+	if !spec.NotBefore.IsZero() {
+		template.NotBefore = spec.NotBefore
+	}
 	template.KeyUsage, template.ExtKeyUsage = x509.KeyUsageDigitalSignature, spec.Usages
 	for _, san := range spec.SANs {
 		addSAN(template, san)

@@ -24,8 +24,8 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// credentials are all kinds of them, each with a canary. A bearer token is what the other tests have.
-var credentials = map[string]struct {
+// everyCredential is all kinds of them, each with a canary. A bearer token is what the other tests have.
+var everyCredential = map[string]struct {
 	header    []string // Beside the user.
 	sent      string   // What KooDrive gets begins so.
 	configure func(*server.Config)
@@ -39,7 +39,7 @@ const signed = "HMAC-SHA256 AppId=app,SignedHeaders=x-date;x-user-id,Signature="
 
 // Whatever KooDrive says, and whoever asked: the fixture looks for what has come out.
 func TestCanariesInEveryCredential(t *testing.T) {
-	for name, credential := range credentials {
+	for name, credential := range everyCredential {
 		for row, outcome := range outcomeRows {
 			t.Run(name+" "+row, func(t *testing.T) {
 				bubble(t, credential.configure, func(t *testing.T, s *system) {
@@ -147,7 +147,7 @@ func TestCanariesInMidWatch(t *testing.T) {
 					s.watch(ctx, t, surface, taskID)
 					return
 				}
-				v := s.fail(ctx, t, "grpc watch", call{id: taskID, header: credentials["a carrier's token"].header})
+				v := s.fail(ctx, t, "grpc watch", call{id: taskID, header: everyCredential["a carrier's token"].header})
 				if v.code != codes.Unauthenticated {
 					t.Errorf("a stranger: %+v", v)
 				}

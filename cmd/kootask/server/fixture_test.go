@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
@@ -15,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/grpclog"
 	"google.golang.org/grpc/metadata"
@@ -103,7 +105,7 @@ func start(t *testing.T, configure func(*server.Config)) *system {
 	// Not grpc's bufconn: over it, net/http now and then meets a read deadline that it has lifted.
 	s.grpcPort, s.httpPort, s.adminPort = koodrivetest.Listen(), koodrivetest.Listen(), koodrivetest.Listen()
 	s.comeFrom("192.0.2.1:1000")
-	ports := server.Listeners{GRPC: addressed{s.grpcPort, s}, HTTP: addressed{s.httpPort, s}, Admin: s.adminPort}
+	ports := server.Listeners{GRPC: addressed{s.grpcPort, s}, HTTP: addressed{s.httpPort, s}, Admin: addressed{s.adminPort, s}}
 	go func() { s.stopped <- srv.Run(ctx, ports) }()
 
 	s.http, s.admin = httpClient(s.httpPort), httpClient(s.adminPort)
@@ -134,6 +136,9 @@ type addressed struct {
 	system *system
 }
 
+// Addr is on this machine: there the admin port has profiles.
+func (l addressed) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9091} }
+
 func (l addressed) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
@@ -162,6 +167,32 @@ func (s *system) dial(t *testing.T, options ...grpc.DialOption) *grpc.ClientConn
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	return conn
+}
+
+// over is the system as a client sees it that speaks TLS to both ports, over connections of its own: HTTP/2 or HTTP/1.1.
+func (s *system) over(t *testing.T, config *tls.Config, http2 bool) *system {
+	t.Helper()
+	conn := s.dial(t, grpc.WithTransportCredentials(credentials.NewTLS(config)))
+	client := httpClient(s.httpPort)
+	transport := client.Transport.(*http.Transport)
+	transport.TLSClientConfig, transport.Protocols = config.Clone(), &http.Protocols{}
+	transport.Protocols.SetHTTP1(!http2)
+	transport.Protocols.SetHTTP2(http2)
+	client.Transport = secured{transport}
+	t.Cleanup(client.CloseIdleConnections)
+	return &system{
+		koodrive: s.koodrive, grpcPort: s.grpcPort, httpPort: s.httpPort, conn: conn, tasks: taskv1.NewTaskServiceClient(conn),
+		http: client, admin: s.admin, log: s.log, out: s.out,
+	}
+}
+
+// secured makes requests, which all tests write with http, with https.
+type secured struct{ *http.Transport }
+
+func (s secured) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.URL.Scheme = "https"
+	return s.Transport.RoundTrip(r)
 }
 
 func httpClient(l *koodrivetest.Listener) *http.Client {
