@@ -90,8 +90,11 @@ func (c Caller) Admitted(name string, expires time.Time, still func() error) Cal
 	return c
 }
 
-// Still reports why the caller may not go on, nil if it may.
+// Still reports why the caller may not go on, nil if it may: it has expired, or what it was admitted with says so.
 func (c Caller) Still() error {
+	if !c.Expires.IsZero() && !time.Now().Before(c.Expires) {
+		return &reason.Error{Outcome: reason.CallerTokenExpired}
+	}
 	if c.still == nil {
 		return nil
 	}

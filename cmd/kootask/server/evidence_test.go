@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -53,6 +54,7 @@ var watched = map[*canaries.Canary]place{
 	canaries.New("KooDrive's name", "koodrive.test"):               inLog,
 	canaries.New("what the network says", network):                 inLog,
 	canaries.New("a user", koodrivetest.Example().UserID):          inTask,
+	canaries.New("a claim of a caller's token", claim):             "",
 	canaries.New("a tenant", koodrivetest.Example().TenantID):      inTask,
 	canaries.New("a task's name", koodrivetest.Example().Name):     inTask,
 }
@@ -62,15 +64,24 @@ const (
 	signature = `Hmac"Canary"\<2>+/=`
 	junk      = "junk-of-a-caller"
 	network   = "canary-of-the-network"
+	claim     = "claim-of-a-caller"
 )
 
 // evidence is what has come out of a system. It is searched as it comes, and not kept. A nil one takes nothing.
 type evidence struct {
 	mu     sync.Mutex
 	seed   maphash.Seed
-	seen   map[uint64]bool   // By place and text: a thousand watchers get the same.
-	pieces map[place]int     // What was searched.
-	found  map[string]string // A line for each thing that was found.
+	seen   map[uint64]bool    // By place and text: a thousand watchers get the same.
+	pieces map[place]int      // What was searched.
+	found  map[string]string  // A line for each thing that was found.
+	own    []*canaries.Canary // Of this system; they may be nowhere.
+}
+
+// watch looks for a text from now on. It may be nowhere.
+func (e *evidence) watch(name, text string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.own = append(e.own, canaries.New(name, text))
 }
 
 func newEvidence() *evidence {
@@ -102,10 +113,13 @@ func (e *evidence) add(where place, text string) {
 	}
 	e.seen[key] = true
 	e.pieces[where]++
+	search := slices.Clone(e.own)
 	for c, allowed := range watched {
-		if where == allowed {
-			continue
+		if where != allowed {
+			search = append(search, c)
 		}
+	}
+	for _, c := range search {
 		if form := c.In(text); form != "" {
 			what := fmt.Sprintf("%s is in %s, %s", c.Name, where, form)
 			for line := range strings.Lines(text) { // The first one is enough for a report.

@@ -1,0 +1,187 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"google.golang.org/grpc/metadata"
+
+	"github.com/kootask/kootask/cmd/kootask/server"
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/callers"
+	"github.com/kootask/kootask/service/callers/issuertest"
+	"github.com/kootask/kootask/upstream/koodrivetest"
+)
+
+// mode is where callers that have to be known say who they are, and whose credential KooDrive sees.
+type mode struct {
+	app    bool
+	header string // That of the caller's token.
+}
+
+// modes are all that there are.
+var modes = map[string]mode{
+	"caller":                 {false, "x-kootask-authorization"},
+	"app":                    {true, "x-kootask-authorization"},
+	"app, and authorization": {true, "authorization"},
+}
+
+// user is whom calls of the mode app are for.
+const user = "42"
+
+// call is one with these values of the caller's token. All else about it is good.
+func (m mode) call(id string, values ...string) call {
+	c := call{id: id, header: bearer}
+	if m.app {
+		c.header = []string{"x-user-id", user}
+	}
+	for _, value := range values {
+		c.header = append(c.header[:len(c.header):len(c.header)], m.header, value)
+	}
+	return c
+}
+
+// known is a system that wants to know its callers.
+type known struct {
+	*system
+	mode   mode
+	issuer *issuertest.Issuer
+	policy atomic.Pointer[callers.Policy] // Whom it allows what now, in the mode app.
+
+	mu      sync.Mutex
+	tokens  int      // How many good ones were issued. Guarded by mu.
+	fetches []string // What the issuer was sent. Guarded by mu.
+}
+
+// everybodyAsTheUser is a policy.
+const everybodyAsTheUser = "callers:\n  - claims: {iss: 'https://issuer.test'}\n    users: ['42']\n"
+
+// bubbleKnown runs test with a system that wants to know its callers, and with their issuer. configure may be nil.
+func bubbleKnown(t *testing.T, m mode, configure func(*server.Config), test func(t *testing.T, s *known)) {
+	t.Helper()
+	s := &known{mode: m, issuer: issuertest.New("https://issuer.test")}
+	s.allow(t, everybodyAsTheUser)
+	var transport *http.Transport
+	var issuer *http.Server
+	bubble(t, func(c *server.Config) {
+		listener := koodrivetest.Listen()
+		issuer = &http.Server{Handler: http.HandlerFunc(s.fetched)}
+		go func() { _ = issuer.Serve(listener) }()
+		transport = &http.Transport{DialContext: listener.Dial, DialTLSContext: listener.Dial}
+		c.Callers.Tokens = &callers.TokensConfig{Issuer: s.issuer.URL(), Audience: issuertest.Audience, Transport: transport}
+		c.Callers.TokenHeader = m.header
+		c.Callers.FailuresPerPeer = 100_000 // All of a test's clients are one peer.
+		if m.app {
+			appMode("s3cr3t")(c)
+			c.Callers.Policy = s.policy.Load
+		}
+		if configure != nil {
+			configure(c)
+		}
+	}, func(t *testing.T, plain *system) {
+		s.system = plain
+		s.koodrive.AddApp("app", "s3cr3t")
+		t.Cleanup(func() {
+			transport.CloseIdleConnections()
+			_ = issuer.Close()
+			s.apart(t)
+		})
+		test(t, s)
+	})
+}
+
+// allow sets the policy.
+func (s *known) allow(t *testing.T, text string) {
+	t.Helper()
+	policy, err := callers.ParsePolicy([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.policy.Store(policy)
+}
+
+// fetched answers for the issuer, and notes what it was sent.
+func (s *known) fetched(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	s.fetches = append(s.fetches, fmt.Sprint(r.URL, r.Header))
+	s.mu.Unlock()
+	s.issuer.ServeHTTP(w, r)
+}
+
+// apart fails the test if KooDrive got a caller's token, or the issuer what is KooDrive's.
+func (s *known) apart(t *testing.T) {
+	t.Helper()
+	for _, r := range s.koodrive.Requests() {
+		if text := fmt.Sprint(r.Path, r.Header); strings.Contains(text, "eyJ") { // So every JWT begins.
+			t.Fatalf("KooDrive got a caller's token: %s", text)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, text := range s.fetches {
+		if strings.Contains(text, token[:16]) || strings.Contains(text, "eyJ") {
+			t.Fatalf("the issuer got a credential: %s", text)
+		}
+	}
+}
+
+// jwt returns a good token with claims beside those that every one has.
+func (s *known) jwt(claims map[string]any, options ...issuertest.Option) string {
+	all := map[string]any{"sub": "alice", "jti": claim}
+	for name, value := range claims {
+		all[name] = value
+	}
+	made := s.issuer.Token(all, options...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tokens++; s.tokens <= 3 { // To look for each of thousands would take long.
+		s.out.watch("the signature of a caller's token", made[strings.LastIndex(made, ".")+1:][:40])
+	}
+	return made
+}
+
+// good is the header value of a good token.
+func (s *known) good() string { return "Bearer " + s.jwt(nil) }
+
+// try makes a call, and says how it failed.
+func (s *system) try(ctx context.Context, t *testing.T, door string, c call) error {
+	t.Helper()
+	switch door {
+	case "grpc get":
+		_, err := s.tasks.GetTask(metadata.NewOutgoingContext(ctx, metadata.Pairs(c.header...)), &taskv1.GetTaskRequest{TaskId: c.id, MaxAge: noAge})
+		return err
+	case "grpc watch":
+		stream, err := s.tasks.WatchTask(metadata.NewOutgoingContext(ctx, metadata.Pairs(c.header...)), &taskv1.WatchTaskRequest{TaskId: c.id})
+		for err == nil {
+			_, err = stream.Recv()
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		return err
+	}
+	path := "/v1/tasks/" + c.id + "?maxAge=0s"
+	if door != "rest" {
+		path = "/v1/tasks/" + c.id + ":watch"
+	}
+	r := request(ctx, t, path, "Accept", door)
+	r.Header.Del("Authorization")
+	for i := 0; i < len(c.header); i += 2 {
+		r.Header.Add(c.header[i], c.header[i+1])
+	}
+	resp, body := s.get(t, r)
+	if resp.StatusCode != http.StatusOK || strings.Contains(body, "failure") && door != "rest" {
+		return errors.New(body)
+	}
+	return nil
+}
+
+// audits is how many decisions were written down.
+func (s *system) audits() int { return strings.Count(s.log.String(), `"msg":"audit"`) }
