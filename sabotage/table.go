@@ -315,7 +315,7 @@ var promises = []promise{
 		{
 			name: "a send waits for the client for ever",
 			file: "service/watch_task.go",
-			from: `timeout := time.NewTimer(SendTimeout)`,
+			from: `timeout := time.NewTimer(limit)`,
 			to:   `timeout := time.NewTimer(SendTimeout * 20)`,
 			red:  "cmd/kootask/server.TestSilentGRPCReaderIsLetGo",
 		},

@@ -187,13 +187,17 @@ func (w *watcher) send(event *taskv1.WatchTaskResponse) error {
 		}()
 		sent <- w.stream.Send(event)
 	}()
-	timeout := time.NewTimer(SendTimeout)
+	limit, late := SendTimeout, &reason.Error{Outcome: reason.WatcherTooSlow}
+	if left := time.Until(w.who.Expires); !w.who.Expires.IsZero() && left < limit {
+		limit, late = left, errExpired
+	}
+	timeout := time.NewTimer(limit)
 	defer timeout.Stop()
 	select {
 	case err := <-sent:
 		return err
 	case <-timeout.C:
-		return &reason.Error{Outcome: reason.WatcherTooSlow}
+		return late
 	}
 }
 

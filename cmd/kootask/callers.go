@@ -40,7 +40,11 @@ func (c callerFlags) config(p *problems, f serviceFlags, config *server.Config) 
 			paths = append(paths, c.TLSClientCA)
 		}
 		secured, err := reload.Read(config.Files, "tls", paths, func(contents [][]byte) (server.TLS, error) {
-			return server.ParseTLS(contents[0], contents[1], append(contents, nil)[2])
+			var clientCA []byte
+			if c.TLSClientCA != "" {
+				clientCA = contents[2]
+			}
+			return server.ParseTLS(contents[0], contents[1], clientCA)
 		})
 		p.add("tls-cert", err)
 		config.TLS = secured
@@ -49,7 +53,7 @@ func (c callerFlags) config(p *problems, f serviceFlags, config *server.Config) 
 		config.Callers.ClientCAs = func() *x509.CertPool { return config.TLS().ClientCAs }
 		config.Callers.SANs = c.TLSClientSAN
 	}
-	if c.OIDCIssuer != "" {
+	if c.OIDCIssuer != "" && c.OIDCAudience != "" {
 		config.Callers.Tokens = &callers.TokensConfig{Issuer: c.OIDCIssuer, Audience: c.OIDCAudience}
 		config.Callers.TokenHeader = c.OIDCHeader
 		tokens, err := callers.NewTokens(*config.Callers.Tokens)
@@ -66,7 +70,7 @@ func (c callerFlags) config(p *problems, f serviceFlags, config *server.Config) 
 		config.Callers.Policy = policy
 	}
 	config.Callers.FailuresPerPeer, config.Callers.TrustedHops = c.FailedPerPeer, c.TrustedHops
-	config.Origins = c.CORSOrigin
+	config.Origins, config.LocalHosts = c.CORSOrigin, config.LocalHosts && !c.known()
 }
 
 // known tells whether callers have to say who they are.
@@ -83,10 +87,12 @@ func (c callerFlags) checkTogether(p *problems, f serviceFlags) {
 		{c.TLSClientCA != "" && c.TLSCert == "", "tls-client-ca", "it goes with --tls-cert"},
 		{(c.TLSClientCA == "") != (len(c.TLSClientSAN) == 0), "tls-client-san", "it goes with --tls-client-ca, and that with it: * accepts all that it has signed"},
 		{(c.OIDCIssuer == "") != (c.OIDCAudience == ""), "oidc-audience", "it goes with --oidc-issuer, and that with it"},
+		{c.OIDCHeader == caller.HeaderAuthorization && c.OIDCIssuer == "", "oidc-header", "it goes with --oidc-issuer"},
 		{c.OIDCHeader == caller.HeaderAuthorization && !app, "oidc-header", "authorization has the token for KooDrive: it cannot have the caller's too"},
 		{c.AllowPlaintext && c.TLSCert != "", "allow-plaintext", "it goes without --tls-cert"},
 		{c.PolicyFile != "" && (!app || !c.known()), "policy-file", "it goes with --upstream-auth=app, and callers that have certificates or tokens"},
 		{c.PolicyFile == "" && app && c.known(), "policy-file", "it is missing, with --upstream-auth=app: it says for whom callers may act"},
+		{len(c.CORSOrigin) > 0 && c.TLSClientCA != "", "cors-origin", "browsers ask for leave without a certificate: it does not go with --tls-client-ca"},
 		{c.FailedPerPeer < 1, "failed-per-peer", "it must be at least 1"},
 		{c.TrustedHops < 0 || c.TrustedHops > maxHops, "trusted-hops", fmt.Sprintf("it must be from 0 to %d", maxHops)},
 	} {

@@ -27,9 +27,7 @@ func (c *demoCommand) Run(ctx context.Context, out output) error {
 	}
 	where := upstream.Config{BaseURL: "http://" + address(koodrive), AllowHTTP: true}
 	config := c.config(p, where, out.stderr)
-	if c.UpstreamAuth == "app" {
-		c.onlyLoopback(p, "with --upstream-auth=app: the demonstration asks nobody who it is")
-	}
+	c.onlyLoopback(p, "in the demonstration, which asks nobody who it is")
 	config.Reflection = c.Reflection
 	s, listeners, err := c.open(p, config)
 	if err != nil {

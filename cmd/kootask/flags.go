@@ -146,7 +146,7 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, stderr io.Wr
 			StaleAfter: f.StaleAfter, WatchLifetime: f.WatchLifetime,
 			MaxTasks: f.MaxTasks, MaxTasksPerCredential: f.MaxTasksPerCredential, NewTasksPerPeer: f.NewTasksPerPeer,
 		},
-		Grace: f.ShutdownGrace,
+		Grace: f.ShutdownGrace, LocalHosts: f.UpstreamAuth == "app",
 		Log:   log,
 		Files: files,
 	}

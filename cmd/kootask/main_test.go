@@ -79,7 +79,7 @@ func TestBadFlags(t *testing.T) {
 		},
 		"the demonstration as an app, beyond loopback": {
 			[]string{"demo", "--upstream-auth=app", "--app-id=x", "--app-secret-file=" + file(t, "geheim"), "--grpc-addr=:0", "--http-addr=127.0.0.1:0", "--admin-addr="},
-			[]string{"--grpc-addr: it must be a loopback address with --upstream-auth=app"},
+			[]string{"--grpc-addr: it must be a loopback address in the demonstration"},
 		},
 		"plaintext beyond loopback": {
 			[]string{"serve", url, "--http-addr=0.0.0.0:0", "--grpc-addr=[::]:0", "--check"},
@@ -92,7 +92,7 @@ func TestBadFlags(t *testing.T) {
 			},
 			[]string{
 				"--tls-key: it goes with", "--tls-client-ca: it goes with", "--tls-client-san: it goes with", "--oidc-audience: it goes with",
-				"--oidc-header: authorization has", "--policy-file: it goes with", "--failed-per-peer: ", "--trusted-hops: ",
+				"--oidc-header: it goes with", "--oidc-header: authorization has", "--policy-file: it goes with", "--cors-origin: browsers", "--failed-per-peer: ", "--trusted-hops: ",
 				"--cors-origin: ", "--cors-origin: ", "--policy-file: open",
 			},
 		},

@@ -46,9 +46,9 @@ const (
 
 // Caller is who asks. It cannot be printed to show its credential.
 type Caller struct {
-	authorization func() string // A func, since nothing that prints a Caller by reflection can call it.
-	token         func() string // Likewise. Nil once the caller is admitted.
-	still         func() error  // See Still.
+	authorization func() string      // A func, since nothing that prints a Caller by reflection can call it.
+	token         func() string      // Likewise. Nil once the caller is admitted.
+	still         func(Caller) error // See Still.
 	// Name is by what kootask knows the caller; empty if it asks nobody.
 	Name string
 	// Expires is when kootask does not know the caller any more. Zero is never.
@@ -84,8 +84,8 @@ func (c Caller) Token() string {
 }
 
 // Admitted returns the caller once it is decided that it may call: by its name, until it expires (zero: never), and as long as
-// still, which must not block, reports no error.
-func (c Caller) Admitted(name string, expires time.Time, still func() error) Caller {
+// still, which must not block, reports no error. It is asked for the caller as it is then: by a ticket, it makes another request.
+func (c Caller) Admitted(name string, expires time.Time, still func(Caller) error) Caller {
 	c.Name, c.Expires, c.still, c.token = name, expires, still, nil
 	return c
 }
@@ -98,7 +98,7 @@ func (c Caller) Still() error {
 	if c.still == nil {
 		return nil
 	}
-	return c.still()
+	return c.still(c)
 }
 
 // LogAttrs is what a log line says of a call: who made it and for which task. An id that cannot be one is left out: it

@@ -152,11 +152,15 @@ func (c *Callers) Peer(r *http.Request) string {
 
 // Admit returns whoever was read from an HTTP request, if that is true and it may call.
 func (c *Callers) Admit(r *http.Request, who caller.Caller) (caller.Caller, error) {
-	var chain []*x509.Certificate
-	if r.TLS != nil {
-		chain = r.TLS.PeerCertificates
+	return c.admit(r.Context(), who, chain(r))
+}
+
+// chain is what the client of an HTTP request has shown.
+func chain(r *http.Request) []*x509.Certificate {
+	if r.TLS == nil {
+		return nil
 	}
-	return c.admit(r.Context(), who, chain)
+	return r.TLS.PeerCertificates
 }
 
 // identity is what a caller has shown.
@@ -183,14 +187,13 @@ func (c *Callers) admit(ctx context.Context, who caller.Caller, chain []*x509.Ce
 		return who, err
 	}
 	c.audit(ctx, who, nil)
-	admitted := who.Admitted(id.name, id.expires, nil)
-	return admitted.Admitted(id.name, id.expires, func() error {
+	return who.Admitted(id.name, id.expires, func(now caller.Caller) error {
 		err := c.stillTrusted(chain)
 		if err == nil {
-			err = c.may(id, admitted.UserID)
+			err = c.may(id, now.UserID)
 		}
 		if err != nil {
-			c.audit(ctx, admitted, err)
+			c.audit(ctx, now, err)
 		}
 		return err
 	}), nil
@@ -216,7 +219,7 @@ func (c *Callers) identify(ctx context.Context, who caller.Caller, chain []*x509
 			return identity{}, err
 		}
 		subject, _ := claims.GetSubject()
-		id.name, id.expires = "sub="+subject, expires
+		id.name, id.expires = strings.TrimSpace(id.name+" sub="+subject), expires
 		if c.config.Policy != nil {
 			id.claims = claims
 		}
@@ -229,7 +232,7 @@ func (c *Callers) stillTrusted(chain []*x509.Certificate) error {
 	if c.certificates == nil {
 		return nil
 	}
-	if _, err := c.certificates.identify(chain); err != nil {
+	if err := c.certificates.verify(chain); err != nil {
 		return &reason.Error{Outcome: reason.CallerNotAuthenticated, Cause: err}
 	}
 	return nil

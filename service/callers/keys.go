@@ -18,6 +18,8 @@ import (
 const (
 	// KeysAge is how old keys get until a token has them fetched anew.
 	KeysAge = 15 * time.Minute
+	// keysOld is how old they get until a token waits for that: its key may have been withdrawn in a time without tokens.
+	keysOld = 2 * KeysAge
 	// KeysApart is how long after the start of a fetch the next may start. So long a new key may go unnoticed.
 	KeysApart = 30 * time.Second
 )
@@ -67,10 +69,10 @@ const (
 )
 
 // find returns the keys with an id, one or more; of an empty id, the issuer's only key. It starts a fetch if it may and
-// should, and waits for the one that is under way only if it knows no such key. The error is ctx's or a *reason.Error.
+// should, and waits for the one that is under way only if it knows no such key, or has not looked for long. The error is ctx's or a *reason.Error.
 func (k *keys) find(ctx context.Context, id string) ([]key, error) {
-	found, flight := k.known(id)
-	if len(found) == 0 && flight != nil {
+	found, flight, old := k.known(id)
+	if (len(found) == 0 || old) && flight != nil {
 		select {
 		case <-flight:
 		case <-ctx.Done():
@@ -85,11 +87,11 @@ func (k *keys) find(ctx context.Context, id string) ([]key, error) {
 }
 
 // known returns the keys with an id, and the end of the fetch that is under way: of one that it starts, if none is and keys
-// are missing or old. Nil if none is under way.
-func (k *keys) known(id string) ([]key, <-chan struct{}) {
+// are missing or old. Nil if none is under way. It reports whether the keys are so old that the fetch is worth waiting for.
+func (k *keys) known(id string) (found []key, flight <-chan struct{}, old bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	found := k.set.find(id)
+	found = k.set.find(id)
 	unknown := len(found) == 0 && (id != "" || k.set == nil)
 	wanted := unknown || time.Since(k.fetched) >= KeysAge
 	rested := k.started.IsZero() || time.Since(k.started) >= KeysApart
@@ -98,7 +100,7 @@ func (k *keys) known(id string) ([]key, <-chan struct{}) {
 		k.flight = make(chan struct{})
 		k.wg.Go(k.fetch)
 	}
-	return found, k.flight
+	return found, k.flight, time.Since(k.fetched) >= keysOld
 }
 
 func (k *keys) lookup(id string) []key {
@@ -124,11 +126,11 @@ func (k *keys) fetch() {
 	k.flight = nil
 }
 
-// missing says why there is no key: the issuer has no such one, or it has never told us any.
+// missing says why there is no key: the issuer has no such one, or it could not be asked.
 func (k *keys) missing() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.set != nil {
+	if k.set != nil && k.failure == nil {
 		return refuse("the issuer has no such key")
 	}
 	failure := k.failure

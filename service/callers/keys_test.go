@@ -143,7 +143,7 @@ func TestLastGoodKeysStay(t *testing.T) {
 		time.Sleep(24 * time.Hour)
 		want(t, tokens, issuer.Token(alice()), ok)
 		synctest.Wait()
-		want(t, tokens, issuer.Token(alice(), issuertest.Header("kid", "other")), notAuthenticated)
+		want(t, tokens, issuer.Token(alice(), issuertest.Header("kid", "other")), keysUnavailable)
 
 		issuer.Rotate()
 		issuer.Handle("", nil)
@@ -151,6 +151,19 @@ func TestLastGoodKeysStay(t *testing.T) {
 		if got := verify(t, tokens, issuer.Token(alice())); got != ok {
 			t.Errorf("it is back: %s", got)
 		}
+	})
+}
+
+// A key that was withdrawn while no token came is good for none that comes.
+func TestOldKeysAreNotBelieved(t *testing.T) {
+	bubble(t, func(t *testing.T, issuer *issuertest.Issuer, tokens *callers.Tokens) {
+		claims := alice()
+		claims["exp"] = time.Now().Add(24 * time.Hour).Unix()
+		before := issuer.Token(claims)
+		want(t, tokens, before, ok)
+		issuer.Rotate()
+		time.Sleep(2 * callers.KeysAge)
+		want(t, tokens, before, notAuthenticated)
 	})
 }
 

@@ -16,13 +16,25 @@ type Policy struct {
 	rules []rule
 }
 
-// rule is one of a policy: who, by exactly one of SAN and Claims, and for whom.
+// rule is one of a policy: who, by all that it names, and for whom.
 type rule struct {
-	SAN    string            `yaml:"san"`
-	Claims map[string]string `yaml:"claims"` // All of them.
-	Users  []string          `yaml:"users"`
+	SAN    string          `yaml:"san"`
+	Claims map[string]text `yaml:"claims"`
+	Users  []string        `yaml:"users"`
 
 	users map[string]bool // Those of Users: it is asked for each message of each watch.
+}
+
+// text is what a claim has to say. What looks like a number or a truth value is refused, since a token's would not be a text.
+type text string
+
+// UnmarshalYAML takes a text.
+func (s *text) UnmarshalYAML(node *yaml.Node) error {
+	if node.ShortTag() != "!!str" {
+		return fmt.Errorf("line %d: the value of a claim is a text: write it in quotes", node.Line)
+	}
+	*s = text(node.Value)
+	return nil
 }
 
 // anyUser stands for all users, if it is written.
@@ -39,24 +51,25 @@ var userForm = regexp.MustCompile(`^[!-~]{1,64}$`)
 //	    users: ["*"]
 //
 // A san is one of a client's certificate: see [Config]. Claims are those of a caller's token, which has to have them all:
-// each is a text, or a list with it. Several rules may hold, and each adds users. It fails if anything else is in it, and says where.
-func ParsePolicy(text []byte) (*Policy, error) {
-	var file struct {
+// each is a text, or a list with it. With both, the caller needs both. Several rules may hold, and each adds users. It fails if
+// anything else is in it, and says where.
+func ParsePolicy(file []byte) (*Policy, error) {
+	var policy struct {
 		Callers []rule `yaml:"callers"`
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder := yaml.NewDecoder(bytes.NewReader(file))
 	decoder.KnownFields(true)
-	if err := decoder.Decode(&file); err != nil && !errors.Is(err, io.EOF) {
+	if err := decoder.Decode(&policy); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return nil, errors.New("there is more than one document")
 	}
-	if len(file.Callers) == 0 {
+	if len(policy.Callers) == 0 {
 		return nil, errors.New("no caller is in it")
 	}
-	for i := range file.Callers {
-		r := &file.Callers[i]
+	for i := range policy.Callers {
+		r := &policy.Callers[i]
 		if err := r.check(); err != nil {
 			return nil, fmt.Errorf("caller %d: %w", i+1, err)
 		}
@@ -65,7 +78,7 @@ func ParsePolicy(text []byte) (*Policy, error) {
 			r.users[user] = true
 		}
 	}
-	return &Policy{file.Callers}, nil
+	return &Policy{policy.Callers}, nil
 }
 
 var sanForm = regexp.MustCompile(`^(DNS|URI|email|IP):.+$`)
@@ -75,8 +88,8 @@ func SANForm(name string) bool { return sanForm.MatchString(name) }
 
 func (r rule) check() error {
 	switch {
-	case (r.SAN == "") == (len(r.Claims) == 0):
-		return errors.New("want either san or claims")
+	case r.SAN == "" && len(r.Claims) == 0:
+		return errors.New("want san, or claims, or both")
 	case r.SAN != "" && !SANForm(r.SAN):
 		return errors.New("want a san like DNS:orders.example")
 	case len(r.Users) == 0:
@@ -110,11 +123,11 @@ func (p *Policy) allows(id identity, user string) bool {
 
 // names reports whether a rule is about a caller.
 func (r rule) names(id identity) bool {
-	if r.SAN != "" {
-		return slices.Contains(id.sans, r.SAN)
+	if r.SAN != "" && !slices.Contains(id.sans, r.SAN) {
+		return false
 	}
 	for name, want := range r.Claims {
-		if !claims(id.claims[name], want) {
+		if !claims(id.claims[name], string(want)) {
 			return false
 		}
 	}

@@ -3,9 +3,11 @@ package callers
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,11 +33,13 @@ type tickets struct {
 type ticket struct {
 	who    caller.Caller
 	taskID string
-	expiry *time.Timer // Removes it.
+	chain  []*x509.Certificate // That the caller had shown.
+	expiry *time.Timer         // Removes it.
 }
 
-// Ticket returns a ticket for an admitted caller to watch a task, and when it ends.
-func (c *Callers) Ticket(who caller.Caller, taskID string) (value string, expires time.Time, err error) {
+// Ticket returns a ticket for an admitted caller to watch a task, and when it ends. Where clients have certificates, it is good
+// over connections of the same one alone.
+func (c *Callers) Ticket(r *http.Request, who caller.Caller, taskID string) (value string, expires time.Time, err error) {
 	var secret [32]byte
 	_, _ = rand.Read(secret[:])
 	value = base64.RawURLEncoding.EncodeToString(secret[:])
@@ -45,7 +49,7 @@ func (c *Callers) Ticket(who caller.Caller, taskID string) (value string, expire
 	if len(c.tickets.all) >= maxTickets {
 		return "", time.Time{}, &reason.Error{Outcome: reason.FacadeOverloaded, Cause: errors.New("there are too many tickets")}
 	}
-	c.tickets.all[hash] = ticket{who, taskID, time.AfterFunc(TicketLife, func() { c.tickets.take(hash) })}
+	c.tickets.all[hash] = ticket{who, taskID, chain(r), time.AfterFunc(TicketLife, func() { c.tickets.take(hash) })}
 	return value, time.Now().Add(TicketLife), nil
 }
 
@@ -54,7 +58,10 @@ func (t *tickets) take(hash [sha256.Size]byte) (ticket, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	found, ok := t.all[hash]
-	delete(t.all, hash)
+	if ok {
+		found.expiry.Stop()
+		delete(t.all, hash)
+	}
 	return found, ok
 }
 
@@ -63,28 +70,23 @@ func (t *tickets) take(hash [sha256.Size]byte) (ticket, bool) {
 func (c *Callers) Redeem(r *http.Request, value, taskID string) (caller.Caller, error) {
 	who := caller.Nobody(r.Header.Values)
 	who.Peer = c.Peer(r)
+	found, ok := c.tickets.take(sha256.Sum256([]byte(value)))
 	for _, name := range []string{caller.HeaderAuthorization, caller.HeaderUserID, caller.HeaderDate, caller.HeaderCallerToken} {
 		if len(r.Header.Values(name)) > 0 {
 			return who, reason.Invalid(reason.CredentialAmbiguous, name, reason.Repeated, "The ticket stands for it.")
 		}
 	}
-	found, ok := c.tickets.take(sha256.Sum256([]byte(value)))
-	if ok {
-		found.expiry.Stop()
-	}
-	if !ok || found.taskID != taskID {
+	if !ok || found.taskID != taskID || !slices.EqualFunc(found.chain, chain(r), (*x509.Certificate).Equal) {
 		err := c.failed(who, &reason.Error{Outcome: reason.TicketInvalid})
 		c.audit(r.Context(), who, err)
 		return who, err
 	}
 	admitted := found.who
 	admitted.RequestID, admitted.Trace, admitted.Peer = who.RequestID, who.Trace, who.Peer
-	if !admitted.Expires.IsZero() && !time.Now().Before(admitted.Expires) {
-		err := &reason.Error{Outcome: reason.CallerTokenExpired}
-		c.audit(r.Context(), admitted, err)
-		return admitted, err
-	}
-	if err := admitted.Still(); err != nil { // Which writes it down.
+	if err := admitted.Still(); err != nil {
+		if reason.Of(err).Outcome == reason.CallerTokenExpired { // Of what else there is, Still has a line.
+			c.audit(r.Context(), admitted, err)
+		}
 		return admitted, err
 	}
 	c.audit(r.Context(), admitted, nil)

@@ -80,6 +80,7 @@ func verify(t *testing.T, tokens *callers.Tokens, token string) string {
 const (
 	ok               = "OK"
 	notAuthenticated = "CALLER_NOT_AUTHENTICATED"
+	keysUnavailable  = "CALLER_KEYS_UNAVAILABLE"
 	expired          = "CALLER_TOKEN_EXPIRED"
 	unavailable      = "CALLER_KEYS_UNAVAILABLE"
 )

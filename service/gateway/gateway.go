@@ -43,6 +43,9 @@ type Config struct {
 	Handover *caller.Handover
 	// Origins are those whose pages may read the answers, like https://tasks.example. None: only pages of kootask's own.
 	Origins []string
+	// LocalHosts alone are answered: requests that name this machine as their host. Otherwise a page whose name comes to lead
+	// here, after it was loaded from elsewhere, could ask whatever those may who are on this machine.
+	LocalHosts bool
 	// TicketsPerPeer is how many tickets one address may get in a second, and ten times as many at once. 0 is
 	// [DefaultTicketsPerPeer].
 	TicketsPerPeer int
@@ -60,6 +63,7 @@ type gateway struct {
 	callers        *callers.Callers
 	handover       *caller.Handover
 	log            *slog.Logger
+	localHosts     bool
 	ticketRates    *caller.Rates
 	ticketsPerPeer int
 	refused        *prometheus.CounterVec // By outcome.
@@ -69,7 +73,7 @@ type gateway struct {
 // New returns the handler of all routes.
 func New(config Config) (http.Handler, error) {
 	g := &gateway{
-		tasks: taskv1.NewTaskServiceClient(config.Conn), callers: config.Callers, handover: config.Handover, log: config.Log,
+		tasks: taskv1.NewTaskServiceClient(config.Conn), callers: config.Callers, handover: config.Handover, log: config.Log, localHosts: config.LocalHosts,
 		ticketRates: caller.NewRates(cmp.Or(config.TicketsPerPeer, DefaultTicketsPerPeer)), ticketsPerPeer: cmp.Or(config.TicketsPerPeer, DefaultTicketsPerPeer),
 		refused: promauto.With(config.Metrics).NewCounterVec(prometheus.CounterOpts{
 			Name: "kootask_http_refused_total", Help: "Requests that came no further than the HTTP port, by what they came to.",
@@ -124,6 +128,10 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	if r.ContentLength != 0 {
 		refuseBody(w, r)
+	}
+	if g.localHosts && !isLocal(r.Host) {
+		g.refuse(w, r, reason.Invalid(reason.HeaderInvalid, "host", reason.Unsupported, "Callers are not known here: it has to be a loopback address."))
+		return
 	}
 	g.routes.ServeHTTP(w, r)
 }

@@ -2,8 +2,11 @@ package gateway
 
 import (
 	"errors"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"strings"
 
 	"github.com/rs/cors"
 
@@ -26,6 +29,15 @@ func crossOrigin(origins []string, handler http.Handler) http.Handler {
 		ExposedHeaders: []string{caller.HeaderRequestID, "retry-after"},
 		MaxAge:         600,
 	}).Handler(handler)
+}
+
+// isLocal reports whether a request's host is this machine.
+func isLocal(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // CheckOrigin reports whether a text is an origin as browsers write it: a scheme and a host in lower case, and a port that is not

@@ -24,7 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Interval is how often files are looked at.
+// Interval is how often files are looked at. A change counts when two looks have found the same.
 const Interval = 5 * time.Second
 
 // Files are all that are kept up with. The zero Files has none.
@@ -39,7 +39,8 @@ type Files struct {
 type followed struct {
 	what  string
 	paths []string
-	last  [][]byte                      // What was in them last. Only Follow's after Read.
+	last  [][]byte                      // What was taken last, good or bad. Only Follow's after Read, as is seen.
+	seen  [][]byte                      // What was in them at the last look.
 	take  func(contents [][]byte) error // Makes it count, if it is good.
 
 	mu       sync.Mutex
@@ -65,7 +66,7 @@ func Read[T any](files *Files, what string, paths []string, parse func(contents 
 	if err := f.take(contents); err != nil {
 		return nil, err
 	}
-	f.last = contents
+	f.last, f.seen = contents, contents
 	files.all = append(files.all, f)
 	return func() T { return *now.Load() }, nil
 }
@@ -89,11 +90,13 @@ func (s *Files) Follow(ctx context.Context) {
 	}
 }
 
-// look takes what has changed. A pair of files that is replaced one after the other is no good in between, and good at the
-// next look.
+// look takes what has changed, if it was so at the look before: what is being written may look whole, and be half. A pair of
+// files that is replaced one after the other is no good in between, and good later.
 func (s *Files) look(ctx context.Context, f *followed) {
 	contents, err := f.read()
-	if err == nil && slices.EqualFunc(contents, f.last, bytes.Equal) {
+	settled := err == nil && slices.EqualFunc(contents, f.seen, bytes.Equal)
+	f.seen = contents
+	if err == nil && (!settled || slices.EqualFunc(contents, f.last, bytes.Equal)) {
 		return
 	}
 	if err == nil {

@@ -86,7 +86,7 @@ func TestGoodChangesCountAndBadOnesDoNot(t *testing.T) {
 			{func() { write(t, two, "5") }, "4+5", 0, 6},
 		} {
 			step.change()
-			time.Sleep(reload.Interval)
+			time.Sleep(2 * reload.Interval)
 			synctest.Wait()
 			if got := now(); got != step.want {
 				t.Errorf("it is %q, want %q", got, step.want)

@@ -60,6 +60,8 @@ type Config struct {
 	Files *reload.Files
 	// Origins are those whose pages may read answers of the HTTP port.
 	Origins []string
+	// LocalHosts is that of the gateway's config: for callers who need not be anybody.
+	LocalHosts bool
 	// Reflection lets gRPC clients ask for the contract.
 	Reflection bool
 	// Grace is how long a stop may take. 0 is DefaultGrace.
@@ -142,7 +144,7 @@ func New(config Config) (*Server, error) {
 		return nil, fmt.Errorf("connecting the gateway: %w", err)
 	}
 	handler, err := gateway.New(gateway.Config{
-		Conn: s.conn, Callers: s.callers, Handover: handover, Origins: config.Origins, TicketsPerPeer: config.Service.NewTasksPerPeer,
+		Conn: s.conn, Callers: s.callers, Handover: handover, Origins: config.Origins, LocalHosts: config.LocalHosts, TicketsPerPeer: config.Service.NewTasksPerPeer,
 		Log: config.Log.With("port", "http"), Metrics: s.metrics,
 	})
 	if err != nil {

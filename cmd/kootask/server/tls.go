@@ -1,9 +1,12 @@
 package server
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -26,14 +29,35 @@ func ParseTLS(certificate, key, clientCAs []byte) (TLS, error) {
 	if err != nil {
 		return TLS{}, err
 	}
+	if now := time.Now(); now.Before(pair.Leaf.NotBefore) || now.After(pair.Leaf.NotAfter) {
+		return TLS{}, errors.New("the server's certificate is not for now")
+	}
 	if clientCAs == nil {
 		return TLS{Certificate: pair}, nil
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(clientCAs) {
-		return TLS{}, errors.New("there is no certificate of a client's issuer in PEM form")
+	pool, err := parseCAs(clientCAs)
+	return TLS{pair, pool}, err
+}
+
+// parseCAs reads certificates, all of which have to be good: without one of them, clients would be locked out.
+func parseCAs(text []byte) (*x509.CertPool, error) {
+	pool, n := x509.NewCertPool(), 0
+	for {
+		var block *pem.Block
+		if block, text = pem.Decode(text); block == nil {
+			break
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil || block.Type != "CERTIFICATE" {
+			return nil, errors.New("of those who sign clients' certificates, one is no certificate")
+		}
+		pool.AddCert(certificate)
+		n++
 	}
-	return TLS{pair, pool}, nil
+	if n == 0 || bytes.Contains(text, []byte("-----BEGIN")) {
+		return nil, errors.New("of those who sign clients' certificates, one is not in PEM form, or there is none")
+	}
+	return pool, nil
 }
 
 // tls returns how connections are secured: each handshake as the files are then.
