@@ -56,6 +56,10 @@ func (g *gateway) checked(next runtime.HandlerFunc) runtime.HandlerFunc {
 			next(w, r, params)
 			return
 		}
+		if r.Method != allowedMethod(r) { // To the mux, GET of a:ticket is one of a task.
+			g.handleRoutingError(r.Context(), g.mux, nil, w, r, http.StatusMethodNotAllowed)
+			return
+		}
 		if finished(r) {
 			// An event source that comes back after the end: 204 tells it to stay away.
 			w.WriteHeader(http.StatusNoContent)
