@@ -51,7 +51,7 @@ func (s *system) from(t *testing.T, address string) *system {
 	s.comeFrom(address)
 	conn := s.dial(t)
 	conn.Connect()
-	seen := &system{koodrive: s.koodrive, conn: conn, tasks: taskv1.NewTaskServiceClient(conn), httpPort: s.httpPort}
+	seen := &system{koodrive: s.koodrive, conn: conn, tasks: taskv1.NewTaskServiceClient(conn), httpPort: s.httpPort, log: s.log}
 	seen.http = httpClient(s.httpPort)
 	seen.http.Transport.(*http.Transport).MaxConnsPerHost = 1 // Kept, so that it comes from there later too.
 	seen.get(t, request(t.Context(), t, "/openapi.json"))

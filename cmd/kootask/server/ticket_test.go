@@ -1,0 +1,312 @@
+package server_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/kootask/kootask/cmd/kootask/canaries"
+	"github.com/kootask/kootask/cmd/kootask/server"
+	"github.com/kootask/kootask/service/callers"
+	"github.com/kootask/kootask/service/callers/issuertest"
+	"github.com/kootask/kootask/upstream/koodrivetest"
+)
+
+// post makes a POST without a body, with these headers and no others.
+func (s *system) post(t *testing.T, path string, header ...string) (*http.Response, string) {
+	t.Helper()
+	r := request(t.Context(), t, path)
+	r.Method = http.MethodPost
+	r.Header = http.Header{}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Add(header[i], header[i+1])
+	}
+	return s.get(t, r)
+}
+
+// ticket gets one, and checks what is said of it. It is looked for in the log when the test ends.
+func (s *system) ticket(t *testing.T, header ...string) string {
+	t.Helper()
+	resp, body := s.post(t, "/v1/tasks/"+taskID+":ticket", header...)
+	var said map[string]string
+	if err := json.Unmarshal([]byte(body), &said); err != nil || resp.StatusCode != http.StatusOK || len(said) != 2 || len(said["ticket"]) != 43 {
+		t.Fatalf("HTTP %d, %v: %s", resp.StatusCode, err, body)
+	}
+	if at, err := time.Parse(time.RFC3339, said["expireTime"]); err != nil || !at.Equal(time.Now().Add(callers.TicketLife)) {
+		t.Errorf("it expires %q", said["expireTime"])
+	}
+	if resp.Header.Get("Content-Type") != "application/json" || resp.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("header %v", resp.Header)
+	}
+	secret := canaries.New("a ticket", said["ticket"])
+	t.Cleanup(func() {
+		if form := secret.In(s.log.String()); form != "" {
+			t.Errorf("a ticket is in the log, %s", form)
+		}
+	})
+	return said["ticket"]
+}
+
+// comes watches with a query, in place of a credential.
+func (s *system) comes(t *testing.T, accept, id, query string, header ...string) (*http.Response, string) {
+	t.Helper()
+	r := request(t.Context(), t, "/v1/tasks/"+id+query)
+	r.Header = http.Header{"Accept": {accept}}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Add(header[i], header[i+1])
+	}
+	return s.get(t, r)
+}
+
+// An event source, which can send no header, watches with a ticket as its owner would with the credential.
+func TestWatchWithATicket(t *testing.T) {
+	for _, surface := range []string{ndjson, sse} {
+		bubble(t, nil, func(t *testing.T, s *system) {
+			s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1, 2)})
+			ticket := s.ticket(t, append(bearer, "language", "en-US")...)
+			if n := s.koodrive.Count(); n != 0 {
+				t.Errorf("for a ticket KooDrive was asked %d times", n)
+			}
+			time.Sleep(callers.TicketLife - time.Second)
+			resp, body := s.comes(t, surface, taskID, ":watch?ticket="+ticket)
+			var got []event
+			parse(t, surface, strings.NewReader(body), func(e event) { got = append(got, e) })
+			if want := forSurface(surface, "EXECUTING", "SUCCESS", "end"); resp.StatusCode != 200 || !slices.Equal(names(t, got), want) {
+				t.Errorf("%s: HTTP %d, %q", surface, resp.StatusCode, names(t, got))
+			}
+			for _, r := range s.koodrive.Requests() {
+				if r.Header.Get("Authorization") != "Bearer "+token || r.Header.Get("Language") != "en-US" {
+					t.Errorf("KooDrive got %v", r.Header)
+				}
+			}
+			// The event source comes back, before it has seen the end and after.
+			if resp, body := s.comes(t, surface, taskID, ":watch?ticket="+ticket, "Last-Event-ID", "1"); resp.StatusCode != 401 {
+				t.Errorf("%s, again: HTTP %d, %s", surface, resp.StatusCode, body)
+			}
+			want := map[string]int{ndjson: 401, sse: 204}[surface]
+			if resp, body := s.comes(t, surface, taskID, ":watch?ticket="+ticket, "Last-Event-ID", "end"); resp.StatusCode != want {
+				t.Errorf("%s, after the end: HTTP %d, %s", surface, resp.StatusCode, body)
+			}
+		})
+	}
+}
+
+// What a ticket is not good for. Whoever tries has used it up, but for what is no request to watch with a ticket at all.
+func TestTicketsThatAreNoGood(t *testing.T) {
+	const unknown, invalid = "CALLER_UNAUTHENTICATED", "REQUEST_INVALID"
+	rows := map[string]struct {
+		after  time.Duration
+		path   string // $ is the ticket.
+		header []string
+		reason string
+		left   bool // It is good afterwards.
+	}{
+		"too late":              {callers.TicketLife, taskID + ":watch?ticket=$", nil, unknown, false},
+		"for another task":      {0, exampleID + ":watch?ticket=$", nil, unknown, false},
+		"made up":               {0, taskID + ":watch?ticket=" + strings.Repeat("A", 43), nil, unknown, true},
+		"another case":          {0, taskID + ":watch?ticket=$A", nil, unknown, true},
+		"empty":                 {0, taskID + ":watch?ticket=", nil, unknown, true},
+		"no value":              {0, taskID + ":watch?ticket", nil, unknown, true},
+		"of no form":            {0, taskID + ":watch?ticket=$%20", nil, invalid, true},
+		"twice in one":          {0, taskID + ":watch?ticket=$&ticket=$", nil, invalid, true},
+		"on GetTask":            {0, taskID + "?ticket=$", nil, invalid, true},
+		"by another name":       {0, taskID + ":watch?Ticket=$", nil, invalid, true},
+		"beside Authorization":  {0, taskID + ":watch?ticket=$", bearer, invalid, false},
+		"beside a user":         {0, taskID + ":watch?ticket=$", []string{"X-User-Id", "1001"}, invalid, false},
+		"beside a token for us": {0, taskID + ":watch?ticket=$", []string{"X-Kootask-Authorization", "Bearer a"}, invalid, false},
+		"as Authorization":      {0, taskID + ":watch", []string{"Authorization", "Bearer $"}, "CREDENTIAL_REJECTED", true},
+	}
+	bubble(t, nil, func(t *testing.T, s *system) {
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(2)})
+		for name, row := range rows {
+			for _, surface := range []string{ndjson, sse} {
+				ticket := s.ticket(t, bearer...)
+				time.Sleep(row.after)
+				synctest.Wait()
+				before := s.koodrive.Count()
+				fill := func(text string) string { return strings.ReplaceAll(text, "$", ticket) }
+				var header []string
+				for _, h := range row.header {
+					header = append(header, fill(h))
+				}
+				resp, body := s.comes(t, surface, fill(row.path), "", header...)
+				v := read(t, parseStatus(t, body))
+				wantHTTP, asked := 401, 0
+				if row.reason == invalid {
+					wantHTTP = 400
+				} else if row.reason != unknown {
+					asked = 1
+				}
+				if v.reason != row.reason || resp.StatusCode != wantHTTP || v.retry != nil || s.koodrive.Count() != before+asked {
+					t.Errorf("%s, %s: HTTP %d, %+v; KooDrive was asked %d times", name, surface, resp.StatusCode, v, s.koodrive.Count()-before)
+				}
+				resp, _ = s.comes(t, surface, taskID, ":watch?ticket="+ticket)
+				if left := resp.StatusCode == 200; left != row.left {
+					t.Errorf("%s, %s: then HTTP %d", name, surface, resp.StatusCode)
+				}
+			}
+		}
+	})
+}
+
+// Which requests get one.
+func TestWhoGetsATicket(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		path := "/v1/tasks/" + taskID
+		for name, row := range map[string]struct {
+			method, path, body string
+			header             []string
+			code               int
+			reason, allow      string
+		}{
+			"without a credential":   {"POST", path + ":ticket", "", nil, 401, "CREDENTIAL_MISSING", ""},
+			"a malformed credential": {"POST", path + ":ticket", "", []string{"Authorization", "a\xffb"}, 400, "REQUEST_INVALID", ""},
+			"a bad id":               {"POST", "/v1/tasks/a%20b:ticket", "", bearer, 400, "REQUEST_INVALID", ""},
+			"a body":                 {"POST", path + ":ticket", "{}", bearer, 400, "REQUEST_INVALID", ""},
+			"a parameter":            {"POST", path + ":ticket?maxAge=1s", "", bearer, 400, "REQUEST_INVALID", ""},
+			"a token in the URL":     {"POST", path + ":ticket?access_token=" + junk, "", bearer, 400, "REQUEST_INVALID", ""},
+			"a ticket for a ticket":  {"POST", path + ":ticket?ticket=a", "", nil, 400, "REQUEST_INVALID", ""},
+			"GET":                    {"GET", path + ":ticket", "", bearer, 405, "METHOD_NOT_ALLOWED", "POST"},
+			"PUT":                    {"PUT", path + ":ticket", "", bearer, 405, "METHOD_NOT_ALLOWED", "POST"},
+			"POST to the task":       {"POST", path, "", bearer, 405, "METHOD_NOT_ALLOWED", "GET"},
+			"POST to the watch":      {"POST", path + ":watch", "", bearer, 405, "METHOD_NOT_ALLOWED", "GET"},
+		} {
+			r := request(t.Context(), t, row.path)
+			r.Method, r.Header = row.method, http.Header{}
+			if row.body != "" {
+				r, _ = http.NewRequestWithContext(t.Context(), row.method, r.URL.String(), strings.NewReader(row.body))
+			}
+			for i := 0; i < len(row.header); i += 2 {
+				r.Header[row.header[i]] = nil
+				r.Header.Add(row.header[i], row.header[i+1])
+			}
+			resp, body := s.get(t, r)
+			v := read(t, parseStatus(t, body))
+			if resp.StatusCode != row.code || v.reason != row.reason || resp.Header.Get("Allow") != row.allow {
+				t.Errorf("%s: HTTP %d, Allow %q, %+v", name, resp.StatusCode, resp.Header.Get("Allow"), v)
+			}
+		}
+		if n := s.koodrive.Count(); n != 0 {
+			t.Errorf("KooDrive was asked %d times", n)
+		}
+	})
+}
+
+// One address gets as many tickets as it may ask for new tasks.
+func TestTicketsOfOnePeerAreLimited(t *testing.T) {
+	bubble(t, defaultPeers, func(t *testing.T, s *system) {
+		for _, many := range []int{burst, newTasks} {
+			for range many {
+				s.ticket(t, bearer...)
+			}
+			resp, body := s.post(t, "/v1/tasks/"+taskID+":ticket", bearer...)
+			v := read(t, parseStatus(t, body))
+			if resp.StatusCode != 429 || v.reason != "CALLER_LIMIT_REACHED" || v.retry == nil || resp.Header.Get("Retry-After") == "" ||
+				v.metadata["limitName"] != "new-tasks-per-peer" || v.metadata["limitValue"] != "20" {
+				t.Errorf("HTTP %d, %+v", resp.StatusCode, v)
+			}
+			time.Sleep(time.Second)
+		}
+		s.from(t, "198.51.100.1:1").ticket(t, bearer...)
+	})
+}
+
+// direct answers requests by a handler of this process.
+type direct struct{ http.Handler }
+
+func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	d.ServeHTTP(w, r)
+	return w.Result(), nil
+}
+
+const issuerURL = "http://127.0.0.1:1"
+
+// withTokens makes a server want tokens of an issuer.
+func withTokens(c *server.Config) (issuer *issuertest.Issuer) {
+	issuer = issuertest.New(issuerURL)
+	c.Callers.Tokens = &callers.TokensConfig{Issuer: issuerURL, Audience: issuertest.Audience, Transport: direct{issuer}}
+	return issuer
+}
+
+// Where callers need a token they need it for a ticket too, and the ticket is worth no more than the token.
+func TestTicketsDoNotOutliveTokens(t *testing.T) {
+	var issuer *issuertest.Issuer
+	bubble(t, func(c *server.Config) { issuer = withTokens(c) }, func(t *testing.T, s *system) {
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
+		header := func(caller string) []string { return append([]string{"X-Kootask-Authorization", caller}, bearer...) }
+		forged := "Bearer " + issuer.Token(map[string]any{"sub": "alice"}, issuertest.Forged())
+		for _, bad := range [][]string{bearer, header("Bearer " + junk), header(forged)} {
+			resp, body := s.post(t, "/v1/tasks/"+taskID+":ticket", bad...)
+			if v := read(t, parseStatus(t, body)); resp.StatusCode != 401 || v.reason != "CALLER_UNAUTHENTICATED" {
+				t.Errorf("HTTP %d, %+v", resp.StatusCode, v)
+			}
+		}
+		token := func(lasts time.Duration) []string {
+			return header("Bearer " + issuer.Token(map[string]any{"sub": "alice", "exp": time.Now().Add(lasts).Unix()}))
+		}
+		late, long := s.ticket(t, token(10*time.Second)...), s.ticket(t, token(20*time.Second)...)
+		time.Sleep(10 * time.Second)
+		for _, surface := range []string{ndjson, sse} {
+			resp, body := s.comes(t, surface, taskID, ":watch?ticket="+late)
+			if v := read(t, parseStatus(t, body)); resp.StatusCode != 401 || v.reason != "CALLER_UNAUTHENTICATED" {
+				t.Errorf("%s, when the token is over: HTTP %d, %+v", surface, resp.StatusCode, v)
+			}
+		}
+		if n := s.koodrive.Count(); n != 0 {
+			t.Errorf("KooDrive was asked %d times", n)
+		}
+		start := time.Now()
+		_, body := s.comes(t, ndjson, taskID, ":watch?ticket="+long)
+		if got := time.Since(start); got != 10*time.Second || !strings.Contains(body, "CALLER_UNAUTHENTICATED") {
+			t.Errorf("the watch ended after %v: %s", got, body)
+		}
+	})
+}
+
+// A ticket is for whom its owner may act when it is used, and not when it was given.
+func TestTicketsDoNotOutliveThePolicy(t *testing.T) {
+	var issuer *issuertest.Issuer
+	var policy atomic.Pointer[callers.Policy]
+	allow := func(user string) {
+		parsed, err := callers.ParsePolicy([]byte("callers: [{claims: {sub: alice}, users: [\"" + user + "\"]}]"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		policy.Store(parsed)
+	}
+	allow("1001")
+	bubble(t, func(c *server.Config) {
+		issuer = withTokens(c)
+		appMode("s3cr3t")(c)
+		c.Callers.Policy = policy.Load
+	}, func(t *testing.T, s *system) {
+		s.koodrive.AddApp("app", "s3cr3t")
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(2)})
+		owner := []string{"X-Kootask-Authorization", "Bearer " + issuer.Token(map[string]any{"sub": "alice"}), "X-User-Id", "1001"}
+		first, second := s.ticket(t, owner...), s.ticket(t, owner...)
+		allow("1002")
+		resp, body := s.comes(t, sse, taskID, ":watch?ticket="+second)
+		if v := read(t, parseStatus(t, body)); resp.StatusCode != 403 || v.code != codes.PermissionDenied || v.reason != "USER_NOT_ALLOWED" {
+			t.Errorf("HTTP %d, %+v", resp.StatusCode, v)
+		}
+		if resp, body := s.post(t, "/v1/tasks/"+taskID+":ticket", owner...); resp.StatusCode != 403 {
+			t.Errorf("HTTP %d, %s", resp.StatusCode, body)
+		}
+		if n := s.koodrive.Count(); n != 0 {
+			t.Errorf("KooDrive was asked %d times", n)
+		}
+		allow("1001")
+		if resp, body := s.comes(t, sse, taskID, ":watch?ticket="+first); resp.StatusCode != 200 {
+			t.Errorf("HTTP %d, %s", resp.StatusCode, body)
+		}
+	})
+}

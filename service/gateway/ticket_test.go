@@ -1,0 +1,37 @@
+package gateway_test
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/callers"
+	"github.com/kootask/kootask/service/gateway"
+)
+
+// When there are as many tickets as there may be, who asks for one is told to come back.
+func TestNoTicketIsLeft(t *testing.T) {
+	anybody, err := callers.New(callers.Config{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler, err := gateway.New(gateway.Config{
+		Conn: scripted{}, Callers: anybody, Handover: &caller.Handover{}, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, _, err = anybody.Ticket(caller.Caller{}, "1")
+	}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/tasks/1:ticket", nil)
+	r.Header.Set("Authorization", "Bearer a")
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "SERVER_OVERLOADED") || w.Header().Get("Retry-After") == "" {
+		t.Errorf("HTTP %d %v: %s", w.Code, w.Header(), w.Body)
+	}
+}
