@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/rs/cors"
@@ -16,12 +17,13 @@ import (
 // crossOrigin lets pages of some origins read the answers of a handler. Browsers send no credential of their own there: a page
 // has to have one.
 func crossOrigin(origins []string, handler http.Handler) http.Handler {
-	if len(origins) == 0 { // To the library it would mean all.
+	if len(origins) == 0 {
 		return handler
 	}
 	return cors.New(cors.Options{
-		AllowedOrigins: origins,
-		AllowedMethods: []string{http.MethodGet, http.MethodPost},
+		// Letter by letter: a list of origins the library takes in any case, and for patterns.
+		AllowOriginFunc: func(origin string) bool { return slices.Contains(origins, origin) },
+		AllowedMethods:  []string{http.MethodGet, http.MethodPost},
 		AllowedHeaders: []string{
 			caller.HeaderAuthorization, caller.HeaderCallerToken, caller.HeaderUserID, caller.HeaderDate, caller.HeaderLanguage,
 			caller.HeaderRequestID, caller.HeaderTraceParent, "accept", "grpc-timeout", "last-event-id",
@@ -45,7 +47,8 @@ func isLocal(host string) bool {
 func CheckOrigin(origin string) error {
 	u, err := url.Parse(origin)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || origin != u.Scheme+"://"+u.Host ||
-		u.Port() == map[string]string{"https": "443", "http": "80"}[u.Scheme] || !originForm(origin) {
+		u.Port() == map[string]string{"https": "443", "http": "80"}[u.Scheme] || strings.HasPrefix(u.Port(), "0") ||
+		strings.HasSuffix(u.Host, ":") || !originForm(origin) {
 		return errors.New("want an origin like https://tasks.example")
 	}
 	return nil
