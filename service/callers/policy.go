@@ -68,6 +68,9 @@ func ParsePolicy(file []byte) (*Policy, error) {
 	if len(policy.Callers) == 0 {
 		return nil, errors.New("no caller is in it")
 	}
+	if line := gap(file); line > 0 {
+		return nil, fmt.Errorf("line %d: there is nothing in a place of a list", line)
+	}
 	for i := range policy.Callers {
 		r := &policy.Callers[i]
 		if err := r.check(); err != nil {
@@ -79,6 +82,27 @@ func ParsePolicy(file []byte) (*Policy, error) {
 		}
 	}
 	return &Policy{policy.Callers}, nil
+}
+
+// gap returns the line of a null in a list, 0 if there is none: the decoder would leave it out.
+func gap(text []byte) int {
+	var document yaml.Node
+	_ = yaml.Unmarshal(text, &document) // It has been parsed before.
+	open := []*yaml.Node{&document}
+	for len(open) > 0 {
+		node := open[0]
+		open = append(open[1:], node.Content...)
+		for _, one := range node.Content {
+			line := one.Line
+			if one.Alias != nil {
+				one = one.Alias
+			}
+			if node.Kind == yaml.SequenceNode && one.ShortTag() == "!!null" {
+				return line
+			}
+		}
+	}
+	return 0
 }
 
 var sanForm = regexp.MustCompile(`^(DNS|URI|email|IP):.+$`)
