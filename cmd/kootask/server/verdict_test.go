@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -75,8 +77,8 @@ func (s *system) fail(ctx context.Context, t *testing.T, door string, c call) ve
 	resp, body := s.get(t, r)
 	v := read(t, parseStatus(t, body))
 	v.http, v.header, v.everything = resp.StatusCode, resp.Header, body
-	for name, values := range resp.Header {
-		v.everything += name + values[0]
+	for _, name := range slices.Sorted(maps.Keys(resp.Header)) {
+		v.everything += name + resp.Header.Get(name)
 	}
 	if retry := resp.Header.Get("Retry-After"); (retry != "") != (v.retry != nil) {
 		t.Errorf("%s: Retry-After %q with RetryInfo %v", door, retry, v.retry)
@@ -134,8 +136,9 @@ func (s *system) failGRPC(ctx context.Context, t *testing.T, door string, c call
 	v.trailer = trailer
 	text, _ := protojson.Marshal(status.Convert(err).Proto())
 	v.everything = string(text)
-	for name, values := range metadata.Join(header, trailer) {
-		v.everything += name + values[0]
+	all := metadata.Join(header, trailer)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		v.everything += name + all[name][0]
 	}
 	return v
 }
