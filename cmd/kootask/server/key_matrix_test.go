@@ -1,0 +1,157 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kootask/kootask/upstream/koodrivetest"
+)
+
+// asker is all of a watch that can change what KooDrive answers.
+type asker struct{ authorization, date, user, language, task string }
+
+func (a asker) call() call {
+	c := call{id: a.task}
+	for name, value := range map[string]string{
+		"authorization": a.authorization, "x-date": a.date, "x-user-id": a.user, "language": a.language,
+	} {
+		if value != "" {
+			c.header = append(c.header, name, value)
+		}
+	}
+	return c
+}
+
+// signedBy is a signature as a caller has made it. KooDrive refuses it, and is asked nonetheless.
+func signedBy(app string) string {
+	return "HMAC-SHA256 AppId=" + app + ",SignedHeaders=x-date;x-user-id,Signature=c"
+}
+
+// polls is how KooDrive was asked, each way once: by all that it was told.
+func (s *system) polls() map[string]int {
+	asked := map[string]int{}
+	for _, r := range s.koodrive.Requests() {
+		ask := asker{r.Header.Get("Authorization"), r.Header.Get("X-Date"), r.Header.Get("X-User-Id"), r.Header.Get("Language"), r.TaskID}
+		if strings.Contains(ask.authorization, "SignedHeaders=host;") { // Signed here: each time anew.
+			ask.authorization, ask.date = "", ""
+		}
+		asked[fmt.Sprint(ask)]++
+	}
+	return asked
+}
+
+// watchBoth has two callers watch at once, for a moment, on a surface each.
+func (s *known) watchBoth(t *testing.T, a, b call) (first, second []event) {
+	t.Helper()
+	ctx, leave := context.WithTimeout(t.Context(), 30*time.Second)
+	defer leave()
+	var both sync.WaitGroup
+	both.Go(func() { first = s.followGRPC(ctx, a) })
+	synctest.Wait() // KooDrive is being asked for the first.
+	both.Go(func() { second = s.followGRPC(ctx, b) })
+	both.Wait()
+	return first, second
+}
+
+// Two watches that differ in anything that KooDrive sees share neither a request nor a message; two that differ in nothing share
+// all.
+func TestWatchesShareOnlyWhatIsTheSame(t *testing.T) {
+	const date, later = "20240831T143829Z", "20240831T143830Z"
+	plain := asker{"Bearer " + token, "", "42", "zh-CN", taskID}
+	hmac := asker{signedBy("a"), date, "42", "zh-CN", taskID}
+	for name, row := range map[string]struct {
+		a, b   asker
+		shared bool
+	}{
+		"nothing":                 {plain, plain, true},
+		"the spelling of Bearer":  {plain, asker{"bearer+" + token, "", "42", "zh_cn", taskID}, true},
+		"the token":               {plain, asker{"Bearer " + token + "2", "", "42", "zh-CN", taskID}, false},
+		"the scheme":              {plain, asker{"AT " + token, "", "42", "zh-CN", taskID}, false},
+		"the user":                {plain, asker{"Bearer " + token, "", "43", "zh-CN", taskID}, false},
+		"no user":                 {plain, asker{"Bearer " + token, "", "", "zh-CN", taskID}, false},
+		"the date":                {plain, asker{"Bearer " + token, date, "42", "zh-CN", taskID}, false},
+		"the language":            {plain, asker{"Bearer " + token, "", "42", "en-US", taskID}, false},
+		"no language":             {plain, asker{"Bearer " + token, "", "42", "", taskID}, false},
+		"the task":                {plain, asker{"Bearer " + token, "", "42", "zh-CN", exampleID}, false},
+		"signed: nothing":         {hmac, hmac, true},
+		"signed: the app":         {hmac, asker{signedBy("b"), date, "42", "zh-CN", taskID}, false},
+		"signed: the date":        {hmac, asker{signedBy("a"), later, "42", "zh-CN", taskID}, false},
+		"signed: the user":        {hmac, asker{signedBy("a"), date, "43", "zh-CN", taskID}, false},
+		"signed: the language":    {hmac, asker{signedBy("a"), date, "42", "en-US", taskID}, false},
+		"signed: the task":        {hmac, asker{signedBy("a"), date, "42", "zh-CN", exampleID}, false},
+		"a border: token, user":   {asker{"Bearer a", "", "bc", "", taskID}, asker{"Bearer ab", "", "c", "", taskID}, false},
+		"a border: user, task":    {asker{"Bearer a", "", "1", "", "23"}, asker{"Bearer a", "", "12", "", "3"}, false},
+		"a border: token, task":   {asker{"Bearer 1", "", "", "", "23"}, asker{"Bearer 12", "", "", "", "3"}, false},
+		"a border: user, nothing": {asker{"Bearer a", "", "b", "", taskID}, asker{"Bearer ab", "", "", "", taskID}, false},
+	} {
+		bubble(t, nil, func(t *testing.T, plain *system) {
+			s := &known{system: plain}
+			for _, token := range []string{token, token + "2", "AT " + token, "a", "ab", "1", "12"} {
+				s.koodrive.AddToken(token, 0)
+			}
+			for _, id := range []string{taskID, exampleID, "23", "3"} {
+				s.koodrive.SetTask(koodrivetest.Task{ID: id, Steps: steps(1)})
+			}
+			s.koodrive.SetFault(&koodrivetest.Fault{Latency: time.Second}) // So that signatures, which are refused, could share.
+			s.share(t, name, row.a.call(), row.b.call(), row.shared)
+		})
+	}
+}
+
+// share has two callers watch, and says whether they shared.
+func (s *known) share(t *testing.T, name string, a, b call, shared bool) {
+	t.Helper()
+	first, second := s.watchBoth(t, a, b)
+	asked := s.polls()
+	want := 2
+	if shared {
+		want = 1
+	}
+	if len(asked) != want {
+		t.Errorf("%s: KooDrive was asked in %d ways: %v", name, len(asked), asked)
+	}
+	if n := s.koodrive.Count(); shared && n > 10 { // In half a minute one watch makes some 7.
+		t.Errorf("%s: KooDrive was asked %d times", name, n)
+	}
+	for id, events := range map[string][]event{a.id: first, b.id: second} {
+		if len(events) < 1 {
+			t.Fatalf("%s: a watch has no end", name)
+		}
+		if task := events[0].task; task != nil && task.GetTaskId() != id {
+			t.Errorf("%s: %s in place of %s", name, task.GetTaskId(), id)
+		}
+	}
+}
+
+// In app mode it is the user, the task and the language; who calls does not matter.
+func TestAppsWatchesShareOnlyWhatIsTheSame(t *testing.T) {
+	alice := asker{user: "42", language: "zh-CN", task: taskID}
+	for name, row := range map[string]struct {
+		b      asker
+		shared bool
+	}{
+		"nothing":      {alice, true},
+		"the user":     {asker{user: "43", language: "zh-CN", task: taskID}, false},
+		"the language": {asker{user: "42", language: "en-US", task: taskID}, false},
+		"no language":  {asker{user: "42", task: taskID}, false},
+		"the task":     {asker{user: "42", language: "zh-CN", task: exampleID}, false},
+		"a border":     {asker{user: "421", language: "zh-CN", task: taskID[1:]}, false},
+	} {
+		bubbleKnown(t, modes["app"], nil, func(t *testing.T, s *known) {
+			s.allow(t, "callers: [{claims: {iss: 'https://issuer.test'}, users: ['*']}]")
+			for _, id := range []string{taskID, taskID[1:], exampleID} {
+				s.koodrive.SetTask(koodrivetest.Task{ID: id, Steps: steps(1)})
+			}
+			s.koodrive.SetFault(&koodrivetest.Fault{Latency: time.Second})
+			a, b := alice.call(), row.b.call()
+			a.header = append(a.header, s.mode.header, s.good())
+			b.header = append(b.header, s.mode.header, "Bearer "+s.jwt(map[string]any{"sub": "bob"}))
+			s.share(t, name, a, b, row.shared)
+		})
+	}
+}
