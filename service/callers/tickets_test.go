@@ -1,6 +1,8 @@
 package callers
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -57,7 +59,7 @@ func TestTicketsAreForgotten(t *testing.T) {
 			}
 			defer c.Close()
 			who := caller.Caller{UserID: "1001"}
-			value, expires, err := c.Ticket(who, "1")
+			value, expires, err := c.Ticket(&http.Request{}, who, "1")
 			if err != nil || c.left() != 1 || !expires.Equal(time.Now().Add(TicketLife)) {
 				t.Fatalf("%v, %d tickets, which end %v", err, c.left(), expires)
 			}
@@ -74,7 +76,7 @@ func TestTicketsAreForgotten(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := New(Config{Log: slog.New(slog.DiscardHandler)})
-		if _, _, err := c.Ticket(caller.Caller{}, "1"); err != nil {
+		if _, _, err := c.Ticket(&http.Request{}, caller.Caller{}, "1"); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(TicketLife)
@@ -91,13 +93,13 @@ func TestTicketsAreCounted(t *testing.T) {
 		c, _ := New(Config{Log: slog.New(slog.DiscardHandler)})
 		values := map[string]bool{}
 		for range maxTickets {
-			value, _, err := c.Ticket(caller.Caller{}, "1")
+			value, _, err := c.Ticket(&http.Request{}, caller.Caller{}, "1")
 			if err != nil {
 				t.Fatal(err)
 			}
 			values[value] = true
 		}
-		_, _, err := c.Ticket(caller.Caller{}, "1")
+		_, _, err := c.Ticket(&http.Request{}, caller.Caller{}, "1")
 		var failure *reason.Error
 		if !errors.As(err, &failure) || failure.Outcome != reason.FacadeOverloaded {
 			t.Errorf("one too many: %v", err)
@@ -107,8 +109,33 @@ func TestTicketsAreCounted(t *testing.T) {
 		}
 		time.Sleep(TicketLife)
 		synctest.Wait()
-		if _, _, err := c.Ticket(caller.Caller{}, "1"); err != nil || c.left() != 1 {
+		if _, _, err := c.Ticket(&http.Request{}, caller.Caller{}, "1"); err != nil || c.left() != 1 {
 			t.Errorf("later: %v, %d tickets", err, c.left())
+		}
+	})
+}
+
+// A ticket that was got with a certificate is good over connections of that one alone.
+func TestTicketsGoWithTheirCertificate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := New(Config{Log: slog.New(slog.DiscardHandler)})
+		over := func(one string) *tls.ConnectionState {
+			return &tls.ConnectionState{PeerCertificates: []*x509.Certificate{{Raw: []byte(one)}}}
+		}
+		mine, other := over("mine"), over("another's")
+		for name, row := range map[string]struct {
+			with *tls.ConnectionState
+			good bool
+		}{"its own": {mine, true}, "another": {other, false}, "none": {nil, false}} {
+			value, _, err := c.Ticket(&http.Request{TLS: mine}, caller.Caller{}, "1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+			r.TLS = row.with
+			if _, err := c.Redeem(r, value, "1"); (err == nil) != row.good {
+				t.Errorf("with %s: %v", name, err)
+			}
 		}
 	})
 }
