@@ -39,7 +39,7 @@ func Forwarded(address string, hops int, values func(name string) []string) stri
 		return netip.AddrPortFrom(ip.WithZone(""), 0).String()
 	}
 	if with, err := netip.ParseAddrPort(name); err == nil {
-		return netip.AddrPortFrom(with.Addr().WithZone(""), 0).String()
+		return netip.AddrPortFrom(with.Addr().WithZone(""), with.Port()).String()
 	}
 	return address
 }
