@@ -149,6 +149,9 @@ func (e *evidence) look(s *system) {
 		}
 		body, _ := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
+		if resp.StatusCode == http.StatusNotFound {
+			e.found["nothing is in "+string(where)] = path
+		}
 		e.add(where, string(body))
 	}
 }

@@ -136,7 +136,7 @@ type addressed struct {
 	system *system
 }
 
-// Addr is on this machine: there the admin port has profiles.
+// Addr is on this machine: the admin port has profiles.
 func (l addressed) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9091} }
 
 func (l addressed) Accept() (net.Conn, error) {

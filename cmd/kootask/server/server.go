@@ -73,7 +73,7 @@ type Config struct {
 // Listeners are where a Server is reached. It closes them.
 type Listeners struct {
 	GRPC, HTTP net.Listener
-	// Admin is for the operator alone. Nil: there is no admin port.
+	// Admin is for the operator alone. It has profiles if it is on a loopback address. Nil: there is no admin port.
 	Admin net.Listener
 }
 
@@ -150,7 +150,7 @@ func New(config Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the gateway: %w", err)
 	}
-	s.http, s.admin = s.httpServer(handler), s.httpServer(s.adminHandler())
+	s.http, s.admin = s.httpServer(handler), s.httpServer(nil)
 	if config.TLS != nil {
 		s.http.TLSConfig = s.tls()
 		s.http.Protocols.SetHTTP2(true)
@@ -206,6 +206,7 @@ func (s *Server) Run(ctx context.Context, l Listeners) error {
 	})
 	servers.Go(func() { s.config.Files.Follow(running) })
 	if l.Admin != nil {
+		s.admin.Handler = s.adminHandler(onThisMachine(l.Admin.Addr()))
 		serve("the admin port", func() error { return s.admin.Serve(l.Admin) })
 	}
 

@@ -1,0 +1,152 @@
+package server_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/kootask/kootask/cmd/kootask/server"
+	"github.com/kootask/kootask/upstream/koodrivetest"
+)
+
+// at is a listener that says where it is.
+type at struct {
+	*koodrivetest.Listener
+	addr net.Addr
+}
+
+func (l at) Addr() net.Addr { return l.addr }
+
+// Profiles show what is in memory: they are for those who are on this machine.
+func TestProfilesAreForThisMachine(t *testing.T) {
+	tcp := func(ip string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 9091} }
+	for name, row := range map[string]struct {
+		addr net.Addr
+		want int
+	}{
+		"IPv4":             {tcp("127.0.0.1"), 200},
+		"another loopback": {tcp("127.8.8.8"), 200},
+		"IPv6":             {tcp("::1"), 200},
+		"all of IPv4":      {tcp("0.0.0.0"), 404},
+		"all of IPv6":      {tcp("::"), 404},
+		"everything":       {&net.TCPAddr{Port: 9091}, 404},
+		"a network's":      {tcp("192.0.2.1"), 404},
+		"a private one":    {tcp("10.0.0.1"), 404},
+		"a link's":         {&net.TCPAddr{IP: net.ParseIP("fe80::1"), Zone: "eth0", Port: 9091}, 404},
+		"a socket's":       {&net.UnixAddr{Name: "/run/127.0.0.1:9091", Net: "unix"}, 404},
+		"none":             {koodrivetest.Listen().Addr(), 404},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			config := server.Config{Log: slog.New(slog.DiscardHandler)}
+			config.Upstream.BaseURL = "https://koodrive.test"
+			srv, err := server.New(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			admin := koodrivetest.Listen()
+			ended := make(chan error, 1)
+			go func() {
+				ended <- srv.Run(ctx, server.Listeners{GRPC: koodrivetest.Listen(), HTTP: koodrivetest.Listen(), Admin: at{admin, row.addr}})
+			}()
+			client := httpClient(admin)
+			for path, want := range map[string]int{
+				"/debug/pprof/": row.want, "/debug/pprof/cmdline": row.want, "/debug/pprof/symbol": row.want, "/debug/pprof/heap": row.want,
+				"/debug/pprof/goroutine?debug=2": row.want, "/debug/pprof/profile?seconds=x": row.want, "/metrics": 200, "/healthz": 200, "/readyz": 200,
+			} {
+				if strings.Contains(path, "profile?") && want == 200 {
+					continue // It takes real time.
+				}
+				resp, err := client.Get("http://admin.test" + path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = resp.Body.Close()
+				if resp.StatusCode != want {
+					t.Errorf("%s, %s: HTTP %d", name, path, resp.StatusCode)
+				}
+			}
+			client.CloseIdleConnections()
+			stop()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A page of somebody else's gets nothing out of the operator's browser, whatever it asks the admin port for.
+func TestAdminAnswersAreGuarded(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		for path, want := range map[string]int{"/": 404, "/metrics": 200, "/healthz": 200, "/readyz": 200, "/debug/pprof/": 200, "/debug/pprof/none": 404} {
+			resp, err := s.admin.Get("http://admin.test" + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _ := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if resp.StatusCode != want {
+				t.Errorf("%s: HTTP %d", path, resp.StatusCode)
+			}
+			for header, want := range map[string]string{
+				"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+				"X-Content-Type-Options":  "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "Access-Control-Allow-Origin": "",
+			} {
+				if got := resp.Header.Get(header); got != want {
+					t.Errorf("%s: %s is %q", path, header, got)
+				}
+			}
+			if strings.Contains(string(body), "<script") || strings.Contains(string(body), "<img") {
+				t.Errorf("%s needs more than the policy allows: %s", path, body)
+			}
+		}
+	})
+}
+
+// Who tries all doors of the public ports finds those of the contract.
+func TestNothingElseIsOnThePublicPorts(t *testing.T) {
+	bubble(t, func(c *server.Config) { c.Reflection = false }, func(t *testing.T, s *system) {
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(2)})
+		for path, want := range map[string]int{"/openapi.json": 200, "/v1/tasks/" + taskID: 200, "/v1/tasks/" + taskID + ":watch": 200, "/v1/tasks/" + taskID + ":ticket": 405} {
+			if resp, _ := s.get(t, request(t.Context(), t, path)); resp.StatusCode != want {
+				t.Errorf("%s: HTTP %d", path, resp.StatusCode)
+			}
+		}
+		for _, path := range []string{
+			"/", "/metrics", "/metrics/", "/healthz", "/readyz", "/livez", "/health", "/status", "/debug/pprof", "/debug/pprof/", "/debug/pprof/heap",
+			"/debug/pprof/cmdline", "/debug/vars", "/debug/requests", "/debug/events", "/debug/rpcz", "/v1", "/v1/", "/v1/tasks", "/v1/tasks/",
+			"/v1/tasks/1/2", "/v1/tasks/../../metrics", "/v1/tasks/%2e%2e/metrics", "//metrics", "/v2/tasks/1", "/swagger.json", "/openapi.yaml",
+			"/swagger-ui/", "/docs", "/robots.txt", "/favicon.ico", "/.well-known/openid-configuration", "/.git/config", "/.env", "/admin",
+			"/control", "/grpc.health.v1.Health/Check", "/koodrive.task.v1.TaskService/GetTask", "/koodrive/ose/v1/tasks/" + taskID,
+		} {
+			for _, method := range []string{http.MethodGet, http.MethodPost} {
+				r := request(t.Context(), t, path)
+				r.Method = method
+				resp, body := s.get(t, r)
+				if resp.StatusCode != http.StatusNotFound && resp.StatusCode != http.StatusMethodNotAllowed && resp.StatusCode != http.StatusBadRequest {
+					t.Errorf("%s %s: HTTP %d, %.200s", method, path, resp.StatusCode, body)
+				}
+			}
+		}
+		for _, method := range []string{
+			"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+			"/grpc.channelz.v1.Channelz/GetTopChannels", "/grpc.channelz.v1.Channelz/GetServers", "/grpc.admin.v1.Admin/Get",
+			"/envoy.service.status.v3.ClientStatusDiscoveryService/FetchClientStatus", "/grpc.lb.v1.LoadBalancer/BalanceLoad",
+			"/koodrive.task.v1.TaskService/GetTicket", "/koodrive.task.v1.TaskService/", "/metrics", "/",
+		} {
+			if err := s.conn.Invoke(as(t.Context(), token), method, &emptypb.Empty{}, &emptypb.Empty{}); status.Code(err) != codes.Unimplemented {
+				t.Errorf("%s: %v", method, err)
+			}
+		}
+	})
+}
