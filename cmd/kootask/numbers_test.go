@@ -72,6 +72,8 @@ func stated() []string {
 		in("A watch lasts %s, a %s less or more at random", span(service.DefaultWatchLifetime), word("fifth", service.LifetimeSpread == 0.2)),
 		in("does not read a message within %s", word(span(service.SendTimeout), service.SendTimeout == gateway.WriteTimeout)),
 		in("told to stay away by a %d", http.StatusNoContent),
+		in("for that task, once, within %s", span(callers.TicketLife)),
+		in("its ticket is used up, and it gets %d", http.StatusUnauthorized),
 		in("from an answer other than %d", http.StatusOK),
 
 		in("no more than %d requests a second in all, and %d at a time", upstream.DefaultPerSecond, upstream.DefaultAtOnce),
@@ -86,7 +88,7 @@ func stated() []string {
 		in("Of an IPv6 address it is the network that counts, its first %d bits", caller.CustomerBits),
 		in("answered from memory for %s", span(observe.DefaultKeep)),
 
-		in("%s other tasks are watched with the credential, or the address asks for more than %d new tasks a second",
+		in("%s other tasks are watched with the credential, or the address asks for more than %d new tasks a second, or for so many tickets",
 			count(service.DefaultMaxTasksPerCredential), service.DefaultNewTasksPerPeer),
 		in("did not come within a %s, %s tasks are watched, or", word("second", service.Patience == time.Second), count(service.DefaultMaxTasks)),
 		in("a malformed request with %d and a header that is too long with %d", http.StatusBadRequest, http.StatusRequestHeaderFieldsTooLarge),
