@@ -70,7 +70,8 @@ func TestSecondSecretIsTriedOnceIfTheFirstIsRefused(t *testing.T) {
 	}
 }
 
-// Whichever of the two sides changes first, no call fails.
+// The file gets the new secret as its second line, then KooDrive has it, and then the first line goes: no call fails. (The other
+// way round, a call could be refused for the new one before KooDrive has it, and for the old one after.)
 func TestRotationUnderLoad(t *testing.T) {
 	bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, c *upstream.Client) {
 		var now atomic.Pointer[[]upstream.Secret]
@@ -101,7 +102,7 @@ func TestRotationUnderLoad(t *testing.T) {
 			func() { k.AddApp("app-one", "new") },
 			func() { set("new", "old") },
 			func() { set("new") },
-			func() { set("newest", "new") },
+			func() { set("new", "newest") },
 			func() { k.AddApp("app-one", "newest") },
 			func() { set("newest") },
 		} {

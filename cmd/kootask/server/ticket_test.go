@@ -20,10 +20,10 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// post makes a POST without a body, with these headers and no others.
-func (s *system) post(t *testing.T, path string, header ...string) (*http.Response, string) {
+// post asks for a ticket, with these headers and no others.
+func (s *system) post(t *testing.T, header ...string) (*http.Response, string) {
 	t.Helper()
-	r := request(t.Context(), t, path)
+	r := request(t.Context(), t, "/v1/tasks/"+taskID+":ticket")
 	r.Method = http.MethodPost
 	r.Header = http.Header{}
 	for i := 0; i < len(header); i += 2 {
@@ -35,7 +35,7 @@ func (s *system) post(t *testing.T, path string, header ...string) (*http.Respon
 // ticket gets one, and checks what is said of it. It is looked for in the log when the test ends.
 func (s *system) ticket(t *testing.T, header ...string) string {
 	t.Helper()
-	resp, body := s.post(t, "/v1/tasks/"+taskID+":ticket", header...)
+	resp, body := s.post(t, header...)
 	var said map[string]string
 	if err := json.Unmarshal([]byte(body), &said); err != nil || resp.StatusCode != http.StatusOK || len(said) != 2 || len(said["ticket"]) != 43 {
 		t.Fatalf("HTTP %d, %v: %s", resp.StatusCode, err, body)
@@ -207,7 +207,7 @@ func TestTicketsOfOnePeerAreLimited(t *testing.T) {
 			for range many {
 				s.ticket(t, bearer...)
 			}
-			resp, body := s.post(t, "/v1/tasks/"+taskID+":ticket", bearer...)
+			resp, body := s.post(t, bearer...)
 			v := read(t, parseStatus(t, body))
 			if resp.StatusCode != 429 || v.reason != "CALLER_LIMIT_REACHED" || v.retry == nil || resp.Header.Get("Retry-After") == "" ||
 				v.metadata["limitName"] != "new-tasks-per-peer" || v.metadata["limitValue"] != "20" {
@@ -245,7 +245,7 @@ func TestTicketsDoNotOutliveTokens(t *testing.T) {
 		header := func(caller string) []string { return append([]string{"X-Kootask-Authorization", caller}, bearer...) }
 		forged := "Bearer " + issuer.Token(map[string]any{"sub": "alice"}, issuertest.Forged())
 		for _, bad := range [][]string{bearer, header("Bearer " + junk), header(forged)} {
-			resp, body := s.post(t, "/v1/tasks/"+taskID+":ticket", bad...)
+			resp, body := s.post(t, bad...)
 			if v := read(t, parseStatus(t, body)); resp.StatusCode != 401 || v.reason != "CALLER_UNAUTHENTICATED" {
 				t.Errorf("HTTP %d, %+v", resp.StatusCode, v)
 			}
@@ -298,7 +298,7 @@ func TestTicketsDoNotOutliveThePolicy(t *testing.T) {
 		if v := read(t, parseStatus(t, body)); resp.StatusCode != 403 || v.code != codes.PermissionDenied || v.reason != "USER_NOT_ALLOWED" {
 			t.Errorf("HTTP %d, %+v", resp.StatusCode, v)
 		}
-		if resp, body := s.post(t, "/v1/tasks/"+taskID+":ticket", owner...); resp.StatusCode != 403 {
+		if resp, body := s.post(t, owner...); resp.StatusCode != 403 {
 			t.Errorf("HTTP %d, %s", resp.StatusCode, body)
 		}
 		if n := s.koodrive.Count(); n != 0 {
