@@ -102,6 +102,41 @@ var promises = []promise{
 			to:   `h.Set("Cache-Control", "max-age=60")`,
 			red:  "cmd/kootask/server.TestGoldenHTTP",
 		},
+		{
+			name: "a ticket works twice",
+			file: "service/callers/tickets.go",
+			from: `	delete(t.all, hash)`,
+			to:   `	_ = hash`,
+			red:  "cmd/kootask/server.TestWatchWithATicket",
+		},
+		{
+			name: "a ticket works for another task",
+			file: "service/callers/tickets.go",
+			from: ` || found.taskID != taskID`,
+			to:   ``,
+			red:  "cmd/kootask/server.TestTicketsThatAreNoGood",
+		},
+		{
+			name: "no origin means all of them",
+			file: "service/gateway/origin.go",
+			from: "if len(origins) == 0 {\n\t\treturn handler\n\t}",
+			to:   "if len(origins) == 0 {\n\t\treturn cors.AllowAll().Handler(handler)\n\t}",
+			red:  "cmd/kootask/server.TestPagesOfOthersReadNothing",
+		},
+		{
+			name: "a session is resumed without a look at its certificate",
+			file: "cmd/kootask/server/tls.go",
+			from: `SessionTicketsDisabled: true,`,
+			to:   ``,
+			red:  "cmd/kootask/server.TestSessionsAreNotResumed",
+		},
+		{
+			name: "an old client certificate is good while its connection lasts",
+			file: "service/callers/certificates.go",
+			from: `if _, err := chain[0].Verify(options); err != nil {`,
+			to:   `if options.Roots == nil {`,
+			red:  "cmd/kootask/server.TestRotation",
+		},
 	}},
 	{2, "Secrets", []sabotage{
 		{
@@ -263,6 +298,13 @@ var promises = []promise{
 			from: `rate.NewLimiter(rate.Limit(r.perSecond), `,
 			to:   `rate.NewLimiter(rate.Limit(2*r.perSecond), 2*`,
 			red:  "cmd/kootask/server.TestNewTasksOfOnePeerAreLimited",
+		},
+		{
+			name: "whom a client names first is believed",
+			file: "service/caller/peer.go",
+			from: `named[len(named)-hops]`,
+			to:   `named[0]`,
+			red:  "cmd/kootask/server.TestHopsHaveLimitsOfTheirOwn",
 		},
 	}},
 	{6, "Truth", []sabotage{
