@@ -97,7 +97,7 @@ func (s *system) shows(t *testing.T, when string, want *certificates.Certificate
 }
 
 // soon is when a change of a file has surely been seen.
-const soon = reload.Interval + time.Second
+const soon = 2*reload.Interval + time.Second
 
 // load asks and watches over connections that are new every two seconds, until ctx ends, and returns how many calls were made.
 func (s *system) load(ctx context.Context, t *testing.T, config *tls.Config) (calls func() int64) {
