@@ -1,4 +1,5 @@
-# Everything runs with Go, make and git; the tools come through the Go module proxy at the versions of tools/go.mod.
+# Everything runs with Go, make and git; the tools come through the Go module proxy at the versions of tools/go.mod. Clients in other
+# languages take those languages' own tools, and what their package managers bring.
 
 MAKEFLAGS += --no-print-directory
 TOOL := go tool -modfile=tools/go.mod
@@ -64,6 +65,30 @@ generate: ## Make gen/ and the REST description anew from proto/.
 .PHONY: check-generate
 check-generate: generate ## Fail if what is committed as generated is not what proto/ says.
 	@test -z "$$(git status --porcelain -- gen service/gateway/openapi)" || { git status --short -- gen service/gateway/openapi; exit 1; }
+
+CLIENTS := python typescript java rust
+
+.PHONY: clients
+clients: ## Generate and build the clients in all languages. Takes Python, Node.js, a JDK with Maven, and Rust.
+	@go build -o bin/conformance-go ./clients/go/conformance
+	@for client in $(CLIENTS); do $(MAKE) -C clients/$$client build || exit 1; done
+
+.PHONY: check-clients
+check-clients: ## After make clients: lint and test them, and fail if what is committed as generated is not what proto/ says.
+	@for client in $(CLIENTS); do $(MAKE) -C clients/$$client check || exit 1; done
+	@test -z "$$(git status --porcelain -- clients)" || { git status --short -- clients; exit 1; }
+
+.PHONY: conformance
+conformance: clients ## Show that the clients in all languages do the same: clients/conformance/scenarios.yaml.
+	@go run ./clients/conformance
+
+.PHONY: sabotage-conformance
+sabotage-conformance: ## After make clients: break the server on purpose, and fail unless the right scenarios fail.
+	@go run ./clients/conformance -sabotage
+
+.PHONY: readmes
+readmes: ## Run the commands of the clients' READMEs in empty folders, as they stand.
+	@go run ./clients/conformance -readmes
 
 .PHONY: lint
 lint: ## Lint the contract and the code.

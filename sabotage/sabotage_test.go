@@ -27,7 +27,7 @@ func TestSabotagesFitTheCode(t *testing.T) {
 			names[s.name] = true
 			text, err := os.ReadFile(s.file)
 			if err == nil {
-				_, err = s.sabotaged(string(text))
+				_, err = s.change().Apply(string(text))
 			}
 			if err != nil || strings.HasSuffix(s.file, "_test.go") {
 				t.Errorf("%s: %s: %v", s.name, s.file, err)

@@ -3,16 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/kootask/kootask/sabotage/change"
 )
 
 // promise is a row of the README's table of promises.
@@ -38,42 +38,18 @@ func (s sabotage) test() (folder, name string) {
 	return s.red[:max(dot, 0)], s.red[dot+1:]
 }
 
-// sabotaged returns the file as the sabotage makes it, given how it is.
-func (s sabotage) sabotaged(text string) (string, error) {
-	if n := strings.Count(text, s.from); n != 1 || s.from == s.to {
-		return "", fmt.Errorf("stale: what it changes stands in %s %d times", s.file, n)
-	}
-	return strings.Replace(text, s.from, s.to, 1), nil
-}
+// change is what the sabotage does to the code.
+func (s sabotage) change() change.Change { return change.Change{File: s.file, From: s.from, To: s.to} }
 
 // try runs the test against the sabotaged code. It returns what the test has said first, and fails unless the test goes red
 // as [verdict] wants it to.
 func (s sabotage) try(ctx context.Context, dir string) (said string, err error) {
-	file, err := filepath.Abs(s.file)
+	overlay, err := s.change().Overlay(dir)
 	if err != nil {
-		return "", err
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return "", err
-	}
-	changed, err := s.sabotaged(string(text))
-	if err != nil {
-		return "", err
-	}
-	if dir, err = os.MkdirTemp(dir, ""); err != nil {
-		return "", err
-	}
-	copied, overlay := filepath.Join(dir, "changed.go"), filepath.Join(dir, "overlay.json")
-	instead, err := json.Marshal(map[string]map[string]string{"Replace": {file: copied}})
-	if err != nil {
-		return "", err
-	}
-	if err := errors.Join(os.WriteFile(copied, []byte(changed), 0o600), os.WriteFile(overlay, instead, 0o600)); err != nil {
 		return "", err
 	}
 	folder, name := s.test()
-	return verdict(goTest(ctx, folder, name, "-overlay="+overlay), name)
+	return verdict(goTest(ctx, folder, name, overlay), name)
 }
 
 // goTest runs tests of a package, and returns what they say as JSON. How they end stands in there.

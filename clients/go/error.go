@@ -24,8 +24,9 @@ type Error struct {
 	// Reason is why, for programs: the name of a value of the contract's ErrorReason, or one that is newer. Empty if
 	// kootask did not make the error: then gRPC's library did, a proxy, or [Config.CallerToken].
 	Reason string
-	// Message is for people.
-	Message string
+	// Message is for people. LocalizedMessage is the same in the language that the call named with [Language]: empty if
+	// kootask has none.
+	Message, LocalizedMessage string
 	// Retry tells that kootask says that calling again may help, after RetryAfter. It says nothing where the connection
 	// broke: that is an error without a Reason, whose Code is Unavailable.
 	Retry      bool
@@ -89,6 +90,8 @@ func toError(ctx context.Context, err error) *Error {
 			e.RequestID = d.GetRequestId()
 		case *errdetails.RetryInfo:
 			e.Retry, e.RetryAfter = true, d.GetRetryDelay().AsDuration()
+		case *errdetails.LocalizedMessage:
+			e.LocalizedMessage = d.GetMessage()
 		case *errdetails.BadRequest:
 			for _, v := range d.GetFieldViolations() {
 				e.Violations = append(e.Violations, Violation{v.GetField(), v.GetReason(), v.GetDescription()})

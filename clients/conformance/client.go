@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+)
+
+// client is how the program of a language is started, in the folder clients/ and its name.
+type client struct {
+	language string
+	folder   string
+	program  []string
+}
+
+// languages are those that take part. Their programs are built by make clients.
+var languages = []client{
+	{"go", "clients/go", []string{"../../bin/conformance-go"}},
+	{"python", "clients/python", []string{".venv/bin/python", "conformance.py"}},
+	{"typescript", "clients/typescript", []string{"node", "dist/conformance.js"}},
+	{"java", "clients/java", []string{"java", "-cp", "target/classes:target/test-classes:target/lib/*", "io.github.kootask.conformance.Conformance"}},
+	{"rust", "clients/rust", []string{"target/debug/conformance"}},
+}
+
+// session is a client's program at work.
+type session struct {
+	cmd    *exec.Cmd
+	stdin  io.WriteCloser
+	stdout *bufio.Reader
+	stderr bytes.Buffer
+}
+
+// start starts the program, and tells it what to do. It lives as long as ctx.
+func (c client) start(ctx context.Context, do command) (*session, error) {
+	s := &session{cmd: exec.CommandContext(ctx, c.program[0], c.program[1:]...)}
+	s.cmd.Dir, s.cmd.Stderr = c.folder, &s.stderr
+	s.cmd.Env = os.Environ()
+	var err error
+	if s.stdin, err = s.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	stdout, err := s.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	s.stdout = bufio.NewReader(stdout)
+	if err := s.cmd.Start(); err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(do)
+	if err != nil {
+		return nil, err
+	}
+	_, err = fmt.Fprintf(s.stdin, "%s\n", text)
+	return s, err
+}
+
+// next returns the next line that the program prints.
+func (s *session) next() (line, error) {
+	text, err := s.stdout.ReadBytes('\n')
+	if err != nil {
+		return line{}, fmt.Errorf("it ended without a last line: %w", err)
+	}
+	var l line
+	if err := strictly(text, &l); err != nil {
+		return line{}, fmt.Errorf("%.1000s: %w", text, err)
+	}
+	if l.kind() == "" {
+		return line{}, fmt.Errorf("%.1000s: no such line", text)
+	}
+	return l, nil
+}
+
+// leave lets the program end, and fails if it has more to print or ends badly.
+func (s *session) leave() error {
+	_ = s.stdin.Close()
+	more, err := io.ReadAll(s.stdout)
+	if len(more) > 0 {
+		err = errors.Join(err, fmt.Errorf("it goes on after the last line: %.1000s", more))
+	}
+	return errors.Join(err, s.cmd.Wait())
+}
+
+// kill ends the program, whatever it does.
+func (s *session) kill() {
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait()
+}
+
+// buffer is what a process prints, and can be read meanwhile.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+)
+
+// expected is a line that a client has to print: one of these keys, like a [line].
+type expected struct {
+	// Task is all of it but observeTime, which every task has. Of a Heartbeat's only counts whether it is there.
+	Task      json.RawMessage
+	Heartbeat json.RawMessage
+	Resume    *expectedResume
+	Failure   *expectedFailure
+	End       *struct{}
+	Cancelled *struct{}
+	// Repeated: one or more of these.
+	Repeated bool
+}
+
+type expectedResume struct {
+	Cause expectedFailure
+	After between
+}
+
+// expectedFailure is a [failure]. What it does not mention has to be missing there, but for the message and the request's id,
+// which every error of kootask's has.
+type expectedFailure struct {
+	// Code and Reason may be one of several, with | in between.
+	Code   string
+	Reason string
+
+	Retry            *between
+	Metadata         map[string]string
+	Violations       []violation
+	LocalizedMessage string
+	// OfClient: the client has made it itself, and so it has no request's id.
+	OfClient bool
+}
+
+// between are seconds, the ends included.
+type between [2]float64
+
+func (b between) holds(seconds *float64) error {
+	if seconds == nil || *seconds < b[0] || *seconds > b[1] {
+		return fmt.Errorf("%s s, and not %v to %v", show(seconds), b[0], b[1])
+	}
+	return nil
+}
+
+func (e expected) kind() string {
+	l := line{Task: e.Task, Heartbeat: e.Heartbeat, End: e.End, Cancelled: e.Cancelled}
+	switch {
+	case e.Resume != nil:
+		return "resume"
+	case e.Failure != nil:
+		return "failure"
+	default:
+		return l.kind()
+	}
+}
+
+// check fails if the expectation can match nothing.
+func (e expected) check() error {
+	switch e.kind() {
+	case "":
+		return errors.New("it expects a line of no kind")
+	case "task":
+		return protojson.Unmarshal(e.Task, &taskv1.Task{})
+	case "heartbeat":
+		return protojson.Unmarshal(e.Heartbeat, &taskv1.Heartbeat{})
+	}
+	return nil
+}
+
+// compare fails unless the lines are those that are expected, one by one. A heartbeat more may stand anywhere: it comes when a
+// machine is slow.
+func compare(want []expected, got []line) error {
+	met := false // Whether want[0], which is repeated, has been there.
+	for i, l := range got {
+		rest := want
+		if met && rest[0].matches(l) != nil {
+			rest = rest[1:]
+		}
+		if l.Heartbeat != nil && (len(rest) == 0 || rest[0].matches(l) != nil) {
+			continue
+		}
+		if len(rest) == 0 {
+			return fmt.Errorf("line %d, %s, is one too many", i+1, l.kind())
+		}
+		if err := rest[0].matches(l); err != nil {
+			return fmt.Errorf("line %d: %w", i+1, err)
+		}
+		if met = rest[0].Repeated; !met {
+			rest = rest[1:]
+		}
+		want = rest
+	}
+	if met {
+		want = want[1:]
+	}
+	if len(want) > 0 {
+		return fmt.Errorf("after %d lines %s is missing", len(got), want[0].kind())
+	}
+	return nil
+}
+
+// matches returns what is different.
+func (e expected) matches(l line) error {
+	if e.kind() != l.kind() {
+		return fmt.Errorf("%s, and not %s", l.kind(), e.kind())
+	}
+	switch {
+	case e.Task != nil:
+		return sameTask(e.Task, l.Task)
+	case e.Heartbeat != nil:
+		return sameHeartbeat(e.Heartbeat, l.Heartbeat)
+	case e.Resume != nil:
+		if err := e.Resume.After.holds(l.Resume.AfterSeconds); err != nil {
+			return fmt.Errorf("resumes after %w", err)
+		}
+		return e.Resume.Cause.matches(l.Resume.Cause)
+	case e.Failure != nil:
+		return e.Failure.matches(l.Failure)
+	}
+	return nil
+}
+
+func sameTask(want, got json.RawMessage) error {
+	var w, g taskv1.Task
+	if err := errors.Join(protojson.Unmarshal(want, &w), protojson.Unmarshal(got, &g)); err != nil {
+		return fmt.Errorf("%s: %w", got, err)
+	}
+	if age := time.Since(g.GetObserveTime().AsTime()); g.ObserveTime == nil || age < -time.Minute || age > time.Hour {
+		return fmt.Errorf("the task was observed at %v", g.GetObserveTime().AsTime())
+	}
+	g.ObserveTime = nil
+	if !proto.Equal(&w, &g) {
+		return fmt.Errorf("the task is %.1000v, and not %.1000v", &g, &w)
+	}
+	return nil
+}
+
+func sameHeartbeat(want, got json.RawMessage) error {
+	var w, g taskv1.Heartbeat
+	if err := errors.Join(protojson.Unmarshal(want, &w), protojson.Unmarshal(got, &g)); err != nil {
+		return fmt.Errorf("%s: %w", got, err)
+	}
+	if (w.ObserveTime != nil) != (g.ObserveTime != nil) {
+		return fmt.Errorf("the heartbeat was confirmed at %v", g.GetObserveTime())
+	}
+	w.ObserveTime, g.ObserveTime = nil, nil
+	if !proto.Equal(&w, &g) {
+		return fmt.Errorf("the heartbeat is %v, and not %v", &g, &w)
+	}
+	return nil
+}
+
+func (e expectedFailure) matches(f *failure) error {
+	if f == nil {
+		return errors.New("there is no error")
+	}
+	var wrong []string
+	check := func(what string, holds bool) {
+		if !holds {
+			wrong = append(wrong, what)
+		}
+	}
+	check("code", slices.Contains(strings.Split(e.Code, "|"), f.Code))
+	check("reason", slices.Contains(strings.Split(e.Reason, "|"), f.Reason))
+	known := f.Reason
+	if taskv1.ErrorReason_value[f.Reason] == 0 {
+		known = ""
+	}
+	check("known", f.Known == known)
+	check("message", f.Message != "" || f.Reason == "")
+	check("requestId", (f.RequestID != "") == (f.Reason != "" && !e.OfClient))
+	check("metadata", maps.Equal(f.Metadata, e.Metadata))
+	check("violations", slices.Equal(f.Violations, e.Violations))
+	check("localizedMessage", f.LocalizedMessage == e.LocalizedMessage)
+	if e.Retry == nil {
+		check("retryAfterSeconds", f.RetryAfterSeconds == nil)
+	} else {
+		check("retryAfterSeconds", e.Retry.holds(f.RetryAfterSeconds) == nil)
+	}
+	if len(wrong) > 0 {
+		return fmt.Errorf("%s of the error: %s, and not %s", strings.Join(wrong, ", "), show(f), show(e))
+	}
+	return nil
+}
+
+// show is a value as a text.
+func show(value any) string {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}

@@ -1,0 +1,172 @@
+// Command conformance shows that the clients in all languages do the same. It runs the scenarios of scenarios.yaml with each of
+// them, against kootask serve in front of kootask simulate, or against a stub of the service where KooDrive cannot cause what is
+// to be shown, and judges what they print.
+//
+//	go run ./clients/conformance                          # From the root, after make clients.
+//	go run ./clients/conformance -language rust -run resume
+//	go run ./clients/conformance -sabotage                # Shows that the suite can fail.
+//	go run ./clients/conformance -readmes                 # The READMEs' commands, as they stand.
+//
+// A client takes part with a program that reads one command, does it and prints what the client hands out: client.go tells which
+// program, and protocol.go what it reads and prints. It knows the inputs of a scenario alone; what has to come of them only
+// compare.go knows.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+)
+
+func main() {
+	language := flag.String("language", "", "run the clients whose language matches this regular expression")
+	pattern := flag.String("run", "", "run the scenarios whose name matches this regular expression")
+	sabotage := flag.Bool("sabotage", false, "break the server on purpose, and fail unless the right scenarios do")
+	readmes := flag.Bool("readmes", false, "run the commands of the clients' READMEs instead")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Stdout, choice{*language, *pattern}, *sabotage, *readmes)
+	stop()
+	if err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "conformance:", err)
+		os.Exit(1)
+	}
+}
+
+// choice is what to run: two regular expressions.
+type choice struct{ language, scenario string }
+
+func run(ctx context.Context, out io.Writer, chosen choice, sabotage, readmes bool) error {
+	clients, err := matching(languages, chosen.language, func(c client) string { return c.language })
+	if err != nil {
+		return err
+	}
+	scenarios, err := load("clients/conformance/scenarios.yaml")
+	if err != nil {
+		return err
+	}
+	if scenarios, err = matching(scenarios, chosen.scenario, func(s scenario) string { return s.Name }); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "conformance")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	switch {
+	case sabotage:
+		return tryAll(ctx, out, dir, clients, scenarios)
+	case readmes:
+		return followAll(ctx, out, dir, clients)
+	}
+	program, err := build(ctx, filepath.Join(dir, "kootask"))
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	cells := runAll(ctx, program, clients, scenarios)
+	table(out, clients, scenarios, cells)
+	_, _ = fmt.Fprintf(out, "%d scenarios, %d languages, %.0f s\n", len(scenarios), len(clients), time.Since(start).Seconds())
+	if n := len(failed(cells)); n > 0 {
+		return fmt.Errorf("%d cells failed", n)
+	}
+	return ctx.Err()
+}
+
+func matching[T any](all []T, pattern string, name func(T) string) (chosen []T, err error) {
+	matches, err := regexp.Compile(pattern)
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range all {
+		if matches.MatchString(name(one)) {
+			chosen = append(chosen, one)
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("nothing matches %q", pattern)
+	}
+	return chosen, nil
+}
+
+// cell is a scenario with a language.
+type cell struct{ scenario, language string }
+
+// patience is how long a cell may take. The longest waits for half a minute by itself, on a machine that does nothing else.
+const patience = 3 * time.Minute
+
+// runAll runs each scenario with each client, some at a time, since most of the time they wait. It returns what is wrong, or
+// nil, cell by cell.
+func runAll(ctx context.Context, program string, clients []client, scenarios []scenario) map[cell]error {
+	var all sync.WaitGroup
+	var mu sync.Mutex // Guards results.
+	results := map[cell]error{}
+	room := make(chan struct{}, 4*runtime.GOMAXPROCS(0))
+	for _, s := range scenarios {
+		for _, c := range clients {
+			room <- struct{}{}
+			all.Go(func() {
+				defer func() { <-room }()
+				ctx, cancel := context.WithTimeout(ctx, patience)
+				defer cancel()
+				err := play(ctx, program, c, s)
+				mu.Lock()
+				defer mu.Unlock()
+				results[cell{s.Name, c.language}] = err
+			})
+		}
+	}
+	all.Wait()
+	return results
+}
+
+// table prints a row for each scenario, and then what is wrong.
+func table(out io.Writer, clients []client, scenarios []scenario, cells map[cell]error) {
+	row := func(name string, entry func(language string) string) {
+		_, _ = fmt.Fprintf(out, "| %-38s |", name)
+		for _, c := range clients {
+			_, _ = fmt.Fprintf(out, " %-10s |", entry(c.language))
+		}
+		_, _ = fmt.Fprintln(out)
+	}
+	row("scenario", func(language string) string { return language })
+	row(strings.Repeat("-", 38), func(string) string { return strings.Repeat("-", 10) })
+	for _, s := range scenarios {
+		row(s.Name, func(language string) string {
+			if cells[cell{s.Name, language}] != nil {
+				return "FAIL"
+			}
+			return "ok"
+		})
+	}
+	for _, s := range scenarios {
+		for _, c := range clients {
+			if err := cells[cell{s.Name, c.language}]; err != nil {
+				_, _ = fmt.Fprintf(out, "\n%s with %s: %v\n", s.Name, c.language, err)
+			}
+		}
+	}
+}
+
+// failed are the cells in which something is wrong.
+func failed(cells map[cell]error) map[cell]bool {
+	wrong := map[cell]bool{}
+	for c, err := range cells {
+		if err != nil {
+			wrong[c] = true
+		}
+	}
+	return wrong
+}
+
+var errTooLong = errors.New("it took too long")

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// world is what a client meets: a server, or a stub of one.
+type world interface {
+	// addr is where gRPC is answered.
+	addr() string
+	// change is what happens meanwhile.
+	change(ctx context.Context, a act) error
+	// settle fails if something is wrong with what the server was asked.
+	settle(ctx context.Context, s scenario) error
+	close()
+}
+
+// play runs a scenario with a client.
+func play(ctx context.Context, program string, c client, s scenario) error {
+	w, err := open(ctx, program, s)
+	if err != nil {
+		return fmt.Errorf("the world: %w", err)
+	}
+	defer w.close()
+	do := s.Call
+	do.Addr = w.addr()
+	p, err := c.start(ctx, do)
+	if err != nil {
+		return err
+	}
+	defer p.kill()
+	lines, err := listen(ctx, w, p, s)
+	if err == nil {
+		err = compare(s.Expect, lines)
+	}
+	if err == nil {
+		err = w.settle(ctx, s)
+	}
+	if err == nil && s.Until == "" {
+		err = p.leave()
+	}
+	if ctx.Err() != nil {
+		err = errors.Join(errTooLong, err)
+	}
+	if err != nil {
+		p.kill() // Then what it has said is complete.
+		return fmt.Errorf("%w\nit printed %.3000s\n%.2000s", err, show(lines), &p.stderr)
+	}
+	return nil
+}
+
+func open(ctx context.Context, program string, s scenario) (world, error) {
+	if s.Stub != nil || s.Nobody {
+		return newStub(ctx, s)
+	}
+	return newServers(ctx, program, s)
+}
+
+// listen reads what the client prints, and lets the world change at its times.
+func listen(ctx context.Context, w world, p *session, s scenario) (lines []line, err error) {
+	acts := slices.Clone(s.Meanwhile)
+	for {
+		l, err := p.next()
+		if err != nil {
+			return lines, err
+		}
+		lines = append(lines, l)
+		if l.last() || l.kind() == s.Until {
+			return lines, nil
+		}
+		if len(acts) > 0 && acts[0].After == l.kind() {
+			if err := w.change(ctx, acts[0]); err != nil {
+				return lines, fmt.Errorf("the world: %w", err)
+			}
+			acts = acts[1:]
+		}
+	}
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+)
+
+// scenario is one of scenarios.yaml. It says how the world is, what the client is told, and what has to come of it.
+type scenario struct {
+	// Name is for people. Scenarios of the errors are named after the reason.
+	Name string
+	// Text stands for $TEXT in the rest, so many times in succession.
+	Text *struct {
+		Text  string
+		Times int
+	}
+
+	// KooDrive is the script of kootask simulate, which also takes the token of the call. Serve is what kootask serve is
+	// started with, beside quick polls. Others are tasks that others watch with the same token, before the client comes.
+	KooDrive json.RawMessage
+	Serve    []string
+	Others   []string
+	// Stub is there instead of both, and answers the calls one after the other, the last answer for all that follow.
+	Stub [][]step
+	// Nobody: nothing listens there.
+	Nobody bool
+
+	// Call is what the client is told. The address is added, and the token if there is none and the call is not Anonymous.
+	Call      command
+	Anonymous bool
+	// Meanwhile is what happens to the world while the client is at work.
+	Meanwhile []act
+	// Until is a kind of line: the client is ended after the first such one, which need not be the last.
+	Until string
+
+	// Expect is what the client has to print, Received what the stub has to be asked, and Quiet that KooDrive is left alone as
+	// soon as the client has printed its last line.
+	Expect   []expected
+	Received []received
+	Quiet    bool
+}
+
+// act is something that is done to the world once the client has printed the first line of some kind.
+type act struct {
+	After string
+	// Server is drain or kill: the server is told to stop, or killed, and another one is started at its address.
+	Server string
+	// KooDrive is a script that is applied then.
+	KooDrive json.RawMessage
+}
+
+// token is that of a call which names no other.
+const token = "conformance"
+
+// load reads the scenarios, and fails unless each reason of the contract is in one.
+func load(file string) ([]scenario, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var raw []any
+	if err := yaml.Unmarshal(text, &raw); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	var all []scenario
+	names := map[string]bool{}
+	for i, one := range raw {
+		s, err := read(one)
+		if err == nil && names[s.Name] {
+			err = fmt.Errorf("there are two")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: scenario %d, %q: %w", file, i+1, s.Name, err)
+		}
+		names[s.Name] = true
+		all = append(all, s)
+	}
+	return all, complete(all)
+}
+
+func read(raw any) (scenario, error) {
+	var s scenario
+	text, err := json.Marshal(raw)
+	if err != nil {
+		return s, err
+	}
+	if err := strictly(text, &s); err != nil {
+		return s, err
+	}
+	if s.Text != nil {
+		long, err := json.Marshal(strings.Repeat(s.Text.Text, s.Text.Times))
+		if err != nil {
+			return s, err
+		}
+		s = scenario{}
+		if err := strictly(bytes.ReplaceAll(text, []byte("$TEXT"), long[1:len(long)-1]), &s); err != nil {
+			return s, err
+		}
+	}
+	if s.Call.Token == "" && !s.Anonymous {
+		s.Call.Token = token
+	}
+	if len(s.Expect) == 0 {
+		return s, fmt.Errorf("it expects nothing")
+	}
+	for _, e := range s.Expect {
+		if err := e.check(); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+// strictly takes nothing that the value does not have.
+func strictly(text []byte, value any) error {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	return decoder.Decode(value)
+}
+
+// complete fails unless the clients see every reason of the contract.
+func complete(all []scenario) error {
+	var missing []string
+	for n, name := range taskv1.ErrorReason_name {
+		seen := slices.ContainsFunc(all, func(s scenario) bool {
+			return slices.ContainsFunc(s.Expect, func(e expected) bool {
+				return e.Failure != nil && e.Failure.Reason == name || e.Resume != nil && e.Resume.Cause.Reason == name
+			})
+		})
+		if n != 0 && !seen {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		slices.Sort(missing)
+		return fmt.Errorf("no scenario expects %s", strings.Join(missing, ", "))
+	}
+	return nil
+}

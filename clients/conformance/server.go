@@ -1,0 +1,232 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+)
+
+// build builds kootask, with further flags of go build.
+func build(ctx context.Context, program string, flags ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build", "-o", program}, flags...), "./cmd/kootask")...)
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building kootask: %w\n%s", err, output)
+	}
+	return program, nil
+}
+
+// process is a kootask that runs.
+type process struct {
+	*exec.Cmd
+	output buffer
+	ended  chan struct{}
+}
+
+// launch starts kootask, and waits until it has said what matches.
+func launch(ctx context.Context, program, pattern string, args ...string) (p *process, said string, err error) {
+	p = &process{Cmd: exec.CommandContext(ctx, program, args...), ended: make(chan struct{})}
+	p.Env = []string{}
+	p.Stdout, p.Stderr = &p.output, &p.output
+	if err := p.Start(); err != nil {
+		return nil, "", err
+	}
+	go func() {
+		defer close(p.ended)
+		_ = p.Wait()
+	}()
+	matches := regexp.MustCompile(pattern)
+	err = until(ctx, func() (bool, error) {
+		m := matches.FindStringSubmatch(p.output.String())
+		if m != nil {
+			said = m[1]
+			return true, nil
+		}
+		select {
+		case <-p.ended:
+			return false, fmt.Errorf("kootask %s ended:\n%s", args[0], &p.output)
+		default:
+			return false, nil
+		}
+	})
+	if err != nil {
+		p.end(os.Kill)
+	}
+	return p, said, err
+}
+
+// end ends the process, and waits for that.
+func (p *process) end(signal os.Signal) {
+	_ = p.Process.Signal(signal)
+	<-p.ended
+}
+
+// until waits until it holds.
+func until(ctx context.Context, holds func() (bool, error)) error {
+	for {
+		if done, err := holds(); done || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(errTooLong, ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// servers are kootask simulate and, in front of it, kootask serve.
+type servers struct {
+	program  string
+	koodrive *process
+	url      string // KooDrive's.
+	serve    *process
+	args     []string // serve's, without its gRPC address.
+	grpc     string
+	leave    func() // Ends the others' watches.
+}
+
+func newServers(ctx context.Context, program string, s scenario) (w *servers, err error) {
+	w = &servers{program: program, leave: func() {}}
+	defer func() {
+		if err != nil {
+			w.close()
+		}
+	}()
+	if w.koodrive, w.url, err = launch(ctx, program, `(http://127\.0\.0\.1:\d+)`, "simulate", "--addr=127.0.0.1:0"); err != nil {
+		return w, err
+	}
+	if err := w.control(ctx, http.MethodPut, "script", []byte(`{"tokens": [{"token": "`+token+`"}]}`), nil); err != nil {
+		return w, err
+	}
+	if err := w.control(ctx, http.MethodPut, "script", s.KooDrive, nil); err != nil {
+		return w, err
+	}
+	w.args = append([]string{
+		"serve", "--upstream-allow-http", "--upstream-url=" + w.url, "--http-addr=127.0.0.1:0", "--admin-addr=",
+		"--poll-min=100ms", "--poll-max=400ms", "--poll-backoff-max=400ms", "--log-format=json",
+	}, s.Serve...)
+	if err := w.up(ctx, "127.0.0.1:0"); err != nil {
+		return w, err
+	}
+	return w, w.watch(ctx, s.Others)
+}
+
+// up starts serve at an address.
+func (w *servers) up(ctx context.Context, addr string) (err error) {
+	w.serve, w.grpc, err = launch(ctx, w.program, `"grpc":"([^"]+)"`, append(w.args, "--grpc-addr="+addr)...)
+	return err
+}
+
+// watch lets others watch tasks.
+func (w *servers) watch(ctx context.Context, tasks []string) error {
+	conn, err := grpc.NewClient(w.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return err
+	}
+	w.leave = func() { _ = conn.Close() }
+	ctx = metadata.AppendToOutgoingContext(ctx, "authorization", token)
+	for _, id := range tasks {
+		stream, err := taskv1.NewTaskServiceClient(conn).WatchTask(ctx, &taskv1.WatchTaskRequest{TaskId: id})
+		if err != nil {
+			return err
+		}
+		if _, err := stream.Recv(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// control gives an order to the simulator, or asks it.
+func (w *servers) control(ctx context.Context, method, what string, body []byte, answer any) error {
+	if method == http.MethodPut && body == nil {
+		return nil
+	}
+	r, err := http.NewRequestWithContext(ctx, method, w.url+"/simulate/"+what, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode >= 300 {
+		return fmt.Errorf("simulate answers %s to %s %s", resp.Status, method, what)
+	}
+	if answer == nil {
+		return nil
+	}
+	return json.NewDecoder(resp.Body).Decode(answer)
+}
+
+func (w *servers) addr() string { return w.grpc }
+
+func (w *servers) change(ctx context.Context, a act) error {
+	switch a.Server {
+	case "":
+	case "drain":
+		w.serve.end(syscall.SIGTERM)
+	case "kill":
+		w.serve.end(os.Kill)
+	default:
+		return fmt.Errorf("a server cannot %q", a.Server)
+	}
+	if err := w.control(ctx, http.MethodPut, "script", a.KooDrive, nil); err != nil {
+		return err
+	}
+	if a.Server == "" {
+		return nil
+	}
+	return w.up(ctx, w.grpc)
+}
+
+// quiet is for how long KooDrive is not asked if nobody watches any more: more than the longest interval between two polls.
+const quiet = 2 * time.Second
+
+// settle waits, if that is asked for, until KooDrive has not been asked for a while.
+func (w *servers) settle(ctx context.Context, s scenario) error {
+	if !s.Quiet {
+		return nil
+	}
+	asked, since := -1, time.Now()
+	ctx, cancel := context.WithTimeout(ctx, 10*quiet)
+	defer cancel()
+	err := until(ctx, func() (bool, error) {
+		var log []json.RawMessage
+		if err := w.control(ctx, http.MethodGet, "requests", nil, &log); err != nil {
+			return false, err
+		}
+		if len(log) != asked {
+			asked, since = len(log), time.Now()
+		}
+		return time.Since(since) > quiet, nil
+	})
+	if err != nil {
+		return fmt.Errorf("KooDrive was asked %d times, and goes on to be: %w", asked, err)
+	}
+	return nil
+}
+
+func (w *servers) close() {
+	w.leave()
+	for _, p := range []*process{w.serve, w.koodrive} {
+		if p != nil {
+			p.end(os.Kill)
+		}
+	}
+}

@@ -1,0 +1,172 @@
+// Command conformance is the Go client's part in the conformance suite of all clients, which clients/conformance describes: it
+// reads a command, makes the call, and prints what the client hands out.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/code"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	kootask "github.com/kootask/kootask/clients/go"
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+)
+
+// command is what the suite asks for. Times are in seconds.
+type command struct {
+	Call, Addr, TaskID, Token, UserID, Language string
+
+	MaxAge            *float64
+	Deadline          *float64
+	FailedTaskAsError bool
+	CancelAfterTasks  int
+	CallerTokens      []string
+}
+
+func main() {
+	in := bufio.NewReader(os.Stdin)
+	line, err := in.ReadBytes('\n')
+	if err == nil {
+		err = run(line)
+	}
+	if err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "conformance:", err)
+		os.Exit(2)
+	}
+	_, _ = io.Copy(io.Discard, in) // The process lives on, so that a call that is cancelled can be told from one that died with it.
+}
+
+func run(line []byte) error {
+	var c command
+	decoder := json.NewDecoder(bytes.NewReader(line))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&c); err != nil {
+		return err
+	}
+	config := kootask.Config{Addr: c.Addr}
+	if len(c.CallerTokens) > 0 {
+		config.CallerToken = c.callerToken
+	}
+	client, err := kootask.New(config)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = client.Close() }()
+	ctx := context.Background()
+	if c.Deadline != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, seconds(*c.Deadline))
+		defer cancel()
+	}
+	switch c.Call {
+	case "get":
+		c.get(ctx, client)
+	case "watch":
+		c.watch(ctx, client)
+	default:
+		return fmt.Errorf("no call %q", c.Call)
+	}
+	return nil
+}
+
+// callerToken returns one token after the other, and the last one again and again.
+func (c *command) callerToken() (string, error) {
+	token := c.CallerTokens[0]
+	if len(c.CallerTokens) > 1 {
+		c.CallerTokens = c.CallerTokens[1:]
+	}
+	return token, nil
+}
+
+func (c *command) options() []kootask.Option {
+	options := []kootask.Option{kootask.Token(c.Token), kootask.UserID(c.UserID), kootask.Language(c.Language)}
+	if c.MaxAge != nil {
+		options = append(options, kootask.MaxAge(seconds(*c.MaxAge)))
+	}
+	if c.FailedTaskAsError {
+		options = append(options, kootask.FailedTaskAsError())
+	}
+	return options
+}
+
+func (c *command) get(ctx context.Context, client *kootask.Client) {
+	task, err := client.Get(ctx, c.TaskID, c.options()...)
+	if err != nil {
+		say("failure", failure(err))
+		return
+	}
+	say("task", message(task))
+	say("end", struct{}{})
+}
+
+func (c *command) watch(ctx context.Context, client *kootask.Client) {
+	tasks := 0
+	for event, err := range client.Events(ctx, c.TaskID, c.options()...) {
+		switch {
+		case err != nil:
+			say("failure", failure(err))
+			return
+		case event.Heartbeat != nil:
+			say("heartbeat", message(event.Heartbeat))
+		case event.Resume != nil:
+			say("resume", map[string]any{"cause": failure(event.Resume.Cause), "afterSeconds": event.Resume.After.Seconds()})
+		default:
+			say("task", message(event.Task))
+			tasks++
+		}
+		if tasks > 0 && tasks == c.CancelAfterTasks {
+			defer say("cancelled", struct{}{})
+			return
+		}
+	}
+	say("end", struct{}{})
+}
+
+// say prints one line.
+func say(what string, value any) {
+	line, err := json.Marshal(map[string]any{what: value})
+	if err != nil {
+		panic(err)
+	}
+	_, _ = fmt.Fprintf(os.Stdout, "%s\n", line)
+}
+
+func message(m proto.Message) json.RawMessage {
+	text, err := protojson.Marshal(m)
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+// failure is a call's error in the suite's words.
+func failure(err error) map[string]any {
+	e := err.(*kootask.Error) //nolint:errorlint // The client promises the type itself.
+	known := ""
+	if n, ok := taskv1.ErrorReason_value[e.Reason]; ok && n != 0 && e.Has(taskv1.ErrorReason(n)) {
+		known = taskv1.ErrorReason(n).String()
+	}
+	var retryAfter *float64
+	if e.Retry {
+		s := e.RetryAfter.Seconds()
+		retryAfter = &s
+	}
+	violations := []map[string]string{}
+	for _, v := range e.Violations {
+		violations = append(violations, map[string]string{"field": v.Field, "reason": v.Reason, "description": v.Description})
+	}
+	return map[string]any{
+		"code": code.Code(e.Code).String(), "reason": e.Reason, "known": known, "message": e.Message, "retryAfterSeconds": retryAfter,
+		"requestId": e.RequestID, "metadata": e.Metadata, "violations": violations, "localizedMessage": e.LocalizedMessage,
+	}
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
