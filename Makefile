@@ -58,13 +58,16 @@ fuzz: ## Give every fuzz target FUZZTIME (10s) to find an input that breaks what
 sabotage: ## Break each promise of the README by small changes to the code: fail unless a test notices. Takes minutes.
 	@go run ./sabotage
 
+GENERATED := gen service/gateway/openapi docs/contract.md
+
 .PHONY: generate
-generate: ## Make gen/ and the REST description anew from proto/.
+generate: ## Make gen/, the REST description and the contract's page anew from proto/.
 	$(BUF) generate
+	$(BUF) generate --template buf.gen.docs.yaml
 
 .PHONY: check-generate
 check-generate: generate ## Fail if what is committed as generated is not what proto/ says.
-	@test -z "$$(git status --porcelain -- gen service/gateway/openapi)" || { git status --short -- gen service/gateway/openapi; exit 1; }
+	@test -z "$$(git status --porcelain -- $(GENERATED))" || { git status --short -- $(GENERATED); exit 1; }
 
 CLIENTS := python typescript java rust
 
