@@ -1,0 +1,57 @@
+"""What the calls of a client have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from grpc import StatusCode
+
+from kootask import caller
+from kootask.connection import Connection
+from kootask.error import Error
+from kootask.pending import Elapsed
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call, or a watch with all its streams."""
+
+    connection: Connection
+    token: str
+    user_id: str
+    language: str
+    provider: caller.CallerToken | None
+    deadline: float | None  # On the monotonic clock.
+
+    async def caller_token(self) -> str:
+        """Ask for the caller's token as it is now: empty if there is none. Raises Error."""
+        try:
+            return await caller.caller_token(self.provider, self.connection.pending, self.remaining())
+        except Elapsed:
+            raise _deadline_passed() from None
+
+    def metadata(self, caller_token: str) -> tuple[tuple[str, str], ...]:
+        """Return what the call says of itself. Raises Error."""
+        return caller.call_metadata(self.token, self.user_id, self.language, caller_token)
+
+    def remaining(self) -> float | None:
+        """Return how many seconds are left, None: as many as it takes. Raises Error if there are none."""
+        if self.deadline is None:
+            return None
+        remaining = self.deadline - time.monotonic()
+        if remaining <= 0:
+            raise _deadline_passed()
+        return remaining
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait. Raises Error when the deadline passes, or the client is closed."""
+        try:
+            await self.connection.pending.settle(asyncio.sleep(seconds), self.remaining())
+        except Elapsed:
+            raise _deadline_passed() from None
+
+
+def _deadline_passed() -> Error:
+    return Error(StatusCode.DEADLINE_EXCEEDED, "the call has taken longer than its timeout")

@@ -1,0 +1,103 @@
+"""Calls that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, LocalizedMessage, RequestInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+from grpc import StatusCode
+from grpc.aio import AioRpcError
+from grpc_status import rpc_status
+
+from kootask.reason import Reason
+
+DOMAIN = "koodrive.task.v1"
+"""That of kootask's reasons."""
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One field of a request that is wrong."""
+
+    field: str
+    reason: str
+    description: str
+
+
+class Error(Exception):
+    """A call that failed. Its text is for people; branch on reason, code and retry_after."""
+
+    code: StatusCode
+    """gRPC's."""
+    raw_reason: str
+    """The name of the reason, also of one that is newer than this package. Empty if kootask did not make the error: then
+    gRPC's library did, a proxy, or the client itself."""
+    message: str
+    """For people, in English."""
+    retry_after: float | None
+    """After how many seconds calling again may help, as kootask says. None: kootask does not say that it helps. It says
+    nothing where the connection broke: that is an error without a reason, whose code is UNAVAILABLE."""
+    request_id: str
+    """Names the call in kootask's log. Empty if kootask did not make the error."""
+    metadata: Mapping[str, str]
+    """Further facts, by the names that the contract gives to them: that of a failed task's code is resultCode."""
+    violations: Sequence[Violation]
+    """What is wrong with the request, with the reason REQUEST_INVALID."""
+    localized_message: str
+    """The message in the language that the call named. Empty if it named none."""
+
+    def __init__(self, code: StatusCode, message: str, raw_reason: str = "") -> None:
+        super().__init__(code, message, raw_reason)
+        self.code = code
+        self.message = message
+        self.raw_reason = raw_reason
+        self.retry_after = None
+        self.request_id = ""
+        self.metadata = {}
+        self.violations = ()
+        self.localized_message = ""
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why, for programs. None if kootask did not make the error, or for a reason that is newer than this package."""
+        return Reason.__members__.get(self.raw_reason)
+
+    def __str__(self) -> str:
+        violations = "".join(f" {v.field}: {v.reason} {v.description}" for v in self.violations)
+        return f"{self.message} ({self.raw_reason or self.code.name}){violations}"
+
+
+def from_rpc(failure: AioRpcError) -> Error:
+    """Take apart the status with which a call has ended."""
+    error = Error(failure.code(), failure.details() or "")
+    try:
+        status = rpc_status.from_call(failure)  # type: ignore[arg-type] # It has what is asked for.
+        if status is not None:
+            _add_details(error, status)
+    except (ValueError, DecodeError):
+        pass  # Not kootask's: a proxy has been at it.
+    return error
+
+
+def _add_details(error: Error, status: Status) -> None:
+    if (info := _detail(status, ErrorInfo())) and info.domain == DOMAIN:
+        error.raw_reason, error.metadata = info.reason, dict(info.metadata)
+    if request := _detail(status, RequestInfo()):
+        error.request_id = request.request_id
+    if retry := _detail(status, RetryInfo()):
+        error.retry_after = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
+    if bad := _detail(status, BadRequest()):
+        error.violations = tuple(Violation(v.field, v.reason, v.description) for v in bad.field_violations)
+    if localized := _detail(status, LocalizedMessage()):
+        error.localized_message = localized.message
+
+
+_Detail = TypeVar("_Detail", bound=Message)
+
+
+def _detail(status: Status, detail: _Detail) -> _Detail | None:
+    return next((detail for packed in status.details if packed.Unpack(detail)), None)
