@@ -1,0 +1,79 @@
+package io.github.kootask;
+
+import com.google.protobuf.Any;
+import com.google.protobuf.InvalidProtocolBufferException;
+import com.google.rpc.BadRequest;
+import com.google.rpc.ErrorInfo;
+import com.google.rpc.LocalizedMessage;
+import com.google.rpc.RequestInfo;
+import com.google.rpc.RetryInfo;
+import io.grpc.Metadata;
+import io.grpc.Status;
+import io.grpc.protobuf.StatusProto;
+import java.io.Serializable;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+
+/** What a status says beside its code and message. A null retryAfter is none. */
+@SuppressWarnings("serial") // What List.copyOf and Map.copyOf return can be serialized.
+record Details(
+        String reason,
+        Map<String, String> metadata,
+        String requestId,
+        Duration retryAfter,
+        List<Violation> violations,
+        String localized)
+        implements Serializable {
+    /** That of kootask's reasons. */
+    private static final String DOMAIN = "koodrive.task.v1";
+
+    static final Details NONE = new Details("", Map.of(), "", null, List.of(), "");
+
+    /** The details of a status. What cannot be read is left out: the code is still good. */
+    static Details of(Status status, Metadata trailers) {
+        if (trailers == null) {
+            return NONE;
+        }
+        Details details = NONE;
+        try {
+            for (Any detail : StatusProto.fromStatusAndTrailers(status, trailers).getDetailsList()) {
+                details = details.with(detail);
+            }
+        } catch (IllegalArgumentException | InvalidProtocolBufferException e) {
+            return details;
+        }
+        return details;
+    }
+
+    private Details with(Any detail) throws InvalidProtocolBufferException {
+        if (detail.is(ErrorInfo.class)) {
+            ErrorInfo info = detail.unpack(ErrorInfo.class);
+            return info.getDomain().equals(DOMAIN) ? withReason(info.getReason(), Map.copyOf(info.getMetadataMap())) : this;
+        }
+        if (detail.is(RequestInfo.class)) {
+            String id = detail.unpack(RequestInfo.class).getRequestId();
+            return new Details(reason, metadata, id, retryAfter, violations, localized);
+        }
+        if (detail.is(RetryInfo.class)) {
+            var delay = detail.unpack(RetryInfo.class).getRetryDelay();
+            Duration after = Duration.ofSeconds(delay.getSeconds(), delay.getNanos());
+            return new Details(reason, metadata, requestId, after, violations, localized);
+        }
+        if (detail.is(BadRequest.class)) {
+            List<Violation> all = detail.unpack(BadRequest.class).getFieldViolationsList().stream()
+                    .map(v -> new Violation(v.getField(), v.getReason(), v.getDescription()))
+                    .toList();
+            return new Details(reason, metadata, requestId, retryAfter, all, localized);
+        }
+        if (detail.is(LocalizedMessage.class)) {
+            String message = detail.unpack(LocalizedMessage.class).getMessage();
+            return new Details(reason, metadata, requestId, retryAfter, violations, message);
+        }
+        return this;
+    }
+
+    Details withReason(String reason, Map<String, String> metadata) {
+        return new Details(reason, metadata, requestId, retryAfter, violations, localized);
+    }
+}

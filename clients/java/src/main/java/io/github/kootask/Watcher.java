@@ -1,0 +1,180 @@
+package io.github.kootask;
+
+import io.grpc.CallOptions;
+import io.grpc.Context;
+import io.grpc.Contexts;
+import io.grpc.Deadline;
+import io.grpc.Metadata;
+import io.grpc.Status;
+import java.time.Duration;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
+import koodrive.task.v1.ErrorReason;
+import koodrive.task.v1.WatchTaskRequest;
+import koodrive.task.v1.WatchTaskResponse;
+
+/** One watch, over all its streams. It belongs to the thread that iterates; any thread may close it. */
+final class Watcher {
+    // Between attempts to resume after a broken connection, each a fifth shorter or longer: kootask says nothing then.
+    private static final double RESUME_MIN_SECONDS = 1;
+    private static final double RESUME_MAX_SECONDS = 15;
+    private static final double RESUME_GROWTH = 1.6;
+
+    private final Client client;
+    private final WatchTaskRequest request;
+    private final Metadata headers;
+    private final Deadline deadline; // Null: none.
+    private final Progress progress;
+    private final Context.CancellableContext context = Context.current().withCancellation(); // Its end is the watch's.
+    private final CountDownLatch ended = new CountDownLatch(1); // With the context.
+
+    private Stream stream; // Null between two.
+    private Duration pause = Duration.ZERO; // Before the next stream.
+    private String callerToken = ""; // Of the last stream.
+    private int empty; // Streams in succession that ended before a message came.
+    private TaskException failure; // What ended the watch. Null: nothing yet.
+
+    Watcher(Client client, String id, Options options) {
+        this.client = client;
+        request = options.watchRequest(id);
+        headers = options.headers();
+        deadline = options.deadline();
+        progress = new Progress(request.getFailedTaskAsError());
+        context.addListener(c -> ended.countDown(), Runnable::run);
+    }
+
+    /** Waits for the next event. Null: the watch is over. */
+    Event next() {
+        if (failure != null) {
+            throw failure;
+        }
+        try {
+            rest();
+            return follow();
+        } catch (InterruptedException e) {
+            throw end(TaskException.interrupted(e));
+        }
+    }
+
+    /** Ends the watch, if it is not over. */
+    void close(String why) {
+        context.cancel(Status.CANCELLED.withDescription(why).asException());
+        client.forget(this);
+    }
+
+    private TaskException end(TaskException cause) {
+        failure = cause;
+        close(cause.description());
+        return cause;
+    }
+
+    /** Waits before the next stream. */
+    private void rest() throws InterruptedException {
+        long nanos = TimeUnit.NANOSECONDS.convert(pause);
+        pause = Duration.ZERO;
+        if (nanos <= 0) {
+            return;
+        }
+        long left = deadline == null ? Long.MAX_VALUE : deadline.timeRemaining(TimeUnit.NANOSECONDS);
+        if (ended.await(Math.min(nanos, left), TimeUnit.NANOSECONDS)) {
+            throw end(TaskException.of(Contexts.statusFromCancelled(context), null));
+        }
+        if (left <= nanos) {
+            Status late = Status.DEADLINE_EXCEEDED.withDescription("the watch's time is over");
+            throw end(TaskException.of(late, null));
+        }
+    }
+
+    /** Reads until there is an event. */
+    private Event follow() throws InterruptedException {
+        try {
+            while (!progress.isFinished()) {
+                WatchTaskResponse message = read();
+                if (message.hasHeartbeat()) {
+                    return new Event.Heartbeat(message.getHeartbeat());
+                }
+                if (message.hasTask() && progress.take(message.getTask())) {
+                    return new Event.Task(message.getTask());
+                }
+            }
+        } catch (TaskException e) {
+            return resume(e);
+        }
+        close("the task is finished");
+        return null;
+    }
+
+    private WatchTaskResponse read() throws InterruptedException {
+        if (stream == null) {
+            empty++;
+            stream = open();
+        }
+        WatchTaskResponse message = stream.read();
+        empty = 0;
+        client.meet();
+        return message;
+    }
+
+    private Stream open() throws InterruptedException {
+        callerToken = client.callerToken().get();
+        Metadata all = new Metadata();
+        all.merge(headers);
+        client.callerToken().addTo(all, callerToken);
+        Context previous = context.attach();
+        try {
+            return new Stream(client.readyChannel(), CallOptions.DEFAULT.withDeadline(deadline), all, request);
+        } finally {
+            context.detach(previous);
+        }
+    }
+
+    /** Decides what follows a stream that has ended. */
+    private Event resume(TaskException end) throws InterruptedException {
+        stream = null;
+        client.meet(end);
+        TaskException cause = end;
+        if (progress.last().getDone() && end.rawReason().isEmpty()) {
+            // The failed task was handed out, and the error that was asked for did not come.
+            cause = TaskException.taskFailed(progress.last());
+        }
+        Duration delay = delay(cause);
+        if (delay == null || context.isCancelled() || deadline != null && deadline.isExpired()) {
+            throw end(cause);
+        }
+        pause = delay;
+        return new Event.Resume(cause, delay);
+    }
+
+    /** After how long to watch again. Null: not at all. */
+    private Duration delay(TaskException cause) throws InterruptedException {
+        if (cause.retryAfter().isPresent()) {
+            Duration asked = cause.retryAfter().get();
+            if (empty < 2) {
+                return asked;
+            }
+            // Again without a message: kootask may ask for no delay at all.
+            Duration own = backoff();
+            return asked.compareTo(own) > 0 ? asked : own;
+        }
+        if (cause.reason() == ErrorReason.CALLER_UNAUTHENTICATED
+                && empty == 0
+                && client.callerToken().isOtherThan(callerToken)) {
+            return backoff(); // All watches with the token end at the same moment.
+        }
+        if (!cause.rawReason().isEmpty() || !client.hasMet()) {
+            return null;
+        }
+        return switch (cause.code()) {
+                // The last one from a proxy: the context has not ended.
+            case UNAVAILABLE, INTERNAL, UNKNOWN, CANCELLED -> backoff();
+            default -> null;
+        };
+    }
+
+    /** How long to wait after a stream that broke, or brought nothing. */
+    private Duration backoff() {
+        double seconds = Math.min(RESUME_MIN_SECONDS * Math.pow(RESUME_GROWTH, empty), RESUME_MAX_SECONDS);
+        return Duration.ofNanos((long) (seconds * ThreadLocalRandom.current().nextDouble(0.8, 1.2) * 1e9));
+    }
+}

@@ -1,0 +1,62 @@
+package io.github.kootask.conformance;
+
+import com.google.gson.JsonParseException;
+import io.github.kootask.Client;
+import io.github.kootask.Event;
+import io.github.kootask.TaskException;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+
+/** Does what one line on stdin says, prints what it sees, and stays until stdin ends. */
+final class Conformance {
+    private Conformance() {}
+
+    public static void main(String[] args) throws IOException {
+        var in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        try {
+            follow(Command.parse(in.readLine()), in);
+        } catch (IllegalArgumentException | IllegalStateException | JsonParseException e) {
+            System.err.println("the command: " + e.getMessage());
+            System.exit(2);
+        }
+    }
+
+    private static void follow(Command command, BufferedReader in) throws IOException {
+        var out = new Output();
+        try (Client client = command.client()) {
+            try {
+                out.last(run(command, client, out));
+            } catch (TaskException e) {
+                System.err.println(e.getMessage());
+                out.failure(e);
+            }
+            while (in.readLine() != null) {
+                // More than one line is not meant to come.
+            }
+        }
+    }
+
+    /** Returns the name of the last line. */
+    private static String run(Command command, Client client, Output out) {
+        String id = command.text("taskId");
+        switch (command.text("call")) {
+            case "get" -> out.event(new Event.Task(client.get(id, command.options())));
+            case "watch" -> {
+                int tasks = 0;
+                try (var events = client.events(id, command.options())) {
+                    for (Event event : events) {
+                        out.event(event);
+                        if (event instanceof Event.Task && ++tasks == command.cancelAfterTasks()) {
+                            events.close();
+                            return "cancelled";
+                        }
+                    }
+                }
+            }
+            default -> throw new IllegalArgumentException("no such call: " + command.text("call"));
+        }
+        return "end";
+    }
+}
