@@ -2,6 +2,7 @@ package io.github.kootask;
 
 import io.grpc.Metadata;
 import io.grpc.Status;
+
 import java.util.concurrent.Callable;
 
 /** The token by which kootask knows the caller: authorization is KooDrive's. */
@@ -30,7 +31,8 @@ final class CallerToken {
         }
         // A header may hold no more than that.
         if (!token.chars().allMatch(c -> c > ' ' && c <= '~')) {
-            throw failure("the caller's token holds something else than visible ASCII characters", null);
+            throw failure(
+                    "the caller's token holds something else than visible ASCII characters", null);
         }
         return token;
     }
@@ -51,6 +53,7 @@ final class CallerToken {
     }
 
     private static TaskException failure(String description, Exception cause) {
-        return TaskException.of(Status.UNAUTHENTICATED.withDescription(description).withCause(cause), null);
+        return TaskException.of(
+                Status.UNAUTHENTICATED.withDescription(description).withCause(cause), null);
     }
 }

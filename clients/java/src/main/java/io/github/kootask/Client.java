@@ -6,14 +6,15 @@ import io.grpc.ClientInterceptors;
 import io.grpc.ConnectivityState;
 import io.grpc.ManagedChannel;
 import io.grpc.Metadata;
-import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.stub.ClientCalls;
 import io.grpc.stub.MetadataUtils;
-import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
+
 import koodrive.task.v1.GetTaskResponse;
 import koodrive.task.v1.Task;
+
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 
 /** Calls kootask. It is safe for concurrent use, and one is enough for a process. Close it. */
 public final class Client implements AutoCloseable {
@@ -47,8 +48,8 @@ public final class Client implements AutoCloseable {
     /**
      * Returns a task as it stands now. It waits for the answer, and calls once.
      *
-     * @throws TaskException if the call fails, and if the thread is interrupted, which stays so: it says whether it helps
-     *     to call again
+     * @throws TaskException if the call fails, and if the thread is interrupted, which stays so: it
+     *     says whether it helps to call again
      */
     public Task get(String id, Options options) {
         Options all = options.over(defaults);
@@ -56,9 +57,14 @@ public final class Client implements AutoCloseable {
             Metadata headers = all.headers();
             callerToken.addTo(headers, callerToken.get());
             Channel identified =
-                    ClientInterceptors.intercept(readyChannel(), MetadataUtils.newAttachHeadersInterceptor(headers));
-            GetTaskResponse response = ClientCalls.blockingUnaryCall(
-                    identified, Methods.GET_TASK, CallOptions.DEFAULT.withDeadline(all.deadline()), all.getRequest(id));
+                    ClientInterceptors.intercept(
+                            readyChannel(), MetadataUtils.newAttachHeadersInterceptor(headers));
+            GetTaskResponse response =
+                    ClientCalls.blockingUnaryCall(
+                            identified,
+                            Methods.GET_TASK,
+                            CallOptions.DEFAULT.withDeadline(all.deadline()),
+                            all.getRequest(id));
             meet();
             return response.getTask();
         } catch (StatusRuntimeException e) {
@@ -76,12 +82,13 @@ public final class Client implements AutoCloseable {
     }
 
     /**
-     * Watches a task: first comes the task as it stands, then the task after each change, until it is finished. None is
-     * handed out twice in a row, none is a step back, and one is the last. It resumes as {@link #events(String, Options)}
-     * does.
+     * Watches a task: first comes the task as it stands, then the task after each change, until it
+     * is finished. None is handed out twice in a row, none is a step back, and one is the last. It
+     * resumes as {@link #events(String, Options)} does.
      */
     public Watch<Task> watch(String id, Options options) {
-        return new Watch<>(watcher(id, options), event -> event instanceof Event.Task t ? t.task() : null);
+        return new Watch<>(
+                watcher(id, options), event -> event instanceof Event.Task t ? t.task() : null);
     }
 
     /** {@link #events(String, Options)} without options. */
@@ -92,10 +99,11 @@ public final class Client implements AutoCloseable {
     /**
      * Tells all that happens while a task is watched.
      *
-     * <p>The watch resumes if kootask asks to be called again, after the delay that it names, and if the connection breaks
-     * or falls silent. It ends on any other error; as long as the client has had no answer of kootask's at all, it also
-     * ends if a stream breaks. When the caller's token expires, the watch resumes if {@link ClientBuilder#callerToken} has
-     * another one by then, unless that happens before a message came.
+     * <p>The watch resumes if kootask asks to be called again, after the delay that it names, and
+     * if the connection breaks or falls silent. It ends on any other error; as long as the client
+     * has had no answer of kootask's at all, it also ends if a stream breaks. When the caller's
+     * token expires, the watch resumes if {@link ClientBuilder#callerToken} has another one by
+     * then, unless that happens before a message came.
      *
      * <p>It connects when it is iterated. {@link Options#timeout} counts from here.
      */
@@ -133,8 +141,8 @@ public final class Client implements AutoCloseable {
     }
 
     /**
-     * The channel for an attempt. After an attempt to connect has failed, a channel fails all calls for up to two minutes
-     * before the next: an idle one connects at once.
+     * The channel for an attempt. After an attempt to connect has failed, a channel fails all calls
+     * for up to two minutes before the next: an idle one connects at once.
      */
     Channel readyChannel() {
         if (channel.getState(false) == ConnectivityState.TRANSIENT_FAILURE) {

@@ -4,6 +4,7 @@ import io.grpc.ChannelCredentials;
 import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.TlsChannelCredentials;
+
 import java.util.Objects;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
@@ -29,38 +30,48 @@ public final class ClientBuilder {
     }
 
     /**
-     * Sets how TLS is spoken. Without it, the system's certificates are trusted. Others, and a client certificate, come
-     * from {@link TlsChannelCredentials#newBuilder}.
+     * Sets how TLS is spoken. Without it, the system's certificates are trusted. Others, and a
+     * client certificate, come from {@link TlsChannelCredentials#newBuilder}.
      */
     public ClientBuilder tls(ChannelCredentials credentials) {
         security = Objects.requireNonNull(credentials);
         return this;
     }
 
-    /** Sets the KooDrive credential of all calls that do not name another with {@link Options#token}. */
+    /**
+     * Sets the KooDrive credential of all calls that do not name another with {@link
+     * Options#token}.
+     */
     public ClientBuilder token(String token) {
         defaults = defaults.token(token);
         return this;
     }
 
-    /** Sets the KooDrive user on whose behalf all calls are made that do not name another with {@link Options#userId}. */
+    /**
+     * Sets the KooDrive user on whose behalf all calls are made that do not name another with
+     * {@link Options#userId}.
+     */
     public ClientBuilder userId(String userId) {
         defaults = defaults.userId(userId);
         return this;
     }
 
     /**
-     * Sets the provider of the token, a JWT without "Bearer ", by which kootask itself knows the caller: {@link #token} is
-     * for KooDrive. Every call and every stream of a watch asks it anew, on the caller's thread, so that one that is renewed
-     * counts; several may ask at a time. An empty token is not sent. If it throws, the call ends with the code
-     * UNAUTHENTICATED and the exception as the cause, which must not tell the token.
+     * Sets the provider of the token, a JWT without "Bearer ", by which kootask itself knows the
+     * caller: {@link #token} is for KooDrive. Every call and every stream of a watch asks it anew,
+     * on the caller's thread, so that one that is renewed counts; several may ask at a time. An
+     * empty token is not sent. If it throws, the call ends with the code UNAUTHENTICATED and the
+     * exception as the cause, which must not tell the token.
      */
     public ClientBuilder callerToken(Callable<String> provider) {
         callerToken = new CallerToken(Objects.requireNonNull(provider));
         return this;
     }
 
-    /** Makes the client. It does not connect: the first call does, and the connection is renewed whenever it breaks. */
+    /**
+     * Makes the client. It does not connect: the first call does, and the connection is renewed
+     * whenever it breaks.
+     */
     public Client build() {
         return new Client(
                 Grpc.newChannelBuilder(address, security)

@@ -7,9 +7,11 @@ import com.google.rpc.ErrorInfo;
 import com.google.rpc.LocalizedMessage;
 import com.google.rpc.RequestInfo;
 import com.google.rpc.RetryInfo;
+
 import io.grpc.Metadata;
 import io.grpc.Status;
 import io.grpc.protobuf.StatusProto;
+
 import java.io.Serializable;
 import java.time.Duration;
 import java.util.List;
@@ -37,7 +39,8 @@ record Details(
         }
         Details details = NONE;
         try {
-            for (Any detail : StatusProto.fromStatusAndTrailers(status, trailers).getDetailsList()) {
+            for (Any detail :
+                    StatusProto.fromStatusAndTrailers(status, trailers).getDetailsList()) {
                 details = details.with(detail);
             }
         } catch (IllegalArgumentException | InvalidProtocolBufferException e) {
@@ -49,7 +52,9 @@ record Details(
     private Details with(Any detail) throws InvalidProtocolBufferException {
         if (detail.is(ErrorInfo.class)) {
             ErrorInfo info = detail.unpack(ErrorInfo.class);
-            return info.getDomain().equals(DOMAIN) ? withReason(info.getReason(), Map.copyOf(info.getMetadataMap())) : this;
+            return info.getDomain().equals(DOMAIN)
+                    ? withReason(info.getReason(), Map.copyOf(info.getMetadataMap()))
+                    : this;
         }
         if (detail.is(RequestInfo.class)) {
             String id = detail.unpack(RequestInfo.class).getRequestId();
@@ -61,9 +66,15 @@ record Details(
             return new Details(reason, metadata, requestId, after, violations, localized);
         }
         if (detail.is(BadRequest.class)) {
-            List<Violation> all = detail.unpack(BadRequest.class).getFieldViolationsList().stream()
-                    .map(v -> new Violation(v.getField(), v.getReason(), v.getDescription()))
-                    .toList();
+            List<Violation> all =
+                    detail.unpack(BadRequest.class).getFieldViolationsList().stream()
+                            .map(
+                                    v ->
+                                            new Violation(
+                                                    v.getField(),
+                                                    v.getReason(),
+                                                    v.getDescription()))
+                            .toList();
             return new Details(reason, metadata, requestId, retryAfter, all, localized);
         }
         if (detail.is(LocalizedMessage.class)) {

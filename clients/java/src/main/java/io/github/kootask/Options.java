@@ -2,15 +2,18 @@ package io.github.kootask;
 
 import io.grpc.Deadline;
 import io.grpc.Metadata;
-import java.time.Duration;
-import java.util.Objects;
-import java.util.concurrent.TimeUnit;
+
 import koodrive.task.v1.GetTaskRequest;
 import koodrive.task.v1.WatchTaskRequest;
 
+import java.time.Duration;
+import java.util.Objects;
+import java.util.concurrent.TimeUnit;
+
 /**
- * The options of one call, like {@code Options.none().timeout(Duration.ofSeconds(5))}. They do not change: each method
- * returns others. A header's value must be printable ASCII, or an {@link IllegalArgumentException} is thrown.
+ * The options of one call, like {@code Options.none().timeout(Duration.ofSeconds(5))}. They do not
+ * change: each method returns others. A header's value must be printable ASCII, or an {@link
+ * IllegalArgumentException} is thrown.
  */
 public final class Options {
     private static final Options NONE = new Options(null, null, null, null, null, false);
@@ -24,7 +27,12 @@ public final class Options {
     private final boolean failedTaskAsError;
 
     private Options(
-            String token, String userId, String language, Duration maxAge, Duration timeout, boolean failedTaskAsError) {
+            String token,
+            String userId,
+            String language,
+            Duration maxAge,
+            Duration timeout,
+            boolean failedTaskAsError) {
         this.token = token;
         this.userId = userId;
         this.language = language;
@@ -40,33 +48,55 @@ public final class Options {
 
     /** With this KooDrive credential: a token, with or without "Bearer " in front. Empty: none. */
     public Options token(String token) {
-        return new Options(header("token", token), userId, language, maxAge, timeout, failedTaskAsError);
+        return new Options(
+                header("token", token), userId, language, maxAge, timeout, failedTaskAsError);
     }
 
     /** On behalf of this KooDrive user. Empty: none. */
     public Options userId(String userId) {
-        return new Options(token, header("user id", userId), language, maxAge, timeout, failedTaskAsError);
+        return new Options(
+                token, header("user id", userId), language, maxAge, timeout, failedTaskAsError);
     }
 
     /** Exceptions carry a message in this language: en-US or zh-CN. Empty: none. */
     public Options language(String language) {
-        return new Options(token, userId, header("language", language), maxAge, timeout, failedTaskAsError);
+        return new Options(
+                token, userId, header("language", language), maxAge, timeout, failedTaskAsError);
     }
 
     /**
-     * Lets get return an answer that is so old: zero asks KooDrive in any case. Without it a finished task may be a minute
-     * old, and KooDrive is asked for any other. A watch does not heed it.
+     * Lets get return an answer that is so old: zero asks KooDrive in any case. Without it a
+     * finished task may be a minute old, and KooDrive is asked for any other. A watch does not heed
+     * it.
      */
     public Options maxAge(Duration maxAge) {
-        return new Options(token, userId, language, Objects.requireNonNull(maxAge), timeout, failedTaskAsError);
+        return new Options(
+                token,
+                userId,
+                language,
+                Objects.requireNonNull(maxAge),
+                timeout,
+                failedTaskAsError);
     }
 
-    /** How long the call may take, a watch with all that it resumes; then its code is DEADLINE_EXCEEDED. Without it: for ever. */
+    /**
+     * How long the call may take, a watch with all that it resumes; then its code is
+     * DEADLINE_EXCEEDED. Without it: for ever.
+     */
     public Options timeout(Duration timeout) {
-        return new Options(token, userId, language, maxAge, Objects.requireNonNull(timeout), failedTaskAsError);
+        return new Options(
+                token,
+                userId,
+                language,
+                maxAge,
+                Objects.requireNonNull(timeout),
+                failedTaskAsError);
     }
 
-    /** Makes a task that has failed an exception with the reason TASK_FAILED. A watch hands the task out first. */
+    /**
+     * Makes a task that has failed an exception with the reason TASK_FAILED. A watch hands the task
+     * out first.
+     */
     public Options failedTaskAsError() {
         return new Options(token, userId, language, maxAge, timeout, true);
     }
@@ -74,7 +104,8 @@ public final class Options {
     private static String header(String name, String value) {
         // gRPC would send question marks.
         if (!value.chars().allMatch(c -> c >= ' ' && c <= '~')) {
-            throw new IllegalArgumentException("the " + name + " holds something else than printable ASCII characters");
+            throw new IllegalArgumentException(
+                    "the " + name + " holds something else than printable ASCII characters");
         }
         return value;
     }
@@ -106,11 +137,14 @@ public final class Options {
 
     /** When the timeout is over if it begins now. Null: never. */
     Deadline deadline() {
-        return timeout == null ? null : Deadline.after(TimeUnit.NANOSECONDS.convert(timeout), TimeUnit.NANOSECONDS);
+        return timeout == null
+                ? null
+                : Deadline.after(TimeUnit.NANOSECONDS.convert(timeout), TimeUnit.NANOSECONDS);
     }
 
     GetTaskRequest getRequest(String id) {
-        GetTaskRequest.Builder request = GetTaskRequest.newBuilder().setTaskId(id).setFailedTaskAsError(failedTaskAsError);
+        GetTaskRequest.Builder request =
+                GetTaskRequest.newBuilder().setTaskId(id).setFailedTaskAsError(failedTaskAsError);
         if (maxAge != null) {
             request.getMaxAgeBuilder().setSeconds(maxAge.getSeconds()).setNanos(maxAge.getNano());
         }
@@ -118,6 +152,9 @@ public final class Options {
     }
 
     WatchTaskRequest watchRequest(String id) {
-        return WatchTaskRequest.newBuilder().setTaskId(id).setFailedTaskAsError(failedTaskAsError).build();
+        return WatchTaskRequest.newBuilder()
+                .setTaskId(id)
+                .setFailedTaskAsError(failedTaskAsError)
+                .build();
     }
 }

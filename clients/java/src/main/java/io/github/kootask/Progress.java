@@ -14,8 +14,9 @@ final class Progress {
     }
 
     /**
-     * Takes a task if it is neither what was taken last nor older, and reports whether: a new stream begins with the task as it
-     * stands, and may come from a server that has not seen as much as the one before.
+     * Takes a task if it is neither what was taken last nor older, and reports whether: a new
+     * stream begins with the task as it stands, and may come from a server that has not seen as
+     * much as the one before.
      */
     boolean take(Task task) {
         if (begun && (rank(task) < rank(last) || isSame(task, last))) {
@@ -27,7 +28,10 @@ final class Progress {
     }
 
     private static boolean isSame(Task a, Task b) {
-        return a.toBuilder().clearObserveTime().build().equals(b.toBuilder().clearObserveTime().build());
+        return a.toBuilder()
+                .clearObserveTime()
+                .build()
+                .equals(b.toBuilder().clearObserveTime().build());
     }
 
     private static int rank(Task task) {
@@ -41,8 +45,11 @@ final class Progress {
         return last;
     }
 
-    /** Reports whether nothing more comes: after a failed task an error does, if it was asked for. */
+    /**
+     * Reports whether nothing more comes: after a failed task an error does, if it was asked for.
+     */
     boolean isFinished() {
-        return last.getDone() && !(failedTaskAsError && last.getStatus() == TaskStatus.TASK_STATUS_FAILED);
+        return last.getDone()
+                && !(failedTaskAsError && last.getStatus() == TaskStatus.TASK_STATUS_FAILED);
     }
 }

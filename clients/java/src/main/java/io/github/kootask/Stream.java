@@ -5,29 +5,40 @@ import io.grpc.Channel;
 import io.grpc.ClientCall;
 import io.grpc.Metadata;
 import io.grpc.Status;
-import java.util.concurrent.BlockingQueue;
-import java.util.concurrent.LinkedBlockingQueue;
-import java.util.concurrent.TimeUnit;
+
 import koodrive.task.v1.WatchTaskRequest;
 import koodrive.task.v1.WatchTaskResponse;
 
-/** One stream of a watch, read message by message: gRPC is asked for another one when one was taken. */
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * One stream of a watch, read message by message: gRPC is asked for another one when one was taken.
+ */
 final class Stream extends ClientCall.Listener<WatchTaskResponse> {
-    /** After how long without a message a stream is broken: kootask sends one at least every 15 s. */
+    /**
+     * After how long without a message a stream is broken: kootask sends one at least every 15 s.
+     */
     private static final long SILENCE_SECONDS = 20;
 
-    private static final Status SILENT = Status.UNAVAILABLE.withDescription("kootask has been silent for too long");
+    private static final Status SILENT =
+            Status.UNAVAILABLE.withDescription("kootask has been silent for too long");
     private static final Status NO_END =
             Status.UNAVAILABLE.withDescription("the stream ended before the task was finished");
 
     private final ClientCall<WatchTaskRequest, WatchTaskResponse> call;
-    private final BlockingQueue<Object> arrived = new LinkedBlockingQueue<>(); // At most a message and the End.
+    private final BlockingQueue<Object> arrived =
+            new LinkedBlockingQueue<>(); // At most a message and the End.
 
     private record End(Status status, Metadata trailers) {}
 
     /** Opens a stream, which ends with the Context of the thread. */
     Stream(Channel channel, CallOptions options, Metadata headers, WatchTaskRequest request) {
-        call = channel.newCall(Methods.WATCH_TASK, options.withExecutor(Runnable::run)); // Nothing below blocks.
+        call =
+                channel.newCall(
+                        Methods.WATCH_TASK,
+                        options.withExecutor(Runnable::run)); // Nothing below blocks.
         call.start(this, headers);
         call.request(1);
         call.sendMessage(request);
@@ -52,7 +63,9 @@ final class Stream extends ClientCall.Listener<WatchTaskResponse> {
             throw TaskException.of(SILENT, null);
         }
         if (next instanceof End end) {
-            throw end.status.isOk() ? TaskException.of(NO_END, null) : TaskException.of(end.status, end.trailers);
+            throw end.status.isOk()
+                    ? TaskException.of(NO_END, null)
+                    : TaskException.of(end.status, end.trailers);
         }
         call.request(1);
         return (WatchTaskResponse) next;

@@ -2,14 +2,19 @@ package io.github.kootask;
 
 import io.grpc.Metadata;
 import io.grpc.Status;
+
+import koodrive.task.v1.ErrorReason;
+import koodrive.task.v1.Task;
+
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import koodrive.task.v1.ErrorReason;
-import koodrive.task.v1.Task;
 
-/** A call that failed. Branch on the reason, the code and the presence of {@link #retryAfter}; never parse a message. */
+/**
+ * A call that failed. Branch on the reason, the code and the presence of {@link #retryAfter}; never
+ * parse a message.
+ */
 public final class TaskException extends RuntimeException {
     private static final long serialVersionUID = 1;
 
@@ -26,30 +31,53 @@ public final class TaskException extends RuntimeException {
 
     /** The status with which a call has ended. There may be no trailers. */
     static TaskException of(Status status, Metadata trailers) {
-        String description = status.getDescription() == null ? "" : status.getDescription();
-        return new TaskException(status.getCode(), description, Details.of(status, trailers), status.getCause());
+        return new TaskException(
+                status.getCode(),
+                describe(status),
+                Details.of(status, trailers),
+                status.getCause());
+    }
+
+    /** What gRPC's library says of a broken connection: "io exception" alone helps nobody. */
+    private static String describe(Status status) {
+        String description =
+                status.getDescription() == null
+                        ? ""
+                        : status.getDescription().lines().findFirst().orElse("");
+        Throwable cause = status.getCause();
+        boolean isBroken = status.getCode() == Status.Code.UNAVAILABLE && cause != null;
+        return isBroken ? description + ": " + cause.getMessage() : description;
     }
 
     /** A thread that was interrupted, which it stays. */
     static TaskException interrupted(InterruptedException cause) {
         Thread.currentThread().interrupt();
-        return of(Status.CANCELLED.withDescription("the thread was interrupted").withCause(cause), null);
+        return of(
+                Status.CANCELLED.withDescription("the thread was interrupted").withCause(cause),
+                null);
     }
 
     /** The error of a task that has failed, as kootask makes it. */
     static TaskException taskFailed(Task task) {
-        Map<String, String> metadata = Map.of("taskId", task.getTaskId(), "resultCode", task.getKoodriveResultCode());
+        Map<String, String> metadata =
+                Map.of("taskId", task.getTaskId(), "resultCode", task.getKoodriveResultCode());
         Details details = Details.NONE.withReason(ErrorReason.TASK_FAILED.name(), metadata);
         return new TaskException(Status.Code.ABORTED, "The task has failed.", details, null);
     }
 
     private static String text(Status.Code code, String description, Details details) {
-        StringBuilder text = new StringBuilder(description)
-                .append(" (")
-                .append(details.reason().isEmpty() ? code : details.reason())
-                .append(')');
+        StringBuilder text =
+                new StringBuilder(description)
+                        .append(" (")
+                        .append(details.reason().isEmpty() ? code : details.reason())
+                        .append(')');
         for (Violation v : details.violations()) {
-            text.append(' ').append(v.field()).append(": ").append(v.reason()).append(' ').append(v.description());
+            text.append(' ')
+                    .append(v.field())
+                    .append(": ")
+                    .append(v.reason())
+                    .append(' ')
+                    .append(v.description());
         }
         return text.toString();
     }
@@ -60,9 +88,9 @@ public final class TaskException extends RuntimeException {
     }
 
     /**
-     * Why, for programs. {@link ErrorReason#ERROR_REASON_UNSPECIFIED} if kootask did not make the error (gRPC's library did
-     * then, a proxy, or the provider of the caller's token), or if its reason is newer than this client: see {@link
-     * #rawReason}.
+     * Why, for programs. {@link ErrorReason#ERROR_REASON_UNSPECIFIED} if kootask did not make the
+     * error (gRPC's library did then, a proxy, or the provider of the caller's token), or if its
+     * reason is newer than this client: see {@link #rawReason}.
      */
     public ErrorReason reason() {
         var value = ErrorReason.getDescriptor().findValueByName(details.reason());
@@ -74,7 +102,9 @@ public final class TaskException extends RuntimeException {
         return details.reason();
     }
 
-    /** What happened, for people, without the reason that {@link #getMessage} adds. May be empty. */
+    /**
+     * What happened, for people, without the reason that {@link #getMessage} adds. May be empty.
+     */
     public String description() {
         return description;
     }
@@ -85,8 +115,9 @@ public final class TaskException extends RuntimeException {
     }
 
     /**
-     * After how long calling again may help. Empty if kootask does not say that it helps. It says nothing where the
-     * connection broke: that is an error without a reason, whose code is UNAVAILABLE.
+     * After how long calling again may help. Empty if kootask does not say that it helps. It says
+     * nothing where the connection broke: that is an error without a reason, whose code is
+     * UNAVAILABLE.
      */
     public Optional<Duration> retryAfter() {
         return Optional.ofNullable(details.retryAfter());
@@ -97,7 +128,10 @@ public final class TaskException extends RuntimeException {
         return details.requestId();
     }
 
-    /** Further facts, by the names that the contract gives to them: that of a failed task's code is resultCode. */
+    /**
+     * Further facts, by the names that the contract gives to them: that of a failed task's code is
+     * resultCode.
+     */
     public Map<String, String> metadata() {
         return details.metadata();
     }

@@ -5,9 +5,10 @@ import java.util.NoSuchElementException;
 import java.util.function.Function;
 
 /**
- * A watch that is under way. Iterate over it, once, on one thread at a time, which waits for what comes next; a virtual thread
- * will do. The loop ends after the finished task, and with a {@link TaskException} on any other end: of the code CANCELLED if
- * the watch was closed or the thread interrupted, which stays so. Nothing is asked for that is not taken.
+ * A watch that is under way. Iterate over it, once, on one thread at a time, which waits for what
+ * comes next; a virtual thread will do. The loop ends after the finished task, and with a {@link
+ * TaskException} on any other end: of the code CANCELLED if the watch was closed or the thread
+ * interrupted, which stays so. Nothing is asked for that is not taken.
  *
  * @param <T> the contract's Task, or {@link Event}
  */
@@ -27,7 +28,9 @@ public final class Watch<T> implements Iterable<T>, AutoCloseable {
         return iterator;
     }
 
-    /** Ends the watch at once, if it is not over: the call is cancelled. Any thread may close it. */
+    /**
+     * Ends the watch at once, if it is not over: the call is cancelled. Any thread may close it.
+     */
     @Override
     public void close() {
         watcher.close("the watch was closed");

@@ -6,17 +6,22 @@ import io.grpc.Contexts;
 import io.grpc.Deadline;
 import io.grpc.Metadata;
 import io.grpc.Status;
-import java.time.Duration;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.ThreadLocalRandom;
-import java.util.concurrent.TimeUnit;
+
 import koodrive.task.v1.ErrorReason;
 import koodrive.task.v1.WatchTaskRequest;
 import koodrive.task.v1.WatchTaskResponse;
 
-/** One watch, over all its streams. It belongs to the thread that iterates; any thread may close it. */
+import java.time.Duration;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * One watch, over all its streams. It belongs to the thread that iterates; any thread may close it.
+ */
 final class Watcher {
-    // Between attempts to resume after a broken connection, each a fifth shorter or longer: kootask says nothing then.
+    // Between attempts to resume after a broken connection, each a fifth shorter or longer: kootask
+    // says nothing then.
     private static final double RESUME_MIN_SECONDS = 1;
     private static final double RESUME_MAX_SECONDS = 15;
     private static final double RESUME_GROWTH = 1.6;
@@ -26,7 +31,8 @@ final class Watcher {
     private final Metadata headers;
     private final Deadline deadline; // Null: none.
     private final Progress progress;
-    private final Context.CancellableContext context = Context.current().withCancellation(); // Its end is the watch's.
+    private final Context.CancellableContext context =
+            Context.current().withCancellation(); // Its end is the watch's.
     private final CountDownLatch ended = new CountDownLatch(1); // With the context.
 
     private Stream stream; // Null between two.
@@ -76,7 +82,8 @@ final class Watcher {
         if (nanos <= 0) {
             return;
         }
-        long left = deadline == null ? Long.MAX_VALUE : deadline.timeRemaining(TimeUnit.NANOSECONDS);
+        long left =
+                deadline == null ? Long.MAX_VALUE : deadline.timeRemaining(TimeUnit.NANOSECONDS);
         if (ended.await(Math.min(nanos, left), TimeUnit.NANOSECONDS)) {
             throw end(TaskException.of(Contexts.statusFromCancelled(context), null));
         }
@@ -123,7 +130,11 @@ final class Watcher {
         client.callerToken().addTo(all, callerToken);
         Context previous = context.attach();
         try {
-            return new Stream(client.readyChannel(), CallOptions.DEFAULT.withDeadline(deadline), all, request);
+            return new Stream(
+                    client.readyChannel(),
+                    CallOptions.DEFAULT.withDeadline(deadline),
+                    all,
+                    request);
         } finally {
             context.detach(previous);
         }
@@ -166,7 +177,7 @@ final class Watcher {
             return null;
         }
         return switch (cause.code()) {
-                // The last one from a proxy: the context has not ended.
+            // The last one from a proxy: the context has not ended.
             case UNAVAILABLE, INTERNAL, UNKNOWN, CANCELLED -> backoff();
             default -> null;
         };
@@ -174,7 +185,9 @@ final class Watcher {
 
     /** How long to wait after a stream that broke, or brought nothing. */
     private Duration backoff() {
-        double seconds = Math.min(RESUME_MIN_SECONDS * Math.pow(RESUME_GROWTH, empty), RESUME_MAX_SECONDS);
-        return Duration.ofNanos((long) (seconds * ThreadLocalRandom.current().nextDouble(0.8, 1.2) * 1e9));
+        double seconds =
+                Math.min(RESUME_MIN_SECONDS * Math.pow(RESUME_GROWTH, empty), RESUME_MAX_SECONDS);
+        return Duration.ofNanos(
+                (long) (seconds * ThreadLocalRandom.current().nextDouble(0.8, 1.2) * 1e9));
     }
 }

@@ -3,27 +3,30 @@ package io.github.kootask.conformance;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
+
 import io.github.kootask.Client;
 import io.github.kootask.ClientBuilder;
 import io.github.kootask.Options;
+
 import java.time.Duration;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /** What one run is to do: a line of JSON. */
 record Command(JsonObject values) {
-    private static final Set<String> KEYS = Set.of(
-            "call",
-            "addr",
-            "taskId",
-            "token",
-            "userId",
-            "language",
-            "maxAge",
-            "failedTaskAsError",
-            "deadline",
-            "cancelAfterTasks",
-            "callerTokens");
+    private static final Set<String> KEYS =
+            Set.of(
+                    "call",
+                    "addr",
+                    "taskId",
+                    "token",
+                    "userId",
+                    "language",
+                    "maxAge",
+                    "failedTaskAsError",
+                    "deadline",
+                    "cancelAfterTasks",
+                    "callerTokens");
 
     static Command parse(String line) {
         JsonObject values = JsonParser.parseString(line).getAsJsonObject();
@@ -52,8 +55,10 @@ record Command(JsonObject values) {
         if (values.has("callerTokens")) {
             JsonArray tokens = values.getAsJsonArray("callerTokens");
             AtomicInteger asked = new AtomicInteger();
-            builder.callerToken(() ->
-                    tokens.get(Math.min(asked.getAndIncrement(), tokens.size() - 1)).getAsString());
+            builder.callerToken(
+                    () ->
+                            tokens.get(Math.min(asked.getAndIncrement(), tokens.size() - 1))
+                                    .getAsString());
         }
         return builder.build();
     }

@@ -1,9 +1,11 @@
 package io.github.kootask.conformance;
 
 import com.google.gson.JsonParseException;
+
 import io.github.kootask.Client;
 import io.github.kootask.Event;
 import io.github.kootask.TaskException;
+
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
@@ -49,8 +51,7 @@ final class Conformance {
                     for (Event event : events) {
                         out.event(event);
                         if (event instanceof Event.Task && ++tasks == command.cancelAfterTasks()) {
-                            events.close();
-                            return "cancelled";
+                            return "cancelled"; // Which closes the watch.
                         }
                     }
                 }

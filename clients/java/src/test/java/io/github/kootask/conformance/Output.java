@@ -9,14 +9,17 @@ import com.google.gson.JsonPrimitive;
 import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.protobuf.Message;
 import com.google.protobuf.util.JsonFormat;
+
 import io.github.kootask.Event;
 import io.github.kootask.TaskException;
+
+import koodrive.task.v1.ErrorReason;
+
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
-import koodrive.task.v1.ErrorReason;
 
 /** Prints what happens, an object a line. */
 final class Output {
@@ -47,7 +50,8 @@ final class Output {
     private void line(String name, JsonElement value) {
         JsonObject object = new JsonObject();
         object.add(name, value);
-        out.println(new GsonBuilder().serializeNulls().disableHtmlEscaping().create().toJson(object));
+        out.println(
+                new GsonBuilder().serializeNulls().disableHtmlEscaping().create().toJson(object));
     }
 
     private static JsonElement json(Message message) {
@@ -63,11 +67,14 @@ final class Output {
         JsonObject object = new JsonObject();
         object.addProperty("code", e.code().name());
         object.addProperty("reason", e.rawReason());
-        object.addProperty("known", reason == ErrorReason.ERROR_REASON_UNSPECIFIED ? "" : reason.name());
+        object.addProperty(
+                "known", reason == ErrorReason.ERROR_REASON_UNSPECIFIED ? "" : reason.name());
         object.addProperty("message", e.description());
         object.add(
                 "retryAfterSeconds",
-                e.retryAfter().<JsonElement>map(d -> new JsonPrimitive(seconds(d))).orElse(JsonNull.INSTANCE));
+                e.retryAfter()
+                        .<JsonElement>map(d -> new JsonPrimitive(seconds(d)))
+                        .orElse(JsonNull.INSTANCE));
         object.addProperty("requestId", e.requestId());
         object.add("metadata", new GsonBuilder().create().toJsonTree(e.metadata()));
         object.add("violations", new GsonBuilder().create().toJsonTree(e.violations()));
