@@ -31,22 +31,22 @@ public final class TaskException extends RuntimeException {
 
     /** The status with which a call has ended. There may be no trailers. */
     static TaskException of(Status status, Metadata trailers) {
-        return new TaskException(
-                status.getCode(),
-                describe(status),
-                Details.of(status, trailers),
-                status.getCause());
+        Details details = Details.of(status, trailers);
+        String description = status.getDescription() == null ? "" : status.getDescription();
+        if (details.reason().isEmpty()) {
+            description = describe(description, status);
+        }
+        return new TaskException(status.getCode(), description, details, status.getCause());
     }
 
-    /** What gRPC's library says of a broken connection: "io exception" alone helps nobody. */
-    private static String describe(Status status) {
-        String description =
-                status.getDescription() == null
-                        ? ""
-                        : status.getDescription().lines().findFirst().orElse("");
-        Throwable cause = status.getCause();
-        boolean isBroken = status.getCode() == Status.Code.UNAVAILABLE && cause != null;
-        return isBroken ? description + ": " + cause.getMessage() : description;
+    /**
+     * What is worth telling of others' words: the first line, and why a connection broke, as "io
+     * exception" alone helps nobody.
+     */
+    private static String describe(String description, Status status) {
+        String line = description.lines().findFirst().orElse("");
+        boolean isBroken = status.getCode() == Status.Code.UNAVAILABLE && status.getCause() != null;
+        return isBroken ? line + ": " + status.getCause().getMessage() : line;
     }
 
     /** A thread that was interrupted, which it stays. */
