@@ -1,0 +1,144 @@
+package io.github.kootask;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.grpc.Context;
+import io.grpc.Status;
+import io.grpc.stub.ServerCallStreamObserver;
+
+import koodrive.task.v1.TaskStatus;
+import koodrive.task.v1.WatchTaskResponse;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+import java.io.IOException;
+import java.time.Duration;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
+
+/** What ends a watch from outside, in Java's ways: the conformance program shows the rest. */
+@Timeout(10)
+class WatchTest {
+    private static final Status.Code CANCELLED = Status.Code.CANCELLED;
+
+    private static void stay(ServerCallStreamObserver<WatchTaskResponse> stream) {
+        stream.onNext(Scripted.task(TaskStatus.TASK_STATUS_EXECUTING));
+    }
+
+    private static void breakOff(ServerCallStreamObserver<WatchTaskResponse> stream) {
+        stay(stream);
+        stream.onError(Status.UNAVAILABLE.asException());
+    }
+
+    private static Scripted scripted(Consumer<ServerCallStreamObserver<WatchTaskResponse>> stream)
+            throws IOException {
+        return new Scripted(stream, () -> "");
+    }
+
+    /** Ends a watch by what is to be run when its first task, and first interruption, have come. */
+    private static void endedBy(Scripted scripted, Watch<Event> watch, int events, Runnable end)
+            throws Exception {
+        for (int i = 0; i < events; i++) {
+            watch.iterator().next();
+        }
+        CompletableFuture.delayedExecutor(200, TimeUnit.MILLISECONDS).execute(end);
+        var failure = assertThrows(TaskException.class, () -> watch.iterator().hasNext());
+        assertEquals(CANCELLED, failure.code());
+        if (events == 1) {
+            assertTrue(scripted.cancelled.await(5, TimeUnit.SECONDS), "the call goes on");
+        }
+    }
+
+    @Test
+    void closeEndsAStream() throws Exception {
+        try (var scripted = scripted(WatchTest::stay);
+                var watch = scripted.client.events("9")) {
+            endedBy(scripted, watch, 1, watch::close);
+        }
+    }
+
+    @Test
+    void closeEndsAWait() throws Exception {
+        try (var scripted = scripted(WatchTest::breakOff);
+                var watch = scripted.client.events("9")) {
+            endedBy(scripted, watch, 2, watch::close);
+        }
+    }
+
+    @Test
+    void interruptEndsAStreamAndStays() throws Exception {
+        Thread thread = Thread.currentThread();
+        try (var scripted = scripted(WatchTest::stay);
+                var watch = scripted.client.events("9")) {
+            watch.iterator().next();
+            CompletableFuture.delayedExecutor(200, TimeUnit.MILLISECONDS)
+                    .execute(thread::interrupt);
+            var failure = assertThrows(TaskException.class, () -> watch.iterator().hasNext());
+            assertTrue(Thread.interrupted(), "the interrupt is lost");
+            assertEquals(CANCELLED, failure.code());
+            assertTrue(scripted.cancelled.await(5, TimeUnit.SECONDS), "the call goes on");
+        }
+    }
+
+    @Test
+    void clientEndsItsWatches() throws Exception {
+        try (var scripted = scripted(WatchTest::breakOff);
+                var watch = scripted.client.events("9")) {
+            endedBy(scripted, watch, 2, scripted.client::close);
+            try (var late = scripted.client.watch("9")) {
+                var failure = assertThrows(TaskException.class, () -> late.iterator().hasNext());
+                assertEquals(CANCELLED, failure.code());
+            }
+        }
+    }
+
+    @Test
+    void contextEndsAWatch() throws Exception {
+        try (var scripted = scripted(WatchTest::breakOff);
+                var context = Context.current().withCancellation()) {
+            try (var watch = context.call(() -> scripted.client.events("9"))) {
+                endedBy(scripted, watch, 2, () -> context.cancel(null));
+            }
+        }
+    }
+
+    @Test
+    void timeoutEndsAWait() throws Exception {
+        Options brief = Options.none().timeout(Duration.ofMillis(300));
+        try (var scripted = scripted(WatchTest::breakOff);
+                var watch = scripted.client.watch("9", brief)) {
+            watch.iterator().next();
+            var failure = assertThrows(TaskException.class, () -> watch.iterator().hasNext());
+            assertEquals(Status.Code.DEADLINE_EXCEEDED, failure.code());
+        }
+    }
+
+    @Test
+    void providerOfTheTokenFails() throws Exception {
+        var cause = new IOException("disk");
+        try (var scripted =
+                        new Scripted(
+                                WatchTest::stay,
+                                () -> {
+                                    throw cause;
+                                });
+                var watch = scripted.client.watch("9")) {
+            var failure = assertThrows(TaskException.class, () -> watch.iterator().hasNext());
+            assertEquals(Status.Code.UNAUTHENTICATED, failure.code());
+            assertEquals(cause, failure.getCause());
+            assertTrue(failure.rawReason().isEmpty());
+        }
+    }
+
+    @Test
+    void headersDoNotPrint() {
+        var failure =
+                assertThrows(IllegalArgumentException.class, () -> Options.none().token("sécret"));
+        assertFalse(failure.getMessage().contains("cret"));
+    }
+}
