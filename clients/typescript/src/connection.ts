@@ -1,0 +1,47 @@
+import * as net from "node:net";
+import * as tls from "node:tls";
+import type { Transport } from "@connectrpc/connect";
+import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+
+// kootask disconnects clients that ping more often than every 20 s.
+const pings = { pingIntervalMs: 30_000, pingTimeoutMs: 10_000 };
+const connectTimeoutMs = 5_000;
+// As in gRPC's own libraries.
+const readMaxBytes = 4 << 20;
+
+/** One HTTP/2 connection, made when it is first needed and again whenever it has broken. */
+export class Connection {
+  readonly transport: Transport;
+  readonly #sessions: Http2SessionManager;
+
+  /** `security` is undefined for plaintext. Throws a TypeError if the address is not host:port. */
+  constructor(address: string, security: tls.ConnectionOptions | undefined) {
+    const [, bracketed, name, port = ""] = /^(?:\[([^\]/]+)\]|([^:/?#@\s]+)):(\d+)$/.exec(address) ?? [];
+    const host = bracketed ?? name;
+    if (host === undefined || Number(port) > 0xffff) {
+      throw new TypeError("address: host:port is expected");
+    }
+    const url = `${security ? "https" : "http"}://${address}`;
+    this.#sessions = new Http2SessionManager(url, pings, {
+      createConnection: () => dial({ host, port: Number(port) }, security),
+    });
+    this.transport = createGrpcTransport({ baseUrl: url, sessionManager: this.#sessions, readMaxBytes });
+  }
+
+  /** Breaks the connection off. */
+  close(): void {
+    this.#sessions.abort();
+  }
+}
+
+/** Node would wait for minutes for a connection that does not come about. */
+function dial(to: { host: string; port: number }, security: tls.ConnectionOptions | undefined): net.Socket {
+  const servername = net.isIP(to.host) ? {} : { servername: to.host };
+  const socket = security ? tls.connect({ ...servername, ...security, ...to, ALPNProtocols: ["h2"] }) : net.connect(to);
+  const timer = setTimeout(() => {
+    socket.destroy(Object.assign(new Error(`no connection within ${connectTimeoutMs} ms`), { code: "ETIMEDOUT" }));
+  }, connectTimeoutMs);
+  socket.once(security ? "secureConnect" : "connect", () => clearTimeout(timer));
+  socket.once("close", () => clearTimeout(timer));
+  return socket;
+}

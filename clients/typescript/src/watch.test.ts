@@ -1,0 +1,190 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, mock, test } from "node:test";
+import { create } from "@bufbuild/protobuf";
+import { timestampNow } from "@bufbuild/protobuf/wkt";
+import { Code } from "@connectrpc/connect";
+import { type Details, KootaskError } from "./error.js";
+import { TaskStatus, type WatchTaskResponse, WatchTaskResponseSchema } from "./gen/koodrive/task/v1/task_pb.js";
+import { Scope } from "./scope.js";
+import { Watcher } from "./watch.js";
+
+const { NEW, EXECUTING, SUCCESS, FAILED } = TaskStatus;
+
+/** What a stream does: it sends tasks in these states, a heartbeat for each null, and then it ends, fails or hangs. */
+interface Step {
+  says?: (TaskStatus | null | "newer")[];
+  end?: KootaskError | "hang";
+}
+
+const failure = (code: Code, reasonName = "", details: Details = {}) =>
+  new KootaskError(code, "No.", { reasonName, ...details });
+const again = (retryAfterMs: number) => failure(Code.Unavailable, "SERVER_DRAINING", { retryAfterMs });
+const broken = failure(Code.Unavailable);
+const expired = failure(Code.Unauthenticated, "CALLER_UNAUTHENTICATED");
+
+function message(said: TaskStatus | null | "newer"): WatchTaskResponse {
+  if (said === "newer") {
+    return create(WatchTaskResponseSchema);
+  }
+  if (said === null) {
+    return create(WatchTaskResponseSchema, { event: { case: "heartbeat", value: {} } });
+  }
+  const done = said === SUCCESS || said === FAILED;
+  const value = { taskId: "9", status: said, done, observeTime: timestampNow(), koodriveResultCode: done ? "1" : "" };
+  return create(WatchTaskResponseSchema, { event: { case: "task", value } });
+}
+
+interface Setting {
+  tokens?: string[];
+  met?: boolean;
+  failedTaskAsError?: boolean;
+  timeoutMs?: number;
+  /** How long the caller takes for each event. */
+  takes?: number;
+}
+
+/** Watches a kootask that answers each attempt with the next step, in virtual time. */
+async function watch(steps: Step[], setting: Setting = {}) {
+  const attempts: number[] = [];
+  const tokens: string[] = [];
+  const saw: (string | number)[] = [];
+  let asked = 0;
+  const source = {
+    met: setting.met ?? false,
+    callerToken: async () => setting.tokens?.[Math.min(asked++, setting.tokens.length - 1)] ?? "",
+    async *open(token: string, signal: AbortSignal) {
+      const { says = [], end } = steps[Math.min(attempts.length, steps.length - 1)] ?? {};
+      attempts.push(Date.now());
+      tokens.push(token);
+      for (const said of says) {
+        yield message(said);
+      }
+      if (end === "hang") {
+        await new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
+      } else if (end) {
+        throw end;
+      }
+    },
+  };
+  const scope = new Scope(setting.timeoutMs);
+  let over = false;
+  const follow = async (): Promise<KootaskError | undefined> => {
+    try {
+      for await (const event of new Watcher(source, scope, setting.failedTaskAsError ?? false).events()) {
+        saw.push(event.type === "task" ? TaskStatus[event.task.status] : event.type === "resume" ? event.afterMs : "beat");
+        await new Promise((resolve) => setTimeout(resolve, setting.takes ?? 0));
+      }
+      return undefined;
+    } catch (error) {
+      assert(error instanceof KootaskError);
+      return error;
+    } finally {
+      scope.close();
+      over = true;
+    }
+  };
+  const end = follow();
+  while (!over) {
+    await new Promise(setImmediate);
+    mock.timers.tick(10);
+  }
+  return { saw, attempts, tokens, error: await end };
+}
+
+const about = (ms: number, actual: unknown) =>
+  assert(typeof actual === "number" && actual >= ms * 0.8 && actual <= ms * 1.2, `${actual} is not about ${ms}`);
+
+beforeEach(() => mock.timers.enable({ apis: ["setTimeout", "Date"] }));
+afterEach(() => mock.timers.reset());
+
+test("it resumes as it is asked to", async () => {
+  const steps = [
+    { says: [NEW], end: again(3000) },
+    { says: [null], end: again(0) },
+    { end: again(1500) },
+    { says: [SUCCESS] },
+  ];
+  const { saw, error } = await watch(steps);
+  assert.deepEqual(saw, ["NEW", 3000, "beat", 0, 1500, "SUCCESS"]);
+  assert.equal(error, undefined);
+});
+
+test("a delay of nothing does not run hot", async () => {
+  const { saw } = await watch([{ end: again(0) }], { timeoutMs: 10_000 });
+  assert.equal(saw[0], 0);
+  about(2560, saw[1]);
+});
+
+test("it repeats nothing and steps back nowhere", async () => {
+  const end = again(1);
+  const { saw } = await watch([
+    { says: [EXECUTING], end },
+    { says: [EXECUTING, NEW], end },
+    { says: ["newer"], end },
+    { says: [NEW, SUCCESS] },
+  ]);
+  assert.deepEqual(
+    saw.filter((it) => it !== 1),
+    ["EXECUTING", "SUCCESS"],
+  );
+});
+
+test("it backs off until the deadline", async () => {
+  const { saw, error, attempts } = await watch([{ says: [NEW], end: broken }, { end: broken }], { timeoutMs: 90_000 });
+  for (const [i, ms] of [1000, 1600, 2560, 4096, 6553.6, 10485.76, 15000, 15000].entries()) {
+    about(ms, saw[i + 1]);
+  }
+  assert.equal(error?.code, Code.DeadlineExceeded);
+  assert(Date.now() - (attempts[0] ?? 0) <= 90_020);
+});
+
+test("it resumes after what breaks a stream, and a stream without an end", async () => {
+  const codes = [Code.Unavailable, Code.Internal, Code.Unknown, Code.Canceled];
+  const steps: Step[] = codes.map((code) => ({ says: [NEW], end: failure(code) }));
+  const { saw, error } = await watch([...steps, { says: [EXECUTING] }, { says: [SUCCESS] }]);
+  assert.deepEqual(
+    saw.filter((it) => typeof it === "string"),
+    ["NEW", "EXECUTING", "SUCCESS"],
+  );
+  assert.equal(error, undefined);
+});
+
+test("it ends on what lasts", async () => {
+  for (const end of [
+    failure(Code.Unauthenticated, "CREDENTIAL_REJECTED"),
+    failure(Code.Internal, "SERVER_ERROR"),
+    failure(Code.Unavailable, "NEWER_THAN_THIS"),
+    failure(Code.Unimplemented),
+  ]) {
+    const { error, attempts } = await watch([{ says: [NEW], end }]);
+    assert.equal(error, end);
+    assert.equal(attempts.length, 1);
+  }
+});
+
+test("it ends if kootask has never answered", async () => {
+  assert.equal((await watch([{ end: broken }])).error, broken);
+  assert.equal((await watch([{ end: broken }, { says: [SUCCESS] }], { met: true })).error, undefined);
+});
+
+test("silence is a break, and a slow caller is none", async () => {
+  const { saw, attempts } = await watch([{ says: [NEW], end: "hang" }, { says: [SUCCESS] }]);
+  assert.equal(saw.length, 3);
+  about(21_000, (attempts[1] ?? 0) - (attempts[0] ?? 0));
+  assert.equal((await watch([{ says: [NEW, EXECUTING, SUCCESS] }], { takes: 70_000 })).attempts.length, 1);
+});
+
+test("it resumes with a renewed token only", async () => {
+  const steps = [{ says: [NEW], end: expired }, { says: [SUCCESS] }];
+  assert.deepEqual((await watch(steps, { tokens: ["a", "b", "c"] })).tokens, ["a", "c"]);
+  assert.equal((await watch(steps, { tokens: ["a"] })).error, expired);
+  assert.equal((await watch([{ end: expired }], { tokens: ["a", "b"] })).error, expired);
+});
+
+test("a failed task is a value, or an error that follows it", async () => {
+  assert.equal((await watch([{ says: [FAILED], end: broken }])).error, undefined);
+  const { saw, error } = await watch([{ says: [FAILED], end: broken }], { failedTaskAsError: true });
+  assert.deepEqual(saw, ["FAILED"]);
+  assert.equal(error?.message, "The task has failed. (TASK_FAILED)");
+  assert.deepEqual(error?.metadata, { taskId: "9", resultCode: "1" });
+});
