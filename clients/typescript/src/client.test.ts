@@ -1,0 +1,212 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import * as http2 from "node:http2";
+import type { AddressInfo } from "node:net";
+import { after, before, beforeEach, test } from "node:test";
+import { create } from "@bufbuild/protobuf";
+import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { Client, type ClientOptions } from "./client.js";
+import { KootaskError } from "./error.js";
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  LocalizedMessageSchema,
+  RequestInfoSchema,
+  RetryInfoSchema,
+} from "./gen/google/rpc/error_details_pb.js";
+import { ErrorReason } from "./gen/koodrive/task/v1/error_reason_pb.js";
+import { type GetTaskRequest, GetTaskResponseSchema, TaskService, TaskStatus } from "./gen/koodrive/task/v1/task_pb.js";
+
+const waits = new Set<AbortSignal>(); // Calls that are under way.
+let answer: (request: GetTaskRequest) => Promise<void>;
+let headers: Headers;
+
+const server = http2.createServer(
+  connectNodeAdapter({
+    routes: (router) =>
+      router.service(TaskService, {
+        async getTask(request, context) {
+          headers = context.requestHeader;
+          await answer(request);
+          return create(GetTaskResponseSchema, { task: { taskId: request.taskId } });
+        },
+        async *watchTask(_, context) {
+          yield { event: { case: "task", value: { taskId: "9", status: TaskStatus.NEW } } };
+          await cancelled(context);
+        },
+      }),
+  }),
+);
+
+/** Waits for the client to leave. */
+async function cancelled({ signal }: HandlerContext): Promise<void> {
+  waits.add(signal);
+  await once(signal, "abort");
+  waits.delete(signal);
+}
+
+before(async () => {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+});
+after(() => server.close());
+beforeEach(() => {
+  answer = async () => {};
+});
+
+function connect(options: Partial<ClientOptions> = {}): Client {
+  const { port } = server.address() as AddressInfo;
+  return new Client({ address: `127.0.0.1:${port}`, plaintext: true, token: "geheim", ...options });
+}
+
+async function failureOf(promise: Promise<unknown>): Promise<KootaskError> {
+  const error = await promise.then(
+    () => assert.fail("it has not failed"),
+    (rejection: unknown) => rejection,
+  );
+  assert(error instanceof KootaskError, String(error));
+  assert.doesNotMatch(String(error.stack), /geheim/);
+  return error;
+}
+
+async function drained(): Promise<void> {
+  while (waits.size > 0) {
+    await new Promise(setImmediate);
+  }
+}
+
+test("a call says who calls", async () => {
+  const tokens = ["a", "b"];
+  const client = connect({ callerToken: async () => tokens.shift() ?? "" });
+  const sent = ["authorization", "x-user-id", "language", "x-kootask-authorization", "user-agent"];
+  const expected = [
+    ["geheim", "42", null, "Bearer a", "kootask-typescript"],
+    ["other", null, "zh-CN", "Bearer b", "kootask-typescript"],
+    ["geheim", null, null, null, "kootask-typescript"],
+  ];
+  for (const [i, options] of [{ userId: "42" }, { token: "other", language: "zh-CN" }, {}].entries()) {
+    assert.equal((await client.get("9", options)).taskId, "9");
+    assert.deepEqual(
+      sent.map((name) => headers.get(name)),
+      expected[i],
+    );
+  }
+  client.close();
+});
+
+test("an error is taken apart", async () => {
+  answer = async () => {
+    throw new ConnectError("No.", Code.InvalidArgument, undefined, [
+      { desc: ErrorInfoSchema, value: { domain: "proxy.test", reason: "TASK_NOT_FOUND" } },
+      { desc: ErrorInfoSchema, value: { domain: "koodrive.task.v1", reason: "REQUEST_INVALID", metadata: { a: "1" } } },
+      { desc: RequestInfoSchema, value: { requestId: "mine" } },
+      { desc: RetryInfoSchema, value: { retryDelay: { seconds: 1n, nanos: 500_000_000 } } },
+      { desc: BadRequestSchema, value: { fieldViolations: [{ field: "task_id", reason: "RESERVED", description: "No." }] } },
+      { desc: LocalizedMessageSchema, value: { locale: "zh-CN", message: "不" } },
+    ]);
+  };
+  const client = connect();
+  const { name, message, rawMessage, code, reason, ...rest } = await failureOf(client.get("list"));
+  assert.equal(`${name}: ${message}`, "KootaskError: No. (REQUEST_INVALID) task_id: RESERVED No.");
+  assert.deepEqual([rawMessage, code, reason], ["No.", Code.InvalidArgument, ErrorReason.REQUEST_INVALID]);
+  assert.deepEqual(
+    { ...rest },
+    {
+      reasonName: "REQUEST_INVALID",
+      metadata: { a: "1" },
+      requestId: "mine",
+      retryAfterMs: 1500,
+      violations: [{ field: "task_id", reason: "RESERVED", description: "No." }],
+      localizedMessage: "不",
+    },
+  );
+  client.close();
+});
+
+test("a reason that is newer, or of another domain, is none of the contract's", async () => {
+  const client = connect();
+  for (const [domain, reasonName] of [
+    ["koodrive.task.v1", "NEWER"],
+    ["koodrive.task.v1", "constructor"],
+    ["koodrive.task.v1", "4"],
+    ["proxy.test", ""],
+  ] as const) {
+    answer = async () => {
+      const value = { domain, reason: reasonName || "TASK_NOT_FOUND" };
+      throw new ConnectError("No.", Code.NotFound, undefined, [{ desc: ErrorInfoSchema, value }]);
+    };
+    const error = await failureOf(client.get("9"));
+    assert.deepEqual([error.reason, error.reasonName], [ErrorReason.ERROR_REASON_UNSPECIFIED, reasonName]);
+  }
+  client.close();
+});
+
+test("what cannot be sent is not quoted", async () => {
+  for (const callerToken of ["geheim\n", "Bearer geheim", "geheim\u00a0"]) {
+    const error = await failureOf(connect({ callerToken: () => callerToken }).get("9"));
+    assert.deepEqual([error.code, error.reasonName], [Code.Unauthenticated, ""]);
+  }
+  const cause = new Error("the file is gone");
+  const error = await failureOf(connect({ callerToken: () => Promise.reject(cause) }).get("9"));
+  assert.deepEqual([error.code, error.cause], [Code.Unauthenticated, cause]);
+  assert.equal((await failureOf(connect({ token: "geheim\n" }).get("9"))).code, Code.InvalidArgument);
+});
+
+test("deadlines and signals end a call", async () => {
+  answer = () => new Promise(() => {});
+  const client = connect();
+  for (const [options, code] of [
+    [{ timeoutMs: 20 }, Code.DeadlineExceeded],
+    [{ timeoutMs: 0 }, Code.DeadlineExceeded],
+    [{ signal: AbortSignal.timeout(20) }, Code.DeadlineExceeded],
+    [{ signal: AbortSignal.abort() }, Code.Canceled],
+  ] as const) {
+    assert.equal((await failureOf(client.get("9", options))).code, code);
+  }
+  const silent = connect({ callerToken: () => new Promise(() => {}) });
+  assert.equal((await failureOf(silent.get("9", { timeoutMs: 20 }))).code, Code.DeadlineExceeded);
+  client.close();
+});
+
+test("whoever leaves the loop, aborts or closes cancels the watch", async () => {
+  const client = connect();
+  for await (const task of client.watch("9")) {
+    assert.equal(task.status, TaskStatus.NEW);
+    break;
+  }
+  await drained();
+
+  const controller = new AbortController();
+  const aborted = async () => {
+    for await (const _ of client.watch("9", { signal: controller.signal })) {
+      setTimeout(() => controller.abort(), 10);
+    }
+  };
+  assert.equal((await failureOf(aborted())).code, Code.Canceled);
+  await drained();
+
+  const closed = async () => {
+    for await (const _ of client.watch("9")) {
+      setTimeout(() => client.close(), 10);
+    }
+  };
+  assert.equal((await failureOf(closed())).code, Code.Canceled);
+  await drained();
+  assert.equal((await failureOf(client.get("9"))).code, Code.Canceled);
+});
+
+test("a connection that cannot be had is Unavailable", async () => {
+  const error = await failureOf(connect({ address: "127.0.0.1:1" }).get("9"));
+  assert.deepEqual([error.code, error.reasonName], [Code.Unavailable, ""]);
+  assert.equal((await failureOf(connect({ plaintext: false }).get("9"))).code, Code.Unavailable);
+});
+
+test("options that cannot be right are refused", () => {
+  for (const options of [{ address: "kootask.example" }, { address: "https://a:1" }, { address: "a:99999" }, { tls: {} }]) {
+    assert.throws(() => connect(options), TypeError);
+  }
+  for (const address of ["[::1]:9090", "kootask.example:443"]) {
+    connect({ address }).close();
+  }
+});
