@@ -55,7 +55,7 @@ function printTask(task: Task): void {
 
 /** gRPC's name of a code: Connect has its own spelling. */
 function codeName(code: Code): string {
-  return code === Code.Canceled ? "CANCELLED" : Code[code].replace(/(?<=[a-z])[A-Z]/g, "_$&").toUpperCase();
+  return code === Code.Canceled ? "CANCELLED" : (Code[code] ?? "Unknown").replace(/(?<=[a-z])[A-Z]/g, "_$&").toUpperCase();
 }
 
 function describe(error: KootaskError): object {

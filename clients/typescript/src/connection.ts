@@ -39,7 +39,7 @@ function dial(to: { host: string; port: number }, security: tls.ConnectionOption
   const servername = net.isIP(to.host) ? {} : { servername: to.host };
   const socket = security ? tls.connect({ ...servername, ...security, ...to, ALPNProtocols: ["h2"] }) : net.connect(to);
   const timer = setTimeout(() => {
-    socket.destroy(Object.assign(new Error(`no connection within ${connectTimeoutMs} ms`), { code: "ETIMEDOUT" }));
+    socket.destroy(Object.assign(new Error(`timed out after ${connectTimeoutMs} ms`), { code: "ETIMEDOUT" }));
   }, connectTimeoutMs);
   socket.once(security ? "secureConnect" : "connect", () => clearTimeout(timer));
   socket.once("close", () => clearTimeout(timer));

@@ -88,26 +88,31 @@ export function toError(rejection: unknown): KootaskError {
   const info = error.findDetails(ErrorInfoSchema).find((detail) => detail.domain === domain);
   const delay = error.findDetails(RetryInfoSchema)[0];
   const violations = error.findDetails(BadRequestSchema).flatMap((detail) => detail.fieldViolations);
-  return new KootaskError(codeOf(error), error.rawMessage, {
-    reasonName: info?.reason ?? "",
-    metadata: info?.metadata ?? {},
-    requestId: error.findDetails(RequestInfoSchema)[0]?.requestId ?? "",
-    retryAfterMs: delay && (delay.retryDelay ? durationMs(delay.retryDelay) : 0),
-    violations: violations.map(({ field, reason, description }) => ({ field, reason, description })),
-    localizedMessage: error.findDetails(LocalizedMessageSchema)[0]?.message ?? "",
-    cause: error.cause,
-  });
+  const broken = isBroken(error);
+  return new KootaskError(
+    broken ? Code.Unavailable : error.code,
+    `${broken ? "no connection: " : ""}${error.rawMessage.trim()}`,
+    {
+      reasonName: info?.reason ?? "",
+      metadata: info?.metadata ?? {},
+      requestId: error.findDetails(RequestInfoSchema)[0]?.requestId ?? "",
+      retryAfterMs: delay && (delay.retryDelay ? durationMs(delay.retryDelay) : 0),
+      violations: violations.map(({ field, reason, description }) => ({ field, reason, description })),
+      localizedMessage: error.findDetails(LocalizedMessageSchema)[0]?.message ?? "",
+      cause: error.cause,
+    },
+  );
 }
 
 /**
- * A broken connection is Unavailable, as in gRPC's own libraries. Connect has other codes for it: that of the HTTP/2 stream
- * that went with it, or one that goes by Node's error.
+ * Tells a broken connection, which is Unavailable in gRPC's own libraries. Connect has other codes for it: that of the HTTP/2
+ * stream that went with it, or one that goes by Node's error.
  */
-function codeOf(error: ConnectError): Code {
+function isBroken(error: ConnectError): boolean {
   if (error.metadata.has("grpc-status")) {
-    return error.code;
+    return false;
   }
   const node = error.cause instanceof Error && "code" in error.cause ? error.cause.code : undefined;
-  const broken = typeof node === "string" && node !== "ERR_HTTP2_STREAM_ERROR";
-  return broken || error.code === Code.Aborted || error.code === Code.Canceled ? Code.Unavailable : error.code;
+  const fromNode = typeof node === "string" && node !== "ERR_HTTP2_STREAM_ERROR";
+  return fromNode || error.code === Code.Aborted || error.code === Code.Canceled;
 }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { Code } from "@connectrpc/connect";
 import { KootaskError, toError } from "./error.js";
 
@@ -20,7 +21,10 @@ export class Scope {
     } else if (timeoutMs <= 0) {
       this.#onDeadline();
     } else {
-      caller?.addEventListener("abort", this.#onAbort);
+      if (caller) {
+        setMaxListeners(0, caller); // Any number of calls may share it.
+        caller.addEventListener("abort", this.#onAbort);
+      }
       this.#timer = timeoutMs <= longest ? setTimeout(this.#onDeadline, timeoutMs) : undefined;
     }
   }
@@ -35,10 +39,10 @@ export class Scope {
     return this.#failure;
   }
 
-  /** How much is left, for kootask to know of. Undefined if there is no deadline. */
+  /** How much is left, for kootask to know of. Undefined if there is no deadline, or none that gRPC has digits for. */
   get timeoutMs(): number | undefined {
-    const left = this.#deadline - Date.now();
-    return left <= longest ? Math.max(left, 1) : undefined;
+    const left = Math.ceil(this.#deadline - Date.now());
+    return left < 1e8 ? Math.max(left, 1) : undefined;
   }
 
   /** Ends all that is under way. */
