@@ -196,7 +196,12 @@ test("whoever leaves the loop, aborts or closes cancels the watch", async () => 
   assert.equal((await failureOf(client.get("9"))).code, Code.Canceled);
 });
 
-test("a connection that cannot be had is Unavailable", async () => {
+test("a connection that breaks or cannot be had is Unavailable", async () => {
+  server.once("session", (session) => {
+    answer = async () => session.destroy();
+  });
+  const broken = await failureOf(connect().get("9"));
+  assert.deepEqual([broken.code, broken.reasonName], [Code.Unavailable, ""]);
   const error = await failureOf(connect({ address: "127.0.0.1:1" }).get("9"));
   assert.deepEqual([error.code, error.reasonName], [Code.Unavailable, ""]);
   assert.equal((await failureOf(connect({ plaintext: false }).get("9"))).code, Code.Unavailable);

@@ -61,7 +61,10 @@ export class KootaskError extends Error {
   constructor(code: Code, rawMessage: string, details: Details = {}) {
     const { reasonName = "", violations = [] } = details;
     const wrong = violations.map((v) => ` ${v.field}: ${v.reason} ${v.description}`);
-    super(`${rawMessage} (${reasonName || (Code[code] ?? code)})${wrong.join("")}`, { cause: details.cause });
+    super(
+      `${rawMessage} (${reasonName || (Code[code] ?? code)})${wrong.join("")}`,
+      details.cause === undefined ? {} : { cause: details.cause },
+    );
     this.code = code;
     this.reason = reasonOf(reasonName);
     this.reasonName = reasonName;

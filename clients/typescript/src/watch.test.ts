@@ -57,6 +57,7 @@ async function watch(steps: Step[], setting: Setting = {}) {
       attempts.push(Date.now());
       tokens.push(token);
       for (const said of says) {
+        signal.throwIfAborted();
         yield message(said);
       }
       if (end === "hang") {
@@ -178,7 +179,9 @@ test("it resumes with a renewed token only", async () => {
   const steps = [{ says: [NEW], end: expired }, { says: [SUCCESS] }];
   assert.deepEqual((await watch(steps, { tokens: ["a", "b", "c"] })).tokens, ["a", "c"]);
   assert.equal((await watch(steps, { tokens: ["a"] })).error, expired);
-  assert.equal((await watch([{ end: expired }], { tokens: ["a", "b"] })).error, expired);
+  const { error, attempts } = await watch([{ end: expired }, { says: [SUCCESS] }], { tokens: ["a", "b"] });
+  assert.equal(error, expired);
+  assert.equal(attempts.length, 1);
 });
 
 test("a failed task is a value, or an error that follows it", async () => {
