@@ -12,6 +12,7 @@ import io.grpc.stub.MetadataUtils;
 
 import koodrive.task.v1.GetTaskResponse;
 import koodrive.task.v1.Task;
+import koodrive.task.v1.TaskServiceGrpc;
 
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -62,7 +63,7 @@ public final class Client implements AutoCloseable {
             GetTaskResponse response =
                     ClientCalls.blockingUnaryCall(
                             identified,
-                            Methods.GET_TASK,
+                            TaskServiceGrpc.getGetTaskMethod(),
                             CallOptions.DEFAULT.withDeadline(all.deadline()),
                             all.getRequest(id));
             meet();

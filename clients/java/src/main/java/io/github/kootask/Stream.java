@@ -6,6 +6,7 @@ import io.grpc.ClientCall;
 import io.grpc.Metadata;
 import io.grpc.Status;
 
+import koodrive.task.v1.TaskServiceGrpc;
 import koodrive.task.v1.WatchTaskRequest;
 import koodrive.task.v1.WatchTaskResponse;
 
@@ -37,7 +38,7 @@ final class Stream extends ClientCall.Listener<WatchTaskResponse> {
     Stream(Channel channel, CallOptions options, Metadata headers, WatchTaskRequest request) {
         call =
                 channel.newCall(
-                        Methods.WATCH_TASK,
+                        TaskServiceGrpc.getWatchTaskMethod(),
                         options.withExecutor(Runnable::run)); // Nothing below blocks.
         call.start(this, headers);
         call.request(1);

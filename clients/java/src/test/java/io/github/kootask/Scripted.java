@@ -10,6 +10,7 @@ import io.grpc.stub.ServerCallStreamObserver;
 import io.grpc.stub.ServerCalls;
 
 import koodrive.task.v1.Task;
+import koodrive.task.v1.TaskServiceGrpc;
 import koodrive.task.v1.TaskStatus;
 import koodrive.task.v1.WatchTaskRequest;
 import koodrive.task.v1.WatchTaskResponse;
@@ -42,7 +43,7 @@ final class Scripted implements AutoCloseable {
                 InProcessServerBuilder.forName(name)
                         .addService(
                                 ServerServiceDefinition.builder("koodrive.task.v1.TaskService")
-                                        .addMethod(Methods.WATCH_TASK, watch)
+                                        .addMethod(TaskServiceGrpc.getWatchTaskMethod(), watch)
                                         .build())
                         .build()
                         .start();
