@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -47,11 +48,13 @@ const (
 
 // Client calls kootask. It is safe for concurrent use, and one is enough for a process.
 type Client struct {
-	conn        *grpc.ClientConn
 	tasks       taskv1.TaskServiceClient
 	options     []Option
 	callerToken func() (string, error) // May be nil.
 	met         atomic.Bool            // kootask has answered, once.
+
+	closed context.Context // It ends with the Client, and the watches with it.
+	close  func() error
 }
 
 // New returns a Client. It does not connect: the first call does, and the connection is renewed whenever it breaks. It
@@ -72,14 +75,20 @@ func New(config Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kootask's address: %w", err)
 	}
+	closed, closing := context.WithCancel(context.Background())
 	return &Client{
-		conn: conn, tasks: taskv1.NewTaskServiceClient(conn),
+		tasks:   taskv1.NewTaskServiceClient(conn),
 		options: []Option{Token(config.Token), UserID(config.UserID)}, callerToken: config.CallerToken,
+		closed: closed,
+		close: sync.OnceValue(func() error {
+			closing()
+			return conn.Close()
+		}),
 	}, nil
 }
 
-// Close ends all calls that are under way.
-func (c *Client) Close() error { return c.conn.Close() }
+// Close ends all calls and watches that are under way. Another time it does nothing.
+func (c *Client) Close() error { return c.close() }
 
 // Option is one of a call's.
 type Option func(*call)

@@ -247,7 +247,7 @@ func TestGet(t *testing.T) {
 		}
 		st, err := status.Convert(end(codes.InvalidArgument, "REQUEST_INVALID", time.Second)).WithDetails(&errdetails.BadRequest{
 			FieldViolations: []*errdetails.BadRequest_FieldViolation{{Field: "task_id", Reason: "RESERVED", Description: "No."}},
-		})
+		}, &errdetails.LocalizedMessage{Locale: "zh-CN", Message: "不行"})
 		if err != nil {
 			return nil, err
 		}
@@ -265,6 +265,7 @@ func TestGet(t *testing.T) {
 		var failure *kootask.Error
 		if !errors.As(err, &failure) || failure.Reason != "REQUEST_INVALID" || failure.RequestID != "mine" || !failure.Retry ||
 			failure.RetryAfter != time.Second || failure.Metadata["upstreamStatus"] != "401" || len(failure.Violations) != 1 ||
+			failure.LocalizedMessage != "不行" ||
 			failure.Violations[0] != (kootask.Violation{Field: "task_id", Reason: "RESERVED", Description: "No."}) {
 			t.Errorf("%+v", failure)
 		}

@@ -36,6 +36,26 @@ func TestWatchResumesAsItIsAskedTo(t *testing.T) {
 	})
 }
 
+// A watch ends with its Client, whatever it waits for.
+func TestWatchEndsWithItsClient(t *testing.T) {
+	for name, second := range map[string]func(stream) error{
+		"during a stream": func(stream stream) error { <-stream.Context().Done(); return stream.Context().Err() },
+		"during a wait":   say(end(codes.Unavailable, "SERVER_DRAINING", time.Hour), executing),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &scripted{watch: []func(stream) error{say(end(codes.Unavailable, "SERVER_DRAINING", 0), created), second}}
+			bubble(t, s, func(t *testing.T, c *kootask.Client) {
+				time.AfterFunc(5*time.Second, func() { _ = c.Close() })
+				start := time.Now()
+				_, err := watch(t.Context(), c)
+				if status.Code(err) != codes.Canceled || time.Since(start) != 5*time.Second {
+					t.Errorf("ended after %v: %v", time.Since(start), err)
+				}
+			})
+		})
+	}
+}
+
 func TestWatchRepeatsNothing(t *testing.T) {
 	again := end(codes.Unavailable, "SERVER_DRAINING", time.Second)
 	s := &scripted{watch: []func(stream) error{

@@ -57,7 +57,7 @@ func (c *Client) Watch(ctx context.Context, id string, options ...Option) iter.S
 // Events yields all that happens while a task is watched. The loop ends after the finished task, or with an [*Error],
 // which comes last.
 //
-// The watch resumes, for as long as ctx lasts, if kootask asks to be called again, after the delay that it names, and if
+// The watch resumes, for as long as ctx and the Client last, if kootask asks to be called again, after the delay that it names, and if
 // the connection breaks or falls silent. It ends on any other error; as long as the Client has had no answer of kootask's
 // at all, it also ends if there is no connection, or the fifth one breaks.
 //
@@ -66,6 +66,9 @@ func (c *Client) Watch(ctx context.Context, id string, options ...Option) iter.S
 func (c *Client) Events(ctx context.Context, id string, options ...Option) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		callCtx, o := c.begin(ctx, options)
+		callCtx, leave := context.WithCancel(callCtx)
+		defer leave()
+		defer context.AfterFunc(c.closed, leave)()
 		w := &watcher{
 			client: c, yield: yield,
 			request: &taskv1.WatchTaskRequest{TaskId: id, FailedTaskAsError: o.failedTaskAsError},
