@@ -1,0 +1,18 @@
+//! Makes the client's `src/gen` anew from the contract in `proto`. `make build` runs it; whoever uses the client does not.
+
+use std::{error::Error, path::Path};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let contract = protox::compile(
+        ["koodrive/task/v1/task.proto", "koodrive/task/v1/error_reason.proto"],
+        [client.join("../../proto")],
+    )?;
+    tonic_prost_build::configure()
+        .build_server(false)
+        .build_transport(false)
+        .disable_comments(["koodrive.task.v1.TaskService"]) // Its table would be taken for a test.
+        .out_dir(client.join("src/gen"))
+        .compile_fds(contract)?;
+    Ok(())
+}

@@ -1,0 +1,124 @@
+use std::time::Duration;
+
+#[cfg(feature = "tls")]
+use tonic::transport::ClientTlsConfig;
+use tonic::{Code, transport::Endpoint};
+
+use crate::{
+    Client, Error,
+    caller::{BoxError, CallerToken},
+    secret::Secret,
+};
+
+// How the connection is kept. kootask disconnects clients that ping more often than every 20 s.
+const PING_AFTER: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5); // A redeploy is over in seconds.
+/// Of what a slow consumer of a watch has not read, the connection holds so much: tonic's own would be 2 MiB.
+const WINDOW: u32 = 64 << 10;
+
+/// How kootask is reached, and as whom: see [`Client::builder`].
+#[derive(Clone, Debug)]
+pub struct Builder {
+    pub(crate) addr: String,
+    pub(crate) token: Secret,
+    pub(crate) user_id: String,
+    pub(crate) caller_token: CallerToken,
+    plaintext: bool,
+    #[cfg(feature = "tls")]
+    tls: Option<ClientTlsConfig>,
+}
+
+impl Builder {
+    pub(crate) fn new(addr: String) -> Self {
+        Self {
+            addr,
+            token: Secret::default(),
+            user_id: String::new(),
+            caller_token: CallerToken::default(),
+            plaintext: false,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+
+    /// Connects without TLS. Credentials then travel in the clear.
+    pub fn plaintext(mut self) -> Self {
+        self.plaintext = true;
+        self
+    }
+
+    /// How the connection is secured: other roots, or a client certificate. Not set: the system's roots.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, config: ClientTlsConfig) -> Self {
+        self.tls = Some(config);
+        self
+    }
+
+    /// The KooDrive credential of all calls that do not name another: a token, with or without `Bearer ` in front. Not
+    /// set or empty: none.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Secret(token.into());
+        self
+    }
+
+    /// The KooDrive user on whose behalf all calls are made that do not name another. Not set or empty: none.
+    pub fn user_id(mut self, id: impl Into<String>) -> Self {
+        self.user_id = id.into();
+        self
+    }
+
+    /// Returns the token, a JWT without `Bearer `, by which kootask itself knows the caller: [`Builder::token`] is for
+    /// KooDrive.
+    ///
+    /// Every call and every stream of a watch asks for it anew, so that one that is renewed counts; several may ask at a
+    /// time. An empty token is not sent. An error ends the call: it is an [`Error`] without a reason, with the code
+    /// `Unauthenticated` and the error's text, which so must not hold the token. Not set: none.
+    pub fn caller_token<F, A, E>(mut self, provider: F) -> Self
+    where
+        F: Fn() -> A + Send + Sync + 'static,
+        A: Future<Output = Result<String, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.caller_token = CallerToken::new(provider);
+        self
+    }
+
+    /// Returns a client. It does not connect: the first call does, and the connection is renewed whenever it breaks.
+    ///
+    /// Fails with `InvalidArgument` if the address is none or the TLS settings are no good, and outside of a Tokio
+    /// runtime, on which the connection then runs.
+    pub fn build(self) -> Result<Client, Error> {
+        let endpoint = self.endpoint().map_err(|err| Error::local(Code::InvalidArgument, err.to_string()))?;
+        Ok(Client::new(self, endpoint.connect_lazy()))
+    }
+
+    fn endpoint(&self) -> Result<Endpoint, BoxError> {
+        tokio::runtime::Handle::try_current()?;
+        let scheme = if self.plaintext { "http" } else { "https" };
+        let endpoint = Endpoint::from_shared(format!("{scheme}://{}", self.addr))
+            .ok()
+            .filter(|endpoint| {
+                let authority = endpoint.uri().authority();
+                authority.is_some_and(|a| a.port().is_some() && a.as_str() == self.addr && !a.as_str().contains('@'))
+            })
+            .ok_or_else(|| format!("kootask's address: {:?} is not host:port", self.addr))?
+            .user_agent("kootask-rust")?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(PING_AFTER)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .initial_stream_window_size(WINDOW);
+        if self.plaintext { Ok(endpoint) } else { self.secure(endpoint) }
+    }
+
+    #[cfg(feature = "tls")]
+    fn secure(&self, endpoint: Endpoint) -> Result<Endpoint, BoxError> {
+        let config = self.tls.clone().unwrap_or_else(|| ClientTlsConfig::new().with_native_roots());
+        Ok(endpoint.tls_config(config.timeout(CONNECT_TIMEOUT))?)
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn secure(&self, _: Endpoint) -> Result<Endpoint, BoxError> {
+        Err("kootask's client was built without the feature \"tls\": ask for plaintext".into())
+    }
+}

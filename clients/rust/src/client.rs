@@ -1,0 +1,129 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tokio_stream::{Stream, StreamExt};
+use tonic::transport::Channel;
+
+use crate::{
+    Builder, CallOptions, Error, Event, Task,
+    call::{Call, FOREVER},
+    caller::CallerToken,
+    contract::{GetTaskRequest, task_service_client::TaskServiceClient},
+    secret::Secret,
+    watch,
+};
+
+/// Client calls kootask. It may be used from several tasks at a time, and one is enough for a process: a clone shares
+/// the connection. The connection is closed when all clones and all streams are dropped.
+///
+/// One connection carries 1,000 calls and watches at a time.
+#[derive(Clone, Debug)]
+pub struct Client(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    builder: Builder,
+    tasks: TaskServiceClient<Channel>,
+    met: AtomicBool, // kootask has answered, once.
+}
+
+impl Client {
+    /// Begins a client of the kootask at this gRPC address, `host:port`.
+    pub fn builder(addr: impl Into<String>) -> Builder {
+        Builder::new(addr.into())
+    }
+
+    pub(crate) fn new(builder: Builder, channel: Channel) -> Self {
+        let tasks = TaskServiceClient::new(channel);
+        Self(Arc::new(Shared { builder, tasks, met: AtomicBool::new(false) }))
+    }
+
+    /// Returns a task as it stands now: [`Client::get_with`] without options.
+    pub async fn get(&self, id: &str) -> Result<Task, Error> {
+        self.get_with(id, CallOptions::new()).await
+    }
+
+    /// Returns a task as it stands now. The [`Error`] says whether it helps to call again: this calls once.
+    pub async fn get_with(&self, id: &str, options: CallOptions) -> Result<Task, Error> {
+        let message = GetTaskRequest {
+            task_id: id.to_owned(),
+            max_age: options.max_age.and_then(|age| age.min(FOREVER).try_into().ok()),
+            failed_task_as_error: options.failed_task_as_error,
+        };
+        let call = Call::new(self.clone(), options);
+        let request = call.request(message, &call.caller_token().await?)?;
+        let mut tasks = self.tasks();
+        let response = call.within(tasks.get_task(request)).await?.map_err(|status| call.failed(status))?;
+        call.answered();
+        Ok(response.into_inner().task.unwrap_or_default())
+    }
+
+    /// Yields the task as it stands, and again after each change, until it is finished: [`Client::watch_with`] without
+    /// options.
+    pub fn watch(&self, id: &str) -> impl Stream<Item = Result<Task, Error>> + Send + Unpin + use<> {
+        self.watch_with(id, CallOptions::new())
+    }
+
+    /// Yields the task as it stands, and again after each change, until it is finished. None is handed out twice in a
+    /// row, none is a step back, and one is the last. It resumes as [`Client::events_with`] does.
+    pub fn watch_with(
+        &self,
+        id: &str,
+        options: CallOptions,
+    ) -> impl Stream<Item = Result<Task, Error>> + Send + Unpin + use<> {
+        self.events_with(id, options).filter_map(|event| match event {
+            Ok(Event::Task(task)) => Some(Ok(task)),
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        })
+    }
+
+    /// Yields all that happens while a task is watched: [`Client::events_with`] without options.
+    pub fn events(&self, id: &str) -> impl Stream<Item = Result<Event, Error>> + Send + Unpin + use<> {
+        self.events_with(id, CallOptions::new())
+    }
+
+    /// Yields all that happens while a task is watched. The stream ends after the finished task, or with an [`Error`],
+    /// which comes last. Dropping it cancels the watch. It owns what it needs, and so may outlive the client.
+    ///
+    /// The watch resumes, for as long as its timeout lasts, if kootask asks to be called again, after the delay that it
+    /// names, and if the connection breaks, or falls silent for 20 s. It ends on any other error; as long as the client
+    /// has had no answer of kootask's at all, it also ends when a stream breaks.
+    ///
+    /// When the caller's token expires, which ends a stream with the reason `CallerUnauthenticated`, the watch resumes if
+    /// [`Builder::caller_token`] has another one by then. It ends if there is none, and if a stream ends so before a
+    /// message came.
+    pub fn events_with(
+        &self,
+        id: &str,
+        options: CallOptions,
+    ) -> impl Stream<Item = Result<Event, Error>> + Send + Unpin + use<> {
+        Box::pin(watch::events(self.clone(), id.to_owned(), options))
+    }
+
+    pub(crate) fn tasks(&self) -> TaskServiceClient<Channel> {
+        self.0.tasks.clone()
+    }
+
+    pub(crate) fn token(&self) -> &Secret {
+        &self.0.builder.token
+    }
+
+    pub(crate) fn user_id(&self) -> &str {
+        &self.0.builder.user_id
+    }
+
+    pub(crate) fn caller_token(&self) -> &CallerToken {
+        &self.0.builder.caller_token
+    }
+
+    pub(crate) fn meet(&self) {
+        self.0.met.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn met(&self) -> bool {
+        self.0.met.load(Ordering::Relaxed)
+    }
+}

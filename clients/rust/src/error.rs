@@ -1,0 +1,204 @@
+use std::{collections::HashMap, fmt, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::{ErrorReason, Task};
+
+/// The domain of kootask's reasons.
+const DOMAIN: &str = "koodrive.task.v1";
+
+/// A call that failed.
+#[derive(Clone, Debug)]
+pub struct Error(Box<Parts>); // Results stay small.
+
+#[derive(Clone, Debug)]
+struct Parts {
+    code: Code,
+    reason: String,
+    message: String,
+    retry_delay: Option<Duration>,
+    request_id: String,
+    metadata: HashMap<String, String>,
+    violations: Vec<Violation>,
+    localized_message: String,
+}
+
+/// One field of a request that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The name of the field, for example `task_id`.
+    pub field: String,
+    /// Why it is wrong, for programs.
+    pub reason: String,
+    /// Why it is wrong, for people.
+    pub description: String,
+}
+
+impl Error {
+    /// gRPC's code.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// Why the call failed, for programs. None if kootask did not make the error (then gRPC's library did, a proxy, or
+    /// the provider of the caller's token), or if the reason is newer than this version: see [`Error::reason_name`].
+    pub fn reason(&self) -> Option<ErrorReason> {
+        ErrorReason::from_str_name(&self.0.reason).filter(|reason| *reason != ErrorReason::Unspecified)
+    }
+
+    /// The name of the reason as it came, for example `TASK_NOT_FOUND`. Empty if kootask did not make the error.
+    pub fn reason_name(&self) -> &str {
+        &self.0.reason
+    }
+
+    /// What happened, for people.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// After how long calling again may help, if kootask says that it may. It says nothing where the connection broke:
+    /// that is an error without a reason, whose code is `Unavailable`.
+    pub fn retry_delay(&self) -> Option<Duration> {
+        self.0.retry_delay
+    }
+
+    /// Names the call in kootask's log. Empty if kootask did not make the error.
+    pub fn request_id(&self) -> &str {
+        &self.0.request_id
+    }
+
+    /// Further facts, by the names that the contract gives to them: that of a failed task's code is `resultCode`.
+    pub fn metadata(&self) -> &HashMap<String, String> {
+        &self.0.metadata
+    }
+
+    /// What is wrong with the request, with the reason `RequestInvalid`.
+    pub fn violations(&self) -> &[Violation] {
+        &self.0.violations
+    }
+
+    /// The message in the language that [`CallOptions::language`](crate::CallOptions::language) asked for. Empty if none
+    /// was asked for.
+    pub fn localized_message(&self) -> &str {
+        &self.0.localized_message
+    }
+
+    /// Returns an error that the client makes itself.
+    pub(crate) fn local(code: Code, message: impl Into<String>) -> Self {
+        Self(Box::new(Parts {
+            code,
+            message: message.into(),
+            reason: String::new(),
+            retry_delay: None,
+            request_id: String::new(),
+            metadata: HashMap::new(),
+            violations: Vec::new(),
+            localized_message: String::new(),
+        }))
+    }
+
+    /// Returns the error of a call whose time is over.
+    pub(crate) fn deadline() -> Self {
+        Self::local(Code::DeadlineExceeded, "the call's timeout has passed")
+    }
+
+    /// Returns the error of a task that has failed, as kootask makes it.
+    pub(crate) fn task_failed(task: &Task) -> Self {
+        let mut error = Self::local(Code::Aborted, "The task has failed.");
+        error.0.reason = ErrorReason::TaskFailed.as_str_name().to_owned();
+        error.0.metadata = HashMap::from([
+            ("taskId".to_owned(), task.task_id.clone()),
+            ("resultCode".to_owned(), task.koodrive_result_code.clone()),
+        ]);
+        error
+    }
+
+    /// Takes apart the status with which a call has ended.
+    pub(crate) fn from_status(status: &Status) -> Self {
+        if let Some(source) = std::error::Error::source(status) {
+            // A status with a source did not come from a server. For what broke tonic has several codes: this is gRPC's.
+            return Self::local(Code::Unavailable, chain(source));
+        }
+        let mut error = Self::local(status.code(), status.message());
+        let details = status.get_error_details();
+        if let Some(info) = details.error_info().filter(|info| info.domain == DOMAIN) {
+            error.0.reason = info.reason.clone();
+            error.0.metadata = info.metadata.clone();
+        }
+        error.0.retry_delay = details.retry_info().map(|retry| retry.retry_delay.unwrap_or_default());
+        if let Some(request) = details.request_info() {
+            error.0.request_id = request.request_id.clone();
+        }
+        for v in details.bad_request().into_iter().flat_map(|bad| bad.field_violations.iter().cloned()) {
+            error.0.violations.push(Violation { field: v.field, reason: v.reason, description: v.description });
+        }
+        if let Some(localized) = details.localized_message() {
+            error.0.localized_message = localized.message.clone();
+        }
+        error
+    }
+}
+
+/// Tells an error and what caused it: tonic's own text is "transport error".
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let more = cause.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+/// The message, the reason in brackets (or the code, if there is none), and what is wrong with the request.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason_name() {
+            "" => write!(f, "{} ({:?})", self.message(), self.code())?,
+            reason => write!(f, "{} ({reason})", self.message())?,
+        }
+        for v in self.violations() {
+            write!(f, " {}: {} {}", v.field, v.reason, v.description)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::ErrorDetails;
+
+    use super::*;
+
+    fn error(code: Code, details: ErrorDetails) -> Error {
+        Error::from_status(&Status::with_error_details(code, "No.", details))
+    }
+
+    #[test]
+    fn details_are_taken_apart() {
+        let mut details = ErrorDetails::with_error_info("REQUEST_INVALID", DOMAIN, [("a".to_owned(), "b".to_owned())]);
+        details.set_request_info("mine", "").set_localized_message("en-US", "No!").set_retry_info(None);
+        details.add_bad_request_violation("task_id", "It is empty.");
+        let error = error(Code::InvalidArgument, details);
+        assert_eq!(error.reason(), Some(ErrorReason::RequestInvalid));
+        assert_eq!(error.retry_delay(), Some(Duration::ZERO));
+        assert_eq!((error.request_id(), error.localized_message()), ("mine", "No!"));
+        assert_eq!(error.metadata()["a"], "b");
+        assert_eq!(error.to_string(), "No. (REQUEST_INVALID) task_id:  It is empty.");
+    }
+
+    #[test]
+    fn reasons_are_kootasks_own() {
+        let newer = error(Code::NotFound, ErrorDetails::with_error_info("NEWER", DOMAIN, []));
+        assert_eq!((newer.reason(), newer.reason_name(), newer.retry_delay()), (None, "NEWER", None));
+        let foreign = error(Code::NotFound, ErrorDetails::with_error_info("TASK_NOT_FOUND", "proxy.test", []));
+        assert_eq!((foreign.reason(), foreign.reason_name()), (None, ""));
+        assert_eq!(foreign.to_string(), "No. (NotFound)");
+    }
+}
