@@ -117,7 +117,7 @@ impl Error {
     /// Takes apart the status with which a call has ended.
     pub(crate) fn from_status(status: &Status) -> Self {
         if let Some(source) = std::error::Error::source(status) {
-            // A status with a source did not come from a server. For what broke tonic has several codes: this is gRPC's.
+            // It did not come from a server. tonic has several codes for what broke: this is what gRPC says.
             return Self::local(Code::Unavailable, chain(source));
         }
         let mut error = Self::local(status.code(), status.message());
