@@ -13,6 +13,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"google.golang.org/genproto/googleapis/rpc/code"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
 const module = "github.com/kootask/kootask/"
@@ -146,27 +150,109 @@ func TestSleepsAreInBubbles(t *testing.T) {
 	})
 }
 
-var quoted = regexp.MustCompile("`((?:[A-Za-z0-9_.-]+/)+[A-Za-z0-9_.-]*)`|\\]\\(([^)#:]+)\\)")
+// A path in a text is quoted code with a slash in it, from the root, or the target of a link, from the text's folder.
+var (
+	quoted = regexp.MustCompile("`((?:[A-Za-z0-9_.-]+/)+[A-Za-z0-9_.-]*)`")
+	linked = regexp.MustCompile(`\]\(([^)#:]*)(#[^)]*)?\)`)
+)
 
-// Every path that the README names is there.
-func TestPathsOfTheReadmeExist(t *testing.T) {
-	text, err := os.ReadFile("README.md")
+// documents are all texts for people.
+func documents(t *testing.T) (paths []string) {
+	t.Helper()
+	for _, pattern := range []string{"*.md", "docs/*.md", "clients/*/README.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, found...)
+	}
+	return paths
+}
+
+// Every path that a text names is there.
+func TestPathsInTextsExist(t *testing.T) {
+	found := 0
+	for _, document := range documents(t) {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var paths []string // With the heading that is meant, if one is.
+		for _, m := range quoted.FindAllStringSubmatch(string(text), -1) {
+			if !slices.Contains(notPaths, m[1]) {
+				paths = append(paths, m[1])
+			}
+		}
+		for _, m := range linked.FindAllStringSubmatch(string(text), -1) {
+			path := document
+			if m[1] != "" {
+				path = filepath.Join(filepath.Dir(document), m[1])
+			}
+			paths = append(paths, path+m[2])
+		}
+		for _, path := range paths {
+			path, heading, deep := strings.Cut(path, "#")
+			if _, err := os.Stat(path); err != nil {
+				t.Errorf("%s: %v", document, err)
+			} else if deep && !slices.Contains(headings(t, path), heading) {
+				t.Errorf("%s: there is no #%s in %s", document, heading, path)
+			}
+		}
+		found += len(paths)
+	}
+	if found < 20 {
+		t.Errorf("%d paths found", found)
+	}
+}
+
+// notPaths only look like paths.
+var notPaths = []string{"text/event-stream", "application/x-ndjson", "testing/synctest", module + "upstream/koodrivetest"}
+
+var (
+	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	unsaid  = regexp.MustCompile(`[^a-z0-9 _-]`)
+)
+
+// headings are those of a text, as links name them.
+func headings(t *testing.T, path string) (all []string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, m := range heading.FindAllStringSubmatch(string(text), -1) {
+		all = append(all, strings.ReplaceAll(unsaid.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-"))
+	}
+	return all
+}
+
+var shouted = regexp.MustCompile("`([A-Z]+(?:_[A-Z0-9]+)+)`")
+
+// Every name in capitals that a text names is one of the contract's, a code of gRPC's or an environment variable.
+func TestNamesInTextsExist(t *testing.T) {
 	found := 0
-	for _, m := range quoted.FindAllStringSubmatch(string(text), -1) {
-		path := m[1] + m[2]
-		if slices.Contains([]string{"text/event-stream"}, path) {
-			continue
+	for _, document := range documents(t) {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
 		}
-		found++
-		if _, err := os.Stat(path); err != nil {
-			t.Error(err)
+		for _, m := range shouted.FindAllStringSubmatch(string(text), -1) {
+			name := m[1]
+			known := strings.HasPrefix(name, "KOOTASK_") || strings.HasPrefix(name, "NODE_")
+			for _, values := range []map[string]int32{
+				taskv1.ErrorReason_value, taskv1.TaskStatus_value, taskv1.TaskType_value, taskv1.ResultCode_value, code.Code_value,
+			} {
+				_, ok := values[name]
+				known = known || ok
+			}
+			if !known {
+				t.Errorf("%s names %s, which is nothing", document, name)
+			}
+			found++
 		}
 	}
-	if found < 5 {
-		t.Errorf("%d paths found", found)
+	if found < 50 {
+		t.Errorf("%d names found", found)
 	}
 }
 

@@ -25,8 +25,11 @@ var languages = []client{
 	{"go", "clients/go", []string{"../../bin/conformance-go"}},
 	{"python", "clients/python", []string{".venv/bin/python", "conformance.py"}},
 	{"typescript", "clients/typescript", []string{"node", "dist/conformance.js"}},
-	{"java", "clients/java", []string{"java", "-cp", "target/classes:target/test-classes:target/lib/*", "io.github.kootask.conformance.Conformance"}},
-	{"rust", "clients/rust", []string{"target/debug/conformance"}},
+	{"java", "clients/java", []string{
+		"java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", // It lives for a moment.
+		"-cp", "target/test-classes:target/classes:target/lib/*:target/test-lib/*", "io.github.kootask.conformance.Conformance",
+	}},
+	{"rust", "clients/rust", []string{"target/debug/examples/conformance"}},
 }
 
 // session is a client's program at work.

@@ -5,7 +5,7 @@
 //	go run ./clients/conformance                          # From the root, after make clients.
 //	go run ./clients/conformance -language rust -run resume
 //	go run ./clients/conformance -sabotage                # Shows that the suite can fail.
-//	go run ./clients/conformance -readmes                 # The READMEs' commands, as they stand.
+//	go run ./clients/conformance -readmes                 # The READMEs' commands, as they stand. After make build.
 //
 // A client takes part with a program that reads one command, does it and prints what the client hands out: client.go tells which
 // program, and protocol.go what it reads and prints. It knows the inputs of a scenario alone; what has to come of them only

@@ -18,30 +18,30 @@ import (
 // block is a piece of a document for a shell.
 var block = regexp.MustCompile("(?s)```sh\n(.*?)```")
 
-// followAll does what a new user does, for each client: runs the commands of its README, as they stand, in an empty folder, while
-// kootask demo and kootask simulate run at their usual ports. It prints how long that takes. What the package managers have kept
-// from before they may use.
+// followAll does what a new user does: it runs the commands of the clients' READMEs, and of docs/migrate.md, as they stand, each
+// in an empty folder, while bin/kootask demo and simulate run at their usual ports. It prints how long that takes. What the
+// package managers have kept from before they may use.
 func followAll(ctx context.Context, out io.Writer, dir string, clients []client) error {
-	program, err := build(ctx, filepath.Join(dir, "kootask"))
-	if err != nil {
-		return err
+	documents := []string{"docs/migrate.md"}
+	for _, c := range clients {
+		documents = append(documents, filepath.Join(c.folder, "README.md"))
 	}
 	var failures []error
-	for _, c := range clients {
+	for _, document := range documents {
 		start := time.Now()
-		err := follow(ctx, program, filepath.Join(c.folder, "README.md"), dir)
+		err := follow(ctx, document, dir)
 		word := "ok  "
 		if err != nil {
 			word = "FAIL"
-			failures = append(failures, fmt.Errorf("%s: %w", c.language, err))
+			failures = append(failures, fmt.Errorf("%s: %w", document, err))
 		}
-		_, _ = fmt.Fprintf(out, "%s %-10s %4.0f s\n", word, c.language, time.Since(start).Seconds())
+		_, _ = fmt.Fprintf(out, "%s %-30s %4.0f s\n", word, document, time.Since(start).Seconds())
 	}
 	return errors.Join(failures...)
 }
 
 // follow runs the commands of a document. At last a task has to be seen finished.
-func follow(ctx context.Context, program, document, dir string) error {
+func follow(ctx context.Context, document, dir string) error {
 	text, err := os.ReadFile(document)
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func follow(ctx context.Context, program, document, dir string) error {
 		return err
 	}
 	for _, command := range []string{"demo", "simulate"} {
-		p, _, err := launch(ctx, program, `(127\.0\.0\.1)`, command)
+		p, _, err := launch(ctx, "bin/kootask", `(127\.0\.0\.1)`, command)
 		if err != nil {
 			return err
 		}
