@@ -90,7 +90,7 @@ sabotage-conformance: ## After make clients: break the server on purpose, and fa
 	@go run ./clients/conformance -sabotage
 
 .PHONY: readmes
-readmes: ## Run the commands of the clients' READMEs in empty folders, as they stand.
+readmes: build ## Run the commands of the clients' READMEs and of docs/migrate.md in empty folders, as they stand.
 	@go run ./clients/conformance -readmes
 
 .PHONY: lint
