@@ -150,7 +150,7 @@ func TestSleepsAreInBubbles(t *testing.T) {
 	})
 }
 
-// A path in a text is quoted code with a slash in it, from the root, or the target of a link, from the text's folder.
+// A path in a text is quoted code with a slash in it, or the target of a link. It begins at the root or in the text's folder.
 var (
 	quoted = regexp.MustCompile("`((?:[A-Za-z0-9_.-]+/)+[A-Za-z0-9_.-]*)`")
 	linked = regexp.MustCompile(`\]\(([^)#:]*)(#[^)]*)?\)`)
@@ -179,9 +179,14 @@ func TestPathsInTextsExist(t *testing.T) {
 		}
 		var paths []string // With the heading that is meant, if one is.
 		for _, m := range quoted.FindAllStringSubmatch(string(text), -1) {
-			if !slices.Contains(notPaths, m[1]) {
-				paths = append(paths, m[1])
+			if notPath.MatchString(m[1]) {
+				continue
 			}
+			path := m[1]
+			if _, err := os.Stat(path); err != nil {
+				path = filepath.Join(filepath.Dir(document), path)
+			}
+			paths = append(paths, path)
 		}
 		for _, m := range linked.FindAllStringSubmatch(string(text), -1) {
 			path := document
@@ -205,8 +210,8 @@ func TestPathsInTextsExist(t *testing.T) {
 	}
 }
 
-// notPaths only look like paths.
-var notPaths = []string{"text/event-stream", "application/x-ndjson", "testing/synctest", module + "upstream/koodrivetest"}
+// notPath matches what only looks like a path, and what is built.
+var notPath = regexp.MustCompile(`^(text/event-stream|application/x-ndjson|testing/synctest|` + module + `.*|(target|dist)/.*)$`)
 
 var (
 	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
