@@ -54,8 +54,8 @@ func follow(ctx context.Context, document, dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, command := range []string{"demo", "simulate"} {
-		p, _, err := launch(ctx, "bin/kootask", `(127\.0\.0\.1)`, command)
+	for command, says := range map[string]string{"demo": "(kootask is running)", "simulate": "(stand-in answers)"} {
+		p, _, err := launch(ctx, "bin/kootask", says, command)
 		if err != nil {
 			return err
 		}
