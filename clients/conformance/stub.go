@@ -165,7 +165,7 @@ func (w *stub) cut(ctx context.Context) {
 	w.mu.Lock()
 	conn := w.conns[from.Addr.String()]
 	w.mu.Unlock()
-	<-time.After(200 * time.Millisecond) // Until then it has been written.
+	<-time.After(time.Second) // Until then it has been written, and read.
 	_ = conn.Close()
 }
 
