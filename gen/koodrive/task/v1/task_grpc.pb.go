@@ -38,7 +38,10 @@ const (
 //
 //	authorization               The KooDrive credential, exactly once: "Bearer <token>", or a ready-made
 //	                            "HMAC-SHA256 AppId=..." signature with the x-date and x-user-id that it covers.
-//	x-user-id, x-date           See authorization.
+//	                            Not where kootask has a credential of its own for KooDrive.
+//	x-user-id, x-date           See authorization. Where kootask has a credential of its own, x-user-id is the KooDrive
+//	                            user on whose behalf it asks.
+//	x-kootask-authorization     "Bearer <token>", where kootask asks who its callers are.
 //	language                    en-US (the default) or zh-CN: the language of LocalizedMessage.
 //	x-request-id                Returned in RequestInfo and in the answer's x-request-id (a trailer, if the call failed
 //	                            at once). Made up if absent.
@@ -126,7 +129,10 @@ type TaskService_WatchTaskClient = grpc.ServerStreamingClient[WatchTaskResponse]
 //
 //	authorization               The KooDrive credential, exactly once: "Bearer <token>", or a ready-made
 //	                            "HMAC-SHA256 AppId=..." signature with the x-date and x-user-id that it covers.
-//	x-user-id, x-date           See authorization.
+//	                            Not where kootask has a credential of its own for KooDrive.
+//	x-user-id, x-date           See authorization. Where kootask has a credential of its own, x-user-id is the KooDrive
+//	                            user on whose behalf it asks.
+//	x-kootask-authorization     "Bearer <token>", where kootask asks who its callers are.
 //	language                    en-US (the default) or zh-CN: the language of LocalizedMessage.
 //	x-request-id                Returned in RequestInfo and in the answer's x-request-id (a trailer, if the call failed
 //	                            at once). Made up if absent.
