@@ -109,7 +109,7 @@ func (w *watcher) run(ctx context.Context) {
 			cause = taskFailed(w.last)
 		}
 		delay, resumes := w.delay(cause)
-		if ctx.Err() != nil || !resumes {
+		if ctx.Err() != nil || w.client.closed.Err() != nil || !resumes {
 			w.yield(Event{}, cause)
 			return
 		}
