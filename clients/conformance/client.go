@@ -40,11 +40,11 @@ type session struct {
 	stderr bytes.Buffer
 }
 
-// start starts the program, and tells it what to do. It lives as long as ctx.
-func (c client) start(ctx context.Context, do command) (*session, error) {
+// start starts the program, which lives as long as ctx.
+func (c client) start(ctx context.Context) (*session, error) {
 	s := &session{cmd: exec.CommandContext(ctx, c.program[0], c.program[1:]...)}
 	s.cmd.Dir, s.cmd.Stderr = c.folder, &s.stderr
-	s.cmd.Env = os.Environ()
+	s.cmd.Env = append(os.Environ(), "no_proxy=127.0.0.1") // Some of gRPC's libraries heed the environment's proxy.
 	var err error
 	if s.stdin, err = s.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -54,15 +54,17 @@ func (c client) start(ctx context.Context, do command) (*session, error) {
 		return nil, err
 	}
 	s.stdout = bufio.NewReader(stdout)
-	if err := s.cmd.Start(); err != nil {
-		return nil, err
-	}
+	return s, s.cmd.Start()
+}
+
+// tell tells the program what to do.
+func (s *session) tell(do command) error {
 	text, err := json.Marshal(do)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	_, err = fmt.Fprintf(s.stdin, "%s\n", text)
-	return s, err
+	return err
 }
 
 // next returns the next line that the program prints.
@@ -72,10 +74,11 @@ func (s *session) next() (line, error) {
 		return line{}, fmt.Errorf("it ended without a last line: %w", err)
 	}
 	var l line
-	if err := strictly(text, &l); err != nil {
+	var keys map[string]any
+	if err := errors.Join(strictly(text, &l), json.Unmarshal(text, &keys)); err != nil {
 		return line{}, fmt.Errorf("%.1000s: %w", text, err)
 	}
-	if l.kind() == "" {
+	if l.kind() == "" || len(keys) != 1 {
 		return line{}, fmt.Errorf("%.1000s: no such line", text)
 	}
 	return l, nil

@@ -14,7 +14,7 @@ func TestScenarios(t *testing.T) {
 	if err != nil || len(all) < 60 {
 		t.Errorf("%d scenarios, %v", len(all), err)
 	}
-	if err := complete(all[:3]); err == nil || !strings.Contains(err.Error(), "SERVER_ERROR") {
+	if err := haveAllReasons(all[:3]); err == nil || !strings.Contains(err.Error(), "SERVER_ERROR") {
 		t.Errorf("three scenarios are complete: %v", err)
 	}
 }
@@ -39,6 +39,12 @@ var lines = []string{
 
 func judge(t *testing.T, lines ...string) error {
 	t.Helper()
+	return judgeFor(t, scenario{}, lines...)
+}
+
+// judgeFor judges what was printed in a scenario.
+func judgeFor(t *testing.T, s scenario, lines ...string) error {
+	t.Helper()
 	var expect []expected
 	if err := strictly([]byte(want), &expect); err != nil {
 		t.Fatal(err)
@@ -47,7 +53,27 @@ func judge(t *testing.T, lines ...string) error {
 	if err := strictly([]byte("["+strings.Join(lines, ",")+"]"), &got); err != nil {
 		t.Fatal(err)
 	}
-	return compare(expect, got)
+	s.Expect = expect
+	s.complete()
+	return compare(expect, got, s.Stub == nil)
+}
+
+// Of a stub all is known that it sends: so a heartbeat more is the client's mistake, and so is another message.
+func TestCompareIsStricterWithAStub(t *testing.T) {
+	s := scenario{Stub: [][]step{{}}}
+	said := strings.NewReplacer(`"m"`, `"`+stubMessage+`"`, `"i"`, `"`+stubRequestID+`"`).Replace(lines[3])
+	if err := judgeFor(t, s, lines[0], lines[1], lines[2], said); err != nil {
+		t.Error(err)
+	}
+	for name, all := range map[string][]string{
+		"a message":     {lines[0], lines[1], lines[2], strings.Replace(said, stubMessage, "m", 1)},
+		"an id":         {lines[0], lines[1], lines[2], strings.Replace(said, stubRequestID, "i", 1)},
+		"one beat more": {`{"heartbeat": {}}`, lines[0], lines[1], lines[2], said},
+	} {
+		if err := judgeFor(t, s, all...); err == nil {
+			t.Errorf("%s of its own is accepted", name)
+		}
+	}
 }
 
 func TestCompareAccepts(t *testing.T) {
@@ -119,8 +145,8 @@ func TestCompareRefuses(t *testing.T) {
 		{3, `NOT_FOUND"`, `INTERNAL"`},
 		{3, `"reason": "TASK_NOT_FOUND"`, `"reason": "SERVER_ERROR"`},
 		{3, `"known": "TASK_NOT_FOUND"`, `"known": ""`},
-		{3, `"m"`, `""`},
-		{3, `"i"`, `""`},
+		{3, `"message": "m"`, `"message": ""`},
+		{3, `"requestId": "i"`, `"requestId": ""`},
 		{3, `1.5`, `2.5`},
 		{3, `1.5`, `null`},
 		{3, `"a": "b"`, `"a": "c"`},

@@ -25,6 +25,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -34,7 +35,7 @@ func main() {
 	sabotage := flag.Bool("sabotage", false, "break the server on purpose, and fail unless the right scenarios do")
 	readmes := flag.Bool("readmes", false, "run the commands of the clients' READMEs instead")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Stdout, choice{*language, *pattern}, *sabotage, *readmes)
 	stop()
 	if err != nil {

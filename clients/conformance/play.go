@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // world is what a client meets: a server, or a stub of one.
@@ -27,14 +28,17 @@ func play(ctx context.Context, program string, c client, s scenario) error {
 	defer w.close()
 	do := s.Call
 	do.Addr = w.addr()
-	p, err := c.start(ctx, do)
+	p, err := c.start(ctx)
 	if err != nil {
 		return err
 	}
 	defer p.kill()
+	if err := p.tell(do); err != nil {
+		return err
+	}
 	lines, err := listen(ctx, w, p, s)
 	if err == nil {
-		err = compare(s.Expect, lines)
+		err = compare(s.Expect, lines, s.Stub == nil)
 	}
 	if err == nil {
 		err = w.settle(ctx, s)
@@ -45,9 +49,15 @@ func play(ctx context.Context, program string, c client, s scenario) error {
 	if ctx.Err() != nil {
 		err = errors.Join(errTooLong, err)
 	}
+	p.kill() // Then what it has said is complete.
+	said := show(lines) + "\n" + p.stderr.String()
+	for _, secret := range s.secrets() {
+		if secret != "" && strings.Contains(said, secret) {
+			err = errors.Join(err, fmt.Errorf("it prints %q", secret))
+		}
+	}
 	if err != nil {
-		p.kill() // Then what it has said is complete.
-		return fmt.Errorf("%w\nit printed %.3000s\n%.2000s", err, show(lines), &p.stderr)
+		return fmt.Errorf("%w\nit printed %.5000s", err, said)
 	}
 	return nil
 }

@@ -3,17 +3,19 @@ package main
 import "encoding/json"
 
 // command is the line that a client's program reads from its standard input. All but the first three may be missing; what is
-// missing the program leaves to the client. Times are in seconds.
+// missing the program leaves to the client. A key that it does not know it refuses, with exit code 2. Times are in seconds.
 type command struct {
 	// Call is get or watch: a task once, or all that happens while one is watched.
-	Call   string `json:"call"`
+	Call string `json:"call"`
+	// Addr speaks plaintext.
 	Addr   string `json:"addr"`
 	TaskID string `json:"taskId"`
 
 	Token    string `json:"token,omitempty"`
 	UserID   string `json:"userId,omitempty"`
 	Language string `json:"language,omitempty"`
-	// CallerTokens are what the client's provider of such tokens returns, one after the other, and the last one again and again.
+	// CallerTokens are what the client's provider of such tokens returns, one each time that it is asked, and the last one again and
+	// again.
 	CallerTokens      []string `json:"callerTokens,omitempty"`
 	MaxAge            *float64 `json:"maxAge,omitempty"`
 	FailedTaskAsError bool     `json:"failedTaskAsError,omitempty"`

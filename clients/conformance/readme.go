@@ -18,31 +18,40 @@ import (
 // block is a piece of a document for a shell.
 var block = regexp.MustCompile("(?s)```sh\n(.*?)```")
 
+// document is a text with commands, some of which watch a task.
+type document struct {
+	path    string
+	watches int // How many blocks do, and have to see it finished.
+}
+
 // followAll does what a new user does: it runs the commands of the clients' READMEs, and of docs/migrate.md, as they stand, each
 // in an empty folder, while bin/kootask demo and simulate run at their usual ports. It prints how long that takes. What the
 // package managers have kept from before they may use.
 func followAll(ctx context.Context, out io.Writer, dir string, clients []client) error {
-	documents := []string{"docs/migrate.md"}
+	documents := []document{{"docs/migrate.md", 5}}
 	for _, c := range clients {
-		documents = append(documents, filepath.Join(c.folder, "README.md"))
+		documents = append(documents, document{filepath.Join(c.folder, "README.md"), 1})
 	}
 	var failures []error
-	for _, document := range documents {
+	for _, d := range documents {
 		start := time.Now()
-		err := follow(ctx, document, dir)
+		err := d.follow(ctx, dir)
 		word := "ok  "
 		if err != nil {
 			word = "FAIL"
-			failures = append(failures, fmt.Errorf("%s: %w", document, err))
+			failures = append(failures, fmt.Errorf("%s: %w", d.path, err))
 		}
-		_, _ = fmt.Fprintf(out, "%s %-30s %4.0f s\n", word, document, time.Since(start).Seconds())
+		_, _ = fmt.Fprintf(out, "%s %-30s %4.0f s\n", word, d.path, time.Since(start).Seconds())
 	}
 	return errors.Join(failures...)
 }
 
-// follow runs the commands of a document. At last a task has to be seen finished.
-func follow(ctx context.Context, document, dir string) error {
-	text, err := os.ReadFile(document)
+// finished is what a command prints that has seen a task to its end.
+var finished = regexp.MustCompile(`SUCCESS|status 2`)
+
+// follow runs the commands of a document.
+func (d document) follow(ctx context.Context, dir string) error {
+	text, err := os.ReadFile(d.path)
 	if err != nil {
 		return err
 	}
@@ -61,16 +70,20 @@ func follow(ctx context.Context, document, dir string) error {
 		}
 		defer p.end(os.Kill)
 	}
-	said := ""
+	var all strings.Builder
+	watches := 0
 	for _, m := range block.FindAllStringSubmatch(string(text), -1) {
 		output, err := shell(ctx, folder, root, m[1])
 		if err != nil {
 			return fmt.Errorf("%w\n%s\n%s", err, m[1], output)
 		}
-		said = output
+		all.WriteString(output)
+		if finished.MatchString(output) {
+			watches++
+		}
 	}
-	if !strings.Contains(said, "SUCCESS") {
-		return fmt.Errorf("the last command has printed\n%s", said)
+	if watches != d.watches {
+		return fmt.Errorf("%d of %d commands have seen a task finished:\n%s", watches, d.watches, &all)
 	}
 	return nil
 }
@@ -82,9 +95,10 @@ func shell(ctx context.Context, folder, root, commands string) (string, error) {
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", commands)
 	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), "KOOTASK="+root)
-	// What it has started ends with it.
+	// If it takes too long, what it has started ends with it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	err := cmd.Run()

@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -30,7 +32,7 @@ type scenario struct {
 	Others   []string
 	// Stub is there instead of both, and answers the calls one after the other, the last answer for all that follow.
 	Stub [][]step
-	// Nobody: nothing listens there.
+	// Nobody: nothing listens at the address.
 	Nobody bool
 
 	// Call is what the client is told. The address is added, and the token if there is none and the call is not Anonymous.
@@ -58,7 +60,7 @@ type act struct {
 }
 
 // token is that of a call which names no other.
-const token = "conformance"
+const token = "conformance-token"
 
 // load reads the scenarios, and fails unless each reason of the contract is in one.
 func load(file string) ([]scenario, error) {
@@ -83,7 +85,7 @@ func load(file string) ([]scenario, error) {
 		names[s.Name] = true
 		all = append(all, s)
 	}
-	return all, complete(all)
+	return all, haveAllReasons(all)
 }
 
 func read(raw any) (scenario, error) {
@@ -116,18 +118,41 @@ func read(raw any) (scenario, error) {
 			return s, err
 		}
 	}
+	s.complete()
 	return s, nil
 }
 
-// strictly takes nothing that the value does not have.
+// complete fills in what every error of the stub's has.
+func (s scenario) complete() {
+	for _, e := range s.Expect {
+		f := e.Failure
+		if e.Resume != nil {
+			f = &e.Resume.Cause
+		}
+		if s.Stub != nil && f != nil && f.Reason != "" && !f.OfClient {
+			f.message, f.requestID = stubMessage, stubRequestID
+		}
+	}
+}
+
+// secrets are what the client may print nowhere.
+func (s scenario) secrets() []string { return append([]string{s.Call.Token}, s.Call.CallerTokens...) }
+
+// strictly takes nothing that the value does not have, and nothing after it.
 func strictly(text []byte, value any) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
-	return decoder.Decode(value)
+	if err := decoder.Decode(value); err != nil {
+		return err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows")
+	}
+	return nil
 }
 
-// complete fails unless the clients see every reason of the contract.
-func complete(all []scenario) error {
+// haveAllReasons fails unless the clients see every reason of the contract.
+func haveAllReasons(all []scenario) error {
 	var missing []string
 	for n, name := range taskv1.ErrorReason_name {
 		seen := slices.ContainsFunc(all, func(s scenario) bool {

@@ -94,9 +94,9 @@ type servers struct {
 	koodrive *process
 	url      string // KooDrive's.
 	serve    *process
-	args     []string // serve's, without its gRPC address.
-	grpc     string
-	leave    func() // Ends the others' watches.
+	args     []string // serve's.
+	relay    *relay   // Leads to it.
+	leave    func()   // Ends the others' watches.
 }
 
 func newServers(ctx context.Context, program string, s scenario) (w *servers, err error) {
@@ -116,24 +116,37 @@ func newServers(ctx context.Context, program string, s scenario) (w *servers, er
 		return w, err
 	}
 	w.args = append([]string{
-		"serve", "--upstream-allow-http", "--upstream-url=" + w.url, "--http-addr=127.0.0.1:0", "--admin-addr=",
+		"serve", "--upstream-allow-http", "--upstream-url=" + w.url, "--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0", "--admin-addr=",
 		"--poll-min=100ms", "--poll-max=400ms", "--poll-backoff-max=400ms", "--log-format=json",
 	}, s.Serve...)
-	if err := w.up(ctx, "127.0.0.1:0"); err != nil {
+	if w.relay, err = newRelay(ctx); err != nil {
+		return w, err
+	}
+	if err := w.up(ctx); err != nil {
 		return w, err
 	}
 	return w, w.watch(ctx, s.Others)
 }
 
-// up starts serve at an address.
-func (w *servers) up(ctx context.Context, addr string) (err error) {
-	w.serve, w.grpc, err = launch(ctx, w.program, `"grpc":"([^"]+)"`, append(w.args, "--grpc-addr="+addr)...)
+// up starts serve.
+func (w *servers) up(ctx context.Context) error {
+	serve, addr, err := launch(ctx, w.program, `"grpc":"([^"]+)"`, w.args...)
+	if err == nil {
+		w.serve = serve
+		w.relay.lead(addr)
+	}
 	return err
+}
+
+// down ends serve with a signal.
+func (w *servers) down(signal os.Signal) {
+	w.relay.lead("")
+	w.serve.end(signal)
 }
 
 // watch lets others watch tasks.
 func (w *servers) watch(ctx context.Context, tasks []string) error {
-	conn, err := grpc.NewClient(w.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(w.addr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return err
 	}
@@ -174,15 +187,15 @@ func (w *servers) control(ctx context.Context, method, what string, body []byte,
 	return json.NewDecoder(resp.Body).Decode(answer)
 }
 
-func (w *servers) addr() string { return w.grpc }
+func (w *servers) addr() string { return w.relay.listener.Addr().String() }
 
 func (w *servers) change(ctx context.Context, a act) error {
 	switch a.Server {
 	case "":
 	case "drain":
-		w.serve.end(syscall.SIGTERM)
+		w.down(syscall.SIGTERM)
 	case "kill":
-		w.serve.end(os.Kill)
+		w.down(os.Kill)
 	default:
 		return fmt.Errorf("a server cannot %q", a.Server)
 	}
@@ -192,7 +205,7 @@ func (w *servers) change(ctx context.Context, a act) error {
 	if a.Server == "" {
 		return nil
 	}
-	return w.up(ctx, w.grpc)
+	return w.up(ctx)
 }
 
 // quiet is for how long KooDrive is not asked if nobody watches any more: more than the longest interval between two polls.
@@ -228,5 +241,8 @@ func (w *servers) close() {
 		if p != nil {
 			p.end(os.Kill)
 		}
+	}
+	if w.relay != nil {
+		w.relay.close()
 	}
 }

@@ -34,8 +34,8 @@ type step struct {
 	Newer     *struct{}
 	// Failure ends the call.
 	Failure *stubFailure
-	// Cut breaks the connection, Silence lasts until the client gives up.
-	Cut     *struct{}
+	// Cut breaks the connection, and so many others as soon as they are there. Silence lasts until the client gives up.
+	Cut     *int
 	Silence *struct{}
 }
 
@@ -77,6 +77,8 @@ type stub struct {
 	mu    sync.Mutex // Guards what follows.
 	calls []call
 	conns map[string]net.Conn // By the client's address.
+	away  int                 // How many of the next connections are broken at once.
+	holds net.Conn            // Its own end has the address at which nobody listens. Nil: somebody does.
 }
 
 func newStub(ctx context.Context, s scenario) (*stub, error) {
@@ -86,8 +88,8 @@ func newStub(ctx context.Context, s scenario) (*stub, error) {
 	}
 	w := &stub{script: s.Stub, listener: listener, server: grpc.NewServer(), conns: map[string]net.Conn{}}
 	if s.Nobody {
-		_ = listener.Close()
-		return w, nil
+		w.holds, err = (&net.Dialer{}).DialContext(ctx, "tcp", listener.Addr().String())
+		return w, err
 	}
 	taskv1.RegisterTaskServiceServer(w.server, w)
 	go func() { _ = w.server.Serve(recorder{listener, w}) }()
@@ -101,20 +103,46 @@ type recorder struct {
 }
 
 func (r recorder) Accept() (net.Conn, error) {
-	conn, err := r.Listener.Accept()
-	if err == nil {
-		r.stub.mu.Lock()
-		r.stub.conns[conn.RemoteAddr().String()] = conn
-		r.stub.mu.Unlock()
+	for {
+		conn, err := r.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if r.stub.takes(conn) {
+			return conn, nil
+		}
+		_ = conn.Close()
 	}
-	return conn, err
 }
 
-func (w *stub) addr() string { return w.listener.Addr().String() }
+// takes reports whether a connection lives.
+func (w *stub) takes(conn net.Conn) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.away > 0 {
+		w.away--
+		return false
+	}
+	w.conns[conn.RemoteAddr().String()] = conn
+	return true
+}
+
+func (w *stub) addr() string {
+	if w.holds != nil {
+		return w.holds.LocalAddr().String()
+	}
+	return w.listener.Addr().String()
+}
 
 func (w *stub) change(context.Context, act) error { return fmt.Errorf("a stub does not change") }
 
-func (w *stub) close() { w.server.Stop() }
+func (w *stub) close() {
+	w.server.Stop()
+	_ = w.listener.Close()
+	if w.holds != nil {
+		_ = w.holds.Close()
+	}
+}
 
 func (w *stub) GetTask(ctx context.Context, req *taskv1.GetTaskRequest) (*taskv1.GetTaskResponse, error) {
 	response := &taskv1.GetTaskResponse{}
@@ -141,7 +169,7 @@ func (w *stub) play(ctx context.Context, request proto.Message, send func(*taskv
 		case s.Failure != nil:
 			return s.Failure.err()
 		case s.Cut != nil:
-			w.cut(ctx)
+			w.cut(ctx, *s.Cut)
 			<-ctx.Done()
 			return ctx.Err()
 		case s.Silence != nil:
@@ -159,14 +187,14 @@ func (w *stub) play(ctx context.Context, request proto.Message, send func(*taskv
 	return nil
 }
 
-// cut breaks the connection of a call, a moment after what was sent on it.
-func (w *stub) cut(ctx context.Context) {
+// cut breaks the connection of a call, a moment after what was sent on it, and so many others.
+func (w *stub) cut(ctx context.Context, others int) {
+	<-time.After(time.Second) // Until then it has been written, and read.
 	from, _ := peer.FromContext(ctx)
 	w.mu.Lock()
-	conn := w.conns[from.Addr.String()]
-	w.mu.Unlock()
-	<-time.After(time.Second) // Until then it has been written, and read.
-	_ = conn.Close()
+	defer w.mu.Unlock()
+	w.away = others
+	_ = w.conns[from.Addr.String()].Close()
 }
 
 func (s step) event() (*taskv1.WatchTaskResponse, error) {
@@ -185,8 +213,14 @@ func (s step) event() (*taskv1.WatchTaskResponse, error) {
 	}
 }
 
+// What every error of the stub's has.
+const (
+	stubMessage   = "The stub says so."
+	stubRequestID = "request-1"
+)
+
 func (f *stubFailure) err() error {
-	st := status.New(codes.Code(code.Code_value[f.Code]), "The stub says so.")
+	st := status.New(codes.Code(code.Code_value[f.Code]), stubMessage)
 	if f.Reason == "" {
 		return st.Err()
 	}
@@ -194,7 +228,7 @@ func (f *stubFailure) err() error {
 		&errdetails.ErrorInfo{Domain: cmp.Or(f.Domain, "koodrive.task.v1"), Reason: f.Reason, Metadata: f.Metadata},
 	}
 	if f.Domain == "" {
-		details = append(details, &errdetails.RequestInfo{RequestId: "request-1"})
+		details = append(details, &errdetails.RequestInfo{RequestId: stubRequestID})
 	}
 	if f.RetryAfter != nil {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(time.Duration(*f.RetryAfter * float64(time.Second)))})
