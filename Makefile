@@ -59,6 +59,7 @@ sabotage: ## Break each promise of the README by small changes to the code: fail
 	@go run ./sabotage
 
 GENERATED := gen service/gateway/openapi docs/contract.md
+GENERATED_CLIENTS := clients/python/src/kootask/_gen clients/typescript/src/gen clients/rust/src/gen
 
 .PHONY: generate
 generate: ## Make gen/, the REST description and the contract's page anew from proto/.
@@ -79,7 +80,7 @@ clients: ## Generate and build the clients in all languages. Takes Python, Node.
 .PHONY: check-clients
 check-clients: ## After make clients: lint and test them, and fail if what is committed as generated is not what proto/ says.
 	@for client in $(CLIENTS); do $(MAKE) -C clients/$$client check || exit 1; done
-	@test -z "$$(git status --porcelain -- clients)" || { git status --short -- clients; exit 1; }
+	@test -z "$$(git status --porcelain -- $(GENERATED_CLIENTS))" || { git status --short -- $(GENERATED_CLIENTS); exit 1; }
 
 .PHONY: conformance
 conformance: clients ## Show that the clients in all languages do the same: clients/conformance/scenarios.yaml.

@@ -261,27 +261,40 @@ func TestNamesInTextsExist(t *testing.T) {
 	}
 }
 
-var target = regexp.MustCompile(`(?m)^([a-z-]+):`)
+var (
+	target = regexp.MustCompile(`(?m)^([a-z-]+):`)
+	made   = regexp.MustCompile("(?m)^(?:stage \\S+ )?make ([a-z-]+)$|`make ([a-z-]+)`")
+)
 
-// Every make target that the README or .ci/run names is there.
-func TestMakeTargetsExist(t *testing.T) {
-	makefile, err := os.ReadFile("Makefile")
+// targets are those of the Makefile in a folder, if there is one.
+func targets(folder string) (all []string) {
+	makefile, err := os.ReadFile(filepath.Join(folder, "Makefile"))
 	if err != nil {
-		t.Fatal(err)
+		return nil
 	}
-	var targets []string
 	for _, m := range target.FindAllStringSubmatch(string(makefile), -1) {
-		targets = append(targets, m[1])
+		all = append(all, m[1])
 	}
-	for _, file := range []string{"README.md", ".ci/run"} {
-		text, err := os.ReadFile(file)
+	return all
+}
+
+// Every make target that a text or .ci/run names is there: of a client's README in its own folder, or at the root.
+func TestMakeTargetsExist(t *testing.T) {
+	found := 0
+	for _, document := range append(documents(t), ".ci/run") {
+		text, err := os.ReadFile(document)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile(`(?m)^(?:stage \S+ )?make ([a-z-]+)$`).FindAllStringSubmatch(string(text), -1) {
-			if !slices.Contains(targets, m[1]) {
-				t.Errorf("%s names make %s", file, m[1])
+		known := append(targets("."), targets(filepath.Dir(document))...)
+		for _, m := range made.FindAllStringSubmatch(string(text), -1) {
+			found++
+			if name := m[1] + m[2]; !slices.Contains(known, name) {
+				t.Errorf("%s names make %s", document, name)
 			}
 		}
+	}
+	if found < 20 {
+		t.Errorf("%d targets found", found)
 	}
 }
