@@ -3,6 +3,7 @@ import { once } from "node:events";
 import * as http2 from "node:http2";
 import type { AddressInfo } from "node:net";
 import { after, before, beforeEach, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
@@ -18,7 +19,8 @@ import {
 import { ErrorReason } from "./gen/koodrive/task/v1/error_reason_pb.js";
 import { type GetTaskRequest, GetTaskResponseSchema, TaskService, TaskStatus } from "./gen/koodrive/task/v1/task_pb.js";
 
-const waits = new Set<AbortSignal>(); // Calls that are under way.
+let begun = 0; // Streams.
+let left = 0; // Those of them that the client has left.
 let answer: (request: GetTaskRequest) => Promise<void>;
 let headers: Headers;
 
@@ -31,9 +33,11 @@ const server = http2.createServer(
           await answer(request);
           return create(GetTaskResponseSchema, { task: { taskId: request.taskId } });
         },
-        async *watchTask(_, context) {
-          yield { event: { case: "task", value: { taskId: "9", status: TaskStatus.NEW } } };
+        async *watchTask({ taskId }, context) {
+          begun++;
+          yield { event: { case: "task", value: { taskId, status: TaskStatus.NEW } } };
           await cancelled(context);
+          left++;
         },
       }),
   }),
@@ -41,9 +45,9 @@ const server = http2.createServer(
 
 /** Waits for the client to leave. */
 async function cancelled({ signal }: HandlerContext): Promise<void> {
-  waits.add(signal);
-  await once(signal, "abort");
-  waits.delete(signal);
+  if (!signal.aborted) {
+    await once(signal, "abort");
+  }
 }
 
 before(async () => {
@@ -53,6 +57,8 @@ before(async () => {
 after(() => server.close());
 beforeEach(() => {
   answer = async () => {};
+  begun = 0;
+  left = 0;
 });
 
 function connect(options: Partial<ClientOptions> = {}): Client {
@@ -70,10 +76,12 @@ async function failureOf(promise: Promise<unknown>): Promise<KootaskError> {
   return error;
 }
 
-async function drained(): Promise<void> {
-  while (waits.size > 0) {
-    await new Promise(setImmediate);
+/** Waits until so many streams have begun, and the client has left them all. */
+async function drained(streams: number): Promise<void> {
+  while (begun < streams || left < begun) {
+    await sleep(1);
   }
+  assert.equal(begun, streams);
 }
 
 test("a call says who calls", async () => {
@@ -175,7 +183,7 @@ test("whoever leaves the loop, aborts or closes cancels the watch", async () => 
     assert.equal(task.status, TaskStatus.NEW);
     break;
   }
-  await drained();
+  await drained(1);
 
   const controller = new AbortController();
   const aborted = async () => {
@@ -184,7 +192,7 @@ test("whoever leaves the loop, aborts or closes cancels the watch", async () => 
     }
   };
   assert.equal((await failureOf(aborted())).code, Code.Canceled);
-  await drained();
+  await drained(2);
 
   const closed = async () => {
     for await (const _ of client.watch("9")) {
@@ -192,7 +200,7 @@ test("whoever leaves the loop, aborts or closes cancels the watch", async () => 
     }
   };
   assert.equal((await failureOf(closed())).code, Code.Canceled);
-  await drained();
+  await drained(3);
   assert.equal((await failureOf(client.get("9"))).code, Code.Canceled);
 });
 
