@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import * as http2 from "node:http2";
 import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
 import { after, before, beforeEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
@@ -35,7 +38,9 @@ const server = http2.createServer(
         },
         async *watchTask({ taskId }, context) {
           begun++;
-          yield { event: { case: "task", value: { taskId, status: TaskStatus.NEW } } };
+          const done = taskId === "done";
+          const status = done ? TaskStatus.SUCCESS : TaskStatus.NEW;
+          yield { event: { case: "task", value: { taskId, status, done } } };
           await cancelled(context);
           left++;
         },
@@ -202,6 +207,23 @@ test("whoever leaves the loop, aborts or closes cancels the watch", async () => 
   assert.equal((await failureOf(closed())).code, Code.Canceled);
   await drained(3);
   assert.equal((await failureOf(client.get("9"))).code, Code.Canceled);
+});
+
+test("a watch that is over keeps no process", async () => {
+  const { port } = server.address() as AddressInfo;
+  const path = fileURLToPath(new URL("conformance.js", import.meta.url));
+  const command = { call: "watch", addr: `127.0.0.1:${port}`, deadline: 60 };
+  for (const [last, options] of Object.entries({
+    end: { taskId: "done" },
+    cancelled: { taskId: "9", cancelAfterTasks: 1 },
+  })) {
+    const program = spawn(process.execPath, [path], { timeout: 15_000 });
+    program.stdin.end(`${JSON.stringify({ ...command, ...options })}\n`);
+    const [printed, end] = await Promise.all([text(program.stdout), once(program, "close")]);
+    assert.match(printed, new RegExp(`\n{"${last}":{}}\n$`));
+    assert.deepEqual(end, [0, null]);
+  }
+  await drained(2);
 });
 
 test("a connection that breaks or cannot be had is Unavailable", async () => {

@@ -124,5 +124,6 @@ try {
   }
   print({ failure: describe(error) });
 }
-await ended; // Whoever started this may look whether a cancelled watch has left kootask, though the process has not.
-process.exit(0);
+// Whoever started this may look whether a cancelled watch has left kootask, though the process has not. It then ends by itself,
+// with an open client: calls that are over leave nothing behind.
+await ended;

@@ -71,10 +71,11 @@ export class Watcher {
     const stream = new AbortController();
     const abort = () => stream.abort();
     let silent = false;
+    let messages: AsyncIterator<WatchTaskResponse> | undefined;
     this.#scope.signal.addEventListener("abort", abort);
     try {
       this.#token = await this.#scope.race(this.#source.callerToken());
-      const messages = this.#source.open(this.#token, stream.signal)[Symbol.asyncIterator]();
+      messages = this.#source.open(this.#token, stream.signal)[Symbol.asyncIterator]();
       for (;;) {
         // Not while the caller takes its time.
         const watchdog = setTimeout(() => {
@@ -99,6 +100,8 @@ export class Watcher {
     } finally {
       this.#scope.signal.removeEventListener("abort", abort);
       abort(); // The caller may have left the loop.
+      // Only who reads on learns of that: Connect keeps its timer for the deadline until then.
+      messages?.next().catch(() => {});
     }
   }
 
