@@ -58,7 +58,8 @@ export interface GetOptions extends WatchOptions {
 
 /**
  * Calls kootask. It connects when it is first called, and again whenever the connection has broken. One is enough for a
- * process: any number of calls may be under way, 1,000 at a time.
+ * process: any number of calls may be under way, 1,000 at a time. Any other waits for its turn; a watch takes 20 s of that for
+ * silence, so that it resumes, and waits again.
  */
 export class Client {
   readonly #connection: Connection;
