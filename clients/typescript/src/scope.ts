@@ -8,13 +8,13 @@ const longest = 0x7fffffff;
 /** How long one call may last, over all its streams: until its deadline, its caller's signal, or its client's end. */
 export class Scope {
   readonly #controller = new AbortController();
-  readonly #deadline: number;
+  readonly #deadline: number; // On the monotonic clock, as timers are.
   readonly #timer: NodeJS.Timeout | undefined;
   readonly #caller: AbortSignal | undefined;
   #failure: KootaskError | undefined;
 
   constructor(timeoutMs = Number.POSITIVE_INFINITY, caller?: AbortSignal) {
-    this.#deadline = Date.now() + timeoutMs;
+    this.#deadline = performance.now() + timeoutMs;
     this.#caller = caller;
     if (caller?.aborted) {
       this.#onAbort();
@@ -41,7 +41,7 @@ export class Scope {
 
   /** How much is left, for kootask to know of. Undefined if there is no deadline, or none that gRPC has digits for. */
   get timeoutMs(): number | undefined {
-    const left = Math.ceil(this.#deadline - Date.now());
+    const left = Math.ceil(this.#deadline - performance.now());
     return left < 1e8 ? Math.max(left, 1) : undefined;
   }
 
