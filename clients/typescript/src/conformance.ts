@@ -1,7 +1,6 @@
 // Does what one line of JSON on its stdin says with the client, and prints what comes of it as lines of JSON.
 import { createInterface } from "node:readline";
-import { toJson } from "@bufbuild/protobuf";
-import { Client, Code, ErrorReason, HeartbeatSchema, KootaskError, type Task, TaskSchema } from "./index.js";
+import { Client, Code, ErrorReason, HeartbeatSchema, KootaskError, type Task, TaskSchema, toJson } from "./index.js";
 
 /** What to do. Times are in seconds. */
 interface Command {

@@ -15,6 +15,10 @@
  *
  * @module
  */
+
+// Of the libraries below, what goes with a task: they need not be the user's own dependencies.
+export { toJson } from "@bufbuild/protobuf";
+export { timestampDate } from "@bufbuild/protobuf/wkt";
 export { Code } from "@connectrpc/connect";
 export { Client, type ClientOptions, type GetOptions, type WatchOptions } from "./client.js";
 export { type Details, KootaskError, type Violation } from "./error.js";
