@@ -174,3 +174,22 @@ class TestLeaving(unittest.IsolatedAsyncioTestCase):
                     with self.assertRaises(kootask.Error) as raised:
                         await asyncio.wait_for(call, 5)
                     self.assertIs(raised.exception.code, StatusCode.CANCELLED)
+
+    async def test_what_happens_while_the_caller_has_a_resume_counts(self) -> None:
+        script = Scripted([NEW, end(StatusCode.UNAVAILABLE, "SERVER_DRAINING", FOREVER)])
+
+        async def close(client: kootask.Client) -> None:
+            async for event in client.events("9"):
+                if isinstance(event, kootask.Resume):
+                    await client.close()
+
+        async def dawdle(client: kootask.Client) -> None:
+            async for event in client.events("9", timeout=1):
+                if isinstance(event, kootask.Resume):
+                    await asyncio.sleep(1)
+
+        for call, code in ((close, StatusCode.CANCELLED), (dawdle, StatusCode.DEADLINE_EXCEEDED)):
+            async with serving(script) as client:
+                with self.assertRaises(kootask.Error) as raised:
+                    await asyncio.wait_for(call(client), 5)
+            self.assertIs(raised.exception.code, code)

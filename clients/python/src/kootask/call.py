@@ -47,8 +47,9 @@ class Call:
 
     async def sleep(self, seconds: float) -> None:
         """Wait. Raises Error when the deadline passes, or the client is closed."""
+        remaining = self.remaining()
         try:
-            await self.connection.pending.settle(asyncio.sleep(seconds), self.remaining())
+            await self.connection.pending.settle(asyncio.sleep(seconds), remaining)
         except Elapsed:
             raise _deadline_passed() from None
 

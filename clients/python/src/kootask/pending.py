@@ -30,6 +30,8 @@ class Pending:
     async def settle(self, awaitable: Awaitable[_T], timeout: float | None = None) -> _T:
         """Wait for something for so many seconds, None: for ever. Raises what it raises, Elapsed, or Error if closed."""
         task = asyncio.ensure_future(awaitable)
+        if self._closed:
+            task.cancel()
         self._tasks.add(task)
         task.add_done_callback(self._done)
         try:
