@@ -87,10 +87,12 @@ class Scripted(task_pb2_grpc.TaskServiceServicer):
 
 
 @asynccontextmanager
-async def serving(scripted: Scripted, **options: Any) -> AsyncIterator[kootask.Client]:
+async def serving(
+    scripted: Scripted, *, add: Any = task_pb2_grpc.add_TaskServiceServicer_to_server, **options: Any
+) -> AsyncIterator[kootask.Client]:
     """Serve, for a client of it."""
     server = grpc.aio.server()
-    task_pb2_grpc.add_TaskServiceServicer_to_server(scripted, server)
+    add(scripted, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
@@ -98,6 +100,22 @@ async def serving(scripted: Scripted, **options: Any) -> AsyncIterator[kootask.C
             yield client
     finally:
         await server.stop(None)
+
+
+def add_garbage(_: Scripted, server: grpc.aio.Server) -> None:
+    """Register a service that answers what nobody can read."""
+
+    async def get(*_: Any) -> bytes:
+        return b"\xff"
+
+    async def watch(*_: Any) -> AsyncIterator[bytes]:
+        yield b"\xff"
+
+    methods: dict[str, Any] = {
+        "GetTask": grpc.unary_unary_rpc_method_handler(get),
+        "WatchTask": grpc.unary_stream_rpc_method_handler(watch),
+    }
+    server.add_registered_method_handlers("koodrive.task.v1.TaskService", methods)
 
 
 async def seen(events: AsyncIterator[kootask.Event]) -> list[Any]:

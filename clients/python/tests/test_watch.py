@@ -5,7 +5,7 @@ from typing import Any
 from unittest import mock
 
 from grpc import StatusCode
-from scripted import EXECUTING, FAILED, NEW, SUCCESS, Scripted, end, seen, serving
+from scripted import EXECUTING, FAILED, NEW, SUCCESS, Scripted, add_garbage, end, seen, serving
 
 import kootask
 from kootask import watch
@@ -76,6 +76,13 @@ class TestWatch(unittest.IsolatedAsyncioTestCase):
             with self.assertRaises(kootask.Error) as raised:
                 await seen(client.events("9"))
         self.assertEqual((raised.exception.code, raised.exception.raw_reason), (StatusCode.UNAVAILABLE, ""))
+
+    async def test_what_cannot_be_read_is_an_error(self) -> None:
+        async with serving(Scripted(), add=add_garbage) as client:
+            for call in (client.get("9"), seen(client.events("9"))):
+                with self.assertLogs("grpc"), self.assertRaises(kootask.Error) as raised:
+                    await call
+                self.assertEqual(str(raised.exception), "the answer cannot be read (INTERNAL)")
 
     async def test_it_resumes_with_another_token_of_the_caller(self) -> None:
         tokens = iter(["one", "one", "two", "two", "two"])

@@ -8,7 +8,6 @@ from contextlib import aclosing
 from types import TracebackType
 
 import grpc
-from google.protobuf.message import DecodeError
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
@@ -104,16 +103,17 @@ class Client:
         metadata = call.metadata(await call.caller_token())
         rpc = self._connection.stub().GetTask(request, metadata=metadata, timeout=call.remaining())
         try:
-            task: Task = (await self._connection.pending.settle(rpc)).task
+            answer = await self._connection.pending.settle(rpc)
         except AioRpcError as failure:
             error = from_rpc(failure)
             self._connection.met |= bool(error.raw_reason)
             raise error from failure
-        except DecodeError as failure:
-            raise Error(StatusCode.INTERNAL, "the answer cannot be read") from failure
         finally:
             rpc.cancel()  # Does nothing to one that is done.
+        if answer is None:  # That is what gRPC makes of it.
+            raise Error(StatusCode.INTERNAL, "the answer cannot be read")
         self._connection.met = True
+        task: Task = answer.task
         return task
 
     def watch(

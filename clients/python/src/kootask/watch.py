@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TYPE_CHECKING
 
 import grpc.aio
-from google.protobuf.message import DecodeError
 from grpc import StatusCode
 
 from kootask._gen.task_pb2 import Task, WatchTaskRequest, WatchTaskResponse
@@ -74,10 +73,6 @@ class Watch:
             raise Error(StatusCode.UNAVAILABLE, "kootask has been silent for too long") from None
         except grpc.aio.AioRpcError as failure:
             raise from_rpc(failure) from failure
-        except DecodeError as failure:
-            raise Error(StatusCode.INTERNAL, "a message cannot be read") from failure
-        if message is None:
-            raise Error(StatusCode.UNAVAILABLE, "the stream ended before the task was finished")
         self._empty = 0
         self._call.connection.met = True
         return message
@@ -135,12 +130,14 @@ class Watch:
         return min(_RESUME_MIN * _RESUME_GROWTH ** min(self._empty, 10), _RESUME_MAX) * random.uniform(0.8, 1.2)
 
 
-async def _next(messages: AsyncIterator[WatchTaskResponse]) -> WatchTaskResponse | None:
-    """Return the next message, None: there are no more."""
+async def _next(messages: AsyncIterator[WatchTaskResponse | None]) -> WatchTaskResponse:
+    """Return the next message. Raises Error if there is none."""
     # Not the stream's read(): that does not return what has come when the stream has ended meanwhile.
     async for message in messages:
+        if message is None:  # That is what gRPC makes of it.
+            raise Error(StatusCode.INTERNAL, "the answer cannot be read")
         return message
-    return None
+    raise Error(StatusCode.UNAVAILABLE, "the stream ended before the task was finished")
 
 
 def _task_failed(task: Task) -> Error:
