@@ -88,10 +88,10 @@ class Scripted(task_pb2_grpc.TaskServiceServicer):
 
 @asynccontextmanager
 async def serving(
-    scripted: Scripted, *, add: Any = task_pb2_grpc.add_TaskServiceServicer_to_server, **options: Any
+    scripted: Scripted, *, add: Any = task_pb2_grpc.add_TaskServiceServicer_to_server, streams: int = 100, **options: Any
 ) -> AsyncIterator[kootask.Client]:
-    """Serve, for a client of it."""
-    server = grpc.aio.server()
+    """Serve, no more than so many streams over a connection, for a client of it."""
+    server = grpc.aio.server(options=[("grpc.max_concurrent_streams", streams)])
     add(scripted, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

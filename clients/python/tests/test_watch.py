@@ -84,6 +84,15 @@ class TestWatch(unittest.IsolatedAsyncioTestCase):
                     await call
                 self.assertEqual(str(raised.exception), "the answer cannot be read (INTERNAL)")
 
+    async def test_its_turn_on_a_busy_connection_is_no_silence(self) -> None:
+        beat = WatchTaskResponse(heartbeat=kootask.Heartbeat())
+        script = Scripted([NEW, 0.5, beat, 0.5, beat, 0.5, SUCCESS], [SUCCESS])
+        with mock.patch.object(watch, "SILENCE", 1.0):
+            async with serving(script, streams=1) as client:
+                got = await asyncio.gather(seen(client.events("9")), seen(client.events("9")))
+        self.assertEqual(sorted(len(events) for events in got), [1, 4])
+        self.assertEqual(len(script.metadata), 2)
+
     async def test_it_resumes_with_another_token_of_the_caller(self) -> None:
         tokens = iter(["one", "one", "two", "two", "two"])
         expired = end(StatusCode.UNAUTHENTICATED, "CALLER_UNAUTHENTICATED")

@@ -103,7 +103,6 @@ class Watch:
         after = await self._delay(cause)
         if after is None:
             raise cause
-        self._call.remaining()
         return Resume(cause, after)
 
     async def _delay(self, cause: Error) -> float | None:
