@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -58,13 +60,16 @@ class Connection:
 def _system_roots() -> bytes | None:
     """Return the certificates that the system trusts, as PEM; None if there are none: gRPC then trusts Mozilla's.
 
-    gRPC's library for Python never looks at the system's by itself.
+    gRPC's library for Python never looks at the system's by itself. None also if gRPC's own variable names others.
     """
+    if os.environ.get("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"):
+        return None
     context = ssl.create_default_context()
     capath = ssl.get_default_verify_paths().capath
     if not context.get_ca_certs() and capath:
         # OpenSSL reads this folder only when it looks for a certificate; it finds them by these names.
         for path in Path(capath).glob("[0-9a-f]*.[0-9]"):
-            context.load_verify_locations(path)
+            with suppress(OSError):  # One that cannot be read does not spoil the others.
+                context.load_verify_locations(path)
     roots = (ssl.DER_cert_to_PEM_cert(der) for der in context.get_ca_certs(binary_form=True))
     return "".join(roots).encode() or None
