@@ -1,3 +1,4 @@
+import asyncio
 import os
 import ssl
 import tempfile
@@ -5,8 +6,8 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+import kootask
 from kootask import connection
-
 
 VARIABLE = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
 
@@ -17,6 +18,18 @@ class TestConnection(unittest.TestCase):
         environment.start()
         self.addCleanup(environment.stop)
         os.environ.pop(VARIABLE, None)
+
+    def test_it_belongs_to_one_event_loop(self) -> None:
+        client = kootask.Client("127.0.0.1:1", plaintext=True)
+
+        async def call() -> None:
+            await client.get("9", timeout=5)
+
+        with self.assertRaises(kootask.Error):
+            asyncio.run(call())
+        with self.assertRaisesRegex(RuntimeError, "the event loop of its first call"):
+            asyncio.run(call())
+        asyncio.run(client.close())
 
     def test_a_bad_file_does_not_spoil_the_systems_certificates(self) -> None:
         roots = connection._system_roots()

@@ -24,7 +24,9 @@ class Client:
     """Calls kootask. One is enough for a process: any number of calls may be under way.
 
     Making one does not connect: the first call does, and the connection is renewed whenever it breaks. A client belongs to the
-    event loop in which its first call is made. Close it, or use it with async with.
+    event loop in which its first call is made: RuntimeError is raised in any other. Close it, or use it with async with.
+
+    Make no call before a fork: gRPC's library does not survive it. Let processes spawn, or make the first call in the child.
 
     Args of each call, all of which may be left out:
         token: the KooDrive credential, None: the client's, empty: none.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 from contextlib import suppress
@@ -33,15 +34,19 @@ class Connection:
         self._addr = addr
         self._tls = tls
         self._plaintext = plaintext
-        self._channel: grpc.aio.Channel | None = None  # Made late: it belongs to the event loop that runs then.
+        self._channel: grpc.aio.Channel | None = None  # Made late: it belongs to the event loop that runs then,
+        self._loop: asyncio.AbstractEventLoop | None = None  # which is this one.
         self.pending = Pending()
         self.met = False  # kootask has answered, once.
 
     def stub(self) -> TaskServiceStub:
-        """Return what makes calls. Raises Error if closed."""
+        """Return what makes calls. Raises Error if closed, and RuntimeError in another event loop than before."""
         self.pending.check()
+        loop = asyncio.get_running_loop()
         if self._channel is None:
-            self._channel = self._open()
+            self._channel, self._loop = self._open(), loop
+        if self._loop is not loop:
+            raise RuntimeError("a kootask.Client belongs to the event loop of its first call")
         return TaskServiceStub(self._channel)
 
     def _open(self) -> grpc.aio.Channel:
