@@ -50,20 +50,21 @@ class TestWatch(unittest.IsolatedAsyncioTestCase):
     async def test_it_resumes_after_others_errors(self) -> None:
         codes = (StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.CANCELLED, StatusCode.UNAVAILABLE)
         script = Scripted([NEW], *([code] for code in codes), [EXECUTING, FOREVER], [SUCCESS])
-        with mock.patch.multiple(watch, _RESUME_MIN=0.001, SILENCE=0.1):
+        with mock.patch.multiple(watch, _RESUME_MIN=0.001, SILENCE=1.0):
             async with serving(script) as client:
                 got = await seen(client.events("9"))
         self.assertEqual([event for event in got if not isinstance(event, float)], [NEW, EXECUTING, SUCCESS])
         self.assertEqual(len(script.metadata), 7)
 
     async def test_the_time_that_the_caller_takes_is_no_silence(self) -> None:
-        with mock.patch.object(watch, "SILENCE", 0.1):
-            async with serving(Scripted([NEW, 0.05, SUCCESS])) as client:
-                got = []
-                async for event in client.events("9"):
-                    got.append(event)
-                    await asyncio.sleep(0.2)
-        self.assertEqual(len(got), 2)
+        script = Scripted([NEW, 1.2, SUCCESS])
+        with mock.patch.object(watch, "SILENCE", 1.0):
+            async with serving(script) as client:
+                tasks = client.watch("9")
+                self.assertEqual((await anext(tasks)).status, NEW)
+                await asyncio.sleep(1.3)
+                self.assertEqual([task.status async for task in tasks], [SUCCESS])
+        self.assertEqual(len(script.metadata), 1)
 
     async def test_any_other_error_ends_it(self) -> None:
         for last in (end(StatusCode.NOT_FOUND, "TASK_NOT_FOUND"), StatusCode.PERMISSION_DENIED):
@@ -161,9 +162,19 @@ class TestLeaving(unittest.IsolatedAsyncioTestCase):
 
     async def test_being_cancelled_ends_a_wait(self) -> None:
         script = Scripted([end(StatusCode.UNAVAILABLE, "SERVER_DRAINING", FOREVER)])
+        waits = asyncio.Event()
+
+        async def follow(client: kootask.Client) -> None:
+            async for event in client.events("9"):
+                self.assertIsInstance(event, kootask.Resume)
+                waits.set()
+
         async with serving(script) as client:
-            with self.assertRaises(asyncio.TimeoutError):
-                await asyncio.wait_for(seen(client.events("9")), 0.2)
+            task = asyncio.ensure_future(follow(client))
+            await asyncio.wait_for(waits.wait(), 5)
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await asyncio.wait_for(task, 5)
         self.assertEqual(len(script.metadata), 1)
 
     async def test_the_timeout_ends_whatever_it_meets(self) -> None:
