@@ -1,4 +1,5 @@
 import asyncio
+import math
 import unittest
 from contextlib import aclosing
 from typing import Any
@@ -189,6 +190,17 @@ class TestLeaving(unittest.IsolatedAsyncioTestCase):
                     with self.assertRaises(kootask.Error) as raised:
                         await asyncio.wait_for(call, 5)
                     self.assertIs(raised.exception.code, StatusCode.DEADLINE_EXCEEDED)
+
+    async def test_a_timeout_may_be_longer_than_anybody_can_wait(self) -> None:
+        async with serving(Scripted([SUCCESS])) as client:
+            for timeout in (math.inf, 1e300, 1e9, 1e7):
+                self.assertEqual(await seen(client.events("9", timeout=timeout)), [SUCCESS])
+            for timeout in (0.0, -1.0):
+                with self.assertRaises(kootask.Error) as raised:
+                    await seen(client.events("9", timeout=timeout))
+                self.assertIs(raised.exception.code, StatusCode.DEADLINE_EXCEEDED)
+            with self.assertRaises(ValueError):
+                await client.get("9", timeout=math.nan)
 
     async def test_closing_the_client_ends_everything(self) -> None:
         draining = end(StatusCode.UNAVAILABLE, "SERVER_DRAINING", FOREVER)

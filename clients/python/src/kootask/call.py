@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from dataclasses import dataclass
 
@@ -12,6 +13,18 @@ from kootask import caller
 from kootask.connection import Connection
 from kootask.error import Error
 from kootask.pending import Elapsed
+
+_LONGEST = 1e9
+"""Seconds, some thirty years: gRPC cannot count for ever."""
+
+
+def deadline(timeout: float | None) -> float | None:
+    """Return when so many seconds have passed, on the monotonic clock, None: never. Raises ValueError for NaN."""
+    if timeout is None or timeout > _LONGEST:
+        return None
+    if math.isnan(timeout):
+        raise ValueError("timeout: not a number")
+    return time.monotonic() + timeout
 
 
 @dataclass(frozen=True)

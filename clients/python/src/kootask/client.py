@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from types import TracebackType
@@ -12,7 +11,7 @@ from grpc import StatusCode
 from grpc.aio import AioRpcError
 
 from kootask._gen.task_pb2 import GetTaskRequest, Task, WatchTaskRequest
-from kootask.call import Call
+from kootask.call import Call, deadline
 from kootask.caller import CallerToken
 from kootask.connection import Connection
 from kootask.error import Error, from_rpc
@@ -34,7 +33,7 @@ class Client:
         language: en-US or zh-CN, in which errors have a localized_message. Empty: they have none.
         failed_task_as_error: makes a task that has failed an Error with the reason TASK_FAILED. A watch hands it out first.
         timeout: how many seconds the call may take, a watch with all its streams: it then ends with an Error whose code is
-            DEADLINE_EXCEEDED. None: as long as it takes.
+            DEADLINE_EXCEEDED, at once if there are none. None, or infinity: as long as it takes. ValueError is raised for NaN.
     """
 
     def __init__(
@@ -175,7 +174,7 @@ class Client:
             user_id=self._user_id if user_id is None else user_id,
             language=language,
             provider=self._caller_token,
-            deadline=None if timeout is None else time.monotonic() + timeout,
+            deadline=deadline(timeout),
         )
 
 
