@@ -10,6 +10,8 @@ for, and hands out no task twice. What it cannot go on after it raises as an Err
 A task that failed is a value: its status says so. The option failed_task_as_error makes it an Error.
 """
 
+from grpc import StatusCode
+
 from kootask._gen.task_pb2 import Heartbeat, ResultCode, Task, TaskStatus, TaskType
 from kootask.caller import CallerToken
 from kootask.client import Client
@@ -26,6 +28,7 @@ __all__ = [
     "Reason",
     "ResultCode",
     "Resume",
+    "StatusCode",
     "Task",
     "TaskStatus",
     "TaskType",

@@ -32,7 +32,7 @@ class Error(Exception):
     """A call that failed. Its text is for people; branch on reason, code and retry_after."""
 
     code: StatusCode
-    """gRPC's."""
+    """gRPC's; kootask.StatusCode is the same as grpc.StatusCode."""
     raw_reason: str
     """The name of the reason, also of one that is newer than this package. Empty if kootask did not make the error: then
     gRPC's library did, a proxy, or the client itself."""
