@@ -76,7 +76,7 @@ impl Call {
 
     /// Returns the error for a status with which the call or one of its streams has ended.
     pub(crate) fn failed(&self, status: Status) -> Error {
-        let error = Error::from_status(&status);
+        let error = Error::from_status(status);
         if !error.reason_name().is_empty() {
             self.answered();
         } else if self.expired() {

@@ -29,7 +29,7 @@ impl CallerToken {
     pub(crate) async fn get(&self) -> Result<String, Error> {
         let Some(provider) = &self.0 else { return Ok(String::new()) };
         let failed = |why: &str| Error::local(Code::Unauthenticated, format!("the caller's token: {why}"));
-        let token = provider().await.map_err(|err| failed(&err.to_string()))?;
+        let token = provider().await.map_err(|err| failed(&err.to_string()).caused_by(err))?;
         if !token.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(failed("it holds something else than visible ASCII characters"));
         }

@@ -1,14 +1,17 @@
-use std::{collections::HashMap, fmt, time::Duration};
+use std::{collections::HashMap, error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::{ErrorReason, Task};
+use crate::{ErrorReason, Task, caller::BoxError};
 
 /// The domain of kootask's reasons.
 const DOMAIN: &str = "koodrive.task.v1";
 
 /// A call that failed.
+///
+/// The source is there if kootask did not make the error: what the provider of the caller's token said, or gRPC's
+/// library. The error's own text tells it too.
 #[derive(Clone, Debug)]
 pub struct Error(Box<Parts>); // Results stay small.
 
@@ -22,10 +25,12 @@ struct Parts {
     metadata: HashMap<String, String>,
     violations: Vec<Violation>,
     localized_message: String,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// One field of a request that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Violation {
     /// The name of the field, for example `task_id`.
     pub field: String,
@@ -95,7 +100,13 @@ impl Error {
             metadata: HashMap::new(),
             violations: Vec::new(),
             localized_message: String::new(),
+            source: None,
         }))
+    }
+
+    pub(crate) fn caused_by(mut self, source: impl Into<BoxError>) -> Self {
+        self.0.source = Some(Arc::from(source.into()));
+        self
     }
 
     /// Returns the error of a call whose time is over.
@@ -115,10 +126,12 @@ impl Error {
     }
 
     /// Takes apart the status with which a call has ended.
-    pub(crate) fn from_status(status: &Status) -> Self {
-        if let Some(source) = std::error::Error::source(status) {
-            // It did not come from a server. tonic has several codes for what broke: this is what gRPC says.
-            return Self::local(Code::Unavailable, chain(source));
+    pub(crate) fn from_status(status: Status) -> Self {
+        if let Some(source) = status.source() {
+            // It did not come from a server. A broken connection is one of these to tonic: this is what gRPC says.
+            let is_broken = matches!(status.code(), Code::Unknown | Code::Cancelled);
+            let code = if is_broken { Code::Unavailable } else { status.code() };
+            return Self::local(code, chain(source)).caused_by(status);
         }
         let mut error = Self::local(status.code(), status.message());
         let details = status.get_error_details();
@@ -141,7 +154,7 @@ impl Error {
 }
 
 /// Tells an error and what caused it: tonic's own text is "transport error".
-fn chain(error: &dyn std::error::Error) -> String {
+fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
@@ -168,7 +181,11 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -177,7 +194,7 @@ mod tests {
     use super::*;
 
     fn error(code: Code, details: ErrorDetails) -> Error {
-        Error::from_status(&Status::with_error_details(code, "No.", details))
+        Error::from_status(Status::with_error_details(code, "No.", details))
     }
 
     #[test]
