@@ -3,11 +3,10 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use tokio_stream::{Stream, StreamExt};
 use tonic::transport::Channel;
 
 use crate::{
-    Builder, CallOptions, Error, Event, Task,
+    Builder, CallOptions, Error, Events, Task, Tasks,
     call::{Call, FOREVER},
     caller::CallerToken,
     contract::{GetTaskRequest, task_service_client::TaskServiceClient},
@@ -46,6 +45,10 @@ impl Client {
     }
 
     /// Returns a task as it stands now. The [`Error`] says whether it helps to call again: this calls once.
+    ///
+    /// While there is no connection, calls wait for one in turn, and each attempt that fails ends one of them. Where an
+    /// attempt takes its full 5 s, as at a peer that says nothing, the tenth of ten calls so fails after 50 s: a
+    /// [`CallOptions::timeout`] is the limit.
     pub async fn get_with(&self, id: &str, options: CallOptions) -> Result<Task, Error> {
         let message = GetTaskRequest {
             task_id: id.to_owned(),
@@ -62,26 +65,18 @@ impl Client {
 
     /// Yields the task as it stands, and again after each change, until it is finished: [`Client::watch_with`] without
     /// options.
-    pub fn watch(&self, id: &str) -> impl Stream<Item = Result<Task, Error>> + Send + Unpin + use<> {
+    pub fn watch(&self, id: &str) -> Tasks {
         self.watch_with(id, CallOptions::new())
     }
 
     /// Yields the task as it stands, and again after each change, until it is finished. None is handed out twice in a
     /// row, none is a step back, and one is the last. It resumes as [`Client::events_with`] does.
-    pub fn watch_with(
-        &self,
-        id: &str,
-        options: CallOptions,
-    ) -> impl Stream<Item = Result<Task, Error>> + Send + Unpin + use<> {
-        self.events_with(id, options).filter_map(|event| match event {
-            Ok(Event::Task(task)) => Some(Ok(task)),
-            Ok(_) => None,
-            Err(error) => Some(Err(error)),
-        })
+    pub fn watch_with(&self, id: &str, options: CallOptions) -> Tasks {
+        Tasks(self.events_with(id, options))
     }
 
     /// Yields all that happens while a task is watched: [`Client::events_with`] without options.
-    pub fn events(&self, id: &str) -> impl Stream<Item = Result<Event, Error>> + Send + Unpin + use<> {
+    pub fn events(&self, id: &str) -> Events {
         self.events_with(id, CallOptions::new())
     }
 
@@ -95,12 +90,8 @@ impl Client {
     /// When the caller's token expires, which ends a stream with the reason `CallerUnauthenticated`, the watch resumes if
     /// [`Builder::caller_token`] has another one by then. It ends if there is none, and if a stream ends so before a
     /// message came.
-    pub fn events_with(
-        &self,
-        id: &str,
-        options: CallOptions,
-    ) -> impl Stream<Item = Result<Event, Error>> + Send + Unpin + use<> {
-        Box::pin(watch::events(self.clone(), id.to_owned(), options))
+    pub fn events_with(&self, id: &str, options: CallOptions) -> Events {
+        Events(Box::pin(watch::events(self.clone(), id.to_owned(), options)))
     }
 
     pub(crate) fn tasks(&self) -> TaskServiceClient<Channel> {

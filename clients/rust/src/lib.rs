@@ -28,6 +28,7 @@ mod error;
 mod event;
 mod options;
 mod secret;
+mod stream;
 mod watch;
 
 /// What is generated from the contract.
@@ -43,6 +44,7 @@ pub use error::{Error, Violation};
 pub use event::{Event, Resume};
 pub use options::CallOptions;
 pub use prost_types::Timestamp;
+pub use stream::{Events, Tasks};
 pub use tokio_stream::{Stream, StreamExt};
 pub use tonic::Code;
 #[cfg(feature = "tls")]

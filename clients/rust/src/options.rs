@@ -46,7 +46,8 @@ impl CallOptions {
     }
 
     /// How long the whole call may take from its beginning on, all resumes of a watch included. Then it fails with
-    /// `DeadlineExceeded`. Not set: as long as it takes.
+    /// `DeadlineExceeded`. Not set: as long as it takes, which many calls at a time that wait for a connection may
+    /// sum up: see [`Client::get_with`](crate::Client::get_with).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self

@@ -1,0 +1,55 @@
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio_stream::Stream;
+
+use crate::{Error, Event, Task};
+
+/// The events of a watch: see [`Client::events_with`](crate::Client::events_with).
+///
+/// Nothing is sent before it is polled first, but the timeout runs from the call that made it. Dropping it cancels the
+/// watch.
+#[must_use = "a watch does nothing unless it is polled"]
+pub struct Events(pub(crate) Pin<Box<dyn Stream<Item = Result<Event, Error>> + Send>>);
+
+/// The tasks of a watch: see [`Client::watch_with`](crate::Client::watch_with). It is like [`Events`] otherwise.
+#[must_use = "a watch does nothing unless it is polled"]
+pub struct Tasks(pub(crate) Events);
+
+impl Stream for Events {
+    type Item = Result<Event, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.as_mut().poll_next(cx)
+    }
+}
+
+impl Stream for Tasks {
+    type Item = Result<Task, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            match ready!(Pin::new(&mut self.0).poll_next(cx)) {
+                Some(Ok(Event::Task(task))) => return Poll::Ready(Some(Ok(task))),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Events")
+    }
+}
+
+impl fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tasks")
+    }
+}
