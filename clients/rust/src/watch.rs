@@ -28,21 +28,13 @@ pub(crate) fn events(
     options: CallOptions,
 ) -> impl Stream<Item = Result<Event, Error>> + Send {
     let request = WatchTaskRequest { task_id: id, failed_task_as_error: options.failed_task_as_error };
-    let mut watcher = Watcher {
-        call: Call::new(client.clone(), options),
-        client,
-        request,
-        last: None,
-        caller_token: String::new(),
-        empty: 0,
-        silent_at: Instant::now(),
-    };
+    let mut watcher = Watcher::new(client, request, options);
     stream! {
         loop {
             let cause = match watcher.open().await {
                 Err(cause) => cause,
                 Ok(mut stream) => loop {
-                    match watcher.receive(&mut stream).await {
+                    match watcher.receive(stream.message()).await {
                         Err(cause) => break cause,
                         Ok(message) => {
                             if let Some(event) = watcher.news(message) {
@@ -51,7 +43,6 @@ pub(crate) fn events(
                             if watcher.finished() {
                                 return;
                             }
-                            watcher.silent_at = Instant::now() + SILENCE; // The consumer may have taken its time.
                         }
                     }
                 },
@@ -82,6 +73,18 @@ struct Watcher {
 }
 
 impl Watcher {
+    fn new(client: Client, request: WatchTaskRequest, options: CallOptions) -> Self {
+        Self {
+            call: Call::new(client.clone(), options),
+            client,
+            request,
+            last: None,
+            caller_token: String::new(),
+            empty: 0,
+            silent_at: Instant::now(),
+        }
+    }
+
     async fn open(&mut self) -> Result<Streaming<WatchTaskResponse>, Error> {
         self.empty += 1;
         self.caller_token = self.call.caller_token().await?;
@@ -92,8 +95,14 @@ impl Watcher {
         Ok(response.into_inner())
     }
 
-    async fn receive(&mut self, stream: &mut Streaming<WatchTaskResponse>) -> Result<WatchTaskResponse, Error> {
-        let message = self.listen(stream.message()).await?;
+    async fn receive(
+        &mut self,
+        message: impl Future<Output = Result<Option<WatchTaskResponse>, Status>>,
+    ) -> Result<WatchTaskResponse, Error> {
+        if self.empty == 0 {
+            self.silent_at = Instant::now() + SILENCE; // The consumer may have taken its time since the last message.
+        }
+        let message = self.listen(message).await?;
         let message =
             message.ok_or_else(|| Error::local(Code::Unavailable, "the stream ended before the task was finished"))?;
         self.empty = 0;
@@ -224,6 +233,22 @@ mod tests {
         ] {
             assert_eq!(is_news(last, next), news, "{last:?}, then {next:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn consumers_time_is_no_silence() {
+        let client = Client::builder("127.0.0.1:1").plaintext().build().unwrap();
+        let mut watcher = Watcher::new(client, WatchTaskRequest::default(), CallOptions::new());
+        let after = async |seconds| {
+            sleep(Duration::from_secs(seconds)).await;
+            Ok(Some(WatchTaskResponse::default()))
+        };
+        for _ in 0..3 {
+            watcher.receive(after(19)).await.unwrap();
+            sleep(SILENCE * 2).await;
+        }
+        let error = watcher.receive(after(21)).await.unwrap_err();
+        assert_eq!((error.code(), error.message()), (Code::Unavailable, "kootask has been silent for too long"));
     }
 
     #[test]
