@@ -16,6 +16,7 @@ pub enum Event {
 
 /// An interruption of a watch.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Resume {
     /// What ended the stream.
     pub cause: Error,

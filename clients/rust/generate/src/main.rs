@@ -12,6 +12,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_server(false)
         .build_transport(false)
         .disable_comments(["koodrive.task.v1.TaskService"]) // Its table would be taken for a test.
+        .message_attribute(".", "#[non_exhaustive]") // The contract may grow.
+        .enum_attribute(".", "#[non_exhaustive]")
         .out_dir(client.join("src/gen"))
         .compile_fds(contract)?;
     Ok(())

@@ -4,6 +4,7 @@
 /// The first seven fields are KooDrive's, under KooDrive's names. Where one of them is an enum here (task_type, status,
 /// result_code), KooDrive's own value is in the field of that name with koodrive_ in front, whether the enum lists it or
 /// not.
+#[non_exhaustive]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Task {
     /// Id of the task, for example "1534087020903704704": text, although it often looks like a number. Always set.
@@ -49,6 +50,7 @@ pub struct Task {
     pub done: bool,
 }
 /// GetTaskRequest asks for one task.
+#[non_exhaustive]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetTaskRequest {
     /// Id of the task, for example "1534087020903704704". Required. 1 to 64 characters of A-Z, a-z, 0-9, _ and -; not
@@ -68,6 +70,7 @@ pub struct GetTaskRequest {
     pub failed_task_as_error: bool,
 }
 /// GetTaskResponse holds the task. Over REST the body is the task itself.
+#[non_exhaustive]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetTaskResponse {
     /// The task. Always set.
@@ -75,6 +78,7 @@ pub struct GetTaskResponse {
     pub task: ::core::option::Option<Task>,
 }
 /// WatchTaskRequest asks to watch one task.
+#[non_exhaustive]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchTaskRequest {
     /// Id of the task, as in GetTaskRequest. Required.
@@ -86,6 +90,7 @@ pub struct WatchTaskRequest {
     pub failed_task_as_error: bool,
 }
 /// WatchTaskResponse is one event of a watch.
+#[non_exhaustive]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchTaskResponse {
     /// What happened. If nothing is set, it is an event that is newer than this contract: ignore it.
@@ -95,6 +100,7 @@ pub struct WatchTaskResponse {
 /// Nested message and enum types in `WatchTaskResponse`.
 pub mod watch_task_response {
     /// What happened. If nothing is set, it is an event that is newer than this contract: ignore it.
+    #[non_exhaustive]
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Event {
         /// The task: first as it stands, then as it has changed. A newer observe_time alone is no change.
@@ -106,6 +112,7 @@ pub mod watch_task_response {
     }
 }
 /// Heartbeat says that the watch is alive, and whether KooDrive is.
+#[non_exhaustive]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Heartbeat {
     /// When KooDrive last confirmed the task that was last sent on this stream: by the same clock, and as exact, as
@@ -121,6 +128,7 @@ pub struct Heartbeat {
     pub failure_reason: ::prost::alloc::string::String,
 }
 /// TaskStatus is where a task stands, in KooDrive's words. Values may be added.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum TaskStatus {
@@ -162,6 +170,7 @@ impl TaskStatus {
     }
 }
 /// TaskType is what a task does, in KooDrive's words. Values may be added.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum TaskType {
@@ -196,6 +205,7 @@ impl TaskType {
 }
 /// ResultCode is why a task failed. Names and numbers are KooDrive's codes, as it documents no meanings. Values may be
 /// added. A number that is not listed is never sent.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum ResultCode {
@@ -386,6 +396,7 @@ pub mod task_service_client {
 /// ErrorInfo.metadata of CREDENTIAL_REJECTED, TASK_NOT_FOUND and every UPSTREAM_ reason has upstreamStatus (KooDrive's
 /// HTTP status) and upstreamCode (its error code), empty if there was none or it is not told; that of
 /// CALLER_LIMIT_REACHED has limitName and limitValue.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum ErrorReason {
