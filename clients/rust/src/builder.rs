@@ -1,3 +1,5 @@
+#[cfg(feature = "tls")]
+use std::fmt;
 use std::time::Duration;
 
 #[cfg(feature = "tls")]
@@ -17,6 +19,18 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5); // A redeploy is over 
 /// Of what a slow consumer of a watch has not read, the connection holds so much: tonic's own would be 2 MiB.
 const WINDOW: u32 = 64 << 10;
 
+/// Tls holds the client's private key, which does not print.
+#[cfg(feature = "tls")]
+#[derive(Clone)]
+struct Tls(ClientTlsConfig);
+
+#[cfg(feature = "tls")]
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("redacted")
+    }
+}
+
 /// How kootask is reached, and as whom: see [`Client::builder`].
 #[derive(Clone, Debug)]
 pub struct Builder {
@@ -26,7 +40,7 @@ pub struct Builder {
     pub(crate) caller_token: CallerToken,
     plaintext: bool,
     #[cfg(feature = "tls")]
-    tls: Option<ClientTlsConfig>,
+    tls: Option<Tls>,
 }
 
 impl Builder {
@@ -49,9 +63,13 @@ impl Builder {
     }
 
     /// How the connection is secured: other roots, or a client certificate. Not set: the system's roots.
+    ///
+    /// A config trusts nobody unless it says whom: one for a client certificate alone is
+    /// `ClientTlsConfig::new().with_enabled_roots().identity(identity)`. The handshake may take 5 s, whatever the
+    /// config's timeout says.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, config: ClientTlsConfig) -> Self {
-        self.tls = Some(config);
+        self.tls = Some(Tls(config));
         self
     }
 
@@ -73,7 +91,7 @@ impl Builder {
     ///
     /// Every call and every stream of a watch asks for it anew, so that one that is renewed counts; several may ask at a
     /// time. An empty token is not sent. An error ends the call: it is an [`Error`] without a reason, with the code
-    /// `Unauthenticated` and the error's text, which so must not hold the token. Not set: none.
+    /// `Unauthenticated`, the error's text, and the error as its source, which so must not print the token. Not set: none.
     pub fn caller_token<F, A, E>(mut self, provider: F) -> Self
     where
         F: Fn() -> A + Send + Sync + 'static,
@@ -88,6 +106,10 @@ impl Builder {
     ///
     /// Fails with `InvalidArgument` if the address is none or the TLS settings are no good, and outside of a Tokio
     /// runtime, on which the connection then runs.
+    ///
+    /// Calls from other runtimes work for as long as that one is there: when it has ended, calls fail, and a watch that
+    /// is under way may wait for ever. It needs Tokio's time and I/O enabled, and the runtime of a call needs the time:
+    /// the tasks that miss them panic.
     pub fn build(self) -> Result<Client, Error> {
         let endpoint = self.endpoint().map_err(|err| Error::local(Code::InvalidArgument, err.to_string()))?;
         Ok(Client::new(self, endpoint.connect_lazy()))
@@ -113,7 +135,11 @@ impl Builder {
 
     #[cfg(feature = "tls")]
     fn secure(&self, endpoint: Endpoint) -> Result<Endpoint, BoxError> {
-        let config = self.tls.clone().unwrap_or_else(|| ClientTlsConfig::new().with_native_roots());
+        let config = match &self.tls {
+            Some(Tls(config)) => config.clone(),
+            None => ClientTlsConfig::new().with_native_roots(),
+        };
+        // Without a limit one peer that says nothing would hold up all calls for ever.
         Ok(endpoint.tls_config(config.timeout(CONNECT_TIMEOUT))?)
     }
 
