@@ -40,13 +40,18 @@ public final class TaskException extends RuntimeException {
     }
 
     /**
-     * What is worth telling of others' words: the first line, and why a connection broke, as "io
-     * exception" alone helps nobody.
+     * What is worth telling of others' words: the first line, and that of why a connection broke,
+     * as "io exception" alone helps nobody.
      */
     private static String describe(String description, Status status) {
-        String line = description.lines().findFirst().orElse("");
+        String line = firstLine(description);
         boolean isBroken = status.getCode() == Status.Code.UNAVAILABLE && status.getCause() != null;
-        return isBroken ? line + ": " + status.getCause().getMessage() : line;
+        String why = isBroken ? firstLine(status.getCause().getMessage()) : "";
+        return why.isEmpty() ? line : line + ": " + why;
+    }
+
+    private static String firstLine(String text) {
+        return text == null ? "" : text.lines().findFirst().orElse("");
     }
 
     /** A thread that was interrupted, which it stays. */
