@@ -2,8 +2,11 @@ package io.github.kootask;
 
 import java.time.Duration;
 
-/** What happens while a task is watched. Kinds may be added. */
-public sealed interface Event {
+/**
+ * What happens while a task is watched. Kinds may be added, so a switch over them takes a {@code
+ * default}; programs are not to add their own.
+ */
+public interface Event {
     /** The task: first as it stands, then after each change. */
     record Task(koodrive.task.v1.Task task) implements Event {}
 
