@@ -3,7 +3,7 @@ package io.github.kootask;
 import io.grpc.CallOptions;
 import io.grpc.Channel;
 import io.grpc.ClientInterceptors;
-import io.grpc.ConnectivityState;
+import io.grpc.Deadline;
 import io.grpc.ManagedChannel;
 import io.grpc.Metadata;
 import io.grpc.StatusRuntimeException;
@@ -14,22 +14,35 @@ import koodrive.task.v1.GetTaskResponse;
 import koodrive.task.v1.Task;
 import koodrive.task.v1.TaskServiceGrpc;
 
+import java.time.Duration;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
 
-/** Calls kootask. It is safe for concurrent use, and one is enough for a process. Close it. */
+/**
+ * Calls kootask. It is safe for concurrent use, and one is enough for a process. Close it.
+ *
+ * <p>One connection carries 1,000 calls and watches at a time.
+ */
 public final class Client implements AutoCloseable {
+    private static final long CLOSE_SECONDS = 5;
+
     private final ManagedChannel channel;
     private final Options defaults;
     private final CallerToken callerToken;
-    private final Set<Watcher> watchers = ConcurrentHashMap.newKeySet(); // Those that are not over.
+    private final Duration silence;
+    private final Reconnect reconnect;
+    private final Set<Watcher> watchers = ConcurrentHashMap.newKeySet(); // Those that have begun.
     private volatile boolean met; // kootask has answered, once.
     private volatile boolean closed;
 
-    Client(ManagedChannel channel, Options defaults, CallerToken callerToken) {
+    /** A stream without a message for as long as the silence is broken. */
+    Client(ManagedChannel channel, Options defaults, CallerToken callerToken, Duration silence) {
         this.channel = channel;
         this.defaults = defaults;
         this.callerToken = callerToken;
+        this.silence = silence;
+        reconnect = new Reconnect(channel);
     }
 
     /**
@@ -54,17 +67,19 @@ public final class Client implements AutoCloseable {
      */
     public Task get(String id, Options options) {
         Options all = options.over(defaults);
+        Deadline deadline = all.deadline();
         try {
             Metadata headers = all.headers();
             callerToken.addTo(headers, callerToken.get());
+            reconnect.soon();
             Channel identified =
                     ClientInterceptors.intercept(
-                            readyChannel(), MetadataUtils.newAttachHeadersInterceptor(headers));
+                            channel, MetadataUtils.newAttachHeadersInterceptor(headers));
             GetTaskResponse response =
                     ClientCalls.blockingUnaryCall(
                             identified,
                             TaskServiceGrpc.getGetTaskMethod(),
-                            CallOptions.DEFAULT.withDeadline(all.deadline()),
+                            CallOptions.DEFAULT.withDeadline(deadline),
                             all.getRequest(id));
             meet();
             return response.getTask();
@@ -85,7 +100,8 @@ public final class Client implements AutoCloseable {
     /**
      * Watches a task: first comes the task as it stands, then the task after each change, until it
      * is finished. None is handed out twice in a row, none is a step back, and one is the last. It
-     * resumes as {@link #events(String, Options)} does.
+     * resumes as {@link #events(String, Options)} does. Close it: leaving the loop alone ends
+     * nothing.
      */
     public Watch<Task> watch(String id, Options options) {
         return new Watch<>(
@@ -106,31 +122,47 @@ public final class Client implements AutoCloseable {
      * token expires, the watch resumes if {@link ClientBuilder#callerToken} has another one by
      * then, unless that happens before a message came.
      *
-     * <p>It connects when it is iterated. {@link Options#timeout} counts from here.
+     * <p>It connects when it is iterated. {@link Options#timeout} counts from here. Close it:
+     * leaving the loop alone ends nothing.
+     *
+     * <p>The watch also ends with the {@link io.grpc.Context} in which it is made. Make one that is
+     * to outlive a call that the program serves with {@code Context.ROOT.call(() ->
+     * client.events(id))}.
      */
     public Watch<Event> events(String id, Options options) {
         return new Watch<>(watcher(id, options), event -> event);
     }
 
     private Watcher watcher(String id, Options options) {
-        Watcher watcher = new Watcher(this, id, options.over(defaults));
-        watchers.add(watcher);
-        if (closed) {
-            end(watcher);
-        }
-        return watcher;
+        return new Watcher(this, id, options.over(defaults));
     }
 
-    /** Ends all calls that are under way: watches with the code CANCELLED. */
+    /**
+     * Ends all calls that are under way, watches with the code CANCELLED, and waits until the
+     * connection is closed: 5 s at most, and not at all on a thread that is interrupted.
+     */
     @Override
     public void close() {
         closed = true;
         watchers.forEach(Client::end);
         channel.shutdownNow();
+        try {
+            channel.awaitTermination(CLOSE_SECONDS, TimeUnit.SECONDS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
     }
 
     private static void end(Watcher watcher) {
         watcher.close("the client was closed");
+    }
+
+    /** Notes a watch that ends when the client is closed. */
+    void remember(Watcher watcher) {
+        watchers.add(watcher);
+        if (closed) {
+            end(watcher);
+        }
     }
 
     void forget(Watcher watcher) {
@@ -141,15 +173,16 @@ public final class Client implements AutoCloseable {
         return callerToken;
     }
 
-    /**
-     * The channel for an attempt. After an attempt to connect has failed, a channel fails all calls
-     * for up to two minutes before the next: an idle one connects at once.
-     */
-    Channel readyChannel() {
-        if (channel.getState(false) == ConnectivityState.TRANSIENT_FAILURE) {
-            channel.enterIdle();
-        }
+    Channel channel() {
         return channel;
+    }
+
+    Duration silence() {
+        return silence;
+    }
+
+    Reconnect reconnect() {
+        return reconnect;
     }
 
     boolean hasMet() {
@@ -161,6 +194,8 @@ public final class Client implements AutoCloseable {
     }
 
     void meet(TaskException failure) {
-        met = met || !failure.rawReason().isEmpty();
+        if (!failure.rawReason().isEmpty()) {
+            met = true;
+        }
     }
 }

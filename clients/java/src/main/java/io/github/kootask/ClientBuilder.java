@@ -3,8 +3,12 @@ package io.github.kootask;
 import io.grpc.ChannelCredentials;
 import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
+import io.grpc.ManagedChannelBuilder;
 import io.grpc.TlsChannelCredentials;
+import io.grpc.netty.shaded.io.grpc.netty.NettyChannelBuilder;
+import io.grpc.netty.shaded.io.netty.channel.ChannelOption;
 
+import java.time.Duration;
 import java.util.Objects;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
@@ -14,6 +18,10 @@ public final class ClientBuilder {
     // kootask disconnects clients that ping more often than every 20 s.
     private static final long PING_AFTER_SECONDS = 30;
     private static final long PING_TIMEOUT_SECONDS = 10;
+
+    private static final int CONNECT_TIMEOUT_MILLIS = 5_000; // A redeploy is over in seconds.
+    private static final Duration SILENCE =
+            Duration.ofSeconds(20); // kootask sends a message at least every 15 s.
 
     private final String address;
     private ChannelCredentials security = TlsChannelCredentials.create();
@@ -59,9 +67,10 @@ public final class ClientBuilder {
     /**
      * Sets the provider of the token, a JWT without "Bearer ", by which kootask itself knows the
      * caller: {@link #token} is for KooDrive. Every call and every stream of a watch asks it anew,
-     * on the caller's thread, so that one that is renewed counts; several may ask at a time. An
-     * empty token is not sent. If it throws, the call ends with the code UNAUTHENTICATED and the
-     * exception as the cause, which must not tell the token.
+     * on the caller's thread, so that one that is renewed counts; several may ask at a time. It is
+     * waited for, whatever {@link Options#timeout} says. An empty token is not sent. If it throws,
+     * the call ends with the code UNAUTHENTICATED and the exception as the cause, which must not
+     * tell the token.
      */
     public ClientBuilder callerToken(Callable<String> provider) {
         callerToken = new CallerToken(Objects.requireNonNull(provider));
@@ -71,15 +80,19 @@ public final class ClientBuilder {
     /**
      * Makes the client. It does not connect: the first call does, and the connection is renewed
      * whenever it breaks.
+     *
+     * @throws IllegalArgumentException if the address is none
      */
     public Client build() {
-        return new Client(
+        ManagedChannelBuilder<?> channel =
                 Grpc.newChannelBuilder(address, security)
                         .keepAliveTime(PING_AFTER_SECONDS, TimeUnit.SECONDS)
                         .keepAliveTimeout(PING_TIMEOUT_SECONDS, TimeUnit.SECONDS)
-                        .userAgent("kootask-java")
-                        .build(),
-                defaults,
-                callerToken);
+                        .userAgent("kootask-java");
+        // It is for all targets of the network.
+        if (channel instanceof NettyChannelBuilder netty) {
+            netty.withOption(ChannelOption.CONNECT_TIMEOUT_MILLIS, CONNECT_TIMEOUT_MILLIS);
+        }
+        return new Client(channel.build(), defaults, callerToken, SILENCE);
     }
 }

@@ -10,6 +10,7 @@ import koodrive.task.v1.TaskServiceGrpc;
 import koodrive.task.v1.WatchTaskRequest;
 import koodrive.task.v1.WatchTaskResponse;
 
+import java.time.Duration;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
@@ -18,24 +19,26 @@ import java.util.concurrent.TimeUnit;
  * One stream of a watch, read message by message: gRPC is asked for another one when one was taken.
  */
 final class Stream extends ClientCall.Listener<WatchTaskResponse> {
-    /**
-     * After how long without a message a stream is broken: kootask sends one at least every 15 s.
-     */
-    private static final long SILENCE_SECONDS = 20;
-
     private static final Status SILENT =
             Status.UNAVAILABLE.withDescription("kootask has been silent for too long");
     private static final Status NO_END =
             Status.UNAVAILABLE.withDescription("the stream ended before the task was finished");
 
     private final ClientCall<WatchTaskRequest, WatchTaskResponse> call;
+    private final Duration silence;
     private final BlockingQueue<Object> arrived =
             new LinkedBlockingQueue<>(); // At most a message and the End.
 
     private record End(Status status, Metadata trailers) {}
 
     /** Opens a stream, which ends with the Context of the thread. */
-    Stream(Channel channel, CallOptions options, Metadata headers, WatchTaskRequest request) {
+    Stream(
+            Channel channel,
+            CallOptions options,
+            Metadata headers,
+            WatchTaskRequest request,
+            Duration silence) {
+        this.silence = silence;
         call =
                 channel.newCall(
                         TaskServiceGrpc.getWatchTaskMethod(),
@@ -56,9 +59,12 @@ final class Stream extends ClientCall.Listener<WatchTaskResponse> {
         arrived.add(new End(status, trailers));
     }
 
-    /** Waits for a message. That the stream ends, or is silent for too long, is an exception. */
+    /**
+     * Waits for a message, for as long as the silence from now on: the consumer may have taken its
+     * time. That the stream ends, or is silent for too long, is an exception.
+     */
     WatchTaskResponse read() throws InterruptedException {
-        Object next = arrived.poll(SILENCE_SECONDS, TimeUnit.SECONDS);
+        Object next = arrived.poll(silence.toNanos(), TimeUnit.NANOSECONDS);
         if (next == null) {
             call.cancel(SILENT.getDescription(), null);
             throw TaskException.of(SILENT, null);

@@ -10,6 +10,8 @@ import java.util.function.Function;
  * TaskException} on any other end: of the code CANCELLED if the watch was closed or the thread
  * interrupted, which stays so. Nothing is asked for that is not taken.
  *
+ * <p>Close it, best with try: leaving the loop alone ends nothing.
+ *
  * @param <T> the contract's Task, or {@link Event}
  */
 public final class Watch<T> implements Iterable<T>, AutoCloseable {

@@ -35,6 +35,7 @@ final class Watcher {
             Context.current().withCancellation(); // Its end is the watch's.
     private final CountDownLatch ended = new CountDownLatch(1); // With the context.
 
+    private boolean begun;
     private Stream stream; // Null between two.
     private Duration pause = Duration.ZERO; // Before the next stream.
     private String callerToken = ""; // Of the last stream.
@@ -47,7 +48,6 @@ final class Watcher {
         headers = options.headers();
         deadline = options.deadline();
         progress = new Progress(request.getFailedTaskAsError());
-        context.addListener(c -> ended.countDown(), Runnable::run);
     }
 
     /** Waits for the next event. Null: the watch is over. */
@@ -55,12 +55,29 @@ final class Watcher {
         if (failure != null) {
             throw failure;
         }
+        begin();
+        if (context.isCancelled() && !progress.isFinished()) {
+            throw end(cancelled()); // Whatever has come meanwhile.
+        }
         try {
             rest();
             return follow();
         } catch (InterruptedException e) {
             throw end(TaskException.interrupted(e));
         }
+    }
+
+    /** One that never begins is not to be kept by its client, nor by the context. */
+    private void begin() {
+        if (!begun) {
+            begun = true;
+            context.addListener(c -> ended.countDown(), Runnable::run);
+            client.remember(this);
+        }
+    }
+
+    private TaskException cancelled() {
+        return TaskException.of(Contexts.statusFromCancelled(context), null);
     }
 
     /** Ends the watch, if it is not over. */
@@ -85,7 +102,7 @@ final class Watcher {
         long left =
                 deadline == null ? Long.MAX_VALUE : deadline.timeRemaining(TimeUnit.NANOSECONDS);
         if (ended.await(Math.min(nanos, left), TimeUnit.NANOSECONDS)) {
-            throw end(TaskException.of(Contexts.statusFromCancelled(context), null));
+            throw end(cancelled());
         }
         if (left <= nanos) {
             Status late = Status.DEADLINE_EXCEEDED.withDescription("the watch's time is over");
@@ -128,29 +145,42 @@ final class Watcher {
         Metadata all = new Metadata();
         all.merge(headers);
         client.callerToken().addTo(all, callerToken);
+        if (client.hasMet()) {
+            client.reconnect().await(patience(), ended);
+        }
         Context previous = context.attach();
         try {
             return new Stream(
-                    client.readyChannel(),
+                    client.channel(),
                     CallOptions.DEFAULT.withDeadline(deadline),
                     all,
-                    request);
+                    request,
+                    client.silence());
         } finally {
             context.detach(previous);
         }
+    }
+
+    /** Until when to wait for a connection: no longer than for a message. */
+    private Deadline patience() {
+        Deadline silent = Deadline.after(client.silence().toNanos(), TimeUnit.NANOSECONDS);
+        return deadline == null ? silent : silent.minimum(deadline);
     }
 
     /** Decides what follows a stream that has ended. */
     private Event resume(TaskException end) throws InterruptedException {
         stream = null;
         client.meet(end);
+        if (context.isCancelled()) {
+            throw end(cancelled());
+        }
         TaskException cause = end;
         if (progress.last().getDone() && end.rawReason().isEmpty()) {
             // The failed task was handed out, and the error that was asked for did not come.
             cause = TaskException.taskFailed(progress.last());
         }
         Duration delay = delay(cause);
-        if (delay == null || context.isCancelled() || deadline != null && deadline.isExpired()) {
+        if (delay == null || deadline != null && deadline.isExpired()) {
             throw end(cause);
         }
         pause = delay;

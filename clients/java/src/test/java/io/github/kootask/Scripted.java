@@ -16,6 +16,7 @@ import koodrive.task.v1.WatchTaskRequest;
 import koodrive.task.v1.WatchTaskResponse;
 
 import java.io.IOException;
+import java.time.Duration;
 import java.util.UUID;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
@@ -29,7 +30,10 @@ final class Scripted implements AutoCloseable {
     final Client client;
     private final Server server;
 
-    Scripted(Consumer<ServerCallStreamObserver<WatchTaskResponse>> stream, Callable<String> token)
+    Scripted(
+            Consumer<ServerCallStreamObserver<WatchTaskResponse>> stream,
+            Callable<String> token,
+            Duration silence)
             throws IOException {
         String name = UUID.randomUUID().toString();
         ServerCallHandler<WatchTaskRequest, WatchTaskResponse> watch =
@@ -48,7 +52,7 @@ final class Scripted implements AutoCloseable {
                         .build()
                         .start();
         ManagedChannel channel = InProcessChannelBuilder.forName(name).build();
-        client = new Client(channel, Options.none(), new CallerToken(token));
+        client = new Client(channel, Options.none(), new CallerToken(token), silence);
     }
 
     static WatchTaskResponse task(TaskStatus status) {

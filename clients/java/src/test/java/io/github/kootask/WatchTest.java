@@ -2,6 +2,7 @@ package io.github.kootask;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -9,6 +10,7 @@ import io.grpc.Context;
 import io.grpc.Status;
 import io.grpc.stub.ServerCallStreamObserver;
 
+import koodrive.task.v1.Heartbeat;
 import koodrive.task.v1.TaskStatus;
 import koodrive.task.v1.WatchTaskResponse;
 
@@ -19,6 +21,7 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 
 /** What ends a watch from outside, in Java's ways: the conformance program shows the rest. */
@@ -37,7 +40,7 @@ class WatchTest {
 
     private static Scripted scripted(Consumer<ServerCallStreamObserver<WatchTaskResponse>> stream)
             throws IOException {
-        return new Scripted(stream, () -> "");
+        return new Scripted(stream, () -> "", Duration.ofSeconds(20));
     }
 
     /** Ends a watch by what is to be run when its first task, and first interruption, have come. */
@@ -126,13 +129,68 @@ class WatchTest {
                                 WatchTest::stay,
                                 () -> {
                                     throw cause;
-                                });
+                                },
+                                Duration.ofSeconds(20));
                 var watch = scripted.client.watch("9")) {
             var failure = assertThrows(TaskException.class, () -> watch.iterator().hasNext());
             assertEquals(Status.Code.UNAUTHENTICATED, failure.code());
             assertEquals(cause, failure.getCause());
             assertTrue(failure.rawReason().isEmpty());
         }
+    }
+
+    @Test
+    void consumersTimeIsNoSilence() throws Exception {
+        Duration silence = Duration.ofMillis(300);
+        var server = new AtomicReference<ServerCallStreamObserver<WatchTaskResponse>>();
+        try (var scripted =
+                        new Scripted(
+                                stream -> {
+                                    server.set(stream);
+                                    stay(stream);
+                                },
+                                () -> "",
+                                silence);
+                var watch = scripted.client.events("9")) {
+            var events = watch.iterator();
+            assertInstanceOf(Event.Task.class, events.next());
+            Thread.sleep(silence.multipliedBy(2).toMillis());
+            server.get()
+                    .onNext(
+                            WatchTaskResponse.newBuilder()
+                                    .setHeartbeat(Heartbeat.getDefaultInstance())
+                                    .build());
+            assertInstanceOf(Event.Heartbeat.class, events.next());
+            var resume = assertInstanceOf(Event.Resume.class, events.next());
+            assertEquals(Status.Code.UNAVAILABLE, resume.cause().code());
+        }
+    }
+
+    @Test
+    void closeCountsMoreThanWhatHasCome() throws Exception {
+        try (var scripted =
+                        scripted(
+                                stream -> {
+                                    stay(stream);
+                                    stream.onNext(Scripted.task(TaskStatus.TASK_STATUS_SUCCESS));
+                                });
+                var watch = scripted.client.watch("9")) {
+            watch.iterator().next();
+            ((Runnable) watch::close).run();
+            var failure = assertThrows(TaskException.class, () -> watch.iterator().hasNext());
+            assertEquals(CANCELLED, failure.code());
+        }
+    }
+
+    @Test
+    void causesAreTold() {
+        assertEquals("io exception", broken("io exception", new IOException()));
+        assertEquals("io exception: reset", broken("io exception", new IOException("reset\nat x")));
+    }
+
+    private static String broken(String description, Exception cause) {
+        Status status = Status.UNAVAILABLE.withDescription(description).withCause(cause);
+        return TaskException.of(status, null).description();
     }
 
     @Test
