@@ -231,7 +231,10 @@ func headings(t *testing.T, path string) (all []string) {
 	return all
 }
 
-var shouted = regexp.MustCompile("`([A-Z]+(?:_[A-Z0-9]+)+)`")
+var (
+	shouted     = regexp.MustCompile("`([A-Z]+(?:_[A-Z0-9]+)+)`")
+	environment = regexp.MustCompile(`^(KOOTASK|NODE|GRPC)_`)
+)
 
 // Every name in capitals that a text names is one of the contract's, a code of gRPC's or an environment variable.
 func TestNamesInTextsExist(t *testing.T) {
@@ -243,7 +246,7 @@ func TestNamesInTextsExist(t *testing.T) {
 		}
 		for _, m := range shouted.FindAllStringSubmatch(string(text), -1) {
 			name := m[1]
-			known := strings.HasPrefix(name, "KOOTASK_") || strings.HasPrefix(name, "NODE_")
+			known := environment.MatchString(name)
 			for _, values := range []map[string]int32{
 				taskv1.ErrorReason_value, taskv1.TaskStatus_value, taskv1.TaskType_value, taskv1.ResultCode_value, code.Code_value,
 			} {
