@@ -1,15 +1,18 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
+	"strings"
 	"syscall"
 	"time"
 
@@ -30,48 +33,38 @@ func build(ctx context.Context, program string, flags ...string) (string, error)
 }
 
 // process is a kootask that runs.
-type process struct {
-	*exec.Cmd
-	output buffer
-	ended  chan struct{}
-}
+type process struct{ *exec.Cmd }
 
-// launch starts kootask, and waits until it has said what matches.
+// launch starts kootask, and waits until it has said a line that matches. It returns the first group.
 func launch(ctx context.Context, program, pattern string, args ...string) (p *process, said string, err error) {
-	p = &process{Cmd: exec.CommandContext(ctx, program, args...), ended: make(chan struct{})}
+	p = &process{exec.CommandContext(ctx, program, args...)}
 	p.Env = []string{}
-	p.Stdout, p.Stderr = &p.output, &p.output
+	output, err := p.StdoutPipe()
+	if err != nil {
+		return nil, "", err
+	}
+	p.Stderr = p.Stdout // One pipe for both.
 	if err := p.Start(); err != nil {
 		return nil, "", err
 	}
-	go func() {
-		defer close(p.ended)
-		_ = p.Wait()
-	}()
 	matches := regexp.MustCompile(pattern)
-	err = until(ctx, func() (bool, error) {
-		m := matches.FindStringSubmatch(p.output.String())
-		if m != nil {
-			said = m[1]
-			return true, nil
+	var all strings.Builder
+	lines := bufio.NewScanner(output)
+	for lines.Scan() {
+		if m := matches.FindStringSubmatch(lines.Text()); m != nil {
+			go func() { _, _ = io.Copy(io.Discard, output) }() // Until the process ends.
+			return p, m[1], nil
 		}
-		select {
-		case <-p.ended:
-			return false, fmt.Errorf("kootask %s ended:\n%s", args[0], &p.output)
-		default:
-			return false, nil
-		}
-	})
-	if err != nil {
-		p.end(os.Kill)
+		all.WriteString(lines.Text() + "\n")
 	}
-	return p, said, err
+	p.end(os.Kill)
+	return nil, "", fmt.Errorf("kootask %s ended:\n%s", args[0], &all)
 }
 
 // end ends the process, and waits for that.
 func (p *process) end(signal os.Signal) {
 	_ = p.Process.Signal(signal)
-	<-p.ended
+	_ = p.Wait()
 }
 
 // until waits until it holds.
