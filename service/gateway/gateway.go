@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"github.com/klauspost/compress/gzhttp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"google.golang.org/grpc"
@@ -109,7 +108,7 @@ func New(config Config) (http.Handler, error) {
 	return g, errors.Join(
 		g.mux.HandlePath(http.MethodGet, watchPath, g.watch),
 		g.mux.HandlePath(http.MethodPost, ticketPath, g.ticket),
-		g.mux.HandlePath(http.MethodGet, "/openapi.json", document(openAPI)),
+		newAsset("application/json", "", description).route(g.mux, "/openapi.json"),
 	)
 }
 
@@ -164,18 +163,6 @@ func refuseBody(w http.ResponseWriter, r *http.Request) {
 
 //go:embed openapi/kootask.swagger.json
 var description []byte
-
-// document is a handler whose answers are the same for everybody: they alone are compressed. A stream would be held up,
-// and the size of a compressed answer about a task tells something of it.
-func document(handler http.HandlerFunc) runtime.HandlerFunc {
-	compressed := gzhttp.GzipHandler(handler)
-	return func(w http.ResponseWriter, r *http.Request, _ map[string]string) { compressed(w, r) }
-}
-
-func openAPI(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(description)
-}
 
 // handleError answers a call that failed at the gRPC server, or on the way to it.
 func (g *gateway) handleError(

@@ -1,0 +1,80 @@
+package gateway
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/base64"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+)
+
+// asset is a file that is the same for everybody, which alone is compressed: a stream would be held up, and the size of a
+// compressed answer about a task tells something of it.
+type asset struct {
+	mediaType string
+	policy    string // Content-Security-Policy, empty for what is no page.
+	etag      string
+	packed    []byte
+}
+
+// newAsset compresses a file.
+func newAsset(mediaType, policy string, content []byte) asset {
+	var packed bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	_, _ = w.Write(content) // A buffer takes everything.
+	_ = w.Close()
+	return packedAsset(mediaType, policy, packed.Bytes())
+}
+
+// packedAsset takes a file that is compressed already.
+func packedAsset(mediaType, policy string, packed []byte) asset {
+	sum := sha256.Sum256(packed)
+	// Weak: it stands for the file in both encodings.
+	return asset{mediaType, policy, `W/"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`, packed}
+}
+
+// route registers the asset at a path.
+func (a asset) route(mux *runtime.ServeMux, path string) error {
+	return mux.HandlePath(http.MethodGet, path, func(w http.ResponseWriter, r *http.Request, _ map[string]string) { a.serve(w, r) })
+}
+
+func (a asset) serve(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", a.mediaType)
+	h.Set("Cache-Control", "no-cache") // To be kept, and asked for again: a browser has the files of one version.
+	h.Set("ETag", a.etag)
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Add("Vary", "Accept-Encoding")
+	if a.policy != "" {
+		h.Set("Content-Security-Policy", a.policy)
+	}
+	content := a.packed
+	if acceptsGzip(r) {
+		h.Set("Content-Encoding", "gzip")
+	} else {
+		unpacked, _ := gzip.NewReader(bytes.NewReader(a.packed)) // What was compressed at the start can be read.
+		content, _ = io.ReadAll(unpacked)
+	}
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
+}
+
+// acceptsGzip reports whether the client reads what is compressed. Each entry of the header has the form of a media type.
+func acceptsGzip(r *http.Request) bool {
+	for _, value := range r.Header.Values("Accept-Encoding") {
+		for entry := range strings.SplitSeq(value, ",") {
+			coding, parameters, err := mime.ParseMediaType(entry)
+			q, weighed := parameters["q"]
+			if err == nil && coding == "gzip" && (!weighed || strings.Trim(q, "0.") != "") {
+				return true
+			}
+		}
+	}
+	return false
+}
