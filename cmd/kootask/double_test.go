@@ -76,7 +76,7 @@ func (d *double) admit(ctx context.Context, id string) (before int, err error) {
 		outcome, fails = reason.CallerNotAuthenticated, true
 	}
 	if fails {
-		return before, (&reason.Error{Outcome: outcome}).Status("of-the-double").Err()
+		return before, (&reason.Error{Outcome: outcome}).Status("of-the-double", "").Err()
 	}
 	return before, nil
 }

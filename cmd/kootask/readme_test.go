@@ -82,7 +82,7 @@ func TestReadmeHasEveryReason(t *testing.T) {
 			continue
 		}
 		got[row[0]] = true
-		st := (&reason.Error{Outcome: reason.Outcome{Reason: taskv1.ErrorReason(n)}}).Status("id")
+		st := (&reason.Error{Outcome: reason.Outcome{Reason: taskv1.ErrorReason(n)}}).Status("id", "")
 		_, retry := reason.Read(st)
 		http := runtime.HTTPStatusFromCode(st.Code())
 		if row[0] == "METHOD_NOT_ALLOWED" {

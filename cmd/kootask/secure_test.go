@@ -253,7 +253,7 @@ func TestCallerTokenIsReadAnew(t *testing.T) {
 			return err
 		}
 		outcome := []reason.Outcome{reason.WatchLifetimeReached, reason.CallerTokenExpired}[n]
-		return (&reason.Error{Outcome: outcome}).Status("of-the-double").Err()
+		return (&reason.Error{Outcome: outcome}).Status("of-the-double", "").Err()
 	}}
 	code, stdout, stderr := ask(t, "watch", "9", "--addr=127.0.0.1:"+d.serve(t, nil), "--caller-token-file="+token)
 	if code != exitOK || !strings.Contains(stdout, "interrupted (CALLER_UNAUTHENTICATED), again in") {
@@ -271,7 +271,7 @@ func TestCallerTokenIsGone(t *testing.T) {
 		if err := os.Truncate(token, 0); err != nil {
 			return err
 		}
-		return (&reason.Error{Outcome: reason.WatchLifetimeReached}).Status("of-the-double").Err()
+		return (&reason.Error{Outcome: reason.WatchLifetimeReached}).Status("of-the-double", "").Err()
 	}}
 	code, stdout, stderr := ask(t, "watch", "9", "--addr=127.0.0.1:"+d.serve(t, nil), "--caller-token-file="+token)
 	if code != exitRefused || !strings.Contains(stdout, token+" is empty") || len(d.callers) != 1 {

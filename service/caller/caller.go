@@ -55,7 +55,7 @@ type Caller struct {
 	Expires time.Time
 	// UserID and Date are x-user-id and x-date; empty if absent.
 	UserID, Date string
-	// Language is zh-CN or en-US; empty if the call named none.
+	// Language is [reason.Chinese] or [reason.English]; empty if the call named none, or another.
 	Language string
 	// RequestID names the call in answers and logs. Always set.
 	RequestID string
@@ -149,10 +149,10 @@ const (
 )
 
 // languages maps what callers send, in lower case, to what KooDrive and we call it.
-var languages = map[string]string{"zh-cn": "zh-CN", "zh_cn": "zh-CN", "en-us": "en-US", "en_us": "en-US"}
+var languages = map[string]string{"zh-cn": reason.Chinese, "zh_cn": reason.Chinese, "en-us": reason.English, "en_us": reason.English}
 
 // Read returns who asks, given all values that the request has for a name, in any order. The error is a *reason.Error
-// that names every value at fault; what is for tracing is set all the same.
+// that names every value at fault; what is for tracing, and the language, is set all the same.
 func (r *Reader) Read(values func(name string) []string) (Caller, error) {
 	c := Nobody(values)
 	var failure *reason.Error
@@ -189,11 +189,8 @@ func (r *Reader) Read(values func(name string) []string) (Caller, error) {
 	}
 	c.UserID = one(HeaderUserID, MaxUserID)
 	c.Date = one(HeaderDate, maxDate)
-	if given := one(HeaderLanguage, maxLanguage); given != "" {
-		var ok bool
-		if c.Language, ok = languages[strings.ToLower(given)]; !ok {
-			fail(reason.HeaderInvalid, HeaderLanguage, reason.Unsupported, "The languages are en-US and zh-CN.")
-		}
+	if given := one(HeaderLanguage, maxLanguage); given != "" && c.Language == "" {
+		fail(reason.HeaderInvalid, HeaderLanguage, reason.Unsupported, "The languages are en-US and zh-CN.")
 	}
 	if authorization != "" {
 		c.Fingerprint = r.fingerprint(authorization)
@@ -215,9 +212,13 @@ func (r *Reader) Read(values func(name string) []string) (Caller, error) {
 	return c, nil
 }
 
-// Nobody returns what a request says about tracing, of a caller who is not asked who it is.
+// Nobody returns what a request says about tracing and its language, of a caller who is not asked who it is.
 func Nobody(values func(name string) []string) Caller {
-	return Caller{RequestID: RequestID(values), Trace: traceID(traceParent(values))}
+	c := Caller{RequestID: RequestID(values), Trace: traceID(traceParent(values))}
+	if given := values(HeaderLanguage); len(given) == 1 {
+		c.Language = languages[strings.ToLower(given[0])]
+	}
+	return c
 }
 
 // TaskID reports whether a text has the form of a task's id.

@@ -1,6 +1,7 @@
 package callers
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
@@ -66,7 +67,7 @@ func (t *tickets) take(hash [sha256.Size]byte) (ticket, bool) {
 }
 
 // Redeem returns the caller for whom a ticket stands, who makes an HTTP request to watch a task. The ticket is used up, good or
-// not. A request with a ticket has no other credential.
+// not. A request with a ticket has no other credential; it may name a language other than the caller's.
 func (c *Callers) Redeem(r *http.Request, value, taskID string) (caller.Caller, error) {
 	who := caller.Nobody(r.Header.Values)
 	who.Peer = c.Peer(r)
@@ -83,6 +84,7 @@ func (c *Callers) Redeem(r *http.Request, value, taskID string) (caller.Caller, 
 	}
 	admitted := found.who
 	admitted.RequestID, admitted.Trace, admitted.Peer = who.RequestID, who.Trace, who.Peer
+	admitted.Language = cmp.Or(who.Language, admitted.Language)
 	if err := admitted.Still(); err != nil {
 		if reason.Of(err).Outcome == reason.CallerTokenExpired { // Of what else there is, Still has a line.
 			c.audit(r.Context(), admitted, err)

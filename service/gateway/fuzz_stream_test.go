@@ -162,7 +162,7 @@ func FuzzStream(f *testing.F) {
 			failure = (&reason.Error{
 				Outcome: all[int(outcome)%len(all)], UpstreamCode: text, Metadata: map[string]string{"text": text}, Cause: errors.New(secret + text),
 				Violations: []reason.Violation{{Field: strings.ToValidUTF8(text, ""), Reason: reason.Malformed, Description: "It is wrong."}},
-			}).Status(text)
+			}).Status(text, reason.Chinese)
 			conn.end = failure.Err()
 		case 2: // One of gRPC's own, whose text stays here.
 			conn.end = status.Error(codes.Code(outcome%16+1), secret+text)

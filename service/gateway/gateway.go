@@ -123,7 +123,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set(caller.HeaderRequestID, id)
 	h.Set("Cache-Control", "no-store")
-	h.Set("Vary", "Origin, Authorization, X-Kootask-Authorization")
+	h.Set("Vary", "Origin, Authorization, X-Kootask-Authorization, Language")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if r.ContentLength != 0 {
 		refuseBody(w, r)
@@ -205,7 +205,7 @@ func (g *gateway) who(r *http.Request) caller.Caller {
 // refuse answers a request that the gRPC server does not see.
 func (g *gateway) refuse(w http.ResponseWriter, r *http.Request, failure *reason.Error) {
 	who := g.who(r)
-	st := failure.Status(who.RequestID)
+	st := failure.Status(who.RequestID, who.Language)
 	if failure.Outcome != reason.CallerCancelled { // Who has left is not refused, and the call has its own line.
 		g.refused.WithLabelValues(failure.Outcome.Name).Inc()
 		g.log.LogAttrs(r.Context(), slog.LevelWarn, "request refused", append(who.LogAttrs(taskIDOf(r)),

@@ -12,7 +12,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
-	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/reason"
 )
 
@@ -43,7 +42,7 @@ func (g *gateway) watch(w http.ResponseWriter, r *http.Request, params map[strin
 		g.handleError(ctx, g.mux, nil, w, r, err)
 		return
 	}
-	out := newEventWriter(w, events)
+	out, who := newEventWriter(w, events), g.who(r)
 	finished := false
 	for {
 		message, err := stream.Recv()
@@ -52,14 +51,14 @@ func (g *gateway) watch(w http.ResponseWriter, r *http.Request, params map[strin
 			return
 		}
 		if errors.Is(err, io.EOF) {
-			err = (&reason.Error{Outcome: reason.FacadeBug, Cause: errNoFinalTask}).Status(r.Header.Get(caller.HeaderRequestID)).Err()
+			err = (&reason.Error{Outcome: reason.FacadeBug, Cause: errNoFinalTask}).Status(who.RequestID, who.Language).Err()
 		}
 		if err != nil {
 			if !out.opened {
 				g.handleError(ctx, g.mux, nil, w, r, err)
 				return
 			}
-			_ = out.failure(reason.Complete(status.Convert(err), r.Header.Get(caller.HeaderRequestID)))
+			_ = out.failure(reason.Complete(status.Convert(err), who.RequestID, who.Language))
 			return
 		}
 		finished = message.GetTask().GetDone()

@@ -18,6 +18,7 @@ import (
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/callers"
 	"github.com/kootask/kootask/service/gateway"
+	"github.com/kootask/kootask/service/reason"
 )
 
 // scripted is a gRPC server whose streams all have these messages, and then this end.
@@ -50,7 +51,7 @@ func (s *stream) RecvMsg(m any) error {
 }
 
 // However a stream of the gRPC server ends: over HTTP it ends well only after a finished task, and otherwise with a reason of
-// ours and nothing that gRPC's library says.
+// ours in the caller's language, and nothing that gRPC's library says.
 func TestEndsOfStreams(t *testing.T) {
 	task := func(done bool) *taskv1.WatchTaskResponse {
 		return &taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Task{Task: &taskv1.Task{Done: done}}}
@@ -82,12 +83,13 @@ func TestEndsOfStreams(t *testing.T) {
 		}
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/tasks/1:watch", nil)
 		r.Header.Set("Authorization", "Bearer a")
+		r.Header.Set("Language", reason.Chinese)
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, r)
 		lines := strings.Split(strings.TrimSpace(w.Body.String()), "\n")
 		last := lines[len(lines)-1]
 		if w.Code != row.status || !strings.HasPrefix(strings.ReplaceAll(last, " ", ""), row.last) ||
-			!strings.Contains(last, row.reason) || strings.Contains(last, "geheim") {
+			!strings.Contains(last, row.reason) || !strings.Contains(last, reason.Catalogue()[reason.Chinese][row.reason]) || strings.Contains(last, "geheim") {
 			t.Errorf("%s: HTTP %d, %q", name, w.Code, lines)
 		}
 	}

@@ -118,8 +118,9 @@ const (
 	maxViolations = 10
 )
 
-// Status is e as the caller gets it, in answer to the request with this id.
-func (e *Error) Status(requestID string) *status.Status {
+// Status is e as the caller gets it, in answer to the request with this id. It has the text of the catalogue in the language too,
+// as LocalizedMessage; without a language it has none.
+func (e *Error) Status(requestID, language string) *status.Status {
 	if e.Outcome == CallerCancelled {
 		return status.New(codes.Canceled, "The caller has left.")
 	}
@@ -140,9 +141,12 @@ func (e *Error) Status(requestID string) *status.Status {
 		}
 		details = append(details, bad)
 	}
-	st, err := status.New(row.code, row.message).WithDetails(details...)
+	if text := row.text(language); text != "" {
+		details = append(details, &errdetails.LocalizedMessage{Locale: language, Message: text})
+	}
+	st, err := status.New(row.code, row.english).WithDetails(details...)
 	if err != nil { // Only text that is not UTF-8 can cause it, and clean leaves none.
-		return status.New(codes.Internal, rows[taskv1.ErrorReason_SERVER_ERROR].message)
+		return status.New(codes.Internal, rows[taskv1.ErrorReason_SERVER_ERROR].english)
 	}
 	return st
 }

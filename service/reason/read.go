@@ -26,11 +26,11 @@ func Read(st *status.Status) (reason string, retry *time.Duration) {
 }
 
 // Complete returns st if it is one of ours, and otherwise what [OfStatus] makes of it.
-func Complete(st *status.Status, requestID string) *status.Status {
+func Complete(st *status.Status, requestID, language string) *status.Status {
 	if reason, _ := Read(st); reason != "" {
 		return st
 	}
-	return OfStatus(st).Status(requestID)
+	return OfStatus(st).Status(requestID, language)
 }
 
 // OfStatus returns what a status that is not one of ours means, by its code: gRPC's own libraries make such ones, whose

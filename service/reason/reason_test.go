@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -46,48 +47,93 @@ func TestEveryReason(t *testing.T) {
 		for range 20 {
 			e.Violations = append(e.Violations, reason.Violation{Field: "failed_task_as_error", Reason: reason.UnknownParameter, Description: "Its form is that of 2.5s, or true or false."})
 		}
-		st := e.Status(bad)
-		if st.Code() == codes.OK || st.Code() == codes.Canceled {
-			t.Errorf("%s: code %v", name, st.Code())
-		}
-		raw, err := proto.Marshal(st.Proto())
-		if err != nil || len(raw) > reason.MaxStatus || len(st.Message()) > 512 || !strings.HasSuffix(st.Message(), ".") {
-			t.Errorf("%s: %d bytes, message %q, %v", name, len(raw), st.Message(), err)
-		}
-		if strings.Contains(st.String(), "geheim") {
-			t.Errorf("%s: the cause is told: %v", name, st)
-		}
-		kinds := map[string]int{}
-		for _, d := range st.Details() {
-			kinds[fmt.Sprintf("%T", d)]++
-			if info, ok := d.(*errdetails.ErrorInfo); ok {
-				_, upstream := info.GetMetadata()["upstreamStatus"]
-				if want := strings.HasPrefix(name, "UPSTREAM_") || r == taskv1.ErrorReason_CREDENTIAL_REJECTED || r == taskv1.ErrorReason_TASK_NOT_FOUND; upstream != want {
-					t.Errorf("%s: metadata %v", name, info.GetMetadata())
-				}
-				for k, v := range info.GetMetadata() {
-					if len(v) > 256 {
-						t.Errorf("%s: %s has %d bytes", name, k, len(v))
-					}
-				}
-			}
-			if bad, ok := d.(*errdetails.BadRequest); ok && len(bad.GetFieldViolations()) > 10 {
-				t.Errorf("%s: %d violations", name, len(bad.GetFieldViolations()))
-			}
-		}
-		for kind, n := range kinds {
-			if n != 1 {
-				t.Errorf("%s: %d × %s", name, n, kind)
-			}
-		}
-		if kinds["*errdetails.ErrorInfo"] != 1 || kinds["*errdetails.RequestInfo"] != 1 {
-			t.Errorf("%s: details %v", name, kinds)
-		}
-		if got := kinds["*errdetails.RetryInfo"] == 1; got != slices.Contains(retryable, r) {
-			t.Errorf("%s: RetryInfo %v", name, got)
+		for _, language := range []string{"", reason.English, reason.Chinese} {
+			checkStatus(t, e, e.Status(bad, language), language)
 		}
 	}
 }
+
+// checkStatus checks what is true of every status.
+func checkStatus(t *testing.T, e *reason.Error, st *status.Status, language string) {
+	t.Helper()
+	r, name := e.Outcome.Reason, e.Outcome.Name
+	if st.Code() == codes.OK || st.Code() == codes.Canceled {
+		t.Errorf("%s: code %v", name, st.Code())
+	}
+	raw, err := proto.Marshal(st.Proto())
+	if err != nil || len(raw) > reason.MaxStatus || len(st.Message()) > 512 || !strings.HasSuffix(st.Message(), ".") {
+		t.Errorf("%s: %d bytes, message %q, %v", name, len(raw), st.Message(), err)
+	}
+	if strings.Contains(st.String(), "geheim") {
+		t.Errorf("%s: the cause is told: %v", name, st)
+	}
+	kinds := map[string]int{}
+	for _, d := range st.Details() {
+		kinds[fmt.Sprintf("%T", d)]++
+		if info, ok := d.(*errdetails.ErrorInfo); ok {
+			_, upstream := info.GetMetadata()["upstreamStatus"]
+			if want := strings.HasPrefix(name, "UPSTREAM_") || r == taskv1.ErrorReason_CREDENTIAL_REJECTED || r == taskv1.ErrorReason_TASK_NOT_FOUND; upstream != want {
+				t.Errorf("%s: metadata %v", name, info.GetMetadata())
+			}
+			for k, v := range info.GetMetadata() {
+				if len(v) > 256 {
+					t.Errorf("%s: %s has %d bytes", name, k, len(v))
+				}
+			}
+		}
+		if local, ok := d.(*errdetails.LocalizedMessage); ok &&
+			(local.GetLocale() != language || local.GetMessage() != reason.Catalogue()[language][name]) {
+			t.Errorf("%s: %v in %q", name, local, language)
+		}
+		if bad, ok := d.(*errdetails.BadRequest); ok && len(bad.GetFieldViolations()) > 10 {
+			t.Errorf("%s: %d violations", name, len(bad.GetFieldViolations()))
+		}
+	}
+	for kind, n := range kinds {
+		if n != 1 {
+			t.Errorf("%s: %d × %s", name, n, kind)
+		}
+	}
+	if kinds["*errdetails.ErrorInfo"] != 1 || kinds["*errdetails.RequestInfo"] != 1 {
+		t.Errorf("%s: details %v", name, kinds)
+	}
+	if got := kinds["*errdetails.LocalizedMessage"] == 1; got != (language != "") {
+		t.Errorf("%s: LocalizedMessage %v in %q", name, got, language)
+	}
+	if got := kinds["*errdetails.RetryInfo"] == 1; got != slices.Contains(retryable, r) {
+		t.Errorf("%s: RetryInfo %v", name, got)
+	}
+}
+
+// The catalogue has every reason in both languages, and nothing else.
+func TestCatalogue(t *testing.T) {
+	all := reason.Catalogue()
+	if len(all) != 2 {
+		t.Errorf("%d languages", len(all))
+	}
+	for language, end := range map[string]string{reason.English: ".", reason.Chinese: "。"} {
+		if len(all[language]) != len(taskv1.ErrorReason_name)-len(later) {
+			t.Errorf("%s: %d texts", language, len(all[language]))
+		}
+		seen := map[string]string{}
+		for n, name := range taskv1.ErrorReason_name {
+			r, text := taskv1.ErrorReason(n), all[language][name]
+			if slices.Contains(later, r) {
+				continue
+			}
+			if !strings.HasSuffix(text, end) || seen[text] != "" || strings.ContainsFunc(text, isHan) != (language == reason.Chinese) {
+				t.Errorf("%s: %s says %q", language, name, text)
+			}
+			seen[text] = name
+			st := (&reason.Error{Outcome: reason.Outcome{Name: name, Reason: r}}).Status("id", language)
+			if st.Message() != all[reason.English][name] {
+				t.Errorf("%s: the status of %s says %q", language, name, st.Message())
+			}
+		}
+	}
+}
+
+func isHan(r rune) bool { return unicode.Is(unicode.Han, r) }
 
 func TestOf(t *testing.T) {
 	notFound := &reason.Error{Outcome: reason.TaskNotFound}
@@ -105,14 +151,14 @@ func TestOf(t *testing.T) {
 			t.Errorf("Of(%v) = %v, want %v", row.err, got.Outcome, row.want)
 		}
 	}
-	if st := reason.Of(context.Canceled).Status("id"); st.Code() != codes.Canceled || len(st.Details()) != 0 {
+	if st := reason.Of(context.Canceled).Status("id", reason.Chinese); st.Code() != codes.Canceled || len(st.Details()) != 0 {
 		t.Errorf("a caller who has left gets %v", st)
 	}
 }
 
 func TestComplete(t *testing.T) {
-	ours := (&reason.Error{Outcome: reason.TaskNotFound}).Status("id")
-	if got := reason.Complete(ours, "other"); got != ours {
+	ours := (&reason.Error{Outcome: reason.TaskNotFound}).Status("id", "")
+	if got := reason.Complete(ours, "other", reason.Chinese); got != ours {
 		t.Errorf("one of ours became %v", got)
 	}
 	for code, want := range map[codes.Code]string{
@@ -120,8 +166,8 @@ func TestComplete(t *testing.T) {
 		codes.DeadlineExceeded: "CALLER_DEADLINE", codes.Unavailable: "SERVER_DRAINING", codes.Unknown: "SERVER_ERROR",
 		codes.Internal: "SERVER_ERROR", codes.ResourceExhausted: "SERVER_ERROR",
 	} {
-		st := reason.Complete(status.New(code, "geheim"), "id")
-		if got, _ := reason.Read(st); got != want || strings.Contains(st.String(), "geheim") {
+		st := reason.Complete(status.New(code, "geheim"), "id", reason.Chinese)
+		if got, _ := reason.Read(st); got != want || !strings.Contains(fmt.Sprint(st.Details()), reason.Catalogue()[reason.Chinese][want]) || strings.Contains(st.String(), "geheim") {
 			t.Errorf("%v became %v", code, st)
 		}
 	}

@@ -91,7 +91,7 @@ func (c *calls) run(ctx context.Context, call *call, handle func(context.Context
 	}
 	if err != nil {
 		failure = reason.Of(err)
-		err = failure.Status(call.who.RequestID).Err()
+		err = failure.Status(call.who.RequestID, call.who.Language).Err()
 	}
 	c.metrics.end(call, failure, status.Code(err))
 	c.logEnd(ctx, call, failure, status.Code(err))

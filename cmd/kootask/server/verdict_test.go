@@ -35,6 +35,7 @@ type verdict struct {
 	violations []string // "field REASON"
 	retry      *errdetails.RetryInfo
 	requestID  string
+	language   string // Of the text beside the message; empty if there is none.
 	header     http.Header
 	trailer    metadata.MD
 	everything string // All that the caller got.
@@ -147,6 +148,7 @@ func (s *system) failGRPC(ctx context.Context, t *testing.T, door string, c call
 func read(t *testing.T, st *status.Status) verdict {
 	t.Helper()
 	v := verdict{code: st.Code()}
+	text := ""
 	for _, d := range st.Details() {
 		switch d := d.(type) {
 		case *errdetails.ErrorInfo:
@@ -162,6 +164,8 @@ func read(t *testing.T, st *status.Status) verdict {
 			for _, f := range d.GetFieldViolations() {
 				v.violations = append(v.violations, f.GetField()+" "+f.GetReason())
 			}
+		case *errdetails.LocalizedMessage:
+			v.language, text = d.GetLocale(), d.GetMessage()
 		default:
 			t.Errorf("detail %v", d)
 		}
@@ -171,6 +175,9 @@ func read(t *testing.T, st *status.Status) verdict {
 	}
 	if _, known := taskv1.ErrorReason_value[v.reason]; !known {
 		t.Errorf("reason %q is not in the contract", v.reason)
+	}
+	if all := reason.Catalogue(); st.Message() != all[reason.English][v.reason] || text != all[v.language][v.reason] {
+		t.Errorf("%s says %q, and in %q %q", v.reason, st.Message(), v.language, text)
 	}
 	if len(st.Message()) > 512 {
 		t.Errorf("a message of %d bytes", len(st.Message()))
