@@ -42,14 +42,18 @@ func (c *demoCommand) Run(ctx context.Context, out output) error {
 	// KooDrive stops last, so that the stop of the service is as it always is.
 	koodriveStopped := make(chan error, 1)
 	go func() { koodriveStopped <- serveKooDrive(ctx, koodrive, k) }()
-	_, _ = fmt.Fprint(out.stdout, invitation(listeners, where.BaseURL, header))
+	page := ""
+	if c.Console {
+		page = "Watch tasks in a browser, with the credential of the commands below: http://" + address(listeners.HTTP) + "/\n\n"
+	}
+	_, _ = fmt.Fprint(out.stdout, invitation(listeners, where.BaseURL, page, header))
 	err = s.Run(ctx, listeners)
 	stop()
 	return errors.Join(err, <-koodriveStopped)
 }
 
 // invitation is what the demonstration prints.
-func invitation(l server.Listeners, koodrive, header string) string {
+func invitation(l server.Listeners, koodrive, page, header string) string {
 	rest, grpc := "http://"+address(l.HTTP)+"/v1/tasks/", address(l.GRPC)
 	return fmt.Sprintf(`kootask is running, with a KooDrive of its own. End it with Ctrl-C.
 
@@ -59,7 +63,7 @@ func invitation(l server.Listeners, koodrive, header string) string {
   KooDrive's stand-in  %s
 
 %s
-Ask for a task:
+%sAsk for a task:
 curl -H '%s' %s1534087020903704704
 
 Watch one as JSON lines:
@@ -70,6 +74,6 @@ curl -N -H 'Accept: text/event-stream' -H '%s' %s1534087020903704714:watch
 
 Watch one over gRPC:
 go tool -modfile=tools/go.mod grpcurl -plaintext -H '%s' -d '{"task_id": "1534087020903704715"}' %s koodrive.task.v1.TaskService/WatchTask
-`, grpc, address(l.HTTP), address(l.Admin), koodrive, inventory(),
+`, grpc, address(l.HTTP), address(l.Admin), koodrive, inventory(), page,
 		header, rest, header, rest, header, rest, header, grpc)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"net"
 	"os"
@@ -58,7 +59,7 @@ func TestReadmeHasEveryFlag(t *testing.T) {
 	for _, flag := range serve.Flags {
 		byDefault := flag.Default
 		if flag.IsBool() {
-			byDefault = "false"
+			byDefault = cmp.Or(flag.Default, "false")
 		}
 		want = append(want, []string{"--" + flag.Name, strings.Join(flag.Envs, " "), byDefault})
 	}

@@ -1,5 +1,5 @@
-// Package gateway offers TaskService to browsers and curl: REST with JSON, and a watch as JSON lines or server-sent
-// events. It is a client of the gRPC server, through which every call goes; what it decides itself is what HTTP needs:
+// Package gateway offers TaskService to browsers and curl: REST with JSON, a watch as JSON lines or server-sent events, and a
+// page that shows watches. It is a client of the gRPC server, through which every call goes; what it decides itself is what HTTP needs:
 // routes, the query, the form of a stream and that of an error.
 //
 //	handler, err := gateway.New(gateway.Config{Conn: conn, Callers: callers, Log: log})
@@ -45,6 +45,8 @@ type Config struct {
 	// LocalHosts alone are answered: requests that name this machine as their host. Otherwise a page whose name comes to lead
 	// here, after it was loaded from elsewhere, could ask whatever those may who are on this machine.
 	LocalHosts bool
+	// Console serves the page at / that watches tasks in a browser.
+	Console bool
 	// TicketsPerPeer is how many tickets one address may get in a second, and ten times as many at once. 0 is
 	// [DefaultTicketsPerPeer].
 	TicketsPerPeer int
@@ -105,6 +107,11 @@ func New(config Config) (http.Handler, error) {
 	}
 	// The route that is registered later wins: the generated one for the watch knows no events, and no end.
 	g.routes = crossOrigin(config.Origins, g.mux)
+	if config.Console {
+		if err := registerConsole(g.mux); err != nil {
+			return nil, err
+		}
+	}
 	return g, errors.Join(
 		g.mux.HandlePath(http.MethodGet, watchPath, g.watch),
 		g.mux.HandlePath(http.MethodPost, ticketPath, g.ticket),

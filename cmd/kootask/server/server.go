@@ -62,6 +62,8 @@ type Config struct {
 	Origins []string
 	// LocalHosts is that of the gateway's config: for callers who need not be anybody.
 	LocalHosts bool
+	// Console serves the page that watches tasks in a browser, at / of the HTTP port.
+	Console bool
 	// Reflection lets gRPC clients ask for the contract.
 	Reflection bool
 	// Grace is how long a stop may take. 0 is DefaultGrace.
@@ -144,7 +146,7 @@ func New(config Config) (*Server, error) {
 		return nil, fmt.Errorf("connecting the gateway: %w", err)
 	}
 	handler, err := gateway.New(gateway.Config{
-		Conn: s.conn, Callers: s.callers, Handover: handover, Origins: config.Origins, LocalHosts: config.LocalHosts, TicketsPerPeer: config.Service.NewTasksPerPeer,
+		Conn: s.conn, Callers: s.callers, Handover: handover, Origins: config.Origins, LocalHosts: config.LocalHosts, Console: config.Console, TicketsPerPeer: config.Service.NewTasksPerPeer,
 		Log: config.Log.With("port", "http"), Metrics: s.metrics,
 	})
 	if err != nil {

@@ -1,0 +1,50 @@
+package gateway
+
+import (
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+
+	"github.com/kootask/kootask/service/reason"
+)
+
+// console is the page at /, which watches tasks in a browser. It is a client like any other, of the routes beside it.
+//
+//go:embed console
+var console embed.FS
+
+// consolePolicy lets the page load its own files and ask its own server, and nothing else.
+const consolePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+
+// mediaTypes are by the ends of names: the machine's own table is not asked, which may lack them.
+var mediaTypes = map[string]string{
+	".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml",
+}
+
+// registerConsole registers the page with its files.
+func registerConsole(mux *runtime.ServeMux) error {
+	errs := []error{newAsset(mediaTypes[".js"], consolePolicy, catalogue()).route(mux, "/console/reasons.js")}
+	entries, err := fs.ReadDir(console, "console")
+	errs = append(errs, err)
+	for _, entry := range entries {
+		content, err := fs.ReadFile(console, path.Join("console", entry.Name()))
+		route := "/console/" + entry.Name()
+		if entry.Name() == "index.html" {
+			route = "/"
+		}
+		errs = append(errs, err, newAsset(mediaTypes[path.Ext(entry.Name())], consolePolicy, content).route(mux, route))
+	}
+	return errors.Join(errs...)
+}
+
+// catalogue is what reasons say to people, as a module of the page's.
+func catalogue() []byte {
+	texts, _ := json.Marshal(reason.Catalogue()) // Maps of strings.
+	return fmt.Appendf(nil, "export const reasons = %s;\n", texts)
+}

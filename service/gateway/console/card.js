@@ -1,0 +1,242 @@
+// A task on the page: its card, and the watch behind it.
+import { renew } from './credentials.js';
+import { Failure } from './stream.js';
+import { label, reason, say, text } from './text.js';
+import { Timeline } from './timeline.js';
+import { watch } from './watch.js';
+
+const states = {
+  TASK_STATUS_NEW: 'NEW', TASK_STATUS_EXECUTING: 'EXECUTING', TASK_STATUS_SUCCESS: 'SUCCESS', TASK_STATUS_FAILED: 'FAILED',
+};
+
+const codes = ['OK', 'CANCELLED', 'UNKNOWN', 'INVALID_ARGUMENT', 'DEADLINE_EXCEEDED', 'NOT_FOUND', 'ALREADY_EXISTS', 'PERMISSION_DENIED',
+  'RESOURCE_EXHAUSTED', 'FAILED_PRECONDITION', 'ABORTED', 'OUT_OF_RANGE', 'UNIMPLEMENTED', 'INTERNAL', 'UNAVAILABLE', 'DATA_LOSS', 'UNAUTHENTICATED'];
+
+export class Card {
+  #page;
+  #parts = {}; // Of the element, by class.
+  #timeline;
+  #watching; // The AbortController of the watch, undefined if there is none.
+  #task; // As it was last told.
+  #confirmed; // When KooDrive last confirmed it, by this machine's clock, in ms.
+  #failures = 0; // How often KooDrive has failed to answer since.
+  #interrupted = false; // The connection was lost, and is not back yet.
+  #resumes = 0; // When it is tried again, in ms.
+  #skew = 0; // How far the server's clock is ahead of this machine's, in ms.
+
+  // page has turns, announce(text), changed(), again(card) and remove(card).
+  constructor(id, page) {
+    this.id = id;
+    this.#page = page;
+    this.element = document.getElementById('card').content.firstElementChild.cloneNode(true);
+    this.element.dataset.taskId = id;
+    for (const part of this.element.querySelectorAll('[class]')) this.#parts[part.classList[0]] = part;
+    const { stop, again, remove, history } = this.#parts;
+    this.#parts.id.textContent = id;
+    label(stop, text('stop.label', { id }));
+    label(again, text('again.label', { id }));
+    label(remove, text('remove.label', { id }));
+    stop.addEventListener('click', () => this.stop());
+    again.addEventListener('click', () => page.again(this));
+    remove.addEventListener('click', () => page.remove(this));
+    this.#timeline = new Timeline(history, id);
+  }
+
+  // connection is how the watch stands, and state how the task does: data-connection and data-state.
+  get connection() { return this.element.dataset.connection; }
+
+  get state() { return this.element.dataset.state; }
+
+  // runs reports whether there is a watch.
+  get runs() { return this.#watching !== undefined; }
+
+  // start watches the task with these headers. What was known with others is forgotten.
+  async start(headers) {
+    this.#watching?.abort();
+    const watching = this.#watching = new AbortController();
+    this.#task = this.#confirmed = undefined;
+    this.#failures = 0;
+    this.#interrupted = false;
+    this.#parts.name.hidden = true;
+    list(this.#parts.facts, []);
+    list(this.#parts.failure, []);
+    this.#become('unknown');
+    this.#timeline.add(text('line.started'));
+    try {
+      await watch(this.id, () => renew(headers), this.#page.turns, watching.signal, {
+        waiting: () => this.#connect('waiting'),
+        connecting: () => this.#connect('connecting'),
+        open: (answer) => this.#open(answer),
+        task: (task) => this.#hear(task),
+        heartbeat: (heartbeat) => this.#beat(heartbeat),
+        lost: (failure, ms) => this.#lose(failure, ms),
+      });
+      this.#end('ended');
+    } catch (failure) {
+      if (watching.signal.aborted) return; // It was stopped, or begun anew.
+      this.#explain(failure);
+      this.#end('failed');
+    }
+  }
+
+  // stop ends the watch.
+  stop() {
+    if (!this.runs) return;
+    this.#watching.abort();
+    this.#timeline.add(text('line.stopped'));
+    this.#end('stopped');
+  }
+
+  // redraw says in another language what has been said for good.
+  redraw() { this.#timeline.redraw(); }
+
+  // tick says what depends on the time.
+  tick() {
+    const seconds = Math.max(0, Math.ceil((this.#resumes - Date.now()) / 1000));
+    say(this.#parts.connection, text(`connection.${this.connection}`, { seconds }));
+    say(this.#parts.confirmed, this.#age());
+  }
+
+  #age() {
+    if (this.#confirmed === undefined) return text('confirmed.never');
+    const seconds = Math.max(0, Math.round((Date.now() - this.#confirmed) / 1000));
+    if (this.#task?.done || seconds >= 3600) return text('confirmed.at', { time: new Date(this.#confirmed) });
+    return seconds < 120 ? text('confirmed.seconds', { n: seconds }) : text('confirmed.minutes', { n: Math.floor(seconds / 60) });
+  }
+
+  #open(headers) {
+    const ahead = Date.parse(headers.get('Date')) + 500 - Date.now(); // It has whole seconds.
+    this.#skew = Math.abs(ahead) > 2000 ? ahead : 0;
+    if (this.#interrupted) {
+      this.#timeline.add(text('line.live'));
+      this.#page.announce(text('said.live', { id: this.id }));
+    }
+    this.#interrupted = false;
+    this.#connect('live');
+  }
+
+  #lose(failure, ms) {
+    this.#resumes = Date.now() + ms;
+    this.#timeline.add(text('line.lost', { cause: cause(failure) }));
+    if (!this.#interrupted) this.#page.announce(text('said.lost', { id: this.id }));
+    this.#interrupted = true;
+    this.#connect('lost');
+  }
+
+  #end(connection) {
+    this.#watching = undefined;
+    this.#connect(connection);
+  }
+
+  #hear(task) {
+    const before = this.#task;
+    this.#task = task;
+    this.#confirm(task.observeTime);
+    this.#answers(0);
+    this.#describe(task);
+    if (before?.status === task.status && before.koodriveStatus === task.koodriveStatus) return;
+    const state = this.#become(states[task.status] ?? 'other', task.koodriveStatus);
+    this.#timeline.add(state);
+    this.#page.announce(text('said.state', { id: this.id, state }));
+    this.#page.changed();
+  }
+
+  #beat(heartbeat) {
+    this.#confirm(heartbeat.observeTime);
+    this.#answers(heartbeat.failureCount, heartbeat.failureReason);
+  }
+
+  #confirm(time) {
+    const at = Date.parse(time);
+    if (!Number.isNaN(at)) this.#confirmed = at - this.#skew;
+    this.tick();
+  }
+
+  // #answers says how KooDrive does.
+  #answers(failures, name) {
+    const before = this.#failures;
+    this.#failures = failures;
+    const { health } = this.#parts;
+    health.classList.toggle('failing', failures > 0);
+    if (failures === 0) say(health, text('health.ok'));
+    else say(health, text(failures === 1 ? 'health.failing.one' : 'health.failing', { n: failures, reason: reason(name) }));
+    health.hidden = false;
+    if (failures > 0 && before === 0) this.#timeline.add(text('line.failing', { reason: reason(name) }));
+    if (failures === 0 && before > 0) this.#timeline.add(text('line.answers'));
+  }
+
+  #become(state, number) {
+    this.element.dataset.state = state;
+    const words = text(`state.${state}`, { number });
+    say(this.#parts.state, words);
+    return words;
+  }
+
+  // #connect says how the watch stands, and what can be done about it.
+  #connect(connection) {
+    this.element.dataset.connection = connection;
+    if (connection !== 'live') this.#parts.health.hidden = true; // It is not known then.
+    const { stop, again } = this.#parts;
+    if (this.runs) swap(again, stop);
+    else swap(stop, again);
+    this.tick();
+    this.#page.changed();
+  }
+
+  #describe(task) {
+    const { name, facts } = this.#parts;
+    name.textContent = task.taskName;
+    name.hidden = task.taskName === '';
+    const listed = task.taskType !== 'TASK_TYPE_UNSPECIFIED';
+    list(facts, [
+      task.koodriveTaskType !== undefined &&
+        [text('fact.type'), listed ? text(`type.${task.taskType}`) : text('type.other', { number: task.koodriveTaskType })],
+      task.userId && [text('fact.user'), task.userId],
+      task.tenantId && [text('fact.tenant'), task.tenantId],
+      task.koodriveResultCode && [text('fact.result'), task.koodriveResultCode],
+    ]);
+  }
+
+  #explain(failure) {
+    if (!(failure instanceof Failure)) console.error(failure);
+    const { status, http, info, violations, requestId } = failure;
+    list(this.#parts.failure, [
+      [text('failure.message'), cause(failure)],
+      info && [text('failure.reason'), `${info.reason} (${codes[status.code] ?? status.code})`],
+      http !== undefined && http !== 200 && [text('failure.http'), http],
+      ...(violations ?? []).map((v) => [text('failure.field', { field: v.field }), `${v.reason}: ${v.description}`]),
+      ...Object.entries(info?.metadata ?? {}).filter(([, value]) => value !== ''),
+      requestId && [text('failure.requestId'), requestId],
+    ]);
+    this.#timeline.add(text('line.failed', { cause: cause(failure) }));
+    this.#page.announce(text('said.failed', { id: this.id, cause: cause(failure) }));
+  }
+}
+
+// cause is what a failure is called: an error of kootask's in the words that came with it, or in the catalogue's if those are in
+// another language.
+function cause(failure) {
+  if (!(failure instanceof Failure)) return text('lost.page');
+  if (failure.kind !== 'kootask') return text(`lost.${failure.kind}`, { http: failure.http });
+  return failure.localized ? { localized: failure.localized, otherwise: reason(failure.reason) } : reason(failure.reason);
+}
+
+// swap hides one button and shows another, which takes over the focus.
+function swap(from, to) {
+  to.hidden = false;
+  if (document.activeElement === from) to.focus();
+  from.hidden = true;
+}
+
+// list fills a dl with pairs of Texts, leaving out what is not there.
+function list(dl, pairs) {
+  const there = pairs.filter(Boolean);
+  dl.hidden = there.length === 0;
+  dl.replaceChildren(...there.flatMap(([term, value]) => {
+    const dt = document.createElement('dt');
+    const dd = document.createElement('dd');
+    say(dt, term);
+    say(dd, value);
+    return [dt, dd];
+  }));
+}

@@ -1,0 +1,133 @@
+// The page: its form, its list of tasks, and what is said of them all.
+import { Card } from './card.js';
+import { read } from './credentials.js';
+import { languages, say, speak, spoken, text, write } from './text.js';
+import { Turns } from './turns.js';
+
+// Over HTTP/1.1 a browser has six connections to a server: one is left for everything else. Over a newer version they are as many as
+// the servers in front of kootask commonly let through.
+const newer = /^h[23]/.test(performance.getEntriesByType('navigation')[0]?.nextHopProtocol);
+const turns = new Turns(newer ? 100 : 5, 5000);
+
+const most = 200; // Tasks on the page.
+
+const at = (id) => document.getElementById(id);
+const cards = new Map(); // By task id, as they stand on the page.
+
+const page = { turns, announce, changed, again, remove };
+
+at('form').addEventListener('submit', (event) => {
+  event.preventDefault();
+  const asked = ask(wantedIDs);
+  if (asked === undefined) return;
+  const fresh = [...asked.ids].filter((id) => !cards.has(id)).map((id) => new Card(id, page));
+  for (const card of fresh) cards.set(card.id, card);
+  at('tasks').prepend(...fresh.map((card) => card.element));
+  const begun = [...asked.ids].map((id) => cards.get(id)).filter((card) => !card.runs);
+  for (const card of begun) card.start(asked.headers);
+  announce(text('said.begun', { count: begun.length }));
+});
+
+// ask reads the form: undefined if something in it is wrong, which is then said where it is.
+function ask(ids) {
+  const faults = new Map(); // Field → Text. The first of a field counts.
+  const wrong = (field, key, values) => { if (!faults.has(field)) faults.set(field, text(key, values)); };
+  const asked = { headers: { ...read(wrong), Language: spoken() }, ids: ids(wrong) };
+  for (const place of document.querySelectorAll('.error')) {
+    const field = place.id.replace(/-error$/, '');
+    const fault = faults.get(field);
+    at(field).toggleAttribute('aria-invalid', false);
+    if (fault) at(field).setAttribute('aria-invalid', 'true');
+    place.hidden = fault === undefined;
+    say(place, fault ?? '');
+  }
+  const first = document.querySelector('[aria-invalid=true]');
+  if (first?.closest('#more')) at('more').open = true;
+  first?.focus();
+  return first ? undefined : asked;
+}
+
+function wantedIDs(wrong) {
+  const ids = new Set(at('ids').value.split(/[\s,;]+/).filter(Boolean));
+  if (ids.size === 0) wrong('ids', 'error.no-ids');
+  for (const id of ids) if (!/^[A-Za-z0-9_-]{1,64}$/.test(id)) wrong('ids', 'error.id', { id: id.slice(0, 80) });
+  if (new Set([...cards.keys(), ...ids]).size > most) wrong('ids', 'error.many', { limit: most });
+  return ids;
+}
+
+// again watches a task with what the form says now.
+function again(card) {
+  const asked = ask(() => [card.id]);
+  if (asked) card.start(asked.headers);
+}
+
+// remove takes a task off the page. The focus goes to its neighbour.
+function remove(card) {
+  const next = card.element.nextElementSibling ?? card.element.previousElementSibling;
+  drop(card);
+  (next?.querySelector('.remove') ?? at('ids')).focus();
+}
+
+function drop(card) {
+  card.stop();
+  card.element.remove();
+  cards.delete(card.id);
+  changed();
+}
+
+at('stop-all').addEventListener('click', () => {
+  const running = [...cards.values()].filter((card) => card.runs);
+  for (const card of running) card.stop();
+  announce(text('said.stopped', { count: running.length }));
+});
+
+at('clear').addEventListener('click', () => {
+  const ended = [...cards.values()].filter((card) => !card.runs);
+  for (const card of ended) drop(card);
+  announce(text('said.removed', { count: ended.length }));
+});
+
+// changed says how many tasks there are of which kind, once after all that happens at a time.
+let due = false;
+function changed() {
+  if (due) return;
+  due = true;
+  queueMicrotask(() => {
+    due = false;
+    const all = [...cards.values()];
+    const count = (is) => all.filter(is).length;
+    const bad = (card) => card.connection === 'failed' || card.state === 'FAILED';
+    const watching = count((card) => card.runs);
+    say(at('summary'), text('summary', {
+      watching, failed: count((card) => !card.runs && bad(card)), stopped: count((card) => card.connection === 'stopped' && !bad(card)),
+      finished: count((card) => card.connection === 'ended' && !bad(card)),
+    }));
+    document.title = watching > 0 ? `(${watching}) kootask` : 'kootask';
+    at('empty').hidden = all.length > 0;
+  });
+}
+
+// announce has a screen reader say what has happened within half a second; of much, only that it is much.
+let news = [];
+function announce(words) {
+  news.push(words);
+  if (news.length > 1) return;
+  setTimeout(() => {
+    at('announcer').textContent = news.length <= 3 ? news.map(write).join(' ') : write(text('said.many', { count: news.length }));
+    news = [];
+  }, 500);
+}
+
+at('language').addEventListener('change', () => {
+  speak(at('language').value);
+  at('announcer').textContent = '';
+  for (const card of cards.values()) {
+    card.tick();
+    card.redraw();
+  }
+});
+
+at('language').value = languages.find((l) => navigator.language.toLowerCase().startsWith(l.slice(0, 2))) ?? languages[0];
+speak(at('language').value);
+changed();
+setInterval(() => { for (const card of cards.values()) card.tick(); }, 1000);

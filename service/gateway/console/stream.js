@@ -1,0 +1,95 @@
+// One stream of a watch: what the server sends, as it comes, or a Failure.
+
+// A stream is broken if it brings nothing for so long: the server sends something at least every 15 s.
+const silence = 20_000;
+// An answer may take longer to begin: the browser may have no connection left for it, which it does not tell.
+const patience = 60_000;
+
+const domain = 'koodrive.task.v1';
+
+// Failure is why a stream ended.
+export class Failure extends Error {
+  // kind is 'kootask' for an error of kootask's, 'http' for an answer that is not kootask's, and otherwise how the
+  // connection was lost: 'network', 'silent' or 'cut'. status is a google.rpc.Status, http the status of the answer.
+  constructor(kind, { http, status } = {}) {
+    super(kind);
+    Object.assign(this, { kind, http, status });
+    const detail = (type) => status?.details?.find((d) => d['@type'] === `type.googleapis.com/google.rpc.${type}`);
+    this.info = detail('ErrorInfo');
+    this.reason = this.info?.reason ?? '';
+    this.requestId = detail('RequestInfo')?.requestId;
+    this.violations = detail('BadRequest')?.fieldViolations ?? [];
+    this.localized = detail('LocalizedMessage');
+    // retryAfter is in ms, undefined if it does not help to ask again.
+    const delay = detail('RetryInfo')?.retryDelay;
+    this.retryAfter = delay && parseFloat(delay) * 1000;
+  }
+}
+
+// failed reads an error's body, or the data of a failure event.
+function failed(body, http) {
+  const ours = body?.details?.some?.((d) => d['@type'] === 'type.googleapis.com/google.rpc.ErrorInfo' && d.domain === domain);
+  return new Failure(ours ? 'kootask' : 'http', { http, status: ours ? body : undefined });
+}
+
+// stream calls on.open with the answer's headers, and on.event(name, data) for each event. It returns after the last one, and
+// fails with a Failure, or with the reason of the signal.
+export async function stream(url, headers, signal, on) {
+  const broken = new AbortController();
+  let timer;
+  const within = (ms) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => broken.abort(new Failure('silent')), ms);
+  };
+  try {
+    within(patience);
+    const response = await fetch(url, {
+      headers: { ...headers, Accept: 'application/x-ndjson' },
+      cache: 'no-store', redirect: 'manual', signal: AbortSignal.any([signal, broken.signal]),
+    }).catch(lost);
+    within(silence);
+    if (!response.ok) throw failed(await response.json().catch(() => undefined), response.status);
+    if (response.headers.get('Content-Type') !== 'application/x-ndjson') throw new Failure('http', { http: response.status });
+    on.open(response.headers);
+    for await (const line of lines(response.body)) {
+      within(silence);
+      const [[name, data]] = Object.entries(parse(line));
+      if (name === 'end') return;
+      if (name === 'failure') throw failed(data, response.status);
+      on.event(name, data);
+    }
+    throw new Failure('cut');
+  } catch (error) {
+    signal.throwIfAborted();
+    broken.signal.throwIfAborted();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    broken.abort(); // Whatever is left of the answer is not read.
+  }
+}
+
+// lost stands for whatever went wrong on the way: a browser does not tell.
+function lost() {
+  throw new Failure('network');
+}
+
+function parse(line) {
+  try {
+    return JSON.parse(line);
+  } catch {
+    throw new Failure('cut');
+  }
+}
+
+async function* lines(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = '';
+  for (;;) {
+    const { done, value } = await reader.read().catch(lost);
+    if (done) return;
+    const all = (rest + value).split('\n');
+    rest = all.pop();
+    yield* all;
+  }
+}
