@@ -32,8 +32,8 @@ var sabotages = []sabotage{
 		"a server that stops does not say when to come back",
 		change.Change{
 			File: "service/reason/table.go",
-			From: `another one will answer.", retry: comeBack,`,
-			To:   `another one will answer.",`,
+			From: "retry: comeBack,\n\t\tenglish: \"The server is stopping",
+			To:   "\n\t\tenglish: \"The server is stopping",
 		},
 		[]string{"drain in the middle"},
 	},
