@@ -58,11 +58,11 @@ fuzz: ## Give every fuzz target FUZZTIME (10s) to find an input that breaks what
 sabotage: ## Break each promise of the README by small changes to the code: fail unless a test notices. Takes minutes.
 	@go run ./sabotage
 
-GENERATED := gen service/gateway/openapi docs/contract.md
+GENERATED := gen docs/contract.md
 GENERATED_CLIENTS := clients/python/src/kootask/_gen clients/typescript/src/gen clients/rust/src/gen
 
 .PHONY: generate
-generate: ## Make gen/, the REST description and the contract's page anew from proto/.
+generate: ## Make gen/ and the contract's page anew from proto/.
 	$(BUF) generate
 	$(BUF) generate --template buf.gen.docs.yaml
 

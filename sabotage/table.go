@@ -596,6 +596,20 @@ var promises = []promise{
 			to:   `for len(s) > maxMetadata<<10 {`,
 			red:  "service/reason.TestEveryReason",
 		},
+		{
+			name: "an answer lacks a header that it is described with",
+			file: "service/gateway/error.go",
+			from: "h.Set(\"WWW-Authenticate\", `Bearer realm=\"KooDrive\"`)",
+			to:   ``,
+			red:  "cmd/kootask/server.TestBadCredentials",
+		},
+		{
+			name: "a reason has another status than it is described with",
+			file: "service/gateway/error.go",
+			from: `return http.StatusMethodNotAllowed`,
+			to:   `return http.StatusNotImplemented`,
+			red:  "service/gateway.TestDescriptionHasEveryReason",
+		},
 	}},
 	{11, "Ends", []sabotage{
 		{

@@ -8,7 +8,6 @@ package gateway
 import (
 	"cmp"
 	"context"
-	_ "embed" // For the REST description.
 	"errors"
 	"fmt"
 	"log/slog"
@@ -101,6 +100,10 @@ func New(config Config) (http.Handler, error) {
 		runtime.WithErrorHandler(g.handleError),
 		runtime.WithRoutingErrorHandler(g.handleRoutingError),
 	)
+	document, err := openAPI()
+	if err != nil {
+		return nil, err
+	}
 	// Not the request's context: it ends the registration, which lasts as long as the process.
 	if err := taskv1.RegisterTaskServiceHandlerClient(context.Background(), g.mux, g.tasks); err != nil {
 		return nil, err
@@ -115,7 +118,7 @@ func New(config Config) (http.Handler, error) {
 	return g, errors.Join(
 		g.mux.HandlePath(http.MethodGet, watchPath, g.watch),
 		g.mux.HandlePath(http.MethodPost, ticketPath, g.ticket),
-		newAsset("application/json", "", description).route(g.mux, "/openapi.json"),
+		newAsset("application/json", "", document).route(g.mux, "/openapi.json"),
 	)
 }
 
@@ -167,9 +170,6 @@ func refuseBody(w http.ResponseWriter, r *http.Request) {
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 }
-
-//go:embed openapi/kootask.swagger.json
-var description []byte
 
 // handleError answers a call that failed at the gRPC server, or on the way to it.
 func (g *gateway) handleError(

@@ -249,5 +249,6 @@ func (s *system) get(t *testing.T, r *http.Request) (*http.Response, string) {
 	}
 	s.out.response(resp)
 	s.out.body(resp, string(body))
+	openAPI().allows(t, resp, string(body))
 	return resp, string(body)
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -67,13 +66,8 @@ func stable(t *testing.T, text string) string {
 }
 
 // dump is an HTTP exchange as a client sees it.
-func dump(t *testing.T, resp *http.Response) string {
+func dump(t *testing.T, resp *http.Response, body string) string {
 	t.Helper()
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var header bytes.Buffer
 	resp.Header.Del("Content-Length") // Depends on protojson's blanks.
 	if err := resp.Header.Write(&header); err != nil {
@@ -118,12 +112,9 @@ func TestGoldenHTTP(t *testing.T) {
 					s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: row.steps})
 				}
 				asked := s.koodrive.Count()
-				resp, err := s.http.Do(request(t.Context(), t, row.path, append(row.header, "X-Request-Id", "golden")...))
-				if err != nil {
-					t.Fatal(err)
-				}
+				resp, body := s.get(t, request(t.Context(), t, row.path, append(row.header, "X-Request-Id", "golden")...))
 				// The clock of a bubble starts at one and the same moment, but polls come at random intervals.
-				text := stable(t, dump(t, resp))
+				text := stable(t, dump(t, resp, body))
 				text = regexp.MustCompile(`2000-01-01T00:00:0([1-9][0-9.]*|0\.[0-9]+)Z`).ReplaceAllString(text, "(later)")
 				golden(t, name, regexp.MustCompile(`(?m)^Date: .*$`).ReplaceAllString(text, "Date: (now)"))
 				if name == "reconnect.http" && s.koodrive.Count() != asked {
@@ -156,7 +147,7 @@ func TestGoldenMetadata(t *testing.T) {
 	})
 }
 
-// The routes are those of the contract's REST mapping, and of what describes them.
+// The routes are those of the contract's REST mapping.
 func TestRoutesAreThoseOfTheContract(t *testing.T) {
 	mapping, err := os.ReadFile("../../../proto/koodrive/task/v1/task_gateway.yaml")
 	if err != nil {
@@ -170,25 +161,7 @@ func TestRoutesAreThoseOfTheContract(t *testing.T) {
 		t.Errorf("mapping %q, want %q", paths, want)
 	}
 	bubble(t, nil, func(t *testing.T, s *system) {
-		_, body := s.get(t, request(t.Context(), t, "/openapi.json"))
-		var description struct {
-			Paths map[string]map[string]struct {
-				Produces  []string
-				Responses map[string]struct{ Schema map[string]any }
-			}
-		}
-		if err := json.Unmarshal([]byte(body), &description); err != nil {
-			t.Fatal(err)
-		}
 		for _, path := range paths {
-			described := description.Paths[strings.Replace(path, "task_id", "taskId", 1)]["get"]
-			if described.Responses["200"].Schema == nil || described.Responses["default"].Schema["$ref"] != "#/definitions/rpcStatus" {
-				t.Errorf("%s is described as %+v", path, described)
-			}
-			if strings.HasSuffix(path, ":watch") && (strings.Join(described.Produces, " ") != "application/x-ndjson text/event-stream" ||
-				described.Responses["200"].Schema["$ref"] != "#/definitions/v1WatchTaskResponse") {
-				t.Errorf("%s is described as %+v", path, described)
-			}
 			if resp, _ := s.get(t, request(t.Context(), t, strings.Replace(path, "{task_id}", exampleID, 1))); resp.StatusCode != http.StatusOK {
 				t.Errorf("%s: HTTP %d", path, resp.StatusCode)
 			}

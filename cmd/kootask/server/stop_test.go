@@ -205,9 +205,9 @@ func TestHealthNeedsNoCredential(t *testing.T) {
 		if lines := s.log.String(); lines != "" {
 			t.Errorf("health is logged: %s", lines)
 		}
-		var answer struct{ Swagger string }
+		var answer struct{ OpenAPI string }
 		resp, body := s.get(t, withoutCredential(request(t.Context(), t, "/openapi.json")))
-		if err := json.Unmarshal([]byte(body), &answer); err != nil || answer.Swagger != "2.0" || resp.Header.Get("Content-Type") != "application/json" {
+		if err := json.Unmarshal([]byte(body), &answer); err != nil || !strings.HasPrefix(answer.OpenAPI, "3.1.") || resp.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("openapi.json: %v, %v", resp, err)
 		}
 	})

@@ -116,16 +116,21 @@ func (s *system) follow(ctx context.Context, t *testing.T, surface, id string, e
 	if resp.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(resp.Body)
 		s.out.body(resp, string(body))
+		openAPI().allows(t, resp, string(body))
 		each(event{name: "failure", data: string(body), at: time.Since(start)})
 		return
 	}
 	if got := resp.Header.Get("Content-Type"); got != surface {
 		t.Errorf("Content-Type %q, want %q", got, surface)
 	}
+	openAPI().allows(t, resp, "") // Its events are looked at as they come.
 	offset := time.Since(start)
 	parse(t, surface, resp.Body, func(e event) {
 		e.at += offset
 		s.out.event(e)
+		if ctx.Err() == nil { // To who has left, anything may be said.
+			openAPI().allowsEvent(t, surface, e)
+		}
 		each(e)
 	})
 }

@@ -1,0 +1,243 @@
+package server_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/kootask/kootask/cmd/kootask/server"
+)
+
+// Every test of this package that asks over HTTP is one of the description too: each answer has to be one that it allows, with its
+// status, its headers and its body, each line or event of a stream included.
+
+// description is what the HTTP port is said to answer.
+type description struct {
+	document map[string]any
+	compiler *jsonschema.Compiler
+	mu       sync.Mutex
+	schemas  map[string]*jsonschema.Schema // Guarded by mu, by their places.
+}
+
+var openAPI = sync.OnceValue(func() *description {
+	text, err := os.ReadFile("../../../service/gateway/openapi.yaml")
+	if err != nil {
+		panic(err)
+	}
+	d := &description{compiler: jsonschema.NewCompiler(), schemas: map[string]*jsonschema.Schema{}}
+	if err := yaml.Unmarshal(text, &d.document); err != nil {
+		panic(err)
+	}
+	d.compiler.AssertFormat()
+	d.compiler.AssertContent()
+	if err := d.compiler.AddResource("openapi", d.document); err != nil {
+		panic(err)
+	}
+	return d
+})
+
+// pointer is where something stands in the document.
+type pointer string
+
+func (p pointer) to(names ...string) pointer {
+	for _, name := range names {
+		p += pointer("/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name))
+	}
+	return p
+}
+
+// at returns what stands at a place, nil if there is nothing, and where it is itself if there is a reference.
+func (d *description) at(p pointer) (map[string]any, pointer) {
+	value := any(d.document)
+	for name := range strings.SplitSeq(strings.TrimPrefix(string(p), "/"), "/") {
+		object, _ := value.(map[string]any)
+		value = object[strings.NewReplacer("~1", "/", "~0", "~").Replace(name)]
+	}
+	object, _ := value.(map[string]any)
+	if ref, ok := object["$ref"].(string); ok {
+		return d.at(pointer(strings.TrimPrefix(ref, "#")))
+	}
+	return object, p
+}
+
+// validate checks a value by the schema at a place.
+func (d *description) validate(p pointer, value any) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.schemas[string(p)] == nil {
+		// In a URL a place looks otherwise.
+		d.schemas[string(p)] = d.compiler.MustCompile("openapi#" + strings.NewReplacer("{", "%7B", "}", "%7D").Replace(string(p)))
+	}
+	return d.schemas[string(p)].Validate(value)
+}
+
+// responses is where the answers to a request are described: those to what has no route are among the others.
+func (d *description) responses(r *http.Request) pointer {
+	paths, _ := d.at("/paths")
+	best := ""
+	for path := range paths {
+		form := regexp.MustCompile("^" + regexp.MustCompile(`\\\{\w+\\\}`).ReplaceAllString(regexp.QuoteMeta(path), "[^/]*") + "$")
+		if form.MatchString(r.URL.EscapedPath()) && len(path) > len(best) {
+			best = path
+		}
+	}
+	p := pointer("/paths").to(best, strings.ToLower(r.Method), "responses")
+	if found, _ := d.at(p); found == nil {
+		return pointer("/paths").to("/v1/tasks/{task_id}", "get", "responses")
+	}
+	return p
+}
+
+// unsaid are headers that HTTP has anyway.
+var unsaid = regexp.MustCompile(`^(Date|Connection|Content-Length|Content-Type|Access-Control-.*)$`)
+
+// allows fails the test if an answer is not one that the description allows.
+func (d *description) allows(t *testing.T, resp *http.Response, body string) {
+	t.Helper()
+	what := resp.Request.Method + " " + resp.Request.URL.EscapedPath() + ": HTTP " + resp.Status
+	if resp.Request.Method == http.MethodOptions && resp.StatusCode == http.StatusNoContent {
+		return // A browser's own question.
+	}
+	answer, p := d.at(d.responses(resp.Request).to(strconv.Itoa(resp.StatusCode)))
+	if answer == nil {
+		t.Errorf("%s is not described", what)
+		return
+	}
+	headers, _ := answer["headers"].(map[string]any)
+	said := map[string]bool{}
+	for name := range headers {
+		header, at := d.at(p.to("headers", name))
+		said[http.CanonicalHeaderKey(name)] = true
+		values := resp.Header.Values(name)
+		if header["required"] == true && len(values) == 0 {
+			t.Errorf("%s has no %s", what, name)
+		}
+		if len(values) > 0 {
+			if err := d.validate(at.to("schema"), strings.Join(values, ", ")); err != nil {
+				t.Errorf("%s: %s %q: %v", what, name, values, err)
+			}
+		}
+	}
+	for name := range resp.Header {
+		if !said[name] && !unsaid.MatchString(name) {
+			t.Errorf("%s has %s, which is not described", what, name)
+		}
+	}
+	if resp.Request.Method != http.MethodHead && resp.Header.Get("Content-Encoding") == "" {
+		d.allowsBody(t, what, p, resp.Header.Get("Content-Type"), body)
+	}
+}
+
+func (d *description) allowsBody(t *testing.T, what string, p pointer, contentType, body string) {
+	t.Helper()
+	var value any
+	switch contentType {
+	case "":
+		if content, _ := d.at(p.to("content")); content != nil || body != "" {
+			t.Errorf("%s has no Content-Type: %q", what, body)
+		}
+		return
+	case ndjson, sse:
+		parse(t, contentType, strings.NewReader(body), func(e event) { d.allowsEvent(t, contentType, e) })
+		value = []any{}
+	case "application/json":
+		if err := json.Unmarshal([]byte(body), &value); err != nil {
+			t.Errorf("%s: %v in %q", what, err, body)
+			return
+		}
+	default:
+		value = body
+	}
+	schema, at := d.at(p.to("content", contentType))
+	if schema == nil {
+		t.Errorf("%s has Content-Type %q, which is not described", what, contentType)
+	} else if err := d.validate(at.to("schema"), value); err != nil {
+		t.Errorf("%s: %v in %q", what, err, body)
+	}
+}
+
+// allowsEvent fails the test if an event is not one of a stream's list.
+func (d *description) allowsEvent(t *testing.T, contentType string, e event) {
+	t.Helper()
+	value := map[string]any{"event": e.name, "data": e.data}
+	if e.id != "" {
+		value["id"] = e.id
+	}
+	if e.wait != "" {
+		value["retry"] = json.Number(e.wait)
+	}
+	if contentType == ndjson {
+		var data any
+		if err := json.Unmarshal([]byte(e.data), &data); err != nil {
+			t.Errorf("%q: %v", e.data, err)
+		}
+		value = map[string]any{e.name: data}
+	}
+	list := pointer("/paths").to("/v1/tasks/{task_id}:watch", "get", "responses", "200", "content", contentType, "schema", "items")
+	if err := d.validate(list, value); err != nil {
+		t.Errorf("%s: %v is not described: %v", contentType, value, err)
+	}
+}
+
+// Pages and documents are as described, new and known already.
+func TestPagesAreDescribed(t *testing.T) {
+	bubble(t, func(c *server.Config) { c.Console = true }, func(t *testing.T, s *system) {
+		for _, path := range []string{"/", "/openapi.json"} {
+			for _, encoding := range []string{"gzip", "identity"} {
+				resp, _ := s.get(t, request(t.Context(), t, path, "Accept-Encoding", encoding))
+				again, _ := s.get(t, request(t.Context(), t, path, "Accept-Encoding", encoding, "If-None-Match", resp.Header.Get("ETag")))
+				if resp.StatusCode != http.StatusOK || again.StatusCode != http.StatusNotModified {
+					t.Errorf("%s: HTTP %d, %d", path, resp.StatusCode, again.StatusCode)
+				}
+			}
+		}
+	})
+}
+
+// The description can be broken: what no answer may look like is none that it allows.
+func TestDescriptionAllowsNothingElse(t *testing.T) {
+	const info = `{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "domain": "koodrive.task.v1", "reason": `
+	const request = `{"@type": "type.googleapis.com/google.rpc.RequestInfo", "requestId": "1"}`
+	const retry = `{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1s"}`
+	get := pointer("/paths").to("/v1/tasks/{task_id}", "get", "responses")
+	for _, row := range []struct {
+		status, body string
+		allowed      bool
+	}{
+		{"200", `{}`, false},
+		{"404", `{"code": 5, "message": "", "details": [` + info + `"TASK_NOT_FOUND"}, ` + request + `]}`, true},
+		{"404", `{"code": 5, "message": "", "details": [` + info + `"TASK_NOT_FOUND"}]}`, false},
+		{"404", `{"code": 5, "message": "", "details": [` + info + `"SERVER_ERROR"}, ` + request + `]}`, false},
+		{"404", `{"code": 6, "message": "", "details": [` + info + `"TASK_NOT_FOUND"}, ` + request + `]}`, false},
+		{"404", `{"code": 5, "message": "", "details": [` + info + `"TASK_NOT_FOUND"}, ` + request + `, {"@type": "other"}]}`, false},
+		{"503", `{"code": 14, "message": "", "details": [` + info + `"SERVER_DRAINING"}, ` + request + `, ` + retry + `]}`, true},
+		{"503", `{"code": 14, "message": "", "details": [` + info + `"SERVER_DRAINING"}, ` + request + `]}`, false},
+		{"503", `{"code": 14, "message": "", "details": [` + info + `"SERVER_ERROR"}, ` + request + `, ` + retry + `]}`, false},
+	} {
+		var value any
+		if err := json.Unmarshal([]byte(row.body), &value); err != nil {
+			t.Fatal(err)
+		}
+		_, p := openAPI().at(get.to(row.status))
+		if err := openAPI().validate(p.to("content", "application/json", "schema"), value); (err == nil) != row.allowed {
+			t.Errorf("HTTP %s %s: %v", row.status, row.body, err)
+		}
+	}
+	for _, bad := range []event{{name: "other", data: "{}"}, {name: "end", data: "[]"}, {name: "task", data: "{}"}, {name: "heartbeat", data: "{"}, {name: "end", id: "end", data: "{}"}} {
+		value := map[string]any{"event": bad.name, "data": bad.data}
+		if bad.id != "" {
+			value["id"] = bad.id
+		}
+		if openAPI().validate(pointer("/components/schemas/Event"), value) == nil {
+			t.Errorf("%v is allowed", value)
+		}
+	}
+}
