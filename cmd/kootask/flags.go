@@ -42,7 +42,7 @@ type serviceFlags struct {
 
 	GRPCAddr  string `group:"Ports" default:"127.0.0.1:9090" help:"Where gRPC is served. Port 0 takes a free one."`
 	HTTPAddr  string `group:"Ports" default:"127.0.0.1:8080" help:"Where REST, JSON lines and server-sent events are served."`
-	Console   bool   `group:"Ports" default:"true" negatable:"" help:"Serve a page that watches tasks in a browser, at / of the HTTP port."`
+	Console   bool   `group:"Ports" default:"true" negatable:"" help:"Serve pages for browsers, on the HTTP port: one that watches tasks, at /, and the API reference, at /docs."`
 	AdminAddr string `group:"Ports" default:"127.0.0.1:9091" help:"Where /metrics, /healthz, /readyz and, on a loopback address, /debug/pprof are served, to the operator alone. Empty turns it off."`
 
 	PollMin        time.Duration `group:"Watches" default:"1s" help:"When KooDrive is asked again after a watched task has changed."`

@@ -44,7 +44,7 @@ type Config struct {
 	// LocalHosts alone are answered: requests that name this machine as their host. Otherwise a page whose name comes to lead
 	// here, after it was loaded from elsewhere, could ask whatever those may who are on this machine.
 	LocalHosts bool
-	// Console serves the page at / that watches tasks in a browser.
+	// Console serves pages for browsers: one that watches tasks, at /, and the API reference, at /docs.
 	Console bool
 	// TicketsPerPeer is how many tickets one address may get in a second, and ten times as many at once. 0 is
 	// [DefaultTicketsPerPeer].
@@ -111,7 +111,7 @@ func New(config Config) (http.Handler, error) {
 	// The route that is registered later wins: the generated one for the watch knows no events, and no end.
 	g.routes = crossOrigin(config.Origins, g.mux)
 	if config.Console {
-		if err := registerConsole(g.mux); err != nil {
+		if err := errors.Join(registerConsole(g.mux), registerDocs(g.mux)); err != nil {
 			return nil, err
 		}
 	}

@@ -46,7 +46,7 @@ func described(t *testing.T) *openapi3.T {
 }
 
 // undescribed are the routes that the description leaves out: the files of pages.
-var undescribed = []string{"GET /console/*"}
+var undescribed = []string{"GET /console/*", "GET /docs/*"}
 
 // Every route is described, or left out on purpose; and nothing is described that is no route.
 func TestRoutesAreDescribed(t *testing.T) {

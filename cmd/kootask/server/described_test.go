@@ -190,7 +190,7 @@ func (d *description) allowsEvent(t *testing.T, contentType string, e event) {
 // Pages and documents are as described, new and known already.
 func TestPagesAreDescribed(t *testing.T) {
 	bubble(t, func(c *server.Config) { c.Console = true }, func(t *testing.T, s *system) {
-		for _, path := range []string{"/", "/openapi.json"} {
+		for _, path := range []string{"/", "/docs", "/openapi.json"} {
 			for _, encoding := range []string{"gzip", "identity"} {
 				resp, _ := s.get(t, request(t.Context(), t, path, "Accept-Encoding", encoding))
 				again, _ := s.get(t, request(t.Context(), t, path, "Accept-Encoding", encoding, "If-None-Match", resp.Header.Get("ETag")))

@@ -62,7 +62,7 @@ type Config struct {
 	Origins []string
 	// LocalHosts is that of the gateway's config: for callers who need not be anybody.
 	LocalHosts bool
-	// Console serves the page that watches tasks in a browser, at / of the HTTP port.
+	// Console serves pages for browsers on the HTTP port: one that watches tasks, at /, and the API reference, at /docs.
 	Console bool
 	// Reflection lets gRPC clients ask for the contract.
 	Reflection bool

@@ -1,0 +1,9 @@
+// Shows the description that the server has beside this page, wherever both are: no address is absolute.
+SwaggerUIBundle({
+  url: 'openapi.json',
+  dom_id: '#reference',
+  deepLinking: true,
+  validatorUrl: null, // It would send the description's address to another server.
+  persistAuthorization: false, // Credentials stay in the memory of the tab.
+  queryConfigEnabled: false, // A link cannot make it show another server's description.
+});
