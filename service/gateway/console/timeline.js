@@ -60,6 +60,7 @@ export class Timeline {
   }
 
   #showOlder() {
+    this.#draw(); // Lines that are not in the document yet must not be counted as older ones.
     const at = this.#lines.length - this.list.childElementCount;
     const older = this.#lines.slice(Math.max(0, at - page), at).reverse().map(draw);
     this.#shown += page;
