@@ -142,6 +142,14 @@ func TestConsoleTexts(t *testing.T) {
 		}
 	}
 	// The values that a key may end in.
+	for _, k := range []string{
+		"connection.waiting", "connection.connecting", "connection.live", "connection.lost", "connection.ended", "connection.failed", "connection.stopped",
+		"lost.http", "lost.redirect", "lost.network", "lost.silent", "lost.cut", "state.unknown", "state.other",
+	} {
+		if inEnglish[k] == "" {
+			t.Errorf("there is no text %s", k)
+		}
+	}
 	for _, number := range []int32{1, 2, 3, 4} {
 		if k := "state." + strings.TrimPrefix(taskv1.TaskStatus(number).String(), "TASK_STATUS_"); inEnglish[k] == "" {
 			t.Errorf("there is no text %s", k)

@@ -1,7 +1,7 @@
 // A task on the page: its card, and the watch behind it.
-import { renew } from './credentials.js';
+import { areSame, renew } from './credentials.js';
 import { Failure } from './stream.js';
-import { label, reason, say, text } from './text.js';
+import { label, reason, say, text, translate } from './text.js';
 import { Timeline } from './timeline.js';
 import { watch } from './watch.js';
 
@@ -9,20 +9,27 @@ const states = {
   TASK_STATUS_NEW: 'NEW', TASK_STATUS_EXECUTING: 'EXECUTING', TASK_STATUS_SUCCESS: 'SUCCESS', TASK_STATUS_FAILED: 'FAILED',
 };
 
+const types = ['TASK_TYPE_TRANSFER_AND_DELETION', 'TASK_TYPE_BATCH_IMPORT'];
+
 const codes = ['OK', 'CANCELLED', 'UNKNOWN', 'INVALID_ARGUMENT', 'DEADLINE_EXCEEDED', 'NOT_FOUND', 'ALREADY_EXISTS', 'PERMISSION_DENIED',
   'RESOURCE_EXHAUSTED', 'FAILED_PRECONDITION', 'ABORTED', 'OUT_OF_RANGE', 'UNIMPLEMENTED', 'INTERNAL', 'UNAVAILABLE', 'DATA_LOSS', 'UNAUTHENTICATED'];
+
+// ahead is how far the server's clock is ahead of this machine's, in ms: what an answer's date says, at its least delay.
+let ahead = -Infinity;
+const skew = () => Math.abs(ahead) > 2000 && ahead !== -Infinity ? ahead : 0;
 
 export class Card {
   #page;
   #parts = {}; // Of the element, by class.
   #timeline;
   #watching; // The AbortController of the watch, undefined if there is none.
+  #headers; // What it was begun with.
   #task; // As it was last told.
   #confirmed; // When KooDrive last confirmed it, by this machine's clock, in ms.
   #failures = 0; // How often KooDrive has failed to answer since.
-  #interrupted = false; // The connection was lost, and is not back yet.
+  #opened = 0; // When the stream began, in ms.
+  #interrupted; // Why the connection was lost, undefined if it is there.
   #resumes = 0; // When it is tried again, in ms.
-  #skew = 0; // How far the server's clock is ahead of this machine's, in ms.
 
   // page has turns, announce(text), changed(), again(card) and remove(card).
   constructor(id, page) {
@@ -30,6 +37,8 @@ export class Card {
     this.#page = page;
     this.element = document.getElementById('card').content.firstElementChild.cloneNode(true);
     this.element.dataset.taskId = id;
+    this.element.setAttribute('aria-label', id);
+    translate(this.element);
     for (const part of this.element.querySelectorAll('[class]')) this.#parts[part.classList[0]] = part;
     const { stop, again, remove, history } = this.#parts;
     this.#parts.id.textContent = id;
@@ -50,13 +59,16 @@ export class Card {
   // runs reports whether there is a watch.
   get runs() { return this.#watching !== undefined; }
 
+  // runsWith reports whether there is a watch with the same credentials.
+  runsWith(headers) { return this.runs && areSame(this.#headers, headers); }
+
   // start watches the task with these headers. What was known with others is forgotten.
   async start(headers) {
     this.#watching?.abort();
     const watching = this.#watching = new AbortController();
-    this.#task = this.#confirmed = undefined;
+    this.#headers = headers;
+    this.#task = this.#confirmed = this.#interrupted = undefined;
     this.#failures = 0;
-    this.#interrupted = false;
     this.#parts.name.hidden = true;
     list(this.#parts.facts, []);
     list(this.#parts.failure, []);
@@ -74,8 +86,8 @@ export class Card {
       this.#end('ended');
     } catch (failure) {
       if (watching.signal.aborted) return; // It was stopped, or begun anew.
-      this.#explain(failure);
       this.#end('failed');
+      this.#explain(failure);
     }
   }
 
@@ -105,21 +117,22 @@ export class Card {
   }
 
   #open(headers) {
-    const ahead = Date.parse(headers.get('Date')) + 500 - Date.now(); // It has whole seconds.
-    this.#skew = Math.abs(ahead) > 2000 ? ahead : 0;
+    this.#opened = Date.now();
+    ahead = Math.max(ahead, Date.parse(headers.get('Date')) + 500 - this.#opened || -Infinity); // It has whole seconds.
     if (this.#interrupted) {
       this.#timeline.add(text('line.live'));
       this.#page.announce(text('said.live', { id: this.id }));
     }
-    this.#interrupted = false;
+    this.#interrupted = undefined;
     this.#connect('live');
   }
 
   #lose(failure, ms) {
     this.#resumes = Date.now() + ms;
-    this.#timeline.add(text('line.lost', { cause: cause(failure) }));
+    const why = cause(failure);
     if (!this.#interrupted) this.#page.announce(text('said.lost', { id: this.id }));
-    this.#interrupted = true;
+    if (JSON.stringify(why) !== this.#interrupted) this.#timeline.add(text('line.lost', { cause: why })); // Once, however often it is tried.
+    this.#interrupted = JSON.stringify(why);
     this.#connect('lost');
   }
 
@@ -132,7 +145,8 @@ export class Card {
     const before = this.#task;
     this.#task = task;
     this.#confirm(task.observeTime);
-    this.#answers(0);
+    // What was known before this stream says nothing of how KooDrive does now.
+    if (this.#confirmed > this.#opened - 1000) this.#answers(0);
     this.#describe(task);
     if (before?.status === task.status && before.koodriveStatus === task.koodriveStatus) return;
     const state = this.#become(states[task.status] ?? 'other', task.koodriveStatus);
@@ -148,7 +162,7 @@ export class Card {
 
   #confirm(time) {
     const at = Date.parse(time);
-    if (!Number.isNaN(at)) this.#confirmed = at - this.#skew;
+    if (!Number.isNaN(at)) this.#confirmed = at - skew();
     this.tick();
   }
 
@@ -158,10 +172,10 @@ export class Card {
     this.#failures = failures;
     const { health } = this.#parts;
     health.classList.toggle('failing', failures > 0);
+    const why = name ? reason(name) : '';
     if (failures === 0) say(health, text('health.ok'));
-    else say(health, text(failures === 1 ? 'health.failing.one' : 'health.failing', { n: failures, reason: reason(name) }));
-    health.hidden = false;
-    if (failures > 0 && before === 0) this.#timeline.add(text('line.failing', { reason: reason(name) }));
+    else say(health, text(failures === 1 ? 'health.failing.one' : 'health.failing', { n: failures, reason: why }));
+    if (failures > 0 && before === 0) this.#timeline.add(text('line.failing', { reason: why }));
     if (failures === 0 && before > 0) this.#timeline.add(text('line.answers'));
   }
 
@@ -175,10 +189,14 @@ export class Card {
   // #connect says how the watch stands, and what can be done about it.
   #connect(connection) {
     this.element.dataset.connection = connection;
-    if (connection !== 'live') this.#parts.health.hidden = true; // It is not known then.
-    const { stop, again } = this.#parts;
-    if (this.runs) swap(again, stop);
-    else swap(stop, again);
+    const { stop, again, health, id } = this.#parts;
+    if (connection !== 'live') say(health, ''); // It is not known then.
+    const focused = this.element.contains(document.activeElement) ? document.activeElement : undefined;
+    stop.hidden = !this.runs;
+    again.hidden = this.runs;
+    // A button that goes hands the focus to what it has brought about. Where it is not its doing, nothing is there to be pressed by mistake.
+    if (focused === again && this.runs) stop.focus();
+    if (focused === stop && !this.runs) (connection === 'stopped' ? again : id).focus();
     this.tick();
     this.#page.changed();
   }
@@ -187,7 +205,7 @@ export class Card {
     const { name, facts } = this.#parts;
     name.textContent = task.taskName;
     name.hidden = task.taskName === '';
-    const listed = task.taskType !== 'TASK_TYPE_UNSPECIFIED';
+    const listed = types.includes(task.taskType);
     list(facts, [
       task.koodriveTaskType !== undefined &&
         [text('fact.type'), listed ? text(`type.${task.taskType}`) : text('type.other', { number: task.koodriveTaskType })],
@@ -219,13 +237,6 @@ function cause(failure) {
   if (!(failure instanceof Failure)) return text('lost.page');
   if (failure.kind !== 'kootask') return text(`lost.${failure.kind}`, { http: failure.http });
   return failure.localized ? { localized: failure.localized, otherwise: reason(failure.reason) } : reason(failure.reason);
-}
-
-// swap hides one button and shows another, which takes over the focus.
-function swap(from, to) {
-  to.hidden = false;
-  if (document.activeElement === from) to.focus();
-  from.hidden = true;
 }
 
 // list fills a dl with pairs of Texts, leaving out what is not there.

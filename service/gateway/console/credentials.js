@@ -1,4 +1,4 @@
-// The credentials of the form, which are nowhere but in its fields.
+// The credentials of the form: they are in its fields, and with the watches that were begun with them, and nowhere else.
 
 const fields = {
   'token': 'Authorization', 'user-id': 'X-User-Id', 'date': 'X-Date', 'caller-token': 'X-Kootask-Authorization',
@@ -20,8 +20,17 @@ export function read(wrong) {
   return headers;
 }
 
+let caller; // The caller's own token when its field was last left: what is being typed is none yet.
+document.getElementById('caller-token').addEventListener('change', () => {
+  caller = read(() => {})['X-Kootask-Authorization'];
+});
+
 // renew returns headers that were read before with what the form says now of who the caller is: for whom KooDrive is asked stays.
 export function renew(headers) {
-  const caller = read(() => {})['X-Kootask-Authorization'];
-  return caller !== undefined && sendable.test(caller) ? { ...headers, 'X-Kootask-Authorization': caller } : headers;
+  return sendable.test(caller ?? '') ? { ...headers, 'X-Kootask-Authorization': caller } : headers;
+}
+
+// areSame reports whether headers stand for the same credentials.
+export function areSame(some, others) {
+  return Object.values(fields).every((name) => some[name] === others[name]);
 }

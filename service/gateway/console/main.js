@@ -7,7 +7,7 @@ import { Turns } from './turns.js';
 // Over HTTP/1.1 a browser has six connections to a server: one is left for everything else. Over a newer version they are as many as
 // the servers in front of kootask commonly let through.
 const newer = /^h[23]/.test(performance.getEntriesByType('navigation')[0]?.nextHopProtocol);
-const turns = new Turns(newer ? 100 : 5, 5000);
+const turns = new Turns(newer ? 100 : 5, 10_000);
 
 const most = 200; // Tasks on the page.
 
@@ -23,8 +23,10 @@ at('form').addEventListener('submit', (event) => {
   const fresh = [...asked.ids].filter((id) => !cards.has(id)).map((id) => new Card(id, page));
   for (const card of fresh) cards.set(card.id, card);
   at('tasks').prepend(...fresh.map((card) => card.element));
-  const begun = [...asked.ids].map((id) => cards.get(id)).filter((card) => !card.runs);
+  const wanted = [...asked.ids].map((id) => cards.get(id));
+  const begun = wanted.filter((card) => !card.runsWith(asked.headers));
   for (const card of begun) card.start(asked.headers);
+  if (begun.length === 0) wanted[0].element.scrollIntoView({ block: 'nearest' });
   announce(text('said.begun', { count: begun.length }));
 });
 
@@ -42,13 +44,13 @@ function ask(ids) {
     say(place, fault ?? '');
   }
   const first = document.querySelector('[aria-invalid=true]');
-  if (first?.closest('#more')) at('more').open = true;
+  if (first?.closest('#more') || faults.get('token')?.key === 'error.credential') at('more').open = true;
   first?.focus();
   return first ? undefined : asked;
 }
 
 function wantedIDs(wrong) {
-  const ids = new Set(at('ids').value.split(/[\s,;]+/).filter(Boolean));
+  const ids = new Set(at('ids').value.split(/[\s,;，；、]+/).filter(Boolean));
   if (ids.size === 0) wrong('ids', 'error.no-ids');
   for (const id of ids) if (!/^[A-Za-z0-9_-]{1,64}$/.test(id)) wrong('ids', 'error.id', { id: id.slice(0, 80) });
   if (new Set([...cards.keys(), ...ids]).size > most) wrong('ids', 'error.many', { limit: most });
@@ -121,13 +123,19 @@ function announce(words) {
 at('language').addEventListener('change', () => {
   speak(at('language').value);
   at('announcer').textContent = '';
-  for (const card of cards.values()) {
-    card.tick();
-    card.redraw();
-  }
+  for (const card of cards.values()) card.redraw();
 });
+
+// Whoever leaves the page has done with it, and its token does not come back with it.
+addEventListener('pagehide', () => { for (const card of cards.values()) card.stop(); });
+addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
 
 at('language').value = languages.find((l) => navigator.language.toLowerCase().startsWith(l.slice(0, 2))) ?? languages[0];
 speak(at('language').value);
 changed();
+at('insecure').hidden = isSecureContext;
+if (!AbortSignal.any) {
+  say(at('empty'), text('too-old'));
+  at('watch').disabled = true;
+}
 setInterval(() => { for (const card of cards.values()) card.tick(); }, 1000);

@@ -9,8 +9,8 @@ const domain = 'koodrive.task.v1';
 
 // Failure is why a stream ended.
 export class Failure extends Error {
-  // kind is 'kootask' for an error of kootask's, 'http' for an answer that is not kootask's, and otherwise how the
-  // connection was lost: 'network', 'silent' or 'cut'. status is a google.rpc.Status, http the status of the answer.
+  // kind is 'kootask' for an error of kootask's, 'http' for an answer that is not kootask's, 'redirect' for one that leads elsewhere,
+  // and otherwise how the connection was lost: 'network', 'silent' or 'cut'. status is a google.rpc.Status, http the status of the answer.
   constructor(kind, { http, status } = {}) {
     super(kind);
     Object.assign(this, { kind, http, status });
@@ -32,8 +32,8 @@ function failed(body, http) {
   return new Failure(ours ? 'kootask' : 'http', { http, status: ours ? body : undefined });
 }
 
-// stream calls on.open with the answer's headers, and on.event(name, data) for each event. It returns after the last one, and
-// fails with a Failure, or with the reason of the signal.
+// stream calls on.open with the answer's headers, and on.event(name, data) for each event, until that returns true. It returns
+// after the last one, and fails with a Failure, or with the reason of the signal.
 export async function stream(url, headers, signal, on) {
   const broken = new AbortController();
   let timer;
@@ -48,15 +48,16 @@ export async function stream(url, headers, signal, on) {
       cache: 'no-store', redirect: 'manual', signal: AbortSignal.any([signal, broken.signal]),
     }).catch(lost);
     within(silence);
+    if (response.type === 'opaqueredirect') throw new Failure('redirect');
     if (!response.ok) throw failed(await response.json().catch(() => undefined), response.status);
-    if (response.headers.get('Content-Type') !== 'application/x-ndjson') throw new Failure('http', { http: response.status });
+    if (!/^application\/x-ndjson(;|$)/.test(response.headers.get('Content-Type'))) throw new Failure('http', { http: response.status });
     on.open(response.headers);
     for await (const line of lines(response.body)) {
       within(silence);
-      const [[name, data]] = Object.entries(parse(line));
-      if (name === 'end') return;
+      if (line === '') continue;
+      const [name, data] = Object.entries(parse(line) ?? {})[0] ?? []; // An event that is newer than this page may be anything.
       if (name === 'failure') throw failed(data, response.status);
-      on.event(name, data);
+      if (name === 'end' || on.event(name, data)) return;
     }
     throw new Failure('cut');
   } catch (error) {

@@ -12,6 +12,7 @@ export class Timeline {
   #due = false;
 
   constructor(details, id) {
+    this.id = id;
     this.details = details;
     this.summary = details.querySelector('summary');
     this.list = details.querySelector('ol');
@@ -46,7 +47,9 @@ export class Timeline {
   }
 
   #draw() {
-    say(this.summary, text(this.#dropped ? 'history.dropped' : 'history', { count: this.#lines.length }));
+    const count = text(this.#dropped ? 'history.dropped' : 'history', { count: this.#lines.length });
+    say(this.summary, count);
+    label(this.summary, text('history.name', { count, id: this.id }));
     if (!this.details.open) {
       this.list.replaceChildren();
       this.#shown = page;

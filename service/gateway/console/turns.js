@@ -42,7 +42,7 @@ export class Turns {
     const over = new AbortController();
     const turn = {
       over: over.signal,
-      // used starts the clock: a turn is not taken back before it was good for something.
+      // used starts the clock: a turn is not taken back before it has brought something.
       used: () => { turn.since ??= performance.now(); },
       end: () => { if (this.#taken.delete(turn)) this.#serve(); },
       giveUp: () => over.abort(),

@@ -21,9 +21,15 @@ export async function watch(id, headers, turns, signal, on) {
         open: on.open,
         event(name, data) {
           empty = 0;
-          turn.used();
-          if (name === 'heartbeat') on.heartbeat(data);
-          if (name === 'task' && !isBefore(data, last)) on.task(last = data);
+          if (name === 'heartbeat') {
+            if (data.observeTime || data.failureCount > 0) turn.used(); // What KooDrive has said, and not only that it is asked.
+            on.heartbeat(data);
+          }
+          if (name === 'task') {
+            turn.used();
+            if (!isBefore(data, last)) on.task(last = data);
+          }
+          return last?.done; // Nothing comes after it.
         },
       });
       return;
@@ -64,8 +70,10 @@ function delay(failure, empty, renewed) {
     case 'kootask':
       if (failure.retryAfter !== undefined) return empty < 2 ? failure.retryAfter : Math.max(failure.retryAfter, backoff);
       return failure.reason === 'CALLER_UNAUTHENTICATED' && empty === 0 && renewed ? backoff : undefined;
-    case 'http': // A proxy's: of 4xx, 408 and 429 alone pass.
-      return failure.http >= 500 || failure.http === 408 || failure.http === 429 ? backoff : undefined;
+    case 'http': // A proxy's: of 4xx, 408 and 429 alone pass. A page with 200 may be about a pause for maintenance.
+      return failure.http >= 500 || [200, 408, 429].includes(failure.http) ? backoff : undefined;
+    case 'redirect': // To where one signs in.
+      return undefined;
     default:
       return backoff;
   }
