@@ -54,6 +54,10 @@ fuzz: ## Give every fuzz target FUZZTIME (10s) to find an input that breaks what
 		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null || exit 1; \
 	done
 
+.PHONY: fuzz-api
+fuzz-api: build ## Ask every route for what its description allows and forbids: FUZZ_SECONDS (100), FUZZ_SEED. Takes Python.
+	@service/gateway/fuzzapi/run
+
 .PHONY: sabotage
 sabotage: ## Break each promise of the README by small changes to the code: fail unless a test notices. Takes minutes.
 	@go run ./sabotage

@@ -1,0 +1,106 @@
+"""What schemathesis does not know of kootask: which tasks there are, how a stream is read, and what has to have been seen."""
+
+import atexit
+import collections
+import functools
+import json
+import os
+import random
+import re
+
+import jsonschema_rs
+import requests
+import schemathesis
+
+SEED = os.environ["FUZZ_SEED"]
+SEEN = os.environ["FUZZ_SEEN"]
+BASE = os.environ["FUZZ_BASE"]
+LIMITED = "limited"  # KooDrive asks who asks for it to wait, so it has a credential of its own.
+
+with open(os.path.join(os.path.dirname(__file__), "koodrive.json"), encoding="utf-8") as script:
+    TASKS = [task["id"] for task in json.load(script)["tasks"]]
+
+# The good ones are asked for more often: KooDrive is given a rest if half of its answers are bad.
+OFTEN = ["success", "failed", "executing", "unlisted"]
+
+TIMEOUT = re.compile("[0-9]{1,8}[HMSmun]")
+
+rng = random.Random(SEED)
+seen = collections.Counter()
+
+
+TASK_OPERATIONS = ("GetTask", "WatchTask", "TicketForTask")
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    """Has a credential, asks for a task that there is, in each form of a watch, and with a ticket now and then."""
+    name = case.operation.definition.raw["operationId"]
+    if name not in TASK_OPERATIONS:
+        return
+    good = case.meta is not None and case.meta.generation.mode.is_positive
+    if good and rng.random() < 0.8:
+        case.path_parameters["task_id"] = rng.choice(TASKS if rng.random() < 0.4 else OFTEN)
+    task = case.path_parameters.get("task_id")
+    if rng.random() < 0.95:
+        case.headers["Authorization"] = "Bearer " + ("fuzz-limited" if task == LIMITED else "fuzz-token")
+    if good and case.headers.get("X-Date"):  # A pattern does not know how long months are.
+        case.headers["X-Date"] = case.headers["X-Date"][:6] + "15" + case.headers["X-Date"][8:]
+    if name == "TicketForTask":
+        return
+    # What is not finished has to end, unless the timeout is what is wrong with the request.
+    if task in TASKS and (good or TIMEOUT.fullmatch(case.headers.get("Grpc-Timeout", "1S"))):
+        case.headers["Grpc-Timeout"] = "5S" if task in ("success", "failed") else rng.choice(["300m", "700m"])
+    if name != "WatchTask":
+        return
+    if rng.random() < 0.5:
+        case.headers["Accept"] = "text/event-stream"
+        if good and rng.random() < 0.2:
+            case.headers["Last-Event-ID"] = "end"
+    if good and task in TASKS and rng.random() < 0.2 and "Authorization" in case.headers:
+        answer = requests.post(
+            f"{BASE}/v1/tasks/{task}:ticket", headers={"Authorization": case.headers.pop("Authorization")}, timeout=10
+        )
+        for header in ("X-User-Id", "X-Date"):  # The ticket stands for them.
+            case.headers.pop(header, None)
+        case.query["ticket"] = answer.json()["ticket"]
+
+
+@schemathesis.hook
+def after_call(context, case, response):
+    name = case.operation.definition.raw.get("operationId")
+    seen[f"{name} {response.status_code} {response.headers.get('content-type', [''])[0]}"] += 1
+
+
+@schemathesis.check
+def stream_is_whole(context, response, case):
+    """Each line of a stream is as described, and so is the data of each event, which to schemathesis are any texts. The last one is
+    end or failure, and no other."""
+    kind = response.headers.get("content-type", [""])[0]
+    if kind not in ("application/x-ndjson", "text/event-stream"):
+        return
+    text = response.content.decode()
+    if kind == "application/x-ndjson":
+        assert text.endswith("\n"), "the last line does not end"
+        items = [json.loads(line) for line in text.splitlines()]
+    else:
+        assert text.endswith("\n\n"), "the last event does not end"
+        fields = [dict(field.split(": ", 1) for field in event.split("\n")) for event in text.removesuffix("\n\n").split("\n\n")]
+        items = [{event["event"]: json.loads(event["data"])} for event in fields]
+    for item in items:
+        line().validate(item)
+    names = [next(iter(item)) for item in items]
+    assert names[-1] in ("end", "failure") and not {"end", "failure"} & set(names[:-1]), names
+
+
+@functools.cache
+def line():
+    components = requests.get(BASE + "/openapi.json", timeout=10).json()["components"]
+    return jsonschema_rs.Draft202012Validator({"$ref": "#/components/schemas/Line", "components": components})
+
+
+@atexit.register
+def save():
+    with open(SEEN, "w", encoding="utf-8") as file:
+        for what, count in sorted(seen.items()):
+            file.write(f"{count:6} {what}\n")
