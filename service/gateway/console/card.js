@@ -173,6 +173,7 @@ export class Card {
     const { health } = this.#parts;
     health.classList.toggle('failing', failures > 0);
     const why = name ? reason(name) : '';
+    health.hidden = false;
     if (failures === 0) say(health, text('health.ok'));
     else say(health, text(failures === 1 ? 'health.failing.one' : 'health.failing', { n: failures, reason: why }));
     if (failures > 0 && before === 0) this.#timeline.add(text('line.failing', { reason: why }));
@@ -190,7 +191,7 @@ export class Card {
   #connect(connection) {
     this.element.dataset.connection = connection;
     const { stop, again, health, id } = this.#parts;
-    if (connection !== 'live') say(health, ''); // It is not known then.
+    if (connection !== 'live') health.hidden = true; // It is not known then.
     const focused = this.element.contains(document.activeElement) ? document.activeElement : undefined;
     stop.hidden = !this.runs;
     again.hidden = this.runs;

@@ -54,7 +54,7 @@ export async function stream(url, headers, signal, on) {
     on.open(response.headers);
     for await (const line of lines(response.body)) {
       within(silence);
-      if (line === '') continue;
+      if (line.trim() === '') continue;
       const [name, data] = Object.entries(parse(line) ?? {})[0] ?? []; // An event that is newer than this page may be anything.
       if (name === 'failure') throw failed(data, response.status);
       if (name === 'end' || on.event(name, data)) return;
