@@ -1,5 +1,5 @@
-# Everything runs with Go, make and git; the tools come through the Go module proxy at the versions of tools/go.mod. Clients in other
-# languages take those languages' own tools, and what their package managers bring.
+# Everything runs with Go, make and git; the tools come through the Go module proxy at the versions of tools/go.mod. The tests of the
+# pages take Chromium and npm besides; clients in other languages take those languages' own tools, and what their package managers bring.
 
 MAKEFLAGS += --no-print-directory
 TOOL := go tool -modfile=tools/go.mod
@@ -25,8 +25,18 @@ build: ## Build bin/kootask.
 export GOTESTSUM_JSONFILE ?= bin/tests.json
 HISTORIES = grep -o '[0-9]* histories: {[^}]*}' $(GOTESTSUM_JSONFILE)
 
+# With it the tests judge whether everybody can use the pages.
+.PHONY: axe
+axe: bin/axe.min.js ## Fetch axe-core from the npm registry, at the version of cmd/kootask/axe/package-lock.json.
+
+bin/axe.min.js: cmd/kootask/axe/package-lock.json
+	@mkdir -p bin/axe
+	cp cmd/kootask/axe/package.json cmd/kootask/axe/package-lock.json bin/axe
+	npm ci --prefix bin/axe --ignore-scripts
+	cp bin/axe/node_modules/axe-core/axe.min.js bin
+
 .PHONY: test
-test: ## Run all tests, under the race detector if there is a C compiler.
+test: axe ## Run all tests, under the race detector if there is a C compiler.
 	@mkdir -p bin
 	$(if $(RACE),,@echo 'No C compiler: testing without the race detector.')
 	$(if $(RACE),CGO_ENABLED=1) $(TOOL) gotestsum --format pkgname-and-test-fails -- $(RACE) -shuffle=on -timeout 30m ./...

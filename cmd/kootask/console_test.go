@@ -1,0 +1,289 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/target"
+	"github.com/chromedp/chromedp"
+
+	"github.com/kootask/kootask/upstream/koodrivetest"
+)
+
+// site is kootask with its page, and a KooDrive that does as it is told.
+type site struct {
+	koodrive *koodrivetest.KooDrive
+	upstream string // KooDrive's URL.
+	url      string // Of the page.
+	admin    adminPort
+}
+
+const pageToken = "token-of-the-page"
+
+// newSite starts both. KooDrive is asked often.
+func newSite(t *testing.T, env []string, flags ...string) *site {
+	t.Helper()
+	koodrive := koodrivetest.New()
+	koodrive.AddToken(pageToken, 0)
+	upstream := httptest.NewServer(koodrive)
+	t.Cleanup(upstream.Close)
+	p := start(t, env, append([]string{
+		"serve", "--upstream-allow-http", "--upstream-url=" + upstream.URL, "--poll-min=100ms", "--poll-max=200ms", "--poll-backoff-max=200ms", "--heartbeat=1s",
+		"--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0",
+	}, flags...)...)
+	return &site{
+		koodrive, upstream.URL, "http://" + p.says(t, `"http":"([^"]+)"`) + "/",
+		adminPort{"http://" + p.says(t, `"admin":"([^"]+)"`), &http.Client{Transport: &http.Transport{}}},
+	}
+}
+
+// set puts a task into a state, where it stays.
+func (s *site) set(id string, status int64) {
+	step := koodrivetest.Step{Status: status}
+	if status == koodrivetest.StatusFailed {
+		step.ResultCode = "18000205"
+	}
+	s.koodrive.SetTask(koodrivetest.Task{ID: id, Name: "handover of a user's files", UserID: "1395497048157130881", Steps: []koodrivetest.Step{step}})
+}
+
+// setMany makes tasks that are running.
+func (s *site) setMany(n int) (ids []string) {
+	for i := range n {
+		ids = append(ids, fmt.Sprint(1534087020903704800+i))
+		s.set(ids[i], koodrivetest.StatusExecuting)
+	}
+	return ids
+}
+
+// settles waits until nobody watches.
+func (s *site) settles(t *testing.T) {
+	t.Helper()
+	await(t, nil, func() bool {
+		return s.admin.number(t, "/metrics", "^kootask_watchers") == 0 && s.admin.number(t, "/metrics", "^kootask_watched_tasks") == 0
+	})
+}
+
+// cable leads to a site, until it is cut.
+type cable struct {
+	*httptest.Server
+	broken atomic.Bool
+}
+
+func newCable(t *testing.T, to string) *cable {
+	t.Helper()
+	target, err := url.Parse(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, FlushInterval: -1,
+		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+	}
+	c := &cable{}
+	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c.broken.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(c.Close)
+	return c
+}
+
+func (c *cable) cut() {
+	c.broken.Store(true)
+	c.CloseClientConnections()
+}
+
+func (c *cable) mend() { c.broken.Store(false) }
+
+// watch fills the form in and sends it.
+func (p *tab) watch(t *testing.T, token string, ids ...string) {
+	t.Helper()
+	p.fill(t, "#token", token)
+	p.fill(t, "#ids", strings.Join(ids, " "))
+	p.click(t, "#watch")
+}
+
+// card selects a part of a task's card.
+func card(id, part string) string { return fmt.Sprintf(`[data-task-id="%s"] %s`, id, part) }
+
+// becomes waits until a task's data-state or data-connection is something.
+func (p *tab) becomes(t *testing.T, id, what, value string) {
+	t.Helper()
+	p.sees(t, fmt.Sprintf(`document.querySelector('[data-task-id="%s"]')?.dataset.%s === %q`, id, what, value))
+}
+
+// history opens a task's history, and returns it without times and repeats, oldest first.
+func (p *tab) history(t *testing.T, id string) []string {
+	t.Helper()
+	details := fmt.Sprintf(`document.querySelector(%q)`, card(id, ".history"))
+	eval[chromedp.Void](t, p, details+`.open = true`)
+	p.sees(t, details+`.querySelector('li')`)
+	lines := eval[[]string](t, p, `[...`+details+`.querySelectorAll('li')].map((li) => { const line = li.cloneNode(true); line.querySelector('time').remove(); return line.textContent.trim(); })`)
+	slices.Reverse(lines)
+	return slices.Compact(lines)
+}
+
+// Three tasks at a time: one succeeds, one fails, and one loses its connection, which comes back by itself.
+func TestConsoleFollowsTasks(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	c := newCable(t, s.url)
+	const good, bad, interrupted = "1534087020903704801", "1534087020903704802", "1534087020903704803"
+	for _, id := range []string{good, bad, interrupted} {
+		s.set(id, koodrivetest.StatusNew)
+	}
+	p := openTab(t, c.URL)
+	defer p.judge(t)
+	p.looks(t, "empty")
+	p.watch(t, pageToken, good, bad, interrupted)
+	for _, id := range []string{good, bad, interrupted} {
+		p.becomes(t, id, "state", "NEW")
+		p.becomes(t, id, "connection", "live")
+	}
+	for _, id := range []string{good, bad} {
+		s.set(id, koodrivetest.StatusExecuting)
+		p.becomes(t, id, "state", "EXECUTING")
+	}
+	p.sees(t, `document.title === '(3) kootask'`)
+	s.set(good, koodrivetest.StatusSuccess)
+	s.set(bad, koodrivetest.StatusFailed)
+	p.becomes(t, good, "state", "SUCCESS")
+	p.becomes(t, bad, "state", "FAILED")
+	p.becomes(t, good, "connection", "ended")
+	p.becomes(t, bad, "connection", "ended")
+	if facts := p.text(t, card(bad, ".facts")); !strings.Contains(facts, "18000205") {
+		t.Errorf("the failed task says %q", facts)
+	}
+
+	p.expects(`^log: network: Failed to load resource: .*` + interrupted)
+	c.cut()
+	p.becomes(t, interrupted, "connection", "lost")
+	s.set(interrupted, koodrivetest.StatusExecuting)
+	p.history(t, interrupted)
+	p.history(t, bad)
+	p.looks(t, "tasks")
+	c.mend()
+	p.becomes(t, interrupted, "connection", "live")
+	p.becomes(t, interrupted, "state", "EXECUTING")
+	s.set(interrupted, koodrivetest.StatusSuccess)
+	p.becomes(t, interrupted, "connection", "ended")
+
+	begun, running := []string{"Watch begun", "NEW · not started"}, "EXECUTING · running"
+	for id, want := range map[string][]string{
+		good: slices.Concat(begun, []string{running, "SUCCESS · finished"}), bad: slices.Concat(begun, []string{running, "FAILED · ended in failure"}),
+	} {
+		if got := p.history(t, id); !slices.Equal(got, want) {
+			t.Errorf("the history of %s is %q, want %q", id, got, want)
+		}
+	}
+	history := p.history(t, interrupted)
+	told := slices.DeleteFunc(slices.Clone(history), func(line string) bool { return strings.HasPrefix(line, "Interrupted: ") })
+	if !slices.Equal(told, slices.Concat(begun, []string{"Live again", running, "SUCCESS · finished"})) || !strings.HasPrefix(history[2], "Interrupted: ") {
+		t.Errorf("the history of %s is %q", interrupted, history)
+	}
+	if summary := p.text(t, "#summary"); !strings.HasPrefix(summary, "0 watching · 2 finished · 1 with an error") {
+		t.Errorf("of all it says %q", summary)
+	}
+}
+
+// Who stops all is rid of all: also of those that wait for their turn.
+func TestConsoleStopsAll(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	ids := s.setMany(14)
+	p := openTab(t, s.url)
+	defer p.judge(t)
+	p.watch(t, pageToken, ids...)
+	for _, id := range ids {
+		p.becomes(t, id, "state", "EXECUTING")
+	}
+	p.click(t, "#stop-all")
+	for _, id := range ids {
+		p.becomes(t, id, "connection", "stopped")
+	}
+	s.settles(t)
+	asked := s.koodrive.Count()
+	<-time.After(5 * time.Second) // In which it would be asked 25 times and more for each, and others would have their turn.
+	if n := s.koodrive.Count() - asked; n != 0 {
+		t.Errorf("KooDrive was asked %d times more", n)
+	}
+	if title := eval[string](t, p, `document.title`); title != "kootask" {
+		t.Errorf("the title is %q", title)
+	}
+}
+
+// When a tab is closed, KooDrive is asked no longer than a second. Nothing runs beside it, which would count.
+func TestConsoleClosedTab(t *testing.T) {
+	s := newSite(t, nil)
+	ids := s.setMany(3)
+	p := openTab(t, s.url)
+	defer p.judge(t)
+	p.watch(t, pageToken, ids...)
+	for _, id := range ids {
+		p.becomes(t, id, "state", "EXECUTING")
+		p.becomes(t, id, "connection", "live")
+	}
+	await(t, nil, func() bool { return s.koodrive.Count() > 20 })
+	p.close(t)
+	resp, err := http.Get(s.upstream + "/closed") // KooDrive's own time counts.
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	s.settles(t)
+	<-time.After(2 * time.Second) // In which it would be asked ten times and more for each.
+	log := s.koodrive.Requests()
+	at := slices.IndexFunc(log, func(r koodrivetest.Request) bool { return r.Path == "/closed" })
+	if last := log[len(log)-1].Received.Sub(log[at].Received); last > time.Second {
+		t.Errorf("KooDrive was still asked after %v", last)
+	}
+}
+
+// Who leaves the page has left the tasks, also if the browser keeps the page to go back to; and finds no token then.
+func TestConsoleLeftPage(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	id := s.setMany(1)[0]
+	p := openTab(t, s.url)
+	defer p.judge(t)
+	p.watch(t, pageToken, id)
+	p.becomes(t, id, "state", "EXECUTING")
+	p.do(t, chromedp.Navigate(s.url+"docs"))
+	s.settles(t)
+	p.do(t, chromedp.NavigateBack())
+	p.sees(t, `document.readyState === 'complete' && document.querySelector('#token')?.value === '' && document.querySelectorAll('.card').length === 0`)
+	if n := s.admin.number(t, "/metrics", "^kootask_watchers"); n != 0 {
+		t.Errorf("%v watch on", n)
+	}
+}
+
+// A tab that nobody sees goes on, and its title says so.
+func TestConsoleHiddenTab(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	ids := s.setMany(2)
+	p := openTab(t, s.url)
+	defer p.judge(t)
+	p.watch(t, pageToken, ids...)
+	for _, id := range ids {
+		p.becomes(t, id, "state", "EXECUTING")
+	}
+	if _, err := chromedp.CallBrowser(p.ctx, target.CreateTarget, target.CreateTargetParams{URL: "about:blank"}); err != nil {
+		t.Fatal(err)
+	}
+	p.sees(t, `document.visibilityState === 'hidden' && document.title === '(2) kootask'`)
+	for i, id := range ids {
+		s.set(id, koodrivetest.StatusSuccess)
+		p.sees(t, fmt.Sprintf(`document.title === %q`, []string{"(1) kootask", "kootask"}[i]))
+	}
+}

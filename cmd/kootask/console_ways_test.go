@@ -1,0 +1,95 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/security"
+
+	"github.com/kootask/kootask/service/callers/issuertest"
+)
+
+// Without the page nothing of it is there.
+func TestConsoleIsOff(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil, "--console=false")
+	for _, path := range []string{"", "console/main.js", "console/reasons.js", "docs", "docs/init.js"} {
+		resp, err := http.Get(s.url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var body struct{ Details []struct{ Reason string } }
+		err = json.NewDecoder(resp.Body).Decode(&body)
+		_ = resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusNotFound || body.Details[0].Reason != "ROUTE_NOT_FOUND" {
+			t.Errorf("/%s: %v, %v, %v", path, resp.Status, body, err)
+		}
+	}
+}
+
+// Where kootask signs for an app, it takes a user's id in place of a token.
+func TestConsoleForAnApp(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil, "--upstream-auth=app", "--app-id=orders", "--app-secret-file="+file(t, "geheim"))
+	s.koodrive.AddApp("orders", "geheim")
+	id := s.setMany(1)[0]
+	p := openTab(t, s.url)
+	defer p.judge(t)
+	p.click(t, "#more summary")
+	p.fill(t, "#user-id", "1395497048157130881")
+	p.fill(t, "#ids", id)
+	p.click(t, "#watch")
+	p.becomes(t, id, "state", "EXECUTING")
+	for _, r := range s.koodrive.Requests() {
+		if user := r.Header.Get("X-User-Id"); user != "1395497048157130881" {
+			t.Errorf("KooDrive was asked for user %q", user)
+		}
+	}
+}
+
+// Where kootask asks who its callers are, they have a field for that.
+func TestConsoleForKnownCallers(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(nil)
+	issuer := issuertest.New("https://" + server.Listener.Addr().String())
+	server.Config.Handler, server.TLS = issuer, presents(serverAuthority.Server("127.0.0.1"))
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	trust := []string{"SSL_CERT_FILE=" + serverAuthority.WriteFile(t.TempDir())}
+	s := newSite(t, trust, "--oidc-issuer="+issuer.URL(), "--oidc-audience="+issuertest.Audience)
+	id := s.setMany(1)[0]
+	p := openTab(t, s.url)
+	defer p.judge(t)
+	p.expects(`^log: network: .* 401 .*` + id)
+	p.watch(t, pageToken, id)
+	p.becomes(t, id, "connection", "failed")
+	if says := p.text(t, card(id, ".failure")); !strings.Contains(says, "CALLER_UNAUTHENTICATED") {
+		t.Errorf("it says %q", says)
+	}
+	p.click(t, "#more summary")
+	p.fill(t, "#caller-token", issuer.Token(map[string]any{"sub": "alice"}))
+	p.click(t, card(id, ".again"))
+	p.becomes(t, id, "state", "EXECUTING")
+	p.looks(t, "other-credentials")
+}
+
+// Over TLS a browser has HTTP/2, and no task has to wait for its turn.
+func TestConsoleOverTLS(t *testing.T) {
+	t.Parallel()
+	cert, key := serverAuthority.Server("127.0.0.1").WriteFiles(t.TempDir())
+	s := newSite(t, nil, "--tls-cert="+cert, "--tls-key="+key)
+	trust := command(security.SetIgnoreCertificateErrors, security.SetIgnoreCertificateErrorsParams{Ignore: true})
+	p := openTab(t, strings.Replace(s.url, "http:", "https:", 1), trust)
+	defer p.judge(t)
+	if protocol := eval[string](t, p, `performance.getEntriesByType('navigation')[0].nextHopProtocol`); protocol != "h2" {
+		t.Errorf("it came over %s", protocol)
+	}
+	ids := s.setMany(30)
+	p.watch(t, pageToken, ids...)
+	p.sees(t, `document.querySelectorAll('[data-connection=live][data-state=EXECUTING]').length === 30`)
+	p.click(t, "#stop-all")
+	s.settles(t)
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+)
+
+// screen is what a page is shown on.
+type screen struct {
+	name          string
+	width, height int64
+	scale         float64
+	phone, dark   bool
+}
+
+var (
+	phone   = screen{name: "phone", width: 390, height: 844, scale: 2, phone: true}
+	desktop = screen{name: "desktop", width: 1280, height: 900, scale: 1}
+)
+
+// atNight is the screen with dark colours.
+func (s screen) atNight() screen {
+	s.name, s.dark = s.name+"-dark", true
+	return s
+}
+
+func (s screen) show() chromedp.Action[chromedp.Void] {
+	scheme := "light"
+	if s.dark {
+		scheme = "dark"
+	}
+	return chromedp.Steps(
+		command(emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
+			Width: s.width, Height: s.height, DeviceScaleFactor: s.scale, Mobile: s.phone,
+		}),
+		command(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		}),
+	)
+}
+
+// screenshots is where those are kept, to be looked at.
+const screenshots = root + "/bin/screenshots"
+
+// shoot keeps a screenshot of the whole page.
+func (p *tab) shoot(t *testing.T, name string) {
+	t.Helper()
+	shot, err := chromedp.Call(p.ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{CaptureBeyondViewport: new(true)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(screenshots, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(screenshots, name+".png"), shot.Data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// looks keeps screenshots of the page in all its languages on all screens. It is a fault if it does not fit one of them, or hinders some.
+func (p *tab) looks(t *testing.T, name string) {
+	t.Helper()
+	languages := eval[[]string](t, p, `[...document.querySelectorAll('#language option')].map((option) => option.value)`)
+	for i := range max(1, len(languages)) {
+		suffix := ""
+		if i > 0 {
+			suffix = "-" + languages[i][:2]
+		}
+		if len(languages) > 0 {
+			p.speak(t, languages[i])
+		}
+		for _, s := range []screen{phone, phone.atNight(), desktop, desktop.atNight()} {
+			p.do(t, s.show())
+			shot := name + "-" + s.name + suffix
+			p.shoot(t, shot)
+			if wide := eval[int64](t, p, `document.documentElement.scrollWidth`); wide > s.width {
+				p.fault("width: %s has %d", shot, wide)
+			}
+			p.isAccessible(t, shot)
+		}
+	}
+	p.do(t, desktop.show())
+	if len(languages) > 0 {
+		p.speak(t, languages[0])
+	}
+}
+
+// speak chooses a language of the page's.
+func (p *tab) speak(t *testing.T, language string) {
+	t.Helper()
+	eval[chromedp.Void](t, p, fmt.Sprintf(`{ const select = document.querySelector('#language'); select.value = %q; select.dispatchEvent(new Event('change')); }`, language))
+}
+
+// isAccessible lets axe-core judge the page.
+func (p *tab) isAccessible(t *testing.T, name string) {
+	t.Helper()
+	if eval[string](t, p, `typeof axe`) == "undefined" {
+		axe, err := os.ReadFile(root + "/bin/axe.min.js")
+		if err != nil {
+			t.Fatalf("%v: make axe", err)
+		}
+		p.do(t, chromedp.Evaluate[chromedp.Void](string(axe)))
+	}
+	type violation struct {
+		ID, Impact, Help string
+		Nodes            []string
+	}
+	result := eval[struct {
+		Passes     int
+		Violations []violation
+	}](t, p, `axe.run(document).then(({ passes, violations }) => ({
+		passes: passes.length, violations: violations.map((v) => ({ ...v, nodes: v.nodes.map((n) => n.html + ': ' + n.failureSummary) })),
+	}))`)
+	if result.Passes == 0 {
+		t.Errorf("%s: nothing was looked at", name)
+	}
+	for _, v := range result.Violations {
+		say := t.Logf
+		if v.Impact == "serious" || v.Impact == "critical" {
+			say = p.fault
+		}
+		say("axe: %s: %s, %s: %s\n%s", v.ID, name, v.Impact, v.Help, strings.Join(v.Nodes, "\n"))
+	}
+}
