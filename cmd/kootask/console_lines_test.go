@@ -114,3 +114,36 @@ func (p *tab) delays(t *testing.T, when string) {
 	slices.Sort(all)
 	t.Logf("%s: from a key to the next frame %.0f ms at the most, %.0f in the middle of %d", when, all[len(all)-1], all[len(all)/2], len(all))
 }
+
+// A line that has come just before older ones are asked for, and is not drawn yet, makes none of them come twice.
+func TestConsoleHistoryHasNoLineTwice(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	p := openTab(t, s.url)
+	defer p.judge(t)
+	lines := eval[[]string](t, p, `(async () => {
+		const { Timeline } = await import('/console/timeline.js');
+		const details = document.getElementById('card').content.querySelector('.history').cloneNode(true);
+		document.body.append(details);
+		const timeline = new Timeline(details, '1');
+		const drawn = (n) => new Promise((done) => {
+			const look = () => details.querySelectorAll('li').length >= n ? done() : setTimeout(look);
+			look();
+		});
+		for (let i = 0; i < 250; i++) timeline.add(i);
+		details.open = true;
+		await drawn(100);
+		timeline.add(250);
+		details.querySelector('.older').click();
+		await drawn(200);
+		return [...details.querySelectorAll('li')].map((li) => li.lastChild.textContent);
+	})()`)
+	if len(lines) != 200 {
+		t.Errorf("%d lines are shown", len(lines))
+	}
+	for i, line := range lines {
+		if line != fmt.Sprint(250-i) {
+			t.Fatalf("the lines are %q", lines)
+		}
+	}
+}
