@@ -244,6 +244,13 @@ var promises = []promise{
 	}},
 	{5, "Politeness", []sabotage{
 		{
+			name: "a shorter wait takes the place of a longer one",
+			file: "upstream/pause.go",
+			from: `if until.After(p.until[quota].until) {`,
+			to:   `if !until.IsZero() {`,
+			red:  "upstream.TestLongestPauseCounts",
+		},
+		{
 			name: "requests a second are not limited",
 			file: "upstream/limit.go",
 			from: `if !l.rate.AllowN(now, 1) {`,

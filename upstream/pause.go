@@ -70,5 +70,8 @@ func (p *pauses) learn(quota Key, err error) {
 			}
 		}
 	}
-	p.until[quota] = pause{refusal: *refused, until: time.Now().Add(wait)}
+	until := time.Now().Add(wait)
+	if until.After(p.until[quota].until) { // Of requests that were under way together, the one that is asked to wait longest counts.
+		p.until[quota] = pause{refusal: *refused, until: until}
+	}
 }
