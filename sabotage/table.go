@@ -140,6 +140,13 @@ var promises = []promise{
 	}},
 	{2, "Secrets", []sabotage{
 		{
+			name: "the page keeps what is typed into it in the browser",
+			file: "service/gateway/console/credentials.js",
+			from: `if (value === '') continue;`,
+			to:   `if (value === '') continue; sessionStorage.setItem(id, value);`,
+			red:  "cmd/kootask.TestConsoleKeepsNoToken",
+		},
+		{
 			name: "log lines have the credential, not its fingerprint",
 			file: "service/caller/caller.go",
 			from: `slog.String("credential", c.Fingerprint)`,
@@ -373,6 +380,13 @@ var promises = []promise{
 		},
 	}},
 	{7, "Freshness", []sabotage{
+		{
+			name: "the page takes what was known before for an answer of KooDrive's",
+			file: "service/gateway/console/card.js",
+			from: `if (this.#confirmed > this.#opened - 1000) this.#answers(0);`,
+			to:   `this.#answers(0);`,
+			red:  "cmd/kootask.TestConsoleClaimsNoHealth",
+		},
 		{
 			name: "nothing opens the stream while KooDrive hangs",
 			file: "service/watch_task.go",
