@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
 // The reference shows every route, and lets its reader ask for a task there and then.
@@ -44,8 +46,19 @@ func TestReference(t *testing.T) {
 		t.Errorf("it says %q", says)
 	}
 	p.looks(t, "reference-tried")
+
+	const watch = "#operations-tasks-WatchTask "
+	s.set(id, koodrivetest.StatusSuccess) // A stream is shown when it has ended.
+	p.click(t, watch+".opblock-summary-control")
+	p.click(t, watch+".try-out__btn")
+	p.fill(t, watch+`[data-param-name=task_id] input`, id)
+	p.click(t, watch+".execute")
+	p.sees(t, `document.querySelector('`+watch+`.live-responses-table .response-col_status')`)
+	if says := p.text(t, watch+".live-responses-table"); !strings.Contains(says, `{"end":{}}`) || strings.Contains(says, "can't parse") {
+		t.Errorf("of a watch it says %q", says)
+	}
 	p.keepsNothing(t)
-	if asked := p.requested(`/v1/`); len(asked) != 1 || asked[0] != s.url+"v1/tasks/"+id {
+	if asked := p.requested(`/v1/`); len(asked) != 2 || asked[0] != s.url+"v1/tasks/"+id || asked[1] != asked[0]+":watch" {
 		t.Errorf("it asked for %q", asked)
 	}
 }

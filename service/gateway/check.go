@@ -44,7 +44,10 @@ func allowed(path string) []string {
 	}
 }
 
-var grpcTimeout = regexp.MustCompile(`^[0-9]{1,8}[HMSmun]$`)
+// grpcTimeout is the form of a timeout of up to eight digits. One of nothing is none to grpc-gateway, and would be without an end.
+var grpcTimeout = regexp.MustCompile(`^[0-9]*[1-9][0-9]*[HMSmun]$`)
+
+const maxGRPCTimeout = 9
 
 // checked wraps the handler of a task route: what is wrong with a request, and what the generated code or the way to the
 // gRPC server would pass over or answer in words of their own, is refused before either sees it. Who makes the request is
@@ -104,7 +107,7 @@ func (g *gateway) admit(r *http.Request, taskID string) (caller.Caller, error) {
 	}
 	if timeout := r.Header.Values("Grpc-Timeout"); len(timeout) > 1 {
 		return who, reason.Invalid(reason.HeaderInvalid, "grpc-timeout", reason.Repeated, "Send it once.")
-	} else if len(timeout) == 1 && !grpcTimeout.MatchString(timeout[0]) {
+	} else if len(timeout) == 1 && (len(timeout[0]) > maxGRPCTimeout || !grpcTimeout.MatchString(timeout[0])) {
 		return who, reason.Invalid(reason.HeaderInvalid, "grpc-timeout", reason.Malformed, "It is no gRPC timeout, like 5S.")
 	}
 	if !utf8.ValidString(taskID) {

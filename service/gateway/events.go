@@ -2,9 +2,7 @@ package gateway
 
 import (
 	"fmt"
-	"mime"
 	"net/http"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc/status"
@@ -29,16 +27,7 @@ const WriteTimeout = 30 * time.Second
 const eventStream = "text/event-stream"
 
 // acceptsEvents reports whether the request lists server-sent events among what it accepts.
-func acceptsEvents(r *http.Request) bool {
-	for _, value := range r.Header.Values("Accept") {
-		for entry := range strings.SplitSeq(value, ",") {
-			if media, _, err := mime.ParseMediaType(entry); err == nil && media == eventStream {
-				return true
-			}
-		}
-	}
-	return false
-}
+func acceptsEvents(r *http.Request) bool { return lists(r.Header.Values("Accept"), eventStream) }
 
 // eventWriter writes a stream as JSON lines, {"name":data}, or as server-sent events. Data is JSON on one line, so that
 // nothing in it can begin a line of its own.

@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/kootask/kootask/cmd/kootask/server"
+	"github.com/kootask/kootask/service/reason"
 )
 
 // Every test of this package that asks over HTTP is one of the description too: each answer has to be one that it allows, with its
@@ -131,6 +132,10 @@ func (d *description) allows(t *testing.T, resp *http.Response, body string) {
 			t.Errorf("%s has %s, which is not described", what, name)
 		}
 	}
+	if language := strings.Join(resp.Request.Header.Values("Language"), ","); resp.StatusCode >= http.StatusBadRequest && (language == "" || reason.Catalogue()[language] != nil) &&
+		strings.Contains(body, `"locale":`) != (language != "") && !strings.Contains(resp.Request.URL.RawQuery, "ticket=") {
+		t.Errorf("%s in %q says %q", what, language, body)
+	}
 	if resp.Request.Method != http.MethodHead && resp.Header.Get("Content-Encoding") == "" {
 		d.allowsBody(t, what, p, resp.Header.Get("Content-Type"), body)
 	}
@@ -197,6 +202,12 @@ func TestPagesAreDescribed(t *testing.T) {
 				if resp.StatusCode != http.StatusOK || again.StatusCode != http.StatusNotModified {
 					t.Errorf("%s: HTTP %d, %d", path, resp.StatusCode, again.StatusCode)
 				}
+				// Parts and other conditions are not known: it is the whole that comes.
+				for _, header := range [][]string{{"Range", "bytes=0-9"}, {"Range", "bytes=99999999-"}, {"If-Match", `"other"`}, {"If-None-Match", `"other"`}} {
+					if whole, _ := s.get(t, request(t.Context(), t, path, append(header, "Accept-Encoding", encoding)...)); whole.StatusCode != http.StatusOK {
+						t.Errorf("%s with %q: HTTP %d", path, header, whole.StatusCode)
+					}
+				}
 			}
 		}
 	})
@@ -220,6 +231,9 @@ func TestDescriptionAllowsNothingElse(t *testing.T) {
 		{"404", `{"code": 5, "message": "", "details": [` + info + `"TASK_NOT_FOUND"}, ` + request + `, {"@type": "other"}]}`, false},
 		{"503", `{"code": 14, "message": "", "details": [` + info + `"SERVER_DRAINING"}, ` + request + `, ` + retry + `]}`, true},
 		{"503", `{"code": 14, "message": "", "details": [` + info + `"SERVER_DRAINING"}, ` + request + `]}`, false},
+		{"503", `{"code": 14, "message": "", "details": [` + info + `"SERVER_DRAINING"}, ` + request + `, ` + retry + `, ` + retry + `]}`, false},
+		{"404", `{"code": 5, "message": "", "details": [` + info + `"TASK_NOT_FOUND"}, ` + request + `, ` + retry + `]}`, false},
+		{"400", `{"code": 3, "message": "", "details": [` + info + `"REQUEST_INVALID"}, ` + request + `]}`, false},
 		{"503", `{"code": 14, "message": "", "details": [` + info + `"SERVER_ERROR"}, ` + request + `, ` + retry + `]}`, false},
 	} {
 		var value any

@@ -165,7 +165,7 @@ func TestBadQueries(t *testing.T) {
 
 func TestBadTimeouts(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
-		for _, bad := range []string{"", "x", "1", "-1S", "123456789S", "1.5S", "1 S"} {
+		for _, bad := range []string{"", "x", "1", "-1S", "123456789S", "1.5S", "1 S", "0S", "00000000H"} {
 			c := call{id: taskID, header: append([]string{"Grpc-Timeout", bad}, bearer...)}
 			everyDoor(t, s, httpDoors, c, invalid, "REQUEST_INVALID", "grpc-timeout MALFORMED")
 		}

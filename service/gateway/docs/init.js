@@ -5,5 +5,10 @@ SwaggerUIBundle({
   deepLinking: true,
   validatorUrl: null, // It would send the description's address to another server.
   persistAuthorization: false, // Credentials stay in the memory of the tab.
+  // To Swagger UI every type with json in its name is JSON, which lines of it are not.
+  responseInterceptor: (response) => {
+    if (response.headers?.['content-type'] === 'application/x-ndjson') response.headers['content-type'] = 'text/plain';
+    return response;
+  },
   queryConfigEnabled: false, // A link cannot make it show another server's description.
 });
