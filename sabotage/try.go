@@ -54,7 +54,7 @@ func (s sabotage) try(ctx context.Context, dir string) (said string, err error) 
 
 // goTest runs tests of a package, and returns what they say as JSON. How they end stands in there.
 func goTest(ctx context.Context, folder, pattern string, flags ...string) []byte {
-	cmd := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-vet=off", "-timeout=60s", "-run=^("+pattern+")$", "./"+folder)
+	cmd := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-vet=off", "-timeout=5m", "-run=^("+pattern+")$", "./"+folder)
 	// Not as arguments: a test that builds the program itself has to build the sabotaged one.
 	cmd.Env = append(os.Environ(), "GOFLAGS="+strings.Join(append(flags, os.Getenv("GOFLAGS")), " "))
 	var output bytes.Buffer
