@@ -44,6 +44,10 @@ func TestConsoleKeyboard(t *testing.T) {
 	p := openTab(t, s.url)
 	defer p.judge(t)
 	p.tabTo(t, "#token")
+	const described = `document.querySelector('#token').getAttribute('aria-describedby').split(' ')`
+	if hidden := eval[bool](t, p, described+`.some((id) => { const e = document.getElementById(id); return e.hidden && e.textContent !== ''; })`); hidden {
+		t.Error("the token's field is described by what is hidden")
+	}
 	p.press(t, pageToken)
 	p.tabTo(t, "#ids")
 	p.press(t, strings.Join(ids, kb.Enter))

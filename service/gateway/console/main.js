@@ -133,7 +133,10 @@ addEventListener('pageshow', (event) => { if (event.persisted) location.reload()
 at('language').value = languages.find((l) => navigator.language.toLowerCase().startsWith(l.slice(0, 2))) ?? languages[0];
 speak(at('language').value);
 changed();
-at('insecure').hidden = isSecureContext;
+if (!isSecureContext) {
+  at('insecure').hidden = false;
+  at('token').setAttribute('aria-describedby', 'token-hint insecure token-error'); // What is hidden would be read out too.
+}
 if (!AbortSignal.any) {
   say(at('empty'), text('too-old'));
   at('watch').disabled = true;
