@@ -2,6 +2,15 @@
 # pages take Chromium and npm besides; clients in other languages take those languages' own tools, and what their package managers bring.
 
 MAKEFLAGS += --no-print-directory
+
+# A machine may pin its own Go with GOTOOLCHAIN=local. Since Go 1.21 the go command can fetch the version that go.mod asks for.
+export GOTOOLCHAIN := auto
+GO_FLOOR := $(shell sed -n 's/^go //p' go.mod)
+GO_FOUND := $(patsubst go%,%,$(shell GOTOOLCHAIN=auto go env GOVERSION 2>/dev/null))
+ifneq ($(GO_FLOOR),$(firstword $(shell printf '%s\n' $(GO_FLOOR) $(or $(GO_FOUND),0) | sort -V)))
+$(error kootask needs Go $(GO_FLOOR) or newer, or Go 1.21 with access to a Go module proxy, which serves it; found: $(or $(GO_FOUND),none))
+endif
+
 TOOL := go tool -modfile=tools/go.mod
 BUF := $(TOOL) buf
 

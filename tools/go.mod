@@ -1,6 +1,6 @@
 module github.com/kootask/kootask/tools
 
-go 1.26.8
+go 1.26.11
 
 tool (
 	github.com/bufbuild/buf/cmd/buf
