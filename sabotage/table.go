@@ -253,8 +253,8 @@ var promises = []promise{
 		{
 			name: "a shorter wait takes the place of a longer one",
 			file: "upstream/pause.go",
-			from: `if until.After(p.until[quota].until) {`,
-			to:   `if !until.IsZero() {`,
+			from: `if held.until.After(p.until[key].until) {`,
+			to:   `if !held.until.IsZero() {`,
 			red:  "upstream.TestLongestPauseCounts",
 		},
 		{
@@ -265,10 +265,10 @@ var promises = []promise{
 			red:  "upstream.TestRateCeiling",
 		},
 		{
-			name: "requests at a time are not limited",
+			name: "requests in flight are not limited",
 			file: "upstream/limit.go",
-			from: `l.turns.Len() > 0 && l.inFlight < l.most`,
-			to:   `l.turns.Len() > 0`,
+			from: `free := l.most - l.inFlight`,
+			to:   `free := l.most`,
 			red:  "upstream.TestConcurrencyCeiling",
 		},
 		{
@@ -281,16 +281,30 @@ var promises = []promise{
 		{
 			name: "Retry-After is not kept",
 			file: "upstream/pause.go",
-			from: `wait := refused.RetryAfter`,
-			to:   `wait := refused.RetryAfter / 2`,
+			from: `wait, limited := refused.RetryAfter,`,
+			to:   `wait, limited := refused.RetryAfter/2,`,
 			red:  "cmd/kootask/server.TestRateLimitIsTheCallers",
 		},
 		{
-			name: "KooDrive is given no rest",
-			file: "upstream/breaker.go",
-			from: `b.circuit.RecordFailure()`,
+			name: "no circuit opens",
+			file: "upstream/circuit.go",
+			from: `b.openLocked(at.circuit, now)`,
 			to:   ``,
 			red:  "upstream.TestWhatOpensTheBreaker",
+		},
+		{
+			name: "the common circuit never opens",
+			file: "upstream/circuit.go",
+			from: `b.votes.all > 1 && 2*b.votes.failing > b.votes.all`,
+			to:   `false`,
+			red:  "upstream.TestKooDriveIsDownBeforeTheFirstCall",
+		},
+		{
+			name: "a second 429 does not pause the app",
+			file: "upstream/pause.go",
+			from: `case wait > 0 || now.Sub(p.limited) < RatePause && sent.After(p.limited):`,
+			to:   `case wait > 0:`,
+			red:  "upstream.TestPausesOfAnApp",
 		},
 		{
 			name: "a 401 counts as KooDrive's failure",
@@ -302,8 +316,8 @@ var promises = []promise{
 		{
 			name: "an outage doubles the requests",
 			file: "service/retry.go",
-			from: `if r.spent+1 > retryMax {`,
-			to:   `if retryMax == 0 {`,
+			from: `*spent > RetrySuccesses*(retryMax-1) || r.all > RetrySuccesses*(retryMaxAll-1)`,
+			to:   `retryMax == 0`,
 			red:  "cmd/kootask/server.TestRetries",
 		},
 		{
@@ -493,6 +507,50 @@ var promises = []promise{
 			from: `case len(tasks) >= l.perCredential:`,
 			to:   `case len(tasks) > l.inAll:`,
 			red:  "cmd/kootask/server.TestTasksAreLimited",
+		},
+		{
+			name: "callers share one circuit",
+			file: "upstream/circuit.go",
+			from: `b.votes.all > 1 && 2*b.votes.failing > b.votes.all`,
+			to:   `true`,
+			red:  "upstream.TestVotes",
+		},
+		{
+			name: "one bad task opens the circuit of an address",
+			file: "upstream/circuit.go",
+			from: `		return enough && len(c.tasks) >= BreakerTasks
+	default:`,
+			to: `		return enough
+	default:`,
+			red: "upstream.TestWhoseCircuitOpens",
+		},
+		{
+			name: "every probe goes to the caller that asks most",
+			file: "upstream/circuit.go",
+			from: `left += BreakerPause`,
+			to:   ``,
+			red:  "upstream.TestProbesGoRound",
+		},
+		{
+			name: "one caller may hold all slots",
+			file: "upstream/limit.go",
+			from: `q.inFlight < free {`,
+			to:   `free > 0 {`,
+			red:  "upstream.TestSlotsAreShared",
+		},
+		{
+			name: "one caller uses up the retries of all",
+			file: "service/retry.go",
+			from: `*spent > RetrySuccesses*(retryMax-1) || r.all > RetrySuccesses*(retryMaxAll-1)`,
+			to:   `r.all > RetrySuccesses*(retryMax-1)`,
+			red:  "cmd/kootask/server.TestRetriesAreTheCallers",
+		},
+		{
+			name: "one user's 429 pauses the app",
+			file: "upstream/pause.go",
+			from: `caller, p.limited = p.demand.most(now, caller), now`,
+			to:   `caller, p.limited = app, now`,
+			red:  "upstream.TestPausesOfAnApp",
 		},
 		{
 			name: "who asks for much is served first",

@@ -32,8 +32,7 @@ func (s *Service) GetTask(ctx context.Context, req *taskv1.GetTaskRequest) (*tas
 	defer answered()
 	seen, err := s.observer.Get(ctx, q.key, observe.Wish{MaxAge: maxAge, Patience: Patience}, s.askTwice(q))
 	if errors.Is(err, observe.ErrNotBegun) {
-		s.metrics.limited(limitTurn)
-		return nil, &reason.Error{Outcome: reason.FacadeOverloaded, Cause: err}
+		return nil, s.notBegun(q)
 	}
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
 		err = context.Cause(ctx)

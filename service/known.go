@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	// knownCaller is for how long a caller is known after KooDrive has answered it with a task.
-	knownCaller = 10 * time.Minute
+	// KnownCaller is for how long a caller is known after KooDrive has answered it with a task.
+	KnownCaller = 10 * time.Minute
 	maxKnown    = 100_000
 )
 
-// known is what is known of tasks and callers without asking: no more than that there is something to ask for.
+// known caches which tasks are already being polled and which callers KooDrive has accepted.
 type known struct {
 	tasks   *otter.Cache[upstream.Key, struct{}] // That KooDrive is being asked for, or was lately, without refusing the caller.
 	callers *otter.Cache[upstream.Key, struct{}] // Whom KooDrive has answered lately.
@@ -28,14 +28,14 @@ func newKnown() *known {
 			MaximumSize: maxKnown, ExpiryCalculator: otter.ExpiryWriting[upstream.Key, struct{}](keep),
 		})
 	}
-	return &known{tasks: cache(observe.DefaultKeep), callers: cache(knownCaller)}
+	return &known{tasks: cache(observe.DefaultKeep), callers: cache(KnownCaller)}
 }
 
 // learn takes the end of a request.
 func (k *known) learn(q question, failure *reason.Error) {
 	switch {
 	case failure == nil:
-		k.callers.Set(q.caller, struct{}{})
+		k.callers.Set(q.Caller, struct{}{})
 		k.tasks.Set(q.key, struct{}{})
 	case failure.Outcome.Reason == reason.UpstreamTokenRejected.Reason:
 		k.tasks.Invalidate(q.key) // The next try is a new one.

@@ -52,7 +52,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			"Calls and watches that were refused for a limit, by the flag that sets it; turn: it did not come in time.", "limit"),
 		requests: counter("upstream_requests_total", "Requests to KooDrive that have ended, by what they came to.", "outcome"),
 		withheld: counter("upstream_withheld_total",
-			"Requests that were not made, because KooDrive is given a rest or has asked for one.", "outcome"),
+			"Requests that were not made, because a circuit breaker is open or KooDrive has asked to wait, by outcome.", "outcome"),
 		retries: counter("retries_total",
 			"Requests for calls of GetTask that failed in a way that may pass, by whether there was a retry left for them.", "granted"),
 		unknown:      counter("unknown_values_total", "Answers of KooDrive with a number that the contract does not list.", "field"),
@@ -86,7 +86,7 @@ func (m *metrics) begin() {
 		}
 	}
 	for vector, values := range map[*prometheus.CounterVec][]string{
-		m.limitReached: {limitTurn, limitPerCredential, limitInAll, limitPerPeer},
+		m.limitReached: {limitTurn, limitPerCredential, limitInAll, limitPerPeer, limitPerUser},
 		m.withheld:     {reason.UpstreamCircuitOpen.Name, reason.UpstreamRateLimited.Name, reason.UpstreamUnavailable.Name},
 		m.retries:      {strconv.FormatBool(true), strconv.FormatBool(false)},
 		m.unknown:      {fieldStatus, fieldTaskType, fieldResultCode},
@@ -104,6 +104,7 @@ const (
 	limitPerCredential = "max-tasks-per-credential"
 	limitInAll         = "max-tasks"
 	limitPerPeer       = "new-tasks-per-peer"
+	limitPerUser       = "app-rps-per-user"
 )
 
 // Fields of KooDrive's whose numbers the contract lists.
@@ -127,7 +128,9 @@ func (s *Service) expose(registerer prometheus.Registerer) {
 		func() float64 { return float64(s.upstream.Stats().UnderWay) })
 	gauge("upstream_requests_waiting", "Requests to KooDrive that wait for their turn.",
 		func() float64 { return float64(s.upstream.Stats().Waiting) })
-	gauge("upstream_resting", "1 from a rest of KooDrive's on, until a request has shown that it works.", func() float64 {
+	gauge("upstream_caller_circuits_open", "Circuits of callers and of addresses that are open, because too many of their own requests to KooDrive have failed.",
+		func() float64 { return float64(s.upstream.Stats().OpenCircuits) })
+	gauge("upstream_resting", "1 while the common circuit breaker is open: KooDrive fails as a whole, or for its only active caller.", func() float64 {
 		if s.upstream.Stats().Resting {
 			return 1
 		}

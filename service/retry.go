@@ -6,42 +6,72 @@ import (
 	"sync"
 	"time"
 
+	"github.com/maypok86/otter/v2"
+
 	"github.com/kootask/kootask/service/observe"
 	"github.com/kootask/kootask/service/reason"
 	"github.com/kootask/kootask/upstream"
 )
 
-// RetryShare is how many retries each success allows.
-const RetryShare = 0.1
+// RetrySuccesses is how many successes earn one retry: for their caller, and for all callers together.
+const RetrySuccesses = 10
 
 const (
-	retryMax   = 10 // How many can be saved up.
-	retryMin   = 100 * time.Millisecond
-	retrySpace = 200 * time.Millisecond // From retryMin, at random.
+	retryMax    = 10  // How many retries a caller saves up at most,
+	retryMaxAll = 100 // and all callers together. Both begin with as many.
+	retryMin    = 100 * time.Millisecond
+	retrySpace  = 200 * time.Millisecond // From retryMin, at random.
+
+	// A caller that has not retried for retryKeep begins again. Beyond retryCallers callers, those that have not retried for
+	// longest do.
+	retryKeep    = 10 * time.Minute
+	retryCallers = 10_000
 )
 
-// retries is how often KooDrive may be asked again, for all callers together: when nothing succeeds any more, nothing is
-// tried twice. It starts full.
+// retries bounds how often requests are repeated: by each caller, so that one whose requests fail has no part in the retries of
+// others, and in all, so that next to nothing is tried twice when nothing succeeds any more. Callers whom KooDrive has not
+// answered lately are one per address.
 type retries struct {
 	mu    sync.Mutex
-	spent float64 // Guarded by mu.
+	all   budget                              // Guarded by mu, as are the budgets in callers.
+	spent *otter.Cache[upstream.Key, *budget] // Of the callers that have retried. The others have spent nothing.
 }
 
-// earn counts a success.
-func (r *retries) earn() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.spent = max(0, r.spent-RetryShare)
+// budget is how many successes it takes to earn back the retries that were spent.
+type budget int
+
+func newRetries() *retries {
+	return &retries{spent: otter.Must(&otter.Options[upstream.Key, *budget]{
+		MaximumSize: retryCallers, ExpiryCalculator: otter.ExpiryWriting[upstream.Key, *budget](retryKeep),
+	})}
 }
 
-// take reports whether there may be a retry, and counts it.
-func (r *retries) take() bool {
+func (r *retries) close() { r.spent.StopAllGoroutines() }
+
+// earn counts a success of a caller.
+func (r *retries) earn(caller upstream.Key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.spent+1 > retryMax {
+	r.all = max(0, r.all-1)
+	if spent, ok := r.spent.GetIfPresent(caller); ok {
+		*spent = max(0, *spent-1)
+	}
+}
+
+// take reports whether a caller may retry, and counts it.
+func (r *retries) take(caller upstream.Key) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	spent, ok := r.spent.GetIfPresent(caller)
+	if !ok {
+		spent = new(budget)
+	}
+	if *spent > RetrySuccesses*(retryMax-1) || r.all > RetrySuccesses*(retryMaxAll-1) {
 		return false
 	}
-	r.spent++
+	*spent += RetrySuccesses
+	r.all += RetrySuccesses
+	r.spent.Set(caller, spent)
 	return true
 }
 
@@ -54,7 +84,7 @@ func (s *Service) askTwice(q question) observe.Ask[upstream.Task] {
 		if err == nil || ctx.Err() != nil || !s.mayHavePassed(err) {
 			return task, err
 		}
-		granted := s.retries.take()
+		granted := s.retries.take(s.turn(q))
 		s.metrics.retried(granted)
 		if !granted {
 			return task, err

@@ -11,10 +11,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/caller"
@@ -77,6 +79,9 @@ type Config struct {
 	// NewTasksPerPeer is how many tasks, that KooDrive is not being asked for already, one address may ask for in a second;
 	// ten seconds' worth may come at once, and watches wait for their turn. 0 is the default.
 	NewTasksPerPeer int
+	// AppRequestsPerUser is how many requests per second each user of the App may cause, with a burst of ten times that. 0: no
+	// limit but that of all.
+	AppRequestsPerUser int
 	// Metrics is where what the service counts is registered. Nil: nobody sees it.
 	Metrics prometheus.Registerer
 }
@@ -90,10 +95,12 @@ type Service struct {
 	metrics   *metrics
 	heartbeat time.Duration
 	lifetime  time.Duration
-	retries   retries
+	retries   *retries
 	limits    *limits
 	peers     *peers
 	known     *known
+	users     *caller.Rates // Of the App; nil without a limit.
+	userLimit int
 	draining  chan struct{} // Closed by Drain.
 	drain     sync.Once
 	spread    time.Duration // Set before draining is closed.
@@ -110,6 +117,7 @@ func New(config Config) *Service {
 			cmp.Or(config.MaxTasksPerCredential, DefaultMaxTasksPerCredential), cmp.Or(config.MaxTasks, DefaultMaxTasks), metrics),
 		peers:     newPeers(cmp.Or(config.NewTasksPerPeer, DefaultNewTasksPerPeer), metrics),
 		known:     newKnown(),
+		retries:   newRetries(),
 		upstream:  config.Upstream,
 		app:       config.App,
 		metrics:   metrics,
@@ -130,6 +138,9 @@ func New(config Config) *Service {
 		Stale:      s.stale,
 		WaitMax:    upstream.MaxRetryAfter,
 	})
+	if config.App != nil && config.AppRequestsPerUser > 0 {
+		s.users, s.userLimit = caller.NewRates(config.AppRequestsPerUser), config.AppRequestsPerUser
+	}
 	s.expose(config.Metrics)
 	return s
 }
@@ -165,6 +176,7 @@ func (s *Service) Close() {
 	s.hub.Close(errDraining)
 	s.observer.Close()
 	s.known.close()
+	s.retries.close()
 }
 
 // judge tells the hub how an error of asking KooDrive is taken.
@@ -217,6 +229,7 @@ func within(ctx context.Context, limit time.Duration, cause error) (context.Cont
 // admit lets a question be asked, after a wait, or says that its peer asks for too many new tasks. What KooDrive is being
 // asked for already is not new, and what it is not asked now costs nothing. The caller must call answered.
 func (s *Service) admit(q question, patience time.Duration) (wait time.Duration, answered func(), err error) {
+	q.Turn = s.turn(q)
 	if s.known.task(q.key) || s.hub.Watches(q.key) || s.upstream.Withheld(q.Query) {
 		return 0, func() {}, nil
 	}
@@ -230,8 +243,8 @@ func (s *Service) admit(q question, patience time.Duration) (wait time.Duration,
 // question is what to ask KooDrive, and for whom.
 type question struct {
 	upstream.Query
-	key, caller upstream.Key
-	peer        string
+	key  upstream.Key
+	peer string
 }
 
 const fieldTaskID = "task_id"
@@ -256,7 +269,8 @@ func (s *Service) query(ctx context.Context, req taskRequest) (question, error) 
 		return question{}, invalidCredential(err)
 	}
 	q := upstream.Query{Credential: credential, TaskID: req.GetTaskId(), Language: who.Language, Trace: who.Trace}
-	return question{Query: q, key: s.upstream.Key(q), caller: s.upstream.CallerKey(credential), peer: who.Peer}, nil
+	q.Caller = s.upstream.CallerKey(credential)
+	return question{Query: q, key: s.upstream.Key(q), peer: who.Peer}, nil
 }
 
 func (s *Service) credential(who caller.Caller) (upstream.Credential, error) {
@@ -266,12 +280,14 @@ func (s *Service) credential(who caller.Caller) (upstream.Credential, error) {
 	return upstream.Forward(upstream.NewSecret(who.Authorization()), who.UserID, who.Date)
 }
 
-// ask asks KooDrive. Who is not known takes the turns of its peer, with all others there, so that it does not help to be many.
+// ask asks KooDrive. A caller whom KooDrive has not answered lately shares the turn of its address, so opening many callers
+// gains nothing.
 func (s *Service) ask(q question) observe.Ask[upstream.Task] {
 	return func(ctx context.Context, begun func()) (upstream.Task, error) {
 		q := q
-		if q.Turn = s.upstream.PeerKey(q.peer); s.known.caller(q.caller) {
-			q.Turn = q.caller
+		q.Turn = s.turn(q)
+		if err := s.waitForRate(ctx, q); err != nil {
+			return upstream.Task{}, fmt.Errorf("waiting for the user's rate: %w", err)
 		}
 		measured, done := s.timed(q.Query, begun)
 		task, err := s.upstream.Task(ctx, measured)
@@ -281,9 +297,47 @@ func (s *Service) ask(q question) observe.Ask[upstream.Task] {
 			return task, err
 		}
 		s.known.learn(q, nil)
-		s.retries.earn()
+		s.retries.earn(q.Turn)
 		return task, nil
 	}
+}
+
+// userRate limits the requests of an app's user; nil if nothing does.
+func (s *Service) userRate(q question) *rate.Limiter {
+	if s.users == nil {
+		return nil
+	}
+	return s.users.Of(string(q.Caller[:]))
+}
+
+// waitForRate waits until the rate of an app's user allows a request. It tries again and again, and reserves nothing: a
+// rate.Limiter does not take back the reservations of calls that give up before others that reserved later, so a user who
+// loops would end up with no request at all.
+func (s *Service) waitForRate(ctx context.Context, q question) error {
+	limiter := s.userRate(q)
+	for limiter != nil && !limiter.Allow() {
+		if err := sleep(ctx, time.Second/time.Duration(s.userLimit)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// notBegun is the error of a call whose request has not begun in time.
+func (s *Service) notBegun(q question) error {
+	if limiter := s.userRate(q); limiter != nil && limiter.Tokens() < 1 {
+		return s.metrics.callerLimit(limitPerUser, s.userLimit)
+	}
+	s.metrics.limited(limitTurn)
+	return &reason.Error{Outcome: reason.FacadeOverloaded, Cause: observe.ErrNotBegun}
+}
+
+// turn returns whose share of the requests a question takes.
+func (s *Service) turn(q question) upstream.Key {
+	if s.known.caller(q.Caller) {
+		return q.Caller
+	}
+	return s.upstream.PeerKey(q.peer)
 }
 
 func invalidTaskID(err error) error {

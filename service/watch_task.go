@@ -46,10 +46,10 @@ func (s *Service) WatchTask(
 		return errDraining
 	default:
 	}
-	if err := s.limits.enter(q.caller, q.key); err != nil {
+	if err := s.limits.enter(q.Caller, q.key); err != nil {
 		return err
 	}
-	defer s.limits.leave(q.caller, q.key)
+	defer s.limits.leave(q.Caller, q.key)
 	wait, answered, err := s.admit(q, PeerPatience)
 	if err != nil {
 		return err

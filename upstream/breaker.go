@@ -5,77 +5,164 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"sync"
 	"time"
-
-	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 )
 
-// When KooDrive is given a rest: when BreakerShare of at least BreakerAttempts requests within BreakerWindow have failed. It
-// lasts for BreakerPause.
+// A circuit opens when BreakerShare of at least BreakerAttempts requests within BreakerWindow have failed. It stays open for
+// BreakerPause, and then lets one request through, the probe, which closes it or opens it again. A circuit that many share
+// opens only if requests for BreakerTasks different tasks are among those that failed: one task alone may be the one to blame.
 const (
 	BreakerShare    = 0.5
 	BreakerAttempts = 20
+	BreakerTasks    = 3
 	BreakerWindow   = 10 * time.Second
 	BreakerPause    = 5 * time.Second
 )
 
-// CircuitOpenError means that KooDrive was not asked: it has failed so often that it is given a rest.
+// CircuitOpenError means that KooDrive was not asked, because too many requests have failed.
 type CircuitOpenError struct {
-	// RetryAfter is when it is asked again.
+	// Scope is whose requests they were: "caller", "address" (of callers whom KooDrive has not answered lately) or "all".
+	Scope string
+	// RetryAfter is when KooDrive is asked again; 0 if a probe is in flight.
 	RetryAfter time.Duration
 }
 
 func (e *CircuitOpenError) Error() string {
-	return fmt.Sprintf("KooDrive is given a rest for %v", e.RetryAfter.Round(time.Millisecond))
+	return fmt.Sprintf("the circuit breaker (%s) is open for %v", e.Scope, e.RetryAfter.Round(time.Millisecond))
 }
 
-// breaker gives KooDrive a rest. What it counts is whether KooDrive works: an answer with a task says yes; no answer, a 5xx
-// and one that cannot be read say no; and what depends on the caller, a refusal or one who left, says neither. A library's
-// breaker knows only yes and no, so the third kind is kept from it here.
+// breaker stops requests that are likely to fail, for those whose requests have failed and for nobody else. Each caller has
+// a circuit; callers whom KooDrive has not answered lately also share the circuit of their address, since they may all be
+// one; and there is a common circuit, for a KooDrive that fails as a whole.
+//
+// In the common circuit each caller has one vote, and so has each address for all callers that share its circuit. It opens
+// when most of those who vote have failed with most of their requests. The vote of a single one opens only its own circuit.
+//
+// A task in the answer is a success. No answer, a 5xx and an unreadable answer are failures. A refusal, and a request that
+// its caller has given up, are neither.
+//
+// circuitbreaker libraries count for one circuit; the votes, and the circuits that come and go with their callers, are why
+// this is not one of theirs.
 type breaker struct {
-	circuit circuitbreaker.CircuitBreaker[any]
+	mu       sync.Mutex
+	window   []attempt        // The attempts of BreakerWindow, oldest first: as many as the rate allows. Guarded by mu, as are the rest.
+	circuits map[Key]*circuit // Of callers and addresses that have attempts in the window, or whose circuit is not closed.
+	common   *circuit         // Not in circuits.
+	votes    struct{ all, failing int }
+	resting  bool // KooDrive is taken to fail as a whole.
+
+	telling sync.Mutex // Held while rests is called, so that its calls are in order. Taken before mu.
+	told    bool       // What rests was told last. Guarded by telling.
+	rests   func(bool)
 }
 
-func newBreaker(resting func(bool)) *breaker {
-	if resting == nil {
-		resting = func(bool) {}
-	}
-	return &breaker{circuitbreaker.NewBuilder[any]().
-		OnOpen(func(circuitbreaker.StateChangedEvent) { resting(true) }).
-		OnClose(func(circuitbreaker.StateChangedEvent) { resting(false) }).
-		WithFailureRateThreshold(BreakerShare, BreakerAttempts, BreakerWindow).
-		WithDelay(BreakerPause).
-		WithSuccessThreshold(1).
-		Build()}
+// newBreaker returns a breaker. rests is told when KooDrive begins to fail as a whole, or as far as its only caller can tell,
+// and when it works again. It must not block.
+func newBreaker(rests func(bool)) *breaker {
+	return &breaker{circuits: map[Key]*circuit{}, common: &circuit{scope: scopeAll}, rests: rests}
 }
 
-// admit returns what to do with the result of a request, or why there must be none.
-func (b *breaker) admit() (record func(error), err error) {
-	if !b.circuit.TryAcquirePermit() {
-		return nil, &CircuitOpenError{RetryAfter: b.circuit.RemainingDelay()}
-	}
-	probes := b.circuit.IsHalfOpen()
-	return func(err error) {
-		halfOpen := b.circuit.IsHalfOpen()
-		switch works, tells := tells(err); {
-		case halfOpen && !probes: // It was sent before the rest: the probe decides.
-		case tells && works:
-			b.circuit.RecordSuccess()
-		case tells:
-			b.circuit.RecordFailure()
-		case halfOpen: // The probe told nothing: the next request is one.
-			b.circuit.Open()
-			b.circuit.HalfOpen()
+// admission lets one request be made. Its end must be called.
+type admission struct {
+	breaker *breaker
+	query   Query
+	probes  []*circuit
+}
+
+// admit lets a request be made, or returns a [*CircuitOpenError].
+func (b *breaker) admit(q Query) (*admission, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	b.expireLocked(now)
+	if err := b.refusalLocked(q, now); err != nil {
+		for _, c := range b.ofLocked(q) {
+			c.waits = c.waits || c.open && c.last != c.who(q)
 		}
-	}, nil
+		return nil, err
+	}
+	a := &admission{breaker: b, query: q}
+	for _, c := range b.ofLocked(q) {
+		if c.open {
+			c.probing = true
+			a.probes = append(a.probes, c)
+		}
+	}
+	return a, nil
 }
 
-// rests returns an error while KooDrive is given a rest that is not over yet.
-func (b *breaker) rests() error {
-	if left := b.circuit.RemainingDelay(); b.circuit.IsOpen() && left > 0 {
-		return &CircuitOpenError{RetryAfter: left}
+// check returns the error with which admit would refuse a query now.
+func (b *breaker) check(q Query) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.refusalLocked(q, time.Now())
+}
+
+// check returns an error if a circuit has opened since the request was admitted.
+func (a *admission) check() error {
+	b := a.breaker
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.ofLocked(a.query) {
+		if c.open && !slices.Contains(a.probes, c) {
+			return &CircuitOpenError{Scope: c.scope, RetryAfter: max(0, time.Until(c.until))}
+		}
 	}
 	return nil
+}
+
+// end takes the result of the request.
+func (a *admission) end(err error) {
+	b, now := a.breaker, time.Now()
+	works, tells := tells(err)
+	b.mu.Lock()
+	b.expireLocked(now)
+	for _, c := range a.probes {
+		c.probing = false
+		switch {
+		case works:
+			b.closeLocked(c)
+		case tells:
+			c.last, c.waits = c.who(a.query), false
+			c.until = now.Add(BreakerPause)
+		}
+	}
+	if tells {
+		b.countLocked(a.query, now, !works)
+	}
+	b.resting = b.resting && !(works && !b.common.open)
+	b.mu.Unlock()
+	b.tell()
+}
+
+// tell passes on whether KooDrive works, if that has changed.
+func (b *breaker) tell() {
+	b.telling.Lock()
+	defer b.telling.Unlock()
+	b.mu.Lock()
+	resting := b.resting
+	b.mu.Unlock()
+	if resting != b.told && b.rests != nil {
+		b.rests(resting)
+	}
+	b.told = resting
+}
+
+// state returns whether KooDrive is taken to fail as a whole, and how many circuits of callers and addresses are open.
+func (b *breaker) state() (resting bool, open int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	b.expireLocked(now)
+	b.sweepLocked(now)
+	for _, c := range b.circuits {
+		if c.open {
+			open++
+		}
+	}
+	return b.resting, open
 }
 
 // tells is what the end of a request tells of KooDrive: whether it works, if it tells anything.

@@ -54,7 +54,7 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 // Task asks KooDrive how a task stands. It first waits for its turn, for as long as ctx lasts: that is no part of the
 // timeout.
 //
-// It fails with a [*TaskIDError] before anything is sent, a [*CircuitOpenError] if KooDrive is given a rest, a
+// It fails with a [*TaskIDError] before anything is sent, a [*CircuitOpenError] if too many requests have failed, a
 // [*TransportError] if no answer came, a [*StatusError] if KooDrive refused (or has asked whoever has the credential to wait,
 // and the time is not over), an [*AnswerError] if what it said cannot be believed, and ctx's own error if ctx ended first.
 //
@@ -67,40 +67,41 @@ func (c *Client) Task(ctx context.Context, q Query) (task Task, err error) {
 	if q.Credential.missing() {
 		return Task{}, errNoCredential
 	}
-	quota := c.hash(q.Credential.quota())
-	if err := c.withheld(q); err != nil {
+	if q.Credential.app != nil {
+		c.pauses.asks(q.Caller)
+	}
+	if err := c.pauses.check(c.appKey(q), q.Caller); err != nil {
 		return Task{}, err
 	}
-	record, err := c.breaker.admit()
+	admitted, err := c.breaker.admit(q)
 	if err != nil {
 		return Task{}, err
 	}
 	err = errPanicked // Tells the breaker nothing, but gives its permit back.
-	defer func() {
-		record(err)
-		c.pauses.learn(quota, err)
-	}()
-	task, err = c.ask(ctx, q)
+	defer func() { admitted.end(err) }()
+	task, err = c.ask(ctx, q, admitted)
 	return task, err
 }
 
-// Withheld reports whether a query would not be made now, because KooDrive is given a rest or has asked for one.
-func (c *Client) Withheld(q Query) bool { return c.withheld(q) != nil }
+// Withheld reports whether a query would not be made now, because a circuit is open or KooDrive has asked to wait.
+func (c *Client) Withheld(q Query) bool {
+	return c.pauses.check(c.appKey(q), q.Caller) != nil || c.breaker.check(q) != nil
+}
 
-// withheld returns why a query is not made now, nil if it may be.
-func (c *Client) withheld(q Query) error {
-	if err := c.pauses.check(c.hash(q.Credential.quota())); err != nil {
-		return err
+// appKey is what KooDrive counts the requests of an app by; zero for callers with credentials of their own.
+func (c *Client) appKey(q Query) Key {
+	if q.Credential.app == nil {
+		return Key{}
 	}
-	return c.breaker.rests()
+	return c.hash([]string{"app", q.Credential.app.ID})
 }
 
 // ask makes the request, and those that follow if KooDrive refuses the signature of an app.
-func (c *Client) ask(ctx context.Context, q Query) (Task, error) {
+func (c *Client) ask(ctx context.Context, q Query, admitted *admission) (Task, error) {
 	redated := false
 	for all := q.Credential.signing(); ; {
 		q.Credential = all[0]
-		task, misdated, err := c.permitted(ctx, q)
+		task, misdated, err := c.permitted(ctx, q, admitted)
 		switch {
 		case misdated && !redated:
 			redated = true
@@ -134,14 +135,19 @@ type response struct {
 
 // permitted makes an attempt when its turn has come. The request is signed after that. It reports whether KooDrive refused
 // it for the date of an app's signature, which another one would have right.
-func (c *Client) permitted(ctx context.Context, q Query) (task Task, misdated bool, err error) {
+func (c *Client) permitted(ctx context.Context, q Query, admitted *admission) (task Task, misdated bool, err error) {
 	if err := c.limiter.acquire(ctx, q.Turn); err != nil {
 		return Task{}, false, fmt.Errorf("waiting to ask KooDrive: %w", err)
 	}
-	defer c.limiter.release()
-	if err := c.withheld(q); err != nil { // It may have been asked for while this one waited.
+	defer c.limiter.release(q.Turn)
+	// A circuit may have opened, or KooDrive may have asked to wait, while this one waited.
+	if err := c.pauses.check(c.appKey(q), q.Caller); err != nil {
 		return Task{}, false, err
 	}
+	if err := admitted.check(); err != nil {
+		return Task{}, false, err
+	}
+	sent := time.Now()
 	if q.Begun != nil {
 		q.Begun()
 	}
@@ -150,6 +156,7 @@ func (c *Client) permitted(ctx context.Context, q Query) (task Task, misdated bo
 		misdated = q.Credential.app != nil && isRefusal(resp.status) && explains(resp.header, resp.xDate)
 		task, err = resp.task(q.TaskID)
 	}
+	c.pauses.learn(c.appKey(q), q.Caller, sent, err)
 	if q.Ended != nil {
 		q.Ended(err)
 	}

@@ -158,9 +158,11 @@ func TestConnectionsAreFew(t *testing.T) {
 			},
 		})
 		var all sync.WaitGroup
-		for range 500 {
+		for i := range 500 {
 			all.Go(func() {
-				if _, err := c.Task(t.Context(), query(t)); err != nil {
+				q := query(t)
+				q.Turn = upstream.Key{byte(i)} // One caller alone would have half of them.
+				if _, err := c.Task(t.Context(), q); err != nil {
 					t.Error(err)
 				}
 			})

@@ -132,19 +132,11 @@ func (c Credential) parts() []string {
 	return []string{"forward", c.authorization.Reveal(), c.date, c.userID}
 }
 
-// caller is who has c: an app's user, or whoever has a token or a signature, whatever else they say of themselves, since
-// that costs nothing to change.
+// caller is who has c: an app's user, or whoever has a token or a signature. The user and the date that come with a token
+// do not count, since they cost nothing to change.
 func (c Credential) caller() []string {
 	if c.app != nil {
 		return c.parts()
-	}
-	return c.quota()
-}
-
-// quota are what KooDrive counts requests by: an app, whoever it acts for, or whoever has a credential of their own.
-func (c Credential) quota() []string {
-	if c.app != nil {
-		return []string{"app", c.app.ID}
 	}
 	return []string{"forward", c.authorization.Reveal()}
 }

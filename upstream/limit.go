@@ -9,10 +9,13 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// limiter lets requests through one after the other: so many a second, and so many at a time. Those who wait are served
-// caller by caller in turn, so that one caller's thousand tasks make its own intervals longer and nobody else's.
+// limiter lets requests through: so many per second, and so many in flight. Those that wait are served round robin by
+// caller, so that a caller with a thousand tasks slows down only itself.
 //
-// The turns are why this is not a rate.Limiter alone, which serves first come, first served.
+// A caller may have as many requests in flight as there are free slots. So one caller holds at most half of the slots, two a
+// third each, and the next caller finds a free one, however long their requests take.
+//
+// A rate.Limiter alone serves first come, first served, and knows no callers.
 type limiter struct {
 	most int
 
@@ -20,16 +23,17 @@ type limiter struct {
 	rate     *rate.Limiter  // Guarded by mu, as are the rest.
 	inFlight int            // Requests that hold a permit.
 	waiting  int            // Those that do not yet.
-	queues   map[Key]*queue // Of the callers that wait.
-	turns    *list.List     // The same queues, the next one in front.
+	queues   map[Key]*queue // Of the callers that wait or hold a permit.
+	turns    *list.List     // The queues in which somebody waits, the next one in front.
 	timer    *time.Timer    // Runs while somebody waits for the rate.
 }
 
-// queue is the line of one caller. It is never empty for long.
+// queue is what one caller waits for and holds.
 type queue struct {
-	caller  Key
-	waiters *list.List
-	turn    *list.Element // In the limiter's turns.
+	caller   Key
+	inFlight int
+	waiters  *list.List
+	turn     *list.Element // In the limiter's turns; nil while nobody waits.
 }
 
 // waiter waits for a permit.
@@ -58,8 +62,10 @@ func (l *limiter) acquire(ctx context.Context, caller Key) error {
 	q := l.queues[caller]
 	if q == nil {
 		q = &queue{caller: caller, waiters: list.New()}
-		q.turn = l.turns.PushBack(q)
 		l.queues[caller] = q
+	}
+	if q.turn == nil {
+		q.turn = l.turns.PushBack(q)
 	}
 	w.element = q.waiters.PushBack(w)
 	l.waiting++
@@ -75,22 +81,25 @@ func (l *limiter) acquire(ctx context.Context, caller Key) error {
 	defer l.mu.Unlock()
 	select {
 	case <-w.granted: // At the last moment.
-		l.releaseLocked()
+		l.releaseLocked(q)
 	default:
 		l.removeLocked(q, w.element)
+		l.dropLocked(q)
 	}
 	return ctx.Err()
 }
 
-// release gives a permit back.
-func (l *limiter) release() {
+// release gives a permit of a caller back.
+func (l *limiter) release(caller Key) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.releaseLocked()
+	l.releaseLocked(l.queues[caller])
 }
 
-func (l *limiter) releaseLocked() {
+func (l *limiter) releaseLocked(q *queue) {
 	l.inFlight--
+	q.inFlight--
+	l.dropLocked(q)
 	l.serveLocked()
 }
 
@@ -102,7 +111,11 @@ func (l *limiter) serve() {
 
 // serveLocked grants what can be granted now, and comes back when the rate allows more.
 func (l *limiter) serveLocked() {
-	for l.turns.Len() > 0 && l.inFlight < l.most {
+	for {
+		q := l.nextLocked()
+		if q == nil {
+			return
+		}
 		now := time.Now()
 		if !l.rate.AllowN(now, 1) {
 			missing := 1 - l.rate.TokensAt(now)
@@ -110,24 +123,41 @@ func (l *limiter) serveLocked() {
 			return
 		}
 		l.inFlight++
-		close(l.nextLocked().granted)
+		q.inFlight++
+		l.turns.MoveToBack(q.turn)
+		close(l.removeLocked(q, q.waiters.Front()).granted)
 	}
 }
 
-// nextLocked takes the first waiter of the caller whose turn it is, and sends that caller to the end of the line.
-func (l *limiter) nextLocked() *waiter {
-	q, _ := l.turns.Front().Value.(*queue)
-	l.turns.MoveToBack(q.turn)
-	return l.removeLocked(q, q.waiters.Front())
+// nextLocked returns the queue whose turn it is: the first one that holds fewer permits than are free, nil if none does. It
+// passes over no more queues than there are permits, since those hold some.
+func (l *limiter) nextLocked() *queue {
+	free := l.most - l.inFlight
+	if free == 0 {
+		return nil
+	}
+	for turn := l.turns.Front(); turn != nil; turn = turn.Next() {
+		if q, _ := turn.Value.(*queue); q.inFlight < free {
+			return q
+		}
+	}
+	return nil
 }
 
-// removeLocked takes a waiter out of its queue, and a queue without waiters out of the line.
+// removeLocked takes a waiter out of its queue, and a queue without waiters out of the turns.
 func (l *limiter) removeLocked(q *queue, element *list.Element) *waiter {
 	w, _ := q.waiters.Remove(element).(*waiter)
 	l.waiting--
 	if q.waiters.Len() == 0 {
-		delete(l.queues, q.caller)
 		l.turns.Remove(q.turn)
+		q.turn = nil
 	}
 	return w
+}
+
+// dropLocked forgets a queue that waits for nothing and holds nothing.
+func (l *limiter) dropLocked(q *queue) {
+	if q.inFlight == 0 && q.waiters.Len() == 0 {
+		delete(l.queues, q.caller)
+	}
 }

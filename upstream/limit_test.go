@@ -20,7 +20,7 @@ func hold(t *testing.T, l *limiter, n byte, d time.Duration, granted func()) {
 		return
 	}
 	granted()
-	time.AfterFunc(d, l.release)
+	time.AfterFunc(d, func() { l.release(caller(n)) })
 }
 
 // isIdle checks that nobody waits, and no permit is lost.
@@ -109,6 +109,63 @@ func TestCallersTakeTurns(t *testing.T) {
 	})
 }
 
+// Of 64 slots, however long they are held, one caller gets half, two get a third each, and a newcomer finds a free one.
+func TestSlotsAreShared(t *testing.T) {
+	for callers, each := range map[int]int{1: 32, 2: 21, 3: 16, 20: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLimiter(1_000_000, 64)
+			ctx, leave := context.WithCancel(t.Context())
+			var all sync.WaitGroup
+			var mu sync.Mutex
+			held := map[int]int{}
+			for i := range 200 * callers {
+				all.Go(func() {
+					if l.acquire(ctx, caller(byte(i%callers))) == nil {
+						mu.Lock()
+						held[i%callers]++
+						mu.Unlock()
+						<-ctx.Done()
+						l.release(caller(byte(i % callers)))
+					}
+				})
+				synctest.Wait() // They come in turn.
+			}
+			time.Sleep(time.Second)
+			mu.Lock()
+			for i := range callers {
+				if each > 0 && (held[i] < each || held[i] > each+1) {
+					t.Errorf("of %d callers, one holds %d slots, want %d", callers, held[i], each)
+				}
+			}
+			mu.Unlock()
+			newcomer, tooLate := context.WithTimeout(t.Context(), time.Second)
+			defer tooLate()
+			if err := l.acquire(newcomer, caller(100)); err != nil {
+				t.Errorf("with %d callers, a newcomer: %v", callers, err)
+			} else {
+				l.release(caller(100))
+			}
+			leave()
+			all.Wait()
+			isIdle(t, l)
+		})
+	}
+}
+
+// A single slot is anybody's.
+func TestOneSlotIsServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(1000, 1)
+		var all sync.WaitGroup
+		for i := range 10 {
+			all.Go(func() { hold(t, l, byte(i%3), time.Second, func() {}) })
+		}
+		all.Wait()
+		time.Sleep(2 * time.Second)
+		isIdle(t, l)
+	})
+}
+
 func TestWhoLeavesTheLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(1000, 1)
@@ -126,7 +183,7 @@ func TestWhoLeavesTheLine(t *testing.T) {
 			})
 		}
 		all.Wait()
-		l.release()
+		l.release(caller(1))
 		hold(t, l, 3, 0, func() {})
 		time.Sleep(time.Second)
 		isIdle(t, l)

@@ -21,7 +21,10 @@ type Query struct {
 	Language string
 	// Trace is the W3C trace id under which KooDrive logs the request. The zero value makes one up.
 	Trace TraceID
-	// Turn is whose turn the query takes: see [Client.CallerKey] and [Client.PeerKey]. Required.
+	// Caller is who asks: see [Client.CallerKey]. Required.
+	Caller Key
+	// Turn is whose share of the requests the query takes: that of Caller, or, if KooDrive has not answered Caller lately, that
+	// of the address from which it asks: see [Client.PeerKey]. Required.
 	Turn Key
 	// Begun is called when the turn of the query has come and its request is sent, and Ended when that has ended, with what
 	// it came to. They may be called twice, one after the other. Nil: nobody wants to know.

@@ -36,9 +36,10 @@ type serviceFlags struct {
 	UpstreamAuth        string        `group:"KooDrive" enum:"caller,app" default:"caller" help:"Whose credential KooDrive sees: caller (each caller's own) or app (this service's, for the user that x-user-id names)."`
 	AppID               string        `group:"KooDrive" placeholder:"ID" help:"AppId of the app, with --upstream-auth=app."`
 	AppSecretFile       string        `group:"KooDrive" placeholder:"FILE" help:"File with the app's AppSecret; during a rotation with two lines: the first signs, the second is tried if KooDrive refuses."`
+	AppRPSPerUser       int           `group:"KooDrive" name:"app-rps-per-user" default:"0" help:"Requests per second that each user may cause with --upstream-auth=app (burst: ten times that); above it the error is CALLER_LIMIT_REACHED, and watches poll less often. 0: only --upstream-rps limits."`
 	UpstreamTimeout     time.Duration `group:"KooDrive" default:"10s" help:"How long one request to KooDrive may take."`
-	UpstreamRPS         int           `group:"KooDrive" default:"50" help:"How many requests KooDrive gets in a second, whoever asks."`
-	UpstreamConcurrency int           `group:"KooDrive" default:"64" help:"How many requests to KooDrive are under way at a time."`
+	UpstreamRPS         int           `group:"KooDrive" default:"50" help:"Maximum requests per second to KooDrive. With --upstream-auth=app it must be below the app's quota at KooDrive."`
+	UpstreamConcurrency int           `group:"KooDrive" default:"64" help:"Maximum concurrent requests to KooDrive. One caller gets at most half of them."`
 
 	GRPCAddr  string `group:"Ports" default:"127.0.0.1:9090" help:"Where gRPC is served. Port 0 takes a free one."`
 	HTTPAddr  string `group:"Ports" default:"127.0.0.1:8080" help:"Where REST, JSON lines and server-sent events are served."`
@@ -146,6 +147,7 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, stderr io.Wr
 			App: f.app(p, files), PollMin: f.PollMin, PollMax: f.PollMax, PollBackoffMax: f.PollBackoffMax, Heartbeat: f.Heartbeat,
 			StaleAfter: f.StaleAfter, WatchLifetime: f.WatchLifetime,
 			MaxTasks: f.MaxTasks, MaxTasksPerCredential: f.MaxTasksPerCredential, NewTasksPerPeer: f.NewTasksPerPeer,
+			AppRequestsPerUser: f.AppRPSPerUser,
 		},
 		Grace: f.ShutdownGrace, LocalHosts: f.UpstreamAuth == "app", Console: f.Console,
 		Log:   log,
@@ -192,7 +194,13 @@ func (f serviceFlags) app(p *problems, files *reload.Files) *upstream.App {
 		if f.AppSecretFile != "" {
 			p.add("app-secret-file", unused)
 		}
+		if f.AppRPSPerUser != 0 {
+			p.add("app-rps-per-user", unused)
+		}
 		return nil
+	}
+	if f.AppRPSPerUser < 0 || f.AppRPSPerUser > f.UpstreamRPS {
+		p.add("app-rps-per-user", errors.New("must be from 1 to --upstream-rps, or 0 for no limit"))
 	}
 	if f.AppID == "" {
 		p.add("app-id", errors.New("it is missing, with --upstream-auth=app"))

@@ -76,16 +76,21 @@ func stated() []string {
 		in("its ticket is used up, and it gets %d", http.StatusUnauthorized),
 		in("from an answer other than %d", http.StatusOK),
 
-		in("no more than %d requests a second in all, and %d at a time", upstream.DefaultPerSecond, upstream.DefaultAtOnce),
-		in("waits for its turn for %s;", span(service.Patience)),
-		in("until the time is over, %s if KooDrive does not say and %s at the most", span(upstream.RatePause), span(upstream.MaxRetryAfter)),
-		in("When %s of at least %d requests within %s have failed, KooDrive is given a rest of %s",
+		in("sends KooDrive at most %d requests a second, and at most %d at a time", upstream.DefaultPerSecond, upstream.DefaultAtOnce),
+		in("waits up to %s for its slot;", span(service.Patience)),
+		in("held until it passes: %s if KooDrive does not say, %s at most", span(upstream.RatePause), span(upstream.MaxRetryAfter)),
+		in("When %s of at least %d requests of one caller within %s have failed, that caller's circuit breaker opens for %s",
 			word("half", upstream.BreakerShare == 0.5), upstream.BreakerAttempts, span(upstream.BreakerWindow), span(upstream.BreakerPause)),
-		in("a budget of one retry for %v successes", 1/service.RetryShare),
-		in("one address may ask for %d tasks a second that KooDrive is not being asked for already, and for %d times as many at once",
-			service.DefaultNewTasksPerPeer, service.PeerBurst),
-		in("A watch beyond that waits, up to %s;", span(service.PeerPatience)),
-		in("Of an IPv6 address it is the network that counts, its first %d bits", caller.CustomerBits),
+		in("for at least %d tasks", upstream.BreakerTasks), in("only if at least %d of their tasks fail", upstream.BreakerTasks),
+		in("one trial request every %s,", span(upstream.BreakerPause)),
+		in("of one retry for %v successes", service.RetrySuccesses),
+		in("has a place of its own, for the next %s", span(service.KnownCaller)),
+		in("may start %d new tasks a second, and %d times as many at once", service.DefaultNewTasksPerPeer, service.PeerBurst),
+		in("A watch beyond that waits up to %s;", span(service.PeerPatience)),
+		in("IPv6 addresses are grouped by their first %d bits", caller.CustomerBits),
+		in("A %d with ` ` holds the requests of the whole app. A %d without it holds, for %s,", http.StatusTooManyRequests, http.StatusTooManyRequests, span(upstream.RatePause)),
+		in("and watches poll less often. %d: only", 0),
+		"| ` ` | ` ` | ` ` | Requests per second that each user",
 		in("answered from memory for %s", span(observe.DefaultKeep)),
 
 		in("%s other tasks are watched with the credential, or the address asks for more than %d new tasks a second, or for so many tickets",
@@ -128,7 +133,6 @@ func stated() []string {
 		in("| %d | KooDrive has no such task", exitNotFound), in("| %d | The credential or the caller is refused", exitRefused),
 		in("| %d | The command line is wrong", exitUsage), in("| %d | It was interrupted", exitInterrupted), in("| %d | Anything else", exitError),
 		in("the first of %d, %d, %d, %d and %d", exitInterrupted, exitError, exitRefused, exitNotFound, exitFailed),
-		"| 1 from a rest of KooDrive's on",
 	}
 }
 
@@ -137,7 +141,7 @@ var (
 	code      = regexp.MustCompile("`[^`]*`|\\]\\([^)]*\\)")
 	promise   = regexp.MustCompile(`(?m)^\| [0-9]+ \| \*\*`)
 	reasonRow = regexp.MustCompile("(?m)^(\\| `[A-Z_]+` \\| [A-Z_]+ \\|) [0-9]+ \\|")
-	goVersion = regexp.MustCompile(`(?m)^go (\d+\.\d+)`)
+	goVersion = regexp.MustCompile(`(?m)^go ([\d.]+)`)
 )
 
 // Every number that the README states is the one that the code uses: the sentences that state one are made from it, and
@@ -151,7 +155,7 @@ func TestReadmeNumbers(t *testing.T) {
 	text = reasonRow.ReplaceAllString(text, "$1 |")
 	text = promise.ReplaceAllString(text, "| | ")
 	text = strings.Join(strings.Fields(code.ReplaceAllString(text, "` `")), " ")
-	sentences := append(stated(), "with Go "+goVersion.FindStringSubmatch(string(mod))[1]+", make and curl")
+	sentences := append(stated(), "Go "+goVersion.FindStringSubmatch(string(mod))[1]+" or newer (Go 1.21 or newer fetches it)")
 	for _, sentence := range sentences {
 		if !strings.Contains(text, sentence) {
 			t.Errorf("the README does not say %q", sentence)

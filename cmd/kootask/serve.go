@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -29,6 +30,9 @@ func (c *serveCommand) Run(ctx context.Context, out output) error {
 	c.callerFlags.config(p, c.serviceFlags, &config)
 	if c.Check {
 		c.checkPorts(p)
+		if c.UpstreamAuth == "app" && p.err() == nil {
+			_, _ = fmt.Fprintf(out.stdout, "note: KooDrive counts the requests of all users of an app together. --upstream-rps, %d, must be below the app's quota.\n", c.UpstreamRPS)
+		}
 		return p.err()
 	}
 	s, listeners, err := c.open(p, config)

@@ -18,8 +18,8 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// While KooDrive is given a rest nobody sees data that he has not got himself, health tells, and the server stays ready; what
-// has become of a credential meanwhile is found out afterwards.
+// While the common circuit is open, nobody sees another caller's data, health reports it, and the server stays ready. A
+// credential that was revoked meanwhile is rejected afterwards.
 func TestRest(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		health := func(name string, want healthv1.HealthCheckResponse_ServingStatus) {
@@ -38,8 +38,9 @@ func TestRest(t *testing.T) {
 		time.Sleep(500 * time.Millisecond)
 
 		s.koodrive.SetFault(koodrivetest.Answer(503, ""))
-		for range upstream.BreakerAttempts {
-			s.fail(t.Context(), t, "grpc get", call{id: exampleID, header: bearer})
+		other := []string{"authorization", "Bearer other"}
+		for i := range upstream.BreakerAttempts {
+			s.fail(t.Context(), t, "grpc get", call{id: fmt.Sprint("t-", i%upstream.BreakerTasks), header: [][]string{bearer, other}[i%2]})
 		}
 		health(rpcserver.HealthKooDrive, healthv1.HealthCheckResponse_NOT_SERVING)
 		health("", healthv1.HealthCheckResponse_SERVING)
@@ -48,7 +49,7 @@ func TestRest(t *testing.T) {
 		}
 		asked := s.koodrive.Count()
 		for _, door := range doors {
-			v := s.fail(t.Context(), t, door, call{id: taskID, header: []string{"authorization", "Bearer other"}})
+			v := s.fail(t.Context(), t, door, call{id: taskID, header: other})
 			if v.reason != "UPSTREAM_UNAVAILABLE" || v.retry == nil || v.metadata["upstreamStatus"] != "" {
 				t.Errorf("%s: %+v", door, v)
 			}

@@ -1,0 +1,204 @@
+package upstream
+
+import "time"
+
+// circuit counts the attempts of one caller, of one address or of all.
+type circuit struct {
+	scope              string
+	votes              bool // It has a vote in the common circuit.
+	attempts, failures int
+	tasks              map[string]int // The failures, by task.
+	round              int            // How often the counts have begun again. Attempts of an earlier round are not in them.
+
+	open    bool
+	until   time.Time // When it lets a probe through.
+	probing bool      // A probe is in flight.
+	last    Key       // Whose probe failed last.
+	waits   bool      // Somebody else was refused since.
+}
+
+// attempt is a request that has ended as a success or a failure.
+type attempt struct {
+	at     time.Time
+	task   string
+	failed bool
+	counts []count
+}
+
+// count is a place in which an attempt is counted.
+type count struct {
+	key     Key // Zero for the common circuit.
+	circuit *circuit
+	round   int
+}
+
+// Scopes of circuits.
+const (
+	scopeCaller  = "caller"
+	scopeAddress = "address"
+	scopeAll     = "all"
+)
+
+// ofLocked returns the circuits that a query depends on: its caller's, its address's if it takes that one's turns, and the
+// common one.
+func (b *breaker) ofLocked(q Query) []*circuit {
+	all := make([]*circuit, 0, 3)
+	for _, c := range []*circuit{b.circuits[q.Caller], b.circuits[q.Turn]} {
+		if c != nil && (len(all) == 0 || all[0] != c) {
+			all = append(all, c)
+		}
+	}
+	return append(all, b.common)
+}
+
+func (b *breaker) refusalLocked(q Query, now time.Time) error {
+	for _, c := range b.ofLocked(q) {
+		left := c.until.Sub(now)
+		// The last failed probe's caller waits a pause longer while somebody else does.
+		if c.waits && c.last == c.who(q) {
+			left += BreakerPause
+		}
+		if c.open && (left > 0 || c.probing) {
+			return &CircuitOpenError{Scope: c.scope, RetryAfter: max(0, left)}
+		}
+	}
+	return nil
+}
+
+// who is whom a circuit's probes are told apart by: the common one's by vote.
+func (c *circuit) who(q Query) Key {
+	if c.scope == scopeAll {
+		return q.Turn
+	}
+	return q.Caller
+}
+
+// countLocked counts an attempt in the circuits that it concerns, and opens those that it is one failure too many for. One
+// that was sent before a circuit opened and ends while it is open does not count there: the probe decides.
+func (b *breaker) countLocked(q Query, now time.Time, failed bool) {
+	known := q.Turn == q.Caller
+	a := attempt{at: now, task: q.TaskID, failed: failed}
+	concerned := []count{{key: q.Caller, circuit: b.circuitLocked(q.Caller, scopeCaller, known)}}
+	if !known {
+		concerned = append(concerned, count{key: q.Turn, circuit: b.circuitLocked(q.Turn, scopeAddress, true)})
+	}
+	for _, at := range append(concerned, count{circuit: b.common}) {
+		if at.circuit.open {
+			continue
+		}
+		at.round = at.circuit.round
+		a.counts = append(a.counts, at)
+		b.addLocked(at.circuit, a, 1)
+	}
+	b.window = append(b.window, a)
+	if !failed {
+		return
+	}
+	for _, at := range a.counts {
+		if b.tripsLocked(at.circuit) {
+			b.openLocked(at.circuit, now)
+		}
+	}
+}
+
+// circuitLocked returns the circuit of a caller or an address.
+func (b *breaker) circuitLocked(key Key, scope string, votes bool) *circuit {
+	c := b.circuits[key]
+	if c == nil {
+		c = &circuit{scope: scope, votes: votes}
+		b.circuits[key] = c
+	}
+	if c.votes != votes { // KooDrive has answered its caller for the first time, or not for long.
+		b.voteLocked(c, -1)
+		c.votes = votes
+		b.voteLocked(c, 1)
+	}
+	return c
+}
+
+// addLocked counts an attempt in a circuit, or takes it out again: by is 1 or -1.
+func (b *breaker) addLocked(c *circuit, a attempt, by int) {
+	b.voteLocked(c, -1)
+	defer b.voteLocked(c, 1)
+	c.attempts += by
+	if !a.failed {
+		return
+	}
+	c.failures += by
+	if c.tasks == nil {
+		c.tasks = map[string]int{}
+	}
+	if c.tasks[a.task] += by; c.tasks[a.task] == 0 {
+		delete(c.tasks, a.task)
+	}
+}
+
+// voteLocked counts the vote of a circuit, or takes it back: by is 1 or -1.
+func (b *breaker) voteLocked(c *circuit, by int) {
+	if !c.votes || c.attempts == 0 {
+		return
+	}
+	b.votes.all += by
+	if 2*c.failures > c.attempts {
+		b.votes.failing += by
+	}
+}
+
+// tripsLocked reports whether the attempts of a circuit are enough to open it.
+func (b *breaker) tripsLocked(c *circuit) bool {
+	enough := c.attempts >= BreakerAttempts && float64(c.failures) >= BreakerShare*float64(c.attempts)
+	switch c.scope {
+	case scopeCaller:
+		return enough
+	case scopeAddress:
+		return enough && len(c.tasks) >= BreakerTasks
+	default:
+		return enough && len(c.tasks) >= BreakerTasks && b.votes.all > 1 && 2*b.votes.failing > b.votes.all
+	}
+}
+
+func (b *breaker) openLocked(c *circuit, now time.Time) {
+	c.open, c.until, c.last, c.waits = true, now.Add(BreakerPause), Key{}, false
+	// The circuit of the only caller is the common one, as far as anybody can tell.
+	if c == b.common || b.votes.all <= 1 {
+		b.resting = true
+	}
+	b.sweepLocked(now)
+}
+
+// closeLocked closes a circuit, whose counts begin again.
+func (b *breaker) closeLocked(c *circuit) {
+	b.voteLocked(c, -1)
+	c.open, c.round = false, c.round+1
+	c.attempts, c.failures, c.tasks = 0, 0, nil
+}
+
+// expireLocked forgets the attempts that have left the window.
+func (b *breaker) expireLocked(now time.Time) {
+	n := 0
+	for n < len(b.window) && now.Sub(b.window[n].at) >= BreakerWindow {
+		for _, at := range b.window[n].counts {
+			if at.round == at.circuit.round {
+				b.addLocked(at.circuit, b.window[n], -1)
+			}
+			b.dropLocked(at.key, at.circuit, now)
+		}
+		n++
+	}
+	b.window = b.window[n:]
+}
+
+// dropLocked forgets a circuit of which nothing is known any more.
+func (b *breaker) dropLocked(key Key, c *circuit, now time.Time) {
+	asked := c.probing || now.Sub(c.until) < BreakerWindow
+	if c.attempts == 0 && !(c.open && asked) && b.circuits[key] == c {
+		delete(b.circuits, key)
+	}
+}
+
+// sweepLocked forgets the open circuits that nobody has asked for since their pause: no attempt is left that would remind of them.
+func (b *breaker) sweepLocked(now time.Time) {
+	for key, c := range b.circuits {
+		b.dropLocked(key, c, now)
+	}
+}
