@@ -23,6 +23,7 @@ func (s *Service) GetTask(ctx context.Context, req *taskv1.GetTaskRequest) (*tas
 	if err != nil {
 		return nil, err
 	}
+	q.Resend = true
 	ctx, cancel := within(ctx, GetTimeout, errGetTimeout)
 	defer cancel()
 	_, answered, err := s.admit(q, 0)

@@ -81,9 +81,10 @@ var byAnswerFault = map[upstream.AnswerFault]reason.Outcome{
 }
 
 var byTransportFault = map[upstream.TransportFault]reason.Outcome{
-	upstream.TimedOut:    reason.UpstreamTimeout,
-	upstream.Unreachable: reason.UpstreamUnreachable,
-	upstream.Untrusted:   reason.UpstreamTLSUntrusted,
+	upstream.TimedOut:     reason.UpstreamTimeout,
+	upstream.Unreachable:  reason.UpstreamUnreachable,
+	upstream.Untrusted:    reason.UpstreamTLSUntrusted,
+	upstream.ProxyRefused: reason.UpstreamProxyRefused,
 }
 
 // outcome is what an error of asking KooDrive comes to. What it does not know it leaves to [reason.Of].

@@ -363,6 +363,10 @@ func invalidCredential(err error) error {
 	if !errors.As(err, &bad) {
 		return err
 	}
+	if bad.Covers != "" {
+		return reason.Invalid(reason.CredentialMalformed, bad.Header, reason.Unsupported,
+			"The signature must cover no other headers than host, x-date and x-user-id, but covers "+bad.Covers+".")
+	}
 	if bad.Missing {
 		return reason.Invalid(reason.CredentialMalformed, bad.Header, reason.Missing, "The signature covers it: send it too.")
 	}

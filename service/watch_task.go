@@ -205,12 +205,14 @@ func (w *watcher) send(event *taskv1.WatchTaskResponse) error {
 // memory.
 func (s *Service) poll(q question, wait time.Duration) watch.Poll[upstream.Task] {
 	q.Trace = upstream.TraceID{} // A poll serves many watches: it belongs to the trace of none.
-	ask := s.ask(q)
+	q.Resend = true
 	return func(ctx context.Context) (watch.Answer[upstream.Task], error) {
 		if err := sleep(ctx, wait); err != nil {
 			return watch.Answer[upstream.Task]{}, err
 		}
 		wait = 0
+		ask := s.ask(q)
+		q.Resend = false // The first answer is the call's own. After that, the next poll is soon enough.
 		due := time.Now()
 		seen, err := s.observer.Get(ctx, q.key, observe.Wish{}, func(ctx context.Context, begun func()) (upstream.Task, error) {
 			return ask(ctx, sync.OnceFunc(func() {

@@ -180,7 +180,7 @@ func tells(err error) (works, tells bool) {
 	case errors.As(err, &answer):
 		return false, answer.Fault == Malformed
 	case errors.As(err, &transport):
-		return false, transport.Fault != Untrusted
+		return false, transport.Fault != Untrusted && transport.Fault != ProxyRefused
 	default:
 		return false, false
 	}

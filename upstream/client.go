@@ -4,30 +4,29 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 )
 
 // taskPath is where KooDrive describes a task: the one path that is ever asked for.
 const taskPath = "/koodrive/ose/v1/task/"
 
+// userAgent is how we introduce ourselves.
+const userAgent = "kootask"
+
 // Client asks KooDrive. It is safe for concurrent use.
 type Client struct {
-	base      *url.URL
-	timeout   time.Duration
-	transport *http.Transport
-	clock     clock
-	limiter   *limiter
-	breaker   *breaker
-	pauses    pauses
-	keySecret [32]byte
+	base        *url.URL
+	timeout     time.Duration
+	connections *connections
+	clock       clock
+	limiter     *limiter
+	breaker     *breaker
+	pauses      pauses
+	keySecret   [32]byte
 }
 
 // NewClient returns a Client for the KooDrive of config. It does not connect.
@@ -37,10 +36,17 @@ func NewClient(config Config) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{
-		base: base, timeout: config.Timeout, transport: config.transport(),
-		limiter: newLimiter(cmp.Or(config.PerSecond, DefaultPerSecond), cmp.Or(config.AtOnce, DefaultAtOnce)),
-		breaker: newBreaker(config.Resting),
+		base: base, timeout: config.Timeout, connections: newConnections(config, base),
+		limiter: newLimiter(cmp.Or(config.PerSecond, DefaultPerSecond), config.atOnce()),
 	}
+	c.breaker = newBreaker(func(rests bool) {
+		if rests { // Others may reach a KooDrive that works.
+			c.connections.renew()
+		}
+		if config.Resting != nil {
+			config.Resting(rests)
+		}
+	})
 	if c.timeout <= 0 {
 		c.timeout = DefaultTimeout
 	}
@@ -48,8 +54,8 @@ func NewClient(config Config) (*Client, error) {
 	return c, nil
 }
 
-// Close closes the connections that are idle. Call it when no request is under way.
-func (c *Client) Close() { c.transport.CloseIdleConnections() }
+// Close closes the connections. Call it when no request is in flight.
+func (c *Client) Close() { c.connections.renew() }
 
 // Task asks KooDrive how a task stands. It first waits for its turn, for as long as ctx lasts: that is no part of the
 // timeout.
@@ -125,14 +131,6 @@ func isRefusal(status int) bool {
 	return status == http.StatusUnauthorized || status == http.StatusBadRequest
 }
 
-// response is an answer whose body was read.
-type response struct {
-	status int
-	header http.Header
-	xDate  string // That of the request.
-	body   []byte // At most one byte more than MaxBody.
-}
-
 // permitted makes an attempt when its turn has come. The request is signed after that. It reports whether KooDrive refused
 // it for the date of an app's signature, which another one would have right.
 func (c *Client) permitted(ctx context.Context, q Query, admitted *admission) (task Task, misdated bool, err error) {
@@ -161,107 +159,4 @@ func (c *Client) permitted(ctx context.Context, q Query, admitted *admission) (t
 		q.Ended(err)
 	}
 	return task, misdated, err
-}
-
-// attempt sends one request and reads the answer, within the timeout.
-func (c *Client) attempt(ctx context.Context, q Query) (*response, error) {
-	attempt, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	req, err := c.request(attempt, q)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := c.transport.RoundTrip(req)
-	if err != nil {
-		return nil, classify(ctx, attempt, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	c.clock.learn(resp.Header, time.Now())
-
-	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxBody+1))
-	switch {
-	case err == nil:
-	case !bodyDecides(resp.StatusCode) && ctx.Err() == nil:
-		body = nil
-	default:
-		if attempt.Err() != nil {
-			return nil, classify(ctx, attempt, err)
-		}
-		return nil, &AnswerError{Fault: Malformed, Status: resp.StatusCode, Detail: "the body broke off"}
-	}
-	return &response{
-		status: resp.StatusCode, header: resp.Header, xDate: req.Header.Get(HeaderDate), body: body,
-	}, nil
-}
-
-// bodyDecides reports whether only the body tells what an answer with this status means. Other statuses say enough.
-func bodyDecides(status int) bool {
-	return status == http.StatusOK || status == http.StatusBadRequest || status == http.StatusNotFound
-}
-
-// noBody is an empty body that is none to the transport: it repeats a GET without a body by itself when a connection
-// that was kept alive turns out to be dead, and so makes two requests of one.
-type noBody struct{}
-
-func (noBody) Read([]byte) (int, error) { return 0, io.EOF }
-func (noBody) Close() error             { return nil }
-
-// request builds what is sent: nothing comes from the caller but the id, the credential and the language.
-func (c *Client) request(ctx context.Context, q Query) (*http.Request, error) {
-	target := *c.base
-	target.Path = taskPath + q.TaskID
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), noBody{})
-	if err != nil {
-		return nil, fmt.Errorf("building the request: %w", err)
-	}
-	if req.URL.Scheme != c.base.Scheme || req.URL.Host != c.base.Host || req.Host != c.base.Host ||
-		req.URL.EscapedPath() != taskPath+q.TaskID || req.URL.RawQuery != "" {
-		return nil, errors.New("building the request: it would leave KooDrive's task route")
-	}
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", "kootask")
-	req.Header.Set("X-Traceid", q.Trace.header())
-	if q.Language != "" {
-		req.Header.Set("language", q.Language)
-	}
-	q.Credential.apply(req, &c.clock)
-	return req, nil
-}
-
-// classify turns an error of the transport into one of this package. A caller who left comes first, then our timeout.
-func classify(ctx, attempt context.Context, err error) error {
-	if ctx.Err() != nil {
-		return fmt.Errorf("asking KooDrive: %w", ctx.Err())
-	}
-	var netErr net.Error
-	if attempt.Err() != nil || errors.As(err, &netErr) && netErr.Timeout() {
-		return &TransportError{Fault: TimedOut, Err: err}
-	}
-	var certificate *tls.CertificateVerificationError
-	if errors.As(err, &certificate) {
-		return &TransportError{Fault: Untrusted, Err: err}
-	}
-	if headerTooLarge(err) {
-		return &AnswerError{Fault: TooLarge, Detail: fmt.Sprintf("the header has more than %d bytes", MaxHeader)}
-	}
-	return &TransportError{Fault: Unreachable, Err: quotable(err)}
-}
-
-// quotable returns err if it is one of the network's own. net/http's others quote what came, which may be an echo of
-// what was sent.
-func quotable(err error) error {
-	var network *net.OpError
-	var name *net.DNSError
-	var alert tls.AlertError
-	if errors.As(err, &network) || errors.As(err, &name) || errors.As(err, &alert) ||
-		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return err
-	}
-	return errors.New("the connection broke, or what answers does not speak HTTP")
-}
-
-// headerTooLarge knows the transport's two complaints (HTTP/1.1, HTTP/2), which have no type.
-func headerTooLarge(err error) bool {
-	return strings.Contains(err.Error(), "response headers exceeded") ||
-		strings.Contains(err.Error(), "response header list larger than")
 }

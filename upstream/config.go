@@ -3,12 +3,10 @@ package upstream
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -29,7 +27,6 @@ const (
 	MaxBody = 64 << 10
 	// MaxHeader is that of the largest header.
 	MaxHeader   = 32 << 10
-	dialTimeout = 5 * time.Second
 	pingAfter   = 15 * time.Second
 	pingTimeout = 5 * time.Second
 	idleTimeout = 50 * time.Second // Below the 60 s after which balancers forget a connection.
@@ -48,11 +45,12 @@ type Config struct {
 	PerSecond, AtOnce int
 	// Resting is told when KooDrive is given a rest, and when it has shown that it works again. It must not block. Nil: nobody wants to know.
 	Resting func(bool)
-	// RootCAs are whose certificates are accepted. Nil is the system's.
-	RootCAs *x509.CertPool
+	// RootCAs returns the roots that KooDrive's certificate must come from. Each attempt calls it, and other roots than before
+	// lead to new connections. Nil, and a nil pool, are the system's roots.
+	RootCAs func() *x509.CertPool
 	// Proxy is the HTTP proxy to go through. Nil is none: the environment's is never used.
 	Proxy *url.URL
-	// Dial opens connections. Nil is the network's own.
+	// Dial opens connections. Nil tries all addresses of a host side by side.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
@@ -95,27 +93,5 @@ func validPort(u *url.URL) bool {
 	return err == nil && port > 0
 }
 
-func (c Config) transport() *http.Transport {
-	dial := c.Dial
-	if dial == nil {
-		dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
-	}
-	atOnce := cmp.Or(c.AtOnce, DefaultAtOnce)
-	t := &http.Transport{
-		DialContext:            dial,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.RootCAs},
-		TLSHandshakeTimeout:    dialTimeout,
-		MaxConnsPerHost:        atOnce,
-		MaxIdleConns:           atOnce,
-		MaxIdleConnsPerHost:    atOnce,
-		IdleConnTimeout:        idleTimeout,
-		MaxResponseHeaderBytes: MaxHeader,
-		ForceAttemptHTTP2:      true,
-		// A connection that something on the way has dropped without a word is found out before all polls on it time out.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
-	}
-	if c.Proxy != nil {
-		t.Proxy = http.ProxyURL(c.Proxy)
-	}
-	return t
-}
+// atOnce is AtOnce, or its default.
+func (c Config) atOnce() int { return cmp.Or(c.AtOnce, DefaultAtOnce) }

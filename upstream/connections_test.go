@@ -94,7 +94,7 @@ func TestDeadConnectionIsGivenUp(t *testing.T) {
 		go func() { _ = server.ServeTLS(listener, "", "") }()
 		var holes []*hole
 		c, err := upstream.NewClient(upstream.Config{
-			BaseURL: "https://koodrive.test", RootCAs: pool,
+			BaseURL: "https://koodrive.test", RootCAs: always(pool),
 			Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 				conn, err := listener.Dial(ctx, network, address)
 				holes = append(holes, &hole{Conn: conn, closed: make(chan struct{})})

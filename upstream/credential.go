@@ -2,6 +2,8 @@ package upstream
 
 import (
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -28,9 +30,15 @@ type CredentialError struct {
 	Header string
 	// Missing tells an absent value from a malformed one.
 	Missing bool
+	// Covers is a header that a signature covers, though KooDrive does not get it as it was signed. It has the form of a
+	// header's name, in lower case, and at most 64 characters. Empty if something else is wrong.
+	Covers string
 }
 
 func (e *CredentialError) Error() string {
+	if e.Covers != "" {
+		return "credential: the signature covers " + e.Covers + ", which is not sent on as it was signed"
+	}
 	if e.Missing {
 		return "credential: " + e.Header + " is missing"
 	}
@@ -47,7 +55,8 @@ const signatureScheme = "HMAC-SHA256 "
 //   - a ready-made app signature, "HMAC-SHA256 AppId=…,SignedHeaders=…,Signature=…", with the userID and the date that
 //     it covers.
 //
-// With a token, userID and date may be empty. It fails with a [*CredentialError].
+// With a token, userID and date may be empty. A signature may cover host, x-date and x-user-id: what else KooDrive gets in a
+// header is ours. It fails with a [*CredentialError].
 func Forward(authorization Secret, userID, date string) (Credential, error) {
 	value, err := normalise(authorization.Reveal())
 	if err != nil {
@@ -66,6 +75,9 @@ func Forward(authorization Secret, userID, date string) (Credential, error) {
 	}
 	if date != "" && !isDate(date) {
 		return Credential{}, &CredentialError{Header: "x-date"}
+	}
+	if err := checkCovered(value); err != nil {
+		return Credential{}, err
 	}
 	return Credential{authorization: NewSecret(value), userID: userID, date: date}, nil
 }
@@ -120,6 +132,29 @@ func isSignature(fields string) bool {
 	}
 	return true
 }
+
+// checkCovered reports whether all that a signature covers reaches KooDrive as it was signed. It cannot be right otherwise.
+func checkCovered(authorization string) error {
+	fields, ok := strings.CutPrefix(authorization, signatureScheme)
+	if !ok {
+		return nil
+	}
+	_, after, _ := strings.Cut(fields, ",SignedHeaders=")
+	names, _, _ := strings.Cut(after, ",")
+	for name := range strings.SplitSeq(names, ";") {
+		name = strings.ToLower(name)
+		switch {
+		case slices.Contains(strings.Split(signedHeaders, ";"), name):
+		case headerForm.MatchString(name):
+			return &CredentialError{Header: "authorization", Covers: name}
+		default:
+			return &CredentialError{Header: "authorization"}
+		}
+	}
+	return nil
+}
+
+var headerForm = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
 
 // missing reports whether c is the zero Credential.
 func (c Credential) missing() bool { return c.authorization.value == nil && c.app == nil }

@@ -28,26 +28,46 @@ func TestForwardNormalisesTokens(t *testing.T) {
 	}
 }
 
+// covering is a signature that covers headers.
+func covering(names string) string {
+	return "HMAC-SHA256 AppId=a,SignedHeaders=" + names + ",Signature=00ff"
+}
+
+// What a signature may cover is sent as it was signed.
+func TestSignaturesCoverWhatIsSent(t *testing.T) {
+	for _, names := range []string{"host;x-date;x-user-id", "x-date;x-user-id", "host", "Host;X-Date;X-User-Id"} {
+		if _, err := Forward(NewSecret(covering(names)), "1", "20240831T143829Z"); err != nil {
+			t.Errorf("%s: %v", names, err)
+		}
+	}
+}
+
 func TestForwardRefuses(t *testing.T) {
 	const signature = "HMAC-SHA256 AppId=a,SignedHeaders=host,Signature=00"
 	for name, row := range map[string]struct {
 		authorization, userID, date string
 		want                        CredentialError
 	}{
-		"nothing":           {"", "1", "", CredentialError{"authorization", true}},
-		"scheme alone":      {"Bearer ", "", "", CredentialError{"authorization", false}},
-		"scheme, no blank":  {"Bearer", "", "", CredentialError{"authorization", false}},
-		"blank in token":    {"Bearer a b", "", "", CredentialError{"authorization", false}},
-		"two tokens":        {"Bearer a, Bearer b", "", "", CredentialError{"authorization", false}},
-		"other scheme":      {"Basic dTpw", "", "", CredentialError{"authorization", false}},
-		"control character": {"Bearer a\tb", "", "", CredentialError{"authorization", false}},
-		"not ASCII":         {"Bearer ä", "", "", CredentialError{"authorization", false}},
-		"too long":          {"Bearer " + strings.Repeat("x", 4096), "", "", CredentialError{"authorization", false}},
-		"half a signature":  {"HMAC-SHA256 AppId=a", "1", "20240831T143829Z", CredentialError{"authorization", false}},
-		"no user":           {signature, "", "20240831T143829Z", CredentialError{"x-user-id", true}},
-		"no date":           {signature, "1", "", CredentialError{"x-date", true}},
-		"bad date":          {signature, "1", "2024-08-31", CredentialError{"x-date", false}},
-		"bad date, token":   {"Bearer a", "", "tomorrow", CredentialError{"x-date", false}},
+		"nothing":           {"", "1", "", CredentialError{"authorization", true, ""}},
+		"scheme alone":      {"Bearer ", "", "", CredentialError{"authorization", false, ""}},
+		"scheme, no blank":  {"Bearer", "", "", CredentialError{"authorization", false, ""}},
+		"blank in token":    {"Bearer a b", "", "", CredentialError{"authorization", false, ""}},
+		"two tokens":        {"Bearer a, Bearer b", "", "", CredentialError{"authorization", false, ""}},
+		"other scheme":      {"Basic dTpw", "", "", CredentialError{"authorization", false, ""}},
+		"control character": {"Bearer a\tb", "", "", CredentialError{"authorization", false, ""}},
+		"not ASCII":         {"Bearer ä", "", "", CredentialError{"authorization", false, ""}},
+		"too long":          {"Bearer " + strings.Repeat("x", 4096), "", "", CredentialError{"authorization", false, ""}},
+		"half a signature":  {"HMAC-SHA256 AppId=a", "1", "20240831T143829Z", CredentialError{"authorization", false, ""}},
+		"no user":           {signature, "", "20240831T143829Z", CredentialError{"x-user-id", true, ""}},
+		"no date":           {signature, "1", "", CredentialError{"x-date", true, ""}},
+		"bad date":          {signature, "1", "2024-08-31", CredentialError{"x-date", false, ""}},
+		"language covered":  {covering("host;language;x-date;x-user-id"), "1", "20240831T143829Z", CredentialError{"authorization", false, "language"}},
+		"other covered":     {covering("Content-Type;host;x-date"), "1", "20240831T143829Z", CredentialError{"authorization", false, "content-type"}},
+		"trace covered":     {covering("host;x-date;x-traceid;x-user-id"), "1", "20240831T143829Z", CredentialError{"authorization", false, "x-traceid"}},
+		"a long name":       {covering(strings.Repeat("x", 65)), "1", "20240831T143829Z", CredentialError{"authorization", false, ""}},
+		"no name":           {covering("host;;x-date"), "1", "20240831T143829Z", CredentialError{"authorization", false, ""}},
+		"an odd name":       {covering("host;x-dat\"e"), "1", "20240831T143829Z", CredentialError{"authorization", false, ""}},
+		"bad date, token":   {"Bearer a", "", "tomorrow", CredentialError{"x-date", false, ""}},
 	} {
 		_, err := Forward(NewSecret(row.authorization), row.userID, row.date)
 		var got *CredentialError

@@ -76,6 +76,8 @@ const (
 	Unreachable
 	// Untrusted means that KooDrive's certificate is not one that we accept.
 	Untrusted
+	// ProxyRefused means that the proxy refused to hand the request on: KooDrive did not get it.
+	ProxyRefused
 )
 
 func (f TransportFault) String() string {
@@ -86,6 +88,8 @@ func (f TransportFault) String() string {
 		return "unreachable"
 	case Untrusted:
 		return "not trusted"
+	case ProxyRefused:
+		return "not reached"
 	}
 	return "unknown"
 }

@@ -161,3 +161,11 @@ func (l *limiter) dropLocked(q *queue) {
 		delete(l.queues, q.caller)
 	}
 }
+
+// repeat counts a request that is sent again with the permit that its attempt has, and returns how long that has to wait for
+// the rate.
+func (l *limiter) repeat() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.rate.Reserve().Delay()
+}

@@ -26,6 +26,9 @@ type Query struct {
 	// Turn is whose share of the requests the query takes: that of Caller, or, if KooDrive has not answered Caller lately, that
 	// of the address from which it asks: see [Client.PeerKey]. Required.
 	Turn Key
+	// Resend sends the request once more if a connection that was kept alive ends before the answer begins. KooDrive may then
+	// get it twice.
+	Resend bool
 	// Begun is called when the turn of the query has come and its request is sent, and Ended when that has ended, with what
 	// it came to. They may be called twice, one after the other. Nil: nobody wants to know.
 	Begun func()

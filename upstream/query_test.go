@@ -46,27 +46,53 @@ func TestTraceHeader(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		date := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(http.TimeFormat) }
+		ahead := func(d time.Duration, more ...string) http.Header { // KooDrive's clock is.
+			return http.Header{"Date": {date(d)}, "Age": more}
+		}
 		for _, row := range []struct {
 			values []string
+			header http.Header
 			want   time.Duration
 		}{
-			{nil, 0},
-			{[]string{"7"}, 7 * time.Second},
-			{[]string{"0"}, 0},
-			{[]string{"-5"}, 0},
-			{[]string{"1.5"}, 0},
-			{[]string{"soon"}, 0},
-			{[]string{"7", "8"}, 0},
-			{[]string{"601"}, MaxRetryAfter},
-			{[]string{"9999999999"}, MaxRetryAfter},
-			{[]string{"99999999999"}, MaxRetryAfter},
-			{[]string{strings.Repeat("9", 40)}, MaxRetryAfter},
-			{[]string{date(30 * time.Second)}, 30 * time.Second},
-			{[]string{date(-time.Hour)}, 0},
-			{[]string{date(24 * time.Hour)}, MaxRetryAfter},
+			{nil, nil, 0},
+			{[]string{"7"}, nil, 7 * time.Second},
+			{[]string{"0"}, nil, 0},
+			{[]string{"-5"}, nil, 0},
+			{[]string{"+5"}, nil, 0},
+			{[]string{"1.5"}, nil, 1500 * time.Millisecond},
+			{[]string{"600.1"}, nil, MaxRetryAfter},
+			{[]string{"1."}, nil, 0},
+			{[]string{"1e3"}, nil, 0},
+			{[]string{"soon"}, nil, 0},
+			{[]string{"601"}, nil, MaxRetryAfter},
+			{[]string{"9999999999"}, nil, MaxRetryAfter},
+			{[]string{strings.Repeat("9", 400)}, nil, MaxRetryAfter},
+			{[]string{date(30 * time.Second)}, nil, 30 * time.Second},
+			{[]string{date(-time.Hour)}, nil, 0},
+			{[]string{date(24 * time.Hour)}, nil, MaxRetryAfter},
+			// Of several the longest counts, whatever they look like.
+			{[]string{"7", "8"}, nil, 8 * time.Second},
+			{[]string{"8", "7", "8"}, nil, 8 * time.Second},
+			{[]string{"8", "soon"}, nil, 8 * time.Second},
+			{[]string{"5, 30"}, nil, 30 * time.Second},
+			{[]string{"5", date(20 * time.Second)}, nil, 20 * time.Second},
+			{[]string{date(20*time.Second) + ", 30"}, nil, 30 * time.Second},
+			{[]string{"5, " + date(20*time.Second)}, nil, 20 * time.Second},
+			// A date is one of the clock that the answer shows.
+			{[]string{date(150 * time.Second)}, ahead(2 * time.Minute), 30 * time.Second},
+			{[]string{date(-90 * time.Second)}, ahead(-2 * time.Minute), 30 * time.Second},
+			{[]string{date(-2 * time.Minute)}, ahead(-time.Minute), 0},
+			{[]string{date(30 * time.Second)}, ahead(-time.Minute, "60"), 30 * time.Second}, // From a cache.
+			{[]string{date(30 * time.Second)}, http.Header{"Date": {"today"}}, 30 * time.Second},
+			{[]string{"30"}, ahead(-2 * time.Minute), 30 * time.Second},
 		} {
-			if got := retryAfter(http.Header{"Retry-After": row.values}); got != row.want {
-				t.Errorf("retryAfter(%q) = %v, want %v", row.values, got, row.want)
+			header := row.header.Clone()
+			if header == nil {
+				header = http.Header{}
+			}
+			header["Retry-After"] = row.values
+			if got := retryAfter(header); got != row.want {
+				t.Errorf("retryAfter(%q) = %v, want %v", header, got, row.want)
 			}
 		}
 	})

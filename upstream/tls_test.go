@@ -30,6 +30,9 @@ func serveTLS(t *testing.T, minVersion, maxVersion uint16) (string, *x509.CertPo
 	return server.URL, pool
 }
 
+// always returns a function for roots that stay.
+func always(pool *x509.CertPool) func() *x509.CertPool { return func() *x509.CertPool { return pool } }
+
 func ask(t *testing.T, config upstream.Config) error {
 	t.Helper()
 	c, err := upstream.NewClient(config)
@@ -43,7 +46,7 @@ func ask(t *testing.T, config upstream.Config) error {
 
 func TestTLS(t *testing.T) {
 	url, pool := serveTLS(t, tls.VersionTLS12, tls.VersionTLS13)
-	if err := ask(t, upstream.Config{BaseURL: url, RootCAs: pool}); err != nil {
+	if err := ask(t, upstream.Config{BaseURL: url, RootCAs: always(pool)}); err != nil {
 		t.Errorf("with its certificate: %v", err)
 	}
 	var transport *upstream.TransportError
@@ -61,7 +64,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 		_ = conn.Close()
 	}
 	var transport *upstream.TransportError
-	if err := ask(t, upstream.Config{BaseURL: url, RootCAs: pool}); !errors.As(err, &transport) {
+	if err := ask(t, upstream.Config{BaseURL: url, RootCAs: always(pool)}); !errors.As(err, &transport) {
 		t.Errorf("got %v", err)
 	}
 }

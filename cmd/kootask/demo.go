@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/kootask/kootask/cmd/kootask/reload"
 	"github.com/kootask/kootask/cmd/kootask/server"
 	"github.com/kootask/kootask/upstream"
 )
@@ -26,7 +27,7 @@ func (c *demoCommand) Run(ctx context.Context, out output) error {
 		return err
 	}
 	where := upstream.Config{BaseURL: "http://" + address(koodrive), AllowHTTP: true}
-	config := c.config(p, where, out.stderr)
+	config := c.config(p, where, &reload.Files{}, out.stderr)
 	c.onlyLoopback(p, "in the demonstration, which asks nobody who it is")
 	config.Reflection = c.Reflection
 	s, listeners, err := c.open(p, config)

@@ -27,7 +27,7 @@ import (
 type koodriveFlags struct {
 	UpstreamURL       string `group:"KooDrive" placeholder:"URL" help:"KooDrive's address, like https://cn.myhuaweicloud-koodrive.com. Required."`
 	UpstreamAllowHTTP bool   `group:"KooDrive" help:"Accept an http address, over which credentials travel in the clear."`
-	UpstreamCA        string `group:"KooDrive" placeholder:"FILE" help:"PEM file with the certificates to trust. Without it the system's are."`
+	UpstreamCA        string `group:"KooDrive" placeholder:"FILE" help:"PEM file with the certificates to trust, which is followed. Without it the system's are."`
 	UpstreamProxy     string `group:"KooDrive" placeholder:"URL" help:"HTTP proxy to reach KooDrive through. Without it there is none: the environment's is never used."`
 }
 
@@ -80,12 +80,14 @@ func (p *problems) err() error {
 }
 
 // config returns what the flags say of KooDrive's whereabouts.
-func (f koodriveFlags) config(p *problems) upstream.Config {
+func (f koodriveFlags) config(p *problems, files *reload.Files) upstream.Config {
 	config := upstream.Config{BaseURL: f.UpstreamURL, AllowHTTP: f.UpstreamAllowHTTP}
 	if f.UpstreamCA != "" {
-		pool, err := readCertificates(f.UpstreamCA)
+		roots, err := reload.Read(files, "upstream-ca", []string{f.UpstreamCA}, func(contents [][]byte) (*x509.CertPool, error) {
+			return parseCertificates(f.UpstreamCA, contents[0])
+		})
 		p.add("upstream-ca", err)
-		config.RootCAs = pool
+		config.RootCAs = roots
 	}
 	if f.UpstreamProxy != "" {
 		proxy, err := url.Parse(f.UpstreamProxy)
@@ -105,6 +107,11 @@ func readCertificates(file string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseCertificates(file, pem)
+}
+
+// parseCertificates returns the certificates of a file with this content.
+func parseCertificates(file string, pem []byte) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("%s holds no certificate in PEM form", file)
@@ -126,7 +133,7 @@ const maxTimeout = time.Minute
 const maxLifetime = 24 * time.Hour
 
 // config returns what the flags say of the service.
-func (f serviceFlags) config(p *problems, koodrive upstream.Config, stderr io.Writer) server.Config {
+func (f serviceFlags) config(p *problems, koodrive upstream.Config, files *reload.Files, stderr io.Writer) server.Config {
 	koodrive.Timeout, koodrive.PerSecond, koodrive.AtOnce = f.UpstreamTimeout, f.UpstreamRPS, f.UpstreamConcurrency
 	for _, n := range []struct {
 		flag  string
@@ -140,7 +147,7 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, stderr io.Wr
 		}
 	}
 	log := slog.New(f.logHandler(stderr))
-	files := &reload.Files{Log: log}
+	files.Log = log
 	config := server.Config{
 		Upstream: koodrive,
 		Service: service.Config{

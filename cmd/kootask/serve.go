@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc/grpclog"
 
+	"github.com/kootask/kootask/cmd/kootask/reload"
 	"github.com/kootask/kootask/cmd/kootask/server"
 )
 
@@ -25,7 +26,8 @@ type serveCommand struct {
 // Run serves until ctx ends.
 func (c *serveCommand) Run(ctx context.Context, out output) error {
 	p := &problems{}
-	config := c.serviceFlags.config(p, c.koodriveFlags.config(p), out.stderr)
+	files := &reload.Files{}
+	config := c.serviceFlags.config(p, c.koodriveFlags.config(p, files), files, out.stderr)
 	config.Reflection = c.Reflection
 	c.callerFlags.config(p, c.serviceFlags, &config)
 	if c.Check {

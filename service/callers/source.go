@@ -9,16 +9,24 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/kootask/kootask/internal/bounded"
+	"github.com/kootask/kootask/internal/dial"
 )
 
-// Limits of a fetch: how long discovery and the keys may take together, and how large each may be, in bytes.
+// Limits of a fetch, which gets discovery and the keys.
 const (
+	// FetchTimeout is how long each of the two may take once it has a connection.
 	FetchTimeout = 5 * time.Second
-	MaxDocument  = 1 << 20
+	// ConnectTimeout is how long a connection may take, the resolver included: a name server that does not answer costs 5 s.
+	ConnectTimeout = 12 * time.Second
+	// MaxDocument is how large each may be, in bytes.
+	MaxDocument = 1 << 20
 )
 
 // source is where an issuer's keys come from: its discovery document names the place.
@@ -38,7 +46,7 @@ func newSource(issuer string, transport http.RoundTripper) (*source, error) {
 	s := &source{issuer: issuer, close: func() {}}
 	if transport == nil {
 		own := &http.Transport{
-			DialContext:            (&net.Dialer{Timeout: FetchTimeout}).DialContext,
+			DialContext:            connect,
 			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 			TLSHandshakeTimeout:    FetchTimeout,
 			ResponseHeaderTimeout:  FetchTimeout,
@@ -51,6 +59,13 @@ func newSource(issuer string, transport http.RoundTripper) (*source, error) {
 		return http.ErrUseLastResponse // Its status is not 200.
 	}}
 	return s, nil
+}
+
+// connect opens a connection, within ConnectTimeout: the request that it is for may have ended.
+func connect(ctx context.Context, network, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, ConnectTimeout)
+	defer cancel()
+	return dial.Dialer{}.DialContext(ctx, network, address)
 }
 
 // fetchable reports whether u can be trusted to lead to whom it names: by https, or, if plain is allowed, by http to this
@@ -69,8 +84,6 @@ func loopback(host string) bool {
 
 // fetch returns the keys of the issuer: never none.
 func (s *source) fetch(ctx context.Context) (keySet, error) {
-	ctx, cancel := context.WithTimeout(ctx, FetchTimeout)
-	defer cancel()
 	var discovery struct {
 		Issuer string `json:"issuer"`
 		Keys   string `json:"jwks_uri"`
@@ -96,8 +109,19 @@ func (s *source) fetch(ctx context.Context) (keySet, error) {
 	return parseKeys(body)
 }
 
-// get returns what is at an address.
+// get returns what is at an address, or fails soon after its time is over, whatever net/http does.
 func (s *source) get(ctx context.Context, address string) ([]byte, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	limit := time.AfterFunc(ConnectTimeout, func() { cancel(context.DeadlineExceeded) })
+	defer limit.Stop()
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { limit.Reset(FetchTimeout) },
+	})
+	return bounded.Call(ctx, func() ([]byte, error) { return s.read(traced, address) })
+}
+
+func (s *source) read(ctx context.Context, address string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err

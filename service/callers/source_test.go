@@ -156,6 +156,9 @@ func TestWhatIssuersAnswer(t *testing.T) {
 		"null":                              {handlers: keys(func(any) http.HandlerFunc { return text(`null`) }), cause: "none of them"},
 		"both are slow": {handlers: func(i *issuertest.Issuer) map[string]http.HandlerFunc {
 			return map[string]http.HandlerFunc{"": slowly(i, 3*time.Second)}
+		}, want: ok, took: 6 * time.Second},
+		"both are too slow": {handlers: func(i *issuertest.Issuer) map[string]http.HandlerFunc {
+			return map[string]http.HandlerFunc{"": slowly(i, callers.FetchTimeout+time.Second)}
 		}, cause: "deadline", took: callers.FetchTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {

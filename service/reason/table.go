@@ -72,6 +72,7 @@ var (
 	UpstreamRejectedParameter  = koodrives("UPSTREAM_REJECTED_PARAMETER", taskv1.ErrorReason_REQUEST_INVALID)
 	FacadeCredentialRejected   = koodrives("FACADE_CREDENTIAL_REJECTED", taskv1.ErrorReason_SERVER_MISCONFIGURED)
 	UpstreamTLSUntrusted       = koodrives("UPSTREAM_TLS_UNTRUSTED", taskv1.ErrorReason_SERVER_MISCONFIGURED)
+	UpstreamProxyRefused       = koodrives("UPSTREAM_PROXY_REFUSED", taskv1.ErrorReason_SERVER_MISCONFIGURED)
 	UpstreamRouteNotFound      = koodrives("UPSTREAM_ROUTE_NOT_FOUND", taskv1.ErrorReason_SERVER_MISCONFIGURED)
 	UpstreamPermissionDenied   = koodrives("UPSTREAM_PERMISSION_DENIED", taskv1.ErrorReason_UPSTREAM_PERMISSION_DENIED)
 	UpstreamRateLimited        = koodrives("UPSTREAM_RATE_LIMITED", taskv1.ErrorReason_UPSTREAM_RATE_LIMITED)
@@ -120,6 +121,7 @@ var tolerance = map[Outcome]int{
 	TaskNotFound:               3, // KooDrive's nodes may lag.
 	FacadeCredentialRejected:   3, // What an operator has to mend may be a deploy that is mended soon.
 	UpstreamTLSUntrusted:       3,
+	UpstreamProxyRefused:       3,
 	UpstreamRouteNotFound:      3,
 	UpstreamContractViolation:  3,
 	UpstreamResponseMismatch:   3,

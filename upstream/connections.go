@@ -1,0 +1,198 @@
+package upstream
+
+import (
+	"context"
+	"crypto/x509"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+)
+
+const (
+	// ConnectionAge is how long a connection gets new requests, ±20 %: behind a name or an address KooDrive may have moved.
+	ConnectionAge = 90 * time.Second
+	ageSpread     = 0.2
+)
+
+// connections are those to KooDrive. They come in generations: an attempt uses a connection of the current one, and what
+// makes its connections doubtful (their age, other roots, an open circuit, an attempt that had to be abandoned) ends the
+// whole generation. Its requests end first, and then its connections are closed.
+type connections struct {
+	config Config
+	base   *url.URL
+	late   chan struct{} // Has an element for each dial that outlives its attempt. Never closed.
+
+	mu      sync.Mutex
+	current *generation // Nil: the next attempt begins one. Guarded by mu.
+}
+
+func newConnections(config Config, base *url.URL) *connections {
+	return &connections{config: config, base: base, late: make(chan struct{}, config.atOnce())}
+}
+
+// generation is an http.Transport and the connections that it has opened. Each of its attempts leaves it.
+//
+// They are closed below the transport, since nothing that takes the transport's locks is sure to return.
+type generation struct {
+	*connections
+	transport *http.Transport
+	roots     *x509.CertPool
+	until     time.Time       // When it is too old for new attempts.
+	life      context.Context // Ends with the last attempt of a retired generation.
+	end       context.CancelFunc
+
+	attempts int  // Guarded by the connections' mu, as is retired.
+	retired  bool // Gets no new attempts.
+
+	openMu sync.Mutex
+	open   map[*connection]struct{} // Guarded by openMu.
+}
+
+// enter returns the generation to use for an attempt, which must leave it.
+func (c *connections) enter() *generation {
+	var roots *x509.CertPool
+	if c.config.RootCAs != nil {
+		roots = c.config.RootCAs()
+	}
+	c.mu.Lock()
+	g := c.current
+	var over *generation
+	if g != nil && (!time.Now().Before(g.until) || !g.roots.Equal(roots)) {
+		over = c.retireLocked()
+	}
+	if c.current == nil {
+		c.current = c.begin(roots)
+	}
+	g = c.current
+	g.attempts++
+	c.mu.Unlock()
+	over.close()
+	return g
+}
+
+func (c *connections) begin(roots *x509.CertPool) *generation {
+	g := &generation{connections: c, roots: roots, open: map[*connection]struct{}{}}
+	spread := 1 - ageSpread + 2*ageSpread*rand.Float64()
+	g.until = time.Now().Add(time.Duration(spread * float64(ConnectionAge)))
+	g.life, g.end = context.WithCancel(context.Background())
+	g.transport = g.newTransport()
+	return g
+}
+
+// leave ends an attempt.
+func (g *generation) leave() {
+	g.mu.Lock()
+	g.attempts--
+	over := g.overLocked()
+	g.mu.Unlock()
+	over.close()
+}
+
+// renew makes the attempts that begin from now on use new connections. It waits for nobody.
+func (c *connections) renew() {
+	c.mu.Lock()
+	over := c.retireLocked()
+	c.mu.Unlock()
+	over.close()
+}
+
+// renew is that of the connections, unless they are newer already.
+func (g *generation) renew() {
+	g.mu.Lock()
+	var over *generation
+	if g.current == g {
+		over = g.retireLocked()
+	}
+	g.mu.Unlock()
+	over.close()
+}
+
+// retireLocked retires the current generation, and returns it if it has to be closed.
+func (c *connections) retireLocked() *generation {
+	g := c.current
+	if g == nil {
+		return nil
+	}
+	c.current, g.retired = nil, true
+	return g.overLocked()
+}
+
+// overLocked returns g if it has to be closed, else nil.
+func (g *generation) overLocked() *generation {
+	if g.retired && g.attempts == 0 {
+		return g
+	}
+	return nil
+}
+
+// close closes the connections of g. A nil g has none.
+func (g *generation) close() {
+	if g == nil {
+		return
+	}
+	g.openMu.Lock()
+	g.end()
+	open := make([]*connection, 0, len(g.open))
+	for conn := range g.open {
+		open = append(open, conn)
+	}
+	g.openMu.Unlock()
+	for _, conn := range open {
+		_ = conn.Close()
+	}
+}
+
+// connection is one of a generation's, as the network has it.
+type connection struct {
+	net.Conn
+	generation *generation
+}
+
+// keep makes conn one of g's, or closes it if g is over.
+func (g *generation) keep(conn net.Conn) (net.Conn, error) {
+	g.openMu.Lock()
+	defer g.openMu.Unlock()
+	if err := g.life.Err(); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	kept := &connection{conn, g}
+	g.open[kept] = struct{}{}
+	return kept, nil
+}
+
+func (c *connection) Close() error {
+	c.generation.openMu.Lock()
+	delete(c.generation.open, c)
+	c.generation.openMu.Unlock()
+	return c.Conn.Close()
+}
+
+// newTransport returns a transport for one generation. It asks a Proxy function before each try to send a request over
+// HTTP/1.1, and that is where what would be a second one is stopped: see trip.
+func (g *generation) newTransport() *http.Transport {
+	atOnce := g.config.atOnce()
+	return &http.Transport{
+		DialContext:            g.dial,
+		DialTLSContext:         g.dialTLS,
+		MaxIdleConns:           atOnce,
+		MaxIdleConnsPerHost:    atOnce,
+		IdleConnTimeout:        idleTimeout,
+		MaxResponseHeaderBytes: MaxHeader,
+		ForceAttemptHTTP2:      true,
+		// A connection that something on the way has dropped without a word is found out before all polls on it time out.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+		Proxy: func(req *http.Request) (*url.URL, error) {
+			if err := tripOf(req.Context()).again(); err != nil {
+				return nil, err
+			}
+			if g.base.Scheme == schemeHTTPS { // The tunnel is dialTLS's.
+				return nil, nil
+			}
+			return g.config.Proxy, nil
+		},
+	}
+}
