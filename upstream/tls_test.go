@@ -68,3 +68,6 @@ func TestOldTLSIsRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// quiet is a server's log that nobody reads.
+var quiet = log.New(io.Discard, "", 0)

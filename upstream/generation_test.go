@@ -1,0 +1,301 @@
+package upstream_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kootask/kootask/internal/bounded"
+	"github.com/kootask/kootask/upstream"
+	"github.com/kootask/kootask/upstream/koodrivetest"
+)
+
+// A connection that is never idle is replaced after its age, and no request fails for that: not one that is in flight then,
+// nor one that comes next.
+func TestConnectionsAge(t *testing.T) {
+	bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, _ *upstream.Client) {
+		listener := koodrivetest.Listen()
+		var open, dials atomic.Int32
+		c := connectTo(t, k, listener, upstream.Config{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			dials.Add(1)
+			open.Add(1)
+			conn, err := listener.Dial(ctx, network, address)
+			return &counted{Conn: conn, open: &open}, err
+		}})
+		const hour = 3600
+		k.SetFault(&koodrivetest.Fault{Latency: 1900 * time.Millisecond})
+		var all sync.WaitGroup
+		for range hour {
+			all.Go(func() { // Two at a time.
+				if _, err := c.Task(t.Context(), query(t)); err != nil {
+					t.Error(err)
+				}
+			})
+			time.Sleep(time.Second)
+			if n := open.Load(); n > 4 {
+				t.Fatalf("%d connections are open", n)
+			}
+		}
+		all.Wait()
+		generations := int32(hour * time.Second / upstream.ConnectionAge)
+		if n := dials.Load(); n < 2*generations*8/10 || n > 2*generations*13/10 {
+			t.Errorf("%d connections in an hour", n)
+		}
+		c.Close()
+		synctest.Wait()
+		if open.Load() != 0 {
+			t.Errorf("%d connections are open at the end", open.Load())
+		}
+	})
+}
+
+// A KooDrive that has moved is found when the old machine, which keeps its connections, has failed often enough.
+func TestOpenCircuitMakesNewConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var moved atomic.Bool
+		old, fresh := koodrivetest.New(), koodrivetest.New()
+		for _, k := range []*koodrivetest.KooDrive{old, fresh} {
+			k.AddToken(token, 0)
+		}
+		here, there := koodrivetest.Listen(), koodrivetest.Listen()
+		connectTo(t, fresh, there, upstream.Config{})
+		c := connectTo(t, old, here, upstream.Config{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if moved.Load() {
+				return there.Dial(ctx, network, address)
+			}
+			return here.Dial(ctx, network, address)
+		}})
+		if _, err := c.Task(t.Context(), query(t)); err != nil {
+			t.Fatal(err)
+		}
+		moved.Store(true)
+		old.SetFault(koodrivetest.Answer(503, ""))
+		start := time.Now()
+		for {
+			if _, err := c.Task(t.Context(), query(t)); err == nil {
+				break
+			}
+			time.Sleep(400 * time.Millisecond)
+			if time.Since(start) > 20*time.Second {
+				t.Fatal("it is not found")
+			}
+		}
+		if fresh.Count() != 1 {
+			t.Errorf("%d requests at the new machine", fresh.Count())
+		}
+	})
+}
+
+// Other roots lead to other connections: what was trusted is not any more, and the other way round.
+func TestRootsAreFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one, trustOne := certificate(t)
+		two, trustTwo := certificate(t)
+		both := trustOne.Clone()
+		der, _ := x509.ParseCertificate(two.Certificate[0])
+		both.AddCert(der)
+		var shown atomic.Pointer[tls.Certificate]
+		var roots atomic.Pointer[x509.CertPool]
+		k := koodrivetest.New()
+		k.AddToken(token, 0)
+		var accepted atomic.Int32
+		server := &http.Server{Handler: k, ErrorLog: quiet, TLSConfig: &tls.Config{
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+				accepted.Add(1)
+				return shown.Load(), nil
+			},
+		}}
+		listener := koodrivetest.Listen()
+		go func() { _ = server.ServeTLS(listener, "", "") }()
+		defer server.Close()
+		c, err := upstream.NewClient(upstream.Config{BaseURL: "https://koodrive.test", RootCAs: roots.Load, Dial: listener.Dial})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		for i, step := range []struct {
+			shown   *tls.Certificate
+			roots   *x509.CertPool
+			trusted bool
+			dials   int32
+		}{
+			{&one, trustOne, true, 1},
+			{&one, trustOne, true, 1},
+			{&one, trustOne.Clone(), true, 1}, // Another pool with the same certificates.
+			{&one, both, true, 2},
+			{&two, both, true, 2}, // On the connection that is open.
+			{&two, trustOne, false, 3},
+			{&two, trustTwo, true, 4},
+			{&two, nil, false, 5},
+			{&one, trustOne, true, 6},
+		} {
+			shown.Store(step.shown)
+			roots.Store(step.roots)
+			_, err := c.Task(t.Context(), query(t))
+			if fault, _ := unreachable(err); (err == nil) != step.trusted || err != nil && fault != upstream.Untrusted {
+				t.Errorf("step %d: %v", i, err)
+			}
+			if accepted.Load() != step.dials {
+				t.Errorf("step %d: %d connections, want %d", i, accepted.Load(), step.dials)
+			}
+		}
+	})
+}
+
+// deaf is a connection that hears nothing more from a moment on, and ignores that it is closed, until it is released.
+type deaf struct {
+	net.Conn
+	from     *atomic.Bool
+	released <-chan struct{}
+}
+
+func (d deaf) Read(b []byte) (int, error) {
+	if d.from.Load() {
+		<-d.released
+		return 0, net.ErrClosed
+	}
+	return d.Conn.Read(b)
+}
+
+func (d deaf) Close() error { return nil }
+
+// net/http does not return from a connection that ignores its end. The attempt does, and the ones after it use new
+// connections.
+func TestWhatDoesNotReturnIsLeftBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		released := make(chan struct{})
+		var from atomic.Bool
+		k := koodrivetest.New()
+		k.AddToken(token, 0)
+		var slow atomic.Bool
+		slow.Store(true)
+		listener := koodrivetest.Listen()
+		var dials atomic.Int32
+		c := connectTo(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if slow.Load() { // The header comes, and then nothing is heard.
+				w.Header().Set("Content-Length", "52")
+				_, _ = io.WriteString(w, "{")
+				_ = http.NewResponseController(w).Flush()
+				from.Store(true)
+				<-r.Context().Done()
+				return
+			}
+			k.ServeHTTP(w, r)
+		}), listener, upstream.Config{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := listener.Dial(ctx, network, address)
+			if dials.Add(1) == 1 {
+				return deaf{conn, &from, released}, err
+			}
+			return conn, err
+		}})
+		start := time.Now()
+		_, err := c.Task(t.Context(), query(t))
+		if fault, _ := unreachable(err); fault != upstream.TimedOut {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(start); took > upstream.DefaultTimeout+bounded.Obedience {
+			t.Errorf("took %v", took)
+		}
+		if c.Stats().UnderWay != 0 {
+			t.Errorf("%+v", c.Stats())
+		}
+		slow.Store(false)
+		if _, err := c.Task(t.Context(), query(t)); err != nil || dials.Load() != 2 {
+			t.Errorf("%v, %d connections", err, dials.Load())
+		}
+		close(released)
+	})
+}
+
+// Dials that hang keep no place, are not many, and end: also those whose requests have been given up. The first request after
+// that is answered at once.
+func TestHangingDialsAreBounded(t *testing.T) {
+	const atOnce = 5
+	for name, give := range map[string]time.Duration{"timed out": 0, "given up": 100 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := koodrivetest.New()
+				k.AddToken(token, 0)
+				listener := koodrivetest.Listen()
+				var hangs atomic.Bool
+				hangs.Store(true)
+				var dialling, most atomic.Int32
+				c := connectTo(t, k, listener, upstream.Config{
+					AtOnce: atOnce, PerSecond: 1000, Timeout: time.Second,
+					Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+						most.Store(max(most.Load(), dialling.Add(1)))
+						defer dialling.Add(-1)
+						if hangs.Load() {
+							<-ctx.Done()
+							return nil, ctx.Err()
+						}
+						return listener.Dial(ctx, network, address)
+					},
+				})
+				var all sync.WaitGroup
+				for range 50 {
+					ctx := t.Context()
+					if give > 0 {
+						var cancel context.CancelFunc
+						ctx, cancel = context.WithTimeout(ctx, give)
+						defer cancel()
+					}
+					all.Go(func() { _, _ = c.Task(ctx, query(t)) })
+				}
+				all.Wait()
+				if n := most.Load(); n > 2*atOnce {
+					t.Errorf("%d dials at a time", n)
+				}
+				hangs.Store(false)
+				time.Sleep(upstream.BreakerPause + upstream.BreakerWindow)
+				start := time.Now()
+				if _, err := c.Task(t.Context(), query(t)); err != nil || time.Since(start) != 0 {
+					t.Errorf("afterwards: %v after %v", err, time.Since(start))
+				}
+				time.Sleep(time.Minute)
+				if n := dialling.Load(); n != 0 {
+					t.Errorf("%d dials do not end", n)
+				}
+			})
+		})
+	}
+}
+
+// A resolver that takes longer than an attempt: the dial goes on, and its connection serves the next attempt.
+func TestDialOutlivesItsAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := koodrivetest.New()
+		k.AddToken(token, 0)
+		listener := koodrivetest.Listen()
+		var dials atomic.Int32
+		c := connectTo(t, k, listener, upstream.Config{Timeout: 3 * time.Second, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			dials.Add(1)
+			select {
+			case <-time.After(5 * time.Second):
+				return listener.Dial(ctx, network, address)
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}})
+		_, err := c.Task(t.Context(), query(t))
+		if fault, _ := unreachable(err); fault != upstream.TimedOut {
+			t.Errorf("got %v", err)
+		}
+		time.Sleep(2 * time.Second)
+		if _, err := c.Task(t.Context(), query(t)); err != nil || dials.Load() != 1 {
+			t.Errorf("%v, %d dials", err, dials.Load())
+		}
+		if errors.Is(err, bounded.ErrAbandoned) {
+			t.Error("the first attempt was abandoned")
+		}
+	})
+}
