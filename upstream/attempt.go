@@ -167,11 +167,14 @@ var errUnprocessed = errors.New("the server refuses every request over HTTP/2: R
 
 // proxyError is what a proxy answered in KooDrive's place.
 type proxyError struct {
-	status  int
+	status  int  // 0: what it answered is not HTTP, or it has hung up.
 	connect bool // To CONNECT.
 }
 
 func (e *proxyError) Error() string {
+	if e.status == 0 {
+		return "the proxy hung up on CONNECT, or does not speak HTTP"
+	}
 	if e.connect {
 		return fmt.Sprintf("the proxy answered CONNECT with status %d", e.status)
 	}
@@ -181,7 +184,7 @@ func (e *proxyError) Error() string {
 // refuses reports whether the proxy will go on so until somebody changes its settings or ours. Otherwise it cannot reach
 // KooDrive now, or is overloaded.
 func (e *proxyError) refuses() bool {
-	return e.status < http.StatusInternalServerError &&
+	return e.status != 0 && e.status < http.StatusInternalServerError &&
 		e.status != http.StatusRequestTimeout && e.status != http.StatusTooManyRequests
 }
 

@@ -24,12 +24,17 @@ import (
 // certificate is one for koodrive.test, good for a while of virtual time.
 func certificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
+	return certificateFor(t, "koodrive.test")
+}
+
+func certificateFor(t *testing.T, host string) (tls.Certificate, *x509.CertPool) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{"koodrive.test"}, NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(1), DNSNames: []string{host}, NotAfter: time.Now().Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)

@@ -140,7 +140,7 @@ func connectThrough(ctx context.Context, conn net.Conn, proxy *url.URL, address 
 	case !stop():
 		return fmt.Errorf("the proxy does not answer CONNECT: %w", ctx.Err())
 	case err != nil:
-		return fmt.Errorf("the proxy's answer to CONNECT: %w", quotable(err))
+		return &proxyError{connect: true}
 	case resp.StatusCode != http.StatusOK:
 		return &proxyError{status: resp.StatusCode, connect: true}
 	}
