@@ -32,6 +32,7 @@ type trip struct {
 	stopped atomic.Bool // net/http was about to send the request again.
 	interim atomic.Int32
 	fault   atomic.Pointer[AnswerError] // An answer of 1xx that should not be.
+	headed  atomic.Pointer[response]    // The answer without its body.
 }
 
 type tripKey struct{}
@@ -128,28 +129,36 @@ type response struct {
 }
 
 // exchange sends a request and reads the answer. It may never return.
-func exchange(transport http.RoundTripper, req *http.Request) (*response, error) {
+func (t *trip) exchange(transport http.RoundTripper, req *http.Request) (*response, error) {
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = resp.Body.Close() }()
-	r := &response{
+	// Of a body that was not read to its end, Close may wait for the peer: for seconds, if TLS has to be ended. Nobody waits.
+	defer func() { go func() { _ = resp.Body.Close() }() }()
+	r := response{
 		status: resp.StatusCode, header: resp.Header, received: time.Now(), xDate: req.Header.Get(HeaderDate),
 	}
 	if r.status < http.StatusOK { // The body of 101 is the connection itself, which has no end.
 		return nil, interimFault(r.status)
 	}
+	headed := r
+	headed.bodyErr = bounded.ErrAbandoned
+	t.headed.Store(&headed)
 	r.body, r.bodyErr = io.ReadAll(io.LimitReader(resp.Body, MaxBody+1))
-	return r, nil
+	return &r, nil
 }
 
 // run makes the exchange of the trip. It returns soon after the attempt has ended in any case; if net/http does not, its
-// connections get no more requests.
+// connections get no more requests, and a header that has come is all of the answer.
 func (t *trip) run(g *generation, req *http.Request) (*response, error) {
-	resp, err := bounded.Call(t.attempt, func() (*response, error) { return exchange(g.transport, req) })
-	if errors.Is(err, bounded.ErrAbandoned) {
-		g.renew()
+	resp, err := bounded.Call(t.attempt, func() (*response, error) { return t.exchange(g.transport, req) })
+	if !errors.Is(err, bounded.ErrAbandoned) {
+		return resp, err
 	}
-	return resp, err
+	g.renew()
+	if headed := t.headed.Load(); headed != nil {
+		return headed, nil
+	}
+	return nil, err
 }
