@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/kootask/kootask/cmd/kootask/credfile"
 	"github.com/kootask/kootask/cmd/kootask/reload"
 	"github.com/kootask/kootask/cmd/kootask/server"
 	"github.com/kootask/kootask/service/caller"
@@ -40,11 +41,11 @@ func (c callerFlags) config(p *problems, f serviceFlags, config *server.Config) 
 			paths = append(paths, c.TLSClientCA)
 		}
 		secured, err := reload.Read(config.Files, "tls", paths, func(contents [][]byte) (server.TLS, error) {
-			var clientCA []byte
+			var clientCA credfile.File
 			if c.TLSClientCA != "" {
-				clientCA = contents[2]
+				clientCA = credfile.File{Name: c.TLSClientCA, Content: contents[2]}
 			}
-			return server.ParseTLS(contents[0], contents[1], clientCA)
+			return server.ParseTLS(credfile.File{Name: c.TLSCert, Content: contents[0]}, credfile.File{Name: c.TLSKey, Content: contents[1]}, clientCA)
 		})
 		p.add("tls-cert", err)
 		config.TLS = secured
@@ -64,7 +65,11 @@ func (c callerFlags) config(p *problems, f serviceFlags, config *server.Config) 
 	}
 	if c.PolicyFile != "" {
 		policy, err := reload.Read(config.Files, "policy", []string{c.PolicyFile}, func(contents [][]byte) (*callers.Policy, error) {
-			return callers.ParsePolicy(contents[0])
+			policy, err := callers.ParsePolicy(contents[0])
+			if err != nil {
+				err = fmt.Errorf("%s: %w", c.PolicyFile, err)
+			}
+			return policy, err
 		})
 		p.add("policy-file", err)
 		config.Callers.Policy = policy

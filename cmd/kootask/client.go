@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -93,12 +92,7 @@ func (f clientFlags) token() (string, error) {
 	if f.TokenFile == "" {
 		return os.Getenv(tokenVariable), nil
 	}
-	token, err := os.ReadFile(f.TokenFile)
-	token = bytes.TrimSpace(token)
-	if err == nil && len(token) == 0 {
-		err = fmt.Errorf("%s is empty", f.TokenFile)
-	}
-	return string(token), err
+	return readLine(f.TokenFile)
 }
 
 // codeOf is the exit code for how a call ended. A task that is done in a way that nobody knows is no success.

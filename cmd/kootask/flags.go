@@ -11,11 +11,11 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"strings"
 	"time"
 
 	"golang.org/x/term"
 
+	"github.com/kootask/kootask/cmd/kootask/credfile"
 	"github.com/kootask/kootask/cmd/kootask/reload"
 	"github.com/kootask/kootask/cmd/kootask/server"
 	"github.com/kootask/kootask/service"
@@ -84,7 +84,7 @@ func (f koodriveFlags) config(p *problems, files *reload.Files) upstream.Config 
 	config := upstream.Config{BaseURL: f.UpstreamURL, AllowHTTP: f.UpstreamAllowHTTP}
 	if f.UpstreamCA != "" {
 		roots, err := reload.Read(files, "upstream-ca", []string{f.UpstreamCA}, func(contents [][]byte) (*x509.CertPool, error) {
-			return parseCertificates(f.UpstreamCA, contents[0])
+			return credfile.File{Name: f.UpstreamCA, Content: contents[0]}.Pool()
 		})
 		p.add("upstream-ca", err)
 		config.RootCAs = roots
@@ -102,21 +102,13 @@ func (f koodriveFlags) config(p *problems, files *reload.Files) upstream.Config 
 	return config
 }
 
+// readCertificates returns the certificates in a file, to be trusted.
 func readCertificates(file string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(file)
+	content, err := credfile.Read(file)
 	if err != nil {
 		return nil, err
 	}
-	return parseCertificates(file, pem)
-}
-
-// parseCertificates returns the certificates of a file with this content.
-func parseCertificates(file string, pem []byte) (*x509.CertPool, error) {
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate in PEM form", file)
-	}
-	return pool, nil
+	return credfile.File{Name: file, Content: content}.Pool()
 }
 
 // koodriveSession is after how long without a request KooDrive's sessions end, and maxPoll the longest interval at which it
@@ -229,19 +221,17 @@ func (f serviceFlags) app(p *problems, files *reload.Files) *upstream.App {
 
 // parseSecrets reads the lines of a file with an app's secret, or during a rotation with two.
 func parseSecrets(file string, content []byte) (secrets []upstream.Secret, err error) {
-	for line := range strings.Lines(string(content)) {
-		if line = strings.TrimSpace(line); line != "" {
-			secrets = append(secrets, upstream.NewSecret(line))
-		}
+	lines, err := credfile.File{Name: file, Content: content}.Lines()
+	if err != nil {
+		return nil, err
 	}
-	switch len(secrets) {
-	case 0:
-		return nil, fmt.Errorf("%s is empty", file)
-	case 1, 2:
-		return secrets, nil
-	default:
+	if len(lines) > 2 {
 		return nil, fmt.Errorf("%s has more than two lines", file)
 	}
+	for _, line := range lines {
+		secrets = append(secrets, upstream.NewSecret(line))
+	}
+	return secrets, nil
 }
 
 // onlyLoopback lets the ports be reached from this machine alone.

@@ -101,7 +101,7 @@ func TestBadFlags(t *testing.T) {
 				"serve", url, "--check", "--upstream-auth=app", "--app-id=x", "--app-secret-file=" + file(t, "geheim"), "--tls-cert=" + file(t, "nonsense"), "--tls-key=" + file(t, "nonsense"),
 				"--oidc-issuer=http://issuer.example", "--oidc-audience=kootask", "--policy-file=" + file(t, "callers:\n  - san: orders\n    users: [1]\n"),
 			},
-			[]string{"--tls-cert: tls: failed to find any PEM data", "--oidc-issuer: the issuer is not an https URL", "--policy-file: caller 1: want a san like"},
+			[]string{" holds no certificate in PEM form", "--oidc-issuer: the issuer is not an https URL", ": caller 1: want a san like"},
 		},
 		"three secrets": {
 			[]string{"serve", url, "--check", "--upstream-auth=app", "--app-id=x", "--app-secret-file=" + file(t, "geheim\n\nanother\r\n a third ")},

@@ -1,15 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 	"regexp"
+
+	"github.com/kootask/kootask/cmd/kootask/credfile"
 )
 
 // securityFlags say how a connection to a server is secured, and who calls.
@@ -53,45 +51,16 @@ func (f securityFlags) security(p *problems, host string) *tls.Config {
 
 // certificates returns the client certificate.
 func (f securityFlags) certificates(p *problems) []tls.Certificate {
-	cert, certErr := os.ReadFile(f.Cert)
-	key, keyErr := os.ReadFile(f.Key)
-	pair, err := tls.X509KeyPair(cert, key)
-	if err == nil {
-		return []tls.Certificate{pair}
-	}
-	// Go's error does not tell which file it is about.
-	if certErr == nil && !x509.NewCertPool().AppendCertsFromPEM(cert) {
-		certErr = fmt.Errorf("%s holds no certificate in PEM form", f.Cert)
-	}
-	if keyErr == nil && !holdsKey(key) {
-		keyErr = fmt.Errorf("%s holds no private key in PEM form, or an encrypted one", f.Key)
-	}
-	if certErr == nil && keyErr == nil {
-		keyErr = fmt.Errorf("%s does not hold the private key of the certificate in %s", f.Key, f.Cert)
-	}
-	p.add("cert", certErr)
-	p.add("key", keyErr)
-	return nil
-}
-
-// holdsKey reports whether there is a private key in PEM form that can be read.
-func holdsKey(text []byte) bool {
-	for {
-		var block *pem.Block
-		if block, text = pem.Decode(text); block == nil {
-			return false
-		}
-		_, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-		_, errRSA := x509.ParsePKCS1PrivateKey(block.Bytes)
-		_, errEC := x509.ParseECPrivateKey(block.Bytes)
-		if err == nil || errRSA == nil || errEC == nil {
-			return true
-		}
-	}
+	cert, certErr := credfile.Read(f.Cert)
+	key, keyErr := credfile.Read(f.Key)
+	pair, invalidCert, invalidKey := credfile.Pair(credfile.File{Name: f.Cert, Content: cert}, credfile.File{Name: f.Key, Content: key})
+	p.add("cert", cmp.Or(certErr, invalidCert))
+	p.add("key", cmp.Or(keyErr, invalidKey))
+	return []tls.Certificate{pair}
 }
 
 // maxCallerToken is the length of the longest caller's token, in bytes.
-const maxCallerToken = 4 << 10
+const maxCallerToken = 16 << 10
 
 var (
 	callerTokenForm = regexp.MustCompile(`^(?i:bearer )?([!-~]+)$`)
@@ -111,17 +80,29 @@ func (f securityFlags) callerToken(p *problems) func() (string, error) {
 
 // readCallerToken returns the token in a file, without Bearer. Its errors hold nothing of the content.
 func readCallerToken(file string) (string, error) {
-	text, err := os.ReadFile(file)
+	text, err := readLine(file)
 	if err != nil {
 		return "", err
 	}
-	text = bytes.TrimSpace(text)
-	if len(text) == 0 {
-		return "", fmt.Errorf("%s is empty", file)
+	m := callerTokenForm.FindStringSubmatch(text)
+	if m == nil || len(m[1]) > maxCallerToken || bearerAlone.MatchString(m[1]) {
+		return "", fmt.Errorf("%s holds no token: want visible ASCII without spaces, at most %d KiB", file, maxCallerToken>>10)
 	}
-	m := callerTokenForm.FindSubmatch(text)
-	if m == nil || len(m[1]) > maxCallerToken || bearerAlone.Match(m[1]) {
-		return "", fmt.Errorf("%s holds no token: want visible ASCII without blanks, %d KiB at the most", file, maxCallerToken>>10)
+	return m[1], nil
+}
+
+// readLine returns the only line of a file.
+func readLine(file string) (string, error) {
+	content, err := credfile.Read(file)
+	if err != nil {
+		return "", err
 	}
-	return string(m[1]), nil
+	lines, err := credfile.File{Name: file, Content: content}.Lines()
+	if err != nil {
+		return "", err
+	}
+	if len(lines) > 1 {
+		return "", fmt.Errorf("%s has more than one line", file)
+	}
+	return lines[0], nil
 }

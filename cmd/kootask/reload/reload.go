@@ -1,8 +1,9 @@
-// Package reload keeps up with files that are replaced while the process runs: certificates, keys, policies. What was read
-// last and is good stays in use whatever becomes of its files, and the log and a metric say that they are no good any more.
+// Package reload follows files that are replaced while the process runs: certificates, keys, secrets and policies. An invalid
+// file is ignored, and the previous version stays in use: the log and a metric say so.
 //
-// Files are read again and again, and compared by what is in them. Their times and the file system's events say less: a
-// mounted volume is changed by swapping a link, and a copy may keep its time.
+// Files are read and judged at intervals, and compared by their content. Their times and the file system's events say less: a
+// mounted volume is changed by swapping a link, and a copy may keep its time. They are judged even if they have not changed,
+// since a verdict may depend on the clock.
 //
 //	files := &reload.Files{Log: log}
 //	policy, err := reload.Read(files, "policy", []string{"policy.yaml"}, parse)
@@ -15,67 +16,77 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kootask/kootask/cmd/kootask/credfile"
 )
 
-// Interval is how often files are looked at. A change counts when two looks have found the same.
+// Interval is how often files are read. A change takes effect once two consecutive reads agree.
 const Interval = 5 * time.Second
 
-// Files are all that are kept up with. The zero Files has none.
+// Files are all that are followed. The zero Files has none.
 type Files struct {
-	// Log gets a line for each change, good or bad. Nil: there is none.
+	// Log gets a line for each change, valid or invalid. Nil: there is none.
 	Log *slog.Logger
 
 	all []*followed
 }
 
-// followed are files that are read together.
+// followed are files that are read together. Fields without a lock belong to Read, and then to Follow.
 type followed struct {
-	what  string
-	paths []string
-	last  [][]byte                      // What was taken last, good or bad. Only Follow's after Read, as is seen.
-	seen  [][]byte                      // What was in them at the last look.
-	take  func(contents [][]byte) error // Makes it count, if it is good.
+	what    string
+	readers []*credfile.Reader
+	last    [][]byte // The content that was judged last. Nil if a file could not be read.
+	seen    [][]byte // The content at the last read.
+	// judge returns how to put the content to use, or why it is invalid.
+	judge func(contents [][]byte) (use func(), err error)
 
 	mu       sync.Mutex
-	failed   bool // The last change was no good. Guarded by mu, as is reloaded.
+	failure  string // Why the content is invalid now; empty if it is valid. Guarded by mu, as is reloaded. Only look sets them.
 	reloaded int
 }
 
-// Read returns how to get what some files say now, by a name for the log and the metrics. It fails if they cannot be read, or
-// parse refuses what is in them. What parse's errors say is logged. Read all files before Follow.
+// Read returns how to get what some files say now, by a name for the log and the metrics. It fails if they cannot be read in
+// time, or parse refuses their content. The errors of parse are logged. What parse returns must depend on nothing but the
+// content; whether it fails may depend on the clock too. Read all files before Follow.
 func Read[T any](files *Files, what string, paths []string, parse func(contents [][]byte) (T, error)) (func() T, error) {
 	var now atomic.Pointer[T]
-	f := &followed{what: what, paths: paths, take: func(contents [][]byte) error {
+	f := &followed{what: what, judge: func(contents [][]byte) (func(), error) {
 		value, err := parse(contents)
-		if err == nil {
-			now.Store(&value)
-		}
-		return err
+		return func() { now.Store(&value) }, err
 	}}
-	contents, err := f.read()
+	for _, path := range paths {
+		f.readers = append(f.readers, credfile.NewReader(path))
+	}
+	contents, err := f.read(context.Background())
 	if err != nil {
 		return nil, err
 	}
-	if err := f.take(contents); err != nil {
+	use, err := f.judge(contents)
+	if err != nil {
 		return nil, err
 	}
+	use()
 	f.last, f.seen = contents, contents
 	files.all = append(files.all, f)
 	return func() T { return *now.Load() }, nil
 }
 
-// Follow looks at the files until ctx ends.
+// Follow reads the files until ctx ends. A file that hangs delays neither the others nor the end.
 func (s *Files) Follow(ctx context.Context) {
-	if len(s.all) == 0 {
-		return
+	var all sync.WaitGroup
+	for _, f := range s.all {
+		all.Go(func() { s.follow(ctx, f) })
 	}
+	all.Wait()
+}
+
+func (s *Files) follow(ctx context.Context, f *followed) {
 	ticker := time.NewTicker(Interval)
 	defer ticker.Stop()
 	for {
@@ -83,48 +94,68 @@ func (s *Files) Follow(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-		}
-		for _, f := range s.all {
 			s.look(ctx, f)
 		}
 	}
 }
 
-// look takes what has changed, if it was so at the look before: what is being written may look whole, and be half. A pair of
-// files that is replaced one after the other is no good in between, and good later.
+// look judges the content, if it is that of the read before: what is being written may look whole, and be half. A pair of
+// files that is replaced one after the other is invalid in between, and valid later.
 func (s *Files) look(ctx context.Context, f *followed) {
-	contents, err := f.read()
-	settled := err == nil && slices.EqualFunc(contents, f.seen, bytes.Equal)
+	contents, err := f.read(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	settled := err != nil || slices.EqualFunc(contents, f.seen, bytes.Equal)
 	f.seen = contents
-	if err == nil && (!settled || slices.EqualFunc(contents, f.last, bytes.Equal)) {
+	if !settled {
+		return
+	}
+	var use func()
+	if err == nil {
+		use, err = f.judge(contents)
+	}
+	failure := ""
+	if err != nil {
+		failure = err.Error()
+	}
+	f.mu.Lock()
+	known := f.failure
+	f.mu.Unlock()
+	news := failure != known || !slices.EqualFunc(contents, f.last, bytes.Equal)
+	f.last = contents
+	if !news {
 		return
 	}
 	if err == nil {
-		err = f.take(contents)
+		use()
 	}
-	f.last = contents // Also if it is no good: it is then not tried, and told of, again and again.
 	f.mu.Lock()
-	known := f.failed
-	f.failed = err != nil
+	f.failure = failure
 	if err == nil {
 		f.reloaded++
 	}
 	f.mu.Unlock()
+	s.report(ctx, f.what, failure, contents == nil && known != "")
+}
+
+// report logs a change. That invalid files cannot be read is not worth a line.
+func (s *Files) report(ctx context.Context, what, failure string, stillInvalid bool) {
 	switch {
-	case s.Log == nil || err != nil && known && contents == nil:
-	case err != nil:
-		s.Log.LogAttrs(ctx, slog.LevelError, "files are no good: what was read before stays in use",
-			slog.String("files", f.what), slog.String("error", err.Error()))
+	case s.Log == nil || stillInvalid:
+	case failure != "":
+		s.Log.LogAttrs(ctx, slog.LevelError, "reload failed, keeping previous files",
+			slog.String("files", what), slog.String("error", failure))
 	default:
-		s.Log.LogAttrs(ctx, slog.LevelInfo, "files read anew", slog.String("files", f.what))
+		s.Log.LogAttrs(ctx, slog.LevelInfo, "files reloaded", slog.String("files", what))
 	}
 }
 
 // read returns what is in the files, nil if one cannot be read.
-func (f *followed) read() ([][]byte, error) {
+func (f *followed) read(ctx context.Context) ([][]byte, error) {
 	var contents [][]byte
-	for _, path := range f.paths {
-		content, err := os.ReadFile(path)
+	for _, reader := range f.readers {
+		content, err := reader.Read(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -135,9 +166,9 @@ func (f *followed) read() ([][]byte, error) {
 
 var (
 	failedMetric = prometheus.NewDesc("kootask_files_failed",
-		"1 while what is in some files is no good, and what was read before is in use.", []string{"files"}, nil)
+		"1 while the content of some files is invalid, and the previous version is in use.", []string{"files"}, nil)
 	reloadsMetric = prometheus.NewDesc("kootask_files_reloads_total",
-		"How often some files were read anew.", []string{"files"}, nil)
+		"Reloads of files whose content has changed.", []string{"files"}, nil)
 )
 
 // Describe implements prometheus.Collector.
@@ -151,7 +182,7 @@ func (s *Files) Collect(metrics chan<- prometheus.Metric) {
 	for _, f := range s.all {
 		f.mu.Lock()
 		failed, reloaded := 0.0, float64(f.reloaded)
-		if f.failed {
+		if f.failure != "" {
 			failed = 1
 		}
 		f.mu.Unlock()

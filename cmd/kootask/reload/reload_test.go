@@ -54,6 +54,23 @@ func metric(t *testing.T, files *reload.Files, name string) float64 {
 	return 0
 }
 
+// failed is how many files are invalid.
+func failed(t *testing.T, files *reload.Files) (n float64) {
+	t.Helper()
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(files)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, one := range family.GetMetric() {
+			n += one.GetGauge().GetValue()
+		}
+	}
+	return n
+}
+
 func TestGoodChangesCountAndBadOnesDoNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kootask/kootask/cmd/kootask/certificates"
+	"github.com/kootask/kootask/cmd/kootask/credfile"
 	"github.com/kootask/kootask/cmd/kootask/reload"
 	"github.com/kootask/kootask/cmd/kootask/server"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
@@ -56,7 +57,8 @@ func filedBubble(t *testing.T, test func(t *testing.T, s *system, f *files)) {
 		c.Files = &reload.Files{Log: c.Log}
 		paths := []string{filepath.Join(f.dir, "cert"), filepath.Join(f.dir, "key"), filepath.Join(f.dir, "ca")}
 		secured, err := reload.Read(c.Files, "tls", paths, func(contents [][]byte) (server.TLS, error) {
-			return server.ParseTLS(contents[0], contents[1], contents[2])
+			return server.ParseTLS(credfile.File{Name: "cert", Content: contents[0]}, credfile.File{Name: "key", Content: contents[1]},
+				credfile.File{Name: "ca", Content: contents[2]})
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -238,9 +240,10 @@ func TestFilesThatAreNoGood(t *testing.T) {
 			{"cert", "garbage", junk}, {"cert", "empty", ""}, {"cert", "a key", string(current.KeyPEM)},
 			{"cert", "garbage in PEM", "-----BEGIN CERTIFICATE-----\n" + strings.Repeat("AAAA", 20) + "\n-----END CERTIFICATE-----\n"},
 			{"cert", "of another key", string(other.CertPEM)},
+			{"cert", "with a cut issuer", string(current.CertPEM) + string(f.server.PEM()[:200])},
 			{"key", "garbage", junk}, {"key", "empty", ""}, {"key", "of another certificate", string(other.KeyPEM)},
 			{"key", "half", string(current.KeyPEM[:len(current.KeyPEM)/2])},
-			{"ca", "garbage", junk}, {"ca", "empty", ""},
+			{"ca", "garbage", junk}, {"ca", "empty", ""}, {"ca", "one of two cut off", string(f.client.PEM()) + string(f.server.PEM()[:200])},
 			{"cert", "gone", ""}, {"key", "gone", ""}, {"ca", "gone", ""},
 		} {
 			name := row.file + ": " + row.what

@@ -1,14 +1,15 @@
 package server
 
 import (
-	"bytes"
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
-	"errors"
+	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kootask/kootask/cmd/kootask/credfile"
 )
 
 // MinTLS is the oldest version of TLS that is spoken.
@@ -22,42 +23,23 @@ type TLS struct {
 	ClientCAs *x509.CertPool
 }
 
-// ParseTLS reads a certificate (with those of its issuers after it), its key, and, if clientCAs is not nil, the certificates of
-// those who sign clients' certificates; all in PEM form.
-func ParseTLS(certificate, key, clientCAs []byte) (TLS, error) {
-	pair, err := tls.X509KeyPair(certificate, key)
-	if err != nil {
+// ParseTLS reads a certificate (with those of its issuers after it), its key and, unless the zero File is given for them, the
+// certificates of those who sign clients' certificates; all in PEM form. The server's certificate has to be valid now.
+func ParseTLS(certificate, key, clientCAs credfile.File) (TLS, error) {
+	pair, certificateErr, keyErr := credfile.Pair(certificate, key)
+	if err := cmp.Or(certificateErr, keyErr); err != nil {
 		return TLS{}, err
 	}
-	if now := time.Now(); now.Before(pair.Leaf.NotBefore) || now.After(pair.Leaf.NotAfter) {
-		return TLS{}, errors.New("the server's certificate is not for now")
-	}
-	if clientCAs == nil {
+	switch now := time.Now(); {
+	case now.Before(pair.Leaf.NotBefore):
+		return TLS{}, fmt.Errorf("%s is not valid before %s", certificate.Name, pair.Leaf.NotBefore.Format(time.RFC3339))
+	case now.After(pair.Leaf.NotAfter):
+		return TLS{}, fmt.Errorf("%s has expired at %s", certificate.Name, pair.Leaf.NotAfter.Format(time.RFC3339))
+	case clientCAs.Name == "":
 		return TLS{Certificate: pair}, nil
 	}
-	pool, err := parseCAs(clientCAs)
+	pool, err := clientCAs.Pool()
 	return TLS{pair, pool}, err
-}
-
-// parseCAs reads certificates, all of which have to be good: without one of them, clients would be locked out.
-func parseCAs(text []byte) (*x509.CertPool, error) {
-	pool, n := x509.NewCertPool(), 0
-	for {
-		var block *pem.Block
-		if block, text = pem.Decode(text); block == nil {
-			break
-		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
-		if err != nil || block.Type != "CERTIFICATE" {
-			return nil, errors.New("of those who sign clients' certificates, one is no certificate")
-		}
-		pool.AddCert(certificate)
-		n++
-	}
-	if n == 0 || bytes.Contains(text, []byte("-----BEGIN")) {
-		return nil, errors.New("of those who sign clients' certificates, one is not in PEM form, or there is none")
-	}
-	return pool, nil
 }
 
 // tls returns how connections are secured: each handshake as the files are then.
