@@ -98,7 +98,8 @@ func stated() []string {
 		in("did not come within a %s, %s tasks are watched, or", word("second", service.Patience == time.Second), count(service.DefaultMaxTasks)),
 		in("a malformed request with %d and a header that is too long with %d", http.StatusBadRequest, http.StatusRequestHeaderFieldsTooLarge),
 
-		in("| A credential | %s |", kib(caller.MaxAuthorization)),
+		in("| A credential for KooDrive | %s |", kib(caller.MaxAuthorization)),
+		word("| A caller's token for kootask | what the rest leaves of a request's header |", caller.MaxToken == rpcserver.MaxHeader),
 		in("| A gRPC request | %s |", kib(rpcserver.MaxMessage)),
 		in("| A request's header | %s |", kib(rpcserver.MaxHeader)),
 		in("| A status with its details | %s |", kib(reason.MaxStatus)),

@@ -8,6 +8,7 @@ import (
 	"regexp"
 
 	"github.com/kootask/kootask/cmd/kootask/credfile"
+	"github.com/kootask/kootask/service/caller"
 )
 
 // securityFlags say how a connection to a server is secured, and who calls.
@@ -60,7 +61,7 @@ func (f securityFlags) certificates(p *problems) []tls.Certificate {
 }
 
 // maxCallerToken is the length of the longest caller's token, in bytes.
-const maxCallerToken = 16 << 10
+const maxCallerToken = caller.MaxToken
 
 var (
 	callerTokenForm = regexp.MustCompile(`^(?i:bearer )?([!-~]+)$`)

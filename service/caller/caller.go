@@ -137,10 +137,13 @@ func NewReader(mode Mode, tokenHeader string) *Reader {
 	return r
 }
 
-// Lengths of the longest credential and user id, in bytes.
+// Lengths of the longest credential for KooDrive, token for kootask and user id, in bytes.
 const (
 	MaxAuthorization = 4096
-	MaxUserID        = 64
+	// MaxToken is that of a request's whole header: issuers put the groups of a user into a token, and the rest of the header
+	// needs little.
+	MaxToken  = 16 << 10
+	MaxUserID = 64
 )
 
 const (
@@ -179,10 +182,14 @@ func (r *Reader) Read(values func(name string) []string) (Caller, error) {
 		return ""
 	}
 
-	authorization := one(HeaderAuthorization, MaxAuthorization)
+	longest := MaxAuthorization
+	if r.tokenHeader == HeaderAuthorization {
+		longest = MaxToken
+	}
+	authorization := one(HeaderAuthorization, longest)
 	token := authorization
 	if r.tokenHeader != "" && r.tokenHeader != HeaderAuthorization {
-		token = one(r.tokenHeader, MaxAuthorization)
+		token = one(r.tokenHeader, MaxToken)
 	}
 	if r.tokenHeader != "" {
 		c.token = func() string { return token }

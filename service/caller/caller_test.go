@@ -61,6 +61,30 @@ func TestEveryFaultIsNamed(t *testing.T) {
 	}
 }
 
+// The token for kootask may be longer than a credential for KooDrive, wherever it travels.
+func TestLengths(t *testing.T) {
+	for name, row := range map[string]struct {
+		mode                caller.Mode
+		tokenHeader, header string
+		longest             int
+	}{
+		"KooDrive's credential":             {caller.Forward, "", caller.HeaderAuthorization, caller.MaxAuthorization},
+		"KooDrive's credential, of a known": {caller.Forward, caller.HeaderCallerToken, caller.HeaderAuthorization, caller.MaxAuthorization},
+		"the token":                         {caller.Forward, caller.HeaderCallerToken, caller.HeaderCallerToken, caller.MaxToken},
+		"the token in app mode":             {caller.App, caller.HeaderCallerToken, caller.HeaderCallerToken, caller.MaxToken},
+		"the token as authorization":        {caller.App, caller.HeaderAuthorization, caller.HeaderAuthorization, caller.MaxToken},
+	} {
+		for _, length := range []int{row.longest, row.longest + 1} {
+			md := metadata.Pairs("authorization", "Bearer x", "x-user-id", "42")
+			md.Set(row.header, strings.Repeat("x", length))
+			_, err := caller.NewReader(row.mode, row.tokenHeader).Read(md.Get)
+			if want := length > row.longest; (err != nil) != want || err != nil && reason.Of(err).Violations[0].Reason != reason.TooLong {
+				t.Errorf("%s of %d bytes: %v", name, length, err)
+			}
+		}
+	}
+}
+
 func TestCallerDoesNotPrintItsCredential(t *testing.T) {
 	c, err := caller.NewReader(caller.Forward, "").Read(metadata.Pairs("authorization", "Bearer geheim").Get)
 	if err != nil {

@@ -32,7 +32,8 @@ func FuzzRead(f *testing.F) {
 	add(good[0], good[1], good[2], good[3], good[4], good[5])
 	for _, bad := range []string{
 		"", " ", "a b", " a", "a ", "a\tb", "a\n", "\r\nx: y", "\x00", "\x7f", "\x1b[2J", "ä", "\xff\xfe", "\u2028", "a,b", "en-US", "EN_us", "zh-CN", "enſus",
-		"20240831T143829Z0", strings.Repeat("x", 64), strings.Repeat("x", 65), strings.Repeat("x", 4097), "..", "_", "a/b", "١",
+		"20240831T143829Z0", strings.Repeat("x", 64), strings.Repeat("x", 65),
+		strings.Repeat("x", caller.MaxAuthorization), strings.Repeat("x", caller.MaxAuthorization+1), strings.Repeat("x", caller.MaxToken+1), "..", "_", "a/b", "١",
 		strings.Repeat("0", 55), strings.ToUpper(goodTraceParent), goodTraceParent + "-", goodTraceParent + "-\xff", goodTraceParent + "-\x1b[2J",
 		goodTraceParent + "\n", goodTraceParent + "-a\n", goodTraceParent + strings.Repeat("-x", 101),
 		"00-00000000000000000000000000000000-00f067aa0ba902b7-01",
@@ -46,6 +47,7 @@ func FuzzRead(f *testing.F) {
 	f.Add("Bearer xyz", "42", "", "", "", "", uint8(0), uint8(0), true)
 	f.Add("Bearer xyz", "42", "", "", "", "", uint8(1), uint8(0), false)
 	readers := map[bool]*caller.Reader{false: caller.NewReader(caller.Forward, ""), true: caller.NewReader(caller.App, "")}
+	tokens := caller.NewReader(caller.App, caller.HeaderAuthorization)
 
 	f.Fuzz(func(t *testing.T, authorization, userID, date, language, requestID, traceParent string, there, twice uint8, app bool) {
 		names := []string{
@@ -65,6 +67,11 @@ func FuzzRead(f *testing.F) {
 		if fmt.Sprint(err) != fmt.Sprint(otherErr) || c.UserID != other.UserID || c.Date != other.Date || c.Language != other.Language ||
 			c.Authorization() != other.Authorization() || c.Fingerprint != other.Fingerprint {
 			t.Errorf("header: %+v, %v; metadata: %+v, %v", c, err, other, otherErr)
+		}
+
+		// Where the header has the token for kootask, more of it is accepted, and nothing else than what is there.
+		if known, err := tokens.Read(header.Values); err == nil && (known.Token() != header.Get(names[0]) || len(known.Token()) > caller.MaxToken || !isVisible(known.Token())) {
+			t.Errorf("the token is %q of %q", known.Token(), header.Values(names[0]))
 		}
 
 		// The request id and the trace.
@@ -145,7 +152,7 @@ func isVisible(s string) bool {
 
 // No way to print or log a Caller shows its credential, whether it was accepted or not.
 func FuzzCredentialIsNotShown(f *testing.F) {
-	for _, s := range []string{"Bearer ", "", "AT ", "HMAC-SHA256 AppId=a,SignedHeaders=host,Signature=", "\x00", "\xff", "a\n", "{", `"`, "%s%v", strings.Repeat("x", 4096)} {
+	for _, s := range []string{"Bearer ", "", "AT ", "HMAC-SHA256 AppId=a,SignedHeaders=host,Signature=", "\x00", "\xff", "a\n", "{", `"`, "%s%v", strings.Repeat("x", caller.MaxAuthorization)} {
 		f.Add(s, "", "42", "en-US", false)
 		f.Add("Bearer ", s, s, s, true)
 	}

@@ -14,12 +14,13 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/reason"
 )
 
 // MaxToken is the length of the longest token that is looked at, MaxSubject that of the longest sub, in bytes.
 const (
-	MaxToken   = 4096
+	MaxToken   = caller.MaxToken
 	MaxSubject = 256
 )
 

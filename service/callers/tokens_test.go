@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -113,7 +114,9 @@ func TestGoodTokens(t *testing.T) {
 				t.Errorf("%s: expires at %v", alg, expiry)
 			}
 		}
+		room := callers.MaxToken - len(issuer.Token(alice("groups", "")))
 		for name, token := range map[string]string{
+			"as long as it may be":    issuer.Token(alice("groups", strings.Repeat("x", room*3/4-1))),
 			"one audience of several": issuer.Token(alice("aud", []string{"other", issuertest.Audience})),
 			"nbf is past":             issuer.Token(alice("nbf", time.Now().Add(-time.Hour).Unix())),
 			"no iat":                  issuer.Token(alice("iat", nil)),
@@ -127,6 +130,46 @@ func TestGoodTokens(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Whatever comes as a token, to read it takes little memory: nobody is known by then.
+func TestReadingATokenTakesLittleMemory(t *testing.T) {
+	issuer := issuertest.New(issuerURL)
+	tokens, err := callers.NewTokens(callers.TokensConfig{Issuer: issuerURL, Audience: issuertest.Audience, Transport: direct{issuer}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tokens.Close()
+	const most, runs = 1 << 20, 20
+	room := callers.MaxToken * 3 / 4 * 9 / 10
+	header := segment(`{"alg":"RS256","kid":"a"}`) + "."
+	for name, token := range map[string]string{
+		"dots":      strings.Repeat(".", callers.MaxToken),
+		"letters":   strings.Repeat("x", callers.MaxToken),
+		"objects":   header + segment(`{"a":[`+strings.Repeat("{},", room/3)+`{}]}`) + ".x",
+		"lists":     header + segment(`{"a":[`+strings.Repeat("[],", room/3)+`[]]}`) + ".x",
+		"numbers":   header + segment(`{"a":[`+strings.Repeat("1,", room/2)+`1]}`) + ".x",
+		"depth":     header + segment(`{"a":`+strings.Repeat("[", room)) + ".x",
+		"members":   segment(`{"a":1`+strings.Repeat(`,"b":{}`, room/7)+`}`) + "." + segment("{}") + ".x",
+		"a long id": segment(`{"alg":"RS256","kid":"`+strings.Repeat("x", room)+`"}`) + "." + segment("{}") + ".x",
+	} {
+		if len(token) > callers.MaxToken {
+			t.Fatalf("%s: %d bytes", name, len(token))
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range runs {
+			if _, _, err := tokens.Verify(t.Context(), token); err == nil {
+				t.Fatalf("%s: it is good", name)
+			}
+		}
+		runtime.ReadMemStats(&after)
+		each := (after.TotalAlloc - before.TotalAlloc) / runs
+		t.Logf("%s: %d bytes", name, each)
+		if each > most {
+			t.Errorf("%s: %d bytes are taken to read %d", name, each, len(token))
+		}
+	}
 }
 
 // segment encodes a part of a token.

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/callers/issuertest"
 	"github.com/kootask/kootask/service/rpcserver"
 )
@@ -106,7 +107,9 @@ func brokenTokens(s *known) map[string]string {
 		"garbage":                    junk,
 		"garbage with dots":          junk + "." + junk + "." + junk,
 		"base64 of nothing":          "e30.e30.e30",
-		"4 KiB":                      strings.Repeat("x", 4096-len("Bearer ")),
+		"15 KiB":                     strings.Repeat("x", 15<<10),
+		"15 KiB of dots":             strings.Repeat(".", 15<<10),
+		"15 KiB of brackets":         encode([]byte(`{"alg":"RS256"}`)) + "." + encode([]byte(strings.Repeat("[", 11<<10))) + ".x",
 		"KooDrive's token":           token,
 	}
 	secret := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"iss": s.issuer.URL(), "aud": "kootask", "sub": "a", "exp": now + 60})
@@ -131,8 +134,7 @@ func brokenCredentials(s *known) map[string]broken {
 		"a tab for a blank":             {values: []string{"Bearer\t" + good}, violation: "MALFORMED", doors: httpDoors},
 		"two blanks":                    {values: []string{"Bearer  " + good}},
 		"a blank within":                {values: []string{"Bearer " + good[:20] + " " + good[20:]}},
-		"8 KiB":                         {values: []string{"Bearer " + strings.Repeat("x", 8<<10)}, violation: "TOO_LONG"},
-		"a byte over 4 KiB":             {values: []string{"Bearer " + strings.Repeat("x", 4097-len("Bearer "))}, violation: "TOO_LONG"},
+		"a byte over 16 KiB":            {values: []string{"Bearer " + strings.Repeat("x", caller.MaxToken+1-len("Bearer "))}, violation: "TOO_LONG", doors: httpDoors},
 		"Basic":                         {values: []string{"Basic " + good}},
 		"AT":                            {values: []string{"AT " + good}},
 		"an app's signature":            {values: []string{signed}},
@@ -296,6 +298,55 @@ func (s *known) roomy(ctx context.Context, network, address string) (net.Conn, e
 	go relay(conn, far)
 	go relay(far, conn)
 	return near, nil
+}
+
+// groups are those of a user, as issuers name them.
+func groups(n int) (all []string) {
+	for i := range n {
+		all = append(all, fmt.Sprintf("%08x-1111-2222-3333-%012x", i, i))
+	}
+	return all
+}
+
+// A token may be as long as a request's header has room for: issuers put a user's groups into it. A credential for KooDrive may
+// not, and what is longer gets a clear answer.
+func TestLongCallerTokens(t *testing.T) {
+	for name, m := range modes {
+		bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
+			for _, n := range []int{0, 60, 100, 150, 260} {
+				made := s.jwt(map[string]any{"groups": groups(n)})
+				for _, door := range doors {
+					if err := s.try(t.Context(), t, door, m.call(exampleID, "Bearer "+made)); err != nil {
+						t.Errorf("%s, %d groups, %d bytes on %s: %v", name, n, len(made), door, err)
+					}
+				}
+			}
+			before := s.koodrive.Count()
+			long := s.jwt(map[string]any{"groups": groups(320)})
+			if len(long) < caller.MaxToken || len(long) > caller.MaxToken+2<<10 {
+				t.Fatalf("a token of %d bytes", len(long))
+			}
+			for _, door := range httpDoors {
+				if v := s.fail(t.Context(), t, door, m.call(exampleID, "Bearer "+long)); !slices.Equal(v.violations, []string{m.header + " TOO_LONG"}) {
+					t.Errorf("%s, %s: %+v", name, door, v)
+				}
+			}
+			if err := s.try(t.Context(), t, "grpc get", m.call(exampleID, "Bearer "+long)); !strings.Contains(fmt.Sprint(err), "header list size") {
+				t.Errorf("%s over gRPC: %v", name, err)
+			}
+			if !m.app {
+				c := call{id: exampleID, header: []string{"authorization", "Bearer " + strings.Repeat("x", caller.MaxAuthorization), m.header, s.good()}}
+				for _, door := range doors {
+					if v := s.fail(t.Context(), t, door, c); !slices.Equal(v.violations, []string{"authorization TOO_LONG"}) {
+						t.Errorf("a long credential for KooDrive on %s: %+v", door, v)
+					}
+				}
+			}
+			if n := s.koodrive.Count() - before; n != 0 {
+				t.Errorf("%s: KooDrive was asked %d times", name, n)
+			}
+		})
+	}
 }
 
 // What is no header, or larger than one may be, comes to nobody.
