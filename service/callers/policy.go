@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"regexp"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -60,7 +62,7 @@ func ParsePolicy(file []byte) (*Policy, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(file))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&policy); err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+		return nil, unquoted(err)
 	}
 	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return nil, errors.New("there is more than one document")
@@ -68,8 +70,8 @@ func ParsePolicy(file []byte) (*Policy, error) {
 	if len(policy.Callers) == 0 {
 		return nil, errors.New("no caller is in it")
 	}
-	if line := gap(file); line > 0 {
-		return nil, fmt.Errorf("line %d: there is nothing in a place of a list", line)
+	if line := void(file); line > 0 {
+		return nil, fmt.Errorf("line %d: a value is empty: fill it in or remove it", line)
 	}
 	for i := range policy.Callers {
 		r := &policy.Callers[i]
@@ -84,31 +86,47 @@ func ParsePolicy(file []byte) (*Policy, error) {
 	return &Policy{policy.Callers}, nil
 }
 
-// gap returns the line of a null in a list, 0 if there is none: the decoder would leave it out.
-func gap(text []byte) int {
+// quotation is what YAML's errors repeat of a file. The file may be another one than was meant: one with a secret.
+var quotation = regexp.MustCompile("(?s) `.*`|(anchor) '.*'")
+
+// unquoted returns an error without what it quotes of the file.
+func unquoted(err error) error {
+	var all *yaml.TypeError
+	texts := []string{err.Error()}
+	if errors.As(err, &all) {
+		texts = all.Errors
+	}
+	for i, text := range texts {
+		texts[i] = strings.TrimPrefix(quotation.ReplaceAllString(text, "$1"), "yaml: ")
+	}
+	return errors.New("yaml: " + strings.Join(texts, "; "))
+}
+
+// void returns the line of a null, an empty text, list or object; 0 if there is none. The decoder would leave it out, and a rule
+// would then ask for less than it says: a template's variable may have been empty.
+func void(text []byte) int {
 	var document yaml.Node
 	_ = yaml.Unmarshal(text, &document) // It has been parsed before.
 	open := []*yaml.Node{&document}
 	for len(open) > 0 {
 		node := open[0]
 		open = append(open[1:], node.Content...)
-		for _, one := range node.Content {
-			line := one.Line
-			if one.Alias != nil {
-				one = one.Alias
-			}
-			if node.Kind == yaml.SequenceNode && one.ShortTag() == "!!null" {
-				return line
-			}
+		switch {
+		case node.Kind == yaml.AliasNode: // What it stands for is looked at where it is written.
+		case node.Kind == yaml.ScalarNode && (node.ShortTag() == "!!null" || node.Value == ""), node.Kind != yaml.ScalarNode && len(node.Content) == 0:
+			return node.Line
 		}
 	}
 	return 0
 }
 
-var sanForm = regexp.MustCompile(`^(DNS|URI|email|IP):.+$`)
+var sanForm = regexp.MustCompile(`^(DNS|URI|email|IP):[!-~]+$`)
 
-// SANForm reports whether a text can be the name of a client: see [Config].
-func SANForm(name string) bool { return sanForm.MatchString(name) }
+// SANForm reports whether a text can be the name of a client: see [Config]. An address is written as kootask would write it.
+func SANForm(name string) bool {
+	address, isIP := strings.CutPrefix(name, "IP:")
+	return sanForm.MatchString(name) && (!isIP || net.ParseIP(address).String() == address)
+}
 
 func (r rule) check() error {
 	switch {
@@ -120,8 +138,8 @@ func (r rule) check() error {
 		return errors.New("want users")
 	}
 	for name, value := range r.Claims {
-		if name == "" || value == "" {
-			return errors.New("want a name and a value for each claim")
+		if !printable(name) || !printable(string(value)) {
+			return errors.New("the name and the value of a claim are visible characters, without space around them")
 		}
 	}
 	for _, user := range r.Users {

@@ -45,38 +45,70 @@ func TestParsePolicy(t *testing.T) {
 		"neither":               {"callers:\n- users: [u]", "caller 1: want san, or claims, or both"},
 		"both":                  {"callers:\n- san: DNS:a\n  claims: {sub: a}\n  users: [u]", ""},
 		"both by a merge":       {"callers:\n- &first\n  claims: {sub: a}\n  users: ['1']\n- <<: *first\n  san: DNS:a", ""},
-		"no claims":             {"callers:\n- claims: {}\n  users: [u]", "caller 1: want san, or claims, or both"},
-		"null for a caller":     {"callers:\n" + sub + "- null", "line 4: there is nothing"},
-		"nothing for a caller":  {"callers:\n- \n" + sub, "line 2: there is nothing"},
+		"no claims":             {"callers:\n- claims: {}\n  users: [u]", "line 2: a value is empty"},
+		"null for a caller":     {"callers:\n" + sub + "- null", "line 4: a value is empty"},
+		"nothing for a caller":  {"callers:\n- \n" + sub, "line 2: a value is empty"},
 		"a san without a type":  {"callers:\n- san: a\n  users: [u]", "want a san like"},
 		"a san of no type":      {"callers:\n- san: 'dns:a'\n  users: [u]", "want a san like"},
 		"every san":             {"callers:\n- san: '*'\n  users: [u]", "want a san like"},
 		"a san of nothing":      {"callers:\n- san: 'DNS:'\n  users: [u]", "want a san like"},
-		"null for a claim":      {"callers:\n- claims: {sub: null}\n  users: [u]", "a name and a value"},
-		"nothing for a claim":   {"callers:\n- claims: {sub: }\n  users: [u]", "a name and a value"},
-		"a claim of no name":    {"callers:\n- claims: {'': a}\n  users: [u]", "a name and a value"},
+		"null for a claim":      {"callers:\n- claims: {sub: null}\n  users: [u]", "line 2: a value is empty"},
+		"nothing for a claim":   {"callers:\n- claims: {sub: }\n  users: [u]", "line 2: a value is empty"},
+		"a claim of no name":    {"callers:\n- claims: {'': a}\n  users: [u]", "line 2: a value is empty"},
 		"a list for a claim":    {"callers:\n- claims: {sub: [a]}\n  users: [u]", "line 2: the value of a claim is a text"},
 		"a number for a claim":  {"callers:\n- claims: {n: 5}\n  users: [u]", "line 2: the value of a claim is a text"},
 		"a truth for a claim":   {"callers:\n- claims: {admin: true}\n  users: [u]", "line 2: the value of a claim is a text"},
 		"a number in quotes":    {"callers:\n- claims: {n: '5'}\n  users: [u]", ""},
-		"no users":              {"callers:\n- claims: {sub: a}", "want users"},
-		"none of the users":     {"callers:\n- claims: {sub: a}\n  users: []", "want users"},
-		"null for users":        {"callers:\n- claims: {sub: a}\n  users: null", "want users"},
-		"null for a user":       {"callers:\n- claims: {sub: a}\n  users: [u, null]", "line 3: there is nothing"},
-		"a tilde for a user":    {"callers:\n- claims: {sub: a}\n  users: [~]", "line 3: there is nothing"},
-		"an alias of null":      {"callers:\n- claims: {sub: a}\n  users: [u, &n null, *n]", "line 3: there is nothing"},
-		"nothing for a user":    {"callers:\n- claims: {sub: a}\n  users:\n  - u\n  -\n", "line 5: there is nothing"},
-		"an empty user":         {"callers:\n- claims: {sub: a}\n  users: ['']", "a user is"},
-		"a user with a blank":   {"callers:\n- claims: {sub: a}\n  users: ['a b']", "a user is"},
-		"a user with a line":    {"callers:\n- claims: {sub: a}\n  users: [\"a\\n\"]", "a user is"},
-		"a user of letters":     {"callers:\n- claims: {sub: a}\n  users: [ä]", "a user is"},
-		"a long user":           {"callers:\n- claims: {sub: a}\n  users: [" + strings.Repeat("x", 65) + "]", "a user is"},
-		"users are a text":      {"callers:\n- claims: {sub: a}\n  users: u", "cannot unmarshal"},
-		"users are an object":   {"callers:\n- claims: {sub: a}\n  users: {u: v}", "cannot unmarshal"},
-		"all and one":           {"callers:\n- claims: {sub: a}\n  users: ['*', u]", "stands alone"},
-		"one and all":           {"callers:\n- claims: {sub: a}\n  users: [u, '*']", "stands alone"},
-		"all, twice":            {"callers:\n- claims: {sub: a}\n  users: ['*', '*']", "stands alone"},
-		"all, without quotes":   {"callers:\n- claims: {sub: a}\n  users: [*]", "yaml"},
+		// A name with nothing behind it would ask for less than it says.
+		"an empty san":             {"callers:\n- san: ''\n  claims: {sub: a}\n  users: [u]", "line 2: a value is empty"},
+		"nothing for a san":        {"callers:\n- san:\n  claims: {sub: a}\n  users: [u]", "line 2: a value is empty"},
+		"empty claims":             {"callers:\n- san: DNS:a\n  claims: {}\n  users: [u]", "line 3: a value is empty"},
+		"nothing for claims":       {"callers:\n- san: DNS:a\n  claims:\n  users: [u]", "line 3: a value is empty"},
+		"null for claims":          {"callers:\n- san: DNS:a\n  claims: ~\n  users: [u]", "line 3: a value is empty"},
+		"an empty claim":           {"callers:\n- claims: {sub: a, team: ''}\n  users: [u]", "line 2: a value is empty"},
+		"an alias of empty claims": {"callers:\n- claims: &c {}\n  san: DNS:a\n  users: [u]\n- claims: *c\n  san: DNS:b\n  users: [v]", "line 2: a value is empty"},
+		"a merge of nothing":       {"callers:\n- <<:\n  san: DNS:a\n  users: [u]", "map merge"},
+		"a merge, and then empty":  {"callers:\n- &f {san: 'DNS:a', users: [u]}\n- <<: *f\n  san:\n  claims: {sub: a}", "line 4: a value is empty"},
+		"an empty text of lines":   {"callers:\n- san: DNS:a\n  claims: {sub: a}\n  users:\n  - |\n", "line 5: a value is empty"},
+		"a merge of an empty one":  {"callers:\n- san: DNS:a\n  claims: {<<: {}, sub: a}\n  users: [u]", "line 3: a value is empty"},
+		"a type alone":             {"callers:\n- san: 'DNS: '\n  users: [u]", "want a san like"},
+		"a san with a blank":       {"callers:\n- san: 'DNS:a '\n  users: [u]", "want a san like"},
+		"a san with a no-break":    {"callers:\n- san: 'DNS:a\u00a0'\n  users: [u]", "want a san like"},
+		"a san with a line":        {"callers:\n- san: \"DNS:a\\n\"\n  users: [u]", "want a san like"},
+		"no address":               {"callers:\n- san: 'IP:orders'\n  users: [u]", "want a san like"},
+		"another form of address":  {"callers:\n- san: 'IP:0:0::1'\n  users: [u]", "want a san like"},
+		"a claim of blanks":        {"callers:\n- claims: {sub: '  '}\n  users: [u]", "visible characters"},
+		"a claim with a blank":     {"callers:\n- claims: {sub: 'a '}\n  users: [u]", "visible characters"},
+		"a claim with a mark":      {"callers:\n- claims: {sub: \"a\u200b\"}\n  users: [u]", "visible characters"},
+		"a claim's name of blanks": {"callers:\n- claims: {' ': a}\n  users: [u]", "visible characters"},
+		"a key merged twice":       {"callers:\n- &f {san: 'DNS:a', users: [u]}\n- <<: *f\n  <<: *f", "already"},
+		"a byte order mark":        {"\ufeffcallers:\n" + sub, ""},
+		"UTF-16":                   {utf16("callers:\n" + sub), ""},
+		"UTF-16 without a mark":    {utf16("callers:\n" + sub)[2:], "yaml: "},
+		"NUL":                      {"callers:\n" + sub + "\x00", "yaml: "},
+		"no UTF-8":                 {"callers:\n- claims: {sub: \"\xff\"}\n  users: [u]", "yaml: "},
+		"a secret":                 {"geheim~secret\n", "yaml: line 1: cannot unmarshal !!str into"},
+		"a secret with quotes":     {"gehe`im`geheim\n", "yaml: line 1: cannot unmarshal !!str into"},
+		"a secret with a star":     {"*geheim", "yaml: unknown anchor referenced"},
+		"a template":               {"callers:\n- claims: {{geheim}}\n  users: [u]", "yaml: "},
+		"no users":                 {"callers:\n- claims: {sub: a}", "want users"},
+		"none of the users":        {"callers:\n- claims: {sub: a}\n  users: []", "line 3: a value is empty"},
+		"null for users":           {"callers:\n- claims: {sub: a}\n  users: null", "line 3: a value is empty"},
+		"null for a user":          {"callers:\n- claims: {sub: a}\n  users: [u, null]", "line 3: a value is empty"},
+		"a tilde for a user":       {"callers:\n- claims: {sub: a}\n  users: [~]", "line 3: a value is empty"},
+		"an alias of null":         {"callers:\n- claims: {sub: a}\n  users: [u, &n null, *n]", "line 3: a value is empty"},
+		"nothing for a user":       {"callers:\n- claims: {sub: a}\n  users:\n  - u\n  -\n", "line 5: a value is empty"},
+		"an empty user":            {"callers:\n- claims: {sub: a}\n  users: ['']", "line 3: a value is empty"},
+		"a user with a blank":      {"callers:\n- claims: {sub: a}\n  users: ['a b']", "a user is"},
+		"a user with a line":       {"callers:\n- claims: {sub: a}\n  users: [\"a\\n\"]", "a user is"},
+		"a user of letters":        {"callers:\n- claims: {sub: a}\n  users: [ä]", "a user is"},
+		"a long user":              {"callers:\n- claims: {sub: a}\n  users: [" + strings.Repeat("x", 65) + "]", "a user is"},
+		"users are a text":         {"callers:\n- claims: {sub: a}\n  users: u", "cannot unmarshal"},
+		"users are an object":      {"callers:\n- claims: {sub: a}\n  users: {u: v}", "cannot unmarshal"},
+		"all and one":              {"callers:\n- claims: {sub: a}\n  users: ['*', u]", "stands alone"},
+		"one and all":              {"callers:\n- claims: {sub: a}\n  users: [u, '*']", "stands alone"},
+		"all, twice":               {"callers:\n- claims: {sub: a}\n  users: ['*', '*']", "stands alone"},
+		"all, without quotes":      {"callers:\n- claims: {sub: a}\n  users: [*]", "yaml"},
 	} {
 		policy, err := callers.ParsePolicy([]byte(row.text))
 		switch {
@@ -84,6 +116,17 @@ func TestParsePolicy(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		case row.refusal != "" && (err == nil || policy != nil || !strings.Contains(err.Error(), row.refusal)):
 			t.Errorf("%s: %v, want %q", name, err, row.refusal)
+		case err != nil && strings.Contains(err.Error(), "gehe"):
+			t.Errorf("%s: the error quotes the file: %v", name, err)
 		}
 	}
+}
+
+// utf16 is a text of ASCII as Windows writes it.
+func utf16(text string) string {
+	all := []byte("\xff\xfe")
+	for _, b := range []byte(text) {
+		all = append(all, b, 0)
+	}
+	return string(all)
 }

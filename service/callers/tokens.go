@@ -195,10 +195,13 @@ func date(claims jwt.MapClaims, name string) (at time.Time, has bool, err error)
 	return time.UnixMilli(int64(seconds * 1000)), true, nil
 }
 
-// showable reports whether s can name a caller. U+FFFD stands for any bytes that were not UTF-8: those whom it names could
-// not be told apart.
-func showable(s string) bool {
-	return s != "" && len(s) <= MaxSubject && strings.TrimSpace(s) == s &&
+// showable reports whether s can name a caller.
+func showable(s string) bool { return len(s) <= MaxSubject && printable(s) }
+
+// printable reports whether s is a text that people can tell from others: not empty, and without space around it. U+FFFD stands
+// for any bytes that were not UTF-8.
+func printable(s string) bool {
+	return s != "" && strings.TrimSpace(s) == s &&
 		!strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError })
 }
 
