@@ -22,6 +22,8 @@ type callerFlags struct {
 	AllowPlaintext bool     `group:"Callers" help:"Serve other than loopback addresses without TLS, since something in front has it."`
 	OIDCIssuer     string   `group:"Callers" placeholder:"URL" help:"OpenID Connect issuer of the tokens that callers have to have."`
 	OIDCAudience   string   `group:"Callers" placeholder:"NAME" help:"Whom such a token has to be for."`
+	OIDCCA         string   `name:"oidc-ca" group:"Callers" placeholder:"FILE" help:"PEM file with the certificates to trust for the issuer. Without it the system's are."`
+	OIDCProxy      string   `group:"Callers" placeholder:"URL" help:"HTTP proxy to reach the issuer through. Without it there is none: the environment's is never used."`
 	OIDCHeader     string   `group:"Callers" enum:"x-kootask-authorization,authorization" default:"x-kootask-authorization" help:"Header that has the token: x-kootask-authorization, or, with --upstream-auth=app, authorization."`
 	PolicyFile     string   `group:"Callers" placeholder:"FILE" help:"YAML file that says which callers may act for which KooDrive users, with --upstream-auth=app."`
 	FailedPerPeer  int      `group:"Callers" default:"20" help:"How many callers that are not known one address may be in a second before that is all that they are told; ten times as many at once."`
@@ -55,13 +57,7 @@ func (c callerFlags) config(p *problems, f serviceFlags, config *server.Config) 
 		config.Callers.SANs = c.TLSClientSAN
 	}
 	if c.OIDCIssuer != "" && c.OIDCAudience != "" {
-		config.Callers.Tokens = &callers.TokensConfig{Issuer: c.OIDCIssuer, Audience: c.OIDCAudience}
-		config.Callers.TokenHeader = c.OIDCHeader
-		tokens, err := callers.NewTokens(*config.Callers.Tokens)
-		p.add("oidc-issuer", err)
-		if err == nil {
-			tokens.Close()
-		}
+		config.Callers.Tokens, config.Callers.TokenHeader = c.tokens(p, config.Files), c.OIDCHeader
 	}
 	if c.PolicyFile != "" {
 		policy, err := reload.Read(config.Files, "policy", []string{c.PolicyFile}, func(contents [][]byte) (*callers.Policy, error) {
@@ -78,6 +74,27 @@ func (c callerFlags) config(p *problems, f serviceFlags, config *server.Config) 
 	config.Origins, config.LocalHosts = c.CORSOrigin, config.LocalHosts && !c.known()
 }
 
+// tokens returns whose tokens are good, and how their issuer is reached.
+func (c callerFlags) tokens(p *problems, files *reload.Files) *callers.TokensConfig {
+	config := &callers.TokensConfig{Issuer: c.OIDCIssuer, Audience: c.OIDCAudience}
+	tokens, err := callers.NewTokens(*config)
+	p.add("oidc-issuer", err)
+	if err == nil {
+		tokens.Close()
+	}
+	if c.OIDCCA != "" {
+		config.RootCAs, err = reload.Read(files, "oidc-ca", []string{c.OIDCCA}, func(contents [][]byte) (*x509.CertPool, error) {
+			return credfile.File{Name: c.OIDCCA, Content: contents[0]}.Pool()
+		})
+		p.add("oidc-ca", err)
+	}
+	if c.OIDCProxy != "" {
+		config.Proxy, err = parseProxy(c.OIDCProxy)
+		p.add("oidc-proxy", err)
+	}
+	return config
+}
+
 // known tells whether callers have to say who they are.
 func (c callerFlags) known() bool { return c.TLSClientCA != "" || c.OIDCIssuer != "" }
 
@@ -92,6 +109,8 @@ func (c callerFlags) checkTogether(p *problems, f serviceFlags) {
 		{c.TLSClientCA != "" && c.TLSCert == "", "tls-client-ca", "it goes with --tls-cert"},
 		{(c.TLSClientCA == "") != (len(c.TLSClientSAN) == 0), "tls-client-san", "it goes with --tls-client-ca, and that with it: * accepts all that it has signed"},
 		{(c.OIDCIssuer == "") != (c.OIDCAudience == ""), "oidc-audience", "it goes with --oidc-issuer, and that with it"},
+		{c.OIDCCA != "" && c.OIDCIssuer == "", "oidc-ca", "requires --oidc-issuer"},
+		{c.OIDCProxy != "" && c.OIDCIssuer == "", "oidc-proxy", "requires --oidc-issuer"},
 		{c.OIDCHeader == caller.HeaderAuthorization && c.OIDCIssuer == "", "oidc-header", "it goes with --oidc-issuer"},
 		{c.OIDCHeader == caller.HeaderAuthorization && !app, "oidc-header", "authorization has the token for KooDrive: it cannot have the caller's too"},
 		{c.AllowPlaintext && c.TLSCert != "", "allow-plaintext", "it goes without --tls-cert"},

@@ -90,16 +90,22 @@ func (f koodriveFlags) config(p *problems, files *reload.Files) upstream.Config 
 		config.RootCAs = roots
 	}
 	if f.UpstreamProxy != "" {
-		proxy, err := url.Parse(f.UpstreamProxy)
-		if err != nil || proxy.Host == "" || proxy.Scheme != "http" && proxy.Scheme != "https" {
-			err = errors.New("want a URL like http://proxy.example:3128")
-		}
+		proxy, err := parseProxy(f.UpstreamProxy)
 		p.add("upstream-proxy", err)
 		config.Proxy = proxy
 	}
 	_, err := upstream.NewClient(config)
 	p.add("upstream-url", err)
 	return config
+}
+
+// parseProxy reads the URL of an HTTP proxy. Its error does not have the password that may be in it.
+func parseProxy(text string) (*url.URL, error) {
+	proxy, err := url.Parse(text)
+	if err != nil || proxy.Host == "" || proxy.Scheme != "http" && proxy.Scheme != "https" {
+		return nil, errors.New("want a URL like http://proxy.example:3128")
+	}
+	return proxy, nil
 }
 
 // readCertificates returns the certificates in a file, to be trusted.

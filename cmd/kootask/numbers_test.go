@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kootask/kootask/cmd/kootask/credfile"
 	"github.com/kootask/kootask/cmd/kootask/reload"
 	"github.com/kootask/kootask/cmd/kootask/server"
 	"github.com/kootask/kootask/service"
@@ -122,7 +123,8 @@ func stated() []string {
 
 		in("exit code %d. | flag", exitUsage),
 		in("TLS is %s or later", word("1.2", server.MinTLS == tls.VersionTLS12)),
-		in("are read again every %s", span(reload.Interval)),
+		in("are re-read every %s.", span(reload.Interval)),
+		in("cannot be read within %s is reported", span(credfile.Patience)),
 		in("again when they are %s old, and never more often than every %s", span(callers.KeysAge), span(callers.KeysApart)),
 		in("How long one request to KooDrive may take: a %s at the most", word("minute", maxTimeout == time.Minute)),
 		in("while nothing changes: %s at the most, since KooDrive's sessions end after %v", span(maxPoll), koodriveSession.Minutes()),

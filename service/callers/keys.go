@@ -43,7 +43,7 @@ type keys struct {
 }
 
 func newKeys(c TokensConfig) (*keys, error) {
-	source, err := newSource(c.Issuer, c.Transport)
+	source, err := newSource(c)
 	if err != nil {
 		return nil, err
 	}
@@ -158,5 +158,4 @@ func (k *keys) close() {
 	k.end() // With mu held: nobody is about to start a fetch that is not waited for.
 	k.mu.Unlock()
 	k.wg.Wait()
-	k.source.close()
 }

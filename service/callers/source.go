@@ -3,6 +3,7 @@ package callers
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,19 +32,25 @@ const (
 
 // source is where an issuer's keys come from: its discovery document names the place.
 type source struct {
-	issuer string
-	client *http.Client
-	close  func()
+	issuer    string
+	transport http.RoundTripper     // Nil: each fetch has one of its own.
+	roots     func() *x509.CertPool // Whose certificates are accepted. Nil: the system's.
+	proxy     *url.URL              // Nil: none.
 }
 
-// newSource returns the source of an issuer, or what is wrong with its URL. A nil transport is replaced by one of its own,
-// which close closes.
-func newSource(issuer string, transport http.RoundTripper) (*source, error) {
-	u, err := url.Parse(issuer)
-	if err != nil || !fetchable(u, true) || strings.ContainsAny(issuer, "?#") {
+// newSource returns the source of an issuer, or what is wrong with its URL.
+func newSource(c TokensConfig) (*source, error) {
+	u, err := url.Parse(c.Issuer)
+	if err != nil || !fetchable(u, true) || strings.ContainsAny(c.Issuer, "?#") {
 		return nil, errors.New("the issuer is not an https URL without user, query and fragment (http will do on a loopback host)")
 	}
-	s := &source{issuer: issuer, close: func() {}}
+	return &source{issuer: c.Issuer, transport: c.Transport, roots: c.RootCAs, proxy: c.Proxy}, nil
+}
+
+// connect returns a client for one fetch, and what ends its connections. They are not kept: the next fetch is minutes away, and
+// then other certificates may be trusted.
+func (s *source) connect() (client *http.Client, end func()) {
+	transport, end := s.transport, func() {}
 	if transport == nil {
 		own := &http.Transport{
 			DialContext:            connect,
@@ -51,14 +58,26 @@ func newSource(issuer string, transport http.RoundTripper) (*source, error) {
 			TLSHandshakeTimeout:    FetchTimeout,
 			ResponseHeaderTimeout:  FetchTimeout,
 			MaxResponseHeaderBytes: 64 << 10,
-			IdleConnTimeout:        FetchTimeout, // The keys follow discovery at once, and then nothing does for long.
 		}
-		transport, s.close = own, own.CloseIdleConnections
+		if s.roots != nil {
+			own.TLSClientConfig.RootCAs = s.roots()
+		}
+		if s.proxy != nil {
+			own.Proxy, own.OnProxyConnectResponse = http.ProxyURL(s.proxy), refusedByProxy
+		}
+		transport, end = own, own.CloseIdleConnections
 	}
-	s.client = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse // Its status is not 200.
-	}}
-	return s, nil
+	}}, end
+}
+
+// refusedByProxy says so in words of ours: net/http's error quotes the proxy, which has its credential.
+func refusedByProxy(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("the proxy's status is %d", answer.StatusCode)
+	}
+	return nil
 }
 
 // connect opens a connection, within ConnectTimeout: the request that it is for may have ended.
@@ -84,11 +103,13 @@ func loopback(host string) bool {
 
 // fetch returns the keys of the issuer: never none.
 func (s *source) fetch(ctx context.Context) (keySet, error) {
+	client, end := s.connect()
+	defer func() { go end() }() // It takes the transport's locks, which may be held for ever.
 	var discovery struct {
 		Issuer string `json:"issuer"`
 		Keys   string `json:"jwks_uri"`
 	}
-	body, err := s.get(ctx, strings.TrimSuffix(s.issuer, "/")+"/.well-known/openid-configuration")
+	body, err := get(ctx, client, strings.TrimSuffix(s.issuer, "/")+"/.well-known/openid-configuration")
 	if err != nil {
 		return nil, fmt.Errorf("discovery: %w", err)
 	}
@@ -102,7 +123,7 @@ func (s *source) fetch(ctx context.Context) (keySet, error) {
 	if err != nil || !fetchable(where, strings.HasPrefix(s.issuer, "http:")) {
 		return nil, errors.New("discovery: jwks_uri is not an https URL without user and fragment")
 	}
-	body, err = s.get(ctx, where.String())
+	body, err = get(ctx, client, where.String())
 	if err != nil {
 		return nil, fmt.Errorf("keys: %w", err)
 	}
@@ -110,7 +131,7 @@ func (s *source) fetch(ctx context.Context) (keySet, error) {
 }
 
 // get returns what is at an address, or fails soon after its time is over, whatever net/http does.
-func (s *source) get(ctx context.Context, address string) ([]byte, error) {
+func get(ctx context.Context, client *http.Client, address string) ([]byte, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	limit := time.AfterFunc(ConnectTimeout, func() { cancel(context.DeadlineExceeded) })
@@ -118,16 +139,16 @@ func (s *source) get(ctx context.Context, address string) ([]byte, error) {
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { limit.Reset(FetchTimeout) },
 	})
-	return bounded.Call(ctx, func() ([]byte, error) { return s.read(traced, address) })
+	return bounded.Call(ctx, func() ([]byte, error) { return read(traced, client, address) })
 }
 
-func (s *source) read(ctx context.Context, address string) ([]byte, error) {
+func read(ctx context.Context, client *http.Client, address string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err
 	}
 	request.Header.Set("Accept", "application/json")
-	response, err := s.client.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return nil, err
 	}

@@ -219,12 +219,12 @@ func TestOwnTransport(t *testing.T) {
 		if got := outcome(t, err); got != row.want || err != nil && !strings.Contains(err.Error(), row.cause) {
 			t.Errorf("%s: %v", scheme, err)
 		}
-		tokens.Close()
 		select {
 		case <-closed:
 		case <-time.After(callers.FetchTimeout - time.Second):
-			t.Errorf("%s: an idle connection outlives Close", scheme)
+			t.Errorf("%s: an idle connection outlives the fetch", scheme)
 		}
+		tokens.Close()
 		server.Close()
 	}
 }

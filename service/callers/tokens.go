@@ -2,9 +2,11 @@ package callers
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -37,8 +39,12 @@ type TokensConfig struct {
 	Issuer string
 	// Audience is what tokens must name as aud, alone or among others. It must not be empty.
 	Audience string
-	// Transport reaches the issuer. It remains the caller's. Nil: one of its own, which verifies the issuer's certificate
-	// with TLS 1.2 or newer, and takes no proxy from the environment.
+	// RootCAs returns whose certificates the issuer, and an https Proxy, may have: it is asked for each fetch. Nil: the system's.
+	RootCAs func() *x509.CertPool
+	// Proxy is the HTTP proxy to reach the issuer through. Nil is none: the environment's is never used.
+	Proxy *url.URL
+	// Transport reaches the issuer in place of one that has RootCAs and Proxy, and speaks TLS 1.2 or newer. It remains the
+	// caller's. Nil: there is no other.
 	Transport http.RoundTripper
 	// Metrics is where the metrics of fetching keys are registered. Nil: nowhere.
 	Metrics prometheus.Registerer

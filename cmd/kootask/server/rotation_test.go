@@ -223,6 +223,38 @@ func TestRotation(t *testing.T) {
 	})
 }
 
+// A certificate that is renewed ahead of its time takes effect when its time comes. One that has expired stays in use until there
+// is another one, and that is said.
+func TestCertificatesTakeEffectInTime(t *testing.T) {
+	filedBubble(t, func(t *testing.T, s *system, f *files) {
+		config := f.config(f.client.Client("DNS:orders.example"))
+		install := func(notBefore, notAfter time.Duration) *certificates.Certificate {
+			made := f.server.Issue(certificates.Spec{
+				SANs: []string{"DNS:kootask.test"}, NotBefore: time.Now().Add(notBefore), NotAfter: time.Now().Add(notAfter),
+			})
+			f.write("cert", made.CertPEM)
+			f.write("key", made.KeyPEM)
+			return made
+		}
+		old := install(-time.Hour, time.Hour)
+		<-time.After(soon)
+		renewed := install(time.Minute, 2*time.Minute)
+		<-time.After(soon)
+		s.shows(t, "before its time", old, config, 1)
+		<-time.After(time.Minute - soon - time.Second)
+		s.shows(t, "a second before its time", old, config, 1)
+		<-time.After(reload.Interval + 2*time.Second)
+		s.shows(t, "in its time", renewed, config, 0)
+		<-time.After(time.Minute)
+		if failed := s.scrape(t)[`kootask_files_failed{files="tls"}`]; failed != 1 {
+			t.Errorf("after its time: kootask_files_failed is %v", failed)
+		}
+		renewed = install(-time.Hour, time.Hour)
+		<-time.After(soon)
+		s.shows(t, "renewed again", renewed, config, 0)
+	})
+}
+
 // Whatever becomes of the files: what was read last, and is good, stays in use until there is something good again.
 func TestFilesThatAreNoGood(t *testing.T) {
 	filedBubble(t, func(t *testing.T, s *system, f *files) {
