@@ -138,7 +138,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		refuseBody(w, r)
 	}
-	if g.localHosts && !isLocal(r.Host) {
+	if g.localHosts && !IsLocal(r.Host) {
 		g.refuse(w, r, reason.Invalid(reason.HeaderInvalid, "host", reason.Unsupported, "Callers are not known here: it has to be a loopback address."))
 		return
 	}

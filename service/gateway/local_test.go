@@ -8,8 +8,8 @@ func TestOnlyThisMachineIsLocal(t *testing.T) {
 		"": false, "evil.example": false, "evil.example:8080": false, "localhost.evil.example": false, "127.0.0.1.evil.example": false,
 		"0.0.0.0": false, "192.0.2.1:8080": false, "[::1].evil.example": false,
 	} {
-		if got := isLocal(host); got != want {
-			t.Errorf("isLocal(%q) = %v", host, got)
+		if got := IsLocal(host); got != want {
+			t.Errorf("IsLocal(%q) = %v", host, got)
 		}
 	}
 }

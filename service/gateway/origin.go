@@ -33,8 +33,9 @@ func crossOrigin(origins []string, handler http.Handler) http.Handler {
 	}).Handler(handler)
 }
 
-// isLocal reports whether a request's host is this machine.
-func isLocal(host string) bool {
+// IsLocal reports whether a request's Host names this machine: localhost or a loopback address, with a port or without.
+// Browsers send the name that a page was loaded by, so a page whose name was made to lead here is told apart.
+func IsLocal(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}

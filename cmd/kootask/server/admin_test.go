@@ -45,21 +45,7 @@ func TestProfilesAreForThisMachine(t *testing.T) {
 		"a socket's":       {&net.UnixAddr{Name: "/run/127.0.0.1:9091", Net: "unix"}, 404},
 		"none":             {koodrivetest.Listen().Addr(), 404},
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			config := server.Config{Log: slog.New(slog.DiscardHandler)}
-			config.Upstream.BaseURL = "https://koodrive.test"
-			srv, err := server.New(config)
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx, stop := context.WithCancel(t.Context())
-			defer stop()
-			admin := koodrivetest.Listen()
-			ended := make(chan error, 1)
-			go func() {
-				ended <- srv.Run(ctx, server.Listeners{GRPC: koodrivetest.Listen(), HTTP: koodrivetest.Listen(), Admin: at{admin, row.addr}})
-			}()
-			client := httpClient(admin)
+		onAdminPort(t, row.addr, func(t *testing.T, client *http.Client) {
 			for path, want := range map[string]int{
 				"/debug/pprof/": row.want, "/debug/pprof/cmdline": row.want, "/debug/pprof/symbol": row.want, "/debug/pprof/heap": row.want,
 				"/debug/pprof/goroutine?debug=2": row.want, "/debug/pprof/profile?seconds=x": row.want, "/metrics": 200, "/healthz": 200, "/readyz": 200,
@@ -67,7 +53,7 @@ func TestProfilesAreForThisMachine(t *testing.T) {
 				if strings.Contains(path, "profile?") && want == 200 {
 					continue // It takes real time.
 				}
-				resp, err := client.Get("http://admin.test" + path)
+				resp, err := client.Get("http://localhost" + path)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -76,20 +62,97 @@ func TestProfilesAreForThisMachine(t *testing.T) {
 					t.Errorf("%s, %s: HTTP %d", name, path, resp.StatusCode)
 				}
 			}
-			client.CloseIdleConnections()
-			stop()
-			if err := <-ended; err != nil {
-				t.Error(err)
+		})
+	}
+}
+
+// On a loopback address the admin port answers loopback hosts only; on other addresses any. A request that a browser marks as
+// another site's is refused on both.
+func TestAdminPortAnswersItsOwnSiteOnly(t *testing.T) {
+	local, pod := net.IPv4(127, 0, 0, 1), net.IPv4(10, 1, 2, 3)
+	for name, row := range map[string]struct {
+		ip   net.IP
+		host string
+		site []string
+		want int
+	}{
+		"a name that was made to lead here":        {local, "evil.example:9091", nil, 403},
+		"a name that begins like a local one":      {local, "127.0.0.1.evil.example", nil, 403},
+		"an address of this machine":               {local, "192.0.2.1:9091", nil, 403},
+		"everywhere":                               {local, "0.0.0.0:9091", nil, 403},
+		"localhost":                                {local, "localhost:9091", nil, 200},
+		"IPv4":                                     {local, "127.0.0.1", nil, 200},
+		"IPv6":                                     {local, "[::1]:9091", nil, 200},
+		"a user types the address":                 {local, "localhost", []string{"none"}, 200},
+		"a link on the port's own page":            {local, "localhost", []string{"same-origin"}, 200},
+		"another site's page":                      {local, "localhost", []string{"cross-site"}, 403},
+		"another port's page":                      {local, "localhost", []string{"same-site"}, 403},
+		"a word of the future":                     {local, "localhost", []string{"other"}, 403},
+		"nothing":                                  {local, "localhost", []string{""}, 403},
+		"two words":                                {local, "localhost", []string{"none", "cross-site"}, 403},
+		"Prometheus asks a pod":                    {pod, "10.1.2.3:9091", nil, 200},
+		"a service's name":                         {pod, "kootask.monitoring.svc", nil, 200},
+		"another site's page, for a pod":           {pod, "10.1.2.3:9091", []string{"cross-site"}, 403},
+		"another site's page, for a pod's name":    {pod, "evil.example", []string{"same-site"}, 403},
+		"a user types a pod's address":             {pod, "10.1.2.3:9091", []string{"none"}, 200},
+		"localhost, which a tunnel leads to a pod": {pod, "localhost", []string{"same-origin"}, 200},
+	} {
+		onAdminPort(t, &net.TCPAddr{IP: row.ip, Port: 9091}, func(t *testing.T, client *http.Client) {
+			for _, path := range []string{"/metrics", "/healthz", "/readyz", "/debug/pprof/cmdline", "/nowhere"} {
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+row.host+path, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Header["Sec-Fetch-Site"] = row.site
+				resp, err := client.Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = resp.Body.Close()
+				want := row.want
+				if want == http.StatusOK && (path == "/nowhere" || row.ip.Equal(pod) && strings.HasPrefix(path, "/debug")) {
+					want = http.StatusNotFound
+				}
+				if resp.StatusCode != want {
+					t.Errorf("%s, %s: HTTP %d, want %d", name, path, resp.StatusCode, want)
+				}
 			}
 		})
 	}
+}
+
+// onAdminPort runs test in a bubble with a client of an admin port that is at addr.
+func onAdminPort(t *testing.T, addr net.Addr, test func(*testing.T, *http.Client)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		config := server.Config{Log: slog.New(slog.DiscardHandler)}
+		config.Upstream.BaseURL = "https://koodrive.test"
+		srv, err := server.New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		admin := koodrivetest.Listen()
+		ended := make(chan error, 1)
+		go func() {
+			ended <- srv.Run(ctx, server.Listeners{GRPC: koodrivetest.Listen(), HTTP: koodrivetest.Listen(), Admin: at{admin, addr}})
+		}()
+		client := httpClient(admin)
+		test(t, client)
+		client.CloseIdleConnections()
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // A page of somebody else's gets nothing out of the operator's browser, whatever it asks the admin port for.
 func TestAdminAnswersAreGuarded(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		for path, want := range map[string]int{"/": 404, "/metrics": 200, "/healthz": 200, "/readyz": 200, "/debug/pprof/": 200, "/debug/pprof/none": 404} {
-			resp, err := s.admin.Get("http://admin.test" + path)
+			resp, err := s.admin.Get("http://localhost" + path)
 			if err != nil {
 				t.Fatal(err)
 			}

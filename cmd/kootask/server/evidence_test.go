@@ -143,7 +143,7 @@ func (e *evidence) end(t *testing.T, s *system) {
 // look searches what the operator sees, if the system still lives.
 func (e *evidence) look(s *system) {
 	for path, where := range map[string]place{"/metrics": inMetrics, "/debug/pprof/goroutine?debug=2": inDump} {
-		resp, err := s.admin.Get("http://admin.test" + path)
+		resp, err := s.admin.Get("http://localhost" + path)
 		if err != nil {
 			continue
 		}

@@ -100,7 +100,7 @@ func TestWhileStopping(t *testing.T) {
 			return fmt.Sprint(resp.GetStatus(), err)
 		}
 		ready := func() int {
-			resp, err := s.admin.Get("http://admin.test/readyz")
+			resp, err := s.admin.Get("http://localhost/readyz")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -143,7 +143,7 @@ func TestWhileStopping(t *testing.T) {
 		if ready() != http.StatusServiceUnavailable {
 			t.Errorf("ready %d", ready())
 		}
-		if resp, err := s.admin.Get("http://admin.test/healthz"); err != nil || resp.Body.Close() != nil || resp.StatusCode != http.StatusOK {
+		if resp, err := s.admin.Get("http://localhost/healthz"); err != nil || resp.Body.Close() != nil || resp.StatusCode != http.StatusOK {
 			t.Errorf("healthz: %v, %v", resp, err)
 		}
 		slow.Wait()
@@ -184,7 +184,7 @@ func TestStopIsBounded(t *testing.T) {
 func TestAdminPort(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/debug/pprof/": 200, "/debug/pprof/goroutine": 200, "/": 404} {
-			resp, err := s.admin.Get("http://admin.test" + path)
+			resp, err := s.admin.Get("http://localhost" + path)
 			if err != nil {
 				t.Fatal(err)
 			}
