@@ -467,6 +467,20 @@ var promises = []promise{
 			red:  "cmd/kootask/server.TestSlowClients",
 		},
 		{
+			name: "a gRPC call's request may take its time",
+			file: "service/rpcserver/request.go",
+			from: `func() { cancel(errOverdue) })`,
+			to:   `func() { _ = cancel })`,
+			red:  "service/rpcserver.TestRequestsAreNotWaitedFor",
+		},
+		{
+			name: "a gRPC request's message is taken for its end",
+			file: "service/rpcserver/calls.go",
+			from: "	s.request.resume()\n	err := s.ServerStream.RecvMsg(m)",
+			to:   "	s.request.arrived()\n	err := s.ServerStream.RecvMsg(m)",
+			red:  "cmd/kootask/server.TestCallsWithoutARequest",
+		},
+		{
 			name: "a request's header may have any size",
 			file: "cmd/kootask/server/server.go",
 			from: `MaxHeaderBytes:    rpcserver.MaxHeader,`,

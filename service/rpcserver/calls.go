@@ -40,6 +40,7 @@ type call struct {
 }
 
 func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	requestOf(ctx).arrived()
 	call := &call{kind: unaryCall, method: info.FullMethod, start: time.Now()}
 	call.read(req)
 	var resp any
@@ -57,7 +58,8 @@ func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 
 func (c *calls) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	call := &call{kind: streamCall, method: info.FullMethod, start: time.Now()}
-	stream := &stream{ServerStream: ss, call: call}
+	stream := &stream{ServerStream: ss, call: call, request: requestOf(ss.Context())}
+	stream.request.hold() // The caller is checked first, and that may wait for the issuer's keys.
 	err := c.run(ss.Context(), call, func(ctx context.Context) error {
 		if !call.ours() { // A watch of health has no end of its own.
 			var cancel context.CancelFunc
@@ -154,9 +156,10 @@ func (c *call) read(req any) {
 // stream is a server's stream that sees what passes.
 type stream struct {
 	grpc.ServerStream
-	ctx    context.Context
-	call   *call
-	opened atomic.Bool // A message was sent, and headers with it. A send that is stuck outlives the call.
+	ctx     context.Context
+	call    *call
+	request *request    // Nil after it was read.
+	opened  atomic.Bool // A message was sent, and headers with it. A send that is stuck outlives the call.
 }
 
 func (s *stream) Context() context.Context { return s.ctx }
@@ -164,13 +167,18 @@ func (s *stream) Context() context.Context { return s.ctx }
 // RecvMsg reads the request. That it cannot be read is the caller's doing; gRPC's library has then told the caller so in
 // its own words.
 func (s *stream) RecvMsg(m any) error {
+	s.request.resume()
 	err := s.ServerStream.RecvMsg(m)
+	s.request.arrived()
+	s.request = nil
 	switch {
 	case err == nil:
 		s.call.read(m)
 		return nil
 	case !s.call.ours():
 		return err
+	case errors.Is(context.Cause(s.ServerStream.Context()), errOverdue):
+		return unreadable(reason.Missing, errOverdue)
 	}
 	// The error decides, and not the context: it ends as soon as the caller was told.
 	switch status.Code(err) {

@@ -100,6 +100,7 @@ func New(config Config) *Server {
 			grpc.Creds(config.Credentials),
 			grpc.UnaryInterceptor(calls.unary),
 			grpc.StreamInterceptor(calls.stream),
+			grpc.InTapHandle(newRequests(config.Metrics).tap),
 			grpc.MaxConcurrentStreams(streams),
 			grpc.MaxHeaderListSize(MaxHeader),
 			grpc.MaxRecvMsgSize(MaxMessage),

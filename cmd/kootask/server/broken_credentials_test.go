@@ -285,7 +285,7 @@ func (s *known) rawGRPC(t *testing.T, c call) verdict {
 }
 
 // roomy connects to the gRPC port, with room for a few bytes on the way: client and server both begin by writing.
-func (s *known) roomy(ctx context.Context, network, address string) (net.Conn, error) {
+func (s *system) roomy(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := s.grpcPort.Dial(ctx, network, address)
 	if err != nil {
 		return nil, err

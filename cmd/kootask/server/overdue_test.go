@@ -1,0 +1,147 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/kootask/kootask/cmd/kootask/server"
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/rpcserver"
+	"github.com/kootask/kootask/upstream/koodrivetest"
+)
+
+// openMethods are all methods of the gRPC port, of every kind.
+var openMethods = []string{
+	taskv1.TaskService_GetTask_FullMethodName, taskv1.TaskService_WatchTask_FullMethodName,
+	"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+}
+
+// Of 2,000 calls whose request never comes, or never ends, each is over after 5 s and leaves nothing behind; calls of others
+// are answered meanwhile.
+func TestCallsWithoutARequest(t *testing.T) {
+	const calls, perConn = 2000, 500
+	bubble(t, nil, func(t *testing.T, s *system) {
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(2)})
+		var conns []*grpc.ClientConn
+		for range calls / perConn {
+			conn := s.dial(t)
+			if err := conn.Invoke(as(t.Context(), token), openMethods[0], &taskv1.GetTaskRequest{TaskId: taskID}, &taskv1.GetTaskResponse{}); err != nil {
+				t.Fatal(err)
+			}
+			conns = append(conns, conn)
+		}
+		s.scrape(t)
+		honest := &system{tasks: s.tasks, http: s.http}
+		honest.served(t, "before")
+		synctest.Wait()
+		before := runtime.NumGoroutine()
+
+		start := time.Now()
+		var all sync.WaitGroup
+		for i := range calls {
+			method := openMethods[i%len(openMethods)]
+			ctx := context.Background()
+			if i%2 == 0 || method == openMethods[1] { // Without a credential a watch is over at once.
+				ctx = as(ctx, token)
+			}
+			stream, err := conns[i/perConn].NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i%10 < 4 { // Of the kinds that have a single request: it comes, but the client does not say that it is all.
+				_ = stream.SendMsg(&taskv1.GetTaskRequest{TaskId: taskID})
+			}
+			all.Go(func() {
+				if err := stream.RecvMsg(&taskv1.GetTaskResponse{}); status.Code(err) != codes.Canceled || time.Since(start) != rpcserver.RequestTimeout {
+					t.Errorf("%s, %d: %v after %v", method, i, err, time.Since(start))
+				}
+			})
+		}
+		synctest.Wait()
+		if got := s.scrape(t)[`kootask_requests_awaited{port="grpc"}`]; got != calls {
+			t.Errorf("%v requests are awaited", got)
+		}
+		for time.Since(start) < rpcserver.RequestTimeout-time.Second {
+			honest.served(t, "among 2,000 calls without a request")
+			time.Sleep(100 * time.Millisecond)
+		}
+		all.Wait()
+		synctest.Wait()
+		honest.served(t, "after")
+		metrics := s.scrape(t)
+		if waiting, over := metrics[`kootask_requests_awaited{port="grpc"}`], metrics[`kootask_requests_overdue_total{port="grpc"}`]; waiting != 0 || over != calls {
+			t.Errorf("%v requests are awaited, %v were overdue", waiting, over)
+		}
+		synctest.Wait()
+		if after := runtime.NumGoroutine(); after > before {
+			t.Errorf("%d goroutines, before %d", after, before)
+		}
+	})
+}
+
+// A request that comes in part, or a byte at a time, has no more time than one that does not come.
+func TestRequestsThatComeInPart(t *testing.T) {
+	for name, send := range map[string]func(io.Writer){
+		"half of its length": func(w io.Writer) { _, _ = w.Write([]byte{0, 0}) },
+		"half of it":         func(w io.Writer) { _, _ = w.Write([]byte{0, 0, 0, 0, 10, 1, 2}) },
+		"a byte a second": func(w io.Writer) {
+			for _, err := w.Write([]byte{0, 0, 0, 10, 0}); err == nil; _, err = w.Write([]byte{1}) {
+				<-time.After(time.Second)
+			}
+		},
+	} {
+		for _, method := range openMethods {
+			bubble(t, nil, func(t *testing.T, s *system) {
+				body, to := io.Pipe()
+				defer body.Close()
+				r := request(t.Context(), t, "")
+				r.Method, r.URL.Path, r.Body = http.MethodPost, method, body
+				r.Header.Set("Content-Type", "application/grpc")
+				r.Header.Set("Te", "trailers")
+				client := httpClient(s.grpcPort)
+				transport := h2c(client)
+				transport.DialContext = s.roomy
+				defer transport.CloseIdleConnections()
+				go send(to)
+				start := time.Now()
+				resp, err := client.Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = resp.Body.Close()
+				if got := resp.Header.Get("Grpc-Status"); got != fmt.Sprint(int(codes.Canceled)) || time.Since(start) != rpcserver.RequestTimeout {
+					t.Errorf("%s, %s: status %q after %v", name, method, got, time.Since(start))
+				}
+			})
+		}
+	}
+}
+
+// A stop waits for a request that does not come no longer than it waits for anything.
+func TestStopWithCallsWithoutARequest(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		for _, method := range openMethods {
+			if _, err := s.conn.NewStream(as(t.Context(), token), &grpc.StreamDesc{ClientStreams: true}, method); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		start := time.Now()
+		s.stop()
+		if err := <-s.stopped; err != nil || time.Since(start) > rpcserver.RequestTimeout || rpcserver.RequestTimeout > server.DefaultGrace {
+			t.Errorf("stopped with %v after %v", err, time.Since(start))
+		}
+		s.stopped <- nil
+	})
+}

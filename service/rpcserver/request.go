@@ -1,0 +1,86 @@
+package rpcserver
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"google.golang.org/grpc/tap"
+)
+
+// RequestTimeout is how long a call may take to send its request, after its header.
+const RequestTimeout = 5 * time.Second
+
+// errOverdue ends a call whose request has not arrived in time.
+var errOverdue = errors.New("the request did not arrive within " + RequestTimeout.String())
+
+// requests bounds how long calls wait for their request. gRPC reads the whole request before a unary interceptor runs, so the
+// wait begins in the tap, which sees each call's header first. It ends in the interceptors, and not with [stats.InPayload]:
+// gRPC reports the message and then still waits for the client to close its side.
+type requests struct {
+	waiting prometheus.Gauge
+	overdue prometheus.Counter
+}
+
+func newRequests(registerer prometheus.Registerer) *requests {
+	m := promauto.With(registerer)
+	return &requests{
+		waiting: m.NewGauge(prometheus.GaugeOpts{
+			Name: "kootask_requests_awaited", Help: "Calls whose request has not arrived yet.",
+		}),
+		overdue: m.NewCounter(prometheus.CounterOpts{
+			Name: "kootask_requests_overdue_total", Help: "Calls that were ended because their request did not arrive in time.",
+		}),
+	}
+}
+
+// request is the wait for one call's request. The nil one is never overdue.
+type request struct {
+	timer   *time.Timer
+	forget  func() bool // Reports whether the call has not ended.
+	waiting prometheus.Gauge
+}
+
+type requestKey struct{}
+
+func requestOf(ctx context.Context) *request {
+	r, _ := ctx.Value(requestKey{}).(*request)
+	return r
+}
+
+// tap begins the wait. It returns the context of the call, which ends if the request is overdue.
+func (r *requests) tap(ctx context.Context, _ *tap.Info) (context.Context, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	r.waiting.Inc()
+	timer := time.AfterFunc(RequestTimeout, func() { cancel(errOverdue) })
+	forget := context.AfterFunc(ctx, func() {
+		timer.Stop()
+		r.waiting.Dec()
+		if errors.Is(context.Cause(ctx), errOverdue) {
+			r.overdue.Inc()
+		}
+	})
+	return context.WithValue(ctx, requestKey{}, &request{timer, forget, r.waiting}), nil
+}
+
+// hold stops the clock while the server is busy with something else than reading, and resume starts it from zero.
+func (r *request) hold() {
+	if r != nil {
+		r.timer.Stop()
+	}
+}
+
+func (r *request) resume() {
+	if r != nil {
+		r.timer.Reset(RequestTimeout)
+	}
+}
+
+// arrived ends the wait. A second call does nothing.
+func (r *request) arrived() {
+	if r != nil && r.timer.Stop() && r.forget() {
+		r.waiting.Dec()
+	}
+}

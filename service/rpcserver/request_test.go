@@ -1,0 +1,105 @@
+package rpcserver_test
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/rpcserver"
+	"github.com/kootask/kootask/upstream/koodrivetest"
+)
+
+// open begins a call of any method without a request.
+func open(ctx context.Context, t *testing.T, conn *grpc.ClientConn, method string) grpc.ClientStream {
+	t.Helper()
+	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stream
+}
+
+// A call whose request does not come, or does not end, ends after 5 s, whatever its method is. One whose request comes later
+// than its header is answered.
+func TestRequestsAreNotWaitedFor(t *testing.T) {
+	ok := func(context.Context) error { return nil }
+	for _, method := range []string{"/koodrive.task.v1.TaskService/GetTask", "/koodrive.task.v1.TaskService/WatchTask",
+		"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"} {
+		for name, row := range map[string]struct {
+			send func(grpc.ClientStream)
+			code codes.Code
+			took time.Duration
+		}{
+			"no request":                {func(grpc.ClientStream) {}, codes.Canceled, rpcserver.RequestTimeout},
+			"a request that has no end": {func(s grpc.ClientStream) { _ = s.SendMsg(&taskv1.GetTaskRequest{}) }, codes.Canceled, rpcserver.RequestTimeout},
+			"a late request": {func(s grpc.ClientStream) {
+				<-time.After(rpcserver.RequestTimeout - time.Second)
+				_ = s.SendMsg(&taskv1.GetTaskRequest{})
+				_ = s.CloseSend()
+			}, codes.OK, rpcserver.RequestTimeout - time.Second},
+		} {
+			bubble(t, ok, func(ctx context.Context, t *testing.T, tasks client) {
+				start := time.Now()
+				stream := open(ctx, t, tasks.conn, method)
+				row.send(stream)
+				if err := stream.RecvMsg(&taskv1.GetTaskResponse{}); err != nil && err.Error() != "EOF" && status.Code(err) != row.code ||
+					time.Since(start) != row.took {
+					t.Errorf("%s, %s: %v after %v", method, name, err, time.Since(start))
+				}
+			})
+		}
+	}
+}
+
+// A stream's caller is checked before its request is read, and the check may take longer than a request: the request is there,
+// and is not overdue.
+func TestCheckingTheCallerTakesNoTimeOfTheRequest(t *testing.T) {
+	for _, method := range []string{"GetTask", "WatchTask"} {
+		synctest.Test(t, func(t *testing.T) {
+			listener := koodrivetest.Listen()
+			s := rpcserver.New(rpcserver.Config{
+				Service: stub{do: func(context.Context) error { return nil }}, Log: slog.New(slog.DiscardHandler),
+				Who: func(ctx context.Context, _ bool) (caller.Caller, error) {
+					time.Sleep(3 * rpcserver.RequestTimeout)
+					return anybody(ctx, true)
+				},
+			})
+			go func() { _ = s.Serve(listener) }()
+			conn, err := grpc.NewClient("passthrough:///kootask", grpc.WithTransportCredentials(insecure.NewCredentials()),
+				grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.Dial(ctx, "", "") }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer geheim")
+			if err := call(ctx, t, client{taskv1.NewTaskServiceClient(conn), conn}, method); err != nil && !strings.Contains(err.Error(), "EOF") {
+				t.Errorf("%s: %v", method, err)
+			}
+			_ = conn.Close()
+			s.Stop(t.Context())
+		})
+	}
+}
+
+// The log says why a stream has ended: its caller is at fault.
+func TestOverdueRequestsOfStreamsAreLogged(t *testing.T) {
+	ok := func(context.Context) error { return nil }
+	log := bubble(t, ok, func(ctx context.Context, t *testing.T, tasks client) {
+		_ = open(ctx, t, tasks.conn, taskv1.TaskService_WatchTask_FullMethodName).RecvMsg(&taskv1.WatchTaskResponse{})
+	})
+	if strings.Count(log, "\n") != 1 || !strings.Contains(log, "level=WARN") || !strings.Contains(log, "outcome=REQUEST_MALFORMED") ||
+		!strings.Contains(log, "did not arrive within 5s") {
+		t.Errorf("log:\n%s", log)
+	}
+}
