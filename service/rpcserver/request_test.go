@@ -52,6 +52,8 @@ func TestRequestsAreNotWaitedFor(t *testing.T) {
 		} {
 			bubble(t, ok, func(ctx context.Context, t *testing.T, tasks client) {
 				start := time.Now()
+				ctx, cancel := context.WithTimeout(ctx, time.Minute)
+				defer cancel()
 				stream := open(ctx, t, tasks.conn, method)
 				row.send(stream)
 				if err := stream.RecvMsg(&taskv1.GetTaskResponse{}); err != nil && err.Error() != "EOF" && status.Code(err) != row.code ||
