@@ -467,6 +467,27 @@ var promises = []promise{
 			red:  "cmd/kootask/server.TestSlowClients",
 		},
 		{
+			name: "one address may have all connections",
+			file: "cmd/kootask/server/room.go",
+			from: `room{all, (all + 1) / 2}`,
+			to:   `room{all, all}`,
+			red:  "cmd/kootask/server.TestOneAddressCannotTakeAllConnections",
+		},
+		{
+			name: "a port takes any number of connections",
+			file: "cmd/kootask/server/listener.go",
+			from: `case l.room.all > 0 && len(l.conns) >= l.room.all:`,
+			to:   `case l.room.all > 0 && len(l.conns) >= l.room.all*20:`,
+			red:  "cmd/kootask/server.TestFullPortMakesRoom",
+		},
+		{
+			name: "a connection that has made a call makes room",
+			file: "cmd/kootask/server/listener.go",
+			from: `if !ok || o.conn.called.Swap(true) {`,
+			to:   `if !ok || !o.conn.called.Load() {`,
+			red:  "cmd/kootask/server.TestFullPortMakesRoom",
+		},
+		{
 			name: "a gRPC call's request may take its time",
 			file: "service/rpcserver/request.go",
 			from: `func() { cancel(errOverdue) })`,

@@ -46,6 +46,8 @@ type serviceFlags struct {
 	Console   bool   `group:"Ports" default:"true" negatable:"" help:"Serve pages for browsers, on the HTTP port: one that watches tasks, at /, and the API reference, at /docs."`
 	AdminAddr string `group:"Ports" default:"127.0.0.1:9091" help:"Where /metrics, /healthz, /readyz and, on a loopback address, /debug/pprof are served, to the operator alone. Empty turns it off."`
 
+	MaxConnections int `group:"Ports" default:"0" help:"Maximum connections to the gRPC port, and to the HTTP port. One address may have half of them, unless --trusted-hops is set. 0 takes what the limit on open files leaves."`
+
 	PollMin        time.Duration `group:"Watches" default:"1s" help:"When KooDrive is asked again after a watched task has changed."`
 	PollMax        time.Duration `group:"Watches" default:"15s" help:"How long that interval grows while nothing changes."`
 	PollBackoffMax time.Duration `group:"Watches" default:"60s" help:"How long it grows while KooDrive fails."`
@@ -144,6 +146,8 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, files *reloa
 			p.add(n.flag, errors.New("it must be at least 1"))
 		}
 	}
+	connections, err := maxConnections(f.MaxConnections, openFiles(), f.UpstreamConcurrency)
+	p.add("max-connections", err)
 	log := slog.New(f.logHandler(stderr))
 	files.Log = log
 	config := server.Config{
@@ -155,8 +159,9 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, files *reloa
 			AppRequestsPerUser: f.AppRPSPerUser,
 		},
 		Grace: f.ShutdownGrace, LocalHosts: f.UpstreamAuth == "app", Console: f.Console,
-		Log:   log,
-		Files: files,
+		MaxConnections: connections,
+		Log:            log,
+		Files:          files,
 	}
 	for _, d := range []struct {
 		flag      string

@@ -23,7 +23,7 @@ func TestWatchesLeaveNothingBehind(t *testing.T) {
 		tasks, perToken = 1999, 500 // Not a multiple of the number of doors: each task is watched at several.
 		atOnce          = 16
 	)
-	needFiles(t, onHTTP*perDoor+1000)
+	needFiles(t, 4*onHTTP*perDoor+1000) // One address may have half of a port's connections, and a port half of the files.
 	koodrive := koodrivetest.New()
 	upstream := httptest.NewServer(koodrive)
 	defer upstream.Close()

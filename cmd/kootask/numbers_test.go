@@ -108,6 +108,8 @@ func stated() []string {
 		in("| What is read of KooDrive's header | %s |", kib(upstream.MaxHeader)),
 		in("| Calls and watches on one connection | %s |", count(rpcserver.MaxStreams)),
 		in("| ` `, whatever the caller's deadline | %s |", span(service.GetTimeout)),
+		in("| A gRPC connection's TLS handshake and HTTP/2 preface | %s |", span(rpcserver.ConnectTimeout)),
+		in("| Connections to the admin port | %d |", server.AdminConnections),
 		in("| A gRPC call's request, to arrive after its header | %s |", span(rpcserver.RequestTimeout)),
 		in("| An HTTP request's header, to arrive | %s |", span(server.HeaderTimeout)),
 		in("| An HTTP connection without a request | %s |", span(server.IdleTimeout)),

@@ -41,7 +41,12 @@ type process struct {
 // start runs kootask until the test ends. The environment is empty but for what is given.
 func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{Cmd: exec.CommandContext(t.Context(), program, args...), ended: make(chan error, 1)}
+	return startCommand(t, env, program, args...)
+}
+
+func startCommand(t *testing.T, env []string, command string, args ...string) *process {
+	t.Helper()
+	p := &process{Cmd: exec.CommandContext(t.Context(), command, args...), ended: make(chan error, 1)}
 	p.Env, p.Stdout, p.Stderr = append([]string{"PATH=" + os.Getenv("PATH")}, env...), &p.stdout, &p.stderr
 	if err := p.Start(); err != nil {
 		t.Fatal(err)

@@ -46,6 +46,7 @@ func (c *serveCommand) Run(ctx context.Context, out output) error {
 		slog.String("http", address(listeners.HTTP)),
 		slog.String("admin", address(listeners.Admin)),
 		slog.String("upstream", c.UpstreamURL),
+		slog.Int("max_connections", config.MaxConnections),
 		slog.Bool("tls", config.TLS != nil),
 		slog.Bool("callers_known", c.known()),
 	)

@@ -18,7 +18,7 @@ import (
 func TestStopWith3000Streams(t *testing.T) {
 	t.Parallel()
 	const streams = 3000
-	needFiles(t, streams)
+	needFiles(t, 3*streams) // Two thirds come over HTTP, and one address may have a quarter of the files there.
 	koodrive := start(t, nil, "simulate", "--addr=127.0.0.1:0").says(t, `answers on (http://\S+),`)
 	p := start(t, nil, append([]string{"serve", "--upstream-allow-http", "--upstream-url=" + koodrive}, anyPorts...)...)
 	httpAddr := p.says(t, `"http":"([^"]+)"`)

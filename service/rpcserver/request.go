@@ -3,10 +3,12 @@ package rpcserver
 import (
 	"context"
 	"errors"
+	"net"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/tap"
 )
 
@@ -20,13 +22,15 @@ var errOverdue = errors.New("the request did not arrive within " + RequestTimeou
 // wait begins in the tap, which sees each call's header first. It ends in the interceptors, and not with [stats.InPayload]:
 // gRPC reports the message and then still waits for the client to close its side.
 type requests struct {
+	called  func(from net.Addr)
 	waiting prometheus.Gauge
 	overdue prometheus.Counter
 }
 
-func newRequests(registerer prometheus.Registerer) *requests {
-	m := promauto.With(registerer)
+func newRequests(config Config) *requests {
+	m := promauto.With(config.Metrics)
 	return &requests{
+		called: config.Called,
 		waiting: m.NewGauge(prometheus.GaugeOpts{
 			Name: "kootask_requests_awaited", Help: "Calls whose request has not arrived yet.",
 		}),
@@ -52,6 +56,9 @@ func requestOf(ctx context.Context) *request {
 
 // tap begins the wait. It returns the context of the call, which ends if the request is overdue.
 func (r *requests) tap(ctx context.Context, _ *tap.Info) (context.Context, error) {
+	if from, ok := peer.FromContext(ctx); ok && r.called != nil {
+		r.called(from.Addr)
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	r.waiting.Inc()
 	timer := time.AfterFunc(RequestTimeout, func() { cancel(errOverdue) })

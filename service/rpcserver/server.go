@@ -46,8 +46,10 @@ const (
 	Ping        = 60 * time.Second
 	PingTimeout = 20 * time.Second
 
-	connectTimeout = 10 * time.Second
-	ageMargin      = time.Minute
+	// ConnectTimeout is how long a client may take for the TLS handshake and HTTP/2's preface.
+	ConnectTimeout = 10 * time.Second
+
+	ageMargin = time.Minute
 )
 
 // Config is what a Server is made of.
@@ -57,6 +59,8 @@ type Config struct {
 	// Who returns who makes a call, or why it may not be made; needed tells whether that matters: to health and reflection it
 	// does not. Required.
 	Who func(ctx context.Context, needed bool) (caller.Caller, error)
+	// Called is told the address that a call comes from, as the call begins. It must not block. Nil: nobody wants to know.
+	Called func(from net.Addr)
 	// Log gets a line for each call. Required.
 	Log *slog.Logger
 	// Metrics is where what is counted is registered. Nil: nobody sees it.
@@ -100,11 +104,11 @@ func New(config Config) *Server {
 			grpc.Creds(config.Credentials),
 			grpc.UnaryInterceptor(calls.unary),
 			grpc.StreamInterceptor(calls.stream),
-			grpc.InTapHandle(newRequests(config.Metrics).tap),
+			grpc.InTapHandle(newRequests(config).tap),
 			grpc.MaxConcurrentStreams(streams),
 			grpc.MaxHeaderListSize(MaxHeader),
 			grpc.MaxRecvMsgSize(MaxMessage),
-			grpc.ConnectionTimeout(connectTimeout),
+			grpc.ConnectionTimeout(ConnectTimeout),
 			grpc.KeepaliveParams(params),
 			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: ClientPing, PermitWithoutStream: true}),
 			grpc.WaitForHandlers(true),

@@ -1,40 +1,160 @@
 package server
 
 import (
+	"container/list"
+	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kootask/kootask/service/caller"
 )
 
-// listener is a port that knows its connections, so that a stop can end those that its server would wait for in vain:
-// balancers and browsers open some that never say anything.
+// listener is a port that knows its connections: it keeps their number within a limit, and a stop can end those that its server
+// would wait for in vain, because balancers and browsers open some that never say anything.
 type listener struct {
 	net.Listener
-	mu    sync.Mutex
-	conns map[*conn]struct{} // Guarded by mu.
+	room   room
+	log    *slog.Logger
+	open   prometheus.Gauge
+	closed *prometheus.CounterVec // By reason.
+
+	mu     sync.Mutex
+	conns  map[*conn]struct{} // Guarded by mu, as are all fields below.
+	unused list.List          // Of conns, those that have made no call yet, the oldest first.
+	peers  map[string]*peer   // Those that have a connection.
+	lines  lines
+}
+
+// peer is a host, as [caller.Peer] names it, that has connections to a port. Its fields are guarded by the listener's mu.
+type peer struct {
+	conns  int
+	unused list.List // As the listener's.
 }
 
 // conn is a connection of a listener.
 type conn struct {
 	net.Conn
 	listener *listener
+	peer     string
 	heard    atomic.Bool // The client has sent something.
+	called   atomic.Bool // The client has made a call.
+	// inAll and inPeer are its places among the unused of the listener and of the peer; nil once it has made a call or was
+	// closed. Guarded by the listener's mu.
+	inAll, inPeer *list.Element
 }
 
-// Accept waits for a connection.
+// Accept waits for a connection that there is room for. It closes one that there is no room for, or makes room.
 func (l *listener) Accept() (net.Conn, error) {
-	accepted, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		accepted, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		c := &conn{Conn: accepted, listener: l, peer: caller.Peer(accepted.RemoteAddr().String())}
+		out, why := l.enter(c)
+		if out != nil {
+			_ = out.Conn.Close()
+			l.tell(out.peer, why)
+		}
+		if out != c {
+			return c, nil
+		}
 	}
-	c := &conn{Conn: accepted, listener: l}
+}
+
+// enter enters a connection in the books. It returns the one that has to be closed for that, which may be c, and why.
+func (l *listener) enter(c *conn) (out *conn, why string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.conns == nil {
-		l.conns = map[*conn]struct{}{}
+	from := l.peers[c.peer]
+	if from == nil {
+		from = &peer{}
 	}
-	l.conns[c] = struct{}{}
-	return c, nil
+	// 1. There is room, or one that has made no call yet makes room.
+	unused := (*list.List)(nil)
+	switch {
+	case l.room.perPeer > 0 && from.conns >= l.room.perPeer:
+		unused, why = &from.unused, peerFull
+	case l.room.all > 0 && len(l.conns) >= l.room.all:
+		unused, why = &l.unused, portFull
+	}
+	if unused != nil {
+		oldest := unused.Front()
+		if oldest == nil {
+			return c, why
+		}
+		out, why = oldest.Value.(*conn), neverUsed
+		l.leaveLocked(out)
+	}
+	// 2. Only now is the peer entered: it may have had none but the one that has just left.
+	if l.conns == nil {
+		l.conns, l.peers = map[*conn]struct{}{}, map[string]*peer{}
+	}
+	l.conns[c], l.peers[c.peer] = struct{}{}, from
+	from.conns++
+	c.inAll, c.inPeer = l.unused.PushBack(c), from.unused.PushBack(c)
+	l.open.Inc()
+	return out, why
+}
+
+// leaveLocked takes a connection out of the books, if it is in them.
+func (l *listener) leaveLocked(c *conn) {
+	if _, ok := l.conns[c]; !ok {
+		return
+	}
+	l.usedLocked(c)
+	delete(l.conns, c)
+	from := l.peers[c.peer]
+	if from.conns--; from.conns == 0 {
+		delete(l.peers, c.peer)
+	}
+	l.open.Dec()
+}
+
+// usedLocked takes a connection off the lists of those that have made no call yet, if it is on them.
+func (l *listener) usedLocked(c *conn) {
+	if c.inAll != nil {
+		l.unused.Remove(c.inAll)
+		l.peers[c.peer].unused.Remove(c.inPeer)
+		c.inAll, c.inPeer = nil, nil
+	}
+}
+
+// tell counts a connection that was closed for want of room, and logs a line for each peer and minute.
+func (l *listener) tell(peer, why string) {
+	l.closed.WithLabelValues(why).Inc()
+	l.mu.Lock()
+	due := l.lines.due(peer, time.Now())
+	l.mu.Unlock()
+	if due {
+		l.log.Warn("connection closed for want of room", slog.String("peer", peer), slog.String("reason", why),
+			slog.Int("max_connections", l.room.all), slog.Int("max_connections_per_peer", l.room.perPeer))
+	}
+}
+
+// RemoteAddr is where the client is. It leads from a call to its connection: see [called].
+func (c *conn) RemoteAddr() net.Addr { return origin{c.Conn.RemoteAddr(), c} }
+
+// origin is the address of a connection's client.
+type origin struct {
+	net.Addr
+	conn *conn
+}
+
+// called notes that a call has come from an address. gRPC and net/http show no more of a call's connection, or what TLS makes of it.
+func called(from net.Addr) {
+	o, ok := from.(origin)
+	if !ok || o.conn.called.Swap(true) {
+		return
+	}
+	l := o.conn.listener
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.usedLocked(o.conn)
 }
 
 // Read reads from the client.
@@ -49,7 +169,7 @@ func (c *conn) Read(b []byte) (int, error) {
 // Close closes the connection.
 func (c *conn) Close() error {
 	c.listener.mu.Lock()
-	delete(c.listener.conns, c)
+	c.listener.leaveLocked(c)
 	c.listener.mu.Unlock()
 	return c.Conn.Close()
 }

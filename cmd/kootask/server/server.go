@@ -66,6 +66,9 @@ type Config struct {
 	Console bool
 	// Reflection lets gRPC clients ask for the contract.
 	Reflection bool
+	// MaxConnections is how many connections the gRPC port may have at a time, and the HTTP port. One address may have half of
+	// them, unless the Callers' TrustedHops say that it is a proxy's. 0 is no limit.
+	MaxConnections int
 	// Grace is how long a stop may take. 0 is DefaultGrace.
 	Grace time.Duration
 	// Log gets a line for each call. Required.
@@ -89,6 +92,7 @@ type Server struct {
 	inner    *rpcserver.Server // For the gateway.
 	pipe     *bufconn.Listener // Between the gateway and inner.
 	metrics  *prometheus.Registry
+	ports    portMetrics
 	conn     *grpc.ClientConn
 	http     *http.Server
 	admin    *http.Server
@@ -104,7 +108,7 @@ func New(config Config) (*Server, error) {
 	if config.Files == nil {
 		config.Files = &reload.Files{}
 	}
-	s.config = config
+	s.config, s.ports = config, newPortMetrics(s.metrics)
 	s.metrics.MustRegister(config.Files, collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	config.Upstream.Resting = func(resting bool) { s.public.KooDrive(!resting) }
@@ -124,7 +128,7 @@ func New(config Config) (*Server, error) {
 		return nil, err
 	}
 	handover := &caller.Handover{}
-	rpc := rpcserver.Config{Service: s.service, Who: s.callers.Call, Log: config.Log.With("port", "grpc")}
+	rpc := rpcserver.Config{Service: s.service, Who: s.callers.Call, Called: called, Log: config.Log.With("port", "grpc")}
 	if config.TLS != nil {
 		rpc.Credentials = credentials.NewTLS(s.tls())
 		s.metrics.MustRegister(s.certificateEnd())
@@ -152,7 +156,7 @@ func New(config Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the gateway: %w", err)
 	}
-	s.http, s.admin = s.httpServer(handler), s.httpServer(nil)
+	s.http, s.admin = s.httpServer(noted(handler)), s.httpServer(nil)
 	if config.TLS != nil {
 		s.http.TLSConfig = s.tls()
 		s.http.Protocols.SetHTTP2(true)
@@ -168,6 +172,7 @@ func (s *Server) httpServer(handler http.Handler) *http.Server {
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
 		Handler:           handler,
+		ConnContext:       withOrigin,
 		ReadHeaderTimeout: HeaderTimeout,
 		IdleTimeout:       IdleTimeout,
 		MaxHeaderBytes:    rpcserver.MaxHeader,
@@ -198,7 +203,7 @@ func (s *Server) Run(ctx context.Context, l Listeners) error {
 		})
 	}
 	serve("the gateway's connection", func() error { return s.inner.Serve(s.pipe) })
-	grpcPort, httpPort := &listener{Listener: l.GRPC}, &listener{Listener: l.HTTP}
+	grpcPort, httpPort := s.port("grpc", l.GRPC, s.publicRoom()), s.port("http", l.HTTP, s.publicRoom())
 	serve("gRPC", func() error { return s.public.Serve(grpcPort) })
 	serve("HTTP", func() error {
 		if s.config.TLS != nil {
@@ -208,8 +213,8 @@ func (s *Server) Run(ctx context.Context, l Listeners) error {
 	})
 	servers.Go(func() { s.config.Files.Follow(running) })
 	if l.Admin != nil {
-		s.admin.Handler = s.adminHandler(onThisMachine(l.Admin.Addr()))
-		serve("the admin port", func() error { return s.admin.Serve(l.Admin) })
+		s.admin.Handler = noted(s.adminHandler(onThisMachine(l.Admin.Addr())))
+		serve("the admin port", func() error { return s.admin.Serve(s.port("admin", l.Admin, half(AdminConnections))) })
 	}
 
 	<-running.Done()

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/kootask/kootask/cmd/kootask/server"
+)
+
+// otherFiles is how many files are kept free of connections to the public ports and to KooDrive: for the admin port, the log,
+// the files that are followed, the issuer, and connections that are accepted to be closed.
+const otherFiles = 32 + server.AdminConnections
+
+// minConnections is how many connections a public port must have room for.
+const minConnections = 16
+
+// maxConnections returns how many connections each of the two public ports may have, given how many files may be open and how
+// many requests to KooDrive may be in flight. As many connections to KooDrive again may be idle or closing.
+func maxConnections(wanted, files, atOnce int) (int, error) {
+	room := (files - otherFiles - 2*atOnce) / 2
+	switch {
+	case wanted < 0 || wanted > 0 && wanted < minConnections:
+		return 0, fmt.Errorf("it must be 0, or at least %d", minConnections)
+	case max(wanted, minConnections) > room:
+		return 0, fmt.Errorf("the limit of %d open files leaves room for %d connections to each port, and %d are needed: raise it (ulimit -n) to %d, or lower --upstream-concurrency",
+			files, max(room, 0), max(wanted, minConnections), otherFiles+2*atOnce+2*max(wanted, minConnections))
+	case wanted > 0:
+		return wanted, nil
+	}
+	return room, nil
+}
