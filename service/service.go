@@ -45,7 +45,8 @@ const (
 const FirstMessage = 2 * time.Second
 
 const (
-	// SendTimeout is how long a client may take to read a message before its watch ends.
+	// SendTimeout is how long a send may wait for the client before its watch ends. gRPC takes 64 KiB beyond the client's window
+	// before a send waits at all, and shows its handlers nothing of what is unsent: a watch with less to say lasts its lifetime.
 	SendTimeout = 30 * time.Second
 	// GetTimeout is the longest that GetTask takes, whatever the caller's deadline is.
 	GetTimeout = 25 * time.Second

@@ -172,8 +172,8 @@ func (w *watcher) end(state watch.State[upstream.Task], req taskRequest) error {
 	return e
 }
 
-// send sends one message, but does not wait for a client that does not read. gRPC has no other way to end a send that is
-// stuck than to return from the call: that needs a goroutine, for as long as the message takes.
+// send queues one message, and waits no longer than SendTimeout for room in gRPC's queue. gRPC has no other way to end a send
+// that is stuck than to return from the call: that needs a goroutine, for as long as the message takes.
 func (w *watcher) send(event *taskv1.WatchTaskResponse) error {
 	w.opened = true
 	w.service.metrics.sends.Inc()

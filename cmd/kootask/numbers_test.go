@@ -71,7 +71,7 @@ func stated() []string {
 		in("refuses the credential ends it at the %s time in succession", word("second", reason.UpstreamTokenRejected.Tolerance() == 2)),
 		in("that the task is not there at the %s", word("third", reason.TaskNotFound.Tolerance() == 3)),
 		in("A watch lasts %s, a %s less or more at random", span(service.DefaultWatchLifetime), word("fifth", service.LifetimeSpread == 0.2)),
-		in("does not read a message within %s", word(span(service.SendTimeout), service.SendTimeout == gateway.WriteTimeout)),
+		in("over HTTP %s after a write blocks, over gRPC %s after 64 KiB wait unread", span(gateway.WriteTimeout), span(service.SendTimeout)),
 		in("told to stay away by a %d", http.StatusNoContent),
 		in("for that task, once, within %s", span(callers.TicketLife)),
 		in("its ticket is used up, and it gets %d", http.StatusUnauthorized),

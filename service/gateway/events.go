@@ -21,7 +21,7 @@ const (
 // lastEventID is the id of the finished task, and the only one there is.
 const lastEventID = "end"
 
-// WriteTimeout is how long a client may take to read before its stream is cut.
+// WriteTimeout is how long a write may wait for the client to read before its stream is cut.
 const WriteTimeout = 30 * time.Second
 
 const eventStream = "text/event-stream"
