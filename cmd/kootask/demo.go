@@ -21,13 +21,13 @@ type demoCommand struct {
 func (c *demoCommand) Run(ctx context.Context, out output) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	p := &problems{}
+	p, log := &problems{}, c.log(out.stderr)
 	koodrive, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	where := upstream.Config{BaseURL: "http://" + address(koodrive), AllowHTTP: true}
-	config := c.config(p, where, &reload.Files{}, out.stderr)
+	config := c.config(p, where, &reload.Files{Log: log.Logger}, log)
 	c.onlyLoopback(p, "in the demonstration, which asks nobody who it is")
 	config.Reflection = c.Reflection
 	s, listeners, err := c.open(p, config)
@@ -48,7 +48,7 @@ func (c *demoCommand) Run(ctx context.Context, out output) error {
 		page = "Watch tasks in a browser, with the credential of the commands below: http://" + address(listeners.HTTP) + "/\n\n"
 	}
 	_, _ = fmt.Fprint(out.stdout, invitation(listeners, where.BaseURL, page, header))
-	err = s.Run(ctx, listeners)
+	err = c.run(ctx, s, listeners, log)
 	stop()
 	return errors.Join(err, <-koodriveStopped)
 }

@@ -103,8 +103,8 @@ func TestDamagedFiles(t *testing.T) {
 	}
 }
 
-// pipe puts a named pipe, which nobody writes to, where a file is.
-func pipe(t *testing.T, path string) {
+// fifo puts a named pipe, which nobody writes to, where a file is.
+func fifo(t *testing.T, path string) {
 	t.Helper()
 	if err := syscall.Mkfifo(path+".pipe", 0o600); err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func TestFilesThatHangAtTheStart(t *testing.T) {
 	started := map[string]*process{} // By what each has to say.
 	for i, f := range flags {
 		path := file(t, "")
-		pipe(t, path)
+		fifo(t, path)
 		flag := f.name
 		if strings.HasPrefix(flag, "tls-") {
 			flag = "tls-cert" // They are read together.
@@ -168,7 +168,7 @@ func TestFileThatHangsMeanwhile(t *testing.T) {
 	}
 	watch := get(base + runningID + ":watch")
 	defer watch.Body.Close()
-	pipe(t, secret)
+	fifo(t, secret)
 	next := ca.Server("127.0.0.1", "next")
 	next.WriteFiles(dir)
 	await(t, p.ended, func() bool {

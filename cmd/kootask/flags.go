@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/kootask/kootask/cmd/kootask/credfile"
+	"github.com/kootask/kootask/cmd/kootask/logging"
 	"github.com/kootask/kootask/cmd/kootask/reload"
 	"github.com/kootask/kootask/cmd/kootask/server"
 	"github.com/kootask/kootask/service"
@@ -133,7 +134,7 @@ const maxTimeout = time.Minute
 const maxLifetime = 24 * time.Hour
 
 // config returns what the flags say of the service.
-func (f serviceFlags) config(p *problems, koodrive upstream.Config, files *reload.Files, stderr io.Writer) server.Config {
+func (f serviceFlags) config(p *problems, koodrive upstream.Config, files *reload.Files, log *logging.Log) server.Config {
 	koodrive.Timeout, koodrive.PerSecond, koodrive.AtOnce = f.UpstreamTimeout, f.UpstreamRPS, f.UpstreamConcurrency
 	for _, n := range []struct {
 		flag  string
@@ -148,8 +149,6 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, files *reloa
 	}
 	connections, err := maxConnections(f.MaxConnections, openFiles(), f.UpstreamConcurrency)
 	p.add("max-connections", err)
-	log := slog.New(f.logHandler(stderr))
-	files.Log = log
 	config := server.Config{
 		Upstream: koodrive,
 		Service: service.Config{
@@ -160,8 +159,8 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, files *reloa
 		},
 		Grace: f.ShutdownGrace, LocalHosts: f.UpstreamAuth == "app", Console: f.Console,
 		MaxConnections: connections,
-		Log:            log,
-		Files:          files,
+		Log:            log.Logger, LogMetrics: log,
+		Files: files,
 	}
 	for _, d := range []struct {
 		flag      string
@@ -291,11 +290,15 @@ func (f serviceFlags) listen(p *problems) (l server.Listeners) {
 	return l
 }
 
-func (f serviceFlags) logHandler(stderr io.Writer) slog.Handler {
+// log returns the log, which goes to stderr.
+func (f serviceFlags) log(stderr io.Writer) *logging.Log {
 	options := &slog.HandlerOptions{Level: f.LogLevel}
 	file, isFile := stderr.(*os.File)
-	if f.LogFormat == "text" || f.LogFormat == "" && isFile && term.IsTerminal(int(file.Fd())) {
-		return slog.NewTextHandler(stderr, options)
-	}
-	return slog.NewJSONHandler(stderr, options)
+	text := f.LogFormat == "text" || f.LogFormat == "" && isFile && term.IsTerminal(int(file.Fd()))
+	return logging.New(stderr, func(to io.Writer) slog.Handler {
+		if text {
+			return slog.NewTextHandler(to, options)
+		}
+		return slog.NewJSONHandler(to, options)
+	})
 }

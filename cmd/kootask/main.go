@@ -36,11 +36,14 @@ const (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
+// hangups has a value when SIGHUP has come: for serve, which rereads its files then.
+type hangups <-chan os.Signal
+
 // run does what the arguments say, until it is done or a signal asks to stop; a second signal ends the process.
 func run(args []string, stdout, stderr io.Writer) int {
-	signals, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(signals, stop) // From now on a signal does what it always does.
+	context.AfterFunc(ctx, stop) // From now on a signal does what it always does.
 
 	exit, out := -1, &checkedWriter{to: stdout}
 	parser, err := kong.New(&commands{},
@@ -50,7 +53,6 @@ func run(args []string, stdout, stderr io.Writer) int {
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exit = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
-		kong.BindTo(signals, (*context.Context)(nil)),
 		kong.Bind(output{stdout: out, stderr: stderr}),
 	)
 	if err != nil {
@@ -63,7 +65,23 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		return report(stderr, usageError{err})
 	}
-	err = command.Run()
+	hangup := make(chan os.Signal, 1)
+	switch command.Command() {
+	case "serve": // It outlives the reader of its log.
+		signal.Ignore(syscall.SIGPIPE)
+		defer signal.Reset(syscall.SIGPIPE)
+		signal.Notify(hangup, syscall.SIGHUP)
+		defer signal.Stop(hangup)
+	case "demo": // It stops in order when its terminal is closed, unless nohup keeps it running.
+		if !signal.Ignored(syscall.SIGHUP) {
+			terminal, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
+			defer stop()
+			context.AfterFunc(terminal, stop)
+			ctx = terminal
+		}
+	}
+	command.BindTo(ctx, (*context.Context)(nil))
+	err = command.Run(hangups(hangup))
 	if out.err != nil {
 		return report(stderr, fmt.Errorf("printing the result: %w", out.err))
 	}

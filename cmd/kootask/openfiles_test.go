@@ -44,7 +44,7 @@ func TestMaxConnections(t *testing.T) {
 // A process that may open 256 files serves newcomers and its operator while one address opens connections without end and says
 // no more than hello.
 func TestFewFiles(t *testing.T) {
-	p := startCommand(t, nil, "sh", "-c", `ulimit -n 256 && exec "$0" "$@"`, program, "serve", "--upstream-url=https://koodrive.test",
+	p := startInto(t, nil, nil, "sh", "-c", `ulimit -n 256 && exec "$0" "$@"`, program, "serve", "--upstream-url=https://koodrive.test",
 		"--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0")
 	line := p.says(t, `({.*"msg":"serving".*})`)
 	var serving struct {

@@ -41,13 +41,17 @@ type process struct {
 // start runs kootask until the test ends. The environment is empty but for what is given.
 func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	return startCommand(t, env, program, args...)
+	return startInto(t, nil, env, program, args...)
 }
 
-func startCommand(t *testing.T, env []string, command string, args ...string) *process {
+// startInto runs a command with a log that goes to a file. Nil: the process keeps what it says.
+func startInto(t *testing.T, log *os.File, env []string, command string, args ...string) *process {
 	t.Helper()
 	p := &process{Cmd: exec.CommandContext(t.Context(), command, args...), ended: make(chan error, 1)}
 	p.Env, p.Stdout, p.Stderr = append([]string{"PATH=" + os.Getenv("PATH")}, env...), &p.stdout, &p.stderr
+	if log != nil {
+		p.Stderr = log
+	}
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -7,9 +7,11 @@ import (
 	"log"
 	"log/slog"
 	"net"
+	"time"
 
 	"google.golang.org/grpc/grpclog"
 
+	"github.com/kootask/kootask/cmd/kootask/logging"
 	"github.com/kootask/kootask/cmd/kootask/reload"
 	"github.com/kootask/kootask/cmd/kootask/server"
 )
@@ -24,10 +26,10 @@ type serveCommand struct {
 }
 
 // Run serves until ctx ends.
-func (c *serveCommand) Run(ctx context.Context, out output) error {
-	p := &problems{}
-	files := &reload.Files{}
-	config := c.serviceFlags.config(p, c.koodriveFlags.config(p, files), files, out.stderr)
+func (c *serveCommand) Run(ctx context.Context, out output, hangup hangups) error {
+	p, log := &problems{}, c.log(out.stderr)
+	files := &reload.Files{Log: log.Logger}
+	config := c.serviceFlags.config(p, c.koodriveFlags.config(p, files), files, log)
 	config.Reflection = c.Reflection
 	c.callerFlags.config(p, c.serviceFlags, &config)
 	if c.Check {
@@ -41,7 +43,7 @@ func (c *serveCommand) Run(ctx context.Context, out output) error {
 	if err != nil {
 		return err
 	}
-	config.Log.LogAttrs(ctx, slog.LevelInfo, "serving",
+	log.LogAttrs(ctx, slog.LevelInfo, "serving",
 		slog.String("grpc", address(listeners.GRPC)),
 		slog.String("http", address(listeners.HTTP)),
 		slog.String("admin", address(listeners.Admin)),
@@ -50,8 +52,30 @@ func (c *serveCommand) Run(ctx context.Context, out output) error {
 		slog.Bool("tls", config.TLS != nil),
 		slog.Bool("callers_known", c.known()),
 	)
-	defer config.Log.LogAttrs(ctx, slog.LevelInfo, "stopped")
-	return s.Run(ctx, listeners)
+	return c.run(ctx, s, listeners, log)
+}
+
+// lastFlush is how long writing the last log lines may take if stopping has used up the grace time.
+const lastFlush = 250 * time.Millisecond
+
+// run serves until ctx ends, and writes the log to its end. Its own failure goes there too, and not to stderr: a stuck reader
+// of either would keep the process.
+func (f serviceFlags) run(ctx context.Context, s *server.Server, l server.Listeners, log *logging.Log) error {
+	stopping := make(chan time.Time, 1)
+	running := context.AfterFunc(ctx, func() { stopping <- time.Now() })
+	err := s.Run(ctx, l)
+	since := time.Now()
+	if !running() {
+		since = <-stopping
+	}
+	if err == nil {
+		log.LogAttrs(ctx, slog.LevelInfo, "stopped")
+	} else {
+		log.LogAttrs(ctx, slog.LevelError, "stopped", slog.String("error", err.Error()))
+		err = exitCode(exitError)
+	}
+	log.Flush(max(lastFlush, time.Until(since.Add(f.ShutdownGrace))))
+	return err
 }
 
 // open makes the server and opens its ports, unless there is a problem.

@@ -273,6 +273,9 @@ func (c *Callers) failed(who caller.Caller, err error) error {
 	}
 }
 
+// AuditMessage is the message of the log lines that tell decisions.
+const AuditMessage = "audit"
+
 // audit writes down a decision: who, as whom, whether it may, and why not. Who is not known has no user either: the name that
 // it gives may be anything.
 func (c *Callers) audit(ctx context.Context, who caller.Caller, err error) {
@@ -292,5 +295,5 @@ func (c *Callers) audit(ctx context.Context, who caller.Caller, err error) {
 		attrs = append(attrs, slog.String("outcome", outcome), slog.String("error", failure.Error()))
 	}
 	c.decisions.WithLabelValues(outcome).Inc()
-	c.config.Log.LogAttrs(ctx, level, "audit", attrs...)
+	c.config.Log.LogAttrs(ctx, level, AuditMessage, attrs...)
 }

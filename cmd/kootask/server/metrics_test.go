@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kootask/kootask/cmd/kootask/certificates"
+	"github.com/kootask/kootask/cmd/kootask/logging"
 	"github.com/kootask/kootask/cmd/kootask/reload"
 	"github.com/kootask/kootask/cmd/kootask/server"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
@@ -336,6 +338,7 @@ func TestReadmeHasEveryMetric(t *testing.T) {
 	everything := func(c *server.Config) {
 		c.TLS = func() server.TLS { return server.TLS{Certificate: certificates.NewCA().Server("kootask.test").TLS} }
 		c.Callers.Tokens = &callers.TokensConfig{Issuer: "https://issuer.test", Audience: "kootask"}
+		c.LogMetrics = logging.New(io.Discard, func(to io.Writer) slog.Handler { return slog.NewJSONHandler(to, nil) })
 		c.Files = &reload.Files{}
 		if _, err := reload.Read(c.Files, "file", []string{"../../../README.md"}, func([][]byte) (int, error) { return 0, nil }); err != nil {
 			t.Fatal(err)

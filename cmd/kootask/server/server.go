@@ -71,8 +71,10 @@ type Config struct {
 	MaxConnections int
 	// Grace is how long a stop may take. 0 is DefaultGrace.
 	Grace time.Duration
-	// Log gets a line for each call. Required.
+	// Log gets a line for each call. Required. It must not block: calls wait for it.
 	Log *slog.Logger
+	// LogMetrics are those of the log. Nil: it has none.
+	LogMetrics prometheus.Collector
 }
 
 // Listeners are where a Server is reached. It closes them.
@@ -111,6 +113,9 @@ func New(config Config) (*Server, error) {
 	s.config, s.ports = config, newPortMetrics(s.metrics)
 	s.metrics.MustRegister(config.Files, collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if config.LogMetrics != nil {
+		s.metrics.MustRegister(config.LogMetrics)
+	}
 	config.Upstream.Resting = func(resting bool) { s.public.KooDrive(!resting) }
 	var err error
 	if s.upstream, err = upstream.NewClient(config.Upstream); err != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// unread is how much gRPC's server takes of a stream, beyond what its client's window holds, before a send waits.
-const unread = 64 << 10
+// sendQuota is how much gRPC's server takes of a stream, beyond what its client's window holds, before a send waits.
+const sendQuota = 64 << 10
 
 // Over gRPC a watch ends 30 s after 64 KiB wait for a client that does not read, however long that takes: 64 KiB is gRPC's own
 // measure, and this test finds it out.
@@ -56,8 +56,8 @@ func TestUnreadBytesEndAWatchOverGRPC(t *testing.T) {
 			if waited := ended.Sub(published[messages].Ended).Truncate(10 * time.Millisecond); waited != service.SendTimeout {
 				t.Errorf("%d bytes a message: it ended %v after the first message that did not fit", size, waited)
 			}
-			if waiting := bytes - window; waiting < unread || waiting >= unread+largest {
-				t.Errorf("%d bytes a message: it ended with %d bytes unread", size, waiting)
+			if waiting := bytes - window; waiting < sendQuota || waiting >= sendQuota+largest {
+				t.Errorf("%d bytes a message: it ended with %d bytes sendQuota", size, waiting)
 			}
 		})
 	}

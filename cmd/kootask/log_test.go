@@ -1,0 +1,240 @@
+package main
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/kootask/kootask/upstream/koodrivetest"
+)
+
+// logs are the ways in which a log can hang or fail: each returns the file that kootask writes to.
+var logs = map[string]func(*testing.T) *os.File{
+	"nobody reads": func(t *testing.T) *os.File {
+		_, w := pipe(t)
+		return w
+	},
+	"the reader dies": func(t *testing.T) *os.File {
+		r, w := pipe(t)
+		go func() {
+			_, _ = bufio.NewReaderSize(r, 16).ReadString('\n')
+			_ = r.Close()
+		}()
+		return w
+	},
+	"there is no reader": func(t *testing.T) *os.File {
+		r, w := pipe(t)
+		_ = r.Close()
+		return w
+	},
+	"the reader is slow": func(t *testing.T) *os.File {
+		r, w := pipe(t)
+		go func() {
+			for b := make([]byte, 1000); ; {
+				if _, err := r.Read(b); err != nil {
+					return
+				}
+				<-time.After(20 * time.Millisecond)
+			}
+		}()
+		return w
+	},
+	"the disk is full": func(t *testing.T) *os.File {
+		f, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		if err != nil {
+			t.Skip(err)
+		}
+		t.Cleanup(func() { _ = f.Close() })
+		return f
+	},
+}
+
+func pipe(t *testing.T) (r, w *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = r.Close(), w.Close() })
+	return r, w
+}
+
+// Whatever becomes of the log, calls are answered, watches go on, and a stop ends everything within the grace time. All that
+// is stuck is the one goroutine that writes.
+func TestLogMayHangOrFail(t *testing.T) {
+	for name, open := range logs {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			koodrive := koodrivetest.New()
+			koodrive.AddToken(demoToken, 0)
+			states := func(id string, all ...koodrivetest.Step) { koodrive.SetTask(koodrivetest.Task{ID: id, Steps: all}) }
+			states("finished", koodrivetest.Step{Status: koodrivetest.StatusSuccess})
+			states("changes", koodrivetest.Step{Status: koodrivetest.StatusExecuting})
+			states("runs", koodrivetest.Step{Status: koodrivetest.StatusExecuting})
+			upstream := httptest.NewServer(koodrive)
+			t.Cleanup(upstream.Close)
+
+			const grace = 2 * time.Second
+			httpAddr, adminAddr := freeAddress(t), freeAddress(t)
+			log := open(t)
+			p := startInto(t, log, nil, program, "serve", "--upstream-allow-http", "--upstream-url="+upstream.URL, "--shutdown-grace="+grace.String(),
+				"--grpc-addr=127.0.0.1:0", "--http-addr="+httpAddr, "--admin-addr="+adminAddr)
+			_ = log.Close() // The process has its own.
+			admin := adminPort{"http://" + adminAddr, &http.Client{Transport: &http.Transport{}}}
+			await(t, p.ended, func() bool {
+				resp, err := http.Get(admin.base + "/readyz")
+				if err == nil {
+					_ = resp.Body.Close()
+				}
+				return err == nil && resp.StatusCode == http.StatusOK
+			})
+			changes, runs := watchLines(t, httpAddr, "changes"), watchLines(t, httpAddr, "runs")
+			first(t, changes, `"task"`)
+			first(t, runs, `"task"`)
+			for range 600 { // Their lines do not fit into a pipe.
+				if status := fetch(t, httpAddr, "finished"); status != http.StatusOK {
+					t.Fatalf("a call is answered with %d", status)
+				}
+			}
+			states("changes", koodrivetest.Step{Status: koodrivetest.StatusSuccess})
+			first(t, changes, `"end"`)
+			writers := strings.Count(admin.read(t, goroutines), "logging.(*queue).write+")
+			if most := 1; writers > most || name == "nobody reads" && writers < most {
+				t.Errorf("%d goroutines write the log", writers)
+			}
+			p.signal(t, syscall.SIGTERM)
+			signalled := time.Now()
+			first(t, runs, "SERVER_DRAINING")
+			state := p.ends(t, time.Minute)
+			if took := time.Since(signalled); !state.Success() || took > grace+5*time.Second {
+				t.Errorf("it ended with %v after %v", state, took)
+			}
+		})
+	}
+}
+
+// A stop that breaks calls off has an error to tell: a log that is stuck does not keep it either.
+func TestFailedStopWithAStuckLog(t *testing.T) {
+	_, w := pipe(t)
+	_ = w.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+	for {
+		if _, err := w.Write(make([]byte, 4096)); err != nil {
+			break // The pipe is full.
+		}
+	}
+	silent, asked := silentServer(t)
+	addr := freeAddress(t)
+	p := startInto(t, w, nil, program, "serve", "--upstream-allow-http", "--upstream-url=http://"+silent, "--shutdown-grace=1s",
+		"--grpc-addr=127.0.0.1:0", "--http-addr="+addr, "--admin-addr=")
+	await(t, p.ended, func() bool {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err == nil
+	})
+	go func() {
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/v1/tasks/1", nil)
+		r.Header.Set("Authorization", "Bearer "+demoToken)
+		if resp, err := http.DefaultClient.Do(r); err == nil {
+			_ = resp.Body.Close()
+		}
+	}()
+	<-asked
+	p.signal(t, syscall.SIGTERM)
+	if state := p.ends(t, time.Minute); state.ExitCode() != exitError {
+		t.Errorf("it ended with %v", state)
+	}
+}
+
+// freeAddress is one that can be listened on, as long as nobody else takes it.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// fetch asks for a task over REST, and returns the HTTP status.
+func fetch(t *testing.T, addr, id string) int {
+	t.Helper()
+	resp := send(t, addr, id)
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode
+}
+
+// watchLines opens a watch over REST.
+func watchLines(t *testing.T, addr, id string) *bufio.Scanner {
+	t.Helper()
+	resp := send(t, addr, id+":watch")
+	t.Cleanup(func() { _ = resp.Body.Close() })
+	return bufio.NewScanner(resp.Body)
+}
+
+func send(t *testing.T, addr, path string) *http.Response {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/v1/tasks/"+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+demoToken)
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}
+
+// first reads lines up to one that holds a text.
+func first(t *testing.T, lines *bufio.Scanner, text string) {
+	t.Helper()
+	for lines.Scan() {
+		if strings.Contains(lines.Text(), text) {
+			return
+		}
+	}
+	t.Fatalf("the stream ends without %s: %v", text, lines.Err())
+}
+
+// When serve ends, its log is complete: also the number of the lines that were left out.
+func TestLogIsWrittenToItsEnd(t *testing.T) {
+	p := start(t, nil, append([]string{"serve", "--upstream-url=https://koodrive.test"}, anyPorts...)...)
+	addr := p.says(t, `"http":"([^"]+)"`)
+	for range 50 {
+		if status := fetch(t, addr, "list"); status != http.StatusBadRequest {
+			t.Fatalf("a call is answered with %d", status)
+		}
+	}
+	p.signal(t, syscall.SIGTERM)
+	if state := p.ends(t, time.Minute); !state.Success() {
+		t.Errorf("it ended with %v", state)
+	}
+	log := p.stderr.String()
+	if lines := strings.Count(log, `"outcome":"TASK_ID_INVALID"`); lines >= 50 || !strings.Contains(log, `"left_out":`) ||
+		!strings.Contains(log, `"msg":"stopped"`) {
+		t.Errorf("%d lines:\n%s", lines, log)
+	}
+}
+
+// A command that is a filter dies when nobody reads what it prints; only serve does not.
+func TestFiltersDieOfABrokenPipe(t *testing.T) {
+	r, w := pipe(t)
+	_ = r.Close()
+	p := startInto(t, w, nil, program, "simulate", "--addr=nowhere")
+	if state := p.ends(t, time.Minute); state.Sys().(syscall.WaitStatus).Signal() != syscall.SIGPIPE {
+		t.Errorf("it ended with %v", state)
+	}
+}

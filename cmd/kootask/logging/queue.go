@@ -1,0 +1,180 @@
+package logging
+
+import (
+	"bytes"
+	"io"
+	"sync"
+	"time"
+)
+
+const (
+	// QueueBytes bounds the lines that wait or are being written, in bytes.
+	QueueBytes = 8 << 20
+	// AuditReserve is the share of QueueBytes that is kept for audit lines.
+	AuditReserve = QueueBytes / 4
+
+	// batchBytes bounds the lines of one write, unless a single line is longer. It is the size of a pipe on Linux: larger
+	// writes would free the queue later and not go faster.
+	batchBytes = 64 << 10
+)
+
+// counts are numbers of lines by kind.
+type counts [kinds]int
+
+// queue is the lines that wait for the file. Its writer is a goroutine that starts with the first line and ends with the last,
+// so that an idle queue costs nothing. Nothing ends a write that is stuck: flush stops waiting for it.
+type queue struct {
+	to     io.Writer
+	notice func(lost counts) []byte // A line that says how many were dropped.
+	text   []byte                   // What is being written. The writer's, as is torn.
+	torn   bool                     // The last write broke off within a line.
+
+	mu      sync.Mutex
+	lines   []line        // Guarded by mu, as are the rest. Those that wait, the oldest first.
+	bytes   [kinds]int    // Of lines that wait or are being written.
+	lost    counts        // Dropped lines that no notice has told yet.
+	dropped counts        // Dropped lines in all.
+	idle    chan struct{} // Nil without a writer, which closes it when it ends.
+}
+
+type line struct {
+	kind kind
+	text []byte
+}
+
+// entrance is where a handler writes lines of one kind.
+type entrance struct {
+	queue *queue
+	kind  kind
+}
+
+// Write takes one line. It never fails: a line that finds no room is counted.
+func (e entrance) Write(text []byte) (int, error) {
+	e.queue.add(e.kind, text)
+	return len(text), nil
+}
+
+func (q *queue) add(k kind, text []byte) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.fitsLocked(k, len(text)) {
+		q.dropLocked(k)
+		return
+	}
+	q.lines = append(q.lines, line{k, bytes.Clone(text)})
+	q.bytes[k] += len(text)
+	if q.idle == nil {
+		q.idle = make(chan struct{})
+		go q.write(q.idle)
+	}
+}
+
+// fitsLocked reports whether a line may enter: a flood of other lines leaves room for audit lines.
+func (q *queue) fitsLocked(k kind, size int) bool {
+	rest := q.bytes[call] + q.bytes[other]
+	if rest+q.bytes[audit]+size > QueueBytes {
+		return false
+	}
+	return k == audit || rest+size <= QueueBytes-AuditReserve
+}
+
+func (q *queue) dropLocked(k kind) {
+	q.lost[k]++
+	q.dropped[k]++
+}
+
+// write writes lines until there are none. Only one goroutine does: that which idle belongs to.
+func (q *queue) write(idle chan struct{}) {
+	defer close(idle)
+	for {
+		batch, lost := q.take()
+		if batch == nil {
+			return
+		}
+		text := q.text[:0]
+		if q.torn {
+			text = append(text, '\n')
+		}
+		if lost != (counts{}) {
+			text = append(text, q.notice(lost)...)
+		}
+		head := len(text)
+		for _, l := range batch {
+			text = append(text, l.text...)
+		}
+		n, err := q.to.Write(text)
+		if n > 0 {
+			q.torn = err != nil && text[n-1] != '\n'
+		}
+		if n >= head {
+			q.told(lost)
+		}
+		q.written(batch, n-head)
+		q.text = text
+	}
+}
+
+// take returns the next lines to write, and how many were lost before; without lines the writer has ended.
+func (q *queue) take() (batch []line, lost counts) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	size := 0
+	for i, l := range q.lines {
+		if size += len(l.text); size > batchBytes && i > 0 {
+			break
+		}
+		batch = q.lines[:i+1]
+	}
+	q.lines = q.lines[len(batch):]
+	if batch == nil {
+		q.lines, q.idle = nil, nil
+	}
+	return batch, q.lost
+}
+
+// told notes that the log says of some lines that they were dropped.
+func (q *queue) told(lost counts) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for k, n := range lost {
+		q.lost[k] -= n
+	}
+}
+
+// written makes the room of a batch free. Lines that end after the first n bytes are lost.
+func (q *queue) written(batch []line, n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i, l := range batch {
+		q.bytes[l.kind] -= len(l.text)
+		if n -= len(l.text); n < 0 {
+			q.dropLocked(l.kind)
+		}
+		batch[i] = line{} // Its array lives until the queue is empty.
+	}
+}
+
+// flush waits for the writer, and reports whether it has ended within a limit.
+func (q *queue) flush(limit time.Duration) bool {
+	q.mu.Lock()
+	idle := q.idle
+	q.mu.Unlock()
+	if idle == nil {
+		return true
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-idle:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// droppedLines returns how many lines were dropped so far.
+func (q *queue) droppedLines() counts {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.dropped
+}
