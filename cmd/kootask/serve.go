@@ -28,7 +28,7 @@ type serveCommand struct {
 // Run serves until ctx ends.
 func (c *serveCommand) Run(ctx context.Context, out output, hangup hangups) error {
 	p, log := &problems{}, c.log(out.stderr)
-	files := &reload.Files{Log: log.Logger}
+	files := &reload.Files{Log: log.Logger, Reread: hangup}
 	config := c.serviceFlags.config(p, c.koodriveFlags.config(p, files), files, log)
 	config.Reflection = c.Reflection
 	c.callerFlags.config(p, c.serviceFlags, &config)

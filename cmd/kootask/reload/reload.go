@@ -16,6 +16,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -29,10 +30,16 @@ import (
 // Interval is how often files are read. A change takes effect once two consecutive reads agree.
 const Interval = 5 * time.Second
 
+// Settle is the least time between two reads, also if Reread asks for one: a file that is being written is not taken for a
+// finished one.
+const Settle = time.Second
+
 // Files are all that are followed. The zero Files has none.
 type Files struct {
 	// Log gets a line for each change, valid or invalid. Nil: there is none.
 	Log *slog.Logger
+	// Reread makes Follow look at the files at once, and again after Settle. Nil: nothing does.
+	Reread <-chan os.Signal
 
 	all []*followed
 }
@@ -41,8 +48,9 @@ type Files struct {
 type followed struct {
 	what    string
 	readers []*credfile.Reader
-	last    [][]byte // The content that was judged last. Nil if a file could not be read.
-	seen    [][]byte // The content at the last read.
+	last    [][]byte      // The content that was judged last. Nil if a file could not be read.
+	seen    [][]byte      // The content at the last read.
+	reread  chan struct{} // Of capacity 1: a token asks for a read at once. Never closed.
 	// judge returns how to put the content to use, or why it is invalid.
 	judge func(contents [][]byte) (use func(), err error)
 
@@ -56,7 +64,7 @@ type followed struct {
 // content; whether it fails may depend on the clock too. Read all files before Follow.
 func Read[T any](files *Files, what string, paths []string, parse func(contents [][]byte) (T, error)) (func() T, error) {
 	var now atomic.Pointer[T]
-	f := &followed{what: what, judge: func(contents [][]byte) (func(), error) {
+	f := &followed{what: what, reread: make(chan struct{}, 1), judge: func(contents [][]byte) (func(), error) {
 		value, err := parse(contents)
 		return func() { now.Store(&value) }, err
 	}}
@@ -79,24 +87,60 @@ func Read[T any](files *Files, what string, paths []string, parse func(contents 
 
 // Follow reads the files until ctx ends. A file that hangs delays neither the others nor the end.
 func (s *Files) Follow(ctx context.Context) {
+	if len(s.all) == 0 && s.Reread == nil {
+		return
+	}
 	var all sync.WaitGroup
+	defer all.Wait()
 	for _, f := range s.all {
 		all.Go(func() { s.follow(ctx, f) })
 	}
-	all.Wait()
-}
-
-func (s *Files) follow(ctx context.Context, f *followed) {
-	ticker := time.NewTicker(Interval)
-	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
-			s.look(ctx, f)
+		case <-s.Reread:
+			s.tellReread(ctx)
+			for _, f := range s.all {
+				select {
+				case f.reread <- struct{}{}:
+				default: // It was asked before, and is about to look.
+				}
+			}
 		}
 	}
+}
+
+func (s *Files) follow(ctx context.Context, f *followed) {
+	timer := time.NewTimer(Interval)
+	defer timer.Stop()
+	last, next := time.Now().Add(-Settle), Interval // When the last read was, and how long after a read the next one is.
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.reread:
+			timer.Reset(time.Until(last.Add(Settle)))
+			next = Settle
+		case <-timer.C:
+			s.look(ctx, f)
+			last = time.Now()
+			timer.Reset(next)
+			next = Interval
+		}
+	}
+}
+
+// tellReread logs that the files are about to be read.
+func (s *Files) tellReread(ctx context.Context) {
+	if s.Log == nil {
+		return
+	}
+	names := []string{}
+	for _, f := range s.all {
+		names = append(names, f.what)
+	}
+	s.Log.LogAttrs(ctx, slog.LevelInfo, "rereading files", slog.Any("files", names))
 }
 
 // look judges the content, if it is that of the read before: what is being written may look whole, and be half. A pair of

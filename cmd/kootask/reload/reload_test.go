@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -133,4 +134,84 @@ func TestBadFilesAtTheStart(t *testing.T) {
 		t.Errorf("a bad file: %v", err)
 	}
 	files.Follow(t.Context()) // There is nothing to follow.
+}
+
+// Who asks for it gets a look at once, and a change counts a second later. Two looks are never closer than that, whoever asks
+// how often: what is written meanwhile is not taken for a finished file.
+func TestReread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "file")
+		write(t, path, "1")
+		var log bytes.Buffer
+		hangup := make(chan os.Signal, 1)
+		files := &reload.Files{Log: slog.New(slog.NewTextHandler(&log, nil)), Reread: hangup}
+		now, err := reload.Read(files, "policy", []string{path}, parse)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go files.Follow(ctx)
+		is := func(want string) {
+			t.Helper()
+			synctest.Wait()
+			if got := now(); got != want {
+				t.Errorf("it is %q, want %q", got, want)
+			}
+		}
+		ask := func() {
+			hangup <- syscall.SIGHUP
+			synctest.Wait()
+		}
+
+		time.Sleep(reload.Interval / 2)
+		write(t, path, "2")
+		ask()
+		time.Sleep(reload.Settle - 1)
+		is("1")
+		time.Sleep(1)
+		is("2")
+
+		write(t, path, "half")
+		for range 8 {
+			ask()
+			time.Sleep(reload.Settle / 10)
+			is("2")
+		}
+		write(t, path, "whole")
+		time.Sleep(2 * reload.Settle)
+		is("whole")
+
+		write(t, path, "bad")
+		ask()
+		time.Sleep(2 * reload.Settle)
+		is("whole")
+		if got := metric(t, files, "kootask_files_failed"); got != 1 {
+			t.Errorf("the metric says %v", got)
+		}
+		write(t, path, "3") // Nobody asks any more.
+		time.Sleep(2 * reload.Interval)
+		is("3")
+		stop()
+		synctest.Wait()
+		if n := strings.Count(log.String(), `msg="rereading files" files=[policy]`); n != 10 {
+			t.Errorf("the log says %d times that files are reread:\n%s", n, log.String())
+		}
+	})
+}
+
+// Who asks where there are no files is told so.
+func TestRereadWithoutFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		hangup := make(chan os.Signal, 1)
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go (&reload.Files{Log: slog.New(slog.NewTextHandler(&log, nil)), Reread: hangup}).Follow(ctx)
+		hangup <- syscall.SIGHUP
+		synctest.Wait()
+		if !strings.Contains(log.String(), `msg="rereading files" files=[]`) {
+			t.Errorf("the log says %q", log.String())
+		}
+	})
 }
