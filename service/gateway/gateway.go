@@ -154,6 +154,9 @@ func (g *gateway) guard(r *http.Request) {
 	}
 	if err, ok := p.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
 		g.log.LogAttrs(r.Context(), slog.LevelError, "request broken off",
+			slog.String("request_id", caller.RequestID(r.Header.Values)),
+			slog.String("peer", g.callers.Peer(r)),
+			slog.String("outcome", reason.FacadeBug.Name),
 			slog.String("error", fmt.Sprintf("panic of type %T in the gateway\n%s", p, debug.Stack())))
 	}
 	panic(http.ErrAbortHandler)

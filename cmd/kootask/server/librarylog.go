@@ -3,23 +3,29 @@ package server
 import (
 	"context"
 	"log/slog"
+	"regexp"
 	"strings"
+
+	"github.com/kootask/kootask/service/caller"
 )
 
-// libraryLog takes what net/http says by itself, a line at a time.
+// libraryLog takes what net/http says by itself, a line at a time. Nearly all of that is about connections that clients break,
+// so the lines have what they are sampled by: a peer, empty if there is none, and an outcome.
 type libraryLog struct{ log *slog.Logger }
 
-// handshakeError is how net/http begins to tell of a connection that has not become one; an address follows, a colon, and why.
-const handshakeError = "http: TLS handshake error from "
+// libraryOutcome is the outcome of all lines of the library. It is in no metric.
+const libraryOutcome = "HTTP_LIBRARY"
 
-// Write logs a line. Why a handshake has failed is left out: it quotes what the client has sent. Anybody can cause that, so it
-// is not worth a warning either.
+// fromClient is how a line names the client that it is about; why follows.
+var fromClient = regexp.MustCompile(`^(.* from (?:client )?)(\S+:\d+)(: .*)?$`)
+
+// Write logs a line. Why a client's connection has failed is left out: it may quote what the client has sent. Anybody can cause
+// that, so it is not worth a warning either.
 func (l libraryLog) Write(line []byte) (int, error) {
-	text, level := strings.TrimSuffix(string(line), "\n"), slog.LevelWarn
-	if from, ok := strings.CutPrefix(text, handshakeError); ok {
-		address, _, _ := strings.Cut(from, ": ")
-		text, level = handshakeError+address, slog.LevelDebug
+	text, level, peer := strings.TrimSuffix(string(line), "\n"), slog.LevelWarn, ""
+	if m := fromClient.FindStringSubmatch(text); m != nil {
+		text, level, peer = m[1]+m[2], slog.LevelDebug, caller.Peer(m[2])
 	}
-	l.log.LogAttrs(context.Background(), level, text)
+	l.log.LogAttrs(context.Background(), level, text, slog.String("peer", peer), slog.String("outcome", libraryOutcome))
 	return len(line), nil
 }
