@@ -2,7 +2,10 @@ package service
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
+	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
@@ -175,21 +178,39 @@ func (m *metrics) observed(source observe.Source) {
 	m.observations.WithLabelValues(sources[source]).Inc()
 }
 
-// timed measures what becomes of q: its wait, its request or two, and that it was not made.
-func (s *Service) timed(q upstream.Query, begun func()) (measured upstream.Query, done func(upstream.Task, error)) {
-	since, requests := time.Now(), 0
+// timed measures what becomes of q, which ctx's flight asks: its wait, its request or two, and that it was not made.
+func (s *Service) timed(
+	ctx context.Context, q upstream.Query, begun func(),
+) (measured upstream.Query, done func(upstream.Task, error)) {
+	since, requests, waited := time.Now(), 0, time.Duration(0)
+	if q.Trace == (upstream.TraceID{}) { // Otherwise it would be made up where the log does not see it.
+		_, _ = rand.Read(q.Trace[:])
+	}
+	observe.Enter(ctx, observe.Queued)
 	q.Begun = func() {
-		s.metrics.permitWait.Observe(time.Since(since).Seconds())
+		observe.Enter(ctx, observe.Sent)
+		waited = time.Since(since)
+		s.metrics.permitWait.Observe(waited.Seconds())
 		since = time.Now()
 		begun()
 	}
 	q.Ended = func(err error) {
+		observe.Enter(ctx, observe.Queued)
 		requests++
-		s.metrics.requestSeconds.Observe(time.Since(since).Seconds())
-		s.metrics.requests.WithLabelValues(s.outcomeName(err)).Inc()
+		took, outcome := time.Since(since), s.outcomeName(err)
+		s.metrics.requestSeconds.Observe(took.Seconds())
+		s.metrics.requests.WithLabelValues(outcome).Inc()
+		s.log.LogAttrs(ctx, slog.LevelDebug, "koodrive request",
+			slog.String("task_id", q.TaskID),
+			slog.String("trace_id", hex.EncodeToString(q.Trace[:])),
+			slog.String("outcome", outcome),
+			slog.Float64("seconds", took.Seconds()),
+			slog.Float64("wait_seconds", waited.Seconds()),
+		)
 		since = time.Now()
 	}
 	return q, func(task upstream.Task, err error) {
+		observe.Enter(ctx, observe.Idle)
 		switch {
 		case err == nil:
 			s.metrics.unlisted(task)

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -83,6 +84,8 @@ type Config struct {
 	// AppRequestsPerUser is how many requests per second each user of the App may cause, with a burst of ten times that. 0: no
 	// limit but that of all.
 	AppRequestsPerUser int
+	// Log gets a line at the level debug for each request to KooDrive. Nil: there is none.
+	Log *slog.Logger
 	// Metrics is where what the service counts is registered. Nil: nobody sees it.
 	Metrics prometheus.Registerer
 }
@@ -93,6 +96,7 @@ type Service struct {
 
 	upstream  *upstream.Client
 	app       *upstream.App
+	log       *slog.Logger
 	metrics   *metrics
 	heartbeat time.Duration
 	lifetime  time.Duration
@@ -121,6 +125,7 @@ func New(config Config) *Service {
 		retries:   newRetries(),
 		upstream:  config.Upstream,
 		app:       config.App,
+		log:       cmp.Or(config.Log, slog.New(slog.DiscardHandler)),
 		metrics:   metrics,
 		heartbeat: orDefault(config.Heartbeat, DefaultHeartbeat),
 		lifetime:  orDefault(config.WatchLifetime, DefaultWatchLifetime),
@@ -287,10 +292,11 @@ func (s *Service) ask(q question) observe.Ask[upstream.Task] {
 	return func(ctx context.Context, begun func()) (upstream.Task, error) {
 		q := q
 		q.Turn = s.turn(q)
+		observe.Enter(ctx, observe.Queued)
 		if err := s.waitForRate(ctx, q); err != nil {
 			return upstream.Task{}, fmt.Errorf("waiting for the user's rate: %w", err)
 		}
-		measured, done := s.timed(q.Query, begun)
+		measured, done := s.timed(ctx, q.Query, begun)
 		task, err := s.upstream.Task(ctx, measured)
 		done(task, err)
 		if err != nil {

@@ -81,6 +81,7 @@ type flight[V any] struct {
 	done    chan struct{} // Closed by the flight's goroutine, after the next two were set.
 	result  Observation[V]
 	err     error
+	stages  timeline
 }
 
 // New returns an Observer. Close it.
@@ -126,6 +127,8 @@ var ErrNotBegun = errors.New("the request has not begun")
 // Get returns an observation of key as wished. Where it has none, it calls ask, or waits for the call of ask for the same
 // key that is under way, whoever began it.
 //
+// If ctx is of [WithSpent], Get adds to its Spent how long it has waited for a request, its own or another's, in which stage.
+//
 // ask runs on a context of its own, which has the values of ctx, and ends when nobody waits for its answer any more. An
 // error of ask goes to all who wait for it and is not kept; a panic is an error. If ctx ends first, Get fails with ctx's
 // error, and if its patience does, with ErrNotBegun.
@@ -157,6 +160,9 @@ func (o *Observer[K, V]) Get(ctx context.Context, key K, wish Wish, ask Ask[V]) 
 			select {
 			case <-f.done:
 			case <-ctx.Done():
+			}
+			f.stages.spend(ctx, called)
+			if ctx.Err() != nil {
 				return Observation[V]{}, ctx.Err()
 			}
 			o.mu.Lock()
@@ -164,6 +170,7 @@ func (o *Observer[K, V]) Get(ctx context.Context, key K, wish Wish, ask Ask[V]) 
 		}
 		f.waiting++
 		o.mu.Unlock()
+		defer f.stages.spend(ctx, called)
 		if err := f.begins(ctx, wish.Patience); err != nil {
 			o.leave(f)
 			return Observation[V]{}, err
@@ -211,13 +218,14 @@ func (o *Observer[K, V]) start(ctx context.Context, key K, ask Ask[V]) *flight[V
 	o.calls++
 	f := &flight[V]{number: o.calls, asked: time.Now(), begun: make(chan struct{}), done: make(chan struct{})}
 	begun := sync.OnceFunc(func() { close(f.begun) })
-	ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	ctx, f.cancel = context.WithCancel(context.WithValue(context.WithoutCancel(ctx), timelineKey{}, &f.stages))
 	o.flights[key] = f
 	o.running.Go(func() {
 		defer f.cancel()
 		defer begun()
 		value, err := guard(ctx, begun, ask)
 		f.result, f.err = Observation[V]{Value: value, Asked: f.asked, Answered: time.Now()}, err
+		f.stages.enter(Idle)
 
 		o.mu.Lock()
 		delete(o.flights, key)

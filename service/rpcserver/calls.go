@@ -17,6 +17,7 @@ import (
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/observe"
 	"github.com/kootask/kootask/service/reason"
 )
 
@@ -37,12 +38,15 @@ type call struct {
 	start  time.Time
 	who    caller.Caller
 	taskID string // As it was asked for, good or bad.
+	// What the call has waited for. Nil for streams: the requests of a watch are not its own.
+	spent *observe.Spent
 }
 
 func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	requestOf(ctx).arrived()
 	call := &call{kind: unaryCall, method: info.FullMethod, start: time.Now()}
 	call.read(req)
+	ctx, call.spent = observe.WithSpent(ctx)
 	var resp any
 	err := c.run(ctx, call, func(ctx context.Context) (err error) {
 		resp, err = handler(ctx, req)
@@ -116,6 +120,12 @@ func (c *calls) logEnd(ctx context.Context, call *call, failure *reason.Error, c
 		slog.String("code", code.String()),
 		slog.Float64("seconds", time.Since(call.start).Seconds()),
 	)
+	if call.spent != nil {
+		attrs = append(attrs,
+			slog.Float64("wait_seconds", call.spent.Queued.Seconds()),
+			slog.Float64("koodrive_seconds", call.spent.Sent.Seconds()),
+		)
+	}
 	if failure != nil {
 		attrs = append(attrs,
 			slog.String("reason", failure.Reason()),

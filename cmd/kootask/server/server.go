@@ -50,7 +50,7 @@ const (
 type Config struct {
 	// Upstream is how KooDrive is reached; its Resting is filled in by New. Required.
 	Upstream upstream.Config
-	// Service is how it is asked; the Upstream and the Metrics in it are filled in by New.
+	// Service is how it is asked; the Upstream, the Log and the Metrics in it are filled in by New.
 	Service service.Config
 	// Callers is who may call; its Mode, Log and Metrics are filled in by New. The zero Config lets everybody.
 	Callers callers.Config
@@ -121,7 +121,7 @@ func New(config Config) (*Server, error) {
 	if s.upstream, err = upstream.NewClient(config.Upstream); err != nil {
 		return nil, err
 	}
-	config.Service.Upstream, config.Service.Metrics = s.upstream, s.metrics
+	config.Service.Upstream, config.Service.Log, config.Service.Metrics = s.upstream, config.Log, s.metrics
 	s.service = service.New(config.Service)
 
 	mode := caller.Forward
