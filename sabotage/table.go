@@ -174,6 +174,13 @@ var promises = []promise{
 			to:   `return err`,
 			red:  "upstream.TestErrorsQuoteNothing",
 		},
+		{
+			name: "the HTTP library's lines quote what clients send",
+			file: "cmd/kootask/server/librarylog.go",
+			from: `text, level, peer = m[1]+m[2],`,
+			to:   `text, level, peer = text,`,
+			red:  "cmd/kootask/server.TestFloodsOfBrokenConnectionsAreSampled",
+		},
 	}},
 	{3, "Destination", []sabotage{
 		{
@@ -594,6 +601,50 @@ var promises = []promise{
 			to:   ``,
 			red:  "upstream.TestCallersTakeTurns",
 		},
+		{
+			name: "calls wait until the log is written",
+			file: "cmd/kootask/logging/queue.go",
+			from: `go q.write(q.idle)`,
+			to: `q.mu.Unlock()
+		q.write(q.idle)
+		q.mu.Lock()`,
+			red: "cmd/kootask/logging.TestStuckReaderDelaysNobody",
+		},
+		{
+			name: "any number of log lines may wait",
+			file: "cmd/kootask/logging/queue.go",
+			from: `if !q.fitsLocked(k, len(text)) {`,
+			to:   `if q.to == nil {`,
+			red:  "cmd/kootask/logging.TestStuckReaderDelaysNobody",
+		},
+		{
+			name: "a service whose log nobody reads dies",
+			file: "cmd/kootask/main.go",
+			from: `signal.Ignore(syscall.SIGPIPE)`,
+			to:   ``,
+			red:  "cmd/kootask.TestLogMayHangOrFail",
+		},
+		{
+			name: "a line that cannot be written is not counted",
+			file: "cmd/kootask/logging/queue.go",
+			from: `if n -= len(l.text); n < 0 {`,
+			to:   `if n -= len(l.text); n < -1<<40 {`,
+			red:  "cmd/kootask/logging.TestWriteErrorsEndNothing",
+		},
+		{
+			name: "each failed call is logged, however many there are",
+			file: "cmd/kootask/logging/sample.go",
+			from: `lines.lines <= SampleFirst`,
+			to:   `lines.lines > 0`,
+			red:  "cmd/kootask/server.TestFloodsAreSampled",
+		},
+		{
+			name: "all addresses that fail are remembered",
+			file: "cmd/kootask/logging/sample.go",
+			from: `len(s.sources) >= maxSources`,
+			to:   `len(s.sources) < 0`,
+			red:  "cmd/kootask/logging.TestSourcesAreBounded",
+		},
 	}},
 	{9, "Release", []sabotage{
 		{
@@ -775,6 +826,27 @@ var promises = []promise{
 			to:   `if ctx == nil && (httpErr != nil || !rpcGraceful || !innerGraceful) {`,
 			red:  "cmd/kootask/server.TestStopIsBounded",
 		},
+		{
+			name: "a stop waits until the log is read",
+			file: "cmd/kootask/logging/queue.go",
+			from: `time.NewTimer(limit)`,
+			to:   `time.NewTimer(24 * limit)`,
+			red:  "cmd/kootask/logging.TestStuckReaderDelaysNobody",
+		},
+		{
+			name: "a failed stop waits until its error is read",
+			file: "cmd/kootask/serve.go",
+			from: `err = exitCode(exitError)`,
+			to:   ``,
+			red:  "cmd/kootask.TestFailedStopWithAStuckLog",
+		},
+		{
+			name: "a hangup ends the service",
+			file: "cmd/kootask/main.go",
+			from: `signal.Notify(hangup, syscall.SIGHUP)`,
+			to:   ``,
+			red:  "cmd/kootask.TestHangupRereads",
+		},
 	}},
 	{12, "Callers", []sabotage{
 		{
@@ -794,7 +866,7 @@ var promises = []promise{
 		{
 			name: "a decision is not written down",
 			file: "service/callers/callers.go",
-			from: `c.config.Log.LogAttrs(ctx, level, "audit", attrs...)`,
+			from: `c.config.Log.LogAttrs(ctx, level, AuditMessage, attrs...)`,
 			to:   `_, _ = level, attrs`,
 			red:  "cmd/kootask/server.TestBrokenCredentials",
 		},
@@ -853,6 +925,13 @@ var promises = []promise{
 			from: `if line := gap(file); line > 0 {`,
 			to:   `if line := gap(file); line > 1<<30 {`,
 			red:  "service/callers.TestParsePolicy",
+		},
+		{
+			name: "other lines crowd decisions out of the log",
+			file: "cmd/kootask/logging/queue.go",
+			from: `rest+size <= QueueBytes-AuditReserve`,
+			to:   `rest+size <= QueueBytes`,
+			red:  "cmd/kootask/logging.TestAuditLinesHaveRoomOfTheirOwn",
 		},
 	}},
 }

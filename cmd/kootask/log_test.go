@@ -149,7 +149,7 @@ func TestFailedStopWithAStuckLog(t *testing.T) {
 	}()
 	<-asked
 	p.signal(t, syscall.SIGTERM)
-	if state := p.ends(t, time.Minute); state.ExitCode() != exitError {
+	if state := p.ends(t, 20*time.Second); state.ExitCode() != exitError {
 		t.Errorf("it ended with %v", state)
 	}
 }

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -130,18 +131,19 @@ func TestFloodsOfBrokenConnectionsAreSampled(t *testing.T) {
 		settings = "\x00\x00\x00\x04\x00\x00\x00\x00"
 	)
 	for name, row := range map[string]struct {
-		tls  bool
-		send string
+		serves, speaks bool // TLS, the server and its client.
+		send           string
 	}{
-		"not TLS":                  {true, "GET /" + junk + " HTTP/1.1\r\n\r\n"},
-		"settings of a stream":     {false, preface + settings + "\x01" + junk},
-		"a frame that is too long": {false, preface + settings + "\x00" + junk}, // Its lines name no client.
+		"not TLS":                  {true, false, "GET /" + junk + " HTTP/1.1\r\n\r\n"},
+		"not HTTP/2":               {true, true, "GET /" + junk + " HTTP/1.1\r\n\r\n"},
+		"settings of a stream":     {false, false, preface + settings + "\x01" + junk},
+		"a frame that is too long": {false, false, preface + settings + "\x00" + junk}, // Its lines name no client.
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := &buffer{}
 			configure := func(c *server.Config) {
 				sampled(log)(c)
-				if row.tls {
+				if row.serves {
 					certificate := certificates.NewCA().Server("kootask.test").TLS
 					c.TLS = func() server.TLS { return server.TLS{Certificate: certificate} }
 				}
@@ -154,6 +156,9 @@ func TestFloodsOfBrokenConnectionsAreSampled(t *testing.T) {
 						if err != nil {
 							t.Error(err)
 							return
+						}
+						if row.speaks {
+							conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
 						}
 						_, _ = io.WriteString(conn, row.send)
 						_, _ = io.Copy(io.Discard, conn)
