@@ -133,8 +133,8 @@ var promises = []promise{
 		{
 			name: "an old client certificate is good while its connection lasts",
 			file: "service/callers/certificates.go",
-			from: `if _, err := chain[0].Verify(options); err != nil {`,
-			to:   `if options.Roots == nil {`,
+			from: "if err != nil {\n\t\treturn errors.New(\"the client's certificate is not",
+			to:   "if err != nil && options.Roots == nil {\n\t\treturn errors.New(\"the client's certificate is not",
 			red:  "cmd/kootask/server.TestRotation",
 		},
 	}},
@@ -180,6 +180,13 @@ var promises = []promise{
 			from: `text, level, peer = m[1]+m[2],`,
 			to:   `text, level, peer = text,`,
 			red:  "cmd/kootask/server.TestFloodsOfBrokenConnectionsAreSampled",
+		},
+		{
+			name: "the policy's errors quote the file",
+			file: "service/callers/policy.go",
+			from: `quotation.ReplaceAllString(text, "$1")`,
+			to:   `text`,
+			red:  "service/callers.TestParsePolicy",
 		},
 	}},
 	{3, "Destination", []sabotage{
@@ -847,6 +854,13 @@ var promises = []promise{
 			to:   ``,
 			red:  "cmd/kootask.TestHangupRereads",
 		},
+		{
+			name: "the end waits for a file that hangs",
+			file: "cmd/kootask/credfile/credfile.go",
+			from: "\tcase <-ctx.Done():\n\t\treturn nil, ctx.Err()\n",
+			to:   ``,
+			red:  "cmd/kootask/credfile.TestHangingFile",
+		},
 	}},
 	{12, "Callers", []sabotage{
 		{
@@ -920,10 +934,45 @@ var promises = []promise{
 			red:  "cmd/kootask/server.TestForgedTokensHarmNobody",
 		},
 		{
-			name: "a null in a policy is passed over",
+			name: "a certificate that is damaged is left out",
+			file: "cmd/kootask/credfile/pem.go",
+			from: `return nil, f.refuse(began, "has a damaged block")`,
+			to:   "open.Reset()\n\t\t\t\tcontinue",
+			red:  "cmd/kootask/credfile.TestEveryCertificateOfAFileIsRead",
+		},
+		{
+			name: "a certificate that is cut off is left out",
+			file: "cmd/kootask/credfile/pem.go",
+			from: `return nil, f.refuse(began, "has a block that has no end")`,
+			to:   `return all, nil`,
+			red:  "cmd/kootask/credfile.TestNoDamageDropsACertificate",
+		},
+		{
+			name: "a byte order mark hides a certificate",
+			file: "cmd/kootask/credfile/credfile.go",
+			from: `strings.TrimPrefix(string(f.Content), "\ufeff")`,
+			to:   `string(f.Content)`,
+			red:  "cmd/kootask/credfile.TestEveryCertificateOfAFileIsRead",
+		},
+		{
+			name: "a space that nobody sees is part of a secret",
+			file: "cmd/kootask/credfile/credfile.go",
+			from: `return r < ' ' || r > '~'`,
+			to:   `return r < ' '`,
+			red:  "cmd/kootask/credfile.TestLines",
+		},
+		{
+			name: "a certificate that is early is refused for ever",
+			file: "cmd/kootask/reload/reload.go",
+			from: `if !settled {`,
+			to:   `if !settled || err == nil && slices.EqualFunc(contents, f.last, bytes.Equal) {`,
+			red:  "cmd/kootask/reload.TestVerdictsDependOnTheClock",
+		},
+		{
+			name: "a condition with nothing in it is left out",
 			file: "service/callers/policy.go",
-			from: `if line := gap(file); line > 0 {`,
-			to:   `if line := gap(file); line > 1<<30 {`,
+			from: `line := void(file); line > 0`,
+			to:   `line := void(file); line < 0`,
 			red:  "service/callers.TestParsePolicy",
 		},
 		{
@@ -932,6 +981,20 @@ var promises = []promise{
 			from: `rest+size <= QueueBytes-AuditReserve`,
 			to:   `rest+size <= QueueBytes`,
 			red:  "cmd/kootask/logging.TestAuditLinesHaveRoomOfTheirOwn",
+		},
+		{
+			name: "a certificate outlives its authority",
+			file: "service/callers/certificates.go",
+			from: `time.Now().Before(until)`,
+			to:   `!until.IsZero()`,
+			red:  "service/callers.TestAuthorityExpires",
+		},
+		{
+			name: "anybody may be the issuer",
+			file: "service/callers/source.go",
+			from: `own.TLSClientConfig.RootCAs = s.roots()`,
+			to:   `own.TLSClientConfig.InsecureSkipVerify = true`,
+			red:  "service/callers.TestIssuersCertificateIsJudgedAtEachFetch",
 		},
 	}},
 }

@@ -31,12 +31,12 @@ func fileFlags(t *testing.T) []fileFlag {
 	cert, key := own.WriteFiles(dir)
 	bundle := append(serverAuthority.PEM(), clientAuthority.PEM()...)
 	chain := append(bytes.Clone(own.CertPEM), serverAuthority.PEM()...)
+	with := func(args []string, more ...string) []string { return append(args[:len(args):len(args)], more...) }
 	serve := []string{"serve", "--check", "--upstream-url=https://koodrive.test"}
-	app := append(serve, "--upstream-auth=app", "--app-id=x")
+	app := with(serve, "--upstream-auth=app", "--app-id=x")
 	issuer := []string{"--oidc-issuer=https://issuer.example", "--oidc-audience=kootask"}
 	secret := "--app-secret-file=" + file(t, "geheim")
 	policy := []byte("callers:\n- claims: {sub: alice}\n  users: ['1']\n- claims: {sub: bob}\n  users: ['2']\n")
-	with := func(args []string, more ...string) []string { return append(args[:len(args):len(args)], more...) }
 	client := []string{"get", "9", "--addr=127.0.0.1:1"} // Nothing answers there: the flags are good then.
 	return []fileFlag{
 		{"upstream-ca", bundle, serve},

@@ -22,7 +22,7 @@ const (
 type certificates struct {
 	roots   func() *x509.CertPool
 	sans    []string
-	trusted *otter.Cache[trust, struct{}] // What was found good.
+	trusted *otter.Cache[trust, time.Time] // What was found good, and until when it is.
 }
 
 // trust is that in a certificate, as it came with a connection, while some roots are the ones that count.
@@ -32,8 +32,8 @@ type trust struct {
 }
 
 func newCertificates(roots func() *x509.CertPool, sans []string) *certificates {
-	return &certificates{roots: roots, sans: sans, trusted: otter.Must(&otter.Options[trust, struct{}]{
-		MaximumSize: maxTrust, ExpiryCalculator: otter.ExpiryWriting[trust, struct{}](trustFor),
+	return &certificates{roots: roots, sans: sans, trusted: otter.Must(&otter.Options[trust, time.Time]{
+		MaximumSize: maxTrust, ExpiryCalculator: otter.ExpiryWriting[trust, time.Time](trustFor),
 	})}
 }
 
@@ -60,7 +60,7 @@ func (c *certificates) identify(chain []*x509.Certificate) ([]string, error) {
 // verify asks whether the roots of now have signed a certificate, and for now.
 func (c *certificates) verify(chain []*x509.Certificate) error {
 	known := trust{chain[0], c.roots()}
-	if _, ok := c.trusted.GetIfPresent(known); ok && time.Now().Before(chain[0].NotAfter) {
+	if until, ok := c.trusted.GetIfPresent(known); ok && time.Now().Before(until) {
 		return nil
 	}
 	options := x509.VerifyOptions{
@@ -69,11 +69,23 @@ func (c *certificates) verify(chain []*x509.Certificate) error {
 	for _, certificate := range chain[1:] {
 		options.Intermediates.AddCert(certificate)
 	}
-	if _, err := chain[0].Verify(options); err != nil {
+	chains, err := chain[0].Verify(options)
+	if err != nil {
 		return errors.New("the client's certificate is not one of those that are trusted now")
 	}
-	c.trusted.Set(known, struct{}{})
+	c.trusted.Set(known, end(chains))
 	return nil
+}
+
+// end is when the last of some chains ends, each with the first of its certificates: an authority may expire too.
+func end(chains [][]*x509.Certificate) (last time.Time) {
+	for _, chain := range chains {
+		first := slices.MinFunc(chain, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
+		if first.NotAfter.After(last) {
+			last = first.NotAfter
+		}
+	}
+	return last
 }
 
 // sans returns the subject alternative names of a certificate, each with its type.

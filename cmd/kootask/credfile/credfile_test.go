@@ -90,7 +90,7 @@ func TestHangingFile(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := r.Within(time.Hour).Read(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := r.Within(10 * time.Second).Read(ctx); !errors.Is(err, context.Canceled) {
 		t.Fatalf("%v", err)
 	}
 	if left := goleak.Find(before, goleak.IgnoreAnyFunction("github.com/kootask/kootask/cmd/kootask/credfile.read")); left != nil {

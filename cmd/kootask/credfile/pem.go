@@ -58,9 +58,10 @@ func (f File) blocks() ([]block, error) {
 	return all, nil
 }
 
-// cutOff reports whether a file ends within the border of a block.
+// cutOff reports whether a file ends with this line, within the border of a block.
 func cutOff(line string) bool {
-	return line != "" && !strings.HasSuffix(line, "\n") && strings.HasPrefix("-----BEGIN ", line)
+	const border = "-----BEGIN "
+	return !strings.HasSuffix(line, "\n") && strings.HasPrefix(border, line)
 }
 
 // certificates returns all certificates of a file: one at least. Blocks of the other kinds that may be in it are left out.
