@@ -481,6 +481,13 @@ var promises = []promise{
 			red:  "cmd/kootask/server.TestSlowClients",
 		},
 		{
+			name: "an answer waits for the client for ever",
+			file: "cmd/kootask/server/server.go",
+			from: `WriteTimeout:      AnswerTimeout,`,
+			to:   `WriteTimeout:      AnswerTimeout * 20,`,
+			red:  "cmd/kootask/server.TestAnswersWithoutRoom",
+		},
+		{
 			name: "one address may have all connections",
 			file: "cmd/kootask/server/room.go",
 			from: `room{all, (all + 1) / 2}`,
@@ -784,6 +791,13 @@ var promises = []promise{
 		},
 	}},
 	{11, "Ends", []sabotage{
+		{
+			name: "a stop waits for connections that hang",
+			file: "cmd/kootask/server/server.go",
+			from: `defer context.AfterFunc(ctx, port.closeAll)()`,
+			to:   `_ = port.closeAll`,
+			red:  "cmd/kootask/server.TestStopWithHangingClients",
+		},
 		{
 			name: "a stop ends all watches at one moment",
 			file: "service/watch_task.go",

@@ -113,6 +113,7 @@ func stated() []string {
 		in("| A gRPC call's request, to arrive after its header | %s |", span(rpcserver.RequestTimeout)),
 		in("| An HTTP request's header, to arrive | %s |", span(server.HeaderTimeout)),
 		in("| An HTTP connection without a request | %s |", span(server.IdleTimeout)),
+		in("| An HTTP answer other than a watch, to be made and read | %s |", span(server.AnswerTimeout)),
 		in("| A client's gRPC pings, apart | %s |", span(rpcserver.ClientPing)),
 		in("| A gRPC connection, until new calls need another one, a tenth less or more at random | %s |", span(rpcserver.MaxConnectionAge)),
 

@@ -42,6 +42,9 @@ const (
 	// HeaderTimeout is how long a request's header may take, and IdleTimeout how long a connection may be without a request.
 	HeaderTimeout = 5 * time.Second
 	IdleTimeout   = 60 * time.Second
+	// AnswerTimeout is how long a request may take until its client has read the answer. It is more than a call takes. A watch
+	// replaces it with a limit for each message.
+	AnswerTimeout = 60 * time.Second
 
 	inProcess = 256 << 10 // Bytes that the connection from the gateway to the gRPC server holds.
 )
@@ -170,7 +173,8 @@ func New(config Config) (*Server, error) {
 	return s, nil
 }
 
-// httpServer returns a server for handler. It has no WriteTimeout, which would end every stream.
+// httpServer returns a server for handler. Its WriteTimeout does not end a watch, whose first message comes sooner and sets a
+// limit of its own; without it, an HTTP/2 client that answers pings but leaves no room for an answer would be waited for.
 func (s *Server) httpServer(handler http.Handler) *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -180,6 +184,7 @@ func (s *Server) httpServer(handler http.Handler) *http.Server {
 		ConnContext:       withOrigin,
 		ReadHeaderTimeout: HeaderTimeout,
 		IdleTimeout:       IdleTimeout,
+		WriteTimeout:      AnswerTimeout,
 		MaxHeaderBytes:    rpcserver.MaxHeader,
 		Protocols:         &protocols,
 		HTTP2: &http.HTTP2Config{
