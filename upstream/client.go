@@ -64,7 +64,7 @@ func (c *Client) Close() { c.connections.renew() }
 // [*TransportError] if no answer came, a [*StatusError] if KooDrive refused (or has asked whoever has the credential to wait,
 // and the time is not over), an [*AnswerError] if what it said cannot be believed, and ctx's own error if ctx ended first.
 //
-// One call is one request, unless KooDrive refuses a signature of an [App]: if its Date shows that our clock is to blame, the
+// One call is one request that KooDrive may process (see [Query.Resend]), unless KooDrive refuses a signature of an [App]: if its Date shows that our clock is to blame, the
 // request is signed and sent once more, and if it refuses still and the App has a second secret, once with that.
 func (c *Client) Task(ctx context.Context, q Query) (task Task, err error) {
 	if err := CheckTaskID(q.TaskID); err != nil {

@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	// ConnectionAge is how long a connection gets new requests, ±20 %: behind a name or an address KooDrive may have moved.
+	// ConnectionAge is how long a connection gets new requests: behind a name or an address KooDrive may have moved.
 	ConnectionAge = 90 * time.Second
-	ageSpread     = 0.2
+	// AgeSpread is the share by which that is shorter or longer at random.
+	AgeSpread = 0.2
 )
 
 // connections are those to KooDrive. They come in generations: an attempt uses a connection of the current one, and what
@@ -75,7 +76,7 @@ func (c *connections) enter() *generation {
 
 func (c *connections) begin(roots *x509.CertPool) *generation {
 	g := &generation{connections: c, roots: roots, open: map[*connection]struct{}{}}
-	spread := 1 - ageSpread + 2*ageSpread*rand.Float64()
+	spread := 1 - AgeSpread + 2*AgeSpread*rand.Float64()
 	g.until = time.Now().Add(time.Duration(spread * float64(ConnectionAge)))
 	g.life, g.end = context.WithCancel(context.Background())
 	g.transport = g.newTransport()

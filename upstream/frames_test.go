@@ -103,8 +103,15 @@ func (p *peer) serve(on func(p *peer, stream uint32, flags byte)) {
 // overFrames returns a client for a KooDrive that speaks HTTP/2, and does with each request what on does.
 func overFrames(t *testing.T, config upstream.Config, on func(p *peer, stream uint32, flags byte)) *upstream.Client {
 	t.Helper()
+	return overFramesAt(t, koodrivetest.Listen(), config, on)
+}
+
+// overFramesAt is overFrames over a listener.
+func overFramesAt(
+	t *testing.T, listener *koodrivetest.Listener, config upstream.Config, on func(p *peer, stream uint32, flags byte),
+) *upstream.Client {
+	t.Helper()
 	cert, pool := certificate(t)
-	listener := koodrivetest.Listen()
 	go func() {
 		for {
 			conn, err := listener.Accept()

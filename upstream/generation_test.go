@@ -166,6 +166,14 @@ func (d deaf) Read(b []byte) (int, error) {
 	return d.Conn.Read(b)
 }
 
+func (d deaf) Write(b []byte) (int, error) {
+	if d.from.Load() {
+		<-d.released
+		return 0, net.ErrClosed
+	}
+	return d.Conn.Write(b)
+}
+
 func (d deaf) Close() error { return nil }
 
 // net/http does not return from a connection that ignores its end. The attempt does, and the ones after it use new
@@ -213,6 +221,39 @@ func TestWhatDoesNotReturnIsLeftBehind(t *testing.T) {
 			t.Errorf("%v, %d connections", err, dials.Load())
 		}
 		close(released)
+	})
+}
+
+// The same over HTTP/2, which all requests share: who writes holds a lock for ever.
+func TestSharedConnectionsAreLeftBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		released := make(chan struct{})
+		var from atomic.Bool
+		var dials atomic.Int32
+		var first net.Conn
+		listener := koodrivetest.Listen()
+		c := overFramesAt(t, listener, upstream.Config{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := listener.Dial(ctx, network, address)
+			if dials.Add(1) == 1 {
+				first = conn
+				return deaf{conn, &from, released}, err
+			}
+			return conn, err
+		}}, func(p *peer, stream uint32, _ byte) { p.answer(stream) })
+		if _, err := c.Task(t.Context(), query(t)); err != nil {
+			t.Fatal(err)
+		}
+		from.Store(true)
+		start := time.Now()
+		_, err := c.Task(t.Context(), query(t))
+		if fault, _ := unreachable(err); fault != upstream.TimedOut || time.Since(start) > upstream.DefaultTimeout+bounded.Obedience {
+			t.Errorf("got %v after %v", err, time.Since(start))
+		}
+		if _, err := c.Task(t.Context(), query(t)); err != nil || dials.Load() != 2 {
+			t.Errorf("%v, %d connections", err, dials.Load())
+		}
+		close(released)
+		_ = first.Close()
 	})
 }
 

@@ -28,7 +28,7 @@ import (
 type koodriveFlags struct {
 	UpstreamURL       string `group:"KooDrive" placeholder:"URL" help:"KooDrive's address, like https://cn.myhuaweicloud-koodrive.com. Required."`
 	UpstreamAllowHTTP bool   `group:"KooDrive" help:"Accept an http address, over which credentials travel in the clear."`
-	UpstreamCA        string `group:"KooDrive" placeholder:"FILE" help:"PEM file with the certificates to trust, which is followed. Without it the system's are."`
+	UpstreamCA        string `group:"KooDrive" placeholder:"FILE" help:"PEM file with the certificates to trust, in place of the system's. It is read again when it changes."`
 	UpstreamProxy     string `group:"KooDrive" placeholder:"URL" help:"HTTP proxy to reach KooDrive through. Without it there is none: the environment's is never used."`
 }
 

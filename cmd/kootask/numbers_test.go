@@ -92,6 +92,9 @@ func stated() []string {
 		in("A %d with ` ` holds the requests of the whole app. A %d without it holds, for %s,", http.StatusTooManyRequests, http.StatusTooManyRequests, span(upstream.RatePause)),
 		in("and watches poll less often. %d: only", 0),
 		"| ` ` | ` ` | ` ` | Requests per second that each user",
+		in("is sent again up to %d times, within the same limits", upstream.MaxRepeats),
+		in("get no new requests after %s ± %v %%", span(upstream.ConnectionAge), 100*upstream.AgeSpread),
+		in("If the proxy refuses (%d, or", http.StatusProxyAuthRequired),
 		in("answered from memory for %s", span(observe.DefaultKeep)),
 
 		in("%s other tasks are watched with the credential, or the address asks for more than %d new tasks a second, or for so many tickets",

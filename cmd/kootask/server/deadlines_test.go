@@ -98,7 +98,7 @@ func begins(text, drip string) func(l *lane, conn net.Conn) {
 		}
 		_, err := io.WriteString(secured, text)
 		for err == nil && drip != "" {
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			_, err = io.WriteString(secured, drip)
 		}
 		silent(l, secured)
@@ -305,7 +305,7 @@ func watchHangs(t *testing.T, s *system, l *lane, limit time.Duration, want stri
 	if took := time.Since(start); took > limit+bounded.Obedience+service.DefaultHeartbeat {
 		t.Errorf("it says so after %v", took)
 	}
-	time.Sleep(time.Minute)
+	<-time.After(time.Minute)
 	l.hangs.Store(false)
 	if limit == 0 { // The first answer was the call's own.
 		leave()
@@ -315,7 +315,7 @@ func watchHangs(t *testing.T, s *system, l *lane, limit time.Duration, want stri
 			t.Errorf("the task is there after %v", took)
 		}
 	}
-	time.Sleep(limit + time.Second)
+	<-time.After(limit + time.Second)
 	l.free(t, s)
 }
 
@@ -325,7 +325,7 @@ func drainHangs(t *testing.T, s *system, l *lane) {
 		all.Go(func() { s.followGRPC(t.Context(), id, func(event) {}) })
 	}
 	all.Go(func() { _, _ = s.tasks.GetTask(as(t.Context(), token), &taskv1.GetTaskRequest{TaskId: "t-3"}) })
-	time.Sleep(time.Second)
+	<-time.After(time.Second)
 	start := time.Now()
 	s.stop()
 	err := <-s.stopped

@@ -105,6 +105,7 @@ func TestBadCredentials(t *testing.T) {
 			{append([]string{"language", "fr-FR"}, bearer...), "language UNSUPPORTED"},
 			{[]string{"authorization", "HMAC-SHA256 AppId=a,SignedHeaders=b,Signature=c"}, "x-user-id MISSING"},
 			{[]string{"authorization", "HMAC-SHA256 AppId=a,SignedHeaders=b,Signature=c", "x-user-id", "1"}, "x-date MISSING"},
+			{[]string{"authorization", "HMAC-SHA256 AppId=a,SignedHeaders=host;language;x-date,Signature=c", "x-user-id", "1", "x-date", "20240831T143829Z"}, "authorization UNSUPPORTED"},
 			{[]string{"authorization", "HMAC-SHA256 AppId=a", "x-user-id", "1", "x-date", "20240831T143829Z"}, "authorization MALFORMED"},
 		} {
 			everyDoor(t, s, doors, with(row.header...), invalid, "REQUEST_INVALID", row.violation)
