@@ -22,8 +22,8 @@ type callerFlags struct {
 	AllowPlaintext bool     `group:"Callers" help:"Serve other than loopback addresses without TLS, since something in front has it."`
 	OIDCIssuer     string   `group:"Callers" placeholder:"URL" help:"OpenID Connect issuer of the tokens that callers have to have."`
 	OIDCAudience   string   `group:"Callers" placeholder:"NAME" help:"Whom such a token has to be for."`
-	OIDCCA         string   `name:"oidc-ca" group:"Callers" placeholder:"FILE" help:"PEM file with the certificates to trust for the issuer. Without it the system's are."`
-	OIDCProxy      string   `group:"Callers" placeholder:"URL" help:"HTTP proxy to reach the issuer through. Without it there is none: the environment's is never used."`
+	OIDCCA         string   `name:"oidc-ca" group:"Callers" placeholder:"FILE" help:"PEM file with the certificates to trust for the issuer. Default: the system's."`
+	OIDCProxy      string   `group:"Callers" placeholder:"URL" help:"HTTP proxy to reach the issuer through. Default: none. The environment's proxy is never used."`
 	OIDCHeader     string   `group:"Callers" enum:"x-kootask-authorization,authorization" default:"x-kootask-authorization" help:"Header that has the token: x-kootask-authorization, or, with --upstream-auth=app, authorization."`
 	PolicyFile     string   `group:"Callers" placeholder:"FILE" help:"YAML file that says which callers may act for which KooDrive users, with --upstream-auth=app."`
 	FailedPerPeer  int      `group:"Callers" default:"20" help:"How many callers that are not known one address may be in a second before that is all that they are told; ten times as many at once."`
