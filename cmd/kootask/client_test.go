@@ -120,7 +120,7 @@ func TestExitCodes(t *testing.T) {
 		"get, odd host":         {demoToken, []string{"get", "--addr=a b:1", finishedID}, exitUsage, "--addr: want HOST:PORT"},
 		"get, odd host again":   {demoToken, []string{"get", "--addr=%zz:1", "--allow-plaintext", finishedID}, exitUsage, "kootask's address"},
 		"get, odd user":         {demoToken, []string{"get", addr, "--user-id=a b", finishedID}, exitUsage, "--user-id: want"},
-		"get, two tokens":       {"", []string{"get", addr, "--token-file=" + file(t, "a\nb"), finishedID}, exitUsage, "--token-file: it, or $KOOTASK_TOKEN"},
+		"get, two tokens":       {"", []string{"get", addr, "--token-file=" + file(t, "a\nb"), finishedID}, exitUsage, " has more than one line"},
 		"get, no token file":    {demoToken, []string{"get", addr, "--token-file=" + missing, finishedID}, exitUsage, "--token-file: open "},
 		"get, empty token file": {demoToken, []string{"get", addr, "--token-file=" + file(t, "\n"), finishedID}, exitUsage, "is empty"},
 		"get, token file":       {"nobody", []string{"get", addr, "--token-file=" + file(t, demoToken+"\n"), finishedID}, exitOK, "SUCCESS"},
