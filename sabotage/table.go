@@ -897,11 +897,11 @@ var promises = []promise{
 	}},
 	{11, "Ends", []sabotage{
 		{
-			name: "a stop waits for connections that hang",
-			file: "cmd/kootask/server/server.go",
-			from: `defer context.AfterFunc(ctx, port.closeAll)()`,
-			to:   `_ = port.closeAll`,
-			red:  "cmd/kootask/server.TestStopWithHangingClients",
+			name: "a stop waits for requests that do not come",
+			file: "service/rpcserver/request.go",
+			from: `func() { cancel(errOverdue) })`,
+			to:   `func() { _ = cancel })`,
+			red:  "cmd/kootask/server.TestStopWithCallsWithoutARequest",
 		},
 		{
 			name: "a stop waits for a KooDrive that does not let go",

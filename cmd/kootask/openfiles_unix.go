@@ -10,8 +10,8 @@ import (
 // openFiles is how many files the process may have open at a time. Go raises it to the hard limit at the start.
 func openFiles() int {
 	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > math.MaxInt32 {
 		return math.MaxInt32
 	}
-	return int(min(uint64(limit.Cur), math.MaxInt32))
+	return int(limit.Cur)
 }
