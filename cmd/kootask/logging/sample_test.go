@@ -46,7 +46,7 @@ func TestEndOfAFloodIsTold(t *testing.T) {
 		time.Sleep(logging.SamplePeriod - 1)
 		synctest.Wait()
 		before, _ := f.lines()
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		all, _ := f.lines()
 		if len(before) != 10 || len(all) != 11 || all[10].LeftOut != 15 || all[10].Level != "WARN" {
@@ -95,14 +95,13 @@ func TestSourcesAreBounded(t *testing.T) {
 		all, _ := f.lines()
 		lines, reports, leftOut, others := 0, 0, 0, 0
 		for _, l := range all {
-			switch {
-			case l.LeftOut == 0:
+			if l.LeftOut == 0 {
 				lines++
-			default:
-				reports, leftOut = reports+1, leftOut+l.LeftOut
-				if l.Peer == "others" {
-					others = l.LeftOut
-				}
+				continue
+			}
+			reports, leftOut = reports+1, leftOut+l.LeftOut
+			if l.Peer == "others" {
+				others = l.LeftOut
 			}
 		}
 		if lines != (most+1)*logging.SampleFirst || reports != most+1 || lines+leftOut != peers*each || others != (peers-most)*each-logging.SampleFirst {

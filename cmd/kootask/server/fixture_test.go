@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -70,6 +71,17 @@ func (b *buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()
+}
+
+// calls is the log without the lines of requests to KooDrive.
+func (s *system) calls() string {
+	var calls strings.Builder
+	for line := range strings.Lines(s.log.String()) {
+		if !strings.Contains(line, `"msg":"koodrive request"`) {
+			calls.WriteString(line)
+		}
+	}
+	return calls.String()
 }
 
 // bubble runs test with the whole service in virtual time. configure may be nil.

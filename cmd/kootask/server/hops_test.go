@@ -16,7 +16,7 @@ import (
 // peerOf returns whom the last line of the log names as the peer.
 func (s *system) peerOf(t *testing.T) string {
 	t.Helper()
-	lines := strings.Split(strings.TrimSpace(s.log.String()), "\n")
+	lines := strings.Split(strings.TrimSpace(s.calls()), "\n")
 	var line struct{ Peer string }
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &line); err != nil {
 		t.Fatal(err)

@@ -65,7 +65,7 @@ func TestLeaving(t *testing.T) {
 							_ = conn.Close()
 						}
 						synctest.Wait()
-						if log := s.log.String(); strings.Count(log, `"outcome":"CALLER_CANCELLED"`) != 1 {
+						if log := s.calls(); strings.Count(log, `"outcome":"CALLER_CANCELLED"`) != 1 {
 							t.Errorf("the log: %s", log)
 						}
 						requests := s.koodrive.Requests()

@@ -124,7 +124,7 @@ func TestTaskThatDisappears(t *testing.T) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: faults(repeat(3, code(400, "13000309"))...)})
 		s.watch(t.Context(), t, "grpc", taskID)
 		s.watch(t.Context(), t, "grpc", "unknown")
-		if log := s.log.String(); strings.Count(log, `"outcome":"TASK_DISAPPEARED"`) != 1 || strings.Count(log, `"outcome":"TASK_NOT_FOUND"`) != 1 {
+		if log := s.calls(); strings.Count(log, `"outcome":"TASK_DISAPPEARED"`) != 1 || strings.Count(log, `"outcome":"TASK_NOT_FOUND"`) != 1 {
 			t.Error(log)
 		}
 	})

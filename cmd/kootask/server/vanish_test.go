@@ -55,12 +55,12 @@ func TestVanishedClients(t *testing.T) {
 			var watch sync.WaitGroup
 			watch.Go(func() { s.follow(t.Context(), t, surface, taskID, func(event) {}) })
 			time.Sleep(4*time.Minute + time.Second) // As long as it is there, pings are answered: the last one just now.
-			if log := s.log.String(); log != "" {
+			if log := s.calls(); log != "" {
 				t.Errorf("%s: before it vanishes:\n%s", surface, log)
 			}
 			gone.Store(true)
 			time.Sleep(90 * time.Second)
-			if log := s.log.String(); strings.Count(log, `"outcome":"CALLER_CANCELLED"`) != 1 {
+			if log := s.calls(); strings.Count(log, `"outcome":"CALLER_CANCELLED"`) != 1 {
 				t.Errorf("%s: the log is %q", surface, log)
 			}
 			asked := s.koodrive.Count()
