@@ -51,6 +51,7 @@ type breaker struct {
 	circuits map[Key]*circuit // Of callers and addresses that have attempts in the window, or whose circuit is not closed.
 	common   *circuit         // Not in circuits.
 	votes    struct{ all, failing int }
+	streak   int  // How many attempts have failed since KooDrive last answered anybody.
 	resting  bool // KooDrive is taken to fail as a whole.
 
 	telling sync.Mutex // Held while rests is called, so that its calls are in order. Taken before mu.

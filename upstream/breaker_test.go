@@ -170,6 +170,20 @@ func TestWhoseCircuitOpens(t *testing.T) {
 	}
 }
 
+// A caller that KooDrive has answered once, and that is then alone with its failures, learns of a KooDrive that has moved.
+func TestTheOnlyCallersCircuitIsTheCommonOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(nil)
+		send(b, at(1, 2, "a"), nil)
+		for range BreakerAttempts {
+			send(b, of(2, "a"), failure)
+		}
+		if resting, _ := b.state(); !resting {
+			t.Error("KooDrive is taken to work")
+		}
+	})
+}
+
 // One caller that works outvotes one that does not; of three, two that do not outvote it, if enough tasks fail.
 func TestVotes(t *testing.T) {
 	for name, row := range map[string]struct {

@@ -92,8 +92,10 @@ func (b *breaker) countLocked(q Query, now time.Time, failed bool) {
 	}
 	b.window = append(b.window, a)
 	if !failed {
+		b.streak = 0
 		return
 	}
+	b.streak++
 	for _, at := range a.counts {
 		if b.tripsLocked(at.circuit) {
 			b.openLocked(at.circuit, now)
@@ -159,8 +161,9 @@ func (b *breaker) tripsLocked(c *circuit) bool {
 
 func (b *breaker) openLocked(c *circuit, now time.Time) {
 	c.open, c.until, c.last, c.waits = true, now.Add(BreakerPause), Key{}, false
-	// The circuit of the only caller is the common one, as far as anybody can tell.
-	if c == b.common || b.votes.all <= 1 {
+	// As far as anybody can tell, the circuit of the only active caller is the common one. One that KooDrive has just answered for
+	// the first time has two votes for a while: its address's and its own.
+	if c == b.common || b.votes.all <= 1 || b.streak >= BreakerShare*BreakerAttempts {
 		b.resting = true
 	}
 	b.sweepLocked(now)
