@@ -283,13 +283,6 @@ var promises = []promise{
 			to:   `if !resent &&`,
 			red:  "upstream.TestBrokenConnectionsAreNotRetried",
 		},
-		{
-			name: "a request is sent again and again",
-			file: "upstream/attempt.go",
-			from: `resent = true`,
-			to:   `resent = false`,
-			red:  "upstream.TestResendIsOnce",
-		},
 	}},
 	{5, "Politeness", []sabotage{
 		{
@@ -628,11 +621,11 @@ var promises = []promise{
 			red:  "internal/bounded.TestCall",
 		},
 		{
-			name: "connections that are stuck stay in use",
-			file: "upstream/trip.go",
-			from: "\tg.renew()\n\tif headed",
-			to:   "\tif headed",
-			red:  "upstream.TestSharedConnectionsAreLeftBehind",
+			name: "connections on which nothing is answered stay in use",
+			file: "upstream/attempt.go",
+			from: `case t.died(err), silent &&`,
+			to:   `case t.died(err), silent && began.IsZero() &&`,
+			red:  "upstream.TestSilentConnectionsAreReplaced",
 		},
 		{
 			name: "any number of dials may outlive their attempts",

@@ -73,8 +73,13 @@ func (c *Client) send(attempt context.Context, q Query) (*response, *trip, error
 	if err != nil {
 		return nil, t, err
 	}
+	began := time.Now()
 	resp, err := t.run(g, req)
-	if err != nil && t.died(err) { // The others that were kept alive with it may be dead, too.
+	switch silent := time.Since(began) >= c.timeout && t.sent.Load() > 0 && !t.answer.Load(); {
+	case err == nil:
+		g.answered.Store(time.Now().UnixNano())
+	case t.died(err), silent && g.answered.Load() <= began.UnixNano():
+		// The others that were kept alive with it may be dead, too; and on a shared one nobody may get an answer any more.
 		g.renew()
 	}
 	return resp, t, err

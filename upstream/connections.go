@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -44,6 +45,8 @@ type generation struct {
 	until     time.Time       // When it is too old for new attempts.
 	life      context.Context // Ends with the last attempt of a retired generation.
 	end       context.CancelFunc
+
+	answered atomic.Int64 // When the last answer began, in Unix nanoseconds.
 
 	attempts int  // Guarded by the connections' mu, as is retired.
 	retired  bool // Gets no new attempts.

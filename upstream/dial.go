@@ -134,7 +134,7 @@ func connectThrough(ctx context.Context, conn net.Conn, proxy *url.URL, address 
 	var resp *http.Response
 	if err == nil {
 		// The proxy sends nothing after its header before TLS has begun: what is buffered may go.
-		resp, err = http.ReadResponse(bufio.NewReader(io.LimitReader(conn, MaxHeader)), req)
+		resp, err = http.ReadResponse(bufio.NewReader(io.LimitReader(conn, MaxHeader)), req) //nolint:bodyclose // A tunnel has no body, and that of a refusal ends with conn.
 	}
 	switch {
 	case !stop():

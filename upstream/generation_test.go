@@ -166,14 +166,6 @@ func (d deaf) Read(b []byte) (int, error) {
 	return d.Conn.Read(b)
 }
 
-func (d deaf) Write(b []byte) (int, error) {
-	if d.from.Load() {
-		<-d.released
-		return 0, net.ErrClosed
-	}
-	return d.Conn.Write(b)
-}
-
 func (d deaf) Close() error { return nil }
 
 // net/http does not return from a connection that ignores its end. The attempt does, and the ones after it use new
@@ -224,37 +216,49 @@ func TestWhatDoesNotReturnIsLeftBehind(t *testing.T) {
 	})
 }
 
-// The same over HTTP/2, which all requests share: who writes holds a lock for ever.
-func TestSharedConnectionsAreLeftBehind(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		released := make(chan struct{})
-		var from atomic.Bool
-		var dials atomic.Int32
-		var first net.Conn
-		listener := koodrivetest.Listen()
-		c := overFramesAt(t, listener, upstream.Config{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
-			conn, err := listener.Dial(ctx, network, address)
-			if dials.Add(1) == 1 {
-				first = conn
-				return deaf{conn, &from, released}, err
-			}
-			return conn, err
-		}}, func(p *peer, stream uint32, _ byte) { p.answer(stream) })
-		if _, err := c.Task(t.Context(), query(t)); err != nil {
-			t.Fatal(err)
-		}
-		from.Store(true)
-		start := time.Now()
-		_, err := c.Task(t.Context(), query(t))
-		if fault, _ := unreachable(err); fault != upstream.TimedOut || time.Since(start) > upstream.DefaultTimeout+bounded.Obedience {
-			t.Errorf("got %v after %v", err, time.Since(start))
-		}
-		if _, err := c.Task(t.Context(), query(t)); err != nil || dials.Load() != 2 {
-			t.Errorf("%v, %d connections", err, dials.Load())
-		}
-		close(released)
-		_ = first.Close()
-	})
+// A connection over HTTP/2 on which nothing is answered any more is not used for long, though pings are answered. While others
+// get answers on it, one that does not says nothing of the connection.
+func TestSilentConnectionsAreReplaced(t *testing.T) {
+	for name, quiet := range map[string]bool{"nobody is answered": true, "others are answered": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				listener := koodrivetest.Listen()
+				var dials, requests atomic.Int32
+				c := overFramesAt(t, listener, upstream.Config{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+					dials.Add(1)
+					return listener.Dial(ctx, network, address)
+				}}, func(p *peer, stream uint32, _ byte) {
+					if n := requests.Add(1); n == 2 || quiet && n > 2 && dials.Load() == 1 {
+						return
+					}
+					p.answer(stream)
+				})
+				if _, err := c.Task(t.Context(), query(t)); err != nil {
+					t.Fatal(err)
+				}
+				var all sync.WaitGroup
+				all.Go(func() {
+					_, err := c.Task(t.Context(), query(t))
+					if fault, _ := unreachable(err); fault != upstream.TimedOut {
+						t.Errorf("got %v", err)
+					}
+				})
+				if !quiet {
+					time.Sleep(time.Second)
+					if _, err := c.Task(t.Context(), query(t)); err != nil {
+						t.Error(err)
+					}
+				}
+				all.Wait()
+				if _, err := c.Task(t.Context(), query(t)); err != nil {
+					t.Error(err)
+				}
+				if want := map[bool]int32{true: 2, false: 1}[quiet]; dials.Load() != want {
+					t.Errorf("%d connections, want %d", dials.Load(), want)
+				}
+			})
+		})
+	}
 }
 
 // Dials that hang keep no place, are not many, and end: also those whose requests have been given up. The first request after

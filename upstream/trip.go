@@ -103,7 +103,7 @@ func (t *trip) unprocessed() bool { return t.stopped.Load() && t.http2.Load() }
 // began. KooDrive may have got the request.
 func (t *trip) died(err error) bool {
 	var stream streamError
-	if t.answer.Load() || !t.reused.Load() || t.fault.Load() != nil || t.unprocessed() {
+	if t.answer.Load() || !t.reused.Load() || t.fault.Load() != nil || t.unprocessed() || t.attempt.Err() != nil {
 		return false
 	}
 	return t.stopped.Load() || t.http2.Load() && !errors.As(err, &stream)

@@ -319,7 +319,7 @@ func watchHangs(t *testing.T, s *system, l *lane, limit time.Duration, want stri
 	l.free(t, s)
 }
 
-func drainHangs(t *testing.T, s *system, l *lane) {
+func drainHangs(t *testing.T, s *system, _ *lane) {
 	var all sync.WaitGroup
 	for _, id := range []string{"t-1", "t-2"} {
 		all.Go(func() { s.followGRPC(t.Context(), id, func(event) {}) })
