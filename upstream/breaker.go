@@ -133,7 +133,7 @@ func (a *admission) end(err error) {
 	if tells {
 		b.countLocked(a.query, now, !works)
 	}
-	b.resting = b.resting && !(works && !b.common.open)
+	b.resting = b.resting && (!works || b.common.open)
 	b.mu.Unlock()
 	b.tell()
 }

@@ -193,8 +193,8 @@ func (b *breaker) expireLocked(now time.Time) {
 
 // dropLocked forgets a circuit of which nothing is known any more.
 func (b *breaker) dropLocked(key Key, c *circuit, now time.Time) {
-	asked := c.probing || now.Sub(c.until) < BreakerWindow
-	if c.attempts == 0 && !(c.open && asked) && b.circuits[key] == c {
+	idle := !c.open || !c.probing && now.Sub(c.until) >= BreakerWindow
+	if c.attempts == 0 && idle && b.circuits[key] == c {
 		delete(b.circuits, key)
 	}
 }
