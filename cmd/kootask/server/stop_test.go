@@ -168,6 +168,12 @@ func TestStopIsBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if err := stream.Send(&reflectionv1.ServerReflectionRequest{MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{}}); err != nil { // Without a request it would be ended.
+			t.Fatal(err)
+		}
+		if _, err := stream.Recv(); err != nil {
+			t.Fatal(err)
+		}
 		start := time.Now()
 		synctest.Wait()
 		s.stop()
