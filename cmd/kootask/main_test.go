@@ -169,3 +169,22 @@ func TestCheck(t *testing.T) {
 		t.Errorf("exit %d: %s%s", code, stdout, stderr)
 	}
 }
+
+// In app mode, a check reminds of what no flag can tell: the app's quota at KooDrive.
+func TestCheckRemindsOfTheAppsQuota(t *testing.T) {
+	app := []string{"serve", "--check", "--upstream-url=https://koodrive.test", "--upstream-auth=app", "--app-id=x", "--app-secret-file=" + file(t, "geheim")}
+	code, stdout, stderr := ask(t, append(app, "--upstream-rps=7", "--app-rps-per-user=7")...)
+	if code != exitOK || stderr != "" || !strings.HasPrefix(stdout, "note: ") || !strings.Contains(stdout, "--upstream-rps, 7, must be below the app's quota") {
+		t.Errorf("%d, %q, %q", code, stdout, stderr)
+	}
+	for _, rate := range []string{"-1", "51"} {
+		if code, stdout, stderr := ask(t, append(app, "--app-rps-per-user="+rate)...); code != exitUsage || stdout != "" ||
+			!strings.Contains(stderr, "--app-rps-per-user: must be from 1 to --upstream-rps") {
+			t.Errorf("--app-rps-per-user=%s: %d, %q, %q", rate, code, stdout, stderr)
+		}
+	}
+	if code, _, stderr := ask(t, "serve", "--check", "--upstream-url=https://koodrive.test", "--app-rps-per-user=1"); code != exitUsage ||
+		!strings.Contains(stderr, "--app-rps-per-user: it goes with --upstream-auth=app") {
+		t.Errorf("in caller mode: %d, %q", code, stderr)
+	}
+}
