@@ -75,7 +75,7 @@ func TestBodiesAreNotWaitedFor(t *testing.T) {
 					t.Fatalf("%s, %s: %v after %v", line, length, err, time.Since(start))
 				}
 				_ = resp.Body.Close()
-				if took := closedAfter(conn); took > time.Second {
+				if took := closedAfter(conn); took > 1500*time.Millisecond { // The last half is net/http's, for the answer to arrive.
 					t.Errorf("%s, %s: closed after %v", line, length, took)
 				}
 			}

@@ -104,7 +104,6 @@ func TestRequestsThatComeInPart(t *testing.T) {
 		for _, method := range openMethods {
 			bubble(t, nil, func(t *testing.T, s *system) {
 				body, to := io.Pipe()
-				defer body.Close()
 				r := request(t.Context(), t, "")
 				r.Method, r.URL.Path, r.Body = http.MethodPost, method, body
 				r.Header.Set("Content-Type", "application/grpc")
@@ -112,8 +111,14 @@ func TestRequestsThatComeInPart(t *testing.T) {
 				client := httpClient(s.grpcPort)
 				transport := h2c(client)
 				transport.DialContext = s.roomy
-				defer transport.CloseIdleConnections()
-				go send(to)
+				var sending sync.WaitGroup
+				defer func() { // In this order: a connection is not idle while a request is sent.
+					_ = body.Close()
+					sending.Wait()
+					synctest.Wait()
+					transport.CloseIdleConnections()
+				}()
+				sending.Go(func() { send(to) })
 				start := time.Now()
 				resp, err := client.Do(r)
 				if err != nil {
