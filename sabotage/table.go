@@ -753,7 +753,7 @@ var promises = []promise{
 		{
 			name: "all addresses that fail are remembered",
 			file: "cmd/kootask/logging/sample.go",
-			from: `len(s.sources) >= maxSources`,
+			from: `len(s.sources) >= MaxSources`,
 			to:   `len(s.sources) < 0`,
 			red:  "cmd/kootask/logging.TestSourcesAreBounded",
 		},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kootask/kootask/cmd/kootask/credfile"
+	"github.com/kootask/kootask/cmd/kootask/logging"
 	"github.com/kootask/kootask/cmd/kootask/reload"
 	"github.com/kootask/kootask/cmd/kootask/server"
 	"github.com/kootask/kootask/service"
@@ -89,10 +90,14 @@ func stated() []string {
 		in("may start %d new tasks a second, and %d times as many at once", service.DefaultNewTasksPerPeer, service.PeerBurst),
 		in("A watch beyond that waits up to %s;", span(service.PeerPatience)),
 		in("IPv6 addresses are grouped by their first %d bits", caller.CustomerBits),
+		in("KooDrive has the trace id as the first %d characters", 2*len(upstream.TraceID{})),
+		in("the first %d of each second are written", logging.SampleFirst),
+		in("In one second, %s pairs of address and outcome", count(logging.MaxSources)),
+		in("Up to %d MiB of lines wait to be written, a %s of them", logging.QueueBytes>>20, word("quarter", logging.AuditReserve == logging.QueueBytes/4)),
 		in("A %d with ` ` holds the requests of the whole app. A %d without it holds, for %s,", http.StatusTooManyRequests, http.StatusTooManyRequests, span(upstream.RatePause)),
 		in("and watches poll less often. %d: only", 0),
 		"| ` ` | ` ` | ` ` | Requests per second that each user",
-		in("is sent again up to %d times, within the same limits", upstream.MaxRepeats),
+		in("GOAWAY over HTTP/%d) is sent again up to %d times, within the same limits", 2, upstream.MaxRepeats),
 		in("get no new requests after %s ± %v %%", span(upstream.ConnectionAge), 100*upstream.AgeSpread),
 		in("If the proxy refuses (%d, or", http.StatusProxyAuthRequired),
 		in("answered from memory for %s", span(observe.DefaultKeep)),

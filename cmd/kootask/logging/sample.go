@@ -13,14 +13,14 @@ const (
 	// SamplePeriod is how long lines are counted together.
 	SamplePeriod = time.Second
 
-	// maxSources is how many addresses and outcomes are told apart in a period; those beyond are sampled as one.
-	maxSources = 1000
+	// MaxSources is how many pairs of address and outcome are told apart in a period; those beyond are sampled as one.
+	MaxSources = 1000
 )
 
 // source is what lines are sampled by. A client chooses its outcomes, and with many addresses the peers too.
 type source struct{ peer, outcome string }
 
-// others stands for the sources beyond maxSources.
+// others stands for the sources beyond MaxSources.
 var others = source{"others", "others"}
 
 // sample is what a source has done in the present period.
@@ -36,7 +36,7 @@ type sampler struct {
 
 	mu      sync.Mutex
 	ends    time.Time          // Of the present period. Guarded by mu, as are the rest.
-	sources map[source]*sample // At most maxSources, and others.
+	sources map[source]*sample // At most MaxSources, and others.
 	timer   *time.Timer        // Runs while a report is due.
 }
 
@@ -55,7 +55,7 @@ func (s *sampler) admits(of source, level slog.Level) bool {
 		s.reportLocked()
 		s.ends = now.Add(SamplePeriod)
 	}
-	if s.sources[of] == nil && len(s.sources) >= maxSources {
+	if s.sources[of] == nil && len(s.sources) >= MaxSources {
 		of = others
 	}
 	lines := s.sources[of]
