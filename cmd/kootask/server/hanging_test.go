@@ -84,6 +84,24 @@ func TestHangingClientsEnd(t *testing.T) {
 	}
 }
 
+// A client that breaks off in the middle of a TLS handshake is not waited for.
+func TestHalfAHandshakeEnds(t *testing.T) {
+	for port, limit := range map[string]time.Duration{"grpc": rpcserver.ConnectTimeout, "http": server.HeaderTimeout} {
+		for name, text := range map[string]string{
+			"half a record's header":   "\x16\x03\x01",
+			"half a ClientHello":       "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("x", 100),
+			"nothing of the handshake": "",
+		} {
+			secureBubble(t, nil, func(t *testing.T, s *system, _ *authorities) {
+				conn := raw(t, s.ports()[port].port, text)
+				if took := closedAfter(conn); took != limit {
+					t.Errorf("%s, %s: it ended after %v, want %v", port, name, took, limit)
+				}
+			})
+		}
+	}
+}
+
 // hangs checks that a client that hangs is not waited for longer than it has to be.
 func (s *system) hangs(t *testing.T, name string, secured *tls.Config) {
 	t.Helper()

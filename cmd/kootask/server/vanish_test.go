@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
@@ -70,4 +71,30 @@ func TestVanishedClients(t *testing.T) {
 			watch.Wait()
 		})
 	}
+}
+
+// The call of a client that has vanished ends at the call's own limits, and leaves KooDrive alone.
+func TestCallOfAVanishedClientEnds(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Fault: &koodrivetest.Fault{Hang: true}}}})
+		var gone atomic.Bool
+		tasks := taskv1.NewTaskServiceClient(s.dial(t, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			conn, err := s.grpcPort.Dial(ctx, "", "")
+			return mortal{conn, &gone}, err
+		})))
+		ctx, leave := context.WithCancel(as(t.Context(), token))
+		var call sync.WaitGroup
+		call.Go(func() { _, _ = tasks.GetTask(ctx, &taskv1.GetTaskRequest{TaskId: taskID}) })
+		time.Sleep(time.Second)
+		gone.Store(true)
+		time.Sleep(service.GetTimeout)
+		if log := s.calls(); strings.Count(log, `"outcome":"UPSTREAM_TIMEOUT"`) != 1 {
+			t.Errorf("after %v the log is %q", service.GetTimeout, log)
+		}
+		if got := s.scrape(t)["kootask_upstream_requests_under_way"]; got != 0 {
+			t.Errorf("%v requests are in flight", got)
+		}
+		leave()
+		call.Wait()
+	})
 }
