@@ -28,7 +28,7 @@ func TestHangupRereads(t *testing.T) {
 	write("two")
 	p.signal(t, syscall.SIGHUP)
 	p.says(t, `"msg":"rereading files","files":\["app-secret"\]`)
-	p.says(t, `"msg":"files read anew","files":"app-secret"`)
+	p.says(t, `"msg":"files reloaded","files":"app-secret"`)
 	p.signal(t, syscall.SIGHUP)
 	await(t, p.ended, func() bool { return strings.Count(p.stderr.String(), "rereading files") == 2 })
 	p.signal(t, syscall.SIGTERM)

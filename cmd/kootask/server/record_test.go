@@ -61,7 +61,7 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	defer func() {
 		a.Ended = time.Since(r.start)
-		a.Refused = kept.Code == http.StatusUnauthorized
+		a.Refused, a.Cut = kept.Code == http.StatusUnauthorized, kept.Code == 0
 		if seconds, err := strconv.Atoi(w.Header().Get("Retry-After")); err == nil {
 			a.RetryAfter = time.Duration(seconds) * time.Second
 		}

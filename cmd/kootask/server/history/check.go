@@ -263,18 +263,21 @@ func polite(h History, rules Rules, report func(string, ...any)) {
 	}
 }
 
-// politeIntervals: a poll comes no sooner after the one before than it may, unless a watch or a call has begun meanwhile.
+// politeIntervals: a poll comes no sooner after the one before than it may, unless a watch or a call has begun meanwhile. One
+// whose connection ended before the answer began may be sent once more.
 func politeIntervals(key Key, h History, rules Rules, report func(string, ...any)) {
 	var before *Answer
+	resent := false
 	for _, a := range h.of(key) {
 		if a.ForCall {
 			continue
 		}
-		if before != nil && a.Received-before.Ended < rules.PollMin && !slices.ContainsFunc(h.Views, func(v View) bool {
+		soon := before != nil && a.Received-before.Ended < rules.PollMin && !slices.ContainsFunc(h.Views, func(v View) bool {
 			return v.Key == key && v.Began >= before.Received && v.Began <= a.Received
-		}) {
+		})
+		if soon && (resent || !before.Cut) {
 			report("%v was polled at %v, %v after the poll before", key, a.Received, a.Received-before.Ended)
 		}
-		before = &a
+		before, resent = &a, soon
 	}
 }

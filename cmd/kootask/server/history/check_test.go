@@ -21,6 +21,14 @@ var (
 
 func task(name string, status int64) history.Task { return history.Task{Name: name, Status: status} }
 
+// again adds a request to a history as often as it is sent: each time but the last, the connection is cut.
+func again(h *history.History, times int) {
+	for i := range times {
+		at := 12*second + 3*second/5 + time.Duration(i)*second/10
+		h.Answers = append(h.Answers, history.Answer{Key: key, Received: at, Ended: at, Cut: i < times-1})
+	}
+}
+
 func saw(at time.Duration, t history.Task) history.Event {
 	return history.Event{At: at, Kind: history.TaskSeen, Task: t, Confirmed: at}
 }
@@ -144,6 +152,8 @@ func TestEveryRuleCanBeBroken(t *testing.T) {
 		"a poll too soon": {func(h *history.History) {
 			h.Answers = append(h.Answers, history.Answer{Key: key, Received: 12*second + second/10, Ended: 12*second + second/10})
 		}, []string{"Polite"}},
+		"a request that is sent again after it was cut": {func(h *history.History) { again(h, 2) }, nil},
+		"one that is sent again twice":                  {func(h *history.History) { again(h, 3) }, []string{"Polite"}},
 	} {
 		h := good()
 		row.spoil(&h)

@@ -59,6 +59,8 @@ type Answer struct {
 	ForCall bool
 	// Refused tells that the credential was not accepted.
 	Refused bool
+	// Cut tells that the connection ended before the answer began.
+	Cut bool
 	// RetryAfter is for how long KooDrive asked not to be asked with the credential.
 	RetryAfter time.Duration
 	// Task is nil if the answer does not say how the task stands.
