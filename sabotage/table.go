@@ -184,7 +184,7 @@ var promises = []promise{
 		{
 			name: "the policy's errors quote the file",
 			file: "service/callers/policy.go",
-			from: `quotation.ReplaceAllString(text, "$1")`,
+			from: `quotation.ReplaceAllString(text, "$1$2$3$4")`,
 			to:   `text`,
 			red:  "service/callers.TestParsePolicy",
 		},

@@ -296,11 +296,14 @@ func (s *Service) ask(q question) observe.Ask[upstream.Task] {
 		if err := s.waitForRate(ctx, q); err != nil {
 			return upstream.Task{}, fmt.Errorf("waiting for the user's rate: %w", err)
 		}
-		measured, done := s.timed(ctx, q.Query, begun)
+		sent := false
+		measured, done := s.timed(ctx, q.Query, func() { sent = true; begun() })
 		task, err := s.upstream.Task(ctx, measured)
 		done(task, err)
 		if err != nil {
-			s.known.learn(q, s.outcome(err))
+			if sent { // A task that KooDrive was not asked for stays new.
+				s.known.learn(q, s.outcome(err))
+			}
 			return task, err
 		}
 		s.known.learn(q, nil)
@@ -321,9 +324,10 @@ func (s *Service) userRate(q question) *rate.Limiter {
 // rate.Limiter does not take back the reservations of calls that give up before others that reserved later, so a user who
 // loops would end up with no request at all.
 func (s *Service) waitForRate(ctx context.Context, q question) error {
+	const minRetry = 100 * time.Millisecond // A user may have a thousand watches.
 	limiter := s.userRate(q)
 	for limiter != nil && !limiter.Allow() {
-		if err := sleep(ctx, time.Second/time.Duration(s.userLimit)); err != nil {
+		if err := sleep(ctx, max(time.Second/time.Duration(s.userLimit), minRetry)); err != nil {
 			return err
 		}
 	}

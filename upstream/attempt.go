@@ -87,10 +87,11 @@ func (c *Client) send(attempt context.Context, q Query) (*response, *trip, error
 
 // read returns an answer whose body is as it should be.
 func (c *Client) read(ctx context.Context, t *trip, r *response) (*response, error) {
+	if c.connections.refusedByProxy(r.status) {
+		return nil, c.classify(ctx, t, &proxyError{status: r.status})
+	}
 	c.clock.learn(r.header, r.received)
 	switch {
-	case c.connections.refusedByProxy(r.status):
-		return nil, c.classify(ctx, t, &proxyError{status: r.status})
 	case r.bodyErr == nil:
 	case !bodyDecides(r.status) && ctx.Err() == nil:
 		r.body = nil

@@ -21,6 +21,9 @@ const (
 	BreakerPause    = 5 * time.Second
 )
 
+// neutralPause is how long after a probe that was neither a success nor a failure the common circuit lets the next one through.
+const neutralPause = time.Second
+
 // CircuitOpenError means that KooDrive was not asked, because too many requests have failed.
 type CircuitOpenError struct {
 	// Scope is whose requests they were: "caller", "address" (of callers whom KooDrive has not answered lately) or "all".
@@ -70,6 +73,7 @@ type admission struct {
 	breaker *breaker
 	query   Query
 	probes  []*circuit
+	sent    bool // The request was sent: otherwise its end says nothing of KooDrive.
 }
 
 // admit lets a request be made, or returns a [*CircuitOpenError].
@@ -118,6 +122,7 @@ func (a *admission) check() error {
 func (a *admission) end(err error) {
 	b, now := a.breaker, time.Now()
 	works, tells := tells(err)
+	works, tells = works && a.sent, tells && a.sent
 	b.mu.Lock()
 	b.expireLocked(now)
 	for _, c := range a.probes {
@@ -128,6 +133,11 @@ func (a *admission) end(err error) {
 		case tells:
 			c.last, c.waits = c.who(a.query), false
 			c.until = now.Add(BreakerPause)
+		default: // The next probe decides. If somebody else waits, it is not this caller's.
+			c.last, c.until = c.who(a.query), now
+			if c == b.common {
+				c.until = now.Add(neutralPause)
+			}
 		}
 	}
 	if tells {

@@ -43,6 +43,7 @@ func at(address, caller int, task string) Query {
 func send(b *breaker, q Query, err error) bool {
 	admitted, refused := b.admit(q)
 	if refused == nil {
+		admitted.sent = true
 		admitted.end(err)
 	}
 	return refused == nil
@@ -285,6 +286,94 @@ func TestProbesGoRound(t *testing.T) {
 	})
 }
 
+// A probe that shows nothing, a 404 or one that is given up, does not let its caller keep the probes for itself, nor KooDrive get
+// more than one a second.
+func TestNeutralProbesGoRound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(nil)
+		for i := range BreakerAttempts {
+			send(b, of(i%2, fmt.Sprint(i)), failure)
+		}
+		time.Sleep(BreakerPause)
+		probes := 0
+		for range 1000 {
+			if send(b, of(7, "gone"), neutral[1]) {
+				probes++
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if probes > 11 {
+			t.Errorf("KooDrive gets %d probes in 10 s", probes)
+		}
+		probe, err := b.admit(of(7, "gone"))
+		for err != nil {
+			time.Sleep(10 * time.Millisecond)
+			probe, err = b.admit(of(7, "gone"))
+		}
+		send(b, of(5, "good"), nil) // It is refused, and comes again.
+		probe.sent = true
+		probe.end(neutral[1])
+		time.Sleep(2 * time.Second)
+		if send(b, of(7, "gone"), neutral[1]) {
+			t.Error("a caller with neutral probes gets the next one, too")
+		}
+		if !send(b, of(5, "good"), nil) || !send(b, of(6, "good"), nil) {
+			t.Error("the one that waits does not close the circuit")
+		}
+	})
+}
+
+// A request that was admitted and then not sent, because KooDrive had asked to wait, is no failure.
+func TestWithheldRequestsAreNoFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(nil)
+		for range 10 * BreakerAttempts {
+			admitted, err := b.admit(of(1, "a"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			admitted.end(&StatusError{Status: 503, RetryAfter: time.Second})
+		}
+	})
+}
+
+// One caller's loop does not make KooDrive look down while others, who ask seldom, are answered.
+func TestALoopIsNotAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(nil)
+		for i := range 10 {
+			send(b, of(10+i, "good"), nil)
+		}
+		fail(t, b, func(task string) Query { return of(1, task) }, 5)
+		if resting, open := b.state(); resting || open != 1 {
+			t.Errorf("KooDrive is taken to be down: %v, %d circuits are open", resting, open)
+		}
+	})
+}
+
+// Callers whose circuits stay open are still heard: the common circuit opens again although their attempts have left the window.
+func TestOpenCircuitsVote(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(nil)
+		for caller := range 5 {
+			fail(t, b, func(string) Query { return of(caller, fmt.Sprint("task-", caller%2)) }, 1)
+			time.Sleep(2 * time.Second)
+		}
+		asked := 0
+		for range 600 {
+			for caller := range 5 {
+				if send(b, of(caller, fmt.Sprint("task-", caller)), failure) {
+					asked++
+				}
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if most := BreakerAttempts + 60/5; asked > most {
+			t.Errorf("KooDrive, which is down, gets %d requests in a minute, want %d at most", asked, most)
+		}
+	})
+}
+
 func TestTheProbeDecides(t *testing.T) {
 	open := func() *breaker {
 		b := newBreaker(nil)
@@ -301,6 +390,7 @@ func TestTheProbeDecides(t *testing.T) {
 		if send(b, of(1, "a"), nil) {
 			t.Error("two probes at once")
 		}
+		probe.sent = true
 		probe.end(nil)
 		if !send(b, of(1, "a"), nil) {
 			t.Error("a probe that succeeds does not close it")
@@ -347,10 +437,12 @@ func TestStragglersDecideNothing(t *testing.T) {
 		if err := probe.check(); err != nil {
 			t.Errorf("the probe is not sent: %v", err)
 		}
+		straggler.sent = true
 		straggler.end(nil)
 		if send(b, of(1, "a"), nil) {
 			t.Error("it decided")
 		}
+		probe.sent = true
 		probe.end(failure)
 		if send(b, of(1, "a"), nil) {
 			t.Error("the probe did not")

@@ -135,13 +135,14 @@ func (b *breaker) addLocked(c *circuit, a attempt, by int) {
 	}
 }
 
-// voteLocked counts the vote of a circuit, or takes it back: by is 1 or -1.
+// voteLocked counts the vote of a circuit, or takes it back: by is 1 or -1. An open one has failed, though its attempts may have
+// left the window.
 func (b *breaker) voteLocked(c *circuit, by int) {
-	if !c.votes || c.attempts == 0 {
+	if !c.votes || c.attempts == 0 && !c.open {
 		return
 	}
 	b.votes.all += by
-	if 2*c.failures > c.attempts {
+	if c.open || 2*c.failures > c.attempts {
 		b.votes.failing += by
 	}
 }
@@ -160,10 +161,12 @@ func (b *breaker) tripsLocked(c *circuit) bool {
 }
 
 func (b *breaker) openLocked(c *circuit, now time.Time) {
+	b.voteLocked(c, -1)
 	c.open, c.until, c.last, c.waits = true, now.Add(BreakerPause), Key{}, false
+	b.voteLocked(c, 1)
 	// As far as anybody can tell, the circuit of the only active caller is the common one. One that KooDrive has just answered for
 	// the first time has two votes for a while: its address's and its own.
-	if c == b.common || b.votes.all <= 1 || b.streak >= BreakerShare*BreakerAttempts {
+	if c == b.common || b.votes.all <= 1 || b.streak >= BreakerShare*BreakerAttempts && 2*b.votes.failing >= b.votes.all {
 		b.resting = true
 	}
 	b.sweepLocked(now)
@@ -195,6 +198,7 @@ func (b *breaker) expireLocked(now time.Time) {
 func (b *breaker) dropLocked(key Key, c *circuit, now time.Time) {
 	idle := !c.open || !c.probing && now.Sub(c.until) >= BreakerWindow
 	if c.attempts == 0 && idle && b.circuits[key] == c {
+		b.voteLocked(c, -1)
 		delete(b.circuits, key)
 	}
 }

@@ -145,6 +145,7 @@ func (c *Client) permitted(ctx context.Context, q Query, admitted *admission) (t
 	if err := admitted.check(); err != nil {
 		return Task{}, false, err
 	}
+	admitted.sent = true
 	sent := time.Now()
 	if q.Begun != nil {
 		q.Begun()

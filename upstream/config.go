@@ -43,7 +43,8 @@ type Config struct {
 	// PerSecond is how many requests are sent in a second, and AtOnce how many are under way at a time: in all, whoever
 	// asks, and in turn for those who wait. 0 is DefaultPerSecond and DefaultAtOnce.
 	PerSecond, AtOnce int
-	// Resting is told when KooDrive is given a rest, and when it has shown that it works again. It must not block. Nil: nobody wants to know.
+	// Resting is told when the common circuit breaker opens, or that of the only active caller, and when KooDrive has answered
+	// again. It must not block. Nil: nothing is told.
 	Resting func(bool)
 	// RootCAs returns the roots that KooDrive's certificate must come from. Each attempt calls it, and other roots than before
 	// lead to new connections. Nil, and a nil pool, are the system's roots.

@@ -335,7 +335,7 @@ func TestDialOutlivesItsAttempt(t *testing.T) {
 		if fault, _ := unreachable(err); fault != upstream.TimedOut {
 			t.Errorf("got %v", err)
 		}
-		time.Sleep(2 * time.Second)
+		time.Sleep(3 * time.Second) // The dial has ended.
 		if _, err := c.Task(t.Context(), query(t)); err != nil || dials.Load() != 1 {
 			t.Errorf("%v, %d dials", err, dials.Load())
 		}

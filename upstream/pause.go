@@ -58,7 +58,7 @@ func (p *pauses) asks(caller Key) {
 // learn takes the end of a request that was sent at a time: KooDrive may have asked to wait. app is zero for callers with
 // credentials of their own.
 //
-// An app's quota is one for all of its users. A Retry-After is meant for the app. Without one, the user who has asked most in
+// An app's quota is one for all of its users. A 429 with Retry-After is meant for the app. Without one, the user who has asked most in
 // the last minute pauses alone; if that does not help, because KooDrive limits the rate again within a minute, the app does.
 func (p *pauses) learn(app, caller Key, sent time.Time, err error) {
 	var refused *StatusError
@@ -73,7 +73,7 @@ func (p *pauses) learn(app, caller Key, sent time.Time, err error) {
 	defer p.mu.Unlock()
 	now := time.Now()
 	switch {
-	case app == Key{}:
+	case app == Key{}, !limited: // KooDrive asks this caller.
 	case wait > 0 || now.Sub(p.limited) < RatePause && sent.After(p.limited):
 		caller = app
 	case sent.After(p.limited):

@@ -79,6 +79,12 @@ func TestPausesOfAnApp(t *testing.T) {
 		}
 
 		p = ask()
+		p.learn(app, honest, time.Now(), &StatusError{Status: 503, RetryAfter: 7 * time.Second})
+		if paused(p, honest) != 7*time.Second || paused(p, loop) != 0 {
+			t.Error("a 503 with Retry-After does not pause its user alone")
+		}
+
+		p = ask()
 		for range 5 { // What is asked for while it is withheld counts: whoever goes on in a loop is who pauses again.
 			time.Sleep(RatePause + time.Second)
 			for range 20 {

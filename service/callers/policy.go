@@ -86,8 +86,9 @@ func ParsePolicy(file []byte) (*Policy, error) {
 	return &Policy{policy.Callers}, nil
 }
 
-// quotation is what YAML's errors repeat of a file. The file may be another one than was meant: one with a secret.
-var quotation = regexp.MustCompile("(?s) `.*`|(anchor) '.*'")
+// quotation is what YAML's errors repeat of a file, names of fields too. The file may be another one than was meant: one with
+// a secret.
+var quotation = regexp.MustCompile("(?s) `.*`|(anchor) '.*'|(field) .*( not found| already set)|(mapping key) \".*\"")
 
 // unquoted returns an error without what it quotes of the file.
 func unquoted(err error) error {
@@ -97,7 +98,7 @@ func unquoted(err error) error {
 		texts = all.Errors
 	}
 	for i, text := range texts {
-		texts[i] = strings.TrimPrefix(quotation.ReplaceAllString(text, "$1"), "yaml: ")
+		texts[i] = strings.TrimPrefix(quotation.ReplaceAllString(text, "$1$2$3$4"), "yaml: ")
 	}
 	return errors.New("yaml: " + strings.Join(texts, "; "))
 }

@@ -73,7 +73,7 @@ func TestUsersOfAnAppHaveARate(t *testing.T) {
 			})
 		}
 		loops.Wait()
-		if asked := s.koodrive.Count() - before; asked < 50*rate || asked > 70*rate+10 {
+		if asked := s.koodrive.Count() - before; asked < 30*rate || asked > 70*rate+10 {
 			t.Errorf("the user that loops has caused %d requests in a minute", asked)
 		}
 		if name, retry := reason.Read(told.Load()); name != "CALLER_LIMIT_REACHED" || retry == nil {

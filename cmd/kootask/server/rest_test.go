@@ -63,6 +63,7 @@ func TestRest(t *testing.T) {
 		if v := verdictOf(t, events[len(events)-1]); v.reason != "CREDENTIAL_REJECTED" {
 			t.Errorf("the watch saw %q and ended with %+v", names(t, events), v)
 		}
+		time.Sleep(time.Second) // The watch was the probe, and its refusal shows nothing.
 		if _, err := s.tasks.GetTask(as(t.Context(), "other"), &taskv1.GetTaskRequest{TaskId: taskID}); err != nil {
 			t.Error(err)
 		}
