@@ -27,7 +27,7 @@ import (
 
 // schedules is how many random histories are judged, and perSurface how many clients each has on each of the four surfaces.
 const (
-	schedules  = 500
+	schedules  = 300
 	perSurface = 4
 )
 

@@ -27,7 +27,7 @@ func TestOutage(t *testing.T) {
 		callers, tasks int // Each caller watches so many.
 		every          time.Duration
 	}{
-		"more than the ceiling": {20, 50, 10 * time.Millisecond},
+		"more than the ceiling": {20, 50, 20 * time.Millisecond},
 		"less than the ceiling": {10, 10, 100 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
