@@ -8,7 +8,7 @@ export GOTOOLCHAIN := auto
 GO_FLOOR := $(shell sed -n 's/^go //p' go.mod)
 GO_FOUND := $(patsubst go%,%,$(shell GOTOOLCHAIN=auto go env GOVERSION 2>/dev/null))
 ifneq ($(GO_FLOOR),$(firstword $(shell printf '%s\n' $(GO_FLOOR) $(or $(GO_FOUND),0) | sort -V)))
-$(error kootask needs Go $(GO_FLOOR) or newer, or Go 1.21 with access to a Go module proxy, which serves it; found: $(or $(GO_FOUND),none))
+$(error kootask needs Go $(GO_FLOOR) or newer, or Go 1.21 with access to a Go module proxy, which serves it; found: $(or $(GO_FOUND),$(shell GOTOOLCHAIN=local go env GOVERSION 2>/dev/null),none))
 endif
 
 TOOL := go tool -modfile=tools/go.mod

@@ -16,7 +16,7 @@ import (
 const Obedience = 100 * time.Millisecond
 
 // ErrAbandoned is the end of a call that has not returned.
-var ErrAbandoned = errors.New("what was called does not return")
+var ErrAbandoned = errors.New("the call did not return after its deadline")
 
 // Call returns what f returns, or ErrAbandoned soon after ctx has ended. f runs in a goroutine of its own; its panic is Call's.
 func Call[T any](ctx context.Context, f func() (T, error)) (T, error) {

@@ -32,7 +32,7 @@ func newRequests(config Config) *requests {
 	return &requests{
 		called: config.Called,
 		waiting: m.NewGauge(prometheus.GaugeOpts{
-			Name: "kootask_requests_awaited", Help: "Calls whose request has not arrived yet.",
+			Name: "kootask_requests_awaited", Help: "gRPC calls in flight whose request message has not arrived.",
 		}),
 		overdue: m.NewCounter(prometheus.CounterOpts{
 			Name: "kootask_requests_overdue_total", Help: "Calls that were ended because their request did not arrive in time.",

@@ -241,7 +241,7 @@ func TestWhoseConnectionsCountTogether(t *testing.T) {
 // Connections that are closed for want of room are logged once for each address and minute, and what is kept for that is
 // bounded.
 func TestRefusedConnectionsAreLoggedSparingly(t *testing.T) {
-	lines := func(s *system) int { return strings.Count(s.log.String(), "connection closed for want of room") }
+	lines := func(s *system) int { return strings.Count(s.log.String(), "connection closed, limit reached") }
 	bubble(t, limited, func(t *testing.T, s *system) {
 		for i := range 20 {
 			s.comeFrom(fmt.Sprintf("192.0.2.%d:1", i))

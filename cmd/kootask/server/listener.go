@@ -131,7 +131,7 @@ func (l *listener) tell(peer, why string) {
 	due := l.lines.due(peer, time.Now())
 	l.mu.Unlock()
 	if due {
-		l.log.Warn("connection closed for want of room", slog.String("peer", peer), slog.String("reason", why),
+		l.log.Warn("connection closed, limit reached", slog.String("peer", peer), slog.String("reason", why),
 			slog.Int("max_connections", l.room.all), slog.Int("max_connections_per_peer", l.room.perPeer))
 	}
 }

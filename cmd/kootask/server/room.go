@@ -37,7 +37,7 @@ func newPortMetrics(registerer prometheus.Registerer) portMetrics {
 	all := portMetrics{
 		open: m.NewGaugeVec(prometheus.GaugeOpts{Name: "kootask_connections", Help: "Open connections."}, []string{"port"}),
 		closed: m.NewCounterVec(prometheus.CounterOpts{
-			Name: "kootask_connections_closed_total", Help: "Connections that were closed for want of room, by reason.",
+			Name: "kootask_connections_closed_total", Help: "Connections that were closed because a limit was reached, by reason.",
 		}, []string{"port", "reason"}),
 	}
 	for _, port := range []string{"grpc", "http", "admin"} {
