@@ -20,7 +20,7 @@ LIMITED = "limited"  # KooDrive asks who asks for it to wait, so it has a creden
 with open(os.path.join(os.path.dirname(__file__), "koodrive.json"), encoding="utf-8") as script:
     TASKS = [task["id"] for task in json.load(script)["tasks"]]
 
-# The good ones are asked for more often: KooDrive is given a rest if half of its answers are bad.
+# The good ones are asked for more often: the circuit breaker opens if half of the answers are bad.
 OFTEN = ["success", "failed", "executing", "unlisted"]
 
 TIMEOUT = re.compile("(?!0+[^0-9])[0-9]{1,8}[HMSmun]")

@@ -25,7 +25,7 @@ class Reason(str, Enum):
     UPSTREAM_RATE_LIMITED = "UPSTREAM_RATE_LIMITED"  # KooDrive limits the rate.
     UPSTREAM_TIMEOUT = "UPSTREAM_TIMEOUT"  # KooDrive did not answer in time.
     UPSTREAM_UNREACHABLE = "UPSTREAM_UNREACHABLE"  # KooDrive cannot be reached.
-    UPSTREAM_UNAVAILABLE = "UPSTREAM_UNAVAILABLE"  # KooDrive is out of order, or given a rest.
+    UPSTREAM_UNAVAILABLE = "UPSTREAM_UNAVAILABLE"  # KooDrive is unavailable, or a circuit breaker is open.
     UPSTREAM_MALFORMED_BODY = "UPSTREAM_MALFORMED_BODY"  # KooDrive's answer cannot be read.
     UPSTREAM_STALE = "UPSTREAM_STALE"  # KooDrive has not answered the watch for too long.
     UPSTREAM_CONTRACT_VIOLATION = "UPSTREAM_CONTRACT_VIOLATION"  # KooDrive's answer cannot be right.

@@ -435,7 +435,7 @@ pub enum ErrorReason {
     UpstreamTimeout = 15,
     /// KooDrive cannot be reached. UNAVAILABLE, 503, retry.
     UpstreamUnreachable = 16,
-    /// KooDrive says that it is out of order, or was so often that it is given a rest. UNAVAILABLE, 503, retry.
+    /// KooDrive says that it is unavailable, or a circuit breaker is open because too many requests have failed. UNAVAILABLE, 503, retry.
     UpstreamUnavailable = 17,
     /// KooDrive's answer cannot be read: cut off, or no JSON. UNAVAILABLE, 503, retry.
     UpstreamMalformedBody = 18,

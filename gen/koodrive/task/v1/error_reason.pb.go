@@ -69,7 +69,7 @@ const (
 	ErrorReason_UPSTREAM_TIMEOUT ErrorReason = 15
 	// KooDrive cannot be reached. UNAVAILABLE, 503, retry.
 	ErrorReason_UPSTREAM_UNREACHABLE ErrorReason = 16
-	// KooDrive says that it is out of order, or was so often that it is given a rest. UNAVAILABLE, 503, retry.
+	// KooDrive says that it is unavailable, or a circuit breaker is open because too many requests have failed. UNAVAILABLE, 503, retry.
 	ErrorReason_UPSTREAM_UNAVAILABLE ErrorReason = 17
 	// KooDrive's answer cannot be read: cut off, or no JSON. UNAVAILABLE, 503, retry.
 	ErrorReason_UPSTREAM_MALFORMED_BODY ErrorReason = 18

@@ -147,7 +147,7 @@ export enum ErrorReason {
   UPSTREAM_UNREACHABLE = 16,
 
   /**
-   * KooDrive says that it is out of order, or was so often that it is given a rest. UNAVAILABLE, 503, retry.
+   * KooDrive says that it is unavailable, or a circuit breaker is open because too many requests have failed. UNAVAILABLE, 503, retry.
    *
    * @generated from enum value: UPSTREAM_UNAVAILABLE = 17;
    */
