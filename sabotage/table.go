@@ -897,13 +897,6 @@ var promises = []promise{
 			red:  "cmd/kootask/server.TestStopWithCallsWithoutARequest",
 		},
 		{
-			name: "a stop waits for a KooDrive that does not let go",
-			file: "upstream/trip.go",
-			from: `bounded.Call(t.attempt, `,
-			to:   `bounded.Call(context.WithoutCancel(t.attempt), `,
-			red:  "cmd/kootask/server.TestDeadlineMatrix",
-		},
-		{
 			name: "a stop ends all watches at one moment",
 			file: "service/watch_task.go",
 			from: `time.After(rand.N(w.service.spread+1))`,
