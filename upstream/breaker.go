@@ -21,8 +21,8 @@ const (
 	BreakerPause    = 5 * time.Second
 )
 
-// neutralPause is how long after a probe that was neither a success nor a failure the common circuit lets the next one through.
-const neutralPause = time.Second
+// NeutralPause is how long after a probe that was neither a success nor a failure the common circuit lets the next one through.
+const NeutralPause = time.Second
 
 // CircuitOpenError means that KooDrive was not asked, because too many requests have failed.
 type CircuitOpenError struct {
@@ -136,7 +136,7 @@ func (a *admission) end(err error) {
 		default: // The next probe decides. If somebody else waits, it is not this caller's.
 			c.last, c.until = c.who(a.query), now
 			if c == b.common {
-				c.until = now.Add(neutralPause)
+				c.until = now.Add(NeutralPause)
 			}
 		}
 	}

@@ -23,7 +23,7 @@ type fileFlag struct {
 	args []string // The command, and what else it needs.
 }
 
-// fileFlags are all that there are. What is good there contains no "geheim" but in secrets.
+// fileFlags are all flags that name a file, with a valid content of each. Only secrets contain "geheim".
 func fileFlags(t *testing.T) []fileFlag {
 	t.Helper()
 	dir := t.TempDir()

@@ -83,7 +83,7 @@ func (q *queue) dropLocked(k kind) {
 	q.dropped[k]++
 }
 
-// write writes lines until there are none. Only one goroutine does: that which idle belongs to.
+// write writes lines until none waits. One goroutine at a time runs it, and closes its idle at the end.
 func (q *queue) write(idle chan struct{}) {
 	defer close(idle)
 	for {

@@ -36,7 +36,7 @@ const Settle = time.Second
 
 // Files are all that are followed. The zero Files has none.
 type Files struct {
-	// Log gets a line for each change, valid or invalid. Nil: there is none.
+	// Log gets a line for each change, valid or invalid. Nil: nothing is logged.
 	Log *slog.Logger
 	// Reread makes Follow look at the files at once, and again after Settle. Nil: nothing does.
 	Reread <-chan os.Signal

@@ -136,8 +136,8 @@ func TestBadFilesAtTheStart(t *testing.T) {
 	files.Follow(t.Context()) // There is nothing to follow.
 }
 
-// Who asks for it gets a look at once, and a change counts a second later. Two looks are never closer than that, whoever asks
-// how often: what is written meanwhile is not taken for a finished file.
+// A request for a read causes one at once, and a change takes effect a second later. Two reads are never closer than that, however
+// often one is asked for, so a file that is being written is not taken for a finished one.
 func TestReread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "file")
@@ -200,7 +200,7 @@ func TestReread(t *testing.T) {
 	})
 }
 
-// Who asks where there are no files is told so.
+// Without files, a request for a read is logged with an empty list.
 func TestRereadWithoutFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
