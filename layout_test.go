@@ -28,6 +28,7 @@ var imports = map[string][]string{
 	"gen/koodrive/task/v1":       {},
 	"internal/bounded":           {},
 	"internal/dial":              {},
+	"internal/jsonline":          {},
 	"upstream":                   {"internal/bounded", "internal/dial"},
 	"upstream/koodrivetest":      {},
 	"service/watch":              {},
@@ -36,7 +37,7 @@ var imports = map[string][]string{
 	"service/caller":             {"service/reason"},
 	"service/callers":            {"gen/koodrive/task/v1", "internal/bounded", "internal/dial", "service/caller", "service/reason"},
 	"service/callers/issuertest": {},
-	"service/gateway":            {"gen/koodrive/task/v1", "service/caller", "service/callers", "service/reason"},
+	"service/gateway":            {"gen/koodrive/task/v1", "internal/jsonline", "service/caller", "service/callers", "service/reason"},
 	"service/rpcserver":          {"gen/koodrive/task/v1", "service/caller", "service/observe", "service/reason"},
 	"service":                    {"gen/koodrive/task/v1", "service/caller", "service/observe", "service/reason", "service/watch", "upstream"},
 }

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/internal/jsonline"
 )
 
 // getCommand shows a task as it stands.
@@ -50,9 +51,12 @@ func (c *getCommand) Run(ctx context.Context, out output) error {
 	return worst([]int{code})
 }
 
+// asOverREST is the form of JSON that the HTTP port writes.
+var asOverREST = protojson.MarshalOptions{EmitDefaultValues: true}
+
 // asJSON is a task as it is over REST.
 func asJSON(task *taskv1.Task) []byte {
-	text, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(task)
+	text, err := jsonline.Marshal(asOverREST, task)
 	if err != nil { // Text that is not UTF-8, which has not come through gRPC.
 		return []byte("{}")
 	}

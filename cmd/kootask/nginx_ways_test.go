@@ -74,7 +74,7 @@ func (e *edge) watch(ctx context.Context, w way) (next, error) {
 	if err != nil {
 		return nil, err
 	}
-	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != w.accept || resp.Header.Get("X-Request-Id") != w.name {
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != w.accept+"; charset=utf-8" || resp.Header.Get("X-Request-Id") != w.name {
 		return nil, fmt.Errorf("%s, %v", resp.Status, resp.Header)
 	}
 	return events(resp.Body), nil

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	kootask "github.com/kootask/kootask/clients/go"
+	"github.com/kootask/kootask/internal/jsonline"
 )
 
 // lineView prints a line for each change: of a task, of KooDrive's health and of the connection.
@@ -68,7 +69,7 @@ func (v *jsonView) event(id string, e kootask.Event) {
 	case e.Task != nil:
 		v.print(id, "task", asJSON(e.Task))
 	case e.Heartbeat != nil:
-		data, _ := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(e.Heartbeat)
+		data, _ := jsonline.Marshal(asOverREST, e.Heartbeat)
 		v.print(id, "heartbeat", data)
 	default:
 		data, _ := json.Marshal(map[string]any{
@@ -86,7 +87,7 @@ func (v *jsonView) end(id string, err error, why string) {
 	_, _ = fmt.Fprintf(v.out.stderr, "kootask: %s: %s\n", id, printable(why))
 	data := []byte("{}")
 	if failure := new(kootask.Error); errors.As(err, &failure) {
-		data, _ = protojson.Marshal(failure.GRPCStatus().Proto())
+		data, _ = jsonline.Marshal(protojson.MarshalOptions{}, failure.GRPCStatus().Proto())
 	}
 	v.print(id, "failure", data)
 }

@@ -12,12 +12,13 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/internal/jsonline"
 	"github.com/kootask/kootask/service/reason"
 )
 
 // errorJSON is the body of every error, and the data of every failure event: a flat google.rpc.Status.
 func errorJSON(st *status.Status) []byte {
-	body, err := protojson.Marshal(st.Proto())
+	body, err := jsonline.Marshal(protojson.MarshalOptions{}, st.Proto())
 	if err != nil { // A detail whose type is not linked in: there is none.
 		return []byte(`{"code":13}`)
 	}

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/internal/jsonline"
 )
 
 // Names of the events of a stream, in both forms. None is called error, which is an event source's own.
@@ -24,7 +25,12 @@ const lastEventID = "end"
 // WriteTimeout is how long a write may wait for the client to read before its stream is cut.
 const WriteTimeout = 30 * time.Second
 
-const eventStream = "text/event-stream"
+// The media types of a stream. Readers take text without a charset for ISO-8859-1, or guess.
+const (
+	eventStream     = "text/event-stream"
+	eventStreamType = eventStream + "; charset=utf-8"
+	lineStreamType  = "application/x-ndjson; charset=utf-8"
+)
 
 // acceptsEvents reports whether the request lists server-sent events among what it accepts.
 func acceptsEvents(r *http.Request) bool { return lists(r.Header.Values("Accept"), eventStream) }
@@ -50,13 +56,13 @@ func (e *eventWriter) message(m *taskv1.WatchTaskResponse) error {
 		if m.GetTask().GetDone() {
 			id = lastEventID
 		}
-		data, err := jsonForm.Marshal(m.GetTask())
+		data, err := jsonline.Marshal(jsonForm, m.GetTask())
 		if err != nil {
 			return err
 		}
 		return e.write(taskEvent, id, -1, data)
 	case m.GetHeartbeat() != nil:
-		data, err := jsonForm.Marshal(m.GetHeartbeat())
+		data, err := jsonline.Marshal(jsonForm, m.GetHeartbeat())
 		if err != nil {
 			return err
 		}
@@ -107,9 +113,9 @@ func (e *eventWriter) open() {
 	h := e.w.Header()
 	h.Set("Cache-Control", "no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no")
-	h.Set("Content-Type", "application/x-ndjson")
+	h.Set("Content-Type", lineStreamType)
 	if e.events {
-		h.Set("Content-Type", eventStream)
+		h.Set("Content-Type", eventStreamType)
 	}
 	e.w.WriteHeader(http.StatusOK)
 }

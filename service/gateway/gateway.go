@@ -24,8 +24,10 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/internal/jsonline"
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/callers"
 	"github.com/kootask/kootask/service/reason"
@@ -95,7 +97,7 @@ func New(config Config) (http.Handler, error) {
 		runtime.WithIncomingHeaderMatcher(none),
 		runtime.WithOutgoingHeaderMatcher(none),
 		runtime.WithOutgoingTrailerMatcher(none),
-		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.JSONPb{MarshalOptions: jsonForm}),
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, &lineMarshaler{runtime.JSONPb{MarshalOptions: jsonForm}}),
 		runtime.WithMiddlewares(g.checked),
 		runtime.WithErrorHandler(g.handleError),
 		runtime.WithRoutingErrorHandler(g.handleRoutingError),
@@ -124,6 +126,18 @@ func New(config Config) (http.Handler, error) {
 
 // jsonForm is how every message looks as JSON: all that is not optional is there, a NEW task's status 0 too.
 var jsonForm = protojson.MarshalOptions{EmitDefaultValues: true}
+
+// lineMarshaler writes the bodies of grpc-gateway's answers like all other JSON of the gateway.
+type lineMarshaler struct{ runtime.JSONPb }
+
+// Marshal returns a message as JSON.
+func (m *lineMarshaler) Marshal(v any) ([]byte, error) {
+	message, ok := v.(proto.Message)
+	if !ok {
+		return nil, fmt.Errorf("marshalling %T, which is not a message", v)
+	}
+	return jsonline.Marshal(m.MarshalOptions, message)
+}
 
 // ServeHTTP gives the request its id, and every answer the headers that all have.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -150,8 +150,9 @@ func (d *description) allowsBody(t *testing.T, what string, p pointer, contentTy
 			t.Errorf("%s has no Content-Type: %q", what, body)
 		}
 		return
-	case ndjson, sse:
-		parse(t, contentType, strings.NewReader(body), func(e event) { d.allowsEvent(t, contentType, e) })
+	case ndjson + charset, sse + charset:
+		surface := strings.TrimSuffix(contentType, charset)
+		parse(t, surface, strings.NewReader(body), func(e event) { d.allowsEvent(t, surface, e) })
 		return
 	case "application/json":
 		if err := json.Unmarshal([]byte(body), &value); err != nil {
@@ -170,7 +171,7 @@ func (d *description) allowsBody(t *testing.T, what string, p pointer, contentTy
 }
 
 // allowsEvent fails the test if an event is none that a stream may have.
-func (d *description) allowsEvent(t *testing.T, contentType string, e event) {
+func (d *description) allowsEvent(t *testing.T, surface string, e event) {
 	t.Helper()
 	value := map[string]any{"event": e.name, "data": e.data}
 	if e.id != "" {
@@ -179,16 +180,16 @@ func (d *description) allowsEvent(t *testing.T, contentType string, e event) {
 	if e.wait != "" {
 		value["retry"] = json.Number(e.wait)
 	}
-	if contentType == ndjson {
+	if surface == ndjson {
 		var data any
 		if err := json.Unmarshal([]byte(e.data), &data); err != nil {
 			t.Errorf("%q: %v", e.data, err)
 		}
 		value = map[string]any{e.name: data}
 	}
-	_, item := d.at(pointer("/paths").to("/v1/tasks/{task_id}:watch", "get", "responses", "200", "content", contentType, "schema"))
+	_, item := d.at(pointer("/paths").to("/v1/tasks/{task_id}:watch", "get", "responses", "200", "content", surface+charset, "schema"))
 	if err := d.validate(item, value); err != nil {
-		t.Errorf("%s: %v is not described: %v", contentType, value, err)
+		t.Errorf("%s: %v is not described: %v", surface, value, err)
 	}
 }
 

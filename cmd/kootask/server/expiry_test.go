@@ -36,7 +36,7 @@ func (s *known) follow(ctx context.Context, t *testing.T, surface string, c call
 	}
 	defer resp.Body.Close()
 	s.out.response(resp)
-	if resp.Header.Get("Content-Type") != surface {
+	if resp.Header.Get("Content-Type") != surface+charset {
 		body, _ := io.ReadAll(resp.Body)
 		s.out.body(resp, string(body))
 		return []event{{name: "failure", data: string(body), at: time.Since(start)}}

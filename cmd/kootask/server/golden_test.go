@@ -78,7 +78,7 @@ func dump(t *testing.T, resp *http.Response, body string) string {
 
 func TestGoldenHTTP(t *testing.T) {
 	run := []koodrivetest.Step{
-		{Status: 0, Name: "x\r\n\r\nevent: end\ndata: {}\u2028"}, {Status: 1, Fault: &koodrivetest.Fault{Latency: 0}}, {Status: 2},
+		{Status: 0, Name: "x\r\n\r\nevent: end\ndata: {}\u2028\u2029\u0085"}, {Status: 1, Fault: &koodrivetest.Fault{Latency: 0}}, {Status: 2},
 	}
 	outage := []koodrivetest.Step{{Status: 1}, {Fault: koodrivetest.Answer(503, "")}, {Fault: koodrivetest.Answer(403, "")}}
 	for name, row := range map[string]struct {

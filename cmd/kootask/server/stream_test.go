@@ -36,7 +36,7 @@ func parse(t *testing.T, contentType string, body io.Reader, each func(event)) {
 	var e event
 	for lines.Scan() {
 		line := lines.Text()
-		if contentType == "application/x-ndjson" {
+		if contentType == ndjson {
 			var object map[string]json.RawMessage
 			if err := json.Unmarshal([]byte(line), &object); err != nil || len(object) != 1 {
 				t.Errorf("line %q: %v", line, err)
@@ -84,6 +84,8 @@ func (e event) status(t *testing.T) string {
 const (
 	ndjson = "application/x-ndjson"
 	sse    = "text/event-stream"
+	// charset follows either in a Content-Type.
+	charset = "; charset=utf-8"
 )
 
 // surfaces are the three on which a task can be watched.
@@ -120,7 +122,7 @@ func (s *system) follow(ctx context.Context, t *testing.T, surface, id string, e
 		each(event{name: "failure", data: string(body), at: time.Since(start)})
 		return
 	}
-	if got := resp.Header.Get("Content-Type"); got != surface {
+	if got := resp.Header.Get("Content-Type"); got != surface+charset {
 		t.Errorf("Content-Type %q, want %q", got, surface)
 	}
 	openAPI().allows(t, resp, "") // Its events are looked at as they come.

@@ -7,7 +7,7 @@ SwaggerUIBundle({
   persistAuthorization: false, // Credentials stay in the memory of the tab.
   // To Swagger UI every type with json in its name is JSON, which lines of it are not.
   responseInterceptor: (response) => {
-    if (response.headers?.['content-type'] === 'application/x-ndjson') response.headers['content-type'] = 'text/plain';
+    if (response.headers?.['content-type']?.startsWith('application/x-ndjson')) response.headers['content-type'] = 'text/plain';
     return response;
   },
   queryConfigEnabled: false, // A link cannot make it show another server's description.

@@ -76,7 +76,7 @@ def after_call(context, case, response):
 def stream_is_whole(context, response, case):
     """Each line of a stream is as described, and so is the data of each event, which to schemathesis are any texts. The last one is
     end or failure, and no other."""
-    kind = response.headers.get("content-type", [""])[0]
+    kind = response.headers.get("content-type", [""])[0].removesuffix("; charset=utf-8")
     if kind not in ("application/x-ndjson", "text/event-stream"):
         return
     text = response.content.decode()
