@@ -54,11 +54,11 @@ func maxAge(req *taskv1.GetTaskRequest) (*time.Duration, error) {
 		return nil, nil
 	}
 	if req.GetMaxAge().CheckValid() != nil {
-		return nil, reason.Invalid(reason.MaxAgeInvalid, "max_age", reason.Malformed, "It is no valid duration.")
+		return nil, reason.Invalid(reason.MaxAgeInvalid, "max_age", reason.Malformed, "Not a valid duration.")
 	}
 	age := req.GetMaxAge().AsDuration()
 	if age < 0 {
-		return nil, reason.Invalid(reason.MaxAgeInvalid, "max_age", reason.OutOfRange, "It must not be negative.")
+		return nil, reason.Invalid(reason.MaxAgeInvalid, "max_age", reason.OutOfRange, "Must not be negative.")
 	}
 	return &age, nil
 }

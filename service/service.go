@@ -267,7 +267,7 @@ func (s *Service) query(ctx context.Context, req taskRequest) (question, error) 
 	if !ok {
 		return question{}, errors.New("the context has no caller")
 	}
-	if err := invalidTaskID(upstream.CheckTaskID(req.GetTaskId())); err != nil {
+	if err := CheckTaskID(req.GetTaskId()); err != nil {
 		return question{}, err
 	}
 	credential, err := s.credential(who)
@@ -351,7 +351,9 @@ func (s *Service) turn(q question) upstream.Key {
 	return s.upstream.PeerKey(q.peer)
 }
 
-func invalidTaskID(err error) error {
+// CheckTaskID fails with a [*reason.Error] for a text that cannot be the id of a KooDrive task: see [upstream.CheckTaskID].
+func CheckTaskID(id string) error {
+	err := upstream.CheckTaskID(id)
 	var bad *upstream.TaskIDError
 	if !errors.As(err, &bad) {
 		return err
@@ -363,7 +365,7 @@ func invalidTaskID(err error) error {
 	case upstream.TaskIDTooLong:
 		why = reason.TooLong
 	case upstream.TaskIDReserved:
-		why, description = reason.Reserved, "It is the name of another of KooDrive's routes."
+		why, description = reason.Reserved, "This is the name of another KooDrive route."
 	case upstream.TaskIDMalformed:
 	}
 	return reason.Invalid(reason.TaskIDInvalid, fieldTaskID, why, description)
@@ -382,7 +384,7 @@ func invalidCredential(err error) error {
 		return reason.Invalid(reason.CredentialMalformed, bad.Header, reason.Missing, "The signature covers it: send it too.")
 	}
 	return reason.Invalid(reason.CredentialMalformed, bad.Header, reason.Malformed,
-		"It is none of the forms that KooDrive knows.")
+		"Not a credential format that KooDrive accepts.")
 }
 
 // failedTask returns the error of a task that has failed, if the request asks for one.

@@ -228,9 +228,6 @@ func Nobody(values func(name string) []string) Caller {
 	return c
 }
 
-// TaskID reports whether a text has the form of a task's id.
-func TaskID(id string) bool { return taskIDForm.MatchString(id) }
-
 // visible reports whether s is ASCII without control characters, and no blank begins or ends it.
 func visible(s string) bool {
 	for i := range len(s) {

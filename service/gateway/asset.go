@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -41,7 +42,8 @@ func packedAsset(mediaType, policy string, packed []byte) asset {
 
 // route registers the asset at a path.
 func (a asset) route(mux *runtime.ServeMux, path string) error {
-	return mux.HandlePath(http.MethodGet, path, func(w http.ResponseWriter, r *http.Request, _ map[string]string) { a.serve(w, r) })
+	serve := func(w http.ResponseWriter, r *http.Request, _ map[string]string) { a.serve(w, r) }
+	return errors.Join(mux.HandlePath(http.MethodGet, path, serve), mux.HandlePath(http.MethodHead, path, serve))
 }
 
 func (a asset) serve(w http.ResponseWriter, r *http.Request) {

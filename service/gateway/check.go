@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"regexp"
-	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -16,33 +13,6 @@ import (
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/reason"
 )
-
-// parameter is one that a query may have.
-type parameter struct {
-	field string // Of the request message.
-	form  *regexp.Regexp
-}
-
-var parameters = map[string]parameter{
-	"maxAge":            {"max_age", regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?s$`)},
-	"failedTaskAsError": {"failed_task_as_error", regexp.MustCompile(`^(true|false)$`)},
-	ticketParameter:     {ticketParameter, regexp.MustCompile(`^[A-Za-z0-9_-]*$`)},
-}
-
-// ticketParameter has the ticket of an event source, which cannot send headers. No other credential travels in a URL.
-const ticketParameter = "ticket"
-
-// allowed are the parameters that a route may have, by what its path ends in.
-func allowed(path string) []string {
-	switch {
-	case strings.HasSuffix(path, watchSuffix):
-		return []string{"failedTaskAsError", ticketParameter}
-	case strings.HasSuffix(path, ticketSuffix):
-		return nil
-	default:
-		return []string{"maxAge", "failedTaskAsError"}
-	}
-}
 
 // grpcTimeout is the form of a timeout of up to eight digits. One of nothing is none to grpc-gateway, and would be without an end.
 var grpcTimeout = regexp.MustCompile(`^[0-9]*[1-9][0-9]*[HMSmun]$`)
@@ -99,8 +69,8 @@ func handed(r *http.Request) metadata.MD {
 // admit returns who makes a request for a task, or what is wrong with the request.
 func (g *gateway) admit(r *http.Request, taskID string) (caller.Caller, error) {
 	who, err := g.callers.Read(r)
-	if r.ContentLength != 0 {
-		return who, reason.Invalid(reason.RequestMalformed, "body", reason.Unsupported, "It has none.")
+	if r.ContentLength != 0 { // See noBody.
+		return who, reason.Invalid(reason.RequestMalformed, "body", reason.Unsupported, "This route takes no body.")
 	}
 	if failure := checkQuery(r.URL.RawQuery, allowed(r.URL.EscapedPath())); failure != nil {
 		return who, failure
@@ -108,10 +78,10 @@ func (g *gateway) admit(r *http.Request, taskID string) (caller.Caller, error) {
 	if timeout := r.Header.Values("Grpc-Timeout"); len(timeout) > 1 {
 		return who, reason.Invalid(reason.HeaderInvalid, "grpc-timeout", reason.Repeated, "Send it once.")
 	} else if len(timeout) == 1 && (len(timeout[0]) > maxGRPCTimeout || !grpcTimeout.MatchString(timeout[0])) {
-		return who, reason.Invalid(reason.HeaderInvalid, "grpc-timeout", reason.Malformed, "It is no gRPC timeout, like 5S.")
+		return who, reason.Invalid(reason.HeaderInvalid, "grpc-timeout", reason.Malformed, "Must be a gRPC timeout, like 5S.")
 	}
 	if !utf8.ValidString(taskID) {
-		return who, reason.Invalid(reason.TaskIDInvalid, "task_id", reason.Malformed, "It is not UTF-8.")
+		return who, reason.Invalid(reason.TaskIDInvalid, "taskId", reason.Malformed, "The task id is not UTF-8.")
 	}
 	if query := r.URL.Query(); query.Has(ticketParameter) {
 		return g.callers.Redeem(r, query.Get(ticketParameter), taskID)
@@ -120,44 +90,6 @@ func (g *gateway) admit(r *http.Request, taskID string) (caller.Caller, error) {
 		return who, err
 	}
 	return g.callers.Admit(r, who)
-}
-
-// checkQuery refuses whatever is not one of the allowed parameters, once and in its form. That no credential can travel
-// in a URL follows from it. url.URL.Query would pass over what cannot be parsed.
-func checkQuery(raw string, allowed []string) *reason.Error {
-	query, err := url.ParseQuery(raw)
-	if err != nil {
-		return reason.Invalid(reason.QueryInvalid, "query", reason.Malformed, "It is not well encoded.")
-	}
-	failure := &reason.Error{Outcome: reason.QueryInvalid}
-	unknown := false
-	for name, values := range query {
-		p := parameters[name]
-		violation := reason.Violation{Field: p.field}
-		switch {
-		case !slices.Contains(allowed, name):
-			if unknown {
-				continue
-			}
-			unknown = true
-			violation = reason.Violation{
-				Field: "query", Reason: reason.UnknownParameter,
-				Description: "It has a parameter that this path does not know. Credentials travel in headers.",
-			}
-		case len(values) > 1:
-			violation.Reason, violation.Description = reason.Repeated, "Send it once."
-		case !p.form.MatchString(values[0]):
-			violation.Reason, violation.Description = reason.Malformed, "Its form is that of 2.5s, or true or false."
-		default:
-			continue
-		}
-		failure.Violations = append(failure.Violations, violation)
-	}
-	if failure.Violations == nil {
-		return nil
-	}
-	slices.SortFunc(failure.Violations, func(a, b reason.Violation) int { return strings.Compare(a.Field, b.Field) })
-	return failure
 }
 
 var errNoFinalTask = errors.New("the stream ended well without a finished task")

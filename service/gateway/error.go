@@ -18,7 +18,7 @@ import (
 
 // errorJSON is the body of every error, and the data of every failure event: a flat google.rpc.Status.
 func errorJSON(st *status.Status) []byte {
-	body, err := jsonline.Marshal(protojson.MarshalOptions{}, st.Proto())
+	body, err := jsonline.Marshal(protojson.MarshalOptions{}, named(st.Proto()))
 	if err != nil { // A detail whose type is not linked in: there is none.
 		return []byte(`{"code":13}`)
 	}

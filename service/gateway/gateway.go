@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"regexp"
@@ -48,6 +49,8 @@ type Config struct {
 	LocalHosts bool
 	// Console serves pages for browsers: one that watches tasks, at /, and the API reference, at /docs.
 	Console bool
+	// CheckTaskID fails with a [*reason.Error] for a text that cannot be the id of a task. Required.
+	CheckTaskID func(id string) error
 	// TicketsPerPeer is how many tickets one address may get in a second, and ten times as many at once. 0 is
 	// [DefaultTicketsPerPeer].
 	TicketsPerPeer int
@@ -66,6 +69,7 @@ type gateway struct {
 	handover       *caller.Handover
 	log            *slog.Logger
 	localHosts     bool
+	checkTaskID    func(id string) error
 	ticketRates    *caller.Rates
 	ticketsPerPeer int
 	refused        *prometheus.CounterVec // By outcome.
@@ -76,6 +80,7 @@ type gateway struct {
 func New(config Config) (http.Handler, error) {
 	g := &gateway{
 		tasks: taskv1.NewTaskServiceClient(config.Conn), callers: config.Callers, handover: config.Handover, log: config.Log, localHosts: config.LocalHosts,
+		checkTaskID: config.CheckTaskID,
 		ticketRates: caller.NewRates(cmp.Or(config.TicketsPerPeer, DefaultTicketsPerPeer)), ticketsPerPeer: cmp.Or(config.TicketsPerPeer, DefaultTicketsPerPeer),
 		refused: promauto.With(config.Metrics).NewCounterVec(prometheus.CounterOpts{
 			Name: "kootask_http_refused_total", Help: "Requests that came no further than the HTTP port, by what they came to.",
@@ -149,11 +154,11 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Vary", "Origin, Authorization, X-Kootask-Authorization, Language")
 	h.Set("X-Content-Type-Options", "nosniff")
-	if r.ContentLength != 0 {
+	if !noBody(w, r) {
 		refuseBody(w, r)
 	}
 	if g.localHosts && !IsLocal(r.Host) {
-		g.refuse(w, r, reason.Invalid(reason.HeaderInvalid, "host", reason.Unsupported, "Callers are not known here: it has to be a loopback address."))
+		g.refuse(w, r, reason.Invalid(reason.HeaderInvalid, "host", reason.Unsupported, "Must be localhost or a loopback address, because callers are not authenticated here."))
 		return
 	}
 	g.routes.ServeHTTP(w, r)
@@ -176,8 +181,24 @@ func (g *gateway) guard(r *http.Request) {
 	panic(http.ErrAbortHandler)
 }
 
-// bodyTimeout is how long a body that nobody reads may take.
+// bodyTimeout is how long a body may take to end that should be empty, or that nobody reads.
 const bodyTimeout = time.Second
+
+// noBody reports whether a request has no body, or an empty one of unknown length: chunks that end at once, or HTTP/2 data
+// without a byte. Some clients and proxies send one with every GET. Afterwards the request looks as if it had none.
+func noBody(w http.ResponseWriter, r *http.Request) bool {
+	if r.ContentLength >= 0 {
+		return r.ContentLength == 0
+	}
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
+	if n, err := io.ReadFull(r.Body, make([]byte, 1)); n > 0 || !errors.Is(err, io.EOF) {
+		return false
+	}
+	_ = control.SetReadDeadline(time.Time{})
+	r.Body, r.ContentLength, r.TransferEncoding = http.NoBody, 0, nil
+	return true
+}
 
 // refuseBody keeps net/http from waiting for a body: before it answers, unless the connection is then closed, and after it
 // has, without a limit.
@@ -194,7 +215,7 @@ func (g *gateway) handleError(
 ) {
 	var malformed *runtime.HTTPStatusError
 	if errors.As(err, &malformed) {
-		g.refuse(w, r, reason.Invalid(reason.RequestMalformed, "path", reason.Malformed, "It is not well encoded."))
+		g.refuse(w, r, reason.Invalid(reason.RequestMalformed, "path", reason.Malformed, "The path is not correctly encoded."))
 		return
 	}
 	st := status.Convert(err)
@@ -210,7 +231,11 @@ func (g *gateway) handleRoutingError(
 	_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, httpStatus int,
 ) {
 	if httpStatus == http.StatusMethodNotAllowed {
-		w.Header().Set("Allow", allowedMethod(r))
+		allow := allowedMethod(r)
+		if !strings.HasPrefix(r.URL.Path, "/v1/") { // An asset.
+			allow = "GET, HEAD"
+		}
+		w.Header().Set("Allow", allow)
 		g.refuse(w, r, &reason.Error{Outcome: reason.MethodNotAllowed})
 		return
 	}

@@ -23,10 +23,10 @@ func crossOrigin(origins []string, handler http.Handler) http.Handler {
 	return cors.New(cors.Options{
 		// Letter by letter: a list of origins the library takes in any case, and for patterns.
 		AllowOriginFunc: func(origin string) bool { return slices.Contains(origins, origin) },
-		AllowedMethods:  []string{http.MethodGet, http.MethodPost},
+		AllowedMethods:  []string{http.MethodGet, http.MethodHead, http.MethodPost},
 		AllowedHeaders: []string{
 			caller.HeaderAuthorization, caller.HeaderCallerToken, caller.HeaderUserID, caller.HeaderDate, caller.HeaderLanguage,
-			caller.HeaderRequestID, caller.HeaderTraceParent, "accept", "grpc-timeout", "last-event-id",
+			caller.HeaderRequestID, caller.HeaderTraceParent, "tracestate", "accept", "cache-control", "grpc-timeout", "last-event-id",
 		},
 		ExposedHeaders: []string{caller.HeaderRequestID, "retry-after"},
 		MaxAge:         600,
@@ -40,7 +40,7 @@ func IsLocal(host string) bool {
 		host = name
 	}
 	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return host == "localhost" || err == nil && ip.IsLoopback()
+	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
 }
 
 // CheckOrigin reports whether a text is an origin as browsers write it: a scheme and a host in lower case, and a port that is not

@@ -5,9 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
-	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/reason"
 )
 
@@ -19,11 +17,14 @@ const (
 	ticketPath   = "/v1/tasks/{task_id}" + ticketSuffix
 )
 
+// timeForm is the form of a time in a body: milliseconds, like those of a task.
+const timeForm = "2006-01-02T15:04:05.000Z07:00"
+
 // ticket gives whoever is allowed to watch a task a ticket to do it with, for an event source. KooDrive is not asked.
 func (g *gateway) ticket(w http.ResponseWriter, r *http.Request, params map[string]string) {
 	who, id := g.who(r), params["task_id"]
-	if !caller.TaskID(id) {
-		g.refuse(w, r, reason.Invalid(reason.TaskIDInvalid, "task_id", reason.Malformed, "It is not one."))
+	if err := g.checkTaskID(id); err != nil {
+		g.refuse(w, r, reason.Of(err))
 		return
 	}
 	if !g.ticketRates.Of(who.Peer).Allow() {
@@ -38,10 +39,10 @@ func (g *gateway) ticket(w http.ResponseWriter, r *http.Request, params map[stri
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]string{"ticket": value, "expireTime": expires.UTC().Format(time.RFC3339Nano)})
+	_ = json.NewEncoder(w).Encode(map[string]string{"ticket": value, "expireTime": expires.UTC().Format(timeForm)})
 }
 
-// allowedMethod is the one that a path has.
+// allowedMethod is the one that a task's path has.
 func allowedMethod(r *http.Request) string {
 	if strings.HasSuffix(r.URL.EscapedPath(), ticketSuffix) {
 		return http.MethodPost

@@ -19,7 +19,8 @@ func TestNoTicketIsLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	handler, err := gateway.New(gateway.Config{
-		Conn: scripted{}, Callers: anybody, Handover: &caller.Handover{}, Log: slog.New(slog.DiscardHandler),
+		CheckTaskID: func(string) error { return nil },
+		Conn:        scripted{}, Callers: anybody, Handover: &caller.Handover{}, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

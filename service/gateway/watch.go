@@ -21,9 +21,11 @@ const (
 	watchPath   = "/v1/tasks/{task_id}" + watchSuffix
 )
 
-// finished reports whether a request comes from an event source that has had the finished task.
+// finished reports whether a request comes from an event source that has had the finished task. One that cannot send headers
+// says so in the query.
 func finished(r *http.Request) bool {
-	return strings.HasSuffix(r.URL.EscapedPath(), watchSuffix) && acceptsEvents(r) && r.Header.Get("Last-Event-ID") == lastEventID
+	return strings.HasSuffix(r.URL.EscapedPath(), watchSuffix) && (acceptsEvents(r) && r.Header.Get("Last-Event-ID") == lastEventID ||
+		r.URL.Query().Get(lastIDParameter) == lastEventID)
 }
 
 // watch forwards a gRPC stream, in one of two forms. Nothing is written before the first message has come, so an error

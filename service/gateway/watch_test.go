@@ -76,7 +76,8 @@ func TestEndsOfStreams(t *testing.T) {
 		"broken from before": {scripted{end: broken}, 503, `{"code":14`, "SERVER_DRAINING"},
 	} {
 		handler, err := gateway.New(gateway.Config{
-			Conn: row.server, Callers: anybody, Handover: &caller.Handover{}, Log: slog.New(slog.DiscardHandler),
+			CheckTaskID: func(string) error { return nil },
+			Conn:        row.server, Callers: anybody, Handover: &caller.Handover{}, Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)

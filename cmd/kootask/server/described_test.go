@@ -90,7 +90,11 @@ func (d *description) responses(r *http.Request) pointer {
 			best = path
 		}
 	}
-	p := pointer("/paths").to(best, strings.ToLower(r.Method), "responses")
+	method := strings.ToLower(r.Method)
+	if method == "head" {
+		method = "get"
+	}
+	p := pointer("/paths").to(best, method, "responses")
 	if found, _ := d.at(p); found == nil {
 		return pointer("/paths").to("/v1/tasks/{task_id}", "get", "responses")
 	}
@@ -199,6 +203,13 @@ func TestPagesAreDescribed(t *testing.T) {
 		for _, path := range []string{"/", "/docs", "/openapi.json"} {
 			for _, encoding := range []string{"gzip", "identity"} {
 				resp, _ := s.get(t, request(t.Context(), t, path, "Accept-Encoding", encoding))
+				r := request(t.Context(), t, path, "Accept-Encoding", encoding)
+				r.Method = http.MethodHead
+				head, body := s.get(t, r)
+				if body != "" || head.StatusCode != 200 || head.ContentLength != resp.ContentLength ||
+					head.Header.Get("ETag") != resp.Header.Get("ETag") {
+					t.Errorf("HEAD %s: HTTP %d, %v, %d bytes", path, head.StatusCode, head.Header, len(body))
+				}
 				again, _ := s.get(t, request(t.Context(), t, path, "Accept-Encoding", encoding, "If-None-Match", resp.Header.Get("ETag")))
 				if resp.StatusCode != http.StatusOK || again.StatusCode != http.StatusNotModified {
 					t.Errorf("%s: HTTP %d, %d", path, resp.StatusCode, again.StatusCode)

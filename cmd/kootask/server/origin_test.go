@@ -37,6 +37,7 @@ var visits = map[string]struct {
 	"no route":       {"GET", "/nothing", nil, 404},
 	"a wrong method": {"POST", "/v1/tasks/" + taskID, bearer, 405},
 	"after the end":  {"GET", "/v1/tasks/" + taskID + ":watch", []string{"Accept", sse, "Last-Event-ID", "end"}, 204},
+	"a page's head":  {"HEAD", "/openapi.json", nil, 200},
 	"options":        {"OPTIONS", "/v1/tasks/" + taskID, nil, 405},
 }
 
@@ -134,6 +135,8 @@ func TestPreflights(t *testing.T) {
 			"the credential":  {"GET", "authorization", true},
 			"a token":         {"POST", "authorization,x-kootask-authorization", true},
 			"all":             {"GET", "accept,authorization,grpc-timeout,language,last-event-id,traceparent,x-date,x-kootask-authorization,x-request-id,x-user-id", true},
+			"an event source": {"GET", "authorization,cache-control,last-event-id", true},
+			"tracing":         {"GET", "authorization,traceparent,tracestate", true},
 			"an address":      {"GET", "x-forwarded-for", false},
 			"a cookie's":      {"GET", "x-xsrf-token", false},
 			"one of them not": {"GET", "authorization,x-forwarded-for", false},

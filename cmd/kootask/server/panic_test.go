@@ -76,7 +76,7 @@ func TestPanicsTellNothing(t *testing.T) {
 					}
 				}
 				for _, conn := range []grpc.ClientConnInterface{inside(t, pipe), service} {
-					s.panicOverHTTP(t, gateway.Config{Conn: conn, Callers: anybody, Handover: handover, Log: log})
+					s.panicOverHTTP(t, gateway.Config{Conn: conn, CheckTaskID: func(string) error { return nil }, Callers: anybody, Handover: handover, Log: log})
 				}
 				if n := strings.Count(s.log.String(), "panic of type"); n != 8 {
 					t.Errorf("%d panics are logged", n)

@@ -16,10 +16,17 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// everyDoor runs a call that must fail without KooDrive being asked, on the doors that are named.
+// everyDoor runs a call that must fail without KooDrive being asked, on the doors that are named. Violations name fields as the
+// contract does, and over HTTP their JSON names are expected.
 func everyDoor(t *testing.T, s *system, on []string, c call, want codes.Code, reason string, violations ...string) {
 	t.Helper()
 	for _, door := range on {
+		violations := slices.Clone(violations)
+		for i, v := range violations {
+			if slices.Contains(httpDoors, door) {
+				violations[i] = strings.NewReplacer("task_id", "taskId", "max_age", "maxAge", "failed_task_as_error", "failedTaskAsError").Replace(v)
+			}
+		}
 		v := s.fail(t.Context(), t, door, c)
 		if v.code != want || v.reason != reason || !slices.Equal(v.violations, violations) || v.retry != nil {
 			t.Errorf("%s: %v %s %q, want %v %s %q", door, v.code, v.reason, v.violations, want, reason, violations)
@@ -161,6 +168,44 @@ func TestBadQueries(t *testing.T) {
 		refused([]string{"rest"}, "?maxAge=1s&maxAge=1s", "max_age REPEATED")
 		refused([]string{"rest"}, "?maxAge=1&token=x&failedTaskAsError=TRUE", "failed_task_as_error MALFORMED", "max_age MALFORMED", "query UNKNOWN_PARAMETER")
 		refused([]string{ndjson, sse}, "?maxAge=1s", "query UNKNOWN_PARAMETER")
+		refused([]string{ndjson, sse}, "?lastEventId=7", "lastEventId MALFORMED")
+		refused([]string{ndjson, sse}, "?lastEventId=&lastEventId=", "lastEventId REPEATED")
+		refused([]string{"rest"}, "?lastEventId=", "query UNKNOWN_PARAMETER")
+	})
+}
+
+// An answer says what is wrong with a parameter and which ones there are. It repeats no name that may be a secret, and the log
+// repeats none.
+func TestParametersAreExplained(t *testing.T) {
+	const known = " Known parameters: failedTaskAsError, maxAge. Send credentials as headers."
+	bubble(t, nil, func(t *testing.T, s *system) {
+		for query, want := range map[string]string{
+			"maxAge=soon":                 "Must be a duration in seconds, like 2.5s.",
+			"failedTaskAsError=1":         "Must be true or false.",
+			"max_age=1s":                  "Unknown parameter max_age. It is called maxAge here." + known,
+			"failed_task_as_error=true":   "Unknown parameter failed_task_as_error. It is called failedTaskAsError here." + known,
+			"verbose=1":                   "Unknown parameter verbose." + known,
+			"zone=1&access_token=geheim":  "Unknown parameter access_token." + known,
+			"MDEyMzQ1Njc4OWFiY2RlZg=1":    "Unknown parameter." + known,
+			"eyjhbgcioijiuzinij9abcdefgh": "Unknown parameter." + known, // More than 24 letters.
+			"a.b=1":                       "Unknown parameter." + known,
+			"maxAge=1s&maxAge=1s":         "Send it once.",
+			"a=%zz":                       "The query is not correctly encoded.",
+		} {
+			v := s.fail(t.Context(), t, "rest", call{id: taskID, header: bearer, query: "?" + query})
+			if !strings.Contains(v.everything, `"description":"`+want+`"`) {
+				t.Errorf("%s: %s, want %s", query, v.everything, want)
+			}
+		}
+		v := s.fail(t.Context(), t, sse, call{id: taskID, header: bearer, query: "?maxAge=1s"})
+		if want := "Known parameters: failedTaskAsError, lastEventId, ticket."; !strings.Contains(v.everything, want) {
+			t.Errorf("%s, want %s", v.everything, want)
+		}
+		for _, name := range []string{"max_age", "verbose", "access_token", "geheim", "MDEy", "eyjhb"} {
+			if strings.Contains(s.log.String(), name) {
+				t.Errorf("%s is in the log", name)
+			}
+		}
 	})
 }
 
@@ -219,7 +264,8 @@ func TestRoutesAndMethods(t *testing.T) {
 			{"POST", "/v1/tasks/1:watch", "a=b", 405, "METHOD_NOT_ALLOWED", "GET"},
 			{"DELETE", "/v1/tasks/1", "", 405, "METHOD_NOT_ALLOWED", "GET"},
 			{"OPTIONS", "/v1/tasks/1:watch", "", 405, "METHOD_NOT_ALLOWED", "GET"},
-			{"POST", "/openapi.json", "", 405, "METHOD_NOT_ALLOWED", "GET"},
+			{"POST", "/openapi.json", "", 405, "METHOD_NOT_ALLOWED", "GET, HEAD"},
+			{"GET", "/v1/tasks/1:ticket", "", 405, "METHOD_NOT_ALLOWED", "POST"},
 			{"GET", "/v1/tasks/1", "{}", 400, "REQUEST_INVALID", ""},
 			{"GET", "/v1/tasks/1:watch", "{}", 400, "REQUEST_INVALID", ""},
 		} {
@@ -234,10 +280,12 @@ func TestRoutesAndMethods(t *testing.T) {
 					body, row.status, row.allow, row.reason)
 			}
 		}
-		r := request(t.Context(), t, "/v1/tasks/1:watch")
-		r.Method = http.MethodHead
-		if resp, body := s.get(t, r); resp.StatusCode != http.StatusMethodNotAllowed || body != "" {
-			t.Errorf("HEAD: %d %s", resp.StatusCode, body)
+		for path, allow := range map[string]string{"/v1/tasks/1": "GET", "/v1/tasks/1:watch": "GET", "/v1/tasks/1:ticket": "POST"} {
+			r := request(t.Context(), t, path)
+			r.Method = http.MethodHead
+			if resp, body := s.get(t, r); resp.StatusCode != http.StatusMethodNotAllowed || resp.Header.Get("Allow") != allow || body != "" {
+				t.Errorf("HEAD %s: %d %q %s", path, resp.StatusCode, resp.Header, body)
+			}
 		}
 		if n := s.koodrive.Count(); n != 0 {
 			t.Errorf("KooDrive was asked %d times", n)

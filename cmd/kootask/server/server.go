@@ -158,7 +158,7 @@ func New(config Config) (*Server, error) {
 		return nil, fmt.Errorf("connecting the gateway: %w", err)
 	}
 	handler, err := gateway.New(gateway.Config{
-		Conn: s.conn, Callers: s.callers, Handover: handover, Origins: config.Origins, LocalHosts: config.LocalHosts, Console: config.Console, TicketsPerPeer: config.Service.NewTasksPerPeer,
+		Conn: s.conn, Callers: s.callers, Handover: handover, Origins: config.Origins, LocalHosts: config.LocalHosts, Console: config.Console, CheckTaskID: service.CheckTaskID, TicketsPerPeer: config.Service.NewTasksPerPeer,
 		Log: config.Log.With("port", "http"), Metrics: s.metrics,
 	})
 	if err != nil {
