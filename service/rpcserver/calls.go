@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
@@ -25,11 +27,13 @@ import (
 // error becomes a status, the request id goes back, and when it ends it is counted and a line is logged. One interceptor of each kind, and
 // not a chain of them, since all of this needs the same few facts.
 type calls struct {
-	who      func(ctx context.Context, needed bool) (caller.Caller, error)
-	log      *slog.Logger
-	metrics  *metrics
-	stopping context.Context // Ends when the server stops taking calls.
+	who     func(ctx context.Context, needed bool) (caller.Caller, error)
+	log     *slog.Logger
+	metrics *metrics
 }
+
+// MaxPushback is the longest delay that gRPC's own retry policies are told to wait.
+const MaxPushback = 5 * time.Second
 
 // call is one of them.
 type call struct {
@@ -44,6 +48,7 @@ type call struct {
 
 func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	requestOf(ctx).arrived()
+	uncompressed(ctx)
 	call := &call{kind: unaryCall, method: info.FullMethod, start: time.Now()}
 	call.read(req)
 	ctx, call.spent = observe.WithSpent(ctx)
@@ -54,28 +59,23 @@ func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 	})
 	// A call that failed has trailers alone, and no header: clients then take it for one that may be retried.
 	if err != nil {
-		_ = grpc.SetTrailer(ctx, call.requestID())
+		_ = grpc.SetTrailer(ctx, call.trailer(err))
 		return nil, err
 	}
 	return resp, grpc.SetHeader(ctx, call.requestID())
 }
 
 func (c *calls) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	uncompressed(ss.Context())
 	call := &call{kind: streamCall, method: info.FullMethod, start: time.Now()}
 	stream := &stream{ServerStream: ss, call: call, request: requestOf(ss.Context())}
 	stream.request.hold() // The caller is checked first, and that may wait for the issuer's keys.
 	err := c.run(ss.Context(), call, func(ctx context.Context) error {
-		if !call.ours() { // A watch of health has no end of its own.
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithCancel(ctx)
-			defer cancel()
-			defer context.AfterFunc(c.stopping, cancel)()
-		}
 		stream.ctx = ctx
 		return handler(srv, stream)
 	})
 	if err != nil && !stream.opened.Load() {
-		ss.SetTrailer(call.requestID())
+		ss.SetTrailer(call.trailer(err))
 	}
 	return err
 }
@@ -148,14 +148,35 @@ func level(failure *reason.Error, code codes.Code) slog.Level {
 	}
 }
 
+func (c *call) ours() bool { return ours(c.method) }
+
 // ours tells TaskService from health and reflection.
-func (c *call) ours() bool {
-	return strings.HasPrefix(c.method, "/"+taskv1.TaskService_ServiceDesc.ServiceName+"/")
+func ours(method string) bool {
+	return strings.HasPrefix(method, "/"+taskv1.TaskService_ServiceDesc.ServiceName+"/")
 }
 
 func (c *call) requestID() metadata.MD {
 	return metadata.Pairs(caller.HeaderRequestID, c.who.RequestID)
 }
+
+// trailer is what goes back with an error. It tells gRPC's own retry policies when to call again (gRFC A6): after the delay of
+// RetryInfo, if that is short, and otherwise never, so that the caller sees the error with its RetryInfo. A library waits exactly
+// as long as it is told.
+func (c *call) trailer(err error) metadata.MD {
+	md := c.requestID()
+	if c.ours() {
+		pushback := int64(-1)
+		if _, retry := reason.Read(status.Convert(err)); retry != nil && *retry <= MaxPushback {
+			pushback = retry.Milliseconds()
+		}
+		md.Set("grpc-retry-pushback-ms", strconv.FormatInt(pushback, 10))
+	}
+	return md
+}
+
+// uncompressed keeps gRPC's library from compressing an answer because the request was compressed: a task's messages are small, and
+// the size of a compressed one tells something of its content.
+func uncompressed(ctx context.Context) { _ = grpc.SetSendCompressor(ctx, encoding.Identity) }
 
 func (c *call) read(req any) {
 	if r, ok := req.(interface{ GetTaskId() string }); ok {
@@ -189,6 +210,8 @@ func (s *stream) RecvMsg(m any) error {
 		return err
 	case errors.Is(context.Cause(s.ServerStream.Context()), errOverdue):
 		return unreadable(reason.Missing, errOverdue)
+	case errors.Is(context.Cause(s.ServerStream.Context()), errStopping):
+		return &reason.Error{Outcome: reason.ServerDraining, Cause: errStopping}
 	}
 	// The error decides, and not the context: it ends as soon as the caller was told.
 	switch status.Code(err) {

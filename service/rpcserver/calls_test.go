@@ -38,7 +38,7 @@ func TestSendingToWhoHasLeft(t *testing.T) {
 	var log bytes.Buffer
 	c := &calls{
 		who: anybody, log: slog.New(slog.NewTextHandler(&log, nil)),
-		metrics: newMetrics(nil), stopping: context.Background(),
+		metrics: newMetrics(nil),
 	}
 	stream := leaving{ctx: metadata.NewIncomingContext(t.Context(), metadata.Pairs("authorization", "Bearer geheim"))}
 	info := &grpc.StreamServerInfo{FullMethod: taskv1.TaskService_WatchTask_FullMethodName}

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	_ "google.golang.org/grpc/encoding/gzip" // Clients may compress their requests.
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -31,9 +32,11 @@ import (
 const (
 	// MaxStreams is how many calls and watches one connection to the public port may have at a time.
 	MaxStreams = 1000
-	// MaxHeader is the size of the largest request header, in bytes.
-	MaxHeader = 16 << 10
-	// MaxMessage is the size of the largest request, in bytes: a task id and two small fields.
+	// MaxHeader is the size of the largest request header that is answered, in bytes. A call with more is refused alone, up to
+	// MaxHeaderRead; beyond that its connection may end.
+	MaxHeader     = 16 << 10
+	MaxHeaderRead = 64 << 10
+	// MaxMessage is the size of the largest request, decompressed, in bytes: a task id and two small fields.
 	MaxMessage = 4 << 10
 	// ClientPing is how often a client may ping.
 	ClientPing = 20 * time.Second
@@ -90,7 +93,7 @@ type Server struct {
 // New returns a Server that does not serve yet.
 func New(config Config) *Server {
 	stopping, stop := context.WithCancel(context.Background())
-	calls := &calls{who: config.Who, log: config.Log, metrics: newMetrics(config.Metrics), stopping: stopping}
+	calls := &calls{who: config.Who, log: config.Log, metrics: newMetrics(config.Metrics)}
 	streams := config.MaxStreams
 	if streams == 0 {
 		streams = math.MaxUint32
@@ -104,9 +107,9 @@ func New(config Config) *Server {
 			grpc.Creds(config.Credentials),
 			grpc.UnaryInterceptor(calls.unary),
 			grpc.StreamInterceptor(calls.stream),
-			grpc.InTapHandle(newRequests(config).tap),
+			grpc.InTapHandle(newRequests(stopping, config).tap),
 			grpc.MaxConcurrentStreams(streams),
-			grpc.MaxHeaderListSize(MaxHeader),
+			grpc.MaxHeaderListSize(MaxHeaderRead),
 			grpc.MaxRecvMsgSize(MaxMessage),
 			grpc.ConnectionTimeout(ConnectTimeout),
 			grpc.KeepaliveParams(params),

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -58,21 +59,9 @@ func bubble(t *testing.T, do func(context.Context) error, test func(context.Cont
 	t.Helper()
 	var log bytes.Buffer
 	synctest.Test(t, func(t *testing.T) {
-		listener := koodrivetest.Listen()
-		s := rpcserver.New(rpcserver.Config{
-			Service: stub{do: do}, Who: anybody, Log: slog.New(slog.NewTextHandler(&log, nil)),
-			MaxStreams: rpcserver.MaxStreams,
-		})
-		go func() { _ = s.Serve(listener) }()
-		conn, err := grpc.NewClient("passthrough:///kootask", append([]grpc.DialOption{
-			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.Dial(ctx, "", "") }),
-			grpc.WithTransportCredentials(insecure.NewCredentials()),
-		}, options...)...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		test(metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer geheim"), t, client{taskv1.NewTaskServiceClient(conn), conn})
-		_ = conn.Close()
+		s, ctx, tasks := start(t, do, &log, options...)
+		test(ctx, t, tasks)
+		_ = tasks.conn.Close()
 		stop, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		if !s.Stop(stop) {
@@ -80,6 +69,25 @@ func bubble(t *testing.T, do func(context.Context) error, test func(context.Cont
 		}
 	})
 	return log.String()
+}
+
+// start starts a server around a stub that does do, and returns a client of it with a context that has a credential.
+func start(t *testing.T, do func(context.Context) error, log io.Writer, options ...grpc.DialOption) (*rpcserver.Server, context.Context, client) {
+	t.Helper()
+	listener := koodrivetest.Listen()
+	s := rpcserver.New(rpcserver.Config{
+		Service: stub{do: do}, Who: anybody, Log: slog.New(slog.NewTextHandler(log, nil)),
+		MaxStreams: rpcserver.MaxStreams,
+	})
+	go func() { _ = s.Serve(listener) }()
+	conn, err := grpc.NewClient("passthrough:///kootask", append([]grpc.DialOption{
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.Dial(ctx, "", "") }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+	}, options...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer geheim"), client{taskv1.NewTaskServiceClient(conn), conn}
 }
 
 func call(ctx context.Context, t *testing.T, tasks client, method string) error {

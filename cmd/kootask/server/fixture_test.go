@@ -51,7 +51,7 @@ type system struct {
 	log                           *buffer
 	out                           *evidence                   // What comes out of it.
 	peer                          atomic.Pointer[net.TCPAddr] // Where new connections to the ports come from.
-	stop                          context.CancelFunc          // Tells the server to stop.
+	stop, interrupt               func()                      // Tell the server to stop, as SIGTERM and SIGINT do.
 	stopped                       chan error                  // What Run returned.
 }
 
@@ -112,8 +112,8 @@ func start(t *testing.T, configure func(*server.Config)) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	s.stop = stop
+	ctx, stop := context.WithCancelCause(context.Background())
+	s.stop, s.interrupt = func() { stop(nil) }, func() { stop(server.Interrupted) }
 	// Not grpc's bufconn: over it, net/http now and then meets a read deadline that it has lifted.
 	s.grpcPort, s.httpPort, s.adminPort = koodrivetest.Listen(), koodrivetest.Listen(), koodrivetest.Listen()
 	s.comeFrom("192.0.2.1:1000")
@@ -125,7 +125,7 @@ func start(t *testing.T, configure func(*server.Config)) *system {
 		s.out.look(s)
 		s.http.CloseIdleConnections()
 		s.admin.CloseIdleConnections()
-		stop()
+		s.interrupt()
 		if err := <-s.stopped; err != nil {
 			t.Errorf("the server ended with %v", err)
 		}

@@ -32,8 +32,6 @@ const (
 	noWindow              = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\x00\x00\x06\x04\x00\x00\x00\x00\x00" + "\x00\x04\x00\x00\x00\x00"
 	getOpenAPI            = "\x82\x86\x44\x0d/openapi.json\x41\x0ckootask.test"
 	getHealth             = "\x82\x86\x44\x08/healthz\x41\x09localhost"
-	// lastGoAway is how long net/http waits for a client to read why its HTTP/2 connection ends.
-	lastGoAway = time.Second
 )
 
 // hanging are the ways in which a client can hang before it has made a call, or in the middle of one, and when its connection
@@ -53,13 +51,13 @@ var hanging = map[string]struct {
 	"HTTP, half a header":       {"http", "GET / HTTP/1.1\r\nHost: x\r\n", server.HeaderTimeout},
 	"HTTP, after an answer":     {"http", httpCall, server.IdleTimeout},
 	"HTTP/2, half a preface":    {"http", http2Hello[:18], server.HeaderTimeout},
-	"HTTP/2, no call":           {"http", http2Hello, server.IdleTimeout + lastGoAway},
-	"HTTP/2, half a header":     {"http", http2Hello + headers(endStream, getOpenAPI), server.IdleTimeout + lastGoAway},
+	"HTTP/2, no call":           {"http", http2Hello, rpcserver.Ping + rpcserver.PingTimeout},
+	"HTTP/2, half a header":     {"http", http2Hello + headers(endStream, getOpenAPI), rpcserver.Ping + rpcserver.PingTimeout},
 	"HTTP/2, never reads":       {"http", noWindow + headers(endStream|endHeaders, getOpenAPI), rpcserver.Ping + rpcserver.PingTimeout},
 	"HTTP/2, no body, no reads": {"http", noWindow + headers(endHeaders, getOpenAPI), rpcserver.Ping + rpcserver.PingTimeout},
 	"admin, nothing":            {"admin", "", server.HeaderTimeout},
 	"admin, half a header":      {"admin", "GET / HTTP/1.1\r\nHost: x\r\n", server.HeaderTimeout},
-	"admin, HTTP/2, no call":    {"admin", http2Hello, server.IdleTimeout + lastGoAway},
+	"admin, HTTP/2, no call":    {"admin", http2Hello, rpcserver.Ping + rpcserver.PingTimeout},
 	"admin, HTTP/2, no reads":   {"admin", noWindow + headers(endStream|endHeaders, getHealth), rpcserver.Ping + rpcserver.PingTimeout},
 }
 

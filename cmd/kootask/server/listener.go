@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/rpcserver"
 )
 
 // listener is a port that knows its connections: it keeps their number within a limit, and a stop can end those that its server
@@ -40,7 +41,7 @@ type conn struct {
 	net.Conn
 	listener *listener
 	peer     string
-	heard    atomic.Bool // The client has sent something.
+	accepted time.Time
 	called   atomic.Bool // The client has made a call.
 	// inAll and inPeer are its places among the unused of the listener and of the peer; nil once it has made a call or was
 	// closed. Guarded by the listener's mu.
@@ -54,7 +55,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		c := &conn{Conn: accepted, listener: l, peer: caller.Peer(accepted.RemoteAddr().String())}
+		c := &conn{Conn: accepted, listener: l, accepted: time.Now(), peer: caller.Peer(accepted.RemoteAddr().String())}
 		out, why := l.enter(c)
 		if out != nil {
 			_ = out.Conn.Close()
@@ -157,15 +158,6 @@ func called(from net.Addr) {
 	l.usedLocked(o.conn)
 }
 
-// Read reads from the client.
-func (c *conn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if n > 0 && !c.heard.Load() {
-		c.heard.Store(true)
-	}
-	return n, err
-}
-
 // Close closes the connection.
 func (c *conn) Close() error {
 	c.listener.mu.Lock()
@@ -174,9 +166,10 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// closeSilent closes the connections whose client has not sent anything.
-func (l *listener) closeSilent() {
-	l.closeIf(func(c *conn) bool { return !c.heard.Load() })
+// closeNew closes the connections whose client has made no call yet and may be in the middle of a handshake. Those that are older than
+// a handshake may take are idle: their servers end them in order.
+func (l *listener) closeNew() {
+	l.closeIf(func(c *conn) bool { return !c.called.Load() && time.Since(c.accepted) <= rpcserver.ConnectTimeout })
 }
 
 // closeAll closes all connections.

@@ -37,11 +37,15 @@ import (
 // DefaultGrace is how long a stop may take unless it is said otherwise.
 const DefaultGrace = 20 * time.Second
 
+// Interrupted is the cause of a context that a person at a terminal has ended: no balancer is waited for.
+var Interrupted = errors.New("interrupted")
+
 // Limits of the HTTP port.
 const (
-	// HeaderTimeout is how long a request's header may take, and IdleTimeout how long a connection may be without a request.
+	// HeaderTimeout is how long a request's header may take, and IdleTimeout how long a connection may be without a request: longer than
+	// balancers keep theirs (60 s by default), so that none is closed at the moment at which a balancer uses it again.
 	HeaderTimeout = 5 * time.Second
-	IdleTimeout   = 60 * time.Second
+	IdleTimeout   = 90 * time.Second
 	// AnswerTimeout is how long a request may take until its client has read the answer. It is more than a call takes. A watch
 	// replaces it with a limit for each message.
 	AnswerTimeout = 60 * time.Second
@@ -74,6 +78,9 @@ type Config struct {
 	MaxConnections int
 	// Grace is how long a stop may take. 0 is DefaultGrace.
 	Grace time.Duration
+	// ShutdownDelay is the part of the Grace for which a server that was told to stop says that it is not ready, and does all else as
+	// before, so that balancers stop sending it calls. At most a quarter of the Grace. 0 is no delay.
+	ShutdownDelay time.Duration
 	// Log gets a line for each call. Required. It must not block: calls wait for it.
 	Log *slog.Logger
 	// LogMetrics are those of the log. Nil: it has none.
@@ -164,7 +171,7 @@ func New(config Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the gateway: %w", err)
 	}
-	s.http, s.admin = s.httpServer(noted(handler)), s.httpServer(nil)
+	s.http, s.admin = s.httpServer(noted(shortHeader(handler))), s.httpServer(nil)
 	if config.TLS != nil {
 		s.http.TLSConfig = s.tls()
 		s.http.Protocols.SetHTTP2(true)
@@ -185,7 +192,7 @@ func (s *Server) httpServer(handler http.Handler) *http.Server {
 		ReadHeaderTimeout: HeaderTimeout,
 		IdleTimeout:       IdleTimeout,
 		WriteTimeout:      AnswerTimeout,
-		MaxHeaderBytes:    rpcserver.MaxHeader,
+		MaxHeaderBytes:    rpcserver.MaxHeaderRead,
 		Protocols:         &protocols,
 		HTTP2: &http.HTTP2Config{
 			// The default is 250, and lets what is above it hang.
@@ -199,8 +206,8 @@ func (s *Server) httpServer(handler http.Handler) *http.Server {
 	}
 }
 
-// Run serves until ctx ends, and then stops within the grace time. It fails if a listener does, or if calls had to be
-// broken off. A Server runs once.
+// Run serves until ctx ends, and then stops within the grace time, without the delay if the cause of ctx is [Interrupted]. It fails
+// if a listener does, or if calls had to be broken off. A Server runs once.
 func (s *Server) Run(ctx context.Context, l Listeners) error {
 	running, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -229,25 +236,30 @@ func (s *Server) Run(ctx context.Context, l Listeners) error {
 
 	<-running.Done()
 	var err error
-	if ctx.Err() == nil {
+	var delay time.Duration
+	switch {
+	case ctx.Err() == nil:
 		err = context.Cause(running)
+	case !errors.Is(context.Cause(ctx), Interrupted):
+		delay = min(s.config.ShutdownDelay, s.config.Grace/4)
 	}
-	err = errors.Join(err, s.stop(grpcPort, httpPort))
+	err = errors.Join(err, s.stop(delay, grpcPort, httpPort))
 	servers.Wait()
 	return err
 }
 
 // stop ends everything in the order in which it depends on each other. Whoever asks whether the server is ready is told
-// first, and until the end. Connections that have not said anything yet are not waited for.
-func (s *Server) stop(ports ...*listener) error {
+// first, and until the end: for the delay nothing else changes. Connections that have made no call are not waited for.
+func (s *Server) stop(delay time.Duration, ports ...*listener) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.Grace)
 	defer cancel()
 	s.draining.Store(true)
 	s.public.Drain()
 	s.inner.Drain()
+	<-time.After(delay)
 	s.service.Drain(s.config.Grace / 2)
 	for _, port := range ports {
-		port.closeSilent()
+		port.closeNew()
 		defer context.AfterFunc(ctx, port.closeAll)()
 	}
 
