@@ -32,7 +32,7 @@ const (
 	DefaultPollMin        = time.Second
 	DefaultPollMax        = 15 * time.Second
 	DefaultPollBackoffMax = time.Minute
-	DefaultHeartbeat      = 15 * time.Second
+	DefaultHeartbeat      = 8 * time.Second
 	DefaultStaleAfter     = 5 * time.Minute
 	DefaultWatchLifetime  = 30 * time.Minute
 
@@ -40,6 +40,9 @@ const (
 	DefaultMaxTasksPerCredential = 1000
 	DefaultNewTasksPerPeer       = 20
 )
+
+// MaxHeartbeat is the largest Config.Heartbeat: clients take a stream that is silent for 20 s for a broken one.
+const MaxHeartbeat = 15 * time.Second
 
 // FirstMessage is how long a watch waits for KooDrive's first answer before a heartbeat opens the stream: an error until
 // then is the call's own.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/kootask/kootask/cmd/kootask/reload"
 	"github.com/kootask/kootask/cmd/kootask/server"
@@ -14,7 +15,8 @@ import (
 // demoCommand runs the service with a KooDrive of its own.
 type demoCommand struct {
 	serviceFlags
-	Reflection bool `group:"Ports" default:"true" negatable:"" help:"Let gRPC clients ask for the contract."`
+	Reflection    bool          `group:"Ports" default:"true" negatable:"" help:"Let gRPC clients ask for the contract."`
+	ShutdownDelay time.Duration `default:"0s" help:"Part of the grace time for which, after SIGTERM, health and /readyz say no and nothing else changes: at most a quarter of it."`
 }
 
 // Run serves until ctx ends.
@@ -30,6 +32,7 @@ func (c *demoCommand) Run(ctx context.Context, out output) error {
 	config := c.config(p, where, &reload.Files{Log: log.Logger}, log)
 	c.onlyLoopback(p, "in the demonstration, which asks nobody who it is")
 	config.Reflection = c.Reflection
+	c.delay(p, c.ShutdownDelay, &config)
 	s, listeners, err := c.open(p, config)
 	if err != nil {
 		return errors.Join(err, koodrive.Close())

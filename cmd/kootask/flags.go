@@ -52,7 +52,7 @@ type serviceFlags struct {
 	PollMin        time.Duration `group:"Watches" default:"1s" help:"When KooDrive is asked again after a watched task has changed."`
 	PollMax        time.Duration `group:"Watches" default:"15s" help:"How long that interval grows while nothing changes."`
 	PollBackoffMax time.Duration `group:"Watches" default:"60s" help:"How long it grows while KooDrive fails."`
-	Heartbeat      time.Duration `group:"Watches" default:"15s" help:"After how long without a message a watch gets a heartbeat: 1s to 15s."`
+	Heartbeat      time.Duration `group:"Watches" default:"8s" help:"Silence after which a watch gets a heartbeat: 1s to 15s. Some clients and proxies take 10 s of silence for a broken stream."`
 	StaleAfter     time.Duration `group:"Watches" default:"5m" help:"After how long without an answer of KooDrive's a watch ends."`
 	WatchLifetime  time.Duration `group:"Watches" default:"30m" help:"How long a watch lasts at the most, a fifth less or more at random."`
 
@@ -171,7 +171,7 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, files *reloa
 		{"poll-min", f.PollMin, 1, maxPoll},
 		{"poll-max", f.PollMax, 1, maxPoll},
 		{"poll-backoff-max", f.PollBackoffMax, 1, maxPoll},
-		{"heartbeat", f.Heartbeat, time.Second, service.DefaultHeartbeat},
+		{"heartbeat", f.Heartbeat, time.Second, service.MaxHeartbeat},
 		{"stale-after", f.StaleAfter, 1, time.Hour},
 		{"watch-lifetime", f.WatchLifetime, 1, maxLifetime},
 		{"shutdown-grace", f.ShutdownGrace, 1, time.Hour},
@@ -191,6 +191,14 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, files *reloa
 		p.add("poll-backoff-max", fmt.Errorf("it must not be less than --poll-min, %v", f.PollMin))
 	}
 	return config
+}
+
+// delay sets how long a server that was told to stop only says so.
+func (serviceFlags) delay(p *problems, delay time.Duration, config *server.Config) {
+	if delay < 0 || delay > time.Hour {
+		p.add("shutdown-delay", errors.New("must be from 0s to 1h, and has an effect up to a quarter of --shutdown-grace"))
+	}
+	config.ShutdownDelay = delay
 }
 
 // app returns the app that signs, nil in caller mode.

@@ -15,6 +15,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/kootask/kootask/cmd/kootask/server"
 )
 
 // commands are what kootask can do.
@@ -41,9 +43,8 @@ type hangups <-chan os.Signal
 
 // run does what the arguments say, until it is done or a signal asks to stop; a second signal ends the process.
 func run(args []string, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal()
 	defer stop()
-	context.AfterFunc(ctx, stop) // From now on a signal does what it always does.
 
 	exit, out := -1, &checkedWriter{to: stdout}
 	parser, err := kong.New(&commands{},
@@ -86,6 +87,29 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return report(stderr, fmt.Errorf("printing the result: %w", out.err))
 	}
 	return report(stderr, err)
+}
+
+// untilSignal returns a context that ends when a signal asks the process to stop, with the cause [server.Interrupted] if a person at a
+// terminal did. From then on a signal does what it always does, and ends the process.
+func untilSignal() (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case s := <-signals:
+			signal.Stop(signals)
+			if s == os.Interrupt {
+				cancel(server.Interrupted)
+			}
+			cancel(nil)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		cancel(nil)
+	}
 }
 
 // output is where a command prints.

@@ -55,11 +55,11 @@ func TestBadFlags(t *testing.T) {
 			[]string{
 				"serve", "--upstream-url=http://koodrive.test", "--upstream-ca=" + missing, "--upstream-proxy=proxy", "--grpc-addr=1:2:3",
 				"--http-addr=127.0.0.1:http-not", "--admin-addr=nowhere", "--heartbeat=16s", "--poll-min=20s", "--poll-backoff-max=1s",
-				"--upstream-timeout=0s", "--shutdown-grace=-1s", "--app-id=x",
+				"--upstream-timeout=0s", "--shutdown-grace=-1s", "--shutdown-delay=-1s", "--app-id=x",
 			},
 			[]string{
 				"--upstream-ca: ", "--upstream-proxy: ", "--upstream-url: ", "--app-id: it goes with", "--upstream-timeout: ", "--heartbeat: ",
-				"--shutdown-grace: ", "--poll-max: ", "--poll-backoff-max: ", "--grpc-addr: ", "--http-addr: ", "--admin-addr: ",
+				"--shutdown-grace: ", "--shutdown-delay: ", "--poll-max: ", "--poll-backoff-max: ", "--grpc-addr: ", "--http-addr: ", "--admin-addr: ",
 			},
 		},
 		"no certificate": {

@@ -137,6 +137,45 @@ func TestSecondSignal(t *testing.T) {
 	}
 }
 
+// After SIGTERM a server says that it is not ready, and serves on for the delay. SIGINT skips the delay.
+func TestSignalsAndTheDelay(t *testing.T) {
+	serve := func() *process {
+		return start(t, nil, "serve", "--upstream-allow-http", "--upstream-url=http://127.0.0.1:1", "--shutdown-grace=1h", "--shutdown-delay=15m",
+			anyPorts[0], anyPorts[1], "--admin-addr=127.0.0.1:0")
+	}
+	status := func(url string) int {
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Error(err)
+			return 0
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode
+	}
+	p := serve()
+	public, admin := "http://"+p.says(t, `"http":"([^"]+)"`), "http://"+p.says(t, `"admin":"([^"]+)"`)
+	if status(admin+"/readyz") != http.StatusOK {
+		t.Error("it is not ready")
+	}
+	p.signal(t, syscall.SIGTERM)
+	await(t, p.ended, func() bool { return status(admin+"/readyz") == http.StatusServiceUnavailable })
+	if status(admin+"/healthz") != http.StatusOK || status(public+"/openapi.json") != http.StatusOK {
+		t.Error("it does not serve on")
+	}
+	p.signal(t, os.Interrupt)
+	if state := p.ends(t, time.Minute); state.Success() {
+		t.Errorf("a second signal: %v", state)
+	}
+
+	p = serve()
+	p.says(t, `"http":"([^"]+)"`)
+	p.signal(t, os.Interrupt)
+	if state := p.ends(t, time.Minute); !state.Success() {
+		t.Errorf("SIGINT: %v", state)
+	}
+}
+
 // A stop with nothing to wait for ends well.
 func TestFirstSignal(t *testing.T) {
 	for _, args := range [][]string{append([]string{"demo"}, anyPorts...), {"simulate", "--addr=127.0.0.1:0"}} {

@@ -21,8 +21,9 @@ type serveCommand struct {
 	koodriveFlags
 	serviceFlags
 	callerFlags
-	Reflection bool `group:"Ports" help:"Let gRPC clients ask for the contract."`
-	Check      bool `help:"Only say what is wrong with the flags. No port is opened."`
+	Reflection    bool          `group:"Ports" help:"Let gRPC clients ask for the contract."`
+	ShutdownDelay time.Duration `default:"2s" help:"Part of the grace time for which, after SIGTERM, health and /readyz say no and nothing else changes, so that balancers notice: at most a quarter of it. SIGINT skips it."`
+	Check         bool          `help:"Only say what is wrong with the flags. No port is opened."`
 }
 
 // Run serves until ctx ends.
@@ -31,6 +32,7 @@ func (c *serveCommand) Run(ctx context.Context, out output, hangup hangups) erro
 	files := &reload.Files{Log: log.Logger, Reread: hangup}
 	config := c.serviceFlags.config(p, c.koodriveFlags.config(p, files), files, log)
 	config.Reflection = c.Reflection
+	c.delay(p, c.ShutdownDelay, &config)
 	c.callerFlags.config(p, c.serviceFlags, &config)
 	if c.Check {
 		c.checkPorts(p)

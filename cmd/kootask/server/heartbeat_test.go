@@ -26,7 +26,7 @@ func TestHangingKooDriveIsTold(t *testing.T) {
 		}
 		failures := int32(0)
 		for i, e := range events[1 : len(events)-1] {
-			if e.name != "heartbeat" || e.at-events[i].at != 15*time.Second {
+			if e.name != "heartbeat" || e.at-events[i].at != service.DefaultHeartbeat {
 				t.Fatalf("event %d: %+v", i+1, e)
 			}
 			if e.beat.GetFailureCount() < failures || e.beat.GetObserveTime() != nil {

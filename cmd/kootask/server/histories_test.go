@@ -111,7 +111,7 @@ func judge(t *testing.T, seed uint64) (counts history.Counts) {
 	const length = 150 * time.Second
 	perSecond := []int{upstream.DefaultPerSecond, 4}[r.IntN(2)]
 	rules := history.Rules{
-		FirstMessage: service.FirstMessage, Heartbeat: 15 * time.Second, StaleAfter: []time.Duration{40 * time.Second, 5 * time.Minute}[r.IntN(2)],
+		FirstMessage: service.FirstMessage, Heartbeat: service.DefaultHeartbeat, StaleAfter: []time.Duration{40 * time.Second, 5 * time.Minute}[r.IntN(2)],
 		Send: service.SendTimeout, Keep: observe.DefaultKeep, Released: time.Second,
 		PollMin: time.Duration((1 - watch.JitterShare) * float64(time.Second)), PerSecond: perSecond + max(1, perSecond/10),
 	}

@@ -453,7 +453,7 @@ export const TaskService: GenService<{
    * change is noticed when KooDrive is next asked, by default 1 to 15 seconds later. Asking prolongs the caller's
    * KooDrive session, as any call does.
    *
-   * A heartbeat is sent after 15 seconds without anything else: a stream that is silent for 20 seconds is broken. If
+   * A heartbeat is sent after at most 15 seconds without anything else: a stream that is silent for 20 seconds is broken. If
    * KooDrive's first answer takes longer than 2 seconds, heartbeats come before the first task.
    *
    * The stream ends OK if and only if the finished task was sent (unless failed_task_as_error asks for more); any other
