@@ -573,10 +573,24 @@ var promises = []promise{
 		},
 		{
 			name: "a request's header may have any size",
-			file: "cmd/kootask/server/server.go",
-			from: `MaxHeaderBytes:    rpcserver.MaxHeader,`,
-			to:   `MaxHeaderBytes:    rpcserver.MaxHeader << 10,`,
+			file: "cmd/kootask/server/header.go",
+			from: `headerSize(r) > rpcserver.MaxHeader {`,
+			to:   `headerSize(r) > rpcserver.MaxHeader<<10 {`,
 			red:  "cmd/kootask/server.TestHeadersAreLimited",
+		},
+		{
+			name: "a request with a long header ends its connection",
+			file: "cmd/kootask/server/server.go",
+			from: `MaxHeaderBytes:    rpcserver.MaxHeaderRead,`,
+			to:   `MaxHeaderBytes:    rpcserver.MaxHeader,`,
+			red:  "cmd/kootask/server.TestHeadersAreLimited",
+		},
+		{
+			name: "a call may have any metadata",
+			file: "service/rpcserver/request.go",
+			from: `HeaderSize(info.Header) > MaxHeader {`,
+			to:   `HeaderSize(info.Header) > MaxHeader<<10 {`,
+			red:  "service/rpcserver.TestTooMuchMetadata",
 		},
 		{
 			name: "KooDrive's body is read to its end, whatever its size",
@@ -797,6 +811,13 @@ var promises = []promise{
 	}},
 	{10, "Errors", []sabotage{
 		{
+			name: "retry policies are not told when to call again",
+			file: "service/rpcserver/calls.go",
+			from: `*retry <= MaxPushback {`,
+			to:   `*retry < 0 {`,
+			red:  "service/rpcserver.TestRetryPoliciesAreToldWhenToRetry",
+		},
+		{
 			name: "an error that passes has no RetryInfo",
 			file: "service/reason/table.go",
 			from: "codes.Unavailable, retry: soon,\n\t\tenglish: \"The server has too much to do.\",",
@@ -892,9 +913,23 @@ var promises = []promise{
 		{
 			name: "a stop waits for requests that do not come",
 			file: "service/rpcserver/request.go",
-			from: `func() { cancel(errOverdue) })`,
+			from: `func() { cancel(errStopping) })`,
 			to:   `func() { _ = cancel })`,
-			red:  "cmd/kootask/server.TestStopWithCallsWithoutARequest",
+			red:  "service/rpcserver.TestStopWaitsForNoRequest",
+		},
+		{
+			name: "a stop begins before a balancer can notice",
+			file: "cmd/kootask/server/server.go",
+			from: `<-time.After(delay)`,
+			to:   `<-time.After(0 * delay)`,
+			red:  "cmd/kootask/server.TestShutdownDelay",
+		},
+		{
+			name: "a stop waits for connections in a handshake",
+			file: "cmd/kootask/server/listener.go",
+			from: `!c.called.Load() && time`,
+			to:   `c.called.Load() && time`,
+			red:  "cmd/kootask/server.TestStopWaitsForNobodyIdle",
 		},
 		{
 			name: "a stop ends all watches at one moment",

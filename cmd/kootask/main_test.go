@@ -59,7 +59,7 @@ func TestBadFlags(t *testing.T) {
 			},
 			[]string{
 				"--upstream-ca: ", "--upstream-proxy: ", "--upstream-url: ", "--app-id: it goes with", "--upstream-timeout: ", "--heartbeat: ",
-				"--shutdown-grace: ", "--shutdown-delay: ", "--poll-max: ", "--poll-backoff-max: ", "--grpc-addr: ", "--http-addr: ", "--admin-addr: ",
+				"--shutdown-grace: ", "--poll-max: ", "--poll-backoff-max: ", "--shutdown-delay: ", "--grpc-addr: ", "--http-addr: ", "--admin-addr: ",
 			},
 		},
 		"no certificate": {

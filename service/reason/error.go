@@ -106,6 +106,10 @@ func Of(err error) *Error {
 	}
 }
 
+// MetadataTooLong is how a call is refused before it is one: like those for which gRPC's own library finds a message too long, it has
+// no details, and is not logged.
+var MetadataTooLong = status.New(codes.ResourceExhausted, "The call has more than 16 KiB of metadata.")
+
 // upstreamCode is the form of what is passed on of KooDrive's codes.
 var upstreamCode = regexp.MustCompile(`^[A-Z.0-9]{1,32}$`)
 

@@ -8,10 +8,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
-	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
+
+	"github.com/kootask/kootask/service/reason"
 )
 
 // RequestTimeout is how long a call may take to send its request, after its header.
@@ -22,8 +22,6 @@ const RequestTimeout = 5 * time.Second
 var (
 	errOverdue  = errors.New("the request did not arrive within " + RequestTimeout.String())
 	errStopping = errors.New("the request did not arrive before the server stopped")
-
-	errHeaderTooLarge = status.Errorf(codes.ResourceExhausted, "metadata larger than max (%d bytes)", MaxHeader)
 )
 
 // requests bounds how long calls wait for their request. gRPC reads the whole request before a unary interceptor runs, so the
@@ -71,7 +69,7 @@ func (r *requests) tap(ctx context.Context, info *tap.Info) (context.Context, er
 		r.called(from.Addr)
 	}
 	if HeaderSize(info.Header) > MaxHeader {
-		return nil, errHeaderTooLarge
+		return nil, reason.MetadataTooLong.Err()
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	r.waiting.Inc()

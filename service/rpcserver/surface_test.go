@@ -128,7 +128,7 @@ func TestPushback(t *testing.T) {
 // A call with too much metadata fails alone: the other calls of its connection go on.
 func TestTooMuchMetadata(t *testing.T) {
 	wait := func(ctx context.Context) error {
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		return ctx.Err()
 	}
 	bubble(t, wait, func(ctx context.Context, t *testing.T, tasks client) {

@@ -11,7 +11,7 @@ import (
 func shortHeader(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if headerSize(r) > rpcserver.MaxHeader {
-			http.Error(w, "431 Request Header Fields Too Large", http.StatusRequestHeaderFieldsTooLarge)
+			http.Error(w, "The request's header is larger than 16 KiB.", http.StatusRequestHeaderFieldsTooLarge)
 			return
 		}
 		handler.ServeHTTP(w, r)

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/rpcserver"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
@@ -128,7 +129,7 @@ func TestTracingFailsNothing(t *testing.T) {
 // What is not read may be as long as a header may be at all.
 func TestLongHeadersThatAreNotRead(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
-		long := strings.Repeat("x", 17<<10) // More than goes from the gateway to the gRPC server.
+		long := strings.Repeat("x", rpcserver.MaxHeader-500)
 		for _, header := range []string{"X-Forwarded-For", "X-Forwarded-Host", "Traceparent", "Tracestate", "X-Request-Id", "Cookie"} {
 			if resp, body := s.get(t, request(t.Context(), t, "/v1/tasks/"+exampleID, header, long)); resp.StatusCode != http.StatusOK {
 				t.Errorf("%s: HTTP %d, %s", header, resp.StatusCode, body)

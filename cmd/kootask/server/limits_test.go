@@ -83,13 +83,58 @@ func TestBodiesAreNotWaitedFor(t *testing.T) {
 	})
 }
 
+// A request with too large a header is refused alone: the stream of another request on its connection goes on, over both versions
+// of HTTP, whether one field is long or there are many.
 func TestHeadersAreLimited(t *testing.T) {
-	bubble(t, nil, func(t *testing.T, s *system) {
-		r := request(t.Context(), t, "/v1/tasks/"+exampleID, "X-Long", strings.Repeat("x", 2*rpcserver.MaxHeader))
-		if resp, err := s.http.Do(r); err != nil || resp.Body.Close() != nil || resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
-			t.Errorf("%v, %v", resp, err)
-		}
-	})
+	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		bubble(t, nil, func(t *testing.T, s *system) {
+			s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1, 1, 1, 2)})
+			if protocol == "HTTP/2.0" {
+				h2c(s.http)
+			}
+			var dials atomic.Int32
+			dial := s.httpPort.Dial
+			s.http.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+				dials.Add(1)
+				return dial(ctx, network, address)
+			}
+			var other sync.WaitGroup
+			other.Go(func() {
+				events := s.watch(t.Context(), t, sse, taskID)
+				if got := names(t, events); got[len(got)-1] != "end" {
+					t.Errorf("%s: the other stream: %q", protocol, got)
+				}
+			})
+			synctest.Wait()
+			for _, size := range []int{rpcserver.MaxHeader, 2 * rpcserver.MaxHeader, rpcserver.MaxHeaderRead * 7 / 8} {
+				long := request(t.Context(), t, "/v1/tasks/"+exampleID, "X-Long", strings.Repeat("x", size))
+				many := request(t.Context(), t, "/v1/tasks/"+exampleID)
+				for range size / 500 {
+					many.Header.Add("X-Many", strings.Repeat("x", 500-len("X-Many")-32))
+				}
+				many.Header.Add("X-Many", strings.Repeat("x", 500))
+				for _, r := range []*http.Request{long, many} {
+					resp, err := s.http.Do(r)
+					if err != nil {
+						t.Errorf("%s, %d bytes: %v", protocol, size, err)
+						continue
+					}
+					_, _ = io.Copy(io.Discard, resp.Body)
+					if _ = resp.Body.Close(); resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge || resp.Proto != protocol {
+						t.Errorf("%s, %d bytes: %v", protocol, size, resp)
+					}
+				}
+			}
+			fits := request(t.Context(), t, "/v1/tasks/"+exampleID, "X-Long", strings.Repeat("x", rpcserver.MaxHeader-500))
+			if resp, body := s.get(t, fits); resp.StatusCode != http.StatusOK {
+				t.Errorf("%s: HTTP %d: %s", protocol, resp.StatusCode, body)
+			}
+			other.Wait()
+			if want := map[string]int32{"HTTP/1.1": 2, "HTTP/2.0": 1}[protocol]; dials.Load() != want {
+				t.Errorf("%s: %d connections, want %d", protocol, dials.Load(), want)
+			}
+		})
+	}
 }
 
 // One connection to a public port has room for 1,000 calls: for more at a time a gRPC client waits, and an HTTP client opens
