@@ -774,6 +774,13 @@ var promises = []promise{
 	}},
 	{9, "Release", []sabotage{
 		{
+			name: "a client that sends more bytes is never seen to close",
+			file: "cmd/kootask/server/hangup.go",
+			from: `defer from.conn.ahead.attend(cancel)()`,
+			to:   `_ = from`,
+			red:  "cmd/kootask/server.TestWatchEndsWhenItsClientCloses",
+		},
+		{
 			name: "the poller outlives the last watcher",
 			file: "service/watch/hub.go",
 			from: "if last {\n\t\tp.cancel()\n\t\t<-p.done\n\t}",

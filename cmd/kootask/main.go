@@ -89,7 +89,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return report(stderr, err)
 }
 
-// untilSignal returns a context that ends when a signal asks the process to stop, with the cause [server.Interrupted] if a person at a
+// untilSignal returns a context that ends when a signal asks the process to stop, with the cause [server.ErrInterrupted] if a person at a
 // terminal did. From then on a signal does what it always does, and ends the process.
 func untilSignal() (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -100,7 +100,7 @@ func untilSignal() (ctx context.Context, stop func()) {
 		case s := <-signals:
 			signal.Stop(signals)
 			if s == os.Interrupt {
-				cancel(server.Interrupted)
+				cancel(server.ErrInterrupted)
 			}
 			cancel(nil)
 		case <-ctx.Done():

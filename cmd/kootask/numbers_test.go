@@ -71,6 +71,7 @@ func stated() []string {
 		in("until KooDrive has not answered for %s", span(service.DefaultStaleAfter)),
 		in("refuses the credential ends it at the %s time in succession", word("second", reason.UpstreamTokenRejected.Tolerance() == 2)),
 		in("that the task is not there at the %s", word("third", reason.TaskNotFound.Tolerance() == 3)),
+		word("A ` ` over HTTP/1.1 is still answered", true),
 		in("A watch lasts %s ± %v %%", span(service.DefaultWatchLifetime), 100*service.LifetimeSpread),
 		in("over HTTP %s after a write blocks, over gRPC %s after 64 KiB wait unread", span(gateway.WriteTimeout), span(service.SendTimeout)),
 		in("told to stay away by a %d", http.StatusNoContent),

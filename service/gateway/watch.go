@@ -21,10 +21,13 @@ const (
 	watchPath   = "/v1/tasks/{task_id}" + watchSuffix
 )
 
+// IsStream reports whether a request asks for a stream.
+func IsStream(r *http.Request) bool { return strings.HasSuffix(r.URL.EscapedPath(), watchSuffix) }
+
 // finished reports whether a request comes from an event source that has had the finished task. One that cannot send headers
 // says so in the query.
 func finished(r *http.Request) bool {
-	return strings.HasSuffix(r.URL.EscapedPath(), watchSuffix) && (acceptsEvents(r) && r.Header.Get("Last-Event-ID") == lastEventID ||
+	return IsStream(r) && (acceptsEvents(r) && r.Header.Get("Last-Event-ID") == lastEventID ||
 		r.URL.Query().Get(lastIDParameter) == lastEventID)
 }
 

@@ -2,8 +2,10 @@ package koodrivetest
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
+	"time"
 )
 
 // Listener is a [net.Listener] in memory: an http.Server serves it, and Dial connects to it, without a port. It works in a
@@ -36,9 +38,10 @@ func (l *Listener) Close() error {
 // Addr returns an address that leads nowhere.
 func (l *Listener) Addr() net.Addr { return memoryAddr{} }
 
-// Dial connects, whatever the network and the address are: it is an http.Transport's DialContext.
+// Dial connects, whatever the network and the address are: it is an http.Transport's DialContext. The connection has CloseWrite, as
+// a TCP connection has.
 func (l *Listener) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	client, server := net.Pipe()
+	client, server := pipe()
 	select {
 	case l.conns <- server:
 		return client, nil
@@ -47,6 +50,27 @@ func (l *Listener) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// conn is one end of a connection whose sides can be closed one by one, which net.Pipe's cannot.
+type conn struct{ in, out net.Conn }
+
+func pipe() (client, server conn) {
+	clientOut, serverIn := net.Pipe()
+	serverOut, clientIn := net.Pipe()
+	return conn{clientIn, clientOut}, conn{serverIn, serverOut}
+}
+
+func (c conn) Read(b []byte) (int, error)         { return c.in.Read(b) }
+func (c conn) Write(b []byte) (int, error)        { return c.out.Write(b) }
+func (c conn) CloseWrite() error                  { return c.out.Close() }
+func (c conn) Close() error                       { return errors.Join(c.out.Close(), c.in.Close()) }
+func (c conn) LocalAddr() net.Addr                { return memoryAddr{} }
+func (c conn) RemoteAddr() net.Addr               { return memoryAddr{} }
+func (c conn) SetReadDeadline(t time.Time) error  { return c.in.SetReadDeadline(t) }
+func (c conn) SetWriteDeadline(t time.Time) error { return c.out.SetWriteDeadline(t) }
+func (c conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
 type memoryAddr struct{}

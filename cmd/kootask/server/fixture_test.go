@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 
@@ -51,6 +53,7 @@ type system struct {
 	log                           *buffer
 	out                           *evidence                   // What comes out of it.
 	peer                          atomic.Pointer[net.TCPAddr] // Where new connections to the ports come from.
+	resets                        atomic.Bool                 // A client's close is a reset.
 	stop, interrupt               func()                      // Tell the server to stop, as SIGTERM and SIGINT do.
 	stopped                       chan error                  // What Run returned.
 }
@@ -113,7 +116,7 @@ func start(t *testing.T, configure func(*server.Config)) *system {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancelCause(context.Background())
-	s.stop, s.interrupt = func() { stop(nil) }, func() { stop(server.Interrupted) }
+	s.stop, s.interrupt = func() { stop(nil) }, func() { stop(server.ErrInterrupted) }
 	// Not grpc's bufconn: over it, net/http now and then meets a read deadline that it has lifted.
 	s.grpcPort, s.httpPort, s.adminPort = koodrivetest.Listen(), koodrivetest.Listen(), koodrivetest.Listen()
 	s.comeFrom("192.0.2.1:1000")
@@ -156,12 +159,21 @@ func (l addressed) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return addressedConn{conn, l.system.peer.Load()}, nil
+	return addressedConn{conn, l.system.peer.Load(), &l.system.resets}, nil
 }
 
 type addressedConn struct {
 	net.Conn
-	from net.Addr
+	from   net.Addr
+	resets *atomic.Bool
+}
+
+func (c addressedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if errors.Is(err, io.EOF) && c.resets.Load() {
+		err = syscall.ECONNRESET
+	}
+	return n, err
 }
 
 func (c addressedConn) RemoteAddr() net.Addr { return c.from }

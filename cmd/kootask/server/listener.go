@@ -39,6 +39,7 @@ type peer struct {
 // conn is a connection of a listener.
 type conn struct {
 	net.Conn
+	ahead    *ahead // Reads the Conn.
 	listener *listener
 	peer     string
 	accepted time.Time
@@ -55,7 +56,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		c := &conn{Conn: accepted, listener: l, accepted: time.Now(), peer: caller.Peer(accepted.RemoteAddr().String())}
+		c := &conn{Conn: accepted, ahead: newAhead(accepted), listener: l, accepted: time.Now(), peer: caller.Peer(accepted.RemoteAddr().String())}
 		out, why := l.enter(c)
 		if out != nil {
 			_ = out.Conn.Close()
@@ -136,6 +137,9 @@ func (l *listener) tell(peer, why string) {
 			slog.Int("max_connections", l.room.all), slog.Int("max_connections_per_peer", l.room.perPeer))
 	}
 }
+
+// Read reads from the client.
+func (c *conn) Read(b []byte) (int, error) { return c.ahead.Read(b) }
 
 // RemoteAddr is where the client is. It leads from a call to its connection: see [called].
 func (c *conn) RemoteAddr() net.Addr { return origin{c.Conn.RemoteAddr(), c} }

@@ -37,8 +37,8 @@ import (
 // DefaultGrace is how long a stop may take unless it is said otherwise.
 const DefaultGrace = 20 * time.Second
 
-// Interrupted is the cause of a context that a person at a terminal has ended: no balancer is waited for.
-var Interrupted = errors.New("interrupted")
+// ErrInterrupted is the cause of a context that a person at a terminal has ended: no balancer is waited for.
+var ErrInterrupted = errors.New("interrupted")
 
 // Limits of the HTTP port.
 const (
@@ -171,7 +171,7 @@ func New(config Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the gateway: %w", err)
 	}
-	s.http, s.admin = s.httpServer(noted(shortHeader(handler))), s.httpServer(nil)
+	s.http, s.admin = s.httpServer(noted(shortHeader(patient(handler)))), s.httpServer(nil)
 	if config.TLS != nil {
 		s.http.TLSConfig = s.tls()
 		s.http.Protocols.SetHTTP2(true)
@@ -206,7 +206,7 @@ func (s *Server) httpServer(handler http.Handler) *http.Server {
 	}
 }
 
-// Run serves until ctx ends, and then stops within the grace time, without the delay if the cause of ctx is [Interrupted]. It fails
+// Run serves until ctx ends, and then stops within the grace time, without the delay if the cause of ctx is [ErrInterrupted]. It fails
 // if a listener does, or if calls had to be broken off. A Server runs once.
 func (s *Server) Run(ctx context.Context, l Listeners) error {
 	running, fail := context.WithCancelCause(ctx)
@@ -240,7 +240,7 @@ func (s *Server) Run(ctx context.Context, l Listeners) error {
 	switch {
 	case ctx.Err() == nil:
 		err = context.Cause(running)
-	case !errors.Is(context.Cause(ctx), Interrupted):
+	case !errors.Is(context.Cause(ctx), ErrInterrupted):
 		delay = min(s.config.ShutdownDelay, s.config.Grace/4)
 	}
 	err = errors.Join(err, s.stop(delay, grpcPort, httpPort))
