@@ -113,6 +113,11 @@ conformance: clients ## Show that the clients in all languages do the same: clie
 sabotage-conformance: ## After make clients: break the server on purpose, and fail unless the right scenarios fail.
 	@go run ./clients/conformance -sabotage
 
+.PHONY: plain-clients
+plain-clients: ## After make clients: show that clients without kootask's library work, in Python, Java, Node.js and curl.
+	@$(MAKE) -C clients/plain build
+	@go run ./clients/conformance -plain
+
 .PHONY: readmes
 readmes: build ## Run the commands of the clients' READMEs and of docs/migrate.md in empty folders, as they stand.
 	@go run ./clients/conformance -readmes

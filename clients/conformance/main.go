@@ -6,6 +6,7 @@
 //	go run ./clients/conformance -language rust -run resume
 //	go run ./clients/conformance -sabotage                # Shows that the suite can fail.
 //	go run ./clients/conformance -readmes                 # The READMEs' commands, as they stand. After make build.
+//	go run ./clients/conformance -plain                   # Clients without kootask's library: clients/plain.
 //
 // A client takes part with a program that reads one command, does it and prints what the client hands out: client.go tells which
 // program, and protocol.go what it reads and prints. It knows the inputs of a scenario alone; what has to come of them only
@@ -34,9 +35,10 @@ func main() {
 	pattern := flag.String("run", "", "run the scenarios whose name matches this regular expression")
 	sabotage := flag.Bool("sabotage", false, "break the server on purpose, and fail unless the right scenarios do")
 	readmes := flag.Bool("readmes", false, "run the commands of the clients' READMEs instead")
+	plain := flag.Bool("plain", false, "run the checks of clients without kootask's library instead")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Stdout, choice{*language, *pattern}, *sabotage, *readmes)
+	err := run(ctx, os.Stdout, choice{*language, *pattern}, mode{*sabotage, *readmes, *plain})
 	stop()
 	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "conformance:", err)
@@ -47,7 +49,10 @@ func main() {
 // choice is what to run: two regular expressions.
 type choice struct{ language, scenario string }
 
-func run(ctx context.Context, out io.Writer, chosen choice, sabotage, readmes bool) error {
+// mode is what to do in place of the scenarios, at most one of them.
+type mode struct{ sabotage, readmes, plain bool }
+
+func run(ctx context.Context, out io.Writer, chosen choice, instead mode) error {
 	clients, err := matching(languages, chosen.language, func(c client) string { return c.language })
 	if err != nil {
 		return err
@@ -65,10 +70,12 @@ func run(ctx context.Context, out io.Writer, chosen choice, sabotage, readmes bo
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	switch {
-	case sabotage:
+	case instead.sabotage:
 		return tryAll(ctx, out, dir, clients, scenarios)
-	case readmes:
+	case instead.readmes:
 		return followAll(ctx, out, dir, clients)
+	case instead.plain:
+		return plain(ctx, out, dir)
 	}
 	program, err := build(ctx, filepath.Join(dir, "kootask"))
 	if err != nil {

@@ -110,7 +110,7 @@ func newServers(ctx context.Context, program string, s scenario) (w *servers, er
 	}
 	w.args = append([]string{
 		"serve", "--upstream-allow-http", "--upstream-url=" + w.url, "--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0", "--admin-addr=",
-		"--poll-min=100ms", "--poll-max=400ms", "--poll-backoff-max=400ms", "--log-format=json",
+		"--poll-min=100ms", "--poll-max=400ms", "--poll-backoff-max=400ms", "--shutdown-delay=0s", "--log-format=json",
 	}, s.Serve...)
 	if w.relay, err = newRelay(ctx); err != nil {
 		return w, err
