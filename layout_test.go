@@ -143,7 +143,7 @@ func TestSleepsAreInBubbles(t *testing.T) {
 			}
 			inBubble := slices.ContainsFunc(open, func(n ast.Node) bool {
 				outer, ok := n.(*ast.CallExpr)
-				return ok && slices.Contains([]string{"synctest.Test", "bubble", "bubbleKnown"}, name(outer.Fun))
+				return ok && slices.Contains([]string{"synctest.Test", "bubble", "bubbleKnown", "bothBubbles"}, name(outer.Fun))
 			})
 			if !inBubble {
 				t.Errorf("%v: sleeps in real time", set.Position(call.Pos()))

@@ -44,8 +44,8 @@ func (s *system) hello(t *testing.T, config *tls.Config) net.Conn {
 	return tls.Client(conn, config)
 }
 
-// eitherWay runs test without and with TLS.
-func eitherWay(t *testing.T, test func(t *testing.T, s *system, config *tls.Config)) {
+// bothBubbles runs test without and with TLS.
+func bothBubbles(t *testing.T, test func(t *testing.T, s *system, config *tls.Config)) {
 	t.Helper()
 	bubble(t, nil, func(t *testing.T, s *system) { test(t, s, nil) })
 	secureBubble(t, nil, func(t *testing.T, s *system, a *authorities) { test(t, s, a.config(nil)) })
@@ -54,7 +54,7 @@ func eitherWay(t *testing.T, test func(t *testing.T, s *system, config *tls.Conf
 // A client that closes its side after a GET gets its answer, however long KooDrive takes: some balancers do that.
 func TestHalfClosedGetIsAnswered(t *testing.T) {
 	for _, latency := range []time.Duration{0, 5 * time.Second} {
-		eitherWay(t, func(t *testing.T, s *system, config *tls.Config) {
+		bothBubbles(t, func(t *testing.T, s *system, config *tls.Config) {
 			s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Status: 1, Fault: &koodrivetest.Fault{Latency: latency}}}})
 			conn := s.hello(t, config)
 			if _, err := io.WriteString(conn, head("/v1/tasks/"+taskID)); err != nil {
@@ -75,7 +75,7 @@ func TestHalfClosedGetIsAnswered(t *testing.T) {
 // A client that closes its side does not keep a call longer than the call's own limit, and one whose connection breaks ends it at once.
 func TestHalfClosedGetIsBounded(t *testing.T) {
 	for outcome, resets := range map[string]bool{"UPSTREAM_TIMEOUT": false, "CALLER_CANCELLED": true} {
-		eitherWay(t, func(t *testing.T, s *system, config *tls.Config) {
+		bothBubbles(t, func(t *testing.T, s *system, config *tls.Config) {
 			s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Fault: &koodrivetest.Fault{Hang: true}}}})
 			s.resets.Store(resets)
 			conn := s.hello(t, config)
@@ -106,7 +106,7 @@ func TestWatchEndsWhenItsClientCloses(t *testing.T) {
 	} {
 		for _, accept := range []string{ndjson, sse} {
 			for _, half := range []bool{true, false} {
-				eitherWay(t, func(t *testing.T, s *system, config *tls.Config) {
+				bothBubbles(t, func(t *testing.T, s *system, config *tls.Config) {
 					s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
 					conn := s.hello(t, config)
 					_, err := io.WriteString(conn, strings.Replace(head("/v1/tasks/"+taskID+":watch"), "\r\n\r\n", "\r\nAccept: "+accept+"\r\n\r\n", 1))
@@ -153,7 +153,7 @@ func TestWatchEndsWhenItsClientCloses(t *testing.T) {
 
 // What a client sends during a watch is its next request, which is answered after the watch.
 func TestRequestsDuringAWatchAreAnsweredAfterIt(t *testing.T) {
-	eitherWay(t, func(t *testing.T, s *system, config *tls.Config) {
+	bothBubbles(t, func(t *testing.T, s *system, config *tls.Config) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1, 2)})
 		conn := s.hello(t, config)
 		if _, err := io.WriteString(conn, head("/v1/tasks/"+taskID+":watch")); err != nil {
