@@ -1081,6 +1081,27 @@ var promises = []promise{
 			red:  "cmd/kootask/server.TestForgedTokensHarmNobody",
 		},
 		{
+			name: "a key that is replaced under its id is not looked for",
+			file: "service/callers/tokens.go",
+			from: `if !errors.As(err, &unverified) {`,
+			to:   `if !errors.As(err, &unverified) || unverified != errNoKey {`,
+			red:  "service/callers.TestKeyIsReplacedUnderItsID",
+		},
+		{
+			name: "a token of a known key waits for the issuer",
+			file: "service/callers/tokens.go",
+			from: `known, version := t.keys.known()`,
+			to:   "_, version := t.keys.known()\n\t_, _ = t.keys.after(ctx, version)\n\tknown, version := t.keys.known()",
+			red:  "service/callers.TestHangingIssuerDelaysNoKnownKey",
+		},
+		{
+			name: "a withdrawn key is good until a token of another one comes",
+			file: "service/callers/keys.go",
+			from: `version > 0 && k.life.Err() == nil`,
+			to:   `version < 0 && k.life.Err() == nil`,
+			red:  "service/callers.TestOldKeysAreNotBelieved",
+		},
+		{
 			name: "one address may fail as often as it likes",
 			file: "service/callers/callers.go",
 			from: `c.failures.Of(who.Peer).Allow()`,

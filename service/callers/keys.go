@@ -14,18 +14,18 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// When the issuer's keys are fetched: never but for a token. A token waits for that only if its key is not known.
+// When the issuer's keys are fetched: first for a token; then in the background when they are old, and for a token that
+// none of them verifies. That token waits for the fetch. A token that a known key verifies never waits.
 const (
-	// KeysAge is how old keys get until a token has them fetched anew.
+	// KeysAge is how old keys get before they are fetched again, whether tokens come or not: a withdrawn key is good no
+	// longer than that while the issuer answers.
 	KeysAge = 15 * time.Minute
-	// keysOld is how old they get until a token waits for that: its key may have been withdrawn in a time without tokens.
-	keysOld = 2 * KeysAge
-	// KeysApart is how long after the start of a fetch the next may start. So long a new key may go unnoticed.
+	// KeysApart is how long after the start of a fetch the next may start. For so long a new key may go unnoticed.
 	KeysApart = 30 * time.Second
 )
 
 // keys are those of an issuer, as of the last fetch that succeeded: one that fails leaves them as they are. At most one
-// fetch is under way, and all who need it wait for that one.
+// fetch is in flight, and all who need it wait for that one.
 type keys struct {
 	source  *source
 	fetches *prometheus.CounterVec
@@ -36,10 +36,12 @@ type keys struct {
 
 	mu      sync.Mutex
 	set     keySet        // Nil until a fetch has succeeded. Guarded by mu; never changed, only replaced.
+	version int           // How many fetches have succeeded. Guarded by mu.
 	fetched time.Time     // When set was got. Guarded by mu.
 	started time.Time     // When the last fetch was started; zero before the first. Guarded by mu.
 	failure error         // What the last fetch failed with. Guarded by mu.
-	flight  chan struct{} // Closed by the fetch that is under way when it has ended; nil if none is. Guarded by mu.
+	flight  chan struct{} // Closed by the fetch in flight when it has ended; nil if there is none. Guarded by mu.
+	renewal *time.Timer   // Starts the next fetch in the background; nil while nothing is known. Guarded by mu.
 }
 
 func newKeys(c TokensConfig) (*keys, error) {
@@ -56,7 +58,7 @@ func newKeys(c TokensConfig) (*keys, error) {
 	}
 	m.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "kootask_oidc_keys_age_seconds",
-		Help: "How long ago the keys of callers' issuer were fetched; NaN until they have been. It grows while no token comes.",
+		Help: "Age of the keys of callers' issuer; NaN before the first fetch that succeeds. It keeps growing only while fetches fail.",
 	}, k.age)
 	k.life, k.end = context.WithCancel(context.Background())
 	return k, nil
@@ -68,62 +70,71 @@ const (
 	resultFailed = "failed"
 )
 
-// find returns the keys with an id, one or more; of an empty id, the issuer's only key. It starts a fetch if it may and
-// should, and waits for the one that is under way only if it knows no such key, or has not looked for long. The error is ctx's or a *reason.Error.
-func (k *keys) find(ctx context.Context, id string) ([]key, error) {
-	found, flight, old := k.known(id)
-	if (len(found) == 0 || old) && flight != nil {
+// known returns the keys that there are, and their version: none, and 0, until a fetch has succeeded. It does not block.
+func (k *keys) known() (set keySet, version int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.set, k.version
+}
+
+// after returns newer keys than those of a version, nil if there are none. It starts a fetch if it may, and waits for the
+// fetch in flight. The error is ctx's own.
+func (k *keys) after(ctx context.Context, version int) (keySet, error) {
+	if flight := k.renew(version); flight != nil {
 		select {
 		case <-flight:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		found = k.lookup(id)
 	}
-	if len(found) == 0 {
-		return nil, k.missing()
+	if set, now := k.known(); now != version {
+		return set, nil
 	}
-	return found, nil
+	return nil, nil
 }
 
-// known returns the keys with an id, and the end of the fetch that is under way: of one that it starts, if none is and keys
-// are missing or old. Nil if none is under way. It reports whether the keys are so old that the fetch is worth waiting for.
-func (k *keys) known(id string) (found []key, flight <-chan struct{}, old bool) {
+// renew starts a fetch unless there are newer keys than those of a version, a fetch is in flight, or the last one began
+// less than KeysApart ago. It returns the end of the fetch in flight, nil if nobody needs to wait for one.
+func (k *keys) renew(version int) <-chan struct{} {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	found = k.set.find(id)
-	unknown := len(found) == 0 && (id != "" || k.set == nil)
-	wanted := unknown || time.Since(k.fetched) >= KeysAge
+	if k.version != version {
+		return nil
+	}
 	rested := k.started.IsZero() || time.Since(k.started) >= KeysApart
-	if wanted && rested && k.flight == nil && k.life.Err() == nil {
+	if k.flight == nil && rested && k.life.Err() == nil {
+		k.stopRenewalLocked()
 		k.started = time.Now()
 		k.flight = make(chan struct{})
 		k.wg.Go(k.fetch)
 	}
-	return found, k.flight, time.Since(k.fetched) >= keysOld
-}
-
-func (k *keys) lookup(id string) []key {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.set.find(id)
+	return k.flight
 }
 
 // fetch is a flight.
 func (k *keys) fetch() {
 	set, err := k.source.fetch(k.life)
-	result := resultOK
+	result, wait := resultOK, KeysAge
 	if err != nil {
-		result = resultFailed
+		result, wait = resultFailed, KeysApart
 	}
 	k.fetches.WithLabelValues(result).Inc()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.failure = err; err == nil {
-		k.set, k.fetched = set, time.Now()
+		k.set, k.version, k.fetched = set, k.version+1, time.Now()
+	}
+	if version := k.version; version > 0 && k.life.Err() == nil {
+		k.renewal = time.AfterFunc(wait-time.Since(k.started), func() { k.renew(version) })
 	}
 	close(k.flight)
 	k.flight = nil
+}
+
+func (k *keys) stopRenewalLocked() {
+	if k.renewal != nil {
+		k.renewal.Stop()
+	}
 }
 
 // missing says why there is no key: the issuer has no such one, or it could not be asked.
@@ -131,7 +142,7 @@ func (k *keys) missing() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.set != nil && k.failure == nil {
-		return refuse("the issuer has no such key")
+		return notAuthenticated(errNoKey)
 	}
 	failure := k.failure
 	if failure == nil {
@@ -156,6 +167,7 @@ func (k *keys) age() float64 {
 func (k *keys) close() {
 	k.mu.Lock()
 	k.end() // With mu held: nobody is about to start a fetch that is not waited for.
+	k.stopRenewalLocked()
 	k.mu.Unlock()
 	k.wg.Wait()
 }

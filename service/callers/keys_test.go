@@ -61,7 +61,7 @@ func together(t *testing.T, tokens *callers.Tokens, token string, n int) map[str
 	return outcomes
 }
 
-func TestKeysAreFetchedForTheFirstTokenOnly(t *testing.T) {
+func TestKeysAreFetchedFromTheFirstTokenOn(t *testing.T) {
 	bubble(t, func(t *testing.T, issuer *issuertest.Issuer, tokens *callers.Tokens) {
 		begin := time.Now()
 		time.Sleep(time.Hour)
@@ -73,11 +73,12 @@ func TestKeysAreFetchedForTheFirstTokenOnly(t *testing.T) {
 		}
 		time.Sleep(callers.KeysAge - 1)
 		want(t, tokens, issuer.Token(alice(), issuertest.Alg("ES256")), ok)
-		time.Sleep(time.Hour)
-		if diff := cmp.Diff([]time.Duration{time.Hour}, fetches(issuer, begin)); diff != "" {
+		time.Sleep(callers.KeysAge)
+		apart := []time.Duration{time.Hour, time.Hour + callers.KeysAge}
+		if diff := cmp.Diff(apart, fetches(issuer, begin)); diff != "" {
 			t.Error(diff)
 		}
-		if n := len(issuer.Fetches(issuertest.Keys)); n != 1 {
+		if n := len(issuer.Fetches(issuertest.Keys)); n != 2 {
 			t.Errorf("the keys were fetched %d times", n)
 		}
 	})
@@ -106,17 +107,88 @@ func TestRotation(t *testing.T) {
 	})
 }
 
+// A key is replaced under its id: the first token that it signs has the keys fetched, if that is allowed again, and is good.
+func TestKeyIsReplacedUnderItsID(t *testing.T) {
+	for name, row := range map[string]struct {
+		alg     string
+		set     func(i *issuertest.Issuer) []any // Nil: all keys of the issuer.
+		replace func(i *issuertest.Issuer)       // Nil: by one of the same kind.
+		options []issuertest.Option
+	}{
+		"RSA":     {alg: "RS256"},
+		"EC":      {alg: "ES256"},
+		"Ed25519": {alg: "EdDSA"},
+		"by another kind": {
+			alg:     "EdDSA",
+			set:     func(i *issuertest.Issuer) []any { return []any{jwk(i, "ES256", "kid", "same")} },
+			replace: func(i *issuertest.Issuer) { i.Handle(issuertest.Keys, published(jwk(i, "EdDSA", "kid", "same"))) },
+			options: []issuertest.Option{issuertest.Header("kid", "same")},
+		},
+		"without an id": {
+			alg: "EdDSA",
+			set: func(i *issuertest.Issuer) []any { return []any{jwk(i, "EdDSA", "kid", nil)} },
+			replace: func(i *issuertest.Issuer) {
+				i.Replace("EdDSA")
+				i.Handle(issuertest.Keys, published(jwk(i, "EdDSA", "kid", nil)))
+			},
+			options: []issuertest.Option{issuertest.Header("kid", nil)},
+		},
+		"the other of two without an id goes": {
+			alg:     "EdDSA",
+			set:     func(i *issuertest.Issuer) []any { return []any{jwk(i, "EdDSA"), jwk(i, "ES256")} },
+			replace: func(i *issuertest.Issuer) { i.Handle(issuertest.Keys, published(jwk(i, "EdDSA"))) },
+			options: []issuertest.Option{issuertest.Header("kid", nil)},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, issuer *issuertest.Issuer, tokens *callers.Tokens) {
+				begin := time.Now()
+				if row.set != nil {
+					issuer.Handle(issuertest.Keys, published(row.set(issuer)...))
+				}
+				want(t, tokens, issuer.Token(alice(), issuertest.Header("kid", "unknown")), notAuthenticated)
+				options := append([]issuertest.Option{issuertest.Alg(row.alg)}, row.options...)
+				before := issuer.Token(alice(), options...)
+				if row.replace == nil {
+					want(t, tokens, before, ok)
+					issuer.Replace(row.alg)
+				} else {
+					row.replace(issuer)
+				}
+				after := issuer.Token(alice(), options...)
+				time.Sleep(callers.KeysApart - 1)
+				want(t, tokens, after, notAuthenticated) // The next fetch may not be made yet.
+				time.Sleep(time.Nanosecond)
+				if diff := cmp.Diff(map[string]int{ok: 100}, together(t, tokens, after, 100)); diff != "" {
+					t.Error(diff)
+				}
+				want(t, tokens, after, ok)
+				if before != after && row.replace == nil {
+					want(t, tokens, before, notAuthenticated)
+				}
+				if diff := cmp.Diff([]time.Duration{0, callers.KeysApart}, fetches(issuer, begin)); diff != "" {
+					t.Error(diff)
+				}
+			})
+		})
+	}
+}
+
+// published answers with a set of keys.
+func published(set ...any) http.HandlerFunc { return issuertest.JSON(map[string]any{"keys": set}) }
+
 func TestOldKeysServeWhileNewOnesAreFetched(t *testing.T) {
 	bubble(t, func(t *testing.T, issuer *issuertest.Issuer, tokens *callers.Tokens) {
 		want(t, tokens, issuer.Token(alice()), ok)
-		time.Sleep(callers.KeysAge)
+		time.Sleep(callers.KeysAge - 1)
 		before := issuer.Token(alice())
 		issuer.Rotate()
 		issuer.Handle("", slowly(issuer, time.Second))
-		want(t, tokens, before, ok)
-		time.Sleep(time.Second)
-		want(t, tokens, before, ok)
-		time.Sleep(time.Second) // Discovery has taken one, and the keys another.
+		for range 2 { // Discovery takes one second, and the keys another.
+			time.Sleep(time.Second)
+			want(t, tokens, before, ok)
+		}
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		want(t, tokens, before, notAuthenticated)
 		want(t, tokens, issuer.Token(alice()), ok)
@@ -126,6 +198,42 @@ func TestOldKeysServeWhileNewOnesAreFetched(t *testing.T) {
 	})
 }
 
+// While the issuer hangs, a token of a known key waits for nothing, however old the key is and whoever has the keys fetched.
+func TestHangingIssuerDelaysNoKnownKey(t *testing.T) {
+	for name, path := range map[string]string{"discovery": issuertest.Discovery, "keys": issuertest.Keys, "both": ""} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, issuer *issuertest.Issuer, tokens *callers.Tokens) {
+				want(t, tokens, issuer.Token(alice()), ok)
+				issuer.Handle(path, issuertest.Hang)
+				var others sync.WaitGroup
+				const step = 5 * time.Second
+				for range int(3 * callers.KeysAge / step) {
+					time.Sleep(step)
+					for _, bad := range []issuertest.Option{issuertest.Header("kid", "unknown"), issuertest.Forged()} {
+						others.Go(func() {
+							if got := verify(t, tokens, issuer.Token(alice(), issuertest.Alg("EdDSA"), bad)); got == ok {
+								t.Error("a forged one is good")
+							}
+						})
+					}
+					synctest.Wait()
+					want(t, tokens, issuer.Token(alice(), issuertest.Alg("EdDSA")), ok)
+				}
+				others.Wait()
+				seen := issuer.Fetches(issuertest.Discovery)
+				for i := range seen[1:] {
+					if apart := seen[i+1].Sub(seen[i]); apart < callers.KeysApart || apart > callers.KeysApart+step {
+						t.Errorf("fetches after %v", apart)
+					}
+				}
+				if len(seen) < 50 {
+					t.Errorf("%d fetches", len(seen))
+				}
+			})
+		})
+	}
+}
+
 func TestLastGoodKeysStay(t *testing.T) {
 	bubble(t, func(t *testing.T, issuer *issuertest.Issuer, tokens *callers.Tokens) {
 		want(t, tokens, issuer.Token(alice()), ok)
@@ -133,11 +241,12 @@ func TestLastGoodKeysStay(t *testing.T) {
 		time.Sleep(callers.KeysAge)
 		begin := time.Now()
 		for range 12 {
-			want(t, tokens, issuer.Token(alice()), ok)
 			synctest.Wait()
+			want(t, tokens, issuer.Token(alice()), ok)
 			time.Sleep(callers.KeysApart / 3)
 		}
-		apart := []time.Duration{0, callers.KeysApart, 2 * callers.KeysApart, 3 * callers.KeysApart}
+		synctest.Wait()
+		apart := []time.Duration{0, callers.KeysApart, 2 * callers.KeysApart, 3 * callers.KeysApart, 4 * callers.KeysApart}
 		if diff := cmp.Diff(apart, fetches(issuer, begin)[1:]); diff != "" {
 			t.Errorf("fetches while the issuer is down: %s", diff)
 		}
@@ -291,6 +400,9 @@ func TestForgedFlood(t *testing.T) {
 		forged := make([]string, 500)
 		for i := range forged {
 			forged[i] = issuer.Token(alice(), issuertest.Alg("EdDSA"), issuertest.Header("kid", fmt.Sprint("forged-", i)))
+			if i%10 == 1 { // The id is the issuer's, and the key is not.
+				forged[i] = issuer.Token(alice(), issuertest.Alg("EdDSA"), issuertest.Forged())
+			}
 		}
 		var forgers sync.WaitGroup
 		flood := func(n int) {

@@ -58,7 +58,7 @@ type Tokens struct {
 }
 
 // NewTokens returns Tokens, or what is wrong with c. It asks the issuer for nothing: the first token does, so that an
-// issuer that is down keeps nobody from starting.
+// issuer that is down keeps nobody from starting. From then on, the keys are fetched again at intervals until Close.
 func NewTokens(c TokensConfig) (*Tokens, error) {
 	if c.Audience == "" {
 		return nil, errors.New("the audience is empty")
@@ -74,36 +74,72 @@ func NewTokens(c TokensConfig) (*Tokens, error) {
 	}, nil
 }
 
-// Close ends a fetch that is under way, and waits for it. Later calls of Verify know the keys that there are.
+// Close ends a fetch that is in flight, waits for it, and starts no other. Later calls of Verify know the keys that there are.
 func (t *Tokens) Close() { t.keys.close() }
 
-// Verify returns the claims of a token, and when it expires: sub is in them, is not empty, and can be shown. The keys of
-// the issuer are fetched if need be, which Verify waits for as long as ctx lasts. What the header names besides alg and
-// kid is not followed: neither keys nor URLs of keys.
+// Verify returns the claims of a token, and when it expires: sub is in them, is not empty, and can be shown. What the header
+// names besides alg and kid is not followed: neither keys nor URLs of keys. A token without kid is good only if the issuer
+// has exactly one key that can verify anything.
 //
-// A token without kid is good only if the issuer has exactly one key that can verify anything; which keys there are is
-// then not asked anew before [KeysAge].
+// Verify does not block for a token that a known key verifies. For any other it has the keys fetched, if that is allowed again,
+// and waits as long as ctx lasts: the issuer may have a new key, also under an id that is known.
 //
 // The error is ctx's own or a *reason.Error that holds nothing of the token: CallerTokenExpired if nothing is wrong but
-// exp, CallerKeysUnavailable if the issuer's keys could never be had, CallerNotAuthenticated otherwise.
+// exp, CallerKeysUnavailable if no key has the token's id and the issuer's keys could not be had, CallerNotAuthenticated
+// otherwise.
 func (t *Tokens) Verify(ctx context.Context, token string) (jwt.MapClaims, time.Time, error) {
 	if !wellFormed(token) {
 		return nil, time.Time{}, refuse("the token has not the form of one")
 	}
+	known, version := t.keys.known()
+	claims, expiry, err := t.verify(token, known)
+	var unverified unverifiedError
+	if !errors.As(err, &unverified) {
+		return claims, expiry, err
+	}
+	newer, failure := t.keys.after(ctx, version)
+	if failure != nil {
+		return nil, time.Time{}, failure
+	}
+	if newer != nil {
+		claims, expiry, err = t.verify(token, newer)
+	}
+	if errors.Is(err, errNoKey) {
+		err = t.keys.missing()
+	}
+	return claims, expiry, err
+}
+
+// unverifiedError is why none of the keys verifies a token with which nothing else is wrong. Another key may.
+type unverifiedError string
+
+func (e unverifiedError) Error() string { return string(e) }
+
+const (
+	errNoKey     unverifiedError = "the issuer has no such key"
+	errOtherKind unverifiedError = "the key that the token names is for another algorithm"
+	errSignature unverifiedError = "the signature is not good"
+)
+
+// verify does what Verify does, with these keys.
+func (t *Tokens) verify(token string, keys keySet) (jwt.MapClaims, time.Time, error) {
 	claims := jwt.MapClaims{}
 	var expiry time.Time
-	var failure error // Why there is no key, free of what the parser adds.
+	var failure error // What is wrong, free of what the parser adds.
 	_, err := t.parser.ParseWithClaims(token, claims, func(parsed *jwt.Token) (any, error) {
 		// A token that is not for us is no cause to ask the issuer for keys.
 		if expiry, failure = t.judge(claims); failure != nil {
 			return nil, failure
 		}
 		var set jwt.VerificationKeySet
-		set, failure = t.key(ctx, parsed)
-		return set, failure
+		if set, failure = candidates(parsed, keys); failure != nil {
+			return nil, failure
+		}
+		failure = notAuthenticated(errSignature) // Unless one of them verifies it.
+		return set, nil
 	})
 	switch {
-	case failure != nil:
+	case err != nil && failure != nil:
 		return nil, time.Time{}, failure
 	case err != nil:
 		return nil, time.Time{}, refuse(describe(err))
@@ -122,20 +158,16 @@ func wellFormed(token string) bool {
 	})
 }
 
-// describe says what the parser found wrong, in words of ours: its own quote the token.
+// describe says what the parser found wrong before it asked for keys, in words of ours: its own quote the token.
 func describe(err error) string {
-	switch {
-	case errors.Is(err, jwt.ErrTokenMalformed):
+	if errors.Is(err, jwt.ErrTokenMalformed) {
 		return "the token cannot be read"
-	case errors.Is(err, jwt.ErrTokenUnverifiable):
-		return "the algorithm of the token is not known"
-	default:
-		return "the signature is not good"
 	}
+	return "the algorithm of the token is not accepted"
 }
 
-// key returns what may verify a token, whose alg is one of ours. It waits for a fetch if need be.
-func (t *Tokens) key(ctx context.Context, parsed *jwt.Token) (set jwt.VerificationKeySet, err error) {
+// candidates returns those of keys that may verify a token, whose alg is one of ours: at least one.
+func candidates(parsed *jwt.Token, keys keySet) (set jwt.VerificationKeySet, err error) {
 	for _, name := range []string{"crit", "b64"} {
 		if _, has := parsed.Header[name]; has {
 			return set, refuse("the header of the token asks for what is not done: " + name)
@@ -146,9 +178,9 @@ func (t *Tokens) key(ctx context.Context, parsed *jwt.Token) (set jwt.Verificati
 	if has && (!text || kid == "") {
 		return set, refuse("the kid of the token is not a text")
 	}
-	found, err := t.keys.find(ctx, kid)
-	if err != nil {
-		return set, err
+	found := keys.find(kid)
+	if len(found) == 0 {
+		return set, notAuthenticated(errNoKey)
 	}
 	for _, k := range found {
 		if k.fits(parsed.Method) {
@@ -156,7 +188,7 @@ func (t *Tokens) key(ctx context.Context, parsed *jwt.Token) (set jwt.Verificati
 		}
 	}
 	if len(set.Keys) == 0 {
-		return set, refuse("the key that the token names is for another algorithm")
+		return set, notAuthenticated(errOtherKind)
 	}
 	return set, nil
 }
@@ -212,6 +244,8 @@ func printable(s string) bool {
 }
 
 // refuse says why nobody is authenticated, to the log.
-func refuse(why string) error {
-	return &reason.Error{Outcome: reason.CallerNotAuthenticated, Cause: errors.New(why)}
+func refuse(why string) error { return notAuthenticated(errors.New(why)) }
+
+func notAuthenticated(cause error) error {
+	return &reason.Error{Outcome: reason.CallerNotAuthenticated, Cause: cause}
 }

@@ -193,10 +193,16 @@ func TestIssuerThatIsDown(t *testing.T) {
 				for _, door := range doors {
 					s.succeed(t, door, m.call(exampleID, s.good()))
 				}
-				s.issuer.Handle("", issuertest.Status(http.StatusServiceUnavailable)) // Keys that are known stay so.
-				time.Sleep(time.Hour)
-				for _, door := range doors {
-					s.succeed(t, door, m.call(exampleID, s.good()))
+				for _, fault := range []http.HandlerFunc{issuertest.Status(http.StatusServiceUnavailable), issuertest.Hang} {
+					s.issuer.Handle("", fault) // Keys that are known stay so.
+					time.Sleep(time.Hour + callers.KeysApart/10)
+					begin := time.Now()
+					for _, door := range doors {
+						s.succeed(t, door, m.call(exampleID, s.good()))
+					}
+					if took := time.Since(begin); took != 0 {
+						t.Errorf("%s: with known keys, calls took %v", name, took)
+					}
 				}
 			})
 		}

@@ -68,6 +68,15 @@ func (i *Issuer) Rotate() {
 	i.keys = keys
 }
 
+// Replace gives the key that signs tokens with this alg another value under the id that it has.
+func (i *Issuer) Replace(alg string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	s := i.keys[algorithms[alg]]
+	s.key = newKey(s.family, newRSA)
+	i.keys[s.family] = s
+}
+
 // Handle answers requests for a path with h from now on, and for every path without one if path is empty. Nil gives the
 // Issuer's own answers back.
 func (i *Issuer) Handle(path string, h http.HandlerFunc) {
