@@ -55,8 +55,8 @@ const signatureScheme = "HMAC-SHA256 "
 //   - a ready-made app signature, "HMAC-SHA256 AppId=…,SignedHeaders=…,Signature=…", with the userID and the date that
 //     it covers.
 //
-// With a token, userID and date may be empty. A signature may cover host, x-date and x-user-id: what else KooDrive gets in a
-// header is ours. It fails with a [*CredentialError].
+// Several spaces after a scheme count as one, which is sent. With a token, userID and date may be empty. A signature may cover
+// host, x-date and x-user-id: what else KooDrive gets in a header is ours. It fails with a [*CredentialError].
 func Forward(authorization Secret, userID, date string) (Credential, error) {
 	value, err := normalise(authorization.Reveal())
 	if err != nil {
@@ -82,23 +82,24 @@ func Forward(authorization Secret, userID, date string) (Credential, error) {
 	return Credential{authorization: NewSecret(value), userID: userID, date: date}, nil
 }
 
-// normalise returns authorization as KooDrive expects it.
+// normalise returns authorization as KooDrive expects it: with one space after the scheme, where HTTP allows several.
 func normalise(authorization string) (string, error) {
 	malformed := &CredentialError{Header: "authorization"}
 	if authorization == "" {
 		return "", &CredentialError{Header: "authorization", Missing: true}
 	}
 	if fields, ok := strings.CutPrefix(authorization, signatureScheme); ok {
-		if !isSignature(fields) || len(authorization) > maxAuthorization {
+		fields = strings.TrimLeft(fields, " ")
+		if !isSignature(fields) || len(signatureScheme)+len(fields) > maxAuthorization {
 			return "", malformed
 		}
-		return authorization, nil
+		return signatureScheme + fields, nil
 	}
 	scheme, token := "Bearer ", authorization
 	if len(token) >= len(scheme) && (strings.EqualFold(token[:7], "bearer ") || strings.EqualFold(token[:7], "bearer+")) {
-		token = token[7:]
+		token = strings.TrimLeft(token[7:], " ")
 	} else if rest, ok := strings.CutPrefix(token, "AT "); ok {
-		scheme, token = "AT ", rest
+		scheme, token = "AT ", strings.TrimLeft(rest, " ")
 	}
 	if !isToken(token) || strings.EqualFold(token, "bearer") || len(scheme)+len(token) > maxAuthorization {
 		return "", malformed

@@ -20,6 +20,15 @@ func TestForwardNormalisesTokens(t *testing.T) {
 		"Bearer+a+b=": "Bearer a+b=",
 		"AT abc":      "AT abc",
 		signature:     signature,
+
+		"Bearer  abc":    "Bearer abc",
+		"bearer     abc": "Bearer abc",
+		"Bearer+ abc":    "Bearer abc",
+		"Bearer+  abc":   "Bearer abc",
+		"AT   abc":       "AT abc",
+		strings.Replace(signature, " ", "   ", 1):              signature,
+		"Bearer" + strings.Repeat(" ", 4096-9) + "abc":         "Bearer abc",
+		"Bearer   " + strings.Repeat("x", 4096-len("Bearer ")): "Bearer " + strings.Repeat("x", 4096-len("Bearer ")),
 	} {
 		c, err := Forward(NewSecret(given), "1", "20240831T143829Z")
 		if err != nil || c.authorization.Reveal() != want {
@@ -52,6 +61,9 @@ func TestForwardRefuses(t *testing.T) {
 		"scheme alone":      {"Bearer ", "", "", CredentialError{"authorization", false, ""}},
 		"scheme, no blank":  {"Bearer", "", "", CredentialError{"authorization", false, ""}},
 		"blank in token":    {"Bearer a b", "", "", CredentialError{"authorization", false, ""}},
+		"spaces alone":      {"Bearer   ", "", "", CredentialError{"authorization", false, ""}},
+		"tab for a space":   {"Bearer \tabc", "", "", CredentialError{"authorization", false, ""}},
+		"space, plus":       {"Bearer +", "1", "tomorrow", CredentialError{"x-date", false, ""}}, // The token is "+".
 		"two tokens":        {"Bearer a, Bearer b", "", "", CredentialError{"authorization", false, ""}},
 		"other scheme":      {"Basic dTpw", "", "", CredentialError{"authorization", false, ""}},
 		"control character": {"Bearer a\tb", "", "", CredentialError{"authorization", false, ""}},

@@ -64,7 +64,7 @@ func (f securityFlags) certificates(p *problems) []tls.Certificate {
 const maxCallerToken = caller.MaxToken
 
 var (
-	callerTokenForm = regexp.MustCompile(`^(?i:bearer )?([!-~]+)$`)
+	callerTokenForm = regexp.MustCompile(`^(?i:bearer +)?([!-~]+)$`)
 	bearerAlone     = regexp.MustCompile(`^(?i:bearer)$`)
 )
 

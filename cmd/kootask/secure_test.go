@@ -225,7 +225,7 @@ func TestCallerTokenFile(t *testing.T) {
 	addr := "--addr=127.0.0.1:" + d.serve(t, presents(serverAuthority.Server("127.0.0.1")))
 	ca := "--ca=" + serverAuthority.WriteFile(t.TempDir())
 	for content, want := range map[string]int{
-		"a.b-c_d": exitOK, "a.b-c_d\n": exitOK, "Bearer a.b-c_d": exitOK, " bearer a.b-c_d\r\n": exitOK, "another": exitRefused,
+		"a.b-c_d": exitOK, "a.b-c_d\n": exitOK, "Bearer a.b-c_d": exitOK, " bearer a.b-c_d\r\n": exitOK, "Bearer   a.b-c_d": exitOK, "another": exitRefused,
 	} {
 		for _, command := range []string{"get", "watch"} {
 			code, stdout, stderr := ask(t, command, "9", addr, ca, "--caller-token-file="+file(t, content))

@@ -246,7 +246,7 @@ func (c *Callers) may(id identity, user string) error {
 	return &reason.Error{Outcome: reason.UserNotAllowed}
 }
 
-// bearer returns the token that a header has.
+// bearer returns the token that a header has. HTTP allows several spaces before it.
 func bearer(value string) (string, error) {
 	if value == "" {
 		return "", &reason.Error{Outcome: reason.CallerNotAuthenticated, Cause: errors.New("there is no token")}
@@ -255,7 +255,7 @@ func bearer(value string) (string, error) {
 	if len(value) < len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
 		return "", &reason.Error{Outcome: reason.CallerNotAuthenticated, Cause: errors.New("the scheme is not Bearer")}
 	}
-	return value[len(scheme):], nil
+	return strings.TrimLeft(value[len(scheme):], " "), nil
 }
 
 // failed returns the error of a caller who was refused: that its peer has failed too often, if it has. Whoever is known is let

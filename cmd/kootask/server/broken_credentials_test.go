@@ -132,7 +132,7 @@ func brokenCredentials(s *known) map[string]broken {
 		"non-ASCII":                     {values: []string{"Bearer ä" + good}, violation: "MALFORMED", doors: httpDoors},
 		"no UTF-8":                      {values: []string{"Bearer \xff" + good}, violation: "MALFORMED", doors: httpDoors},
 		"a tab for a blank":             {values: []string{"Bearer\t" + good}, violation: "MALFORMED", doors: httpDoors},
-		"two blanks":                    {values: []string{"Bearer  " + good}},
+		"a tab after the space":         {values: []string{"Bearer \t" + good}, violation: "MALFORMED", doors: httpDoors},
 		"a blank within":                {values: []string{"Bearer " + good[:20] + " " + good[20:]}},
 		"Basic":                         {values: []string{"Basic " + good}},
 		"AT":                            {values: []string{"AT " + good}},
@@ -164,6 +164,30 @@ func brokenCredentials(s *known) map[string]broken {
 		all["where it is otherwise"] = broken{beside: []string{"authorization", "Bearer " + good}}
 	}
 	return all
+}
+
+// The scheme of a token is read in any case and with any number of spaces after it, at every door and in every header.
+func TestSpellingsOfTheScheme(t *testing.T) {
+	for name, m := range modes {
+		bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
+			for _, scheme := range []string{"Bearer ", "bearer ", "BEARER ", "Bearer  ", "Bearer" + strings.Repeat(" ", 100)} {
+				for _, door := range doors {
+					c := m.call(exampleID, scheme+s.jwt(nil))
+					if !m.app {
+						c.header = append([]string{"authorization", scheme + token}, c.header[2:]...)
+					}
+					if err := s.try(t.Context(), t, door, c); err != nil {
+						t.Errorf("%s, %s, %d spaces: %v", name, door, strings.Count(scheme, " "), err)
+					}
+				}
+			}
+			for _, r := range s.koodrive.Requests() {
+				if sent := r.Header.Get("Authorization"); !m.app && sent != "Bearer "+token {
+					t.Errorf("KooDrive was sent %q", sent)
+				}
+			}
+		})
+	}
 }
 
 // Whoever is not known is told so in the same words everywhere, and KooDrive is not asked. Each decision is written down.
@@ -402,7 +426,8 @@ func TestBrokenKooDriveCredentials(t *testing.T) {
 			"two lines":                 {append(bearer[:2:2], bearer...), "authorization REPEATED"},
 			"two lines, one empty":      {append(bearer[:2:2], "authorization", ""), "authorization REPEATED"},
 			"joined":                    {[]string{"authorization", "Bearer a, Bearer b"}, "authorization MALFORMED"},
-			"two blanks":                {[]string{"authorization", "Bearer  a"}, "authorization MALFORMED"},
+			"two spaces within":         {[]string{"authorization", "Bearer a  b"}, "authorization MALFORMED"},
+			"two spaces":                {[]string{"authorization", "Bearer  a"}, "sent"},
 			"8 KiB":                     {[]string{"authorization", "Bearer " + strings.Repeat("x", 8<<10)}, "authorization TOO_LONG"},
 			"Basic":                     {[]string{"authorization", "Basic dTpw"}, "authorization MALFORMED"},
 			"the scheme twice":          {[]string{"authorization", "Bearer Bearer a"}, "authorization MALFORMED"},

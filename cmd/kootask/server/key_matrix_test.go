@@ -70,6 +70,8 @@ func TestWatchesShareOnlyWhatIsTheSame(t *testing.T) {
 	}{
 		"nothing":                 {plain, plain, true},
 		"the spelling of Bearer":  {plain, asker{"bearer+" + token, "", "42", "zh_cn", taskID}, true},
+		"the spaces after Bearer": {plain, asker{"Bearer   " + token, "", "42", "zh-CN", taskID}, true},
+		"signed: the spaces":      {hmac, asker{strings.Replace(signedBy("a"), " ", "  ", 1), date, "42", "zh-CN", taskID}, true},
 		"the token":               {plain, asker{"Bearer " + token + "2", "", "42", "zh-CN", taskID}, false},
 		"the scheme":              {plain, asker{"AT " + token, "", "42", "zh-CN", taskID}, false},
 		"the user":                {plain, asker{"Bearer " + token, "", "43", "zh-CN", taskID}, false},
