@@ -26,6 +26,9 @@ const CustomerBits = 56
 // Forwarded returns the address of whoever a request comes from, given the address of the connection and how many proxies it
 // has passed through that are known to say whom they speak for: each appends that to X-Forwarded-For. What stands left of
 // their words may be anybody's. Whoever did not come through all of them is the connection's.
+//
+// A proxy may append an address alone, with a port or, of IPv6, in brackets. Zones are left out. Anything else, such as a name,
+// quotes or the syntax of Forwarded, is not an address: the client is then the connection's, so that such clients share limits.
 func Forwarded(address string, hops int, values func(name string) []string) string {
 	if hops == 0 {
 		return address
@@ -35,6 +38,9 @@ func Forwarded(address string, hops int, values func(name string) []string) stri
 		return address
 	}
 	name := strings.TrimSpace(named[len(named)-hops])
+	if strings.HasSuffix(name, "]") { // An IPv6 address in brackets, without a port.
+		name += ":0"
+	}
 	if ip, err := netip.ParseAddr(name); err == nil {
 		return netip.AddrPortFrom(ip.WithZone(""), 0).String()
 	}

@@ -38,6 +38,7 @@ func TestHops(t *testing.T) {
 		"in another line":      {1, []string{"203.0.113.9", "198.51.100.1"}, "198.51.100.1"},
 		"it has a port":        {1, []string{"198.51.100.1:4711"}, "198.51.100.1"},
 		"it is IPv6":           {1, []string{"[2001:db8::1]:4711"}, "2001:db8::/56"},
+		"it is in brackets":    {1, []string{"[2001:db8::1]"}, "2001:db8::/56"},
 		"it is garbage":        {1, []string{junk}, "192.0.2.1"},
 		"two":                  {2, []string{"203.0.113.9, 198.51.100.1", "192.0.2.7"}, "198.51.100.1"},
 		"past one of the two":  {2, []string{"198.51.100.1"}, "192.0.2.1"},
