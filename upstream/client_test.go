@@ -189,6 +189,9 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
+// xGzip is the other name of gzip, as servers write it.
+var xGzip = http.Header{"Content-Encoding": {"X-GZip"}}
+
 func TestFaultsOfAnAnswer(t *testing.T) {
 	for name, row := range map[string]struct {
 		fault *koodrivetest.Fault
@@ -196,6 +199,10 @@ func TestFaultsOfAnAnswer(t *testing.T) {
 	}{
 		"cut off":          {&koodrivetest.Fault{Truncate: true}, upstream.Malformed},
 		"gzip in name":     {&koodrivetest.Fault{Header: http.Header{"Content-Encoding": {"gzip"}}}, upstream.Malformed},
+		"x-gzip in name":   {&koodrivetest.Fault{Header: http.Header{"Content-Encoding": {"x-gzip"}}}, upstream.Malformed},
+		"gzip twice":       {&koodrivetest.Fault{Gzip: true, Header: http.Header{"Content-Encoding": {"gzip, x-gzip"}}}, upstream.Malformed},
+		"gzip, cut off":    {&koodrivetest.Fault{Gzip: true, Truncate: true, Header: xGzip}, upstream.Malformed},
+		"a bomb of x-gzip": {&koodrivetest.Fault{Pad: 50 << 20, Gzip: true, Header: xGzip}, upstream.TooLarge},
 		"a byte too large": {&koodrivetest.Fault{Pad: upstream.MaxBody + 1}, upstream.TooLarge},
 		"a bomb":           {&koodrivetest.Fault{Pad: 50 << 20, Gzip: true}, upstream.TooLarge},
 		"another task":     {&koodrivetest.Fault{TaskID: "1534087020903704705"}, upstream.WrongTask},
@@ -216,7 +223,7 @@ func TestFaultsOfAnAnswer(t *testing.T) {
 
 func TestLargeAnswersPass(t *testing.T) {
 	bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, c *upstream.Client) {
-		for _, f := range []*koodrivetest.Fault{{Pad: upstream.MaxBody}, {Gzip: true}} {
+		for _, f := range []*koodrivetest.Fault{{Pad: upstream.MaxBody}, {Gzip: true}, {Gzip: true, Header: xGzip}, {Pad: upstream.MaxBody, Gzip: true, Header: xGzip}} {
 			k.SetFault(f)
 			if _, err := c.Task(t.Context(), query(t)); err != nil {
 				t.Errorf("%+v: %v", f, err)
@@ -265,7 +272,7 @@ func TestAnswersThatTakeTooLong(t *testing.T) {
 
 // A refusal is one even if its body does not come; where only the body tells what it means, that is a fault of its own.
 func TestRefusalsWhoseBodyCannotBeRead(t *testing.T) {
-	for _, cut := range []koodrivetest.Fault{{Truncate: true}, {Drip: time.Minute}, {Header: http.Header{"Content-Encoding": {"gzip"}}}} {
+	for _, cut := range []koodrivetest.Fault{{Truncate: true}, {Drip: time.Minute}, {Header: http.Header{"Content-Encoding": {"gzip"}}}, {Header: xGzip}} {
 		for status, want := range map[int]int{401: 401, 403: 403, 302: 302, 429: 429, 503: 503, 400: 0, 404: 0} {
 			bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, c *upstream.Client) {
 				fault := cut

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kootask/kootask/internal/bounded"
+	"github.com/kootask/kootask/internal/unpack"
 )
 
 // maxInterim is how many answers of 1xx may come before the answer: net/http leaves that count to whoever looks at them.
@@ -145,7 +145,7 @@ func (t *trip) exchange(transport http.RoundTripper, req *http.Request) (*respon
 	headed := r
 	headed.bodyErr = bounded.ErrAbandoned
 	t.headed.Store(&headed)
-	r.body, r.bodyErr = io.ReadAll(io.LimitReader(resp.Body, MaxBody+1))
+	r.body, r.bodyErr = unpack.Body(resp, MaxBody+1)
 	return &r, nil
 }
 

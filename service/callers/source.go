@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/kootask/kootask/internal/bounded"
 	"github.com/kootask/kootask/internal/dial"
+	"github.com/kootask/kootask/internal/unpack"
 )
 
 // Limits of a fetch, which gets discovery and the keys.
@@ -156,7 +156,7 @@ func read(ctx context.Context, client *http.Client, address string) ([]byte, err
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("the status is %d", response.StatusCode)
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, MaxDocument+1))
+	body, err := unpack.Body(response, MaxDocument+1)
 	if err != nil {
 		return nil, err
 	}

@@ -47,11 +47,11 @@ func large(document any, length int) http.HandlerFunc {
 }
 
 // zipped answers with what large does, compressed to next to nothing.
-func zipped(document any, length int) http.HandlerFunc {
+func zipped(coding string, document any, length int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		recorder := httptest.NewRecorder()
 		large(document, length)(recorder, r)
-		w.Header().Set("Content-Encoding", "gzip")
+		w.Header().Set("Content-Encoding", coding)
 		z := gzip.NewWriter(w)
 		_, _ = z.Write(recorder.Body.Bytes())
 		_ = z.Close()
@@ -122,7 +122,11 @@ func TestWhatIssuersAnswer(t *testing.T) {
 		"keys with a query":             {handlers: document("jwks_uri", issuerURL+"/keys?set=1"), want: ok},
 		"discovery, as large as it may": {handlers: discovery(func(i *issuertest.Issuer) http.HandlerFunc { return large(i.DiscoveryDocument(), callers.MaxDocument) }), want: ok},
 		"keys, as large as they may":    {handlers: keys(func(set any) http.HandlerFunc { return large(set, callers.MaxDocument) }), want: ok},
-		"keys, compressed":              {handlers: keys(func(set any) http.HandlerFunc { return zipped(set, callers.MaxDocument) }), want: ok},
+		"keys, compressed":              {handlers: keys(func(set any) http.HandlerFunc { return zipped("gzip", set, callers.MaxDocument) }), want: ok},
+		"keys, called x-gzip":           {handlers: keys(func(set any) http.HandlerFunc { return zipped("X-GZIP", set, callers.MaxDocument) }), want: ok},
+		"discovery, called x-gzip": {handlers: discovery(func(i *issuertest.Issuer) http.HandlerFunc {
+			return zipped("x-gzip", i.DiscoveryDocument(), callers.MaxDocument)
+		}), want: ok},
 
 		"discovery of another issuer": {handlers: document("issuer", "https://other.test"), cause: "another issuer's"},
 		"discovery with a slash more": {handlers: document("issuer", issuerURL+"/"), cause: "another issuer's"},
@@ -148,7 +152,8 @@ func TestWhatIssuersAnswer(t *testing.T) {
 		"jwks_uri by http, plain issuer":    {url: "http://localhost/realm", handlers: document("jwks_uri", "http://issuer.test/realm/keys"), cause: "jwks_uri"},
 		"keys that are HTML":                {handlers: keys(func(any) http.HandlerFunc { return text("<html>") }), cause: "JSON"},
 		"keys that are too large":           {handlers: keys(func(set any) http.HandlerFunc { return large(set, callers.MaxDocument+1) }), cause: "1048576 bytes"},
-		"keys that are large when unpacked": {handlers: keys(func(set any) http.HandlerFunc { return zipped(set, 10*callers.MaxDocument) }), cause: "1048576 bytes"},
+		"keys that are large when unpacked": {handlers: keys(func(set any) http.HandlerFunc { return zipped("gzip", set, 10*callers.MaxDocument) }), cause: "1048576 bytes"},
+		"keys that are large, x-gzip":       {handlers: keys(func(set any) http.HandlerFunc { return zipped("x-gzip", set, 10*callers.MaxDocument) }), cause: "1048576 bytes"},
 		"keys moved":                        {handlers: keys(func(set any) http.HandlerFunc { return redirect(issuertest.JSON(set)) }), cause: "status is 302"},
 		"keys hang":                         {handlers: keys(func(any) http.HandlerFunc { return issuertest.Hang }), cause: "deadline", took: callers.FetchTimeout},
 		"keys drip":                         {handlers: keys(func(any) http.HandlerFunc { return drip }), cause: "deadline", took: callers.FetchTimeout},

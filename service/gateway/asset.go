@@ -62,7 +62,7 @@ func (a asset) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	content := a.packed
-	if lists(r.Header.Values("Accept-Encoding"), "gzip") {
+	if accepted := r.Header.Values("Accept-Encoding"); lists(accepted, "gzip") || lists(accepted, "x-gzip") { // Two names of one coding.
 		h.Set("Content-Encoding", "gzip")
 	} else {
 		unpacked, _ := gzip.NewReader(bytes.NewReader(a.packed)) // What was compressed at the start can be read.

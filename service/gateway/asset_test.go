@@ -11,7 +11,7 @@ import (
 func TestAssetInBothEncodings(t *testing.T) {
 	a := newAsset("text/css", "default-src 'none'", []byte("p { margin: 0 }"))
 	for accept, packed := range map[string]bool{
-		"": false, "gzip": true, "br, gzip": true, "GZIP;q=0.5": true, "gzip; q=0": false, "gzip;q=0.000": false, "identity": false, "gzipped": false, ";": false,
+		"": false, "gzip": true, "br, gzip": true, "GZIP;q=0.5": true, "gzip; q=0": false, "gzip;q=0.000": false, "x-gzip": true, "br, X-GZIP; q=1": true, "x-gzip;q=0": false, "x-gzipped": false, "identity": false, "gzipped": false, ";": false,
 	} {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Header.Set("Accept-Encoding", accept)

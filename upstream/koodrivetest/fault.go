@@ -19,7 +19,7 @@ type Fault struct {
 	TaskID   string        // answers as if this task had been asked for; only its id, if it is unknown
 	Body     *string       // replaces the body; nil leaves the true one, new("") is an empty one
 	Pad      int           // fills the body up to so many bytes, with blanks before a closing brace
-	Gzip     bool          // compresses the body, with Content-Encoding: gzip, whatever the client accepts
+	Gzip     bool          // compresses the body, whatever the client accepts, with Content-Encoding: gzip, which Header may replace by x-gzip
 	Drip     time.Duration // pause before each single byte of the body
 	Truncate bool          // announces the whole body, sends half of it and cuts the connection
 }

@@ -1,0 +1,81 @@
+package unpack_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/kootask/kootask/internal/unpack"
+)
+
+const text = `{"code":0}`
+
+// zip compresses a text.
+func zip(t *testing.T, content string) string {
+	t.Helper()
+	var zipped bytes.Buffer
+	w := gzip.NewWriter(&zipped)
+	_, err := io.WriteString(w, content)
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return zipped.String()
+}
+
+// What is called x-gzip is read as what is called gzip, by way of net/http: decoded, damaged and empty.
+func TestBothNamesOfGzipAreRead(t *testing.T) {
+	zipped := zip(t, text)
+	for name, row := range map[string]struct {
+		body, want string
+		fails      bool
+	}{
+		"zipped":       {body: zipped, want: text},
+		"in two parts": {body: zip(t, text[:4]) + zip(t, text[4:]), want: text},
+		"empty":        {},
+		"not zipped":   {body: text, fails: true},
+		"cut off":      {body: zipped[:len(zipped)-9], want: text, fails: true},
+		"cut early":    {body: zipped[:5], fails: true},
+		"bytes after":  {body: zipped + "geheim", want: text, fails: true},
+		"a bomb":       {body: zip(t, string(make([]byte, 1<<20))), want: string(make([]byte, 100))},
+	} {
+		for _, coding := range []string{"gzip", "GZIP", "x-gzip", "X-GZip"} {
+			body, err := answer(t, row.body, coding)
+			if string(body) != row.want || (err != nil) != row.fails {
+				t.Errorf("%s, %s: %q, %v", name, coding, body, err)
+			}
+		}
+	}
+}
+
+// Other codings, several of them, and none are left as they are.
+func TestOtherCodingsAreLeft(t *testing.T) {
+	for _, codings := range [][]string{
+		nil, {""}, {"identity"}, {"utf-8"}, {"br"}, {"x-gzip, identity"}, {"x-gzip, x-gzip"}, {"x-gzip", "x-gzip"}, {"gzip, x-gzip"}, {"x-gzipped"},
+	} {
+		if body, err := answer(t, text, codings...); string(body) != text || err != nil {
+			t.Errorf("%q: %q, %v", codings, body, err)
+		}
+	}
+}
+
+// answer returns what is read of 100 bytes of an answer of net/http's.
+func answer(t *testing.T, body string, codings ...string) ([]byte, error) {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Content-Encoding"] = codings
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, body)
+	}))
+	defer server.Close()
+	defer server.Client().CloseIdleConnections()
+	response, err := server.Client().Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	return unpack.Body(response, 100)
+}
