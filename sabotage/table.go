@@ -182,6 +182,13 @@ var promises = []promise{
 			red:  "cmd/kootask/server.TestFloodsOfBrokenConnectionsAreSampled",
 		},
 		{
+			name: "a field of KooDrive's answer is logged whatever it is called",
+			file: "upstream/shape.go",
+			from: `!fieldForm.MatchString(name)`,
+			to:   `name == ""`,
+			red:  "upstream.TestShapesOfBodies",
+		},
+		{
 			name: "the policy's errors quote the file",
 			file: "service/callers/policy.go",
 			from: `quotation.ReplaceAllString(text, "$1$2$3$4")`,

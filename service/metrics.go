@@ -200,13 +200,9 @@ func (s *Service) timed(
 		took, outcome := time.Since(since), s.outcomeName(err)
 		s.metrics.requestSeconds.Observe(took.Seconds())
 		s.metrics.requests.WithLabelValues(outcome).Inc()
-		s.log.LogAttrs(ctx, slog.LevelDebug, "koodrive request",
-			slog.String("task_id", q.TaskID),
-			slog.String("trace_id", hex.EncodeToString(q.Trace[:])),
-			slog.String("outcome", outcome),
-			slog.Float64("seconds", took.Seconds()),
-			slog.Float64("wait_seconds", waited.Seconds()),
-		)
+		if s.log.Enabled(ctx, slog.LevelDebug) {
+			s.logRequest(ctx, q, err, took, waited)
+		}
 		since = time.Now()
 	}
 	return q, func(task upstream.Task, err error) {
@@ -221,6 +217,21 @@ func (s *Service) timed(
 			s.metrics.withheld.WithLabelValues(s.outcomeName(err)).Inc()
 		}
 	}
+}
+
+// logRequest writes the line of a request to KooDrive that has ended. An error's text is the one that a call's line has.
+func (s *Service) logRequest(ctx context.Context, q upstream.Query, err error, took, waited time.Duration) {
+	attrs := []slog.Attr{
+		slog.String("task_id", q.TaskID),
+		slog.String("trace_id", hex.EncodeToString(q.Trace[:])),
+		slog.String("outcome", s.outcomeName(err)),
+		slog.Float64("seconds", took.Seconds()),
+		slog.Float64("wait_seconds", waited.Seconds()),
+	}
+	if err != nil {
+		attrs = append(attrs, slog.String("error", s.outcome(err).Error()))
+	}
+	s.log.LogAttrs(ctx, slog.LevelDebug, "koodrive request", attrs...)
 }
 
 func (s *Service) outcomeName(err error) string {

@@ -62,13 +62,13 @@ func (r *response) task(id string) (Task, error) {
 		return Task{}, r.fault(TooLarge, fmt.Sprintf("the body has more than %d bytes", MaxBody))
 	}
 	if !isJSON(r.header.Get("Content-Type")) && !bytes.HasPrefix(bytes.TrimLeft(r.body, " \t\r\n"), []byte("{")) {
-		return Task{}, r.fault(Malformed, "it is no JSON")
+		return Task{}, r.fault(Malformed, "it is not JSON")
 	}
 	a, err := decode(r.body)
 	if err != nil {
 		var semantic *json.SemanticError
 		if errors.Is(err, jsontext.ErrDuplicateName) || errors.As(err, &semantic) {
-			return Task{}, r.fault(Contradictory, "a name stands in it twice, or it is no object")
+			return Task{}, r.fault(Contradictory, "a name occurs twice, or it is not an object")
 		}
 		return Task{}, r.fault(Malformed, "it cannot be parsed")
 	}
@@ -84,23 +84,23 @@ func (r *response) task(id string) (Task, error) {
 func (r *response) believe(a answer, id string) (Task, error) {
 	code, codeErr := integer(a.Code)
 	if codeErr != nil || code != "0" {
-		return Task{}, r.fault(Contradictory, "code is missing, or no integer")
+		return Task{}, r.fault(Contradictory, "code is missing or not an integer")
 	}
 	task := Task{}
 	var err error
 	if task.ID, err = text(a.TaskID); err != nil || task.ID == "" {
-		return Task{}, r.fault(Contradictory, "taskId is missing, or no string")
+		return Task{}, r.fault(Contradictory, "taskId is missing or not a string")
 	}
 	if task.ID != id {
 		return Task{}, r.fault(WrongTask, "taskId is not the one asked for")
 	}
 	status, err := number(a.Status)
 	if err != nil || status == nil {
-		return Task{}, r.fault(Contradictory, "status is missing, or no 32-bit integer")
+		return Task{}, r.fault(Contradictory, "status is missing or not a 32-bit integer")
 	}
 	task.Status = *status
 	if task.Type, err = number(a.TaskType); err != nil {
-		return Task{}, r.fault(Contradictory, "taskType is no 32-bit integer")
+		return Task{}, r.fault(Contradictory, "taskType is not a 32-bit integer")
 	}
 	for _, field := range []struct {
 		name  string
@@ -113,14 +113,14 @@ func (r *response) believe(a answer, id string) (Task, error) {
 		{"resultCode", a.ResultCode, &task.ResultCode},
 	} {
 		if *field.to, err = text(field.value); err != nil {
-			return Task{}, r.fault(Contradictory, field.name+" is no string")
+			return Task{}, r.fault(Contradictory, field.name+" is not a string")
 		}
 	}
 	return task, nil
 }
 
 func (r *response) fault(f AnswerFault, detail string) error {
-	return &AnswerError{Fault: f, Status: r.status, Detail: detail}
+	return &AnswerError{Fault: f, Status: r.status, Detail: detail, Shape: shape(r.body)}
 }
 
 // refusal is the error for a status other than 200, with the code of its body if there is one.
@@ -129,8 +129,11 @@ func (r *response) refusal() error {
 	if a, err := decode(r.body); err == nil && len(r.body) <= MaxBody {
 		refusal.Code = a.code()
 	}
+	if refusal.Code == "" {
+		refusal.Shape = shape(r.body)
+	}
 	if r.status < 300 && refusal.Code == "" {
-		return r.fault(Contradictory, "the status is no plain 200")
+		return r.fault(Contradictory, "the status is not 200")
 	}
 	return refusal
 }

@@ -122,14 +122,14 @@ func TestAnswersThatAreNone(t *testing.T) {
 		"not found":             {400, "application/json", `{"code":13000309,"msg":"Resource not found."}`, &StatusError{Status: 400, Code: "13000309"}},
 		"code as text with 400": {400, "application/json", `{"code":"13000410","msg":"x"}`, &StatusError{Status: 400, Code: "13000410"}},
 		"400 without a code":    {400, "text/plain", `no`, &StatusError{Status: 400}},
-		"400 with code 0":       {400, "application/json", `{"code":0}`, &StatusError{Status: 400}},
+		"400 with code 0":       {400, "application/json", `{"code":0}`, &StatusError{Status: 400, Shape: "fields: code:number"}},
 		"throttled":             {429, "application/json", `{"error_msg":"m","error_code":"APIG.0308","request_id":"r"}`, &StatusError{Status: 429, Code: "APIG.0308"}},
-		"code like a text":      {401, "application/json", `{"error_code":"Bad token <b>"}`, &StatusError{Status: 401}},
+		"code like a text":      {401, "application/json", `{"error_code":"Bad token <b>"}`, &StatusError{Status: 401, Shape: "fields: error_code:string"}},
 		"201 with a code":       {201, "application/json", `{"code":13000309}`, &StatusError{Status: 201, Code: "13000309"}},
 		"a negative code":       {200, "application/json", `{"code":-1}`, &StatusError{Status: 200, Code: "-1"}},
 		"400, a negative code":  {400, "application/json", `{"code":-1}`, &StatusError{Status: 400, Code: "-1"}},
 		"redirect":              {302, "", ``, &StatusError{Status: 302}},
-		"a task with 500":       {500, "application/json", good, &StatusError{Status: 500}},
+		"a task with 500":       {500, "application/json", good, &StatusError{Status: 500, Shape: "fields: taskId:string status:number code:number"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			task, err := answered(row.status, row.contentType, row.body).task(id)

@@ -15,11 +15,13 @@ type StatusError struct {
 	Code string
 	// RetryAfter is how long KooDrive asks to wait: 0 if it does not say, never more than 10 minutes.
 	RetryAfter time.Duration
+	// Shape is that of the body, as in [AnswerError]. Empty if there is a code.
+	Shape string
 }
 
 func (e *StatusError) Error() string {
 	if e.Code == "" {
-		return fmt.Sprintf("KooDrive answered %d without a code", e.Status)
+		return fmt.Sprintf("KooDrive answered %d without a code%s", e.Status, andShape(e.Shape))
 	}
 	return fmt.Sprintf("KooDrive answered %d with code %s", e.Status, e.Code)
 }
@@ -60,10 +62,22 @@ type AnswerError struct {
 	Status int
 	// Detail says more, in our own words: nothing of the answer is in it.
 	Detail string
+	// Shape is what the body has where it is JSON: "fields: code:number taskId:string", or its type if it is not an object, as
+	// in "type: array". It has at most 20 names of at most 32 letters, digits, "_", "." and "-"; any other is "…". No value is
+	// in it. It is for the log.
+	Shape string
 }
 
 func (e *AnswerError) Error() string {
-	return fmt.Sprintf("KooDrive's answer (%d) is %s: %s", e.Status, e.Fault, e.Detail)
+	return fmt.Sprintf("KooDrive's answer (%d) is %s: %s%s", e.Status, e.Fault, e.Detail, andShape(e.Shape))
+}
+
+// andShape continues the text of an error.
+func andShape(shape string) string {
+	if shape == "" {
+		return ""
+	}
+	return "; " + shape
 }
 
 // TransportFault is why no answer came.

@@ -51,7 +51,8 @@ func FuzzAnswer(f *testing.F) {
 		"{\"taskName\":\"\xff\",\"userId\":\"\xff\",\"status\":1,\"code\":0}", "{\"taskId\":\"" + id + "\",\"status\":1,\"code\":0,\"\xff\":1}",
 		`{"taskName":"a\n\nevent: end\u2028","taskId":"` + id + `","resultCode":18000205,"tenantId":"t","userId":null,"status":3,"code":0}`,
 		`{"error_msg":"m","error_code":"APIG.0308","request_id":"r"}`, `{"taskId":"` + id + `","status":1,"code":0,"error_code":"APIGW.0301"}`,
-		`{"error_code":"Bad token <b>"}`, `{"error_code":"-APIG.0308"}`, `<html>log in</html>`,
+		`{"error_code":"Bad token <b>"}`, `{"error_code":"-APIG.0308"}`, `{"a b":1,"` + strings.Repeat("x", 33) + `":"","\n":[]}`,
+		`{` + strings.Repeat(`"`+strings.Repeat("x", 32)+`":false,`, 20) + `"x":1}`, `<html>log in</html>`,
 		`{"taskId":"` + id + `","status":1,"code":0,"x":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`,
 	} {
 		for _, status := range []int{200, 400} {
@@ -150,6 +151,9 @@ func allocated() uint64 {
 // checkRefusal checks the error that an answer with a status has come to.
 func checkRefusal(t *testing.T, err error, status int, tooLarge bool) {
 	t.Helper()
+	if s := shapeOf(err); !shapeForm.MatchString(s) || len(err.Error()) > 1000 {
+		t.Errorf("the error is %q", err)
+	}
 	var refused *StatusError
 	var fault *AnswerError
 	switch {

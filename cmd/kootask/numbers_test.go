@@ -93,6 +93,7 @@ func stated() []string {
 		in("A watch beyond that waits up to %s;", span(service.PeerPatience)),
 		in("IPv6 addresses are grouped by their first %d bits", caller.CustomerBits),
 		in("KooDrive has the trace id as the first %d characters", 2*len(upstream.TraceID{})),
+		in("types of its top-level fields, at most %d of them", upstream.MaxFields),
 		in("the first %d of each second are written", logging.SampleFirst),
 		in("In one second, %s pairs of address and outcome", count(logging.MaxSources)),
 		in("Up to %d MiB of lines wait to be written, a %s of them reserved", logging.QueueBytes>>20, word("quarter", logging.AuditReserve == logging.QueueBytes/4)),

@@ -54,6 +54,10 @@ func answer(fields string) *koodrivetest.Fault {
 
 const id = `"taskId":"` + taskID + `"`
 
+// oddNames is an object whose fields are called what nobody may see.
+var oddNames = fmt.Sprintf(`{%q:1,%q:2,%q:3,%q:4,%q:5,"newField":[%q]}`,
+	canary, token, "Bearer "+token[:16], atToken, koodrivetest.Example().UserID, canary)
+
 var outcomeRows = map[string]outcomeRow{
 	"401":                       {body(401, canary), codes.Unauthenticated, "CREDENTIAL_REJECTED", 401, false, "401 "},
 	"401 with not found":        {code(401, "13000309"), codes.Unauthenticated, "CREDENTIAL_REJECTED", 401, false, "401 13000309"},
@@ -109,6 +113,11 @@ var outcomeRows = map[string]outcomeRow{
 	"200 too large":             {&koodrivetest.Fault{Pad: upstream.MaxBody + 1}, codes.Internal, "UPSTREAM_CONTRACT_VIOLATION", 500, false, "200 "},
 	"200 a bomb":                {&koodrivetest.Fault{Pad: 2 << 20, Gzip: true}, codes.Internal, "UPSTREAM_CONTRACT_VIOLATION", 500, false, "200 "},
 	"200 a large header":        {&koodrivetest.Fault{Header: http.Header{"X": {strings.Repeat("x", 40<<10)}}}, codes.Internal, "UPSTREAM_CONTRACT_VIOLATION", 500, false, " "},
+	"200 names":                 {body(200, oddNames), codes.Internal, "UPSTREAM_CONTRACT_VIOLATION", 500, false, "200 "},
+	"200 names, cut off":        {body(200, oddNames[:len(oddNames)-1]), codes.Unavailable, "UPSTREAM_MALFORMED_BODY", 503, true, "200 "},
+	"400 names":                 {body(400, oddNames), codes.Unauthenticated, "CREDENTIAL_REJECTED", 401, false, "400 "},
+	"200 an array":              {body(200, `["`+canary+`"]`), codes.Internal, "UPSTREAM_CONTRACT_VIOLATION", 500, false, "200 "},
+	"200 a string":              {body(200, `"`+canary+`"`), codes.Internal, "UPSTREAM_CONTRACT_VIOLATION", 500, false, "200 "},
 	"200 no JSON":               {body(200, "<html>"+canary), codes.Unavailable, "UPSTREAM_MALFORMED_BODY", 503, true, "200 "},
 	"200 empty":                 {body(200, ""), codes.Unavailable, "UPSTREAM_MALFORMED_BODY", 503, true, "200 "},
 	"200 trailing bytes":        {body(200, `{`+id+`,"status":1,"code":0}`+canary), codes.Unavailable, "UPSTREAM_MALFORMED_BODY", 503, true, "200 "},

@@ -17,13 +17,13 @@ import (
 
 // timedLine is what a line of the log says of time. What is not said is nil.
 type timedLine struct {
-	Msg, Method, Outcome string
-	Seconds              float64
-	TaskID               string   `json:"task_id"`
-	RequestID            string   `json:"request_id"`
-	TraceID              string   `json:"trace_id"`
-	Wait                 *float64 `json:"wait_seconds"`
-	KooDrive             *float64 `json:"koodrive_seconds"`
+	Msg, Method, Outcome, Error string
+	Seconds                     float64
+	TaskID                      string   `json:"task_id"`
+	RequestID                   string   `json:"request_id"`
+	TraceID                     string   `json:"trace_id"`
+	Wait                        *float64 `json:"wait_seconds"`
+	KooDrive                    *float64 `json:"koodrive_seconds"`
 }
 
 func (s *system) timedLines(t *testing.T) (all []timedLine) {
@@ -103,6 +103,38 @@ func TestCallLinesSplitTheirTime(t *testing.T) {
 			}
 		}
 	})
+}
+
+// An answer that does not fit is told to the log by the names and types of its fields, once with the call or the watch that it
+// ends, and at the level debug for each request. Callers see nothing of it.
+func TestAnswersThatDoNotFitAreLogged(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"code":0,"taskId":"` + taskID + `","state":"RUNNING","` + canary + `":{}}`: "status is missing or not a 32-bit integer; fields: code:number taskId:string state:string …:object",
+		`[{"code":0}]`:     "; type: array",
+		`"` + canary + `"`: "; type: string",
+		`{"code":0}{}`:     "malformed: it cannot be parsed; fields: code:number",
+		`<html>`:           "malformed: it cannot be parsed",
+	} {
+		bubble(t, nil, func(t *testing.T, s *system) {
+			s.koodrive.SetFault(body(http.StatusOK, text))
+			for _, door := range doors {
+				before := s.calls()
+				v := s.fail(t.Context(), t, door, call{id: taskID, header: bearer})
+				synctest.Wait()
+				if lines := strings.TrimPrefix(s.calls(), before); strings.Count(lines, want+`"`) != 1 {
+					t.Errorf("%s: want one line with %q:\n%s", door, want, lines)
+				}
+				if strings.Contains(v.everything, "fields") || strings.Contains(v.everything, "taskId:") {
+					t.Errorf("%s: the caller sees %s", door, v.everything)
+				}
+			}
+			for _, l := range s.timedLines(t) {
+				if l.Msg == "koodrive request" && !strings.HasSuffix(l.Error, want) {
+					t.Errorf("%+v, want %q", l, want)
+				}
+			}
+		})
+	}
 }
 
 // Each request to KooDrive is a line at the level debug, which names the trace by which KooDrive has it, and no credential.
