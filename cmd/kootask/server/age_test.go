@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -110,4 +111,29 @@ func TestStopWithAnOldConnection(t *testing.T) {
 		}
 		s.stopped <- nil
 	})
+}
+
+// An idle HTTP connection is kept for longer than balancers keep theirs by default, 60 s, over both versions.
+func TestIdleConnectionsOutliveThoseOfBalancers(t *testing.T) {
+	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		bubble(t, nil, func(t *testing.T, s *system) {
+			if protocol == "HTTP/2.0" {
+				h2c(s.http)
+			}
+			var dials atomic.Int32
+			s.http.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+				dials.Add(1)
+				return s.httpPort.Dial(ctx, network, address)
+			}
+			for range 3 {
+				if resp, _ := s.get(t, request(t.Context(), t, "/v1/tasks/"+exampleID)); resp.Proto != protocol {
+					t.Errorf("%s: %s", protocol, resp.Proto)
+				}
+				time.Sleep(75 * time.Second)
+			}
+			if dials.Load() != 1 {
+				t.Errorf("%s: %d connections", protocol, dials.Load())
+			}
+		})
+	}
 }

@@ -102,6 +102,22 @@ func TestWatchWithATicket(t *testing.T) {
 	}
 }
 
+// There is no ticket for what cannot be a task, with the error that a call has.
+func TestNoTicketsForBadTaskIDs(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		for id, violation := range map[string]string{
+			"list": "RESERVED", "dstUserInfo": "RESERVED", "a.b": "MALFORMED", strings.Repeat("9", 65): "TOO_LONG", "%ff": "MALFORMED",
+		} {
+			r := request(t.Context(), t, "/v1/tasks/"+id+":ticket")
+			r.Method = http.MethodPost
+			resp, body := s.get(t, r)
+			if v := read(t, parseStatus(t, body)); resp.StatusCode != http.StatusBadRequest || !slices.Equal(v.violations, []string{"taskId " + violation}) {
+				t.Errorf("%s: HTTP %d, %q", id, resp.StatusCode, v.violations)
+			}
+		}
+	})
+}
+
 // What a ticket is not good for. Whoever tries has used it up, but for what is no request to watch with a ticket at all.
 func TestTicketsThatAreNoGood(t *testing.T) {
 	const unknown, invalid = "CALLER_UNAUTHENTICATED", "REQUEST_INVALID"
