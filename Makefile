@@ -1,12 +1,13 @@
-# Everything runs with Go, make and git; the tools come through the Go module proxy at the versions of tools/go.mod. The tests of the
-# pages take Chromium and npm besides; clients in other languages take those languages' own tools, and what their package managers bring.
+# Everything runs with Go, make and git; the tools come through the Go module proxy at the versions of tools/go.mod. Some tests need more,
+# and .ci/missing says what. Clients in other languages need those languages' own tools, and what their package managers bring.
 
 MAKEFLAGS += --no-print-directory
 
 # A machine may pin its own Go with GOTOOLCHAIN=local. Since Go 1.21 the go command can fetch the version that go.mod asks for.
 export GOTOOLCHAIN := auto
 GO_FLOOR := $(shell sed -n 's/^go //p' go.mod)
-GO_FOUND := $(patsubst go%,%,$(shell GOTOOLCHAIN=auto go env GOVERSION 2>/dev/null))
+# The line that says so, which takes a while, is let through.
+GO_FOUND := $(patsubst go%,%,$(shell { GOTOOLCHAIN=auto go env GOVERSION 2>&1 >&3 | sed -n '/^go: downloading /p' >&2; } 3>&1))
 ifneq ($(GO_FLOOR),$(firstword $(shell printf '%s\n' $(GO_FLOOR) $(or $(GO_FOUND),0) | sort -V)))
 $(error kootask needs Go $(GO_FLOOR) or newer, or Go 1.21 with access to a Go module proxy, which serves it; found: $(or $(GO_FOUND),$(shell GOTOOLCHAIN=local go env GOVERSION 2>/dev/null),none))
 endif
@@ -15,8 +16,7 @@ TOOL := go tool -modfile=tools/go.mod
 BUF := $(TOOL) buf
 
 # The race detector needs a C compiler.
-CC_FOUND := $(shell command -v $$(go env CC) 2>/dev/null)
-RACE := $(if $(CC_FOUND),-race,)
+RACE = $(if $(findstring race detector,$(shell .ci/missing)),,-race)
 
 .PHONY: help
 help: ## List the targets.
@@ -33,6 +33,7 @@ build: ## Build bin/kootask.
 # What the tests have said, and of that how many histories were judged.
 export GOTESTSUM_JSONFILE ?= bin/tests.json
 HISTORIES = grep -o '[0-9]* histories: {[^}]*}' $(GOTESTSUM_JSONFILE)
+GOTESTSUM = $(if $(RACE),CGO_ENABLED=1) .ci/progress $(TOOL) gotestsum --format pkgname-and-test-fails --hide-summary skipped -- $(RACE)
 
 # With it the tests judge whether everybody can use the pages.
 .PHONY: axe
@@ -45,18 +46,24 @@ bin/axe.min.js: cmd/kootask/axe/package-lock.json
 	cp bin/axe/node_modules/axe-core/axe.min.js bin
 
 .PHONY: test
-test: axe ## Run all tests, under the race detector if there is a C compiler.
+test: ## Run the tests that this machine can run, and say which ones it cannot, and what they need.
+	@.ci/missing
 	@mkdir -p bin
-	$(if $(RACE),,@echo 'No C compiler: testing without the race detector.')
-	$(if $(RACE),CGO_ENABLED=1) $(TOOL) gotestsum --format pkgname-and-test-fails -- $(RACE) -shuffle=on -timeout 30m ./...
+	@! command -v npm >/dev/null || $(MAKE) axe $(if $(KOOTASK_TEST_ALL),,|| true)
+	@$(GOTESTSUM) -shuffle=on -timeout 30m ./...
 	@$(HISTORIES)
+	@.ci/missing after
+
+.PHONY: test-all
+test-all: export KOOTASK_TEST_ALL := yes
+test-all: test ## Run all tests. Fail at once if this machine lacks anything that they need.
 
 SOAK ?= 10m
 
 .PHONY: soak
 soak: ## Judge random histories for SOAK (10m).
 	@mkdir -p bin
-	KOOTASK_SOAK=$(SOAK) $(TOOL) gotestsum --format pkgname-and-test-fails -- $(RACE) -count=1 -timeout 0 -run '^TestHistories$$' ./cmd/kootask/server
+	@KOOTASK_SOAK=$(SOAK) $(GOTESTSUM) -count=1 -timeout 0 -run '^TestHistories$$' ./cmd/kootask/server
 	@$(HISTORIES)
 
 # A target is found by its name, like any test. What it finds stays under testdata/fuzz, to be mended and committed.

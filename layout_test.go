@@ -154,6 +154,22 @@ func TestSleepsAreInBubbles(t *testing.T) {
 	})
 }
 
+// No test is skipped but for what .ci/missing reports, so that nothing is left out without a word.
+func TestSkipsAreReported(t *testing.T) {
+	goFiles(t, func(path string, file *ast.File, set *token.FileSet) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			if fun, ok := call.Fun.(*ast.SelectorExpr); ok && slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, fun.Sel.Name) && path != "cmd/kootask/need_test.go" {
+				t.Errorf("%v: call notTried, of cmd/kootask/need_test.go", set.Position(call.Pos()))
+			}
+			return true
+		})
+	})
+}
+
 // A path in a text is quoted code with a slash in it, or the target of a link. It begins at the root or in the text's folder.
 var (
 	quoted = regexp.MustCompile("`((?:[A-Za-z0-9_.-]+/)+[A-Za-z0-9_.-]*)`")

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -24,22 +23,6 @@ import (
 
 // browsers has a place for each Chromium that may run at a time.
 var browsers = make(chan struct{}, 2)
-
-// chromium is where the browser is.
-func chromium(t *testing.T) string {
-	t.Helper()
-	names := []string{"chromium", "chromium-browser", "google-chrome"}
-	for _, name := range []string{"Chromium", "Google Chrome"} { // As macOS has them.
-		names = append(names, "/Applications/"+name+".app/Contents/MacOS/"+name)
-	}
-	for _, name := range names {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	t.Fatalf("this needs Chromium: there is none of %q", names)
-	return ""
-}
 
 // tab is a page in a Chromium of its own. Whatever no page of kootask's should do is a fault: requests to others, errors and warnings on
 // the console, exceptions, what the browser finds wrong with it, like a violation of its policy, and what hinders some people.
@@ -60,7 +43,7 @@ func openTab(t *testing.T, url string, before ...chromedp.Action[chromedp.Void])
 	t.Helper()
 	p := &tab{origin: regexp.MustCompile(`^https?://[^/]+`).FindString(url) + "/"}
 	options := slices.Concat(chromedp.DefaultExecAllocatorOptions[:], []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(chromium(t)), chromedp.Flag("accept-lang", "en-US"),
+		chromedp.ExecPath(need(t, "pages")), chromedp.Flag("accept-lang", "en-US"),
 		// A tab that nobody sees is to be treated as such.
 		chromedp.Flag("disable-background-timer-throttling", false), chromedp.Flag("disable-renderer-backgrounding", false),
 		chromedp.Flag("disable-backgrounding-occluded-windows", false),

@@ -49,14 +49,20 @@ func crowd(t *testing.T, streams int, choose func(i int) (d door, token, id stri
 	return endings, func() { patience.Stop(); cancel() }
 }
 
-// needFiles fails a test that would wait in vain for more connections than the system allows.
+// needFiles keeps a test that would wait in vain for more connections than the system allows from being tried.
 func needFiles(t *testing.T, n uint64) {
 	t.Helper()
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
+	if n > mostFiles {
+		t.Fatalf("%d open files are more than .ci/missing looks for", n)
+	}
 	if limit.Cur < n { // Go has raised it as far as it goes.
-		t.Fatalf("a process has to open %d files here, and may open %d: raise the limit with ulimit -Hn", n, limit.Cur)
+		notTried(t, "thousands of watches")
 	}
 }
+
+// mostFiles is how many open files .ci/missing looks for.
+const mostFiles = 17_000

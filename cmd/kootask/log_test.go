@@ -46,14 +46,6 @@ var logs = map[string]func(*testing.T) *os.File{
 		}()
 		return w
 	},
-	"the disk is full": func(t *testing.T) *os.File {
-		f, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-		if err != nil {
-			t.Skip("only Linux has /dev/full")
-		}
-		t.Cleanup(func() { _ = f.Close() })
-		return f
-	},
 }
 
 func pipe(t *testing.T) (r, w *os.File) {

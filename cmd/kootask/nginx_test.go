@@ -42,13 +42,7 @@ type edge struct {
 // same places: where things are. Further changes are pairs of an old text and a new one.
 func newEdge(t *testing.T, conf string, changes ...string) *edge {
 	t.Helper()
-	nginx, err := exec.LookPath("nginx")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip("this needs nginx")
-	}
+	nginx := need(t, "nginx")
 	if conf == "" {
 		text, err := os.ReadFile(root + "/deploy/nginx.conf")
 		if err != nil {

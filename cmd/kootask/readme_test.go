@@ -121,12 +121,7 @@ func commandsOf(t *testing.T) (all []string) {
 // and when make is told to end, nothing stays behind.
 func TestReadmeCommands(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("curl"); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip("this needs curl")
-	}
+	need(t, "README commands")
 	all := commandsOf(t)
 	if len(all) != 6 || all[0] != "make run" || all[5] != "make test" {
 		t.Fatalf("commands %q", all)
@@ -202,7 +197,7 @@ var ports = []string{"8080", "9090", "9091"}
 
 // shell is a command as a user types it in the checkout, outside any make.
 func shell(ctx context.Context, command string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "bash", "-c", command)
+	cmd := exec.CommandContext(ctx, "sh", "-c", command)
 	cmd.Dir = root
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS=") || strings.HasPrefix(v, "KOOTASK_")

@@ -22,7 +22,9 @@ func TestReference(t *testing.T) {
 		"scrollable-region-focusable", // Examples cannot be scrolled with the keyboard.
 		"select-name",                 // What chooses a server or a value has no name.
 	} {
-		p.expects("^axe: " + rule + ": ") // Swagger UI's own: it makes all that is on the page.
+		if _, fetched := axeCore(t); fetched {
+			p.expects("^axe: " + rule + ": ") // Swagger UI's own: it makes all that is on the page.
+		}
 	}
 	p.expects(`^width: reference-tried-phone`)                                    // Its table of parameters is wide.
 	p.expects(`^issue: GenericIssue .*FormEmptyIdAndNameAttributesForInputError`) // Its fields have no names.
