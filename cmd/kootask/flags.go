@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -280,7 +281,7 @@ func (f serviceFlags) listen(p *problems) (l server.Listeners) {
 	config.SetMultipathTCP(false) // It does not have the limit.
 	open := func(flag, address string) net.Listener {
 		listener, err := config.Listen(context.Background(), "tcp", address)
-		p.add(flag, err)
+		p.add(flag, wayOut(flag, address, err))
 		return listener
 	}
 	l.GRPC = open("grpc-addr", f.GRPCAddr)
@@ -296,6 +297,15 @@ func (f serviceFlags) listen(p *problems) (l server.Listeners) {
 		}
 	}
 	return l
+}
+
+// wayOut adds to the error for an address that is in use how to go on.
+func wayOut(flag, address string, err error) error {
+	host, _, splitErr := net.SplitHostPort(address)
+	if splitErr != nil || !errors.Is(err, syscall.EADDRINUSE) {
+		return err
+	}
+	return fmt.Errorf("%w. Stop the process that uses it, or choose another address: --%s=%s takes a free port", err, flag, net.JoinHostPort(host, "0"))
 }
 
 // log returns the log, which goes to stderr.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -123,7 +124,8 @@ func TestSecondSignal(t *testing.T) {
 		}
 	}()
 	<-asked
-	p.signal(t, syscall.SIGTERM)
+	p.signal(t, syscall.SIGINT)
+	p.says(t, `"level":"INFO","msg":"stopping; press again to stop at once"}`)
 	await(t, p.ended, func() bool { // It takes no more calls, and lives.
 		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
 		if err == nil {
@@ -131,8 +133,8 @@ func TestSecondSignal(t *testing.T) {
 		}
 		return err != nil
 	})
-	p.signal(t, syscall.SIGTERM)
-	if state := p.ends(t, time.Minute); state.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
+	p.signal(t, syscall.SIGINT)
+	if state := p.ends(t, time.Minute); state.Sys().(syscall.WaitStatus).Signal() != syscall.SIGINT {
 		t.Errorf("it ended with %v", state)
 	}
 }
@@ -176,8 +178,16 @@ func TestSignalsAndTheDelay(t *testing.T) {
 	}
 }
 
-// A stop with nothing to wait for ends well.
+// A stop with nothing to wait for ends well. Nobody can press SIGTERM again.
 func TestFirstSignal(t *testing.T) {
+	for signal, want := range map[syscall.Signal]string{syscall.SIGINT: "stopping; press again to stop at once", syscall.SIGTERM: "stopping"} {
+		p := start(t, nil, append([]string{"demo", "--log-format=text"}, anyPorts...)...)
+		p.says(t, "Tokens: ")
+		p.signal(t, signal)
+		if state := p.ends(t, time.Minute); !state.Success() || !regexp.MustCompile(` level=INFO msg="?`+want+`"?\n.* msg=stopped\n$`).MatchString(p.stderr.String()) {
+			t.Errorf("%v: it ended with %v:\n%s", signal, state, &p.stderr)
+		}
+	}
 	for _, args := range [][]string{append([]string{"demo"}, anyPorts...), {"simulate", "--addr=127.0.0.1:0"}} {
 		p := start(t, nil, args...)
 		p.says(t, "Tokens: ")
@@ -188,14 +198,25 @@ func TestFirstSignal(t *testing.T) {
 	}
 }
 
-// An address that is taken is said so.
-func TestTakenPort(t *testing.T) {
+// All addresses that are in use are named at once, each with its flag and the way out.
+func TestTakenPorts(t *testing.T) {
 	address := start(t, nil, "simulate", "--addr=127.0.0.1:0").says(t, `http://([^\s,]+)`)
-	if code, _, stderr := ask(t, "simulate", "--addr="+address); code != exitUsage || !strings.Contains(stderr, "address already in use") {
-		t.Errorf("exit %d: %s", code, stderr)
-	}
-	if code, _, stderr := ask(t, "demo", "--grpc-addr="+address, "--http-addr=127.0.0.1:0", "--admin-addr="); code != exitUsage ||
-		!strings.Contains(stderr, "--grpc-addr: ") {
-		t.Errorf("exit %d: %s", code, stderr)
+	for command, flags := range map[string][]string{
+		"demo":     {"grpc-addr", "http-addr", "admin-addr"},
+		"serve":    {"grpc-addr", "http-addr", "admin-addr"},
+		"simulate": {"addr"},
+	} {
+		args := []string{command}
+		var want strings.Builder
+		for _, flag := range flags {
+			args = append(args, "--"+flag+"="+address)
+			_, _ = fmt.Fprintf(&want, "kootask: --%s: listen tcp %s: bind: address already in use. Stop the process that uses it, or choose another address: --%s=127.0.0.1:0 takes a free port\n", flag, address, flag)
+		}
+		if command == "serve" {
+			args = append(args, "--upstream-url=https://koodrive.test")
+		}
+		if code, stdout, stderr := ask(t, args...); code != exitUsage || stdout != "" || stderr != want.String() {
+			t.Errorf("%s: exit %d: %s%swant\n%s", command, code, stdout, stderr, &want)
+		}
 	}
 }

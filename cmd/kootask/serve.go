@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -64,7 +65,10 @@ const lastFlush = 250 * time.Millisecond
 // of either would keep the process.
 func (f serviceFlags) run(ctx context.Context, s *server.Server, l server.Listeners, log *logging.Log) error {
 	stopping := make(chan time.Time, 1)
-	running := context.AfterFunc(ctx, func() { stopping <- time.Now() })
+	running := context.AfterFunc(ctx, func() {
+		log.LogAttrs(ctx, slog.LevelInfo, stoppingMessage(context.Cause(ctx)))
+		stopping <- time.Now()
+	})
 	err := s.Run(ctx, l)
 	since := time.Now()
 	if !running() {
@@ -78,6 +82,15 @@ func (f serviceFlags) run(ctx context.Context, s *server.Server, l server.Listen
 	}
 	log.Flush(max(lastFlush, time.Until(since.Add(f.ShutdownGrace))))
 	return err
+}
+
+// stoppingMessage is what the log says when a signal has come, given the cause of the end. People at a terminal learn what Ctrl-C does next: it ends the process at
+// once.
+func stoppingMessage(signalled error) string {
+	if errors.Is(signalled, server.ErrInterrupted) {
+		return "stopping; press again to stop at once"
+	}
+	return "stopping"
 }
 
 // open makes the server and opens its ports, unless there is a problem.

@@ -30,7 +30,7 @@ func (c *simulateCommand) Run(ctx context.Context, out output) error {
 		what = "It does what " + c.Script + " says.\n"
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Addr)
-	p.add("addr", err)
+	p.add("addr", wayOut("addr", c.Addr, err))
 	if err := p.err(); err != nil {
 		if listener != nil {
 			_ = listener.Close()
