@@ -26,9 +26,17 @@ help: ## List the targets.
 run: build ## Run kootask demo: the service with a KooDrive of its own, on this machine. Ctrl-C ends it.
 	@exec bin/kootask demo
 
+# The program is static: it runs in an empty container, and its behaviour does not depend on the machine that builds it.
+build install: export CGO_ENABLED := 0
+
 .PHONY: build
 build: ## Build bin/kootask.
-	@go build -o bin/kootask ./cmd/kootask
+	go build -o bin/kootask ./cmd/kootask
+
+.PHONY: install
+install: ## Install kootask where go install puts programs: in GOBIN, or else in bin in GOPATH.
+	@go install ./cmd/kootask
+	@go list -f 'Installed {{.Target}}. Its folder has to be in your PATH.' ./cmd/kootask
 
 # What the tests have said, and of that how many histories were judged.
 export GOTESTSUM_JSONFILE ?= bin/tests.json

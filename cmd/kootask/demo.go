@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"time"
 
 	"github.com/kootask/kootask/cmd/kootask/reload"
@@ -38,37 +39,50 @@ func (c *demoCommand) Run(ctx context.Context, out output) error {
 		return errors.Join(err, koodrive.Close())
 	}
 	k := newKooDrive()
-	header := "Authorization: Bearer " + demoToken
+	as := guest{"Authorization: Bearer " + demoToken, tokenVariable + "=" + demoToken + " " + os.Args[0] + " watch", "the token " + demoToken}
 	if app := config.Service.App; app != nil {
 		k.AddApp(app.ID, app.Secrets()[0].Reveal())
-		header = "X-User-Id: " + demoUser
+		as = guest{"X-User-Id: " + demoUser, os.Args[0] + " watch --user-id=" + demoUser, "the KooDrive user id " + demoUser}
 	}
 	// KooDrive stops last, so that the stop of the service is as it always is.
 	koodriveStopped := make(chan error, 1)
 	go func() { koodriveStopped <- serveKooDrive(ctx, koodrive, k) }()
-	page := ""
-	if c.Console {
-		page = "Watch tasks in a browser, with the credential of the commands below: http://" + address(listeners.HTTP) + "/\n\n"
-	}
-	_, _ = fmt.Fprint(out.stdout, invitation(listeners, where.BaseURL, page, header))
+	_, _ = fmt.Fprint(out.stdout, c.invitation(listeners, where.BaseURL, as))
 	err = c.run(ctx, s, listeners, log)
 	stop()
 	return errors.Join(err, <-koodriveStopped)
 }
 
+// guest is who the commands that the demonstration prints are.
+type guest struct {
+	header string // Of a request over HTTP.
+	watch  string // The command that watches tasks, as a shell takes it.
+	form   string // What the page asks for.
+}
+
 // invitation is what the demonstration prints.
-func invitation(l server.Listeners, koodrive, page, header string) string {
-	rest, grpc := "http://"+address(l.HTTP)+"/v1/tasks/", address(l.GRPC)
+func (c *demoCommand) invitation(l server.Listeners, koodrive string, as guest) string {
+	site, grpc := "http://"+address(l.HTTP), address(l.GRPC)
+	rest, pages := site+"/v1/tasks/", ""
+	if c.Console {
+		pages = fmt.Sprintf("Watch tasks in a browser, with %s: %s/\nRead about the API there, and try it: %s/docs\n\n", as.form, site, site)
+	}
+	if grpc != defaultGRPCAddr {
+		as.watch += " --addr=" + grpc
+	}
 	return fmt.Sprintf(`kootask is running, with a KooDrive of its own. End it with Ctrl-C.
 
   gRPC   %s
-  HTTP   http://%s
+  HTTP   %s
   admin  %s
   KooDrive's stand-in  %s
 
 %s
 %sAsk for a task:
 curl -H '%s' %s1534087020903704704
+
+Watch one live, through an outage of KooDrive:
+%s 1534087020903704716
 
 Watch one as JSON lines:
 curl -N -H '%s' %s1534087020903704713:watch
@@ -78,6 +92,9 @@ curl -N -H 'Accept: text/event-stream' -H '%s' %s1534087020903704714:watch
 
 Watch one over gRPC:
 go tool -modfile=tools/go.mod grpcurl -plaintext -H '%s' -d '{"task_id": "1534087020903704715"}' %s koodrive.task.v1.TaskService/WatchTask
-`, grpc, address(l.HTTP), address(l.Admin), koodrive, inventory(), page,
-		header, rest, header, rest, header, rest, header, grpc)
+`, grpc, site, address(l.Admin), koodrive, inventory(), pages,
+		as.header, rest, as.watch, as.header, rest, as.header, rest, as.header, grpc)
 }
+
+// defaultGRPCAddr is the server's default and the client's.
+const defaultGRPCAddr = "127.0.0.1:9090"

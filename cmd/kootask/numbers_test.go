@@ -62,6 +62,7 @@ func longestWatch() string {
 // stated are the sentences of the README that state numbers, made from the numbers that the code uses.
 func stated() []string {
 	return []string{
+		in("through an outage of KooDrive that lasts %s", span(outage)),
 		in("KooDrive is asked %s after a change, then %s as late again each time nothing has changed, up to %s",
 			span(service.DefaultPollMin), word("half", watch.Growth == 1.5), span(service.DefaultPollMax)),
 		in("after failures %s as late each time, up to %s; all of it a %s sooner or later at random",

@@ -117,19 +117,19 @@ func commandsOf(t *testing.T) (all []string) {
 	return all
 }
 
-// The commands of the README as they stand there: make run, and then what it invites to. They see what the README says,
-// and when make is told to end, nothing stays behind.
+// The commands of the README as they stand there: make run, and then what it invites to; make install, and what is called by its name
+// after that. They see what the README says, and when make is told to end, nothing stays behind.
 func TestReadmeCommands(t *testing.T) {
 	t.Parallel()
 	need(t, "README commands")
 	all := commandsOf(t)
-	if len(all) != 6 || all[0] != "make run" || all[5] != "make test" {
+	if len(all) != 11 || all[0] != "make run" || all[6] != "make test" || !strings.HasPrefix(all[7], "make install\n") {
 		t.Fatalf("commands %q", all)
 	}
 	for _, port := range ports {
 		if conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", "127.0.0.1:"+port); err == nil {
 			_ = conn.Close()
-			t.Fatalf("port %s is taken: is make run still running?", port)
+			t.Fatalf("port %s is in use: is make run still running?", port)
 		}
 	}
 	demo := shell(t.Context(), "exec "+all[0])
@@ -143,28 +143,43 @@ func TestReadmeCommands(t *testing.T) {
 	t.Cleanup(func() { _ = demo.Process.Kill() })
 	await(t, ended, func() bool { return strings.Contains(stdout.String(), "Watch one over gRPC:") })
 
-	for _, command := range all[1:5] {
-		if !strings.Contains(stdout.String(), command+"\n") {
-			t.Errorf("make run does not print %q", command)
+	for _, text := range append(slices.Clone(all[1:6]), "with the token "+demoToken+": http://127.0.0.1:8080/", "http://127.0.0.1:8080/docs") {
+		if !strings.Contains(stdout.String(), text+"\n") {
+			t.Errorf("make run does not print %q", text)
 		}
+	}
+	installed := t.TempDir()
+	afterInstall := strings.Join([]string{"set -e", all[7], all[8] + " --check", all[9], all[10]}, "\n")
+	modules, err := exec.CommandContext(t.Context(), "go", "env", "GOMODCACHE").Output()
+	if err != nil {
+		t.Fatal(err)
 	}
 	life := []string{"TASK_STATUS_NEW", "TASK_STATUS_EXECUTING", "TASK_STATUS_SUCCESS"}
 	var running sync.WaitGroup
-	for command, want := range map[string][]string{
-		all[1]: {"TASK_STATUS_FAILED", `"18000205"`},
-		all[2]: append(slices.Clone(life), `{"end":{}}`),
-		all[3]: append(slices.Clone(life), "event: end\ndata: {}"),
-		all[4]: append(slices.Clone(life), `"done"`),
+	for command, row := range map[string]struct {
+		code int
+		want []string
+	}{
+		all[1]: {0, []string{"TASK_STATUS_FAILED", `"18000205"`}},
+		all[2]: {0, []string{" EXECUTING\n", " SUCCESS\n"}},
+		all[3]: {0, append(slices.Clone(life), `{"end":{}}`)},
+		all[4]: {0, append(slices.Clone(life), "event: end\ndata: {}")},
+		all[5]: {0, append(slices.Clone(life), `"done"`)},
+		afterInstall: {exitUsage, []string{ // There is no such machine and no such file.
+			"Installed " + installed + "/bin/kootask", " SUCCESS\n", "--ca: open ca.pem", "--caller-token-file: open caller.jwt", "--token-file: open token",
+		}},
 	} {
 		running.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
-			output, err := shell(ctx, command).Output()
-			if err != nil {
-				t.Errorf("%s: %v", command, err)
+			cmd := shell(ctx, command)
+			cmd.Env = append(cmd.Env, "GOPATH="+installed, "GOBIN=", "GOMODCACHE="+strings.TrimSpace(string(modules)))
+			output, err := cmd.CombinedOutput()
+			if cmd.ProcessState.ExitCode() != row.code {
+				t.Errorf("%s: %v\n%s", command, err, output)
 			}
 			rest := string(output)
-			for _, text := range want {
+			for _, text := range row.want {
 				at := strings.Index(rest, text)
 				if at < 0 {
 					t.Errorf("%s: printed\n%s\nwhich lacks %s", command, output, text)

@@ -18,6 +18,9 @@ const (
 	demoUser   = "1395497048157130881"
 )
 
+// outage is how long KooDrive fails for one of the tasks.
+const outage = 20 * time.Second
+
 // scenes are the stand-in's tasks, one for each thing that a task can do.
 var scenes = []struct {
 	id, about string
@@ -30,9 +33,9 @@ var scenes = []struct {
 	{"1534087020903704713", "NEW, EXECUTING, SUCCESS within 15 s of the first look", life()},
 	{"1534087020903704714", "the same", life()},
 	{"1534087020903704715", "the same", life()},
-	{"1534087020903704716", "EXECUTING, then KooDrive is out of order for 20 s, then SUCCESS", []koodrivetest.Step{
+	{"1534087020903704716", fmt.Sprintf("EXECUTING, then KooDrive is out of order for %.0f s, then SUCCESS", outage.Seconds()), []koodrivetest.Step{
 		{Status: koodrivetest.StatusExecuting, For: 2 * time.Second},
-		{Fault: koodrivetest.Answer(http.StatusBadGateway, ""), For: 20 * time.Second},
+		{Fault: koodrivetest.Answer(http.StatusBadGateway, ""), For: outage},
 		{Status: koodrivetest.StatusSuccess},
 	}},
 	{"1534087020903704717", "status 7, which nobody has documented", []koodrivetest.Step{{Status: 7}}},

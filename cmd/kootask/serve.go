@@ -84,8 +84,8 @@ func (f serviceFlags) run(ctx context.Context, s *server.Server, l server.Listen
 	return err
 }
 
-// stoppingMessage is what the log says when a signal has come, given the cause of the end. People at a terminal learn what Ctrl-C does next: it ends the process at
-// once.
+// stoppingMessage is what the log says when a signal has come, given the cause of the end. People at a terminal learn that a second Ctrl-C
+// ends the process at once.
 func stoppingMessage(signalled error) string {
 	if errors.Is(signalled, server.ErrInterrupted) {
 		return "stopping; press again to stop at once"
