@@ -66,6 +66,10 @@ test: ## Run the tests that this machine can run, and say which ones it cannot, 
 test-all: export KOOTASK_TEST_ALL := yes
 test-all: test ## Run all tests. Fail at once if this machine lacks anything that they need.
 
+.PHONY: bare
+bare: ## Show, as root on Debian, that make run and make test need no more than Go, make, git and curl: in a bare Debian.
+	@.ci/bare
+
 SOAK ?= 10m
 
 .PHONY: soak
