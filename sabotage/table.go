@@ -508,10 +508,24 @@ var promises = []promise{
 		},
 		{
 			name: "a failure is as good as an answer",
-			file: "service/watch/hub.go",
-			from: `if err == nil && p.stale != nil {`,
-			to:   `if p.stale != nil {`,
+			file: "service/watch/core.go",
+			from: `case err == nil:`,
+			to:   `case err == nil || now.After(c.heard):`,
 			red:  "cmd/kootask/server.TestStaleWatchSaysWhatKooDriveSaidLast",
+		},
+		{
+			name: "a paused watch ends without a poll",
+			file: "service/watch/overtime.go",
+			from: `case !o.asking && !now.Before(o.due):`,
+			to:   `case !o.asking && o.due.IsZero():`,
+			red:  "service/watch.TestPausedWatchesPollOnceBeforeTheyEnd",
+		},
+		{
+			name: "after a pause a watch waits for a poll without an end",
+			file: "service/watch/overtime.go",
+			from: `o.until = now.Add(most)`,
+			to:   `o.until = now.Add(1000 * most)`,
+			red:  "service/watch.TestPausedWatchesPollOnceBeforeTheyEnd",
 		},
 	}},
 	{8, "Bounds", []sabotage{

@@ -50,6 +50,8 @@ type core[V any] struct {
 	interval time.Duration // Between polls while nothing changes and nothing fails.
 	kind     string        // Of the last strike.
 	strikes  int           // In succession, of that kind.
+	heard    time.Time     // When the last answer came; before, when the poller began.
+	overtime overtime
 }
 
 // answered takes the answer of a poll. It returns whether watchers have something to see, and how long to wait for the
@@ -92,6 +94,12 @@ func (c *core[V]) failed(err error) (news bool, wait time.Duration) {
 		s.Ended = true
 		return true, 0
 	}
+	switch overtime := !c.overtime.until.IsZero(); {
+	case overtime && c.overtime.decides:
+		return c.end(c.config.Stale(err)), 0
+	case overtime: // The next poll decides.
+		return s.Revision == 0, 0
+	}
 	doubled := float64(max(c.interval, c.config.Min)) * math.Pow(Backoff, float64(s.Failures))
 	wait = c.jitter(time.Duration(min(doubled, float64(c.config.BackoffMax))))
 	if atLeast := verdict.Wait; wait < atLeast { // What is asked for is never shortened, and made longer up to the limit alone.
@@ -110,6 +118,34 @@ func (c *core[V]) strike(v Verdict) bool {
 	c.strikes++
 	c.state.Doubted = true
 	return c.strikes >= v.Tolerance || c.state.Revision == 0
+}
+
+// stale takes that a watch may have been without an answer for too long. It ends the watch, or returns how long to wait before it is
+// called again: an answer has come meanwhile, or there is overtime.
+func (c *core[V]) stale(now time.Time) (news bool, wait time.Duration) {
+	if since := c.heard.Add(c.config.StaleAfter); now.Before(since) {
+		return false, since.Sub(now)
+	}
+	if c.grant(now) {
+		return false, c.overtime.until.Sub(now)
+	}
+	return c.end(c.config.Stale(c.state.Err)), 0
+}
+
+// grant reports whether there is overtime for a watch that is stale.
+func (c *core[V]) grant(now time.Time) bool {
+	return c.overtime.grant(now, c.heard.Add(c.config.StaleAfter), c.config.StaleAfter)
+}
+
+// ended takes when a poll has ended, before what it has brought.
+func (c *core[V]) ended(now time.Time, err error) {
+	switch stale := c.config.StaleAfter > 0 && !now.Before(c.heard.Add(c.config.StaleAfter)); {
+	case err == nil:
+		c.heard = now
+		c.overtime.until = time.Time{}
+	case stale: // The timer of staleness may be late, too.
+		c.grant(now)
+	}
 }
 
 // end takes an end that comes from elsewhere. It reports whether the key had not ended before.

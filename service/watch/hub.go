@@ -36,7 +36,8 @@ type Config[V any] struct {
 	Judge func(error) Verdict
 	// WaitMax is how far a verdict's wait may be made longer at random. 0: it is not.
 	WaitMax time.Duration
-	// StaleAfter is after how long without an answer a watch ends. 0: it does not.
+	// StaleAfter is after how long without an answer a watch ends. 0: it does not. If the process was paused meanwhile, so that
+	// no poll was made in time, the watch polls once before it ends.
 	StaleAfter time.Duration
 	// Stale is the end of such a watch, given what the last poll failed with; nil if none has ended yet.
 	Stale func(last error) error
@@ -73,14 +74,13 @@ type poller[K comparable, V any] struct {
 	key  K
 	poll Poll[V]
 
-	stale   *time.Timer // Ends the watch when there was no answer for too long; nil if that does not matter.
-	retired bool        // Its last subscriber has left. Guarded by the hub's mu.
+	retired bool // Its last subscriber has left. Guarded by the hub's mu.
 	cancel  context.CancelFunc
 	done    chan struct{} // Closed by run.
 
 	mu          sync.Mutex
+	stale       *time.Timer                   // Calls goStale when there was no answer for too long; nil if that does not matter. Guarded by mu.
 	core        core[V]                       // Guarded by mu.
-	answered    time.Time                     // When the last answer came; before, when the poller began. Guarded by mu.
 	subscribers map[*Subscription[V]]struct{} // Guarded by mu.
 }
 
@@ -151,8 +151,7 @@ func (h *Hub[K, V]) start(key K, poll Poll[V], before *poller[K, V]) *poller[K, 
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &poller[K, V]{
 		hub: h, key: key, poll: poll, cancel: cancel, done: make(chan struct{}),
-		core:        core[V]{config: h.config},
-		answered:    time.Now(),
+		core:        core[V]{config: h.config, heard: time.Now()},
 		subscribers: map[*Subscription[V]]struct{}{},
 	}
 	h.pollers[key] = p
@@ -186,7 +185,7 @@ func (h *Hub[K, V]) Silence() (silence time.Duration) {
 	defer h.mu.Unlock()
 	for _, p := range h.pollers {
 		p.mu.Lock()
-		silence = max(silence, now.Sub(p.answered))
+		silence = max(silence, now.Sub(p.core.heard))
 		p.mu.Unlock()
 	}
 	return silence
@@ -255,10 +254,13 @@ func (p *poller[K, V]) run(ctx context.Context) {
 			delete(p.hub.pollers, p.key)
 		}
 	}()
+	p.mu.Lock()
+	p.core.overtime.end(time.Now()) // The first poll is due.
 	if after := p.hub.config.StaleAfter; after > 0 {
 		p.stale = time.AfterFunc(after, p.goStale)
 		defer p.stale.Stop()
 	}
+	p.mu.Unlock()
 	for ctx.Err() == nil {
 		wait, ended := p.once(ctx)
 		if ended {
@@ -274,10 +276,19 @@ func (p *poller[K, V]) run(ctx context.Context) {
 	}
 }
 
-// goStale ends the watch: KooDrive may be hanging, so this does not wait for a poll.
+// goStale ends the watch if it is stale: KooDrive may be hanging, so this does not wait for a poll. Only after a pause of the
+// process, in which KooDrive was not asked, there is time for one.
 func (p *poller[K, V]) goStale() {
-	p.update(func(c *core[V]) (bool, time.Duration) { return c.end(p.hub.config.Stale(c.state.Err)), 0 })
-	p.cancel()
+	_, ended := p.update(func(c *core[V]) (bool, time.Duration) {
+		news, again := c.stale(time.Now())
+		if again > 0 {
+			p.stale.Reset(again)
+		}
+		return news, again
+	})
+	if ended {
+		p.cancel()
+	}
 }
 
 // once polls once. A panic ends the watches of this key, and nothing else; its value may hold anything, and is left out.
@@ -288,18 +299,23 @@ func (p *poller[K, V]) once(ctx context.Context) (wait time.Duration, ended bool
 			wait, ended = p.update(func(c *core[V]) (bool, time.Duration) { return c.end(err), 0 })
 		}
 	}()
+	p.update(func(c *core[V]) (bool, time.Duration) {
+		c.overtime.begin(time.Now())
+		return false, 0
+	})
 	answer, err := p.poll(ctx)
 	if ctx.Err() != nil {
 		return 0, true
 	}
-	if err == nil && p.stale != nil {
-		p.stale.Reset(p.hub.config.StaleAfter)
-	}
-	return p.update(func(c *core[V]) (bool, time.Duration) {
+	return p.update(func(c *core[V]) (news bool, wait time.Duration) {
+		now := time.Now()
+		c.ended(now, err)
 		if err != nil {
-			return c.failed(err)
+			news, wait = c.failed(err)
+		} else {
+			news, wait = c.answered(answer)
 		}
-		p.answered = time.Now()
-		return c.answered(answer)
+		c.overtime.end(now.Add(wait))
+		return news, wait
 	})
 }
