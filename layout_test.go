@@ -28,19 +28,20 @@ var imports = map[string][]string{
 	"gen/koodrive/task/v1":       {},
 	"internal/bounded":           {},
 	"internal/dial":              {},
+	"internal/expiring":          {},
 	"internal/jsonline":          {},
 	"internal/unpack":            {},
 	"upstream":                   {"internal/bounded", "internal/dial", "internal/unpack"},
 	"upstream/koodrivetest":      {},
 	"service/watch":              {},
-	"service/observe":            {},
+	"service/observe":            {"internal/expiring"},
 	"service/reason":             {"gen/koodrive/task/v1"},
 	"service/caller":             {"service/reason"},
-	"service/callers":            {"gen/koodrive/task/v1", "internal/bounded", "internal/dial", "internal/unpack", "service/caller", "service/reason"},
+	"service/callers":            {"gen/koodrive/task/v1", "internal/bounded", "internal/dial", "internal/expiring", "internal/unpack", "service/caller", "service/reason"},
 	"service/callers/issuertest": {},
 	"service/gateway":            {"gen/koodrive/task/v1", "internal/jsonline", "service/caller", "service/callers", "service/reason"},
 	"service/rpcserver":          {"gen/koodrive/task/v1", "service/caller", "service/observe", "service/reason"},
-	"service":                    {"gen/koodrive/task/v1", "service/caller", "service/observe", "service/reason", "service/watch", "upstream"},
+	"service":                    {"gen/koodrive/task/v1", "internal/expiring", "service/caller", "service/observe", "service/reason", "service/watch", "upstream"},
 }
 
 // goFiles calls visit for each Go file of the tree.

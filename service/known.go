@@ -3,8 +3,7 @@ package service
 import (
 	"time"
 
-	"github.com/maypok86/otter/v2"
-
+	"github.com/kootask/kootask/internal/expiring"
 	"github.com/kootask/kootask/service/observe"
 	"github.com/kootask/kootask/service/reason"
 	"github.com/kootask/kootask/upstream"
@@ -18,17 +17,15 @@ const (
 
 // known caches which tasks are already being polled and which callers KooDrive has accepted.
 type known struct {
-	tasks   *otter.Cache[upstream.Key, struct{}] // That KooDrive is being asked for, or was lately, without refusing the caller.
-	callers *otter.Cache[upstream.Key, struct{}] // Whom KooDrive has answered lately.
+	tasks   *expiring.Cache[upstream.Key, struct{}] // That KooDrive is being asked for, or was lately, without refusing the caller.
+	callers *expiring.Cache[upstream.Key, struct{}] // Whom KooDrive has answered lately.
 }
 
 func newKnown() *known {
-	cache := func(keep time.Duration) *otter.Cache[upstream.Key, struct{}] {
-		return otter.Must(&otter.Options[upstream.Key, struct{}]{
-			MaximumSize: maxKnown, ExpiryCalculator: otter.ExpiryWriting[upstream.Key, struct{}](keep),
-		})
+	return &known{
+		tasks:   expiring.New[upstream.Key, struct{}](maxKnown, observe.DefaultKeep),
+		callers: expiring.New[upstream.Key, struct{}](maxKnown, KnownCaller),
 	}
-	return &known{tasks: cache(observe.DefaultKeep), callers: cache(KnownCaller)}
 }
 
 // learn takes the end of a request.
@@ -38,23 +35,23 @@ func (k *known) learn(q question, failure *reason.Error) {
 		k.callers.Set(q.Caller, struct{}{})
 		k.tasks.Set(q.key, struct{}{})
 	case failure.Outcome.Reason == reason.UpstreamTokenRejected.Reason:
-		k.tasks.Invalidate(q.key) // The next try is a new one.
+		k.tasks.Delete(q.key) // The next try is a new one.
 	default:
 		k.tasks.Set(q.key, struct{}{})
 	}
 }
 
 func (k *known) task(key upstream.Key) bool {
-	_, ok := k.tasks.GetIfPresent(key)
+	_, ok := k.tasks.Get(key)
 	return ok
 }
 
 func (k *known) caller(key upstream.Key) bool {
-	_, ok := k.callers.GetIfPresent(key)
+	_, ok := k.callers.Get(key)
 	return ok
 }
 
 func (k *known) close() {
-	k.tasks.StopAllGoroutines()
-	k.callers.StopAllGoroutines()
+	k.tasks.Close()
+	k.callers.Close()
 }

@@ -6,8 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/maypok86/otter/v2"
-
+	"github.com/kootask/kootask/internal/expiring"
 	"github.com/kootask/kootask/service/observe"
 	"github.com/kootask/kootask/service/reason"
 	"github.com/kootask/kootask/upstream"
@@ -33,27 +32,25 @@ const (
 // answered lately are one per address.
 type retries struct {
 	mu    sync.Mutex
-	all   budget                              // Guarded by mu, as are the budgets in callers.
-	spent *otter.Cache[upstream.Key, *budget] // Of the callers that have retried. The others have spent nothing.
+	all   budget                                 // Guarded by mu, as are the budgets in callers.
+	spent *expiring.Cache[upstream.Key, *budget] // Of the callers that have retried. The others have spent nothing.
 }
 
 // budget is how many successes it takes to earn back the retries that were spent.
 type budget int
 
 func newRetries() *retries {
-	return &retries{spent: otter.Must(&otter.Options[upstream.Key, *budget]{
-		MaximumSize: retryCallers, ExpiryCalculator: otter.ExpiryWriting[upstream.Key, *budget](retryKeep),
-	})}
+	return &retries{spent: expiring.New[upstream.Key, *budget](retryCallers, retryKeep)}
 }
 
-func (r *retries) close() { r.spent.StopAllGoroutines() }
+func (r *retries) close() { r.spent.Close() }
 
 // earn counts a success of a caller.
 func (r *retries) earn(caller upstream.Key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.all = max(0, r.all-1)
-	if spent, ok := r.spent.GetIfPresent(caller); ok {
+	if spent, ok := r.spent.Get(caller); ok {
 		*spent = max(0, *spent-1)
 	}
 }
@@ -62,7 +59,7 @@ func (r *retries) earn(caller upstream.Key) {
 func (r *retries) take(caller upstream.Key) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	spent, ok := r.spent.GetIfPresent(caller)
+	spent, ok := r.spent.Get(caller)
 	if !ok {
 		spent = new(budget)
 	}

@@ -50,8 +50,7 @@ func TestRetryBudgetsAreBounded(t *testing.T) {
 			t.Fatalf("caller %d has no retry", caller)
 		}
 	}
-	r.spent.CleanUp()
-	if n := r.spent.EstimatedSize(); n > retryCallers {
+	if n := r.spent.Len(); n > retryCallers {
 		t.Errorf("the budgets of %d callers are remembered", n)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/maypok86/otter/v2"
+	"github.com/kootask/kootask/internal/expiring"
 )
 
 // AnySAN stands for all names that the issuer of certificates gives.
@@ -22,7 +22,7 @@ const (
 type certificates struct {
 	roots   func() *x509.CertPool
 	sans    []string
-	trusted *otter.Cache[trust, time.Time] // What was found good, and until when it is.
+	trusted *expiring.Cache[trust, time.Time] // What was found good, and until when it is.
 }
 
 // trust is that in a certificate, as it came with a connection, while some roots are the ones that count.
@@ -32,12 +32,10 @@ type trust struct {
 }
 
 func newCertificates(roots func() *x509.CertPool, sans []string) *certificates {
-	return &certificates{roots: roots, sans: sans, trusted: otter.Must(&otter.Options[trust, time.Time]{
-		MaximumSize: maxTrust, ExpiryCalculator: otter.ExpiryWriting[trust, time.Time](trustFor),
-	})}
+	return &certificates{roots: roots, sans: sans, trusted: expiring.New[trust, time.Time](maxTrust, trustFor)}
 }
 
-func (c *certificates) close() { c.trusted.StopAllGoroutines() }
+func (c *certificates) close() { c.trusted.Close() }
 
 // identify returns the names of a client, those that may call first.
 func (c *certificates) identify(chain []*x509.Certificate) ([]string, error) {
@@ -60,7 +58,7 @@ func (c *certificates) identify(chain []*x509.Certificate) ([]string, error) {
 // verify asks whether the roots of now have signed a certificate, and for now.
 func (c *certificates) verify(chain []*x509.Certificate) error {
 	known := trust{chain[0], c.roots()}
-	if until, ok := c.trusted.GetIfPresent(known); ok && time.Now().Before(until) {
+	if until, ok := c.trusted.Get(known); ok && time.Now().Before(until) {
 		return nil
 	}
 	options := x509.VerifyOptions{

@@ -15,7 +15,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/maypok86/otter/v2"
+	"github.com/kootask/kootask/internal/expiring"
 )
 
 // Defaults of Config.
@@ -58,7 +58,7 @@ const (
 // Observer holds the observations of all keys. It is safe for concurrent use.
 type Observer[K comparable, V any] struct {
 	final   func(V) bool
-	kept    *otter.Cache[K, record[V]]
+	kept    *expiring.Cache[K, record[V]]
 	flights map[K]*flight[V] // Guarded by mu.
 	calls   uint64           // Numbers calls and flights in the order in which they came. Guarded by mu.
 	mu      sync.Mutex
@@ -94,11 +94,8 @@ func New[K comparable, V any](config Config[V]) *Observer[K, V] {
 		most = DefaultMax
 	}
 	return &Observer[K, V]{
-		final: config.Final,
-		kept: otter.Must(&otter.Options[K, record[V]]{
-			MaximumSize:      most,
-			ExpiryCalculator: otter.ExpiryWriting[K, record[V]](keep),
-		}),
+		final:   config.Final,
+		kept:    expiring.New[K, record[V]](most, keep),
 		flights: map[K]*flight[V]{},
 	}
 }
@@ -106,7 +103,7 @@ func New[K comparable, V any](config Config[V]) *Observer[K, V] {
 // Close waits for the requests under way, and stops what keeps the observations. Nobody may wait in Get.
 func (o *Observer[K, V]) Close() {
 	o.running.Wait()
-	o.kept.StopAllGoroutines()
+	o.kept.Close()
 }
 
 // Wish is what an observation has to be.
@@ -145,7 +142,7 @@ func (o *Observer[K, V]) Get(ctx context.Context, key K, wish Wish, ask Ask[V]) 
 		return !asked.Before(called.Add(-*maxAge)) && (*maxAge > 0 || n > number)
 	}
 	for {
-		if r, ok := o.kept.GetIfPresent(key); ok {
+		if r, ok := o.kept.Get(key); ok {
 			if maxAge == nil && o.final(r.Value) || maxAge != nil && fresh(r.Asked, r.number) {
 				o.mu.Unlock()
 				r.Source = Memory
