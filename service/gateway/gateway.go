@@ -107,7 +107,7 @@ func New(config Config) (http.Handler, error) {
 		runtime.WithErrorHandler(g.handleError),
 		runtime.WithRoutingErrorHandler(g.handleRoutingError),
 	)
-	document, err := openAPI()
+	description, err := openAPIAsset()
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func New(config Config) (http.Handler, error) {
 	return g, errors.Join(
 		g.mux.HandlePath(http.MethodGet, watchPath, g.watch),
 		g.mux.HandlePath(http.MethodPost, ticketPath, g.ticket),
-		newAsset("application/json", "", document).route(g.mux, "/openapi.json"),
+		description.route(g.mux, "/openapi.json"),
 	)
 }
 

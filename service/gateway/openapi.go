@@ -4,6 +4,7 @@ import (
 	_ "embed" // For the description.
 	"encoding/json"
 	"fmt"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -19,3 +20,10 @@ func openAPI() ([]byte, error) {
 	}
 	return json.Marshal(document)
 }
+
+// openAPIAsset is that document to be served. It is made once: that takes longer than all else that [New] does, and tests have
+// hundreds of gateways.
+var openAPIAsset = sync.OnceValues(func() (asset, error) {
+	document, err := openAPI()
+	return newAsset("application/json", "", document), err
+})
