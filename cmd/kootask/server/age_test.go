@@ -37,6 +37,7 @@ func (s *system) counted(t *testing.T) (taskv1.TaskServiceClient, *atomic.Int32)
 // A connection that is too old takes no more calls, which go over another one; but every watch that has begun on it, in
 // its last minute too, ends by itself and with its reason.
 func TestOldConnections(t *testing.T) {
+	t.Parallel()
 	for name, lifetime := range map[string]time.Duration{"default": 0, "longest": 24 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			quiet := func(c *server.Config) {

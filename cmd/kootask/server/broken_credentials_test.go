@@ -192,6 +192,7 @@ func TestSpellingsOfTheScheme(t *testing.T) {
 
 // Whoever is not known is told so in the same words everywhere, and KooDrive is not asked. Each decision is written down.
 func TestBrokenCredentials(t *testing.T) {
+	t.Parallel()
 	for name, m := range modes {
 		bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
 			corpus := brokenCredentials(s)

@@ -39,6 +39,7 @@ const signed = "HMAC-SHA256 AppId=app,SignedHeaders=x-date;x-user-id,Signature="
 
 // Whatever KooDrive says, and whoever asked: the fixture looks for what has come out.
 func TestCanariesInEveryCredential(t *testing.T) {
+	t.Parallel()
 	for name, credential := range everyCredential {
 		for row, outcome := range outcomeRows {
 			t.Run(name+" "+row, func(t *testing.T) {

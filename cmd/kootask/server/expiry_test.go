@@ -81,6 +81,7 @@ func restless(name string) koodrivetest.Task {
 
 // A watch ends with the token that it began with, whatever else is due then, and nothing more is to be had with it.
 func TestWatchesEndWithTheToken(t *testing.T) {
+	t.Parallel()
 	everySecond := func(c *server.Config) { c.Service.PollMin, c.Service.PollMax = time.Second, time.Second }
 	rows := map[string]struct {
 		life      time.Duration // Of the token.

@@ -62,6 +62,7 @@ var hanging = map[string]struct {
 }
 
 func TestHangingClientsEnd(t *testing.T) {
+	t.Parallel()
 	for name, row := range hanging {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, s *system) { s.hangs(t, name, nil) })

@@ -146,6 +146,7 @@ func TestHeadersAreLimited(t *testing.T) {
 // One connection to a public port has room for 1,000 calls: for more at a time a gRPC client waits, and an HTTP client opens
 // another one. Other clients are served. All HTTP clients share one connection behind the gateway, which has no limit.
 func TestStreams(t *testing.T) {
+	t.Parallel()
 	const watches = rpcserver.MaxStreams + 50
 	for name, row := range map[string]struct {
 		surface       string

@@ -132,12 +132,13 @@ func TestTaskThatDisappears(t *testing.T) {
 
 // Watches that began together do not end together.
 func TestLifetime(t *testing.T) {
+	t.Parallel()
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
 		var mu sync.Mutex
 		var ends []time.Duration
 		var all sync.WaitGroup
-		for i := range 300 {
+		for i := range 60 {
 			all.Go(func() {
 				events := s.watch(t.Context(), t, surfaces[i%3], taskID)
 				last := events[len(events)-1]

@@ -50,6 +50,7 @@ func busiest(requests []koodrivetest.Request) (most int) {
 // One caller watches 1,000 tasks, another one: at a ceiling of 50 requests a second the first one's intervals grow, and the
 // other's are what they are when it is alone.
 func TestCallersDoNotSlowEachOther(t *testing.T) {
+	t.Parallel()
 	intervals := func(t *testing.T, crowd int) (all []time.Duration) {
 		t.Helper()
 		bubble(t, nil, func(t *testing.T, s *system) {

@@ -75,6 +75,7 @@ func (s *system) moved(t *testing.T, do func()) map[string]float64 {
 
 // Each event moves the counters that tell of it, and no others.
 func TestEveryEventIsCounted(t *testing.T) {
+	t.Parallel()
 	get := func(t *testing.T, s *system) {
 		t.Helper()
 		_, _ = s.tasks.GetTask(as(t.Context(), token), &taskv1.GetTaskRequest{TaskId: taskID})
@@ -253,6 +254,7 @@ func TestGauges(t *testing.T) {
 
 // However many ask, and whatever they ask for, there are as many series.
 func TestSeriesDoNotGrow(t *testing.T) {
+	t.Parallel()
 	bubble(t, nil, func(t *testing.T, s *system) {
 		strangers := func(round int) {
 			for i := range 100 {

@@ -66,6 +66,7 @@ func TestNeighbours(t *testing.T) {
 // A new caller at the address of a bad neighbour, whom KooDrive has not answered yet, is answered too. If failures of three tasks
 // or more have opened the circuit of the address, that may take two pauses: the neighbour's probe and its own.
 func TestNewcomerBesideANeighbour(t *testing.T) {
+	t.Parallel()
 	for tasks, least := range map[int]int{1: 59, 2: 59, 80: 60 - 2*int(2*upstream.BreakerPause/time.Second)} {
 		bubble(t, quiet(false), func(t *testing.T, s *system) {
 			n := newNeighbourhood(s, false)

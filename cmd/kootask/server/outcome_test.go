@@ -156,6 +156,7 @@ func (row outcomeRow) check(t *testing.T, door string, v verdict) {
 }
 
 func TestWhatKooDriveSaysMeansTheSameAtEveryDoor(t *testing.T) {
+	t.Parallel()
 	if len(outcomeRows) < 30 {
 		t.Fatalf("%d rows", len(outcomeRows))
 	}

@@ -67,6 +67,7 @@ const newTasks, burst = service.DefaultNewTasksPerPeer, service.PeerBurst * serv
 // Who makes credentials up gets 200 tries at once and 20 a second, over both doors together; what KooDrive is being asked for
 // already is free.
 func TestNewTasksOfOnePeerAreLimited(t *testing.T) {
+	t.Parallel()
 	bubble(t, defaultPeers, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
 		ctx, leave := context.WithCancel(t.Context())
@@ -107,6 +108,7 @@ func TestNewTasksOfOnePeerAreLimited(t *testing.T) {
 
 // A peer that rests has all of its tries again, but no sooner than it takes.
 func TestPeersRest(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(c *server.Config) { c.Service.NewTasksPerPeer, c.Upstream.PerSecond = 0, 10_000 }, func(t *testing.T, s *system) {
 		tries := 0
 		for _, rest := range []time.Duration{0, 2 * time.Second, 5 * time.Second, service.PeerBurst * time.Second, time.Minute} {
@@ -175,6 +177,7 @@ func TestMadeUpCredentialsStarveNobody(t *testing.T) {
 
 // A thousand watches of one address that come back within a quarter of a minute, as a stop spreads them, are all let in.
 func TestHerdIsLetIn(t *testing.T) {
+	t.Parallel()
 	bubble(t, defaultPeers, func(t *testing.T, s *system) {
 		ctx, leave := context.WithCancel(t.Context())
 		var mu sync.Mutex
@@ -209,6 +212,7 @@ func TestHerdIsLetIn(t *testing.T) {
 
 // A peer is an address of the network, which no request can make up, with all of its ports, and all of a host's addresses.
 func TestPeers(t *testing.T) {
+	t.Parallel()
 	for name, row := range map[string]struct {
 		first, second string
 		header        []string // Of the second.

@@ -73,6 +73,7 @@ func TestRest(t *testing.T) {
 
 // Watches that begin together do not poll together: no second has three times its share.
 func TestPollsAreOutOfStep(t *testing.T) {
+	t.Parallel()
 	// The ceiling would keep them apart too.
 	together := func(c *server.Config) { c.Upstream.PerSecond = 10_000 }
 	bubble(t, together, func(t *testing.T, s *system) {
@@ -124,6 +125,7 @@ func TestErrorsPassNarrowDoors(t *testing.T) {
 
 // Who opens watches and leaves them at once gets KooDrive asked no more than anybody else, and leaves nothing behind.
 func TestWatchesThatAreLeftAtOnce(t *testing.T) {
+	t.Parallel()
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetFault(&koodrivetest.Fault{Latency: 50 * time.Millisecond})
 		const second = 10

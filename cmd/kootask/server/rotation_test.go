@@ -138,7 +138,7 @@ func (s *system) load(ctx context.Context, t *testing.T, config *tls.Config) (ca
 			}
 		})
 	}
-	for i := range 20 {
+	for i := range 8 {
 		surface := surfaces[i%len(surfaces)]
 		loop(i%2 == 0, func(ctx context.Context, seen *system) {
 			seen.follow(ctx, t, surface, taskID, func(e event) {
@@ -154,6 +154,7 @@ func (s *system) load(ctx context.Context, t *testing.T, config *tls.Config) (ca
 // The certificate, its key and who signs clients' certificates are replaced, one file after the other, and nobody who goes with
 // the time notices. Who does not is out, on connections that are open as well.
 func TestRotation(t *testing.T) {
+	t.Parallel()
 	filedBubble(t, func(t *testing.T, s *system, f *files) {
 		next := newAuthorities()
 		var own atomic.Pointer[certificates.Certificate]

@@ -18,13 +18,14 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// One connection of a hundred never reads, while the task changes 200 times, each time by more than its window holds: the
+// One connection of a hundred never reads, while the task changes 100 times, each time by more than its window holds: the
 // others get every state at the instant of its publication, and what is held for the silent one is bounded.
 // When the changes come within the time that a send may take, it is there to the end; otherwise it is let go.
 func TestSilentReaderDelaysNobody(t *testing.T) {
+	t.Parallel()
 	const (
-		flips  = 200
-		name   = 8 << 10
+		flips  = 100
+		name   = 4 << 10
 		window = 64 << 10 // The client's, the smallest that gRPC has.
 		queue  = 64 << 10 // What gRPC's server takes of a stream before it can send it.
 	)
@@ -92,7 +93,8 @@ func TestSilentReaderDelaysNobody(t *testing.T) {
 // An HTTP client that never reads is cut off after 30 s, and little is kept for it meanwhile. Others, on its own connection
 // too, see each state when it is there.
 func TestSilentHTTPReaderIsCutOff(t *testing.T) {
-	const flips, window = 200, 64 << 10
+	t.Parallel()
+	const flips, window = 100, 64 << 10
 	long := strings.Repeat("x", 8<<10)
 	var script []koodrivetest.Step
 	for i := range flips {

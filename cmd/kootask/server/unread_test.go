@@ -22,6 +22,7 @@ const sendQuota = 64 << 10
 // Over gRPC a watch ends 30 s after 64 KiB wait for a client that does not read, however long that takes: 64 KiB is gRPC's own
 // measure, and this test finds it out.
 func TestUnreadBytesEndAWatchOverGRPC(t *testing.T) {
+	t.Parallel()
 	const window = 64 << 10 // The client's, the smallest that gRPC has.
 	for _, size := range []int{1 << 10, 8 << 10} {
 		often := func(c *server.Config) { c.Service.PollMin, c.Upstream.PerSecond = time.Second, 1000 }
