@@ -97,10 +97,10 @@ fuzz-api: build ## Ask every route for what its description allows and forbids: 
 	@service/gateway/fuzzapi/run
 
 .PHONY: sabotage
-sabotage: ## Break each promise of the README by small changes to the code: fail unless a test notices. Takes minutes.
+sabotage: ## Break each promise of docs/promises.md by small changes to the code: fail unless a test notices. Takes minutes.
 	@go run ./sabotage
 
-GENERATED := gen docs/contract.md
+GENERATED := gen docs
 GENERATED_CLIENTS := clients/python/src/kootask/_gen clients/typescript/src/gen clients/rust/src/gen
 
 .PHONY: generate
@@ -108,8 +108,14 @@ generate: ## Make gen/ and the contract's page anew from proto/.
 	$(BUF) generate
 	$(BUF) generate --template buf.gen.docs.yaml
 
+.PHONY: docs
+docs: ## Write the tables of docs/ from the code.
+	@go test ./cmd/kootask -run '^(TestDocs|TestHelp)$$' -count=1 -update
+	@go test ./cmd/kootask/server -run '^TestMetricsPage$$' -count=1 -update
+	@go test ./sabotage -run '^TestPromisesPage$$' -count=1 -update
+
 .PHONY: check-generate
-check-generate: generate ## Fail if what is committed as generated is not what proto/ says.
+check-generate: generate docs ## Fail if what is committed as generated is not what proto/ says.
 	@test -z "$$(git status --porcelain -- $(GENERATED))" || { git status --short -- $(GENERATED); exit 1; }
 
 CLIENTS := python typescript java rust

@@ -1,4 +1,4 @@
-// Command sabotage shows that the tests can fail. It breaks each promise of the README in turn, by small changes to the
+// Command sabotage shows that the tests can fail. It breaks each promise of docs/promises.md in turn, by small changes to the
 // code that table.go lists, and fails unless the test that watches over the promise goes red.
 //
 //	go run ./sabotage              # All of them.

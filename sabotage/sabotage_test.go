@@ -2,6 +2,9 @@ package main
 
 import (
 	"errors"
+	"flag"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/kootask/kootask/internal/docpage"
 )
 
 // Every sabotage still changes what it is meant to change, and the test that shall notice is there. So a change to the code
@@ -64,45 +69,26 @@ func testsOf(t *testing.T, folder string) (names []string) {
 	return names
 }
 
-var (
-	promiseRow = regexp.MustCompile(`(?m)^\| (\d+) \| \*\*(.+?)\.\*\* .+ \| (.+) \|$`)
-	testName   = regexp.MustCompile("`(Test\\w+)`")
-)
+var update = flag.Bool("update", false, "write docs/promises.md")
 
-// The README promises what can be broken here, and the tests that it names are there.
-func TestReadmePromises(t *testing.T) {
-	t.Chdir("..")
-	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
+// docs/promises.md has every promise, and the tests that are shown to notice when it is broken: make docs writes it.
+func TestPromisesPage(t *testing.T) {
+	rows := [][]string{{"", "promise", "broken on purpose", "noticed by"}}
+	for i, p := range promises {
+		if p.number != i+1 {
+			t.Errorf("promise %d, %s, stands at place %d of table.go", p.number, p.name, i+1)
+		}
+		tests := map[string]bool{}
+		for _, s := range p.broken {
+			_, name := s.test()
+			tests["`"+name+"`"] = true
+		}
+		rows = append(rows, []string{
+			strconv.Itoa(p.number), "**" + p.name + ".** " + p.text, fmt.Sprintf("%d ways", len(p.broken)), strings.Join(slices.Sorted(maps.Keys(tests)), ", "),
+		})
 	}
-	var all []string
-	err = filepath.WalkDir(".", func(path string, entry os.DirEntry, err error) error {
-		if err == nil && entry.IsDir() {
-			all = append(all, testsOf(t, path)...)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows := promiseRow.FindAllStringSubmatch(string(readme), -1)
-	if len(rows) != len(promises) {
-		t.Fatalf("the README has %d promises, of which %d can be broken", len(rows), len(promises))
-	}
-	for i, row := range rows {
-		if p := promises[i]; row[1] != strconv.Itoa(p.number) || row[2] != p.name || p.number != i+1 {
-			t.Errorf("the README has promise %s, %s, where %d, %s is broken", row[1], row[2], p.number, p.name)
-		}
-		tests := testName.FindAllStringSubmatch(row[3], -1)
-		if len(tests) == 0 {
-			t.Errorf("no test checks promise %s", row[1])
-		}
-		for _, test := range tests {
-			if !slices.Contains(all, test[1]) {
-				t.Errorf("promise %s is checked by %s, which is not there", row[1], test[1])
-			}
-		}
+	if err := docpage.Sync("../docs/promises.md", "promises", docpage.Table(rows), *update); err != nil {
+		t.Error(err)
 	}
 }
 

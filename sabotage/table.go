@@ -1,9 +1,9 @@
 package main
 
-// promises are those of the README's table, each with what breaks it. To add a sabotage, add it here: change as little as
-// breaks the promise for somebody, and name a fast test that says so. `go run ./sabotage -run NAME` tries it.
+// promises are those of docs/promises.md, which make docs writes from here, each with what breaks it. To add a sabotage, change as little
+// as breaks the promise for somebody, and name a fast test that notices. `go run ./sabotage -run NAME` tries it.
 var promises = []promise{
-	{1, "Isolation", []sabotage{
+	{1, "Isolation", "What KooDrive told one credential is sent only to callers with the same credential or, with an app's credential, to callers that may act for the same user. An answer is always about the requested task.", []sabotage{
 		{
 			name: "callers with different credentials share a poll",
 			file: "upstream/query.go",
@@ -138,7 +138,7 @@ var promises = []promise{
 			red:  "cmd/kootask/server.TestRotation",
 		},
 	}},
-	{2, "Secrets", []sabotage{
+	{2, "Secrets", "No credential and no app secret appears in a log, an error or a metric, and none is read from a URL.", []sabotage{
 		{
 			name: "the page keeps what is typed into it in the browser",
 			file: "service/gateway/console/credentials.js",
@@ -196,7 +196,7 @@ var promises = []promise{
 			red:  "service/callers.TestParsePolicy",
 		},
 	}},
-	{3, "Destination", []sabotage{
+	{3, "Destination", "A credential is sent only to the configured origin and to KooDrive's one path, over https unless http is allowed. Redirects are not followed. The other headers come from a fixed list.", []sabotage{
 		{
 			name: "redirects are followed",
 			file: "upstream/trip.go",
@@ -254,7 +254,7 @@ var promises = []promise{
 			red:  "upstream.TestForwardRefuses",
 		},
 	}},
-	{4, "One poll", []sabotage{
+	{4, "One poll", "For one credential and one task, at most one request to KooDrive is in flight, however many clients call and watch.", []sabotage{
 		{
 			name: "everybody who joins a watch brings a poller",
 			file: "service/watch/hub.go",
@@ -291,7 +291,7 @@ var promises = []promise{
 			red:  "upstream.TestBrokenConnectionsAreNotRetried",
 		},
 	}},
-	{5, "Politeness", []sabotage{
+	{5, "Politeness", "KooDrive gets at most 50 requests per second, also in outages and recoveries, and polls are spread over time. Its Retry-After is obeyed, up to 10 minutes.", []sabotage{
 		{
 			name: "a date is taken for one of our clock",
 			file: "upstream/retry_after.go",
@@ -405,7 +405,7 @@ var promises = []promise{
 			red:  "cmd/kootask/server.TestHopsHaveLimitsOfTheirOwn",
 		},
 	}},
-	{6, "Truth", []sabotage{
+	{6, "Truth", "The states of a watch never go back or repeat, and the final state is never lost. A stream ends OK if and only if the final state was sent. A failed task is not a failed call.", []sabotage{
 		{
 			name: "a state that goes back is shown",
 			file: "service/watch/core.go",
@@ -463,7 +463,7 @@ var promises = []promise{
 			red:  "cmd/kootask/server.TestFinishedTaskIsOneMessage",
 		},
 	}},
-	{7, "Freshness", []sabotage{
+	{7, "Freshness", "A watch gets a message or an error within 2 s, and then a message at least every 15 s. Each says when KooDrive last confirmed the task. A watch ends after 5 minutes without an answer from KooDrive.", []sabotage{
 		{
 			name: "the page takes what was known before for an answer of KooDrive's",
 			file: "service/gateway/console/card.js",
@@ -528,7 +528,7 @@ var promises = []promise{
 			red:  "service/watch.TestPausedWatchesPollOnceBeforeTheyEnd",
 		},
 	}},
-	{8, "Bounds", []sabotage{
+	{8, "Bounds", "Slow, silent or hostile clients, and whatever KooDrive answers, cost a bounded amount of memory and time. One caller's failing, hanging or rate-limited tasks do not affect other callers. A stuck, full or flooded log delays no call and ends no watch. An invalid answer is an error, never a state.", []sabotage{
 		{
 			name: "a send waits for the client for ever",
 			file: "service/watch_task.go",
@@ -793,7 +793,7 @@ var promises = []promise{
 			red:  "cmd/kootask/logging.TestSourcesAreBounded",
 		},
 	}},
-	{9, "Release", []sabotage{
+	{9, "Release", "When the last watcher has left, KooDrive is no longer polled with that credential. A watch lasts at most 36 minutes, and ends with its caller's token and with the second consecutive rejection of its credential.", []sabotage{
 		{
 			name: "a client that sends more bytes is never seen to close",
 			file: "cmd/kootask/server/hangup.go",
@@ -837,7 +837,7 @@ var promises = []promise{
 			red:  "service/watch.TestDoubt",
 		},
 	}},
-	{10, "Errors", []sabotage{
+	{10, "Errors", "Every error of kootask has ErrorInfo and RequestInfo, and RetryInfo exactly where a retry helps. It has at most 4 KiB, LocalizedMessage exactly if the call named a language, and no text of KooDrive or the network. It means the same over gRPC, REST, JSON lines and server-sent events.", []sabotage{
 		{
 			name: "retry policies are not told when to call again",
 			file: "service/rpcserver/calls.go",
@@ -937,7 +937,7 @@ var promises = []promise{
 			red:  "service/gateway.TestDescriptionHasEveryReason",
 		},
 	}},
-	{11, "Ends", []sabotage{
+	{11, "Ends", "A stop tells every watch so, and when to come back, spread over time. The process then ends by itself, within 20 s.", []sabotage{
 		{
 			name: "a stop waits for requests that do not come",
 			file: "service/rpcserver/request.go",
@@ -1037,7 +1037,7 @@ var promises = []promise{
 			red:  "cmd/kootask/credfile.TestHangingFile",
 		},
 	}},
-	{12, "Callers", []sabotage{
+	{12, "Callers", "Unauthenticated callers cost KooDrive nothing, the issuer next to nothing, and other callers no call. Nobody acts for a user whom the policy does not allow, nor for longer than the token or the policy lasts. Each decision is logged. An app's secret signs only for the user of the request, whatever is missing, broken or repeated in it.", []sabotage{
 		{
 			name: "a missing token means that nobody asks for one",
 			file: "service/callers/callers.go",

@@ -15,10 +15,11 @@ import (
 	"github.com/kootask/kootask/sabotage/change"
 )
 
-// promise is a row of the README's table of promises.
+// promise is what kootask promises to its users.
 type promise struct {
 	number int
 	name   string
+	text   string
 	broken []sabotage
 }
 

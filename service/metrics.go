@@ -47,26 +47,26 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		return m.NewHistogram(prometheus.HistogramOpts{Name: "kootask_" + name, Help: help, Buckets: seconds})
 	}
 	all := &metrics{
-		watchers:  gauge("watchers", "Watches that are open."),
-		sends:     gauge("sends", "Messages of watches that are being sent: those that stay wait for a client to read."),
-		watchEnds: counter("watch_ends_total", "Watches that have ended, by the reason that the client saw: OK for a finished task.", "reason"),
-		strikes:   counter("watch_strikes_total", "Polls that failed in a way that ends a watch if it lasts.", "outcome"),
+		watchers:  gauge("watchers", "Open watches."),
+		sends:     gauge("sends", "Messages of watches being sent. A message that stays here waits for a client that does not read."),
+		watchEnds: counter("watch_ends_total", "Ended watches, by the reason that the client saw. OK: the task is finished.", "reason"),
+		strikes:   counter("watch_strikes_total", "Failed polls that end a watch when they are repeated, by outcome.", "outcome"),
 		limitReached: counter("limit_reached_total",
-			"Calls and watches that were refused for a limit, by the flag that sets it; turn: it did not come in time.", "limit"),
-		requests: counter("upstream_requests_total", "Requests to KooDrive that have ended, by what they came to.", "outcome"),
+			"Calls and watches refused because of a limit, by the flag that sets it. queue: no free slot for a request in time.", "limit"),
+		requests: counter("upstream_requests_total", "Completed requests to KooDrive, by outcome.", "outcome"),
 		withheld: counter("upstream_withheld_total",
-			"Requests that were not made, because a circuit breaker is open or KooDrive has asked to wait, by outcome.", "outcome"),
+			"Requests to KooDrive that were not made, because a circuit breaker is open or KooDrive sent Retry-After, by outcome.", "outcome"),
 		retries: counter("retries_total",
-			"Requests for calls of GetTask that failed in a way that may pass, by whether there was a retry left for them.", "granted"),
-		unknown:      counter("unknown_values_total", "Answers of KooDrive with a number that the contract does not list.", "field"),
-		observations: counter("observations_total", "Answers to calls and polls, by where they came from.", "source"),
+			"Transient failures of GetTask, by whether the retry budget granted a retry.", "granted"),
+		unknown:      counter("unknown_values_total", "Answers of KooDrive with a value that the contract does not list, by field.", "field"),
+		observations: counter("observations_total", "Answers to calls and polls, by source: fresh (an own request), joined (a request already in flight) or memory.", "source"),
 		regressions: m.NewCounter(prometheus.CounterOpts{
-			Name: "kootask_state_regressions_total", Help: "States that were held back because they lie before the one that is known.",
+			Name: "kootask_state_regressions_total", Help: "States that were held back because they precede the known state.",
 		}),
-		permitWait:     histogram("upstream_permit_wait_seconds", "How long requests have waited for their turn."),
-		requestSeconds: histogram("upstream_request_seconds", "How long requests to KooDrive have taken."),
-		pollLag:        histogram("poll_lag_seconds", "How much later than they were due watched tasks are asked for."),
-		changeDelivery: histogram("change_delivery_seconds", "From KooDrive's answer with a change until the change is sent to a watch."),
+		permitWait:     histogram("upstream_queue_wait_seconds", "Time that requests to KooDrive waited for a slot."),
+		requestSeconds: histogram("upstream_request_seconds", "Duration of requests to KooDrive."),
+		pollLag:        histogram("poll_lag_seconds", "Delay of polls behind their schedule."),
+		changeDelivery: histogram("change_delivery_seconds", "Time from KooDrive's answer with a change until a watch is sent the change."),
 	}
 	all.begin()
 	return all
@@ -103,7 +103,7 @@ func (m *metrics) begin() {
 
 // Limits, by the flag that sets them, if it is one alone.
 const (
-	limitTurn          = "turn" // That of --upstream-rps and --upstream-concurrency together.
+	limitTurn          = "queue" // That of --upstream-rps and --upstream-concurrency together.
 	limitPerCredential = "max-tasks-per-credential"
 	limitInAll         = "max-tasks"
 	limitPerPeer       = "new-tasks-per-peer"
@@ -123,23 +123,23 @@ func (s *Service) expose(registerer prometheus.Registerer) {
 	gauge := func(name, help string, value func() float64) {
 		m.NewGaugeFunc(prometheus.GaugeOpts{Name: "kootask_" + name, Help: help}, value)
 	}
-	gauge("watched_tasks", "Tasks that are watched: those that KooDrive is asked for again and again.",
+	gauge("watched_tasks", "Watched tasks. Each is polled once, however many watch it.",
 		func() float64 { return float64(s.hub.Keys()) })
-	gauge("oldest_confirmation_seconds", "For how long the watched task that has gone longest without an answer of KooDrive's has.",
+	gauge("oldest_confirmation_seconds", "Age of the oldest last answer among watched tasks.",
 		func() float64 { return s.hub.Silence().Seconds() })
-	gauge("upstream_requests_under_way", "Requests to KooDrive that are under way.",
+	gauge("upstream_requests_in_flight", "Requests to KooDrive in flight.",
 		func() float64 { return float64(s.upstream.Stats().UnderWay) })
-	gauge("upstream_requests_waiting", "Requests to KooDrive that wait for their turn.",
+	gauge("upstream_requests_queued", "Requests to KooDrive that wait for a slot.",
 		func() float64 { return float64(s.upstream.Stats().Waiting) })
-	gauge("upstream_caller_circuits_open", "Circuits of callers and of addresses that are open, because too many of their own requests to KooDrive have failed.",
+	gauge("upstream_caller_circuits_open", "Open circuit breakers of single callers and addresses.",
 		func() float64 { return float64(s.upstream.Stats().OpenCircuits) })
-	gauge("upstream_resting", "1 while the common circuit breaker is open: KooDrive fails as a whole, or for its only active caller.", func() float64 {
+	gauge("upstream_circuit_open", "1 while the common circuit breaker is open: KooDrive fails for most callers, or for its only active caller.", func() float64 {
 		if s.upstream.Stats().Resting {
 			return 1
 		}
 		return 0
 	})
-	gauge("upstream_clock_skew_seconds", "How far KooDrive's clock is taken to be ahead of this one.",
+	gauge("upstream_clock_skew_seconds", "Estimated lead of KooDrive's clock over this one.",
 		func() float64 { return s.upstream.Stats().Skew.Seconds() })
 }
 

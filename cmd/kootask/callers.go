@@ -15,20 +15,20 @@ import (
 
 // callerFlags say who may call, and over what.
 type callerFlags struct {
-	TLSCert        string   `group:"Callers" placeholder:"FILE" help:"PEM file with the server's certificate, and those of its issuers after it. Without it the ports are plaintext."`
-	TLSKey         string   `group:"Callers" placeholder:"FILE" help:"PEM file with its key."`
-	TLSClientCA    string   `group:"Callers" placeholder:"FILE" help:"PEM file with the certificates of those who sign clients' certificates: each client then has to have one."`
-	TLSClientSAN   []string `group:"Callers" placeholder:"NAME" help:"Subject alternative names of which a client's certificate has to have one, like DNS:orders.example or URI:spiffe://example/orders; * for any."`
-	AllowPlaintext bool     `group:"Callers" help:"Serve other than loopback addresses without TLS, since something in front has it."`
-	OIDCIssuer     string   `group:"Callers" placeholder:"URL" help:"OpenID Connect issuer of the tokens that callers have to have."`
-	OIDCAudience   string   `group:"Callers" placeholder:"NAME" help:"Whom such a token has to be for."`
+	TLSCert        string   `group:"Callers" placeholder:"FILE" help:"PEM file with the server's certificate, followed by its intermediates. Without it both ports are plaintext."`
+	TLSKey         string   `group:"Callers" placeholder:"FILE" help:"PEM file with the certificate's private key."`
+	TLSClientCA    string   `group:"Callers" placeholder:"FILE" help:"PEM file with the authorities of client certificates. Every client then needs a certificate."`
+	TLSClientSAN   []string `group:"Callers" placeholder:"NAME" help:"Subject alternative names, like DNS:orders.example or URI:spiffe://example/orders. A client's certificate must have one of them; * accepts any."`
+	AllowPlaintext bool     `group:"Callers" help:"Allow other than loopback addresses without TLS, because a proxy in front terminates it."`
+	OIDCIssuer     string   `group:"Callers" placeholder:"URL" help:"OpenID Connect issuer of the tokens that callers must present."`
+	OIDCAudience   string   `group:"Callers" placeholder:"NAME" help:"Required aud claim of these tokens."`
 	OIDCCA         string   `name:"oidc-ca" group:"Callers" placeholder:"FILE" help:"PEM file with the certificates to trust for the issuer. Default: the system's."`
-	OIDCProxy      string   `group:"Callers" placeholder:"URL" help:"HTTP proxy to reach the issuer through. Default: none. The environment's proxy is never used."`
-	OIDCHeader     string   `group:"Callers" enum:"x-kootask-authorization,authorization" default:"x-kootask-authorization" help:"Header that has the token: x-kootask-authorization, or, with --upstream-auth=app, authorization."`
-	PolicyFile     string   `group:"Callers" placeholder:"FILE" help:"YAML file that says which callers may act for which KooDrive users, with --upstream-auth=app."`
-	FailedPerPeer  int      `group:"Callers" default:"20" help:"How many callers that are not known one address may be in a second before that is all that they are told; ten times as many at once."`
-	TrustedHops    int      `group:"Callers" default:"0" help:"How many proxies, which add to X-Forwarded-For, every request comes through."`
-	CORSOrigin     []string `group:"Callers" placeholder:"ORIGIN" help:"Origins whose pages may read the answers, like https://tasks.example."`
+	OIDCProxy      string   `group:"Callers" placeholder:"URL" help:"HTTP proxy for requests to the issuer. Default: none; the environment's proxy is never used."`
+	OIDCHeader     string   `group:"Callers" enum:"x-kootask-authorization,authorization" default:"x-kootask-authorization" help:"Header with the caller's token: x-kootask-authorization or, with --upstream-auth=app, authorization."`
+	PolicyFile     string   `group:"Callers" placeholder:"FILE" help:"YAML file that says which callers may act for which KooDrive users. Requires --upstream-auth=app."`
+	FailedPerPeer  int      `group:"Callers" default:"20" help:"Failed authentications per second allowed from one address (burst: ten times that). Above it the error is CALLER_LIMIT_REACHED."`
+	TrustedHops    int      `group:"Callers" default:"0" help:"Number of proxies that every request passes. Each must append its client's address to X-Forwarded-For."`
+	CORSOrigin     []string `group:"Callers" placeholder:"ORIGIN" help:"Origins whose pages may read answers, like https://tasks.example."`
 }
 
 // maxHops is how many proxies there may be in front.

@@ -16,8 +16,8 @@ import (
 // demoCommand runs the service with a KooDrive of its own.
 type demoCommand struct {
 	serviceFlags
-	Reflection    bool          `group:"Ports" default:"true" negatable:"" help:"Let gRPC clients ask for the contract."`
-	ShutdownDelay time.Duration `default:"0s" help:"Part of the grace time for which, after SIGTERM, health and /readyz say no and nothing else changes: at most a quarter of it."`
+	Reflection    bool          `group:"Ports" default:"true" negatable:"" help:"Enable gRPC server reflection."`
+	ShutdownDelay time.Duration `default:"0s" help:"Time after SIGTERM during which only health and /readyz change. Part of --shutdown-grace, at most a quarter of it."`
 }
 
 // Run serves until ctx ends.

@@ -27,43 +27,43 @@ import (
 
 // koodriveFlags say where KooDrive is.
 type koodriveFlags struct {
-	UpstreamURL       string `group:"KooDrive" placeholder:"URL" help:"KooDrive's address, like https://cn.myhuaweicloud-koodrive.com. Required."`
-	UpstreamAllowHTTP bool   `group:"KooDrive" help:"Accept an http address, over which credentials travel in the clear."`
-	UpstreamCA        string `group:"KooDrive" placeholder:"FILE" help:"PEM file with the certificates to trust, in place of the system's. It is read again when it changes."`
-	UpstreamProxy     string `group:"KooDrive" placeholder:"URL" help:"HTTP proxy to reach KooDrive through. Without it there is none: the environment's is never used."`
+	UpstreamURL       string `group:"KooDrive" placeholder:"URL" help:"Address of KooDrive, like https://cn.myhuaweicloud-koodrive.com. Required."`
+	UpstreamAllowHTTP bool   `group:"KooDrive" help:"Allow an http address. Credentials then travel unencrypted."`
+	UpstreamCA        string `group:"KooDrive" placeholder:"FILE" help:"PEM file with the certificates to trust for KooDrive. Default: the system's."`
+	UpstreamProxy     string `group:"KooDrive" placeholder:"URL" help:"HTTP proxy for requests to KooDrive. Default: none; the environment's proxy is never used."`
 }
 
 // serviceFlags are those that serve and demo share.
 type serviceFlags struct {
-	UpstreamAuth        string        `group:"KooDrive" enum:"caller,app" default:"caller" help:"Whose credential KooDrive sees: caller (each caller's own) or app (this service's, for the user that x-user-id names)."`
-	AppID               string        `group:"KooDrive" placeholder:"ID" help:"AppId of the app, with --upstream-auth=app."`
-	AppSecretFile       string        `group:"KooDrive" placeholder:"FILE" help:"File with the app's AppSecret; during a rotation with two lines: the first signs, the second is tried if KooDrive refuses."`
-	AppRPSPerUser       int           `group:"KooDrive" name:"app-rps-per-user" default:"0" help:"Requests per second that each user may cause with --upstream-auth=app (burst: ten times that); above it the error is CALLER_LIMIT_REACHED, and watches poll less often. 0: only --upstream-rps limits."`
-	UpstreamTimeout     time.Duration `group:"KooDrive" default:"10s" help:"How long one request to KooDrive may take."`
+	UpstreamAuth        string        `group:"KooDrive" enum:"caller,app" default:"caller" help:"Credential that KooDrive sees: caller (each caller's own) or app (this service's, for the user named in x-user-id)."`
+	AppID               string        `group:"KooDrive" placeholder:"ID" help:"AppId of the app. Requires --upstream-auth=app."`
+	AppSecretFile       string        `group:"KooDrive" placeholder:"FILE" help:"File with the AppSecret. During a rotation it has two lines: the first signs, and the second is tried if KooDrive rejects the first. Requires --upstream-auth=app."`
+	AppRPSPerUser       int           `group:"KooDrive" name:"app-rps-per-user" default:"0" help:"Maximum requests per second for each user of the app (burst: ten times that). Above it calls fail with CALLER_LIMIT_REACHED and watches poll less often. 0: no limit. Requires --upstream-auth=app."`
+	UpstreamTimeout     time.Duration `group:"KooDrive" default:"10s" help:"Timeout of one request to KooDrive, at most 1m."`
 	UpstreamRPS         int           `group:"KooDrive" default:"50" help:"Maximum requests per second to KooDrive. With --upstream-auth=app it must be below the app's quota at KooDrive."`
 	UpstreamConcurrency int           `group:"KooDrive" default:"64" help:"Maximum concurrent requests to KooDrive. One caller gets at most half of them."`
 
-	GRPCAddr  string `group:"Ports" default:"127.0.0.1:9090" help:"Where gRPC is served. Port 0 takes a free one."`
-	HTTPAddr  string `group:"Ports" default:"127.0.0.1:8080" help:"Where REST, JSON lines and server-sent events are served."`
-	Console   bool   `group:"Ports" default:"true" negatable:"" help:"Serve pages for browsers, on the HTTP port: one that watches tasks, at /, and the API reference, at /docs."`
-	AdminAddr string `group:"Ports" default:"127.0.0.1:9091" help:"Where /metrics, /healthz, /readyz and, on a loopback address, /debug/pprof are served, to the operator alone. Empty turns it off."`
+	GRPCAddr  string `group:"Ports" default:"127.0.0.1:9090" help:"Address of the gRPC port. Port 0 picks a free one."`
+	HTTPAddr  string `group:"Ports" default:"127.0.0.1:8080" help:"Address of the HTTP port, for REST, JSON lines and server-sent events."`
+	Console   bool   `group:"Ports" default:"true" negatable:"" help:"Serve the page at / and the API reference at /docs on the HTTP port."`
+	AdminAddr string `group:"Ports" default:"127.0.0.1:9091" help:"Address of the operator's port: /metrics, /healthz, /readyz and, on a loopback address, /debug/pprof. Empty: off."`
 
-	MaxConnections int `group:"Ports" default:"0" help:"Maximum connections to the gRPC port, and to the HTTP port. One address may have half of them, unless --trusted-hops is set. 0 takes what the limit on open files leaves."`
+	MaxConnections int `group:"Ports" default:"0" help:"Maximum connections to the gRPC port, and to the HTTP port. One address may have half of them, unless --trusted-hops is set. 0: derived from the limit on open files."`
 
-	PollMin        time.Duration `group:"Watches" default:"1s" help:"When KooDrive is asked again after a watched task has changed."`
-	PollMax        time.Duration `group:"Watches" default:"15s" help:"How long that interval grows while nothing changes."`
-	PollBackoffMax time.Duration `group:"Watches" default:"60s" help:"How long it grows while KooDrive fails."`
-	Heartbeat      time.Duration `group:"Watches" default:"8s" help:"Silence after which a watch gets a heartbeat: 1s to 15s. Some clients and proxies take 10 s of silence for a broken stream."`
-	StaleAfter     time.Duration `group:"Watches" default:"5m" help:"After how long without an answer of KooDrive's a watch ends."`
-	WatchLifetime  time.Duration `group:"Watches" default:"30m" help:"How long a watch lasts at the most, a fifth less or more at random."`
+	PollMin        time.Duration `group:"Watches" default:"1s" help:"Interval between polls of a watched task after a change."`
+	PollMax        time.Duration `group:"Watches" default:"15s" help:"Longest interval between polls while nothing changes: at most 10m, because KooDrive's sessions end after 20m."`
+	PollBackoffMax time.Duration `group:"Watches" default:"60s" help:"Longest interval between polls while KooDrive fails."`
+	Heartbeat      time.Duration `group:"Watches" default:"8s" help:"Silence after which a watch gets a heartbeat: 1s to 15s. Some clients and proxies take 10s of silence for a broken stream."`
+	StaleAfter     time.Duration `group:"Watches" default:"5m" help:"Time without an answer from KooDrive after which a watch ends: at least 1.2 times --poll-max plus --upstream-timeout."`
+	WatchLifetime  time.Duration `group:"Watches" default:"30m" help:"Duration after which a watch ends, ±20 %."`
 
-	MaxTasks              int `group:"Watches" default:"100000" help:"How many tasks may be watched in all. How many watch each does not matter."`
-	MaxTasksPerCredential int `group:"Watches" default:"1000" help:"How many may be watched with one credential."`
-	NewTasksPerPeer       int `group:"Watches" default:"20" help:"How many tasks, that KooDrive is not being asked for already, one address may ask for in a second; ten times as many may come at once."`
+	MaxTasks              int `group:"Watches" default:"100000" help:"Maximum watched tasks. A task with many watchers counts once."`
+	MaxTasksPerCredential int `group:"Watches" default:"1000" help:"Maximum tasks watched with one credential."`
+	NewTasksPerPeer       int `group:"Watches" default:"20" help:"New tasks per second that one address may start (burst: ten times that)."`
 
-	ShutdownGrace time.Duration `default:"20s" help:"How long a stop may take before calls are broken off."`
-	LogLevel      slog.Level    `default:"info" help:"debug, info, warn or error."`
-	LogFormat     string        `enum:"json,text," default:"" help:"json or text. Without it text on a terminal, else json."`
+	ShutdownGrace time.Duration `default:"20s" help:"Maximum duration of a stop. Calls that are still in flight then are cut off."`
+	LogLevel      slog.Level    `default:"info" help:"Minimum level of log lines: debug, info, warn or error."`
+	LogFormat     string        `enum:"json,text," default:"" help:"Format of the log: json or text. Default: text on a terminal, otherwise json."`
 }
 
 // problems collects all that is wrong with the flags.

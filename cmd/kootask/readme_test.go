@@ -2,127 +2,58 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/alecthomas/kong"
-	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"google.golang.org/grpc/codes"
-
-	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/callers"
-	"github.com/kootask/kootask/service/reason"
 )
 
 const root = "../.."
 
-func readme(t *testing.T) string {
+// text returns a document, by its path from the root.
+func text(t *testing.T, document string) string {
 	t.Helper()
-	text, err := os.ReadFile(root + "/README.md")
+	text, err := os.ReadFile(filepath.Join(root, document))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(text)
 }
 
-// rows returns the cells of the README's table rows that begin with a code in the form given.
-func rows(t *testing.T, first string) (all [][]string) {
+// The policy of the documentation is valid.
+func TestDocumentedPolicy(t *testing.T) {
+	_, after, _ := strings.Cut(text(t, "docs/operating.md"), "```yaml\n")
+	policy, _, found := strings.Cut(after, "```")
+	if _, err := callers.ParsePolicy([]byte(policy)); !found || err != nil {
+		t.Errorf("docs/operating.md: %v: %s", err, policy)
+	}
+}
+
+// commandsOf are a document's code blocks for a shell, in order.
+func commandsOf(t *testing.T, document string) (all []string) {
 	t.Helper()
-	for _, line := range regexp.MustCompile("(?m)^\\| `"+first+"` \\|.*$").FindAllString(readme(t), -1) {
-		cells := strings.Split(strings.Trim(line, "|"), "|")
-		for i := range cells {
-			cells[i] = strings.Trim(cells[i], " `")
-		}
-		all = append(all, cells)
-	}
-	return all
-}
-
-func TestReadmeHasEveryFlag(t *testing.T) {
-	parser, err := kong.New(&commands{}, kong.DefaultEnvars("KOOTASK"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	serve := parser.Model.Children[slices.IndexFunc(parser.Model.Children, func(n *kong.Node) bool { return n.Name == "serve" })]
-	var want [][]string
-	for _, flag := range serve.Flags {
-		byDefault := flag.Default
-		if flag.IsBool() {
-			byDefault = cmp.Or(flag.Default, "false")
-		}
-		want = append(want, []string{"--" + flag.Name, strings.Join(flag.Envs, " "), byDefault})
-	}
-	got := rows(t, "--[a-z-]+")
-	for _, row := range got {
-		if !slices.ContainsFunc(want, func(w []string) bool { return slices.Equal(w, row[:3]) }) {
-			t.Errorf("the README has %q, which serve has not", row[:3])
-		}
-	}
-	if len(got) != len(want) || len(got) < 15 {
-		t.Errorf("the README has %d flags, serve has %d: %q", len(got), len(want), want)
-	}
-}
-
-func TestReadmeHasEveryReason(t *testing.T) {
-	got := map[string]bool{}
-	for _, row := range rows(t, "[A-Z_]+") {
-		n, ok := taskv1.ErrorReason_value[row[0]]
-		if !ok {
-			t.Errorf("the README has %q, which the contract has not", row[0])
-			continue
-		}
-		got[row[0]] = true
-		st := (&reason.Error{Outcome: reason.Outcome{Reason: taskv1.ErrorReason(n)}}).Status("id", "")
-		_, retry := reason.Read(st)
-		http := runtime.HTTPStatusFromCode(st.Code())
-		if row[0] == "METHOD_NOT_ALLOWED" {
-			http = 405
-		}
-		var code codes.Code
-		if err := code.UnmarshalJSON([]byte(`"` + row[1] + `"`)); err != nil || code != st.Code() || row[2] != strconv.Itoa(http) || (row[3] == "yes") != (retry != nil) {
-			t.Errorf("the README has %q, the table %v, %d, retry %v", row, st.Code(), http, retry)
-		}
-	}
-	if len(got) != len(taskv1.ErrorReason_name)-1 {
-		t.Errorf("the README has %d reasons", len(got))
-	}
-}
-
-// The README's policy is one.
-func TestReadmePolicy(t *testing.T) {
-	_, after, _ := strings.Cut(readme(t), "```yaml\n")
-	text, _, found := strings.Cut(after, "```")
-	if _, err := callers.ParsePolicy([]byte(text)); !found || err != nil {
-		t.Errorf("%v: %s", err, text)
-	}
-}
-
-// commandsOf are the README's code blocks for a shell, in order.
-func commandsOf(t *testing.T) (all []string) {
-	t.Helper()
-	for _, m := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(readme(t), -1) {
+	for _, m := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(text(t, document), -1) {
 		all = append(all, strings.TrimSpace(m[1]))
 	}
 	return all
 }
 
-// The commands of the README as they stand there: make run, and then what it invites to; make install, and what is called by its name
+// The commands of the README and of docs/cli.md as they stand there: make run, and then what it invites to; make install, and what is called by its name
 // after that. They see what the README says, and when make is told to end, nothing stays behind.
 func TestReadmeCommands(t *testing.T) {
 	t.Parallel()
 	need(t, "README commands")
-	all := commandsOf(t)
+	all := append(commandsOf(t, "README.md"), commandsOf(t, "docs/cli.md")...)
 	if len(all) != 11 || all[0] != "make run" || all[6] != "make test" || !strings.HasPrefix(all[7], "make install\n") {
 		t.Fatalf("commands %q", all)
 	}

@@ -22,9 +22,9 @@ type serveCommand struct {
 	koodriveFlags
 	serviceFlags
 	callerFlags
-	Reflection    bool          `group:"Ports" help:"Let gRPC clients ask for the contract."`
-	ShutdownDelay time.Duration `default:"2s" help:"Part of the grace time for which, after SIGTERM, health and /readyz say no and nothing else changes, so that balancers notice: at most a quarter of it. SIGINT skips it."`
-	Check         bool          `help:"Only say what is wrong with the flags. No port is opened."`
+	Reflection    bool          `group:"Ports" help:"Enable gRPC server reflection."`
+	ShutdownDelay time.Duration `default:"2s" help:"Time after SIGTERM during which only health and /readyz change, so that load balancers can react. Part of --shutdown-grace, at most a quarter of it. SIGINT skips it."`
+	Check         bool          `help:"Check the flags and files, print all problems and exit. Opens no port."`
 }
 
 // Run serves until ctx ends.

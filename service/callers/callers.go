@@ -84,7 +84,7 @@ func New(config Config) (*Callers, error) {
 	c := &Callers{
 		config: config, reader: caller.NewReader(config.Mode, header), failures: caller.NewRates(config.FailuresPerPeer),
 		decisions: promauto.With(config.Metrics).NewCounterVec(prometheus.CounterOpts{
-			Name: "kootask_callers_total", Help: "Calls whose caller was let in or refused, by what that came to.",
+			Name: "kootask_callers_total", Help: "Authenticated and refused calls, by outcome.",
 		}, []string{"outcome"}),
 		tickets: tickets{all: map[[sha256.Size]byte]ticket{}},
 	}

@@ -51,14 +51,14 @@ func newKeys(c TokensConfig) (*keys, error) {
 	}
 	m := promauto.With(c.Metrics)
 	k := &keys{source: source, fetches: m.NewCounterVec(prometheus.CounterOpts{
-		Name: "kootask_oidc_key_fetches_total", Help: "Fetches of the keys of callers' issuer that have ended, by result: ok or failed.",
+		Name: "kootask_oidc_key_fetches_total", Help: "Fetches of the issuer's keys, by result: ok or failed.",
 	}, []string{"result"})}
 	for _, result := range []string{resultOK, resultFailed} {
 		k.fetches.WithLabelValues(result)
 	}
 	m.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "kootask_oidc_keys_age_seconds",
-		Help: "Age of the keys of callers' issuer; NaN before the first fetch that succeeds. It keeps growing only while fetches fail.",
+		Help: "Age of the issuer's keys. NaN before the first successful fetch; above 15 minutes only while fetches fail.",
 	}, k.age)
 	k.life, k.end = context.WithCancel(context.Background())
 	return k, nil

@@ -83,11 +83,11 @@ func New(config Config) (http.Handler, error) {
 		checkTaskID: config.CheckTaskID,
 		ticketRates: caller.NewRates(cmp.Or(config.TicketsPerPeer, DefaultTicketsPerPeer)), ticketsPerPeer: cmp.Or(config.TicketsPerPeer, DefaultTicketsPerPeer),
 		refused: promauto.With(config.Metrics).NewCounterVec(prometheus.CounterOpts{
-			Name: "kootask_http_refused_total", Help: "Requests that came no further than the HTTP port, by what they came to.",
+			Name: "kootask_http_refused_total", Help: "Requests that the HTTP port refused by itself, by outcome.",
 		}, []string{"outcome"}),
 	}
 	g.slow = promauto.With(config.Metrics).NewCounter(prometheus.CounterOpts{
-		Name: "kootask_http_too_slow_total", Help: "Streams that the HTTP port has cut, because their client did not read.",
+		Name: "kootask_http_too_slow_total", Help: "Streams that the HTTP port cut because their client did not read. Their watches end as CANCELLED.",
 	})
 	for _, outcome := range reason.Outcomes() { // So that the first of its kind is an increase.
 		g.refused.WithLabelValues(outcome.Name)

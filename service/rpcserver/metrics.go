@@ -22,16 +22,16 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 	m := promauto.With(registerer)
 	all := &metrics{
 		started: m.NewCounterVec(prometheus.CounterOpts{
-			Name: "grpc_server_started_total", Help: "Calls that have begun.",
+			Name: "grpc_server_started_total", Help: "Started calls.",
 		}, []string{"grpc_type", "grpc_service", "grpc_method"}),
 		handled: m.NewCounterVec(prometheus.CounterOpts{
-			Name: "grpc_server_handled_total", Help: "Calls that have ended, by their code.",
+			Name: "grpc_server_handled_total", Help: "Completed calls, by code.",
 		}, []string{"grpc_type", "grpc_service", "grpc_method", "grpc_code"}),
 		failures: m.NewCounterVec(prometheus.CounterOpts{
-			Name: "kootask_failures_total", Help: "Calls that have failed, by what they came to: the outcome that their log line names.",
+			Name: "kootask_failures_total", Help: "Failed calls, by the outcome that their log line has.",
 		}, []string{"outcome"}),
 		seconds: m.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "grpc_server_handling_seconds", Help: "How long unary calls have taken.",
+			Name: "grpc_server_handling_seconds", Help: "Duration of unary calls.",
 			Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 25},
 		}, []string{"grpc_type", "grpc_service", "grpc_method"}),
 	}

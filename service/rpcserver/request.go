@@ -39,10 +39,10 @@ func newRequests(stopping context.Context, config Config) *requests {
 	return &requests{
 		called: config.Called, stopping: stopping,
 		waiting: m.NewGauge(prometheus.GaugeOpts{
-			Name: "kootask_requests_awaited", Help: "gRPC calls in flight whose request message has not arrived.",
+			Name: "kootask_requests_awaited", Help: "gRPC calls whose request has not arrived yet.",
 		}),
 		overdue: m.NewCounter(prometheus.CounterOpts{
-			Name: "kootask_requests_overdue_total", Help: "Calls that were ended because their request did not arrive in time.",
+			Name: "kootask_requests_overdue_total", Help: "gRPC calls that were ended because their request did not arrive in time.",
 		}),
 	}
 }

@@ -77,7 +77,7 @@ func (l *Log) Flush(limit time.Duration) bool {
 }
 
 var droppedMetric = prometheus.NewDesc("kootask_log_dropped_total",
-	"Log lines that were not written, because the queue was full or writing failed.", []string{"kind"}, nil)
+	"Log lines that were not written, because the queue was full or writing failed, by kind: call, audit or other.", []string{"kind"}, nil)
 
 // Describe implements prometheus.Collector.
 func (l *Log) Describe(descriptions chan<- *prometheus.Desc) { descriptions <- droppedMetric }

@@ -210,9 +210,9 @@ func (f *followed) read(ctx context.Context) ([][]byte, error) {
 
 var (
 	failedMetric = prometheus.NewDesc("kootask_files_failed",
-		"1 while the content of some files is invalid, and the previous version is in use.", []string{"files"}, nil)
+		"1 while files are invalid and their previous version is in use, by files: tls, policy, app-secret, upstream-ca or oidc-ca.", []string{"files"}, nil)
 	reloadsMetric = prometheus.NewDesc("kootask_files_reloads_total",
-		"Reloads of files whose content has changed.", []string{"files"}, nil)
+		"Reloads of changed files.", []string{"files"}, nil)
 )
 
 // Describe implements prometheus.Collector.

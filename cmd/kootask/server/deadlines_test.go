@@ -246,7 +246,7 @@ func (l *lane) configure(c *server.Config) {
 func (l *lane) free(t *testing.T, s *system) {
 	t.Helper()
 	l.hangs.Store(false)
-	if n := s.scrape(t)["kootask_upstream_requests_under_way"]; n != 0 {
+	if n := s.scrape(t)["kootask_upstream_requests_in_flight"]; n != 0 {
 		t.Errorf("%v requests are in flight", n)
 	}
 }

@@ -286,7 +286,7 @@ func TestRetryWaitsForItsTurn(t *testing.T) {
 			t.Error(err)
 		}
 		busy.Wait()
-		if got := s.scrape(t)[`kootask_limit_reached_total{limit="turn"}`]; got != 1 {
+		if got := s.scrape(t)[`kootask_limit_reached_total{limit="queue"}`]; got != 1 {
 			t.Errorf("%v turns did not come", got)
 		}
 	})

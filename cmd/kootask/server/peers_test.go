@@ -156,7 +156,7 @@ func TestMadeUpCredentialsStarveNobody(t *testing.T) {
 				t.Errorf("call %d: %v", i, err)
 			}
 		}
-		if got := s.scrape(t)["kootask_upstream_requests_waiting"]; got > 3*(burst+newTasks*service.PeerPatience.Seconds()) {
+		if got := s.scrape(t)["kootask_upstream_requests_queued"]; got > 3*(burst+newTasks*service.PeerPatience.Seconds()) {
 			t.Errorf("%v requests wait", got)
 		}
 		var last time.Time

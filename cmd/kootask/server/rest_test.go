@@ -147,7 +147,7 @@ func TestWatchesThatAreLeftAtOnce(t *testing.T) {
 			t.Errorf("%d requests in a second", n)
 		}
 		got := s.scrape(t)
-		if got["kootask_watchers"]+got["kootask_watched_tasks"]+got["kootask_upstream_requests_under_way"]+got["kootask_upstream_requests_waiting"] != 0 {
+		if got["kootask_watchers"]+got["kootask_watched_tasks"]+got["kootask_upstream_requests_in_flight"]+got["kootask_upstream_requests_queued"] != 0 {
 			t.Errorf("%v", got)
 		}
 	})

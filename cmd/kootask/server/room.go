@@ -37,7 +37,7 @@ func newPortMetrics(registerer prometheus.Registerer) portMetrics {
 	all := portMetrics{
 		open: m.NewGaugeVec(prometheus.GaugeOpts{Name: "kootask_connections", Help: "Open connections."}, []string{"port"}),
 		closed: m.NewCounterVec(prometheus.CounterOpts{
-			Name: "kootask_connections_closed_total", Help: "Connections that were closed because a limit was reached, by reason.",
+			Name: "kootask_connections_closed_total", Help: "Connections closed because a limit was reached, by reason: port_full, peer_full (the address has half of the port) or never_used (the oldest connection without a call).",
 		}, []string{"port", "reason"}),
 	}
 	for _, port := range []string{"grpc", "http", "admin"} {

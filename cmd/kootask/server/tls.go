@@ -67,6 +67,6 @@ func (s *Server) tls() *tls.Config {
 // certificateEnd is a metric.
 func (s *Server) certificateEnd() prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "kootask_tls_certificate_end_timestamp_seconds", Help: "When the server's certificate ends, in Unix time.",
+		Name: "kootask_tls_certificate_end_timestamp_seconds", Help: "End of validity of the server's certificate, in Unix time.",
 	}, func() float64 { return float64(s.config.TLS().Certificate.Leaf.NotAfter.Unix()) })
 }

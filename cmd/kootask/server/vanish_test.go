@@ -91,7 +91,7 @@ func TestCallOfAVanishedClientEnds(t *testing.T) {
 		if log := s.calls(); strings.Count(log, `"outcome":"UPSTREAM_TIMEOUT"`) != 1 {
 			t.Errorf("after %v the log is %q", service.GetTimeout, log)
 		}
-		if got := s.scrape(t)["kootask_upstream_requests_under_way"]; got != 0 {
+		if got := s.scrape(t)["kootask_upstream_requests_in_flight"]; got != 0 {
 			t.Errorf("%v requests are in flight", got)
 		}
 		leave()

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/genproto/googleapis/rpc/code"
+
+	"github.com/kootask/kootask/cmd/kootask/server"
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/internal/docpage"
+	"github.com/kootask/kootask/service"
+	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/gateway"
+	"github.com/kootask/kootask/service/reason"
+	"github.com/kootask/kootask/service/rpcserver"
+	"github.com/kootask/kootask/upstream"
+)
+
+// The tables of the documentation are those that the code makes: make docs writes them.
+func TestDocs(t *testing.T) {
+	for name, part := range map[string]struct{ page, content string }{
+		"flags":      {"configuration.md", flagTables(t)},
+		"reasons":    {"errors.md", reasonTable()},
+		"limits":     {"limits.md", docpage.Table(limitRows())},
+		"exit codes": {"cli.md", docpage.Table(exitRows())},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := docpage.Sync(root+"/docs/"+part.page, name, part.content, *update); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// modelOf returns a command's part of kong's model.
+func modelOf(t *testing.T, name string) *kong.Node {
+	t.Helper()
+	parser, err := kong.New(&commands{}, kong.DefaultEnvars("KOOTASK"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parser.Model.Children[slices.IndexFunc(parser.Model.Children, func(n *kong.Node) bool { return n.Name == name })]
+}
+
+// flagTables are those of serve, one for each group.
+func flagTables(t *testing.T) string {
+	t.Helper()
+	const process = "Process"
+	tables := map[string][][]string{}
+	for _, f := range modelOf(t, "serve").Flags {
+		group := process
+		if f.Group != nil {
+			group = f.Group.Title
+		}
+		byDefault := f.Default
+		if f.IsBool() {
+			byDefault = cmp.Or(f.Default, "false")
+		}
+		if byDefault != "" {
+			byDefault = "`" + byDefault + "`"
+		}
+		if tables[group] == nil {
+			tables[group] = [][]string{{"flag", "environment", "default", ""}}
+		}
+		tables[group] = append(tables[group], []string{"`--" + f.Name + "`", "`" + strings.Join(f.Envs, " ") + "`", byDefault, coded(f.Help)})
+	}
+	var b strings.Builder
+	for _, group := range []string{"KooDrive", "Ports", "Watches", "Callers", process} {
+		fmt.Fprintf(&b, "## %s\n\n%s\n", group, docpage.Table(tables[group]))
+		delete(tables, group)
+	}
+	if len(tables) > 0 {
+		t.Errorf("flagTables leaves out the groups %q: add them to its list", slices.Collect(maps.Keys(tables)))
+	}
+	return b.String()
+}
+
+// coded marks flags and paths in a text as code.
+func coded(text string) string {
+	words := strings.Split(text, " ")
+	for i, word := range words {
+		bare := strings.TrimRight(word, ".,;:)")
+		if strings.HasPrefix(bare, "--") || strings.HasPrefix(bare, "/") || strings.Contains(bare, "_") {
+			words[i] = "`" + bare + "`" + strings.TrimPrefix(word, bare)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+func reasonTable() string {
+	rows := [][]string{{"reason", "gRPC code", "HTTP", "retry", "message"}}
+	for n := range int32(len(taskv1.ErrorReason_name)) {
+		if n == 0 { // Unspecified.
+			continue
+		}
+		st := (&reason.Error{Outcome: reason.Outcome{Reason: taskv1.ErrorReason(n)}}).Status("id", "")
+		status := runtime.HTTPStatusFromCode(st.Code())
+		if taskv1.ErrorReason(n) == taskv1.ErrorReason_METHOD_NOT_ALLOWED {
+			status = http.StatusMethodNotAllowed
+		}
+		retry := ""
+		if _, delay := reason.Read(st); delay != nil {
+			retry = "yes"
+		}
+		rows = append(rows, []string{
+			"`" + taskv1.ErrorReason(n).String() + "`", code.Code(st.Code()).String(), strconv.Itoa(status), retry, st.Message(),
+		})
+	}
+	return docpage.Table(rows)
+}
+
+// limitRows are the limits that no flag sets.
+func limitRows() [][]string {
+	kib := func(n int) string { return fmt.Sprintf("%d KiB", n>>10) }
+	return [][]string{
+		{"limit", "value"},
+		{"A credential for KooDrive", kib(caller.MaxAuthorization)},
+		{"A request's header, including a caller's token", kib(rpcserver.MaxHeader)},
+		{"A gRPC request message, decompressed", kib(rpcserver.MaxMessage)},
+		{"A status with its details", kib(reason.MaxStatus)},
+		{"KooDrive's body, decompressed", kib(upstream.MaxBody)},
+		{"KooDrive's header", kib(upstream.MaxHeader)},
+		{"Calls and watches on one connection", strconv.Itoa(rpcserver.MaxStreams)},
+		{"Connections to the admin port", strconv.Itoa(server.AdminConnections)},
+		{"`GetTask`, whatever the caller's deadline", span(service.GetTimeout)},
+		{"TLS handshake and HTTP/2 preface of a gRPC connection", span(rpcserver.ConnectTimeout)},
+		{"Arrival of a gRPC request after its header", span(rpcserver.RequestTimeout)},
+		{"Arrival of an HTTP request's header", span(server.HeaderTimeout)},
+		{"Idle HTTP connection", span(server.IdleTimeout)},
+		{"HTTP answer other than a watch, until the client has read it", span(server.AnswerTimeout)},
+		{"Blocked write of a watch over HTTP", span(gateway.WriteTimeout)},
+		{"Blocked write of a watch over gRPC", span(service.SendTimeout)},
+		{"Minimum interval of a client's gRPC pings", span(rpcserver.ClientPing)},
+		{"Age of a gRPC connection until new calls need another one, ±10 %", span(rpcserver.MaxConnectionAge)},
+	}
+}
+
+// span is a time in seconds, or in minutes if there are several.
+func span(d time.Duration) string {
+	if d >= 2*time.Minute {
+		return fmt.Sprintf("%v min", d.Minutes())
+	}
+	return fmt.Sprintf("%v s", d.Seconds())
+}
+
+func exitRows() [][]string {
+	row := func(code int, meaning string) []string { return []string{strconv.Itoa(code), meaning} }
+	return [][]string{
+		{"exit code", "meaning"},
+		row(exitOK, "All tasks succeeded; for `get`, the task has not failed. A server stopped in order."),
+		row(exitError, "Any other error."),
+		row(exitUsage, "The command line is wrong. Nothing was started."),
+		row(exitFailed, "A task has failed."),
+		row(exitNotFound, "KooDrive has no such task."),
+		row(exitRefused, "The credential or the caller is refused, or may not see the task."),
+		row(exitInterrupted, "The command was interrupted."),
+	}
+}
