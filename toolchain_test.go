@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -46,10 +47,12 @@ func TestTestAllFailsAtOnce(t *testing.T) {
 func TestProgressIsShown(t *testing.T) {
 	dir := t.TempDir()
 	events, next := filepath.Join(dir, "tests.json"), filepath.Join(dir, "next")
-	if err := syscall.Mkfifo(next, 0o600); err != nil {
-		t.Fatal(err)
+	for _, pipe := range []string{"0", "1"} { // One for each wait: the writer of the first one may still be there.
+		if err := syscall.Mkfifo(next+pipe, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	command := exec.Command(".ci/progress", "sh", "-c", `read -r line <"$0"; printf '%s\n' "$1" >"$2"; read -r line <"$0"; exit 7`, next, `
+	command := exec.Command(".ci/progress", "sh", "-c", `read -r line <"${0}0"; printf '%s\n' "$1" >"$2"; read -r line <"${0}1"; exit 7`, next, `
 {"Time":"2026-01-02T03:04:05Z","Action":"start","Package":"github.com/kootask/kootask/service"}
 {"Time":"2026-01-02T03:04:05Z","Action":"start","Package":"github.com/kootask/kootask/upstream"}
 {"Time":"2026-01-02T03:04:05Z","Action":"pass","Package":"github.com/kootask/kootask/service","Test":"TestA","Elapsed":1}
@@ -66,7 +69,7 @@ func TestProgressIsShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(stdout)
-	for _, want := range []string{
+	for i, want := range []string{
 		`^\.\.\. 0 min \d\d s: compiling$`, `^\.\.\. 0 min \d\d s: tests passed: 1, failed: 1; running: service$`,
 	} {
 		for lines.Scan() && !regexp.MustCompile(want).MatchString(lines.Text()) {
@@ -74,7 +77,7 @@ func TestProgressIsShown(t *testing.T) {
 		if lines.Err() != nil || lines.Text() == "" {
 			t.Fatalf("no line matches %s: %v", want, lines.Err())
 		}
-		if err := os.WriteFile(next, []byte("\n"), 0o600); err != nil {
+		if err := os.WriteFile(next+strconv.Itoa(i), []byte("\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
