@@ -171,17 +171,17 @@ var (
 var rows = map[taskv1.ErrorReason]row{
 	taskv1.ErrorReason_REQUEST_INVALID: {
 		code:    codes.InvalidArgument,
-		english: "The request is invalid: see the field violations.",
+		english: "The request is invalid. See the field violations.",
 		chinese: "请求无效，详情见字段错误。",
 	},
 	taskv1.ErrorReason_CREDENTIAL_MISSING: {
 		code:    codes.Unauthenticated,
-		english: "The request has no credential: send one for KooDrive as authorization.",
+		english: "The request has no credential. Send a KooDrive credential as authorization.",
 		chinese: "请求未携带凭证，请在 authorization 中提供 KooDrive 凭证。",
 	},
 	taskv1.ErrorReason_CREDENTIAL_REJECTED: {
 		code: codes.Unauthenticated, upstream: true,
-		english: "KooDrive refuses the credential: get a new one.",
+		english: "KooDrive rejected the credential. Get a new one.",
 		chinese: "KooDrive 拒绝了该凭证，请重新获取。",
 	},
 	taskv1.ErrorReason_TASK_NOT_FOUND: {
@@ -191,57 +191,57 @@ var rows = map[taskv1.ErrorReason]row{
 	},
 	taskv1.ErrorReason_CALLER_DEADLINE: {
 		code:    codes.DeadlineExceeded,
-		english: "The deadline that came with the call has passed.",
+		english: "The deadline of the call has passed.",
 		chinese: "已超过本次调用设定的截止时间。",
 	},
 	taskv1.ErrorReason_WATCH_LIFETIME_REACHED: {
 		code: codes.Unavailable, retry: comeBack,
-		english: "The watch has lasted as long as a watch may: watch again.",
+		english: "The watch has reached its maximum duration. Watch again.",
 		chinese: "监听已达到最长时限，请重新监听。",
 	},
 	taskv1.ErrorReason_WATCHER_TOO_SLOW: {
 		code: codes.ResourceExhausted, retry: soon,
-		english: "The client does not read what it is sent.",
+		english: "The client does not read the stream.",
 		chinese: "客户端未及时读取推送的数据。",
 	},
 	taskv1.ErrorReason_UPSTREAM_STALE: {
 		code: codes.Unavailable, retry: staleSpread, upstream: true,
-		english: "KooDrive has not answered for too long.",
+		english: "KooDrive has not answered for too long. Watch again later.",
 		chinese: "KooDrive 长时间未响应。",
 	},
 	taskv1.ErrorReason_SERVER_DRAINING: {
 		code: codes.Unavailable, retry: comeBack,
-		english: "The server is stopping: call again, another one will answer.",
+		english: "The server is stopping. Call again; another server will answer.",
 		chinese: "服务正在停止，请重新调用，将由其他实例响应。",
 	},
 	taskv1.ErrorReason_CALLER_LIMIT_REACHED: {
 		code: codes.ResourceExhausted, retry: soon,
-		english: "The caller has reached a limit: the metadata names it.",
+		english: "The caller has reached a limit. The metadata names it.",
 		chinese: "调用方已达到上限，具体限制见元数据。",
 	},
 	taskv1.ErrorReason_SERVER_OVERLOADED: {
 		code: codes.Unavailable, retry: soon,
-		english: "The server has too much to do.",
+		english: "The server is overloaded. Retry later.",
 		chinese: "服务繁忙，请稍后重试。",
 	},
 	taskv1.ErrorReason_SERVER_MISCONFIGURED: {
 		code:    codes.Internal,
-		english: "The server cannot use KooDrive: its operator has to act.",
+		english: "The server cannot use KooDrive. Its operator has to act.",
 		chinese: "服务无法使用 KooDrive，需由运维人员处理。",
 	},
 	taskv1.ErrorReason_SERVER_ERROR: {
 		code:    codes.Internal,
-		english: "The server has a fault: please report it with the request id.",
+		english: "Internal error. Report it with the request id.",
 		chinese: "服务内部出错，请附上请求 ID 反馈。",
 	},
 	taskv1.ErrorReason_UPSTREAM_PERMISSION_DENIED: {
 		code: codes.PermissionDenied, upstream: true,
-		english: "The credential may not see this task.",
+		english: "The credential may not read this task.",
 		chinese: "该凭证无权查看此任务。",
 	},
 	taskv1.ErrorReason_UPSTREAM_RATE_LIMITED: {
 		code: codes.ResourceExhausted, retry: afterLimit, upstream: true,
-		english: "KooDrive limits the rate of requests.",
+		english: "KooDrive limits the rate of requests. Retry later.",
 		chinese: "请求过于频繁，已被 KooDrive 限流。",
 	},
 	taskv1.ErrorReason_UPSTREAM_TIMEOUT: {
@@ -256,7 +256,7 @@ var rows = map[taskv1.ErrorReason]row{
 	},
 	taskv1.ErrorReason_UPSTREAM_UNAVAILABLE: {
 		code: codes.Unavailable, retry: soon, upstream: true,
-		english: "KooDrive is out of order.",
+		english: "KooDrive is unavailable.",
 		chinese: "KooDrive 暂不可用。",
 	},
 	taskv1.ErrorReason_UPSTREAM_MALFORMED_BODY: {
@@ -266,12 +266,12 @@ var rows = map[taskv1.ErrorReason]row{
 	},
 	taskv1.ErrorReason_UPSTREAM_CONTRACT_VIOLATION: {
 		code: codes.Internal, upstream: true,
-		english: "KooDrive's answer cannot be right.",
+		english: "KooDrive sent an invalid answer.",
 		chinese: "KooDrive 的响应不符合约定。",
 	},
 	taskv1.ErrorReason_UPSTREAM_BUSINESS_ERROR: {
 		code: codes.Unknown, upstream: true,
-		english: "KooDrive refused with a code that the server does not know.",
+		english: "KooDrive refused the request with an unknown code.",
 		chinese: "KooDrive 拒绝了请求，返回的错误码无法识别。",
 	},
 	taskv1.ErrorReason_ROUTE_NOT_FOUND: {
@@ -281,7 +281,7 @@ var rows = map[taskv1.ErrorReason]row{
 	},
 	taskv1.ErrorReason_METHOD_NOT_ALLOWED: {
 		code:    codes.Unimplemented,
-		english: "The path does not have this method.",
+		english: "This path does not support the method.",
 		chinese: "该路径不支持此请求方法。",
 	},
 	taskv1.ErrorReason_TASK_FAILED: {
@@ -291,7 +291,7 @@ var rows = map[taskv1.ErrorReason]row{
 	},
 	taskv1.ErrorReason_CALLER_UNAUTHENTICATED: {
 		code:    codes.Unauthenticated,
-		english: "The server does not know the caller: send a good token, certificate or ticket.",
+		english: "The caller is not authenticated. Present a valid token, certificate or ticket.",
 		chinese: "无法识别调用方身份，请提供有效的令牌、证书或票据。",
 	},
 	taskv1.ErrorReason_USER_NOT_ALLOWED: {
