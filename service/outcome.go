@@ -104,7 +104,7 @@ func (s *Service) outcome(err error) *reason.Error {
 		}
 		if e.Outcome == reason.UpstreamRejectedParameter {
 			e.Violations = []reason.Violation{{
-				Field: fieldTaskID, Reason: reason.RejectedByKooDrive, Description: "KooDrive does not accept it.",
+				Field: fieldTaskID, Reason: reason.RejectedByKooDrive, Description: "KooDrive does not accept this task id.",
 			}}
 		}
 		if s.app != nil {

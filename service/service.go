@@ -361,7 +361,7 @@ func CheckTaskID(id string) error {
 	if !errors.As(err, &bad) {
 		return err
 	}
-	why, description := reason.Malformed, "A task id has 1 to 64 characters of A-Z, a-z, 0-9, _ and -."
+	why, description := reason.Malformed, "Must be 1 to 64 characters of A-Z, a-z, 0-9, _ and -."
 	switch bad.Problem {
 	case upstream.TaskIDMissing:
 		why = reason.Missing
@@ -384,7 +384,7 @@ func invalidCredential(err error) error {
 			"The signature must cover no other headers than host, x-date and x-user-id, but covers "+bad.Covers+".")
 	}
 	if bad.Missing {
-		return reason.Invalid(reason.CredentialMalformed, bad.Header, reason.Missing, "The signature covers it: send it too.")
+		return reason.Invalid(reason.CredentialMalformed, bad.Header, reason.Missing, "The signature covers this header. Send it.")
 	}
 	return reason.Invalid(reason.CredentialMalformed, bad.Header, reason.Malformed,
 		"Not a credential format that KooDrive accepts.")

@@ -171,11 +171,11 @@ func (r *Reader) Read(values func(name string) []string) (Caller, error) {
 		case len(all) == 0:
 			return ""
 		case len(all) > 1:
-			fail(reason.CredentialAmbiguous, name, reason.Repeated, "Send it once.")
+			fail(reason.CredentialAmbiguous, name, reason.Repeated, "Send only one value.")
 		case len(all[0]) > maxLength:
-			fail(reason.CredentialMalformed, name, reason.TooLong, "It is too long.")
+			fail(reason.CredentialMalformed, name, reason.TooLong, "Longer than allowed.")
 		case !visible(all[0]) || maxLength < MaxAuthorization && strings.Contains(all[0], " "):
-			fail(reason.CredentialMalformed, name, reason.Malformed, "It may only hold visible ASCII characters.")
+			fail(reason.CredentialMalformed, name, reason.Malformed, "Must contain only visible ASCII characters.")
 		default:
 			return all[0]
 		}
@@ -197,7 +197,7 @@ func (r *Reader) Read(values func(name string) []string) (Caller, error) {
 	c.UserID = one(HeaderUserID, MaxUserID)
 	c.Date = one(HeaderDate, maxDate)
 	if given := one(HeaderLanguage, maxLanguage); given != "" && c.Language == "" {
-		fail(reason.HeaderInvalid, HeaderLanguage, reason.Unsupported, "The languages are en-US and zh-CN.")
+		fail(reason.HeaderInvalid, HeaderLanguage, reason.Unsupported, "Must be en-US or zh-CN.")
 	}
 	if authorization != "" {
 		c.Fingerprint = r.fingerprint(authorization)
@@ -210,7 +210,7 @@ func (r *Reader) Read(values func(name string) []string) (Caller, error) {
 		}
 	case App:
 		if all := values(HeaderUserID); len(all) == 0 || len(all) == 1 && all[0] == "" {
-			fail(reason.HeaderInvalid, HeaderUserID, reason.Missing, "Name the KooDrive user to ask for.")
+			fail(reason.HeaderInvalid, HeaderUserID, reason.Missing, "Name the KooDrive user to act for.")
 		}
 	}
 	if failure != nil {

@@ -124,8 +124,8 @@ func checkFailure(t *testing.T, err error) {
 	for _, v := range failure.Violations {
 		if !slices.Contains([]string{"authorization", "x-user-id", "x-date", "language"}, v.Field) ||
 			!slices.Contains([]string{
-				"Send it once.", "It is too long.", "It may only hold visible ASCII characters.", "The languages are en-US and zh-CN.",
-				"Name the KooDrive user to ask for.",
+				"Send only one value.", "Longer than allowed.", "Must contain only visible ASCII characters.", "Must be en-US or zh-CN.",
+				"Name the KooDrive user to act for.",
 			}, v.Description) ||
 			!slices.Contains([]reason.ViolationReason{reason.Missing, reason.Malformed, reason.Repeated, reason.TooLong, reason.Unsupported}, v.Reason) {
 			t.Errorf("violation %+v", v)

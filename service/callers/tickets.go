@@ -74,7 +74,7 @@ func (c *Callers) Redeem(r *http.Request, value, taskID string) (caller.Caller, 
 	found, ok := c.tickets.take(sha256.Sum256([]byte(value)))
 	for _, name := range []string{caller.HeaderAuthorization, caller.HeaderUserID, caller.HeaderDate, caller.HeaderCallerToken} {
 		if len(r.Header.Values(name)) > 0 {
-			return who, reason.Invalid(reason.CredentialAmbiguous, name, reason.Repeated, "The ticket stands for it.")
+			return who, reason.Invalid(reason.CredentialAmbiguous, name, reason.Repeated, "Must be absent beside a ticket.")
 		}
 	}
 	if !ok || found.taskID != taskID || !slices.EqualFunc(found.chain, chain(r), (*x509.Certificate).Equal) {

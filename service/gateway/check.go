@@ -76,7 +76,7 @@ func (g *gateway) admit(r *http.Request, taskID string) (caller.Caller, error) {
 		return who, failure
 	}
 	if timeout := r.Header.Values("Grpc-Timeout"); len(timeout) > 1 {
-		return who, reason.Invalid(reason.HeaderInvalid, "grpc-timeout", reason.Repeated, "Send it once.")
+		return who, reason.Invalid(reason.HeaderInvalid, "grpc-timeout", reason.Repeated, "Send only one value.")
 	} else if len(timeout) == 1 && (len(timeout[0]) > maxGRPCTimeout || !grpcTimeout.MatchString(timeout[0])) {
 		return who, reason.Invalid(reason.HeaderInvalid, "grpc-timeout", reason.Malformed, "Must be a gRPC timeout, like 5S.")
 	}

@@ -58,7 +58,7 @@ func checkQuery(raw string, allowed []string) *reason.Error {
 			unknown = append(unknown, name)
 			continue
 		case len(values) > 1:
-			violation.Reason, violation.Description = reason.Repeated, "Send it once."
+			violation.Reason, violation.Description = reason.Repeated, "Send only one value."
 		case !p.form.MatchString(values[0]):
 			violation.Reason, violation.Description = reason.Malformed, p.want
 		default:

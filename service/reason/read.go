@@ -39,7 +39,7 @@ func OfStatus(st *status.Status) *Error {
 	e := &Error{Cause: st.Err()}
 	switch st.Code() {
 	case codes.InvalidArgument:
-		e = Invalid(RequestMalformed, "request", Malformed, "It cannot be read.")
+		e = Invalid(RequestMalformed, "request", Malformed, "The request cannot be read.")
 		e.Cause = st.Err()
 	case codes.NotFound:
 		e.Outcome = RouteNotFound

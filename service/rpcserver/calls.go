@@ -227,7 +227,7 @@ func (s *stream) RecvMsg(m any) error {
 }
 
 func unreadable(why reason.ViolationReason, err error) error {
-	failure := reason.Invalid(reason.RequestMalformed, "request", why, "It cannot be read.")
+	failure := reason.Invalid(reason.RequestMalformed, "request", why, "The request cannot be read.")
 	failure.Cause = err
 	return failure
 }

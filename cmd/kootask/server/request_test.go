@@ -189,7 +189,7 @@ func TestParametersAreExplained(t *testing.T) {
 			"MDEyMzQ1Njc4OWFiY2RlZg=1":    "Unknown parameter." + known,
 			"eyjhbgcioijiuzinij9abcdefgh": "Unknown parameter." + known, // More than 24 letters.
 			"a.b=1":                       "Unknown parameter." + known,
-			"maxAge=1s&maxAge=1s":         "Send it once.",
+			"maxAge=1s&maxAge=1s":         "Send only one value.",
 			"a=%zz":                       "The query is not correctly encoded.",
 		} {
 			v := s.fail(t.Context(), t, "rest", call{id: taskID, header: bearer, query: "?" + query})
