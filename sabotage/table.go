@@ -848,15 +848,15 @@ var promises = []promise{
 		{
 			name: "an error that passes has no RetryInfo",
 			file: "service/reason/table.go",
-			from: "codes.Unavailable, retry: soon,\n\t\tenglish: \"The server has too much to do.\",",
-			to:   "codes.Unavailable,\n\t\tenglish: \"The server has too much to do.\",",
+			from: "codes.Unavailable, retry: soon,\n\t\tenglish: \"The server is overloaded. Retry later.\",",
+			to:   "codes.Unavailable,\n\t\tenglish: \"The server is overloaded. Retry later.\",",
 			red:  "service/reason.TestEveryReason",
 		},
 		{
 			name: "an error that lasts has RetryInfo",
 			file: "service/reason/table.go",
-			from: `english: "KooDrive refuses the credential: get a new one.",`,
-			to:   `english: "KooDrive refuses the credential: get a new one.", retry: soon,`,
+			from: `english: "KooDrive rejected the credential. Get a new one.",`,
+			to:   `english: "KooDrive rejected the credential. Get a new one.", retry: soon,`,
 			red:  "service/reason.TestEveryReason",
 		},
 		{
