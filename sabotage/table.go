@@ -133,8 +133,8 @@ var promises = []promise{
 		{
 			name: "an old client certificate is good while its connection lasts",
 			file: "service/callers/certificates.go",
-			from: "if err != nil {\n\t\treturn errors.New(\"the client's certificate is not",
-			to:   "if err != nil && options.Roots == nil {\n\t\treturn errors.New(\"the client's certificate is not",
+			from: "if err != nil {\n\t\treturn errors.New(\"the client's certificate is no longer",
+			to:   "if err != nil && options.Roots == nil {\n\t\treturn errors.New(\"the client's certificate is no longer",
 			red:  "cmd/kootask/server.TestRotation",
 		},
 	}},
@@ -170,7 +170,7 @@ var promises = []promise{
 		{
 			name: "errors quote what came instead of an answer",
 			file: "upstream/attempt.go",
-			from: `return errors.New("the connection broke, or what answers does not speak HTTP")`,
+			from: `return errors.New("the connection broke, or the server does not speak HTTP")`,
 			to:   `return err`,
 			red:  "upstream.TestErrorsQuoteNothing",
 		},

@@ -206,7 +206,7 @@ func quotable(err error) error {
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, bounded.ErrAbandoned) {
 		return err
 	}
-	return errors.New("the connection broke, or what answers does not speak HTTP")
+	return errors.New("the connection broke, or the server does not speak HTTP")
 }
 
 // headerTooLarge knows the transport's two complaints (HTTP/1.1, HTTP/2), which have no type.

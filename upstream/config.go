@@ -64,15 +64,15 @@ func (c Config) origin() (*url.URL, error) {
 	u, err := url.Parse(c.BaseURL)
 	switch {
 	case err != nil || u.Hostname() == "":
-		return nil, errors.New("KooDrive's URL is malformed: want one like https://cn.myhuaweicloud-koodrive.com")
+		return nil, errors.New("KooDrive's URL is malformed. It must look like https://cn.myhuaweicloud-koodrive.com")
 	case !hostForm.MatchString(u.Host):
-		return nil, errors.New("KooDrive's URL has a host that is not sent as it is written: want ASCII, and an IP without a zone")
+		return nil, errors.New("KooDrive's URL has an invalid host. It must be ASCII, and an IP address must not have a zone")
 	case u.Scheme != "https" && u.Scheme != "http":
-		return nil, fmt.Errorf("KooDrive's URL has scheme %q: want https", u.Scheme)
+		return nil, fmt.Errorf("KooDrive's URL has scheme %q. It must be https", u.Scheme)
 	case u.Scheme == "http" && !c.AllowHTTP:
-		return nil, errors.New("KooDrive's URL is http, which sends credentials in the clear: want https, or allow http")
+		return nil, errors.New("KooDrive's URL is http, which sends credentials unencrypted. Use https, or allow http")
 	case !validPort(u):
-		return nil, errors.New("KooDrive's URL has a port that is none")
+		return nil, errors.New("KooDrive's URL has an invalid port")
 	case u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
 		return nil, errors.New("KooDrive's URL has more than a host and a port")
 	}

@@ -151,5 +151,5 @@ func (e *TaskIDError) Error() string {
 
 var (
 	errNoCredential = errors.New("the query has no credential")
-	errPanicked     = errors.New("asking has panicked")
+	errPanicked     = errors.New("the request to KooDrive panicked")
 )

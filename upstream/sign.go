@@ -28,7 +28,7 @@ const maxSecrets = 2
 // Check reports whether ID and Secrets can be an app's: ID travels in a header, between commas.
 func (a *App) Check() error {
 	if !isToken(a.ID) || strings.Contains(a.ID, ",") {
-		return errors.New("the AppId is missing, or has other than visible ASCII characters, or a comma")
+		return errors.New("the AppId must be visible ASCII characters without a comma")
 	}
 	secrets := a.Secrets()
 	if len(secrets) == 0 || slices.ContainsFunc(secrets, func(s Secret) bool { return s.Reveal() == "" }) {

@@ -105,20 +105,20 @@ func (c callerFlags) checkTogether(p *problems, f serviceFlags) {
 		broken        bool
 		flag, problem string
 	}{
-		{(c.TLSCert == "") != (c.TLSKey == ""), "tls-key", "it goes with --tls-cert, and that with it"},
-		{c.TLSClientCA != "" && c.TLSCert == "", "tls-client-ca", "it goes with --tls-cert"},
-		{(c.TLSClientCA == "") != (len(c.TLSClientSAN) == 0), "tls-client-san", "it goes with --tls-client-ca, and that with it: * accepts all that it has signed"},
-		{(c.OIDCIssuer == "") != (c.OIDCAudience == ""), "oidc-audience", "it goes with --oidc-issuer, and that with it"},
+		{(c.TLSCert == "") != (c.TLSKey == ""), "tls-key", "must be set together with --tls-cert"},
+		{c.TLSClientCA != "" && c.TLSCert == "", "tls-client-ca", "requires --tls-cert"},
+		{(c.TLSClientCA == "") != (len(c.TLSClientSAN) == 0), "tls-client-san", "must be set together with --tls-client-ca; * accepts every certificate that it has signed"},
+		{(c.OIDCIssuer == "") != (c.OIDCAudience == ""), "oidc-audience", "must be set together with --oidc-issuer"},
 		{c.OIDCCA != "" && c.OIDCIssuer == "", "oidc-ca", "requires --oidc-issuer"},
 		{c.OIDCProxy != "" && c.OIDCIssuer == "", "oidc-proxy", "requires --oidc-issuer"},
-		{c.OIDCHeader == caller.HeaderAuthorization && c.OIDCIssuer == "", "oidc-header", "it goes with --oidc-issuer"},
-		{c.OIDCHeader == caller.HeaderAuthorization && !app, "oidc-header", "authorization has the token for KooDrive: it cannot have the caller's too"},
-		{c.AllowPlaintext && c.TLSCert != "", "allow-plaintext", "it goes without --tls-cert"},
-		{c.PolicyFile != "" && (!app || !c.known()), "policy-file", "it goes with --upstream-auth=app, and callers that have certificates or tokens"},
-		{c.PolicyFile == "" && app && c.known(), "policy-file", "it is missing, with --upstream-auth=app: it says for whom callers may act"},
-		{len(c.CORSOrigin) > 0 && c.TLSClientCA != "", "cors-origin", "browsers ask for leave without a certificate: it does not go with --tls-client-ca"},
-		{c.FailedPerPeer < 1, "failed-per-peer", "it must be at least 1"},
-		{c.TrustedHops < 0 || c.TrustedHops > maxHops, "trusted-hops", fmt.Sprintf("it must be from 0 to %d", maxHops)},
+		{c.OIDCHeader == caller.HeaderAuthorization && c.OIDCIssuer == "", "oidc-header", "requires --oidc-issuer"},
+		{c.OIDCHeader == caller.HeaderAuthorization && !app, "oidc-header", "authorization requires --upstream-auth=app, because otherwise it has the credential for KooDrive"},
+		{c.AllowPlaintext && c.TLSCert != "", "allow-plaintext", "cannot be combined with --tls-cert"},
+		{c.PolicyFile != "" && (!app || !c.known()), "policy-file", "requires --upstream-auth=app, and --tls-client-ca or --oidc-issuer"},
+		{c.PolicyFile == "" && app && c.known(), "policy-file", "required with --upstream-auth=app and authenticated callers, to say for whom they may act"},
+		{len(c.CORSOrigin) > 0 && c.TLSClientCA != "", "cors-origin", "cannot be combined with --tls-client-ca, because browsers send preflight requests without a certificate"},
+		{c.FailedPerPeer < 1, "failed-per-peer", "must be at least 1"},
+		{c.TrustedHops < 0 || c.TrustedHops > maxHops, "trusted-hops", fmt.Sprintf("must be from 0 to %d", maxHops)},
 	} {
 		if rule.broken {
 			p.add(rule.flag, errors.New(rule.problem))
@@ -126,16 +126,16 @@ func (c callerFlags) checkTogether(p *problems, f serviceFlags) {
 	}
 	for _, name := range c.TLSClientSAN {
 		if name != callers.AnySAN && !callers.SANForm(name) {
-			p.add("tls-client-san", errors.New("want a name like DNS:orders.example, or *"))
+			p.add("tls-client-san", errors.New("must be a name like DNS:orders.example, or *"))
 		}
 	}
 	for _, origin := range c.CORSOrigin {
 		p.add("cors-origin", gateway.CheckOrigin(origin))
 	}
 	if c.TLSCert == "" && !c.AllowPlaintext {
-		f.onlyLoopback(p, "without --tls-cert, or --allow-plaintext if something in front has TLS")
+		f.onlyLoopback(p, "without --tls-cert, or --allow-plaintext if a proxy in front terminates TLS")
 	}
 	if app && !c.known() {
-		f.onlyLoopback(p, "with --upstream-auth=app, unless callers have certificates or tokens")
+		f.onlyLoopback(p, "with --upstream-auth=app, unless --tls-client-ca or --oidc-issuer is set")
 	}
 }

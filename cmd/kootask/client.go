@@ -50,7 +50,7 @@ func (f clientFlags) connect(ids ...string) (*connection, error) {
 	p := &problems{}
 	host, port, err := net.SplitHostPort(f.Addr)
 	if err != nil || !hostForm.MatchString(host) || !portForm.MatchString(port) {
-		p.add("addr", errors.New("want HOST:PORT"))
+		p.add("addr", errors.New("must be HOST:PORT"))
 		host = "" // One problem is enough.
 	}
 	security := f.security(p, host)
@@ -59,11 +59,11 @@ func (f clientFlags) connect(ids ...string) (*connection, error) {
 	p.add("token-file", err)
 	if err == nil && token != "" {
 		if _, err := upstream.Forward(upstream.NewSecret(token), "0", "20060102T150405Z"); err != nil {
-			p.add("token-file", errors.New("it, or $"+tokenVariable+", holds no token of a form that KooDrive knows"))
+			p.add("token-file", errors.New("the file, or $"+tokenVariable+", does not contain a token in a format that KooDrive accepts"))
 		}
 	}
 	if !userForm.MatchString(f.UserID) {
-		p.add("user-id", errors.New("want 64 visible ASCII characters at the most"))
+		p.add("user-id", errors.New("must be at most 64 visible ASCII characters"))
 	}
 	for _, id := range ids {
 		if err := upstream.CheckTaskID(id); err != nil {

@@ -107,7 +107,7 @@ func (f koodriveFlags) config(p *problems, files *reload.Files) upstream.Config 
 func parseProxy(text string) (*url.URL, error) {
 	proxy, err := url.Parse(text)
 	if err != nil || proxy.Host == "" || proxy.Scheme != "http" && proxy.Scheme != "https" {
-		return nil, errors.New("want a URL like http://proxy.example:3128")
+		return nil, errors.New("must be a URL like http://proxy.example:3128")
 	}
 	return proxy, nil
 }
@@ -145,7 +145,7 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, files *reloa
 		{"max-tasks-per-credential", f.MaxTasksPerCredential}, {"new-tasks-per-peer", f.NewTasksPerPeer},
 	} {
 		if n.value < 1 {
-			p.add(n.flag, errors.New("it must be at least 1"))
+			p.add(n.flag, errors.New("must be at least 1"))
 		}
 	}
 	connections, err := maxConnections(f.MaxConnections, openFiles(), f.UpstreamConcurrency)
@@ -178,18 +178,18 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, files *reloa
 		{"shutdown-grace", f.ShutdownGrace, 1, time.Hour},
 	} {
 		if d.value < d.low || d.value > d.high {
-			p.add(d.flag, fmt.Errorf("it must be from %v to %v", d.low, d.high))
+			p.add(d.flag, fmt.Errorf("must be from %v to %v", d.low, d.high))
 		}
 	}
 	if f.PollMin > f.PollMax {
-		p.add("poll-max", fmt.Errorf("it must not be less than --poll-min, %v", f.PollMin))
+		p.add("poll-max", fmt.Errorf("must not be less than --poll-min, %v", f.PollMin))
 	}
 	// Otherwise a task that does not change would look as if KooDrive did not answer.
 	if least := time.Duration((1+watch.JitterShare)*float64(f.PollMax)) + f.UpstreamTimeout; f.StaleAfter < least {
-		p.add("stale-after", fmt.Errorf("it must be at least a fifth more than --poll-max, and --upstream-timeout: %v", least))
+		p.add("stale-after", fmt.Errorf("must be at least 1.2 times --poll-max plus --upstream-timeout: %v", least))
 	}
 	if f.PollMin > f.PollBackoffMax {
-		p.add("poll-backoff-max", fmt.Errorf("it must not be less than --poll-min, %v", f.PollMin))
+		p.add("poll-backoff-max", fmt.Errorf("must not be less than --poll-min, %v", f.PollMin))
 	}
 	return config
 }
@@ -197,7 +197,7 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, files *reloa
 // delay sets how long a server that was told to stop only says so.
 func (serviceFlags) delay(p *problems, delay time.Duration, config *server.Config) {
 	if delay < 0 || delay > time.Hour {
-		p.add("shutdown-delay", errors.New("must be from 0s to 1h, and has an effect up to a quarter of --shutdown-grace"))
+		p.add("shutdown-delay", errors.New("must be from 0s to 1h; at most a quarter of --shutdown-grace takes effect"))
 	}
 	config.ShutdownDelay = delay
 }
@@ -205,7 +205,7 @@ func (serviceFlags) delay(p *problems, delay time.Duration, config *server.Confi
 // app returns the app that signs, nil in caller mode.
 func (f serviceFlags) app(p *problems, files *reload.Files) *upstream.App {
 	if f.UpstreamAuth != "app" {
-		unused := errors.New("it goes with --upstream-auth=app")
+		unused := errors.New("requires --upstream-auth=app")
 		if f.AppID != "" {
 			p.add("app-id", unused)
 		}
@@ -221,10 +221,10 @@ func (f serviceFlags) app(p *problems, files *reload.Files) *upstream.App {
 		p.add("app-rps-per-user", errors.New("must be from 1 to --upstream-rps, or 0 for no limit"))
 	}
 	if f.AppID == "" {
-		p.add("app-id", errors.New("it is missing, with --upstream-auth=app"))
+		p.add("app-id", errors.New("required with --upstream-auth=app"))
 	}
 	if f.AppSecretFile == "" {
-		p.add("app-secret-file", errors.New("it is missing, with --upstream-auth=app"))
+		p.add("app-secret-file", errors.New("required with --upstream-auth=app"))
 		return nil
 	}
 	secrets, err := reload.Read(files, "app-secret", []string{f.AppSecretFile}, func(contents [][]byte) ([]upstream.Secret, error) {
@@ -257,7 +257,7 @@ func parseSecrets(file string, content []byte) (secrets []upstream.Secret, err e
 func (f serviceFlags) onlyLoopback(p *problems, when string) {
 	for _, port := range [][2]string{{"grpc-addr", f.GRPCAddr}, {"http-addr", f.HTTPAddr}} {
 		if host, _, err := net.SplitHostPort(port[1]); err == nil && !isLoopback(host) {
-			p.add(port[0], errors.New("it must be a loopback address "+when))
+			p.add(port[0], errors.New("must be a loopback address "+when))
 		}
 	}
 }

@@ -50,7 +50,7 @@ func TestBadFlags(t *testing.T) {
 			[]string{"line 2: tasks[0].steps[0].for: "},
 		},
 		"demo":  {[]string{"demo", "--poll-max=1ms", "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="}, []string{"--poll-max: "}},
-		"check": {[]string{"serve", "--check", "--upstream-url=http://x", "--http-addr=127.0.0.1:http-not", "--stale-after=20s"}, []string{"--upstream-url: ", "--stale-after: it must be at least", "--http-addr: "}},
+		"check": {[]string{"serve", "--check", "--upstream-url=http://x", "--http-addr=127.0.0.1:http-not", "--stale-after=20s"}, []string{"--upstream-url: ", "--stale-after: must be at least", "--http-addr: "}},
 		"everything": {
 			[]string{
 				"serve", "--upstream-url=http://koodrive.test", "--upstream-ca=" + missing, "--upstream-proxy=proxy", "--grpc-addr=1:2:3",
@@ -58,32 +58,32 @@ func TestBadFlags(t *testing.T) {
 				"--upstream-timeout=0s", "--shutdown-grace=-1s", "--shutdown-delay=-1s", "--app-id=x",
 			},
 			[]string{
-				"--upstream-ca: ", "--upstream-proxy: ", "--upstream-url: ", "--app-id: it goes with", "--upstream-timeout: ", "--heartbeat: ",
+				"--upstream-ca: ", "--upstream-proxy: ", "--upstream-url: ", "--app-id: requires", "--upstream-timeout: ", "--heartbeat: ",
 				"--shutdown-grace: ", "--poll-max: ", "--poll-backoff-max: ", "--shutdown-delay: ", "--grpc-addr: ", "--http-addr: ", "--admin-addr: ",
 			},
 		},
 		"no certificate": {
 			[]string{"serve", url, "--upstream-ca=" + file(t, "nonsense"), "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="},
-			[]string{"holds no certificate"},
+			[]string{"contains no certificate"},
 		},
 		"app mode beyond loopback": {
 			[]string{"serve", url, "--upstream-auth=app", "--app-id=x", "--app-secret-file=" + file(t, "geheim"), "--http-addr=0.0.0.0:0", "--grpc-addr=:0", "--admin-addr="},
 			[]string{
-				"--grpc-addr: it must be a loopback address without --tls-cert", "--http-addr: it must be a loopback address without --tls-cert",
-				"--grpc-addr: it must be a loopback address with --upstream-auth=app", "--http-addr: it must be a loopback address with --upstream-auth=app",
+				"--grpc-addr: must be a loopback address without --tls-cert", "--http-addr: must be a loopback address without --tls-cert",
+				"--grpc-addr: must be a loopback address with --upstream-auth=app", "--http-addr: must be a loopback address with --upstream-auth=app",
 			},
 		},
 		"app mode beyond loopback, behind something": {
 			[]string{"serve", url, "--upstream-auth=app", "--app-id=x", "--app-secret-file=" + file(t, "geheim"), "--allow-plaintext", "--grpc-addr=:0", "--check"},
-			[]string{"--grpc-addr: it must be a loopback address with --upstream-auth=app"},
+			[]string{"--grpc-addr: must be a loopback address with --upstream-auth=app"},
 		},
 		"the demonstration as an app, beyond loopback": {
 			[]string{"demo", "--upstream-auth=app", "--app-id=x", "--app-secret-file=" + file(t, "geheim"), "--grpc-addr=:0", "--http-addr=127.0.0.1:0", "--admin-addr="},
-			[]string{"--grpc-addr: it must be a loopback address in the demonstration"},
+			[]string{"--grpc-addr: must be a loopback address in the demonstration"},
 		},
 		"plaintext beyond loopback": {
 			[]string{"serve", url, "--http-addr=0.0.0.0:0", "--grpc-addr=[::]:0", "--check"},
-			[]string{"--grpc-addr: it must be a loopback address without --tls-cert", "--http-addr: it must be a loopback address without --tls-cert"},
+			[]string{"--grpc-addr: must be a loopback address without --tls-cert", "--http-addr: must be a loopback address without --tls-cert"},
 		},
 		"callers' flags apart": {
 			[]string{
@@ -91,8 +91,8 @@ func TestBadFlags(t *testing.T) {
 				"--trusted-hops=11", "--failed-per-peer=0", "--cors-origin=*,https://good.example/", "--oidc-header=authorization",
 			},
 			[]string{
-				"--tls-key: it goes with", "--tls-client-ca: it goes with", "--tls-client-san: it goes with", "--oidc-audience: it goes with",
-				"--oidc-header: it goes with", "--oidc-header: authorization has", "--policy-file: it goes with", "--cors-origin: browsers", "--failed-per-peer: ", "--trusted-hops: ",
+				"--tls-key: must be set together", "--tls-client-ca: requires", "--tls-client-san: must be set together", "--oidc-audience: must be set together",
+				"--oidc-header: requires", "--oidc-header: authorization requires", "--policy-file: requires", "--cors-origin: cannot be combined", "--failed-per-peer: ", "--trusted-hops: ",
 				"--cors-origin: ", "--cors-origin: ", "--policy-file: open",
 			},
 		},
@@ -101,7 +101,7 @@ func TestBadFlags(t *testing.T) {
 				"serve", url, "--check", "--upstream-auth=app", "--app-id=x", "--app-secret-file=" + file(t, "geheim"), "--tls-cert=" + file(t, "nonsense"), "--tls-key=" + file(t, "nonsense"),
 				"--oidc-issuer=http://issuer.example", "--oidc-audience=kootask", "--policy-file=" + file(t, "callers:\n  - san: orders\n    users: [1]\n"),
 			},
-			[]string{" holds no certificate in PEM form", "--oidc-issuer: the issuer is not an https URL", ": caller 1: want a san like"},
+			[]string{" contains no certificate in PEM form", "--oidc-issuer: must be an https URL", ": caller 1: san must be a name like"},
 		},
 		"three secrets": {
 			[]string{"serve", url, "--check", "--upstream-auth=app", "--app-id=x", "--app-secret-file=" + file(t, "geheim\n\nanother\r\n a third ")},
@@ -109,15 +109,15 @@ func TestBadFlags(t *testing.T) {
 		},
 		"plaintext and not": {
 			[]string{"serve", url, "--check", "--allow-plaintext", "--tls-cert=" + missing, "--tls-key=" + missing},
-			[]string{"--allow-plaintext: it goes without", "--tls-cert: open"},
+			[]string{"--allow-plaintext: cannot be combined", "--tls-cert: open"},
 		},
 		"an app's callers without a policy": {
 			[]string{"serve", url, "--check", "--upstream-auth=app", "--app-id=x", "--app-secret-file=" + file(t, "geheim"), "--oidc-issuer=https://issuer.example", "--oidc-audience=kootask"},
-			[]string{"--policy-file: it is missing"},
+			[]string{"--policy-file: required"},
 		},
 		"app mode without an app": {
 			[]string{"serve", url, "--upstream-auth=app", "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="},
-			[]string{"--app-id: it is missing", "--app-secret-file: it is missing"},
+			[]string{"--app-id: required", "--app-secret-file: required"},
 		},
 		"app mode with a bad app": {
 			[]string{"serve", url, "--upstream-auth=app", "--app-id=a,b", "--app-secret-file=" + file(t, "geheim"), "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="},
@@ -125,7 +125,7 @@ func TestBadFlags(t *testing.T) {
 		},
 		"too rarely": {
 			[]string{"serve", url, "--poll-max=11m", "--poll-backoff-max=1h", "--upstream-timeout=2m", "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="},
-			[]string{"--upstream-timeout: it must be from", "--poll-max: it must be from", "--poll-backoff-max: it must be from", "--stale-after: it must be at least"},
+			[]string{"--upstream-timeout: must be from", "--poll-max: must be from", "--poll-backoff-max: must be from", "--stale-after: must be at least"},
 		},
 		"app mode without a secret": {
 			[]string{"serve", url, "--upstream-auth=app", "--app-id=x", "--app-secret-file=" + file(t, " \n"), "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="},
@@ -184,7 +184,7 @@ func TestCheckRemindsOfTheAppsQuota(t *testing.T) {
 		}
 	}
 	if code, _, stderr := ask(t, "serve", "--check", "--upstream-url=https://koodrive.test", "--app-rps-per-user=1"); code != exitUsage ||
-		!strings.Contains(stderr, "--app-rps-per-user: it goes with --upstream-auth=app") {
+		!strings.Contains(stderr, "--app-rps-per-user: requires --upstream-auth=app") {
 		t.Errorf("in caller mode: %d, %q", code, stderr)
 	}
 }

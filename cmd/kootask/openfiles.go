@@ -19,9 +19,9 @@ func maxConnections(wanted, files, atOnce int) (int, error) {
 	room := (files - otherFiles - 2*atOnce) / 2
 	switch {
 	case wanted < 0 || wanted > 0 && wanted < minConnections:
-		return 0, fmt.Errorf("it must be 0, or at least %d", minConnections)
+		return 0, fmt.Errorf("must be 0, or at least %d", minConnections)
 	case max(wanted, minConnections) > room:
-		return 0, fmt.Errorf("the limit of %d open files leaves room for %d connections to each port, and %d are needed: raise it (ulimit -n) to %d, or lower --upstream-concurrency",
+		return 0, fmt.Errorf("the limit of %d open files leaves %d connections for each port, but %d are needed. Raise the limit (ulimit -n) to %d, or lower --upstream-concurrency",
 			files, max(room, 0), max(wanted, minConnections), otherFiles+2*atOnce+2*max(wanted, minConnections))
 	case wanted > 0:
 		return wanted, nil

@@ -28,11 +28,11 @@ func TestMaxConnections(t *testing.T) {
 		"a large limit":           {0, 1 << 20, 64, 524_192, ""},
 		"the flag":                {100, 1024, 64, 100, ""},
 		"the least":               {16, 1024, 64, 16, ""},
-		"too little":              {15, 1024, 64, 0, "it must be 0, or at least 16"},
-		"negative":                {-1, 1024, 64, 0, "it must be 0, or at least 16"},
-		"more than there is":      {500, 1024, 64, 0, "of 1024 open files leaves room for 416 connections to each port, and 500 are needed: raise it (ulimit -n) to 1192"},
-		"no room":                 {0, 200, 64, 0, "leaves room for 4 connections to each port, and 16 are needed: raise it (ulimit -n) to 224"},
-		"many requests in flight": {0, 1024, 500, 0, "leaves room for 0 connections to each port, and 16 are needed: raise it (ulimit -n) to 1096"},
+		"too little":              {15, 1024, 64, 0, "must be 0, or at least 16"},
+		"negative":                {-1, 1024, 64, 0, "must be 0, or at least 16"},
+		"more than there is":      {500, 1024, 64, 0, "of 1024 open files leaves 416 connections for each port, but 500 are needed. Raise the limit (ulimit -n) to 1192"},
+		"no room":                 {0, 200, 64, 0, "leaves 4 connections for each port, but 16 are needed. Raise the limit (ulimit -n) to 224"},
+		"many requests in flight": {0, 1024, 500, 0, "leaves 0 connections for each port, but 16 are needed. Raise the limit (ulimit -n) to 1096"},
 	} {
 		got, err := maxConnections(row.wanted, row.files, row.atOnce)
 		if got != row.want || fmt.Sprint(err) != "<nil>" && (row.problem == "" || !strings.Contains(err.Error(), row.problem)) || err == nil && row.problem != "" {

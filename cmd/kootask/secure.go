@@ -26,12 +26,12 @@ type securityFlags struct {
 func (f securityFlags) security(p *problems, host string) *tls.Config {
 	if !f.TLS && f.CA == "" && f.Cert == "" && f.Key == "" {
 		if !f.AllowPlaintext && !isLoopback(cmp.Or(host, "localhost")) {
-			p.add("addr", errors.New("credentials would travel in the clear: say --tls, or --allow-plaintext if that is meant"))
+			p.add("addr", errors.New("credentials would travel unencrypted. Set --tls, or --allow-plaintext if you mean it"))
 		}
 		return nil
 	}
 	if f.AllowPlaintext {
-		p.add("allow-plaintext", errors.New("it does not go with --tls, --ca, --cert and --key"))
+		p.add("allow-plaintext", errors.New("cannot be combined with --tls, --ca, --cert or --key"))
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if f.CA != "" {
@@ -43,9 +43,9 @@ func (f securityFlags) security(p *problems, host string) *tls.Config {
 	case f.Cert != "" && f.Key != "":
 		config.Certificates = f.certificates(p)
 	case f.Cert != "":
-		p.add("cert", errors.New("it goes with --key, which is missing"))
+		p.add("cert", errors.New("requires --key"))
 	case f.Key != "":
-		p.add("key", errors.New("it goes with --cert, which is missing"))
+		p.add("key", errors.New("requires --cert"))
 	}
 	return config
 }
@@ -87,7 +87,7 @@ func readCallerToken(file string) (string, error) {
 	}
 	m := callerTokenForm.FindStringSubmatch(text)
 	if m == nil || len(m[1]) > maxCallerToken || bearerAlone.MatchString(m[1]) {
-		return "", fmt.Errorf("%s holds no token: want visible ASCII without spaces, at most %d KiB", file, maxCallerToken>>10)
+		return "", fmt.Errorf("%s does not contain a token: it must be visible ASCII without spaces, at most %d KiB", file, maxCallerToken>>10)
 	}
 	return m[1], nil
 }

@@ -76,7 +76,7 @@ func New(config Config) (*Callers, error) {
 		}
 	}
 	if header == caller.HeaderAuthorization && config.Mode != caller.App {
-		return nil, errors.New("the header authorization has the credential for KooDrive: it cannot have the caller's token too")
+		return nil, errors.New("must not be authorization, which has the credential for KooDrive, without --upstream-auth=app")
 	}
 	if config.FailuresPerPeer == 0 {
 		config.FailuresPerPeer = DefaultFailuresPerPeer

@@ -50,7 +50,7 @@ func (c *certificates) identify(chain []*x509.Certificate) ([]string, error) {
 		return !slices.Contains(c.sans, name) && !slices.Contains(c.sans, AnySAN)
 	})
 	if len(accepted) == 0 {
-		return nil, errors.New("the client's certificate has none of the names that may call")
+		return nil, errors.New("the client's certificate has no allowed name")
 	}
 	return accepted, nil
 }
@@ -69,7 +69,7 @@ func (c *certificates) verify(chain []*x509.Certificate) error {
 	}
 	chains, err := chain[0].Verify(options)
 	if err != nil {
-		return errors.New("the client's certificate is not one of those that are trusted now")
+		return errors.New("the client's certificate is no longer trusted")
 	}
 	c.trusted.Set(known, end(chains))
 	return nil

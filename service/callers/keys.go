@@ -146,7 +146,7 @@ func (k *keys) missing() error {
 	}
 	failure := k.failure
 	if failure == nil {
-		failure = errors.New("they were not fetched")
+		failure = errors.New("not fetched yet")
 	}
 	return &reason.Error{
 		Outcome: reason.CallerKeysUnavailable, RetryAfter: max(0, KeysApart-time.Since(k.started)),

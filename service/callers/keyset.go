@@ -74,7 +74,7 @@ func parseKeys(document []byte) (keySet, error) {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if json.Unmarshal(document, &raw) != nil {
-		return nil, errors.New("keys: they are not the JSON that they should be")
+		return nil, errors.New("keys: not a JSON Web Key Set")
 	}
 	var set keySet
 	for _, one := range raw.Keys {
@@ -83,7 +83,7 @@ func parseKeys(document []byte) (keySet, error) {
 		}
 	}
 	if len(set) == 0 {
-		return nil, errors.New("keys: none of them can be used")
+		return nil, errors.New("keys: no usable key")
 	}
 	return set, nil
 }

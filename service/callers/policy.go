@@ -65,10 +65,10 @@ func ParsePolicy(file []byte) (*Policy, error) {
 		return nil, unquoted(err)
 	}
 	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
-		return nil, errors.New("there is more than one document")
+		return nil, errors.New("more than one YAML document")
 	}
 	if len(policy.Callers) == 0 {
-		return nil, errors.New("no caller is in it")
+		return nil, errors.New("no caller")
 	}
 	if line := void(file); line > 0 {
 		return nil, fmt.Errorf("line %d: a value is empty: fill it in or remove it", line)
@@ -132,20 +132,20 @@ func SANForm(name string) bool {
 func (r rule) check() error {
 	switch {
 	case r.SAN == "" && len(r.Claims) == 0:
-		return errors.New("want san, or claims, or both")
+		return errors.New("needs san, or claims, or both")
 	case r.SAN != "" && !SANForm(r.SAN):
-		return errors.New("want a san like DNS:orders.example")
+		return errors.New("san must be a name like DNS:orders.example")
 	case len(r.Users) == 0:
-		return errors.New("want users")
+		return errors.New("needs users")
 	}
 	for name, value := range r.Claims {
 		if !printable(name) || !printable(string(value)) {
-			return errors.New("the name and the value of a claim are visible characters, without space around them")
+			return errors.New("the name and the value of a claim must be visible characters without surrounding space")
 		}
 	}
 	for _, user := range r.Users {
 		if !userForm.MatchString(user) {
-			return errors.New("a user is 1 to 64 visible ASCII characters")
+			return errors.New("a user must be 1 to 64 visible ASCII characters")
 		}
 	}
 	if slices.Contains(r.Users, anyUser) && len(r.Users) > 1 {

@@ -91,7 +91,7 @@ func TestParsePolicy(t *testing.T) {
 		"a secret with quotes":     {"gehe`im`geheim\n", "yaml: line 1: cannot unmarshal !!str into"},
 		"a secret with a star":     {"*geheim", "yaml: unknown anchor referenced"},
 		"a template":               {"callers:\n- claims: {{geheim}}\n  users: [u]", "yaml: "},
-		"no users":                 {"callers:\n- claims: {sub: a}", "want users"},
+		"no users":                 {"callers:\n- claims: {sub: a}", "needs users"},
 		"none of the users":        {"callers:\n- claims: {sub: a}\n  users: []", "line 3: a value is empty"},
 		"null for users":           {"callers:\n- claims: {sub: a}\n  users: null", "line 3: a value is empty"},
 		"null for a user":          {"callers:\n- claims: {sub: a}\n  users: [u, null]", "line 3: a value is empty"},

@@ -42,7 +42,7 @@ type source struct {
 func newSource(c TokensConfig) (*source, error) {
 	u, err := url.Parse(c.Issuer)
 	if err != nil || !fetchable(u, true) || strings.ContainsAny(c.Issuer, "?#") {
-		return nil, errors.New("the issuer is not an https URL without user, query and fragment (http will do on a loopback host)")
+		return nil, errors.New("must be an https URL without user, query and fragment (or http on a loopback host)")
 	}
 	return &source{issuer: c.Issuer, transport: c.Transport, roots: c.RootCAs, proxy: c.Proxy}, nil
 }
@@ -114,10 +114,10 @@ func (s *source) fetch(ctx context.Context) (keySet, error) {
 		return nil, fmt.Errorf("discovery: %w", err)
 	}
 	if err := json.Unmarshal(body, &discovery); err != nil {
-		return nil, errors.New("discovery: it is not the JSON that it should be")
+		return nil, errors.New("discovery: not the expected JSON")
 	}
 	if discovery.Issuer != s.issuer {
-		return nil, errors.New("discovery: it is another issuer's")
+		return nil, errors.New("discovery: the document is another issuer's")
 	}
 	where, err := url.Parse(discovery.Keys)
 	if err != nil || !fetchable(where, strings.HasPrefix(s.issuer, "http:")) {
@@ -161,7 +161,7 @@ func read(ctx context.Context, client *http.Client, address string) ([]byte, err
 		return nil, err
 	}
 	if len(body) > MaxDocument {
-		return nil, fmt.Errorf("it has more than %d bytes", MaxDocument)
+		return nil, fmt.Errorf("the answer has more than %d bytes", MaxDocument)
 	}
 	return body, nil
 }

@@ -157,8 +157,8 @@ func TestWhatIssuersAnswer(t *testing.T) {
 		"keys moved":                        {handlers: keys(func(set any) http.HandlerFunc { return redirect(issuertest.JSON(set)) }), cause: "status is 302"},
 		"keys hang":                         {handlers: keys(func(any) http.HandlerFunc { return issuertest.Hang }), cause: "deadline", took: callers.FetchTimeout},
 		"keys drip":                         {handlers: keys(func(any) http.HandlerFunc { return drip }), cause: "deadline", took: callers.FetchTimeout},
-		"no keys":                           {handlers: keys(func(any) http.HandlerFunc { return text(`{"keys":[]}`) }), cause: "none of them"},
-		"null":                              {handlers: keys(func(any) http.HandlerFunc { return text(`null`) }), cause: "none of them"},
+		"no keys":                           {handlers: keys(func(any) http.HandlerFunc { return text(`{"keys":[]}`) }), cause: "no usable key"},
+		"null":                              {handlers: keys(func(any) http.HandlerFunc { return text(`null`) }), cause: "no usable key"},
 		"both are slow": {handlers: func(i *issuertest.Issuer) map[string]http.HandlerFunc {
 			return map[string]http.HandlerFunc{"": slowly(i, 3*time.Second)}
 		}, want: ok, took: 6 * time.Second},

@@ -228,7 +228,7 @@ func date(claims jwt.MapClaims, name string) (at time.Time, has bool, err error)
 	}
 	seconds, number := value.(float64)
 	if !number || seconds < 0 || seconds > maxDate {
-		return at, true, fmt.Errorf("%s is no time", name)
+		return at, true, fmt.Errorf("%s is not a time", name)
 	}
 	return time.UnixMilli(int64(seconds * 1000)), true, nil
 }

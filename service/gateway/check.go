@@ -92,4 +92,4 @@ func (g *gateway) admit(r *http.Request, taskID string) (caller.Caller, error) {
 	return g.callers.Admit(r, who)
 }
 
-var errNoFinalTask = errors.New("the stream ended well without a finished task")
+var errNoFinalTask = errors.New("the stream ended with OK before the final state")

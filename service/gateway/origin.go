@@ -50,7 +50,7 @@ func CheckOrigin(origin string) error {
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || origin != u.Scheme+"://"+u.Host ||
 		u.Port() == map[string]string{"https": "443", "http": "80"}[u.Scheme] || strings.HasPrefix(u.Port(), "0") ||
 		strings.HasSuffix(u.Host, ":") || !originForm(origin) {
-		return errors.New("want an origin like https://tasks.example")
+		return errors.New("must be an origin like https://tasks.example")
 	}
 	return nil
 }

@@ -85,7 +85,7 @@ func (f File) certificates(others ...string) ([]*x509.Certificate, error) {
 		all = append(all, certificate)
 	}
 	if len(all) == 0 {
-		return nil, f.refuse(0, "holds no certificate in PEM form")
+		return nil, f.refuse(0, "contains no certificate in PEM form")
 	}
 	return all, nil
 }
@@ -158,7 +158,7 @@ func (f File) key() ([]byte, error) {
 		}
 	}
 	if found == nil {
-		return nil, f.refuse(0, "holds no private key in PEM form")
+		return nil, f.refuse(0, "contains no private key in PEM form")
 	}
 	if !isKey(found.Bytes) {
 		return nil, f.refuse(found.line, "has a private key that cannot be read")

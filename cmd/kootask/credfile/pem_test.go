@@ -40,8 +40,8 @@ func TestEveryCertificateOfAFileIsRead(t *testing.T) {
 		"no last end of line":        {bytes.TrimSpace(join(one, two)), 2, ""},
 		"space after borders":        {bytes.ReplaceAll(join(one, two), []byte("-----\n"), []byte("----- \t\n")), 2, ""},
 		"comments":                   {join("# The authorities -- ours.\n=====\n", one, "\nSubject: O=\xe4\n---\n", two, "\nThe end"), 2, ""},
-		"empty":                      {nil, 0, " holds no certificate"},
-		"a text":                     {join("geheim"), 0, " holds no certificate"},
+		"empty":                      {nil, 0, " contains no certificate"},
+		"a text":                     {join("geheim"), 0, " contains no certificate"},
 		"UTF-16":                     {utf16(join(one, two)), 0, " is UTF-16 or binary"},
 		"UTF-16 without a mark":      {utf16(join(one, two))[2:], 0, " is UTF-16 or binary"},
 		"NUL at the end":             {join(one, two, "\x00"), 0, " is UTF-16 or binary"},
@@ -128,7 +128,7 @@ func TestPair(t *testing.T) {
 		"an encrypted key, as once": {own.CertPEM, legacy, "key.pem, line 1, has an encrypted private key"},
 		"UTF-16":                    {own.CertPEM, utf16(own.KeyPEM), "key.pem is UTF-16"},
 		"something else":            {own.CertPEM, bytes.ReplaceAll(own.KeyPEM, []byte("PRIVATE KEY"), []byte("PUBLIC KEY")), "key.pem, line 1, has something other than a private key"},
-		"no key":                    {own.CertPEM, own.CertPEM, "key.pem holds no private key"},
+		"no key":                    {own.CertPEM, own.CertPEM, "key.pem contains no private key"},
 	} {
 		pair, certificateErr, keyErr := credfile.Pair(credfile.File{Name: "cert.pem", Content: row.certificate}, credfile.File{Name: "key.pem", Content: row.key})
 		said := ""
