@@ -21,8 +21,8 @@ import (
 
 const module = "github.com/kootask/kootask/"
 
-// imports are the packages of ours that a package may import; a test may import more. What is missing here may import
-// everything.
+// imports are the packages of ours that a package may import; a test may import more. Every package has a row, unless it is part of a
+// program: those may import everything, and nothing else imports them.
 var imports = map[string][]string{
 	"clients/go":                 {"gen/koodrive/task/v1"},
 	"gen/koodrive/task/v1":       {},
@@ -65,19 +65,36 @@ func goFiles(t *testing.T, visit func(path string, file *ast.File, set *token.Fi
 	}
 }
 
+// isProgram reports whether a package is part of a program.
+func isProgram(from string) bool {
+	return from == "." || strings.HasPrefix(from, "cmd/") || strings.HasPrefix(from, "sabotage") || strings.HasPrefix(from, "clients/conformance") ||
+		strings.HasSuffix(from, "/conformance")
+}
+
 func TestImports(t *testing.T) {
 	seen := map[string]bool{}
 	goFiles(t, func(path string, file *ast.File, _ *token.FileSet) {
 		from := filepath.ToSlash(filepath.Dir(path))
-		allowed, limited := imports[from]
-		if !limited || strings.HasSuffix(path, "_test.go") {
+		if strings.HasPrefix(from, "cmd/") || strings.HasSuffix(path, "_test.go") {
 			return
+		}
+		for _, spec := range file.Imports {
+			if strings.HasPrefix(strings.Trim(spec.Path.Value, `"`), module+"cmd/") {
+				t.Errorf("%s imports %s: only packages below cmd import packages below cmd", path, spec.Path.Value)
+			}
+		}
+		if isProgram(from) {
+			return
+		}
+		allowed, known := imports[from]
+		if !known && !seen[from] {
+			t.Errorf("%s: the package has no row: add %q to imports in layout_test.go, with what it may import", path, from)
 		}
 		seen[from] = true
 		for _, spec := range file.Imports {
 			name, _ := strconv.Unquote(spec.Path.Value)
 			if to, ours := strings.CutPrefix(name, module); ours && !slices.Contains(allowed, to) {
-				t.Errorf("%s imports %s", path, to)
+				t.Errorf("%s imports %s: if it should, add it to the row %q of imports in layout_test.go", path, to, from)
 			}
 			if from == "upstream/koodrivetest" && strings.Contains(name, ".") {
 				t.Errorf("%s imports %s, which is not in the standard library", path, name)
@@ -154,6 +171,70 @@ func TestSleepsAreInBubbles(t *testing.T) {
 			return true
 		})
 	})
+}
+
+// A comment stands above what it is about: none is left behind at the end of a file, and no line of one begins with the name of
+// another declaration of the package, as its own comment would.
+func TestCommentsStandWhereTheyBelong(t *testing.T) {
+	names := map[string]map[string]bool{} // By folder: what is declared there.
+	type comment struct {
+		folder string
+		own    []string
+		doc    *ast.CommentGroup
+	}
+	var comments []comment
+	goFiles(t, func(path string, file *ast.File, set *token.FileSet) {
+		folder := filepath.Dir(path)
+		if names[folder] == nil {
+			names[folder] = map[string]bool{}
+		}
+		end := file.FileStart
+		for _, decl := range file.Decls {
+			own, doc := declared(decl)
+			for _, name := range own {
+				names[folder][name] = true
+			}
+			if doc != nil {
+				comments = append(comments, comment{folder, own, doc})
+			}
+			end = decl.End()
+		}
+		for _, group := range file.Comments {
+			if group.Pos() > end && !strings.HasPrefix(path, "gen/") && set.Position(group.Pos()).Line > set.Position(end).Line {
+				t.Errorf("%v: a comment at the end of a file: move it above what it is about", set.Position(group.Pos()))
+			}
+		}
+	})
+	for _, c := range comments {
+		lines := strings.Split(c.doc.Text(), "\n")
+		for i := 1; i < len(lines); i++ {
+			name, _, _ := strings.Cut(lines[i], " ")
+			if strings.HasSuffix(lines[i-1], ".") && names[c.folder][name] && !slices.Contains(c.own, name) {
+				t.Errorf("%s: the comment of %q has a line about %s: move it there, or begin the line with another word", c.folder, c.own, name)
+			}
+		}
+	}
+}
+
+// declared are the names of a declaration, and its comment.
+func declared(decl ast.Decl) (names []string, doc *ast.CommentGroup) {
+	switch d := decl.(type) {
+	case *ast.FuncDecl:
+		return []string{d.Name.Name}, d.Doc
+	case *ast.GenDecl:
+		for _, spec := range d.Specs {
+			switch s := spec.(type) {
+			case *ast.TypeSpec:
+				names = append(names, s.Name.Name)
+			case *ast.ValueSpec:
+				for _, name := range s.Names {
+					names = append(names, name.Name)
+				}
+			}
+		}
+		return names, d.Doc
+	}
+	return nil, nil
 }
 
 // No test is skipped but for what .ci/missing reports, so that nothing is left out without a word.

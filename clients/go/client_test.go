@@ -26,11 +26,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// scripted is a kootask that answers each attempt with the next step of a script, and notes when it came.
-// up starts the server, after it was down or for the first time.
-// down kills the server, and all connections with it.
-// bubble runs test in virtual time with a client of a scripted server.
-// say is a step that sends tasks in these states and then ends with err.
 const (
 	created   = taskv1.TaskStatus_TASK_STATUS_NEW
 	executing = taskv1.TaskStatus_TASK_STATUS_EXECUTING
@@ -38,9 +33,6 @@ const (
 	failed    = taskv1.TaskStatus_TASK_STATUS_FAILED
 )
 
-// end is one of kootask's errors; a negative delay means that it helps nothing to call again.
-// watch collects what a watch yields: states by name, "resume" with the delay, and the error.
-// Whatever a resumed stream repeats or has not seen yet, every task is handed out once and in order.
 func TestWatchEndsOnWhatLasts(t *testing.T) {
 	for name, row := range map[string]struct {
 		end  error
@@ -63,9 +55,6 @@ func TestWatchEndsOnWhatLasts(t *testing.T) {
 	}
 }
 
-// The server is killed and comes back five seconds later.
-// A connection that breaks before the first message is one that breaks.
-// Streams that break at once are tried again ever more slowly, and no longer than the context lasts.
 func TestLeavingTheLoopEndsTheWatch(t *testing.T) {
 	s := &scripted{watch: []func(stream) error{say(end(codes.Unavailable, "SERVER_DRAINING", time.Second), created, executing)}}
 	bubble(t, s, func(t *testing.T, c *kootask.Client) {
@@ -97,8 +86,6 @@ func TestWatchOfSomethingElseEnds(t *testing.T) {
 	}
 }
 
-// Whatever a proxy or a broken connection makes of it, a watch that has begun goes on.
-// A delay of nothing is obeyed once, and not in a loop.
 // A caller who takes longer for an event than a silent stream may last does not break it.
 func TestSlowCallerBreaksNothing(t *testing.T) {
 	s := &scripted{watch: []func(stream) error{say(nil, created, executing, success)}}
@@ -117,7 +104,6 @@ func TestSlowCallerBreaksNothing(t *testing.T) {
 	})
 }
 
-// A client that has met kootask once takes a connection that cannot be had for a redeploy.
 // The failed task came, and the connection broke before the error that was asked for: it is made here.
 func TestFailedTaskWithoutItsError(t *testing.T) {
 	s := &scripted{watch: []func(stream) error{say(status.Error(codes.Unavailable, "broken"), failed), say(end(codes.NotFound, "TASK_NOT_FOUND", -1))}}

@@ -56,6 +56,7 @@ func TestWatchEndsWithItsClient(t *testing.T) {
 	}
 }
 
+// Whatever a resumed stream repeats or has not seen yet, every task is handed out once and in order.
 func TestWatchRepeatsNothing(t *testing.T) {
 	again := end(codes.Unavailable, "SERVER_DRAINING", time.Second)
 	s := &scripted{watch: []func(stream) error{
@@ -75,6 +76,7 @@ func TestWatchRepeatsNothing(t *testing.T) {
 	})
 }
 
+// The server is killed and comes back five seconds later.
 func TestWatchSurvivesABrokenConnection(t *testing.T) {
 	s := &scripted{}
 	hang := func(stream stream) error {
@@ -108,6 +110,7 @@ func TestWatchSurvivesABrokenConnection(t *testing.T) {
 	})
 }
 
+// A connection that breaks before the first message counts as broken.
 func TestWatchSurvivesABreakBeforeTheFirstMessage(t *testing.T) {
 	s := &scripted{}
 	s.watch = []func(stream) error{func(stream stream) error {
@@ -147,6 +150,7 @@ func TestWatchTakesSilenceForABreak(t *testing.T) {
 	})
 }
 
+// Streams that break at once are retried at growing intervals, and no longer than the context lasts.
 func TestWatchBacksOffUntilTheContextEnds(t *testing.T) {
 	s := &scripted{watch: []func(stream) error{say(nil, executing), say(status.Error(codes.Unavailable, "proxy"))}}
 	bubble(t, s, func(t *testing.T, c *kootask.Client) {
@@ -170,6 +174,7 @@ func TestWatchBacksOffUntilTheContextEnds(t *testing.T) {
 	})
 }
 
+// Whatever a proxy or a broken connection reports, a watch that has begun resumes.
 func TestWatchResumesAfterOthersErrors(t *testing.T) {
 	s := &scripted{watch: []func(stream) error{
 		say(status.Error(codes.Internal, "RST_STREAM"), created), say(status.Error(codes.Unknown, "proxy")), say(status.Error(codes.Canceled, "proxy")),
@@ -184,6 +189,7 @@ func TestWatchResumesAfterOthersErrors(t *testing.T) {
 	})
 }
 
+// A delay of zero is obeyed once, and not in a loop.
 func TestWatchDoesNotRunHot(t *testing.T) {
 	s := &scripted{watch: []func(stream) error{say(end(codes.Unavailable, "SERVER_DRAINING", 0))}}
 	bubble(t, s, func(t *testing.T, c *kootask.Client) {
@@ -196,6 +202,7 @@ func TestWatchDoesNotRunHot(t *testing.T) {
 	})
 }
 
+// A client that has reached kootask once takes a refused connection for a redeploy.
 func TestNewWatchDuringARedeploy(t *testing.T) {
 	s := &scripted{watch: []func(stream) error{say(nil, success)}}
 	bubble(t, s, func(t *testing.T, c *kootask.Client) {

@@ -27,6 +27,7 @@ import (
 
 type stream = grpc.ServerStreamingServer[taskv1.WatchTaskResponse]
 
+// scripted is a kootask that answers each attempt with the next step of a script, and notes when it came.
 type scripted struct {
 	taskv1.UnimplementedTaskServiceServer
 	watch []func(stream) error
@@ -56,6 +57,7 @@ func (s *scripted) WatchTask(_ *taskv1.WatchTaskRequest, stream stream) error {
 	return s.watch[min(n, len(s.watch)-1)](stream)
 }
 
+// up starts the server, after it was down or for the first time.
 func (s *scripted) up() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,6 +67,7 @@ func (s *scripted) up() {
 	go func() { _ = server.Serve(listener) }()
 }
 
+// down kills the server, and all connections with it.
 func (s *scripted) down() {
 	s.mu.Lock()
 	server, listener := s.server, s.listener
@@ -86,6 +89,7 @@ func (s *scripted) dial(ctx context.Context, _ string) (net.Conn, error) {
 	return listener.DialContext(ctx)
 }
 
+// bubble runs test in virtual time with a client of a scripted server.
 func bubble(t *testing.T, s *scripted, test func(t *testing.T, c *kootask.Client)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -106,6 +110,7 @@ func bubble(t *testing.T, s *scripted, test func(t *testing.T, c *kootask.Client
 	})
 }
 
+// say is a step that sends tasks in these states and then ends with err.
 func say(err error, statuses ...taskv1.TaskStatus) func(stream) error {
 	return func(stream stream) error {
 		for _, status := range statuses {
@@ -119,6 +124,7 @@ func say(err error, statuses ...taskv1.TaskStatus) func(stream) error {
 	}
 }
 
+// end is one of kootask's errors. A negative delay means that a retry does not help.
 func end(code codes.Code, reason string, retry time.Duration) error {
 	details := []protoadapt.MessageV1{
 		&errdetails.ErrorInfo{Domain: "koodrive.task.v1", Reason: reason, Metadata: map[string]string{"upstreamStatus": "401"}},
@@ -134,6 +140,7 @@ func end(code codes.Code, reason string, retry time.Duration) error {
 	return st.Err()
 }
 
+// watch collects what a watch yields: states by name, "resume" with the delay, and the error.
 func watch(ctx context.Context, c *kootask.Client, options ...kootask.Option) (all []string, err error) {
 	for event, err := range c.Events(ctx, "9", options...) {
 		switch {

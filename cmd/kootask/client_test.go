@@ -203,15 +203,3 @@ func TestInterrupted(t *testing.T) {
 		}
 	}
 }
-
-// What a program sees through a pipe: a line for each change.
-// changing is what differs from run to run in what people see.
-// passing is a live line that may or may not be drawn: before the first state, or between the last one and the end.
-// story is what a person sees, one thing after the other, without what differs from run to run and without repeats.
-// redraw is how the live view begins to draw its lines anew.
-// watchOnTerminal runs watch on a terminal of a size, and returns what is drawn there and the exit code.
-// What a person sees on a terminal: the lines as they are drawn, one after the other.
-// However small the terminal is, the end of every task is on it, in full.
-// finals counts the final states that a JSON stream of watch reports, by task.
-// The server is killed under a watch of three tasks and comes back five seconds later.
-// The connection is cut in the middle of a message, again and again.

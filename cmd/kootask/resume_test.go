@@ -13,6 +13,7 @@ import (
 	"time"
 )
 
+// finals counts the final states that a JSON stream of watch reports, by task.
 func finals(t *testing.T, stdout string) map[string]int {
 	t.Helper()
 	all := map[string]int{}
@@ -42,6 +43,7 @@ func checkFinals(t *testing.T, p *process) {
 	}
 }
 
+// The server is killed under a watch of three tasks and comes back five seconds later.
 func TestWatchSurvivesAKill(t *testing.T) {
 	t.Parallel()
 	koodrive := start(t, nil, "simulate", "--addr=127.0.0.1:0").says(t, `answers on (http://\S+),`)
@@ -84,6 +86,7 @@ func TestWatchSurvivesAKill(t *testing.T) {
 	golden(t, "pipe-killed.txt", story(slices.Collect(strings.Lines(piped.stdout.String()))))
 }
 
+// The connection is cut in the middle of a message, repeatedly.
 func TestWatchSurvivesACutConnection(t *testing.T) {
 	t.Parallel()
 	addr, _ := demo(t)

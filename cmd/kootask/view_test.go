@@ -16,6 +16,7 @@ import (
 
 var moment = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
 
+// What a program sees through a pipe: a line for each change.
 func TestWatchThroughAPipe(t *testing.T) {
 	t.Parallel()
 	addr, _ := demo(t, "--heartbeat=1s", "--poll-backoff-max=2s")
@@ -32,6 +33,7 @@ func TestWatchThroughAPipe(t *testing.T) {
 	all.Wait()
 }
 
+// changing is what differs from run to run in what people see.
 var changing = []struct {
 	form *regexp.Regexp
 	is   string
@@ -46,8 +48,10 @@ var changing = []struct {
 	{regexp.MustCompile(`connection lost: .*?(  resumed|\), again|$)`), "connection lost: (why)$1"},
 }
 
+// passing is a live line that may or may not be drawn: before the first state, or between the last one and the end.
 var passing = regexp.MustCompile(`(?m)^\S+ +(waiting|SUCCESS|FAILED \d+) +for \(a while\).*$`)
 
+// story is what a person sees, one thing after the other, without what differs from run to run and without repeats.
 func story(pieces []string) string {
 	var seen []string
 	for _, piece := range pieces {
@@ -62,8 +66,10 @@ func story(pieces []string) string {
 	return strings.Join(seen, "\n") + "\n"
 }
 
+// redraw is how the live view begins to redraw its lines.
 var redraw = regexp.MustCompile(`\x1b\[\d+A\x1b\[J|\r`)
 
+// watchOnTerminal runs watch on a terminal of a size, and returns what is drawn there and the exit code.
 func watchOnTerminal(t *testing.T, rows, columns uint16, args ...string) (screen string, code int) {
 	t.Helper()
 	var drawn buffer
@@ -87,6 +93,7 @@ func drawOnTerminal(t *testing.T, screen io.Writer, rows, columns uint16, args .
 	return cmd.ProcessState.ExitCode()
 }
 
+// What a person sees on a terminal: the lines as they are drawn, one after the other.
 func TestWatchOnATerminal(t *testing.T) {
 	t.Parallel()
 	addr, _ := demo(t, "--heartbeat=1s", "--poll-backoff-max=2s")
@@ -109,6 +116,7 @@ func TestWatchOnATerminal(t *testing.T) {
 	all.Wait()
 }
 
+// However small the terminal is, the end of every task is on it, in full.
 func TestWatchOnSmallTerminals(t *testing.T) {
 	t.Parallel()
 	addr, _ := demo(t)

@@ -115,13 +115,13 @@ func New(config Config) (http.Handler, error) {
 	if err := taskv1.RegisterTaskServiceHandlerClient(context.Background(), g.mux, g.tasks); err != nil {
 		return nil, err
 	}
-	// The route that is registered later wins: the generated one for the watch knows no events, and no end.
 	g.routes = crossOrigin(config.Origins, g.mux)
 	if config.Console {
 		if err := errors.Join(registerConsole(g.mux), registerDocs(g.mux)); err != nil {
 			return nil, err
 		}
 	}
+	// The route that is registered later wins: the generated one for the watch has neither events nor an end.
 	return g, errors.Join(
 		g.mux.HandlePath(http.MethodGet, watchPath, g.watch),
 		g.mux.HandlePath(http.MethodPost, ticketPath, g.ticket),

@@ -14,6 +14,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
+// While KooDrive hangs, the stream opens in time, and heartbeats report it.
 func TestHangingKooDriveIsTold(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetFault(&koodrivetest.Fault{Hang: true})
@@ -42,6 +43,7 @@ func TestHangingKooDriveIsTold(t *testing.T) {
 	})
 }
 
+// Over HTTP nothing is sent before the first message: no early 200, and nothing later than 2 s.
 func TestHeadersLeaveWithTheFirstMessage(t *testing.T) {
 	for _, row := range []struct {
 		latency, header time.Duration
@@ -105,6 +107,7 @@ func TestAnswerThatTiesWithTheHeartbeat(t *testing.T) {
 	}
 }
 
+// KooDrive stops answering under a watch: heartbeats continue, and their observe_time stands still until KooDrive answers again.
 func TestHeartbeatsClaimNoMoreThanIsKnown(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
@@ -138,6 +141,7 @@ func TestHeartbeatsClaimNoMoreThanIsKnown(t *testing.T) {
 	})
 }
 
+// A step back is an answer, but confirms nothing.
 func TestHeartbeatsDuringAStepBack(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1, 0)})
@@ -153,6 +157,7 @@ func TestHeartbeatsDuringAStepBack(t *testing.T) {
 	})
 }
 
+// The first verdict is the call's own. After it, transient failures are survived and lasting ones end the watch.
 func TestFailuresBeforeAndAfterTheFirstMessage(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{
@@ -176,6 +181,7 @@ func TestFailuresBeforeAndAfterTheFirstMessage(t *testing.T) {
 	})
 }
 
+// A watch that joins while KooDrive fails gets the failure at once, although another one lives on with heartbeats.
 func TestJoinerOfAFailingPollerGetsTheFailure(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{

@@ -55,6 +55,7 @@ func TestErrorsAreNotRemembered(t *testing.T) {
 	})
 }
 
+// A thousand watchers of one task cost KooDrive what one costs, and nothing once they have left.
 func TestWatchersAreFree(t *testing.T) {
 	t.Parallel()
 	const watched = 10 * time.Minute
@@ -93,6 +94,7 @@ func TestWatchersAreFree(t *testing.T) {
 	}
 }
 
+// Twenty credentials for one task are twenty pollers, and see nothing of each other.
 func TestCredentialsShareNothing(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Status: 1}}})
@@ -152,6 +154,7 @@ func TestMemoryIsTheCallersOwn(t *testing.T) {
 	})
 }
 
+// A client that leaves is noticed, on every surface: the request in flight ends.
 func TestLeavingEndsTheRequest(t *testing.T) {
 	for _, surface := range surfaces {
 		bubble(t, nil, func(t *testing.T, s *system) {
@@ -167,6 +170,7 @@ func TestLeavingEndsTheRequest(t *testing.T) {
 	}
 }
 
+// KooDrive's session is prolonged by each call: it dies as soon as nobody watches any more.
 func TestSessionDiesWithTheLastWatcher(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.AddToken(token, 20*time.Minute)

@@ -219,9 +219,6 @@ func TestFailedTaskAsError(t *testing.T) {
 	})
 }
 
-// While KooDrive hangs, the stream opens in time, and heartbeats tell.
-// Over HTTP nothing leaves before the first message either: neither an early 200, nor later than 2 s.
-// KooDrive's first answer and the first heartbeat fall into the same moment: the answer goes first, whatever it is.
 // After a rate limit KooDrive is left alone for a minute, if it does not say for how long.
 func TestRateLimitIsHeeded(t *testing.T) {
 	for retryAfter, want := range map[string]time.Duration{"": time.Minute, "7": 7 * time.Second, "100": 100 * time.Second} {
@@ -238,15 +235,6 @@ func TestRateLimitIsHeeded(t *testing.T) {
 	}
 }
 
-// KooDrive stops answering under a watch: heartbeats go on, what they claim stands still until it answers again.
-// A step back is an answer, but confirms nothing.
-// The first verdict is the call's; after it, what passes is survived and what lasts ends the watch.
-// A watch that comes while KooDrive fails gets the failure at once, although another one lives on with heartbeats.
-// A thousand watchers of one task cost KooDrive what one costs, and nothing once they have left.
-// Twenty credentials for one task are twenty pollers, and see nothing of each other.
-// One client never reads, and its window fills. The others see every state when it is published.
-// Whoever leaves is noticed, on every surface: the request that is under way ends.
-// KooDrive's session slides with each call: it dies as soon as nobody watches any more.
 func TestUnlistedNumbers(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		for i, status := range []int64{-1, 4, 77, 2147483647} {
@@ -268,6 +256,3 @@ func TestUnlistedNumbers(t *testing.T) {
 		}
 	})
 }
-
-// A client of the HTTP port that does not read is cut off 30 s after its connection has filled up; one that reads is not,
-// however long it watches.
