@@ -925,8 +925,8 @@ var promises = []promise{
 		{
 			name: "an answer lacks a header that it is described with",
 			file: "service/gateway/error.go",
-			from: "h.Set(\"WWW-Authenticate\", `Bearer realm=\"KooDrive\"`)",
-			to:   ``,
+			from: `h.Set("WWW-Authenticate", `,
+			to:   `h.Set("X-Authenticate", `,
 			red:  "cmd/kootask/server.TestBadCredentials",
 		},
 		{

@@ -34,7 +34,11 @@ func writeError(w http.ResponseWriter, st *status.Status) {
 		h.Set("Retry-After", strconv.FormatFloat(math.Ceil(retry.Seconds()), 'f', 0, 64))
 	}
 	if st.Code() == codes.Unauthenticated {
-		h.Set("WWW-Authenticate", `Bearer realm="KooDrive"`)
+		realm := "KooDrive" // Whose credential it is that is missing or rejected.
+		if name == taskv1.ErrorReason_CALLER_UNAUTHENTICATED.String() {
+			realm = "kootask"
+		}
+		h.Set("WWW-Authenticate", `Bearer realm="`+realm+`"`)
 	}
 	w.WriteHeader(httpStatus(st.Code(), name))
 	_, _ = w.Write(errorJSON(st))

@@ -222,6 +222,9 @@ func (s *known) refused(t *testing.T, name, door string, c call, row broken) {
 	t.Helper()
 	before := s.audits()
 	v := s.fail(t.Context(), t, door, c)
+	if v.http == http.StatusUnauthorized && v.header.Get("WWW-Authenticate") != `Bearer realm="kootask"` {
+		t.Errorf("%s: WWW-Authenticate %q", name, v.header.Get("WWW-Authenticate"))
+	}
 	want, code, httpStatus, audits := "CALLER_UNAUTHENTICATED", codes.Unauthenticated, http.StatusUnauthorized, 1
 	var violations []string
 	if row.violation != "" {

@@ -36,10 +36,10 @@ class TaskServiceStub(object):
     x-user-id, x-date           See authorization. Where kootask has a credential of its own, x-user-id is the KooDrive
     user on whose behalf it asks.
     x-kootask-authorization     "Bearer <token>", where kootask asks who its callers are.
-    language                    en-US (the default) or zh-CN: the language of LocalizedMessage.
+    language                    en-US or zh-CN: the language of LocalizedMessage, which is absent without it.
     x-request-id                Returned in RequestInfo and in the answer's x-request-id (a trailer, if the call failed
     at once). Made up if absent.
-    traceparent, tracestate     W3C trace context.
+    traceparent, tracestate     W3C trace context. KooDrive logs its trace id; tracestate is accepted and not used yet.
 
     A task that FAILED is data: the call is OK. A call that failed has a google.rpc.Status with these details, each at
     most once: ErrorInfo, always (domain "koodrive.task.v1", reason a name of ErrorReason); RequestInfo, always;
@@ -80,10 +80,10 @@ class TaskServiceServicer(object):
     x-user-id, x-date           See authorization. Where kootask has a credential of its own, x-user-id is the KooDrive
     user on whose behalf it asks.
     x-kootask-authorization     "Bearer <token>", where kootask asks who its callers are.
-    language                    en-US (the default) or zh-CN: the language of LocalizedMessage.
+    language                    en-US or zh-CN: the language of LocalizedMessage, which is absent without it.
     x-request-id                Returned in RequestInfo and in the answer's x-request-id (a trailer, if the call failed
     at once). Made up if absent.
-    traceparent, tracestate     W3C trace context.
+    traceparent, tracestate     W3C trace context. KooDrive logs its trace id; tracestate is accepted and not used yet.
 
     A task that FAILED is data: the call is OK. A call that failed has a google.rpc.Status with these details, each at
     most once: ErrorInfo, always (domain "koodrive.task.v1", reason a name of ErrorReason); RequestInfo, always;
@@ -161,10 +161,10 @@ class TaskService(object):
     x-user-id, x-date           See authorization. Where kootask has a credential of its own, x-user-id is the KooDrive
     user on whose behalf it asks.
     x-kootask-authorization     "Bearer <token>", where kootask asks who its callers are.
-    language                    en-US (the default) or zh-CN: the language of LocalizedMessage.
+    language                    en-US or zh-CN: the language of LocalizedMessage, which is absent without it.
     x-request-id                Returned in RequestInfo and in the answer's x-request-id (a trailer, if the call failed
     at once). Made up if absent.
-    traceparent, tracestate     W3C trace context.
+    traceparent, tracestate     W3C trace context. KooDrive logs its trace id; tracestate is accepted and not used yet.
 
     A task that FAILED is data: the call is OK. A call that failed has a google.rpc.Status with these details, each at
     most once: ErrorInfo, always (domain "koodrive.task.v1", reason a name of ErrorReason); RequestInfo, always;
