@@ -174,7 +174,7 @@ func TestFailuresBeforeAndAfterTheFirstMessage(t *testing.T) {
 				t.Errorf("%s saw %q, want %q", surface, got, want)
 			}
 			last := events[len(events)-1]
-			if text := last.data + fmt.Sprint(last.err); !strings.Contains(text, "KooDrive refuses the credential") {
+			if text := last.data + fmt.Sprint(last.err); !strings.Contains(text, "KooDrive rejected the credential") {
 				t.Errorf("%s ended with %s", surface, text)
 			}
 		})
