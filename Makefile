@@ -16,7 +16,7 @@ TOOL := go tool -modfile=tools/go.mod
 BUF := $(TOOL) buf
 
 # The race detector needs a C compiler.
-RACE = $(if $(findstring race detector,$(shell .ci/missing)),,-race)
+RACE = $(eval RACE := $(if $(findstring race detector,$(shell KOOTASK_TEST_ALL= .ci/missing)),,-race))$(RACE)
 
 .PHONY: help
 help: ## List the targets.
@@ -28,10 +28,11 @@ run: build ## Run kootask demo: the service with a KooDrive of its own, on this 
 
 # The program is static: it runs in an empty container, and its behaviour does not depend on the machine that builds it.
 build install: export CGO_ENABLED := 0
+PROGRAM ?= bin/kootask
 
 .PHONY: build
-build: ## Build bin/kootask.
-	go build -o bin/kootask ./cmd/kootask
+build: ## Build PROGRAM (bin/kootask).
+	go build -o $(PROGRAM) ./cmd/kootask
 
 .PHONY: install
 install: ## Install kootask where go install puts programs: in GOBIN, or else in bin in GOPATH.

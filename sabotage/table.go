@@ -581,8 +581,8 @@ var promises = []promise{
 		{
 			name: "a gRPC call's request may take its time",
 			file: "service/rpcserver/request.go",
-			from: `func() { cancel(errOverdue) })`,
-			to:   `func() { _ = cancel })`,
+			from: `q.cancel(q.cause)`,
+			to:   ``,
 			red:  "service/rpcserver.TestRequestsAreNotWaitedFor",
 		},
 		{
@@ -594,9 +594,9 @@ var promises = []promise{
 		},
 		{
 			name: "a request's header may have any size",
-			file: "cmd/kootask/server/header.go",
-			from: `headerSize(r) > rpcserver.MaxHeader {`,
-			to:   `headerSize(r) > rpcserver.MaxHeader<<10 {`,
+			file: "service/gateway/gateway.go",
+			from: `headerSize(r) > caller.MaxHeader {`,
+			to:   `headerSize(r) > caller.MaxHeader<<10 {`,
 			red:  "cmd/kootask/server.TestHeadersAreLimited",
 		},
 		{
@@ -609,8 +609,8 @@ var promises = []promise{
 		{
 			name: "a call may have any metadata",
 			file: "service/rpcserver/request.go",
-			from: `HeaderSize(info.Header) > MaxHeader {`,
-			to:   `HeaderSize(info.Header) > MaxHeader<<10 {`,
+			from: `caller.HeaderSize(info.Header) > MaxHeader {`,
+			to:   `caller.HeaderSize(info.Header) > MaxHeader<<10 {`,
 			red:  "service/rpcserver.TestTooMuchMetadata",
 		},
 		{
@@ -941,8 +941,8 @@ var promises = []promise{
 		{
 			name: "a stop waits for requests that do not come",
 			file: "service/rpcserver/request.go",
-			from: `func() { cancel(errStopping) })`,
-			to:   `func() { _ = cancel })`,
+			from: `q.timer.Reset(StopTimeout)`,
+			to:   `q.timer.Reset(time.Minute)`,
 			red:  "service/rpcserver.TestStopWaitsForNoRequest",
 		},
 		{

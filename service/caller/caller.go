@@ -137,12 +137,27 @@ func NewReader(mode Mode, tokenHeader string) *Reader {
 	return r
 }
 
+// MaxHeader is the size of the largest header of a request, or metadata of a call, that is answered, in bytes: see [HeaderSize].
+const MaxHeader = 16 << 10
+
+// HeaderSize is the size of metadata or of an HTTP header, counted as in HTTP/2 (RFC 9113, 6.5.2).
+func HeaderSize(header map[string][]string) int {
+	const perField = 32
+	size := 0
+	for name, values := range header {
+		for _, value := range values {
+			size += len(name) + len(value) + perField
+		}
+	}
+	return size
+}
+
 // Lengths of the longest credential for KooDrive, token for kootask and user id, in bytes.
 const (
 	MaxAuthorization = 4096
 	// MaxToken is that of a request's whole header: issuers put the groups of a user into a token, and the rest of the header
 	// needs little.
-	MaxToken  = 16 << 10
+	MaxToken  = MaxHeader
 	MaxUserID = 64
 )
 

@@ -98,7 +98,7 @@ func fetchable(u *url.URL, plain bool) bool {
 
 func loopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback() || host == "localhost"
+	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
 }
 
 // fetch returns the keys of the issuer: never none.

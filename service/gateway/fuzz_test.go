@@ -102,7 +102,7 @@ func FuzzLastEventID(f *testing.F) {
 	}
 	f.Add("end", uint16(0), false)
 	f.Add("end", uint16(1), true)
-	f.Add(strings.Repeat("x", 64), uint16(1<<14), true)
+	f.Add(strings.Repeat("x", 64), uint16(1<<8-64), true)
 	conn := &scripted{messages: []*taskv1.WatchTaskResponse{kinds[0]("x"), kinds[3]("x")}, end: io.EOF}
 	handler, log := fixture(f, conn)
 	plain := map[bool]*httptest.ResponseRecorder{
@@ -110,6 +110,9 @@ func FuzzLastEventID(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, id string, more uint16, events bool) {
 		id = strings.Repeat(id, min(int(more), (1<<20)/(len(id)+1))+1) // Up to 1 MiB.
+		if len(id) > caller.MaxHeader-1000 {
+			return // Too long for a header.
+		}
 		header := http.Header{"Last-Event-Id": {id}}
 		if events {
 			header["Accept"] = accept["Accept"]

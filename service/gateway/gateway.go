@@ -157,11 +157,22 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !noBody(w, r) {
 		refuseBody(w, r)
 	}
+	if headerSize(r) > caller.MaxHeader {
+		g.refused.WithLabelValues(reason.HeaderInvalid.Name).Inc()
+		http.Error(w, "The request's header is larger than 16 KiB.", http.StatusRequestHeaderFieldsTooLarge)
+		return
+	}
 	if g.localHosts && !IsLocal(r.Host) {
 		g.refuse(w, r, reason.Invalid(reason.HeaderInvalid, "host", reason.Unsupported, "Must be localhost or a loopback address, because callers are not authenticated here."))
 		return
 	}
 	g.routes.ServeHTTP(w, r)
+}
+
+// headerSize is the size of a request's header with its first line. The server accepts longer headers than are answered, because
+// net/http ends the whole connection beyond its own limit: other users' streams may share it behind a proxy.
+func headerSize(r *http.Request) int {
+	return caller.HeaderSize(r.Header) + len(r.Method) + len(r.Host) + len(r.RequestURI)
 }
 
 // guard cuts off what panics: part of it may have been sent. net/http would do so too, but would log the value of the panic,

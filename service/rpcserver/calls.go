@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -47,7 +48,7 @@ type call struct {
 }
 
 func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	requestOf(ctx).arrived()
+	requestOf(ctx).received()
 	uncompressed(ctx)
 	call := &call{kind: unaryCall, method: info.FullMethod, start: time.Now()}
 	call.read(req)
@@ -167,7 +168,7 @@ func (c *call) trailer(err error) metadata.MD {
 	if c.ours() {
 		pushback := int64(-1)
 		if _, retry := reason.Read(status.Convert(err)); retry != nil && *retry <= MaxPushback {
-			pushback = retry.Milliseconds()
+			pushback = int64(math.Ceil(float64(*retry) / float64(time.Millisecond)))
 		}
 		md.Set("grpc-retry-pushback-ms", strconv.FormatInt(pushback, 10))
 	}
@@ -200,7 +201,7 @@ func (s *stream) Context() context.Context { return s.ctx }
 func (s *stream) RecvMsg(m any) error {
 	s.request.resume()
 	err := s.ServerStream.RecvMsg(m)
-	s.request.arrived()
+	s.request.received()
 	s.request = nil
 	switch {
 	case err == nil:

@@ -3,14 +3,20 @@ package rpcserver
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/caller"
@@ -48,5 +54,89 @@ func TestSendingToWhoHasLeft(t *testing.T) {
 	if status.Code(err) != codes.Canceled || !strings.Contains(log.String(), "level=INFO") ||
 		!strings.Contains(log.String(), "outcome=CALLER_CANCELLED") {
 		t.Errorf("%v\n%s", err, &log)
+	}
+}
+
+// counted counts the functions that wait for its end.
+type counted struct {
+	context.Context
+	waiting atomic.Int32
+}
+
+func (c *counted) Done() <-chan struct{} { return make(chan struct{}) }
+
+// AfterFunc makes the package context count.
+func (c *counted) AfterFunc(func()) (stop func() bool) {
+	c.waiting.Add(1)
+	return sync.OnceValue(func() bool { c.waiting.Add(-1); return true })
+}
+
+// What a call registers for the stop of the server is gone when its request has arrived, or with the call.
+func TestCallsLeaveNothingBehind(t *testing.T) {
+	for _, method := range []string{"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", taskv1.TaskService_WatchTask_FullMethodName} {
+		for _, arrives := range []bool{true, false} {
+			synctest.Test(t, func(t *testing.T) {
+				stopping := &counted{Context: t.Context()}
+				call, end := context.WithCancel(t.Context())
+				ctx, err := newRequests(stopping, Config{}).tap(call, &tap.Info{FullMethodName: method})
+				if err != nil || stopping.waiting.Load() != 1 {
+					t.Fatalf("%s: %v, %d functions wait", method, err, stopping.waiting.Load())
+				}
+				if arrives {
+					requestOf(ctx).received()
+				}
+				if n := stopping.waiting.Load(); arrives && ours(method) && n != 0 {
+					t.Errorf("%s: %d functions wait after the request", method, n)
+				}
+				end()
+				synctest.Wait()
+				if n := stopping.waiting.Load(); n != 0 {
+					t.Errorf("%s, arrives: %v: %d functions wait after the call", method, arrives, n)
+				}
+			})
+		}
+	}
+}
+
+// A request that is on its way when the server stops still arrives, whether its call began before the stop or after it. One that does not
+// come ends a moment later.
+func TestRequestsOnTheirWayAtAStop(t *testing.T) {
+	for _, begins := range []time.Duration{-3 * time.Second, 0, 100 * time.Millisecond} { // From the stop on.
+		for _, held := range []bool{false, true} {
+			for _, late := range []bool{false, true} {
+				synctest.Test(t, func(t *testing.T) {
+					stopping, stop := context.WithCancel(t.Context())
+					time.AfterFunc(5*time.Second, stop)
+					time.Sleep(5*time.Second + begins)
+					call, end := context.WithCancel(t.Context())
+					defer end()
+					ctx, err := newRequests(stopping, Config{}).tap(call, &tap.Info{FullMethodName: taskv1.TaskService_WatchTask_FullMethodName})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if held { // While the caller is checked, which may take longer than anything else.
+						requestOf(ctx).hold()
+						time.Sleep(10 * time.Second)
+						if ctx.Err() != nil {
+							t.Error("the call ends while its caller is checked")
+						}
+						requestOf(ctx).resume()
+					}
+					if !late {
+						time.Sleep(StopTimeout / 2)
+						requestOf(ctx).received()
+						time.Sleep(time.Minute)
+						if ctx.Err() != nil {
+							t.Errorf("begun %v from the stop, held: %v: the call ends with %v", begins, held, context.Cause(ctx))
+						}
+						return
+					}
+					time.Sleep(RequestTimeout)
+					if !errors.Is(context.Cause(ctx), errStopping) && !errors.Is(context.Cause(ctx), errOverdue) {
+						t.Errorf("begun %v from the stop, held: %v: the call does not end", begins, held)
+					}
+				})
+			}
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,11 +12,16 @@ import (
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/tap"
 
+	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/reason"
 )
 
-// RequestTimeout is how long a call may take to send its request, after its header.
-const RequestTimeout = 5 * time.Second
+// RequestTimeout is how long a call may take to send its request, after its header, and StopTimeout how long it may take once the
+// server stops: requests that are on their way still arrive.
+const (
+	RequestTimeout = 5 * time.Second
+	StopTimeout    = time.Second
+)
 
 // errOverdue ends a call whose request has not arrived in time, and errStopping one whose request has not arrived when the server
 // stops.
@@ -49,10 +55,17 @@ func newRequests(stopping context.Context, config Config) *requests {
 
 // request is the wait for one call's request. The nil one is never overdue.
 type request struct {
-	timer   *time.Timer
-	stay    func() bool // Lets the call go on when the server stops.
-	forget  func() bool // Reports whether the call has not ended.
-	waiting prometheus.Gauge
+	all        *requests
+	ours       bool // Otherwise it is health's or reflection's, whose streams have no end of their own.
+	cancel     context.CancelCauseFunc
+	unregister func() bool // Takes hurry off the stop of the server.
+	forget     func() bool // Takes end off the call's end.
+
+	mu      sync.Mutex
+	timer   *time.Timer // Guarded by mu, as are all fields below.
+	cause   error       // What the timer ends the call with.
+	held    bool        // The server reads no request yet.
+	arrived bool
 }
 
 type requestKey struct{}
@@ -68,60 +81,100 @@ func (r *requests) tap(ctx context.Context, info *tap.Info) (context.Context, er
 	if from, ok := peer.FromContext(ctx); ok && r.called != nil {
 		r.called(from.Addr)
 	}
-	if HeaderSize(info.Header) > MaxHeader {
+	if caller.HeaderSize(info.Header) > MaxHeader {
 		return nil, reason.MetadataTooLong.Err()
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
+	q := &request{all: r, ours: ours(info.FullMethodName), cancel: cancel, cause: errOverdue}
+	q.timer = time.AfterFunc(RequestTimeout, q.expire)
 	r.waiting.Inc()
-	timer := time.AfterFunc(RequestTimeout, func() { cancel(errOverdue) })
-	stay := context.AfterFunc(r.stopping, func() { cancel(errStopping) })
-	if !ours(info.FullMethodName) { // A stream of health or reflection has no end of its own.
-		context.AfterFunc(ctx, func() { stay() })
-		stay = func() bool { return false }
+	q.unregister = context.AfterFunc(r.stopping, q.hurry)
+	q.forget = context.AfterFunc(ctx, func() { q.end(context.Cause(ctx)) })
+	return context.WithValue(ctx, requestKey{}, q), nil
+}
+
+// expire ends the call, unless its request has arrived meanwhile.
+func (q *request) expire() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.arrived && !q.held {
+		q.cancel(q.cause)
 	}
-	forget := context.AfterFunc(ctx, func() {
-		timer.Stop()
-		stay()
-		r.waiting.Dec()
-		if errors.Is(context.Cause(ctx), errOverdue) {
-			r.overdue.Inc()
-		}
-	})
-	return context.WithValue(ctx, requestKey{}, &request{timer, stay, forget, r.waiting}), nil
+}
+
+// hurry shortens the wait, as the server stops. A stream of health or reflection ends.
+func (q *request) hurry() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.cause = errStopping
+	switch {
+	case q.arrived && !q.ours:
+		q.cancel(errStopping)
+	case !q.arrived && !q.held:
+		q.timer.Reset(StopTimeout)
+	}
+}
+
+// end is called when the call has ended.
+func (q *request) end(cause error) {
+	q.unregister()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.arrived {
+		return
+	}
+	q.arrived = true
+	q.timer.Stop()
+	q.all.waiting.Dec()
+	if errors.Is(cause, errOverdue) {
+		q.all.overdue.Inc()
+	}
 }
 
 // hold stops the clock while the server is busy with something else than reading, and resume starts it from zero.
-func (r *request) hold() {
-	if r != nil {
-		r.timer.Stop()
-	}
-}
-
-func (r *request) resume() {
-	if r != nil {
-		r.timer.Reset(RequestTimeout)
-	}
-}
-
-// arrived ends the wait. A second call does nothing.
-func (r *request) arrived() {
-	if r == nil || !r.timer.Stop() {
+func (q *request) hold() {
+	if q == nil {
 		return
 	}
-	r.stay()
-	if r.forget() {
-		r.waiting.Dec()
-	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.held = true
+	q.timer.Stop()
 }
 
-// HeaderSize is the size of metadata or of an HTTP header, counted as in HTTP/2 (RFC 9113, 6.5.2).
-func HeaderSize(header map[string][]string) int {
-	const perField = 32
-	size := 0
-	for name, values := range header {
-		for _, value := range values {
-			size += len(name) + len(value) + perField
-		}
+func (q *request) resume() {
+	if q == nil {
+		return
 	}
-	return size
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.arrived {
+		return
+	}
+	q.held = false
+	limit := RequestTimeout
+	if errors.Is(q.cause, errStopping) {
+		limit = StopTimeout
+	}
+	q.timer.Reset(limit)
+}
+
+// received ends the wait, because the request is there. A second call does nothing, and one that comes too late leaves it to end.
+func (q *request) received() {
+	if q == nil || !q.arrive() || !q.ours {
+		return
+	}
+	q.unregister()
+	q.forget()
+}
+
+func (q *request) arrive() (inTime bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.arrived || !q.timer.Stop() {
+		return false
+	}
+	q.arrived = true
+	q.all.waiting.Dec()
+	return true
 }

@@ -34,7 +34,7 @@ const (
 	MaxStreams = 1000
 	// MaxHeader is the size of the largest request header that is answered, in bytes. A call with more is refused alone, up to
 	// MaxHeaderRead; beyond that its connection may end.
-	MaxHeader     = 16 << 10
+	MaxHeader     = caller.MaxHeader
 	MaxHeaderRead = 64 << 10
 	// MaxMessage is the size of the largest request, decompressed, in bytes: a task id and two small fields.
 	MaxMessage = 4 << 10

@@ -14,7 +14,8 @@ import (
 
 // patient decides what it means that an HTTP/1 client closes its side of the connection. Some balancers do so as soon as they have sent
 // a GET: such a request is answered, within its own limit. A stream ends, also if the client sent more bytes before: net/http reads
-// one byte during a request, and does not see what follows. A connection that breaks ends both.
+// one byte during a request, and does not see what follows. A connection that breaks ends both, unless its client has closed its side
+// before: then nothing more is read.
 func patient(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		from, ok := r.Context().Value(fromKey{}).(origin)
@@ -99,6 +100,9 @@ func (a *ahead) attend(hangup func()) (stop func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.hangup = hangup
+	if a.err != nil { // It has closed already, behind what is in the buffer.
+		hangup()
+	}
 	a.readOnLocked()
 	return func() {
 		a.mu.Lock()

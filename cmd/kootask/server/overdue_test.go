@@ -81,7 +81,7 @@ func TestCallsWithoutARequest(t *testing.T) {
 		if waiting, over := metrics[`kootask_requests_awaited{port="grpc"}`], metrics[`kootask_requests_overdue_total{port="grpc"}`]; waiting != 0 || over != calls {
 			t.Errorf("%v requests are awaited, %v were overdue", waiting, over)
 		}
-		if after := s.goroutines(); after > before {
+		if after := s.goroutines(); after > before+calls/100 { // The process has others, too.
 			t.Errorf("%d goroutines, before %d", after, before)
 		}
 	})

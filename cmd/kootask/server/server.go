@@ -171,7 +171,7 @@ func New(config Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the gateway: %w", err)
 	}
-	s.http, s.admin = s.httpServer(noted(shortHeader(patient(handler)))), s.httpServer(nil)
+	s.http, s.admin = s.httpServer(noted(patient(handler))), s.httpServer(nil)
 	if config.TLS != nil {
 		s.http.TLSConfig = s.tls()
 		s.http.Protocols.SetHTTP2(true)
