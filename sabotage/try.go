@@ -50,7 +50,7 @@ func (s sabotage) try(ctx context.Context, dir string) (said string, err error) 
 		return "", err
 	}
 	folder, name := s.test()
-	return verdict(goTest(ctx, folder, name, overlay), name)
+	return verdict(goTest(ctx, folder, name, "-failfast", overlay), name)
 }
 
 // quickly makes the compiler do less with our own packages, most of which a sabotage has built again, and which run for seconds.
@@ -58,7 +58,7 @@ const quickly = `'-gcflags=github.com/kootask/kootask/...=-N -l -dwarf=false' '-
 
 // goTest runs tests of a package, and returns what they say as JSON. How they end stands in there.
 func goTest(ctx context.Context, folder, pattern string, flags ...string) []byte {
-	cmd := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-vet=off", "-timeout=5m", "-failfast", "-run=^("+pattern+")$", "./"+folder)
+	cmd := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-vet=off", "-timeout=5m", "-run=^("+pattern+")$", "./"+folder)
 	// Not as arguments: a test that builds the program itself has to build the sabotaged one.
 	cmd.Env = append(os.Environ(), "GOFLAGS="+strings.Join(append(flags, quickly, os.Getenv("GOFLAGS")), " "))
 	var output bytes.Buffer
