@@ -33,7 +33,7 @@ func (g *gateway) checked(next runtime.HandlerFunc) runtime.HandlerFunc {
 			g.handleRoutingError(r.Context(), g.mux, nil, w, r, http.StatusMethodNotAllowed)
 			return
 		}
-		if finished(r) {
+		if finished(r) && checkQuery(r.URL.RawQuery, allowed(r.URL.EscapedPath())) == nil {
 			// An event source that comes back after the end: 204 tells it to stay away.
 			w.WriteHeader(http.StatusNoContent)
 			return

@@ -171,6 +171,7 @@ func TestBadQueries(t *testing.T) {
 		refused([]string{ndjson, sse}, "?lastEventId=7", "lastEventId MALFORMED")
 		refused([]string{ndjson, sse}, "?lastEventId=&lastEventId=", "lastEventId REPEATED")
 		refused([]string{"rest"}, "?lastEventId=", "query UNKNOWN_PARAMETER")
+		refused([]string{ndjson, sse}, "?lastEventId=end&failedTaskAsError=1", "failed_task_as_error MALFORMED")
 	})
 }
 
