@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -22,27 +25,47 @@ var block = regexp.MustCompile("(?s)```sh\n(.*?)```")
 type document struct {
 	path    string
 	watches int // How many blocks do, and have to see it finished.
+	shift   int // What is added to the usual ports.
 }
 
-// followAll does what a new user does: it runs the commands of the clients' READMEs, and of docs/migrate.md, as they stand, each
-// in an empty folder, while bin/kootask demo and simulate run at their usual ports. It prints how long that takes. What the
-// package managers have kept from before they may use.
+// usual are the ports that the documents name.
+var usual = regexp.MustCompile(`127\.0\.0\.1:(9090|9091|8080|18080)\b`)
+
+// shifted returns a text with the document's own ports in place of the usual ones.
+func (d document) shifted(text string) string {
+	return usual.ReplaceAllStringFunc(text, func(address string) string {
+		host, port, _ := net.SplitHostPort(address)
+		n, _ := strconv.Atoi(port) // usual has numbers there.
+		return net.JoinHostPort(host, strconv.Itoa(n+d.shift))
+	})
+}
+
+// followAll does what a new user does: it runs the commands of the clients' READMEs, and of docs/migrate.md, each in an
+// empty folder, while bin/kootask demo and simulate run. The commands are as they stand but for the ports: each document has its
+// own, so that they run at once. It prints how long that takes. What the package managers have kept from before they may use.
 func followAll(ctx context.Context, out io.Writer, dir string, clients []client) error {
-	documents := []document{{"docs/migrate.md", 5}}
-	for _, c := range clients {
-		documents = append(documents, document{filepath.Join(c.folder, "README.md"), 1})
+	documents := []document{{path: "docs/migrate.md", watches: 5}}
+	for i, c := range clients {
+		documents = append(documents, document{path: filepath.Join(c.folder, "README.md"), watches: 1, shift: 100 * (i + 1)})
 	}
+	var all sync.WaitGroup
+	var mu sync.Mutex // Guards failures and out.
 	var failures []error
 	for _, d := range documents {
-		start := time.Now()
-		err := d.follow(ctx, dir)
-		word := "ok  "
-		if err != nil {
-			word = "FAIL"
-			failures = append(failures, fmt.Errorf("%s: %w", d.path, err))
-		}
-		_, _ = fmt.Fprintf(out, "%s %-30s %4.0f s\n", word, d.path, time.Since(start).Seconds())
+		all.Go(func() {
+			start := time.Now()
+			err := d.follow(ctx, dir)
+			mu.Lock()
+			defer mu.Unlock()
+			word := "ok  "
+			if err != nil {
+				word = "FAIL"
+				failures = append(failures, fmt.Errorf("%s: %w", d.path, err))
+			}
+			_, _ = fmt.Fprintf(out, "%s %-30s %4.0f s\n", word, d.path, time.Since(start).Seconds())
+		})
 	}
+	all.Wait()
 	return errors.Join(failures...)
 }
 
@@ -63,8 +86,11 @@ func (d document) follow(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	for command, says := range map[string]string{"demo": "(kootask is running)", "simulate": "(stand-in answers)"} {
-		p, _, err := launch(ctx, "bin/kootask", says, command)
+	for says, command := range map[string]string{
+		"(kootask is running)": "demo --grpc-addr=127.0.0.1:9090 --http-addr=127.0.0.1:8080 --admin-addr=127.0.0.1:9091",
+		"(stand-in answers)":   "simulate --addr=127.0.0.1:18080",
+	} {
+		p, _, err := launch(ctx, "bin/kootask", says, strings.Fields(d.shifted(command))...)
 		if err != nil {
 			return err
 		}
@@ -73,7 +99,7 @@ func (d document) follow(ctx context.Context, dir string) error {
 	var all strings.Builder
 	watches := 0
 	for _, m := range block.FindAllStringSubmatch(string(text), -1) {
-		output, err := shell(ctx, folder, root, m[1])
+		output, err := shell(ctx, folder, d.shifted(m[1]), "KOOTASK="+root, d.shifted("KOOTASK_ADDR=127.0.0.1:9090"))
 		if err != nil {
 			return fmt.Errorf("%w\n%s\n%s", err, m[1], output)
 		}
@@ -88,13 +114,13 @@ func (d document) follow(ctx context.Context, dir string) error {
 	return nil
 }
 
-// shell runs commands like a user who has a checkout of kootask at root.
-func shell(ctx context.Context, folder, root, commands string) (string, error) {
+// shell runs commands in a folder like a user who has also set some variables.
+func shell(ctx context.Context, folder, commands string, variables ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", commands)
 	cmd.Dir = folder
-	cmd.Env = append(os.Environ(), "KOOTASK="+root)
+	cmd.Env = append(os.Environ(), variables...)
 	// If it takes too long, what it has started ends with it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
