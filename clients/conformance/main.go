@@ -151,7 +151,11 @@ func table(out io.Writer, clients []client, scenarios []scenario, cells map[cell
 	row(strings.Repeat("-", 38), func(string) string { return strings.Repeat("-", 10) })
 	for _, s := range scenarios {
 		row(s.Name, func(language string) string {
-			if cells[cell{s.Name, language}] != nil {
+			err, ran := cells[cell{s.Name, language}]
+			switch {
+			case !ran:
+				return ""
+			case err != nil:
 				return "FAIL"
 			}
 			return "ok"
