@@ -44,9 +44,9 @@ func (d document) shifted(text string) string {
 // empty folder, while bin/kootask demo and simulate run. The commands are as they stand but for the ports: each document has its
 // own, so that they run at once. It prints how long that takes. What the package managers have kept from before they may use.
 func followAll(ctx context.Context, out io.Writer, dir string, clients []client) error {
-	documents := []document{{path: "docs/migrate.md", watches: 5}}
+	documents := []document{{path: "docs/migrate.md", watches: 5, shift: 100}}
 	for i, c := range clients {
-		documents = append(documents, document{path: filepath.Join(c.folder, "README.md"), watches: 1, shift: 100 * (i + 1)})
+		documents = append(documents, document{path: filepath.Join(c.folder, "README.md"), watches: 1, shift: 100 * (i + 2)})
 	}
 	var all sync.WaitGroup
 	var mu sync.Mutex // Guards failures and out.
