@@ -589,7 +589,7 @@ var promises = []promise{
 			name: "a gRPC request's message is taken for its end",
 			file: "service/rpcserver/calls.go",
 			from: "	s.request.resume()\n	err := s.ServerStream.RecvMsg(m)",
-			to:   "	s.request.arrived()\n	err := s.ServerStream.RecvMsg(m)",
+			to:   "	s.request.received()\n	err := s.ServerStream.RecvMsg(m)",
 			red:  "cmd/kootask/server.TestCallsWithoutARequest",
 		},
 		{
