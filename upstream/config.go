@@ -40,7 +40,7 @@ type Config struct {
 	AllowHTTP bool
 	// Timeout is that of one request, its body included. 0 is DefaultTimeout.
 	Timeout time.Duration
-	// PerSecond is how many requests are sent in a second, and AtOnce how many are under way at a time: in all, whoever
+	// PerSecond is how many requests are sent in a second, and AtOnce how many are in flight at a time: in all, whoever
 	// asks, and in turn for those who wait. 0 is DefaultPerSecond and DefaultAtOnce.
 	PerSecond, AtOnce int
 	// Resting is told when the common circuit breaker opens, or that of the only active caller, and when KooDrive has answered
@@ -70,7 +70,7 @@ func (c Config) origin() (*url.URL, error) {
 	case u.Scheme != "https" && u.Scheme != "http":
 		return nil, fmt.Errorf("KooDrive's URL has scheme %q. It must be https", u.Scheme)
 	case u.Scheme == "http" && !c.AllowHTTP:
-		return nil, errors.New("KooDrive's URL is http, which sends credentials unencrypted. Use https, or allow http")
+		return nil, errors.New("KooDrive's URL is http, which sends credentials unencrypted. Use https, or set AllowHTTP (--upstream-allow-http)")
 	case !validPort(u):
 		return nil, errors.New("KooDrive's URL has an invalid port")
 	case u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
