@@ -179,7 +179,7 @@ func (s *Service) Drain(within time.Duration) {
 	})
 }
 
-// Close drains at once, and waits until KooDrive is not asked any more. No call may be under way.
+// Close drains at once, and waits until KooDrive is not asked any more. No call may be in flight.
 func (s *Service) Close() {
 	s.Drain(0)
 	s.hub.Close(errDraining)

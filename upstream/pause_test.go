@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Requests that are under way together may be asked to wait for different times: it is the longest that is kept, in whatever order
+// Requests in flight together may be asked to wait for different times: it is the longest that is kept, in whatever order
 // they end.
 func TestLongestPauseCounts(t *testing.T) {
 	for _, waits := range [][]time.Duration{{10 * time.Second, 5 * time.Second}, {5 * time.Second, 10 * time.Second}} {

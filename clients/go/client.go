@@ -87,7 +87,7 @@ func New(config Config) (*Client, error) {
 	}, nil
 }
 
-// Close ends all calls and watches that are under way. Another time it does nothing.
+// Close ends all calls and watches in flight. Another time it does nothing.
 func (c *Client) Close() error { return c.close() }
 
 // Option is one of a call's.

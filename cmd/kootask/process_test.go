@@ -112,7 +112,7 @@ func silentServer(t *testing.T) (addr string, asked chan struct{}) {
 	return listener.Addr().String(), asked
 }
 
-// The first signal lets a call that is under way end; the second one ends the process there and then.
+// The first signal lets a call in flight end; the second one ends the process there and then.
 func TestSecondSignal(t *testing.T) {
 	silent, asked := silentServer(t)
 	p := start(t, nil, append([]string{"serve", "--upstream-allow-http", "--upstream-url=http://" + silent}, anyPorts...)...)

@@ -96,7 +96,7 @@ func TestReadmeCommands(t *testing.T) {
 		all[3]: {0, append(slices.Clone(life), `{"end":{}}`)},
 		all[4]: {0, append(slices.Clone(life), "event: end\ndata: {}")},
 		all[5]: {0, append(slices.Clone(life), `"done"`)},
-		afterInstall: {exitUsage, []string{ // There is no such machine and no such file.
+		afterInstall: {exitUsage, []string{ // The machine and the file do not exist.
 			"Installed " + installed + "/bin/kootask", " SUCCESS\n", "--ca: open ca.pem", "--caller-token-file: open caller.jwt", "--token-file: open token",
 		}},
 	} {

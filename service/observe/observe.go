@@ -49,7 +49,7 @@ type Source int
 const (
 	// Fresh is a request that was made for the call.
 	Fresh Source = iota
-	// Joined is one that was under way.
+	// Joined is one in flight.
 	Joined
 	// Memory is one from before.
 	Memory
@@ -71,7 +71,7 @@ type record[V any] struct {
 	number uint64
 }
 
-// flight is one request that is under way. It ends when it is answered, or when nobody waits for it any more.
+// flight is one request in flight. It ends when it is answered, or when nobody waits for it any more.
 type flight[V any] struct {
 	number  uint64
 	asked   time.Time
@@ -100,7 +100,7 @@ func New[K comparable, V any](config Config[V]) *Observer[K, V] {
 	}
 }
 
-// Close waits for the requests under way, and stops what keeps the observations. Nobody may wait in Get.
+// Close waits for the requests in flight, and stops what keeps the observations. Nobody may wait in Get.
 func (o *Observer[K, V]) Close() {
 	o.running.Wait()
 	o.kept.Close()
@@ -122,7 +122,7 @@ type Ask[V any] func(ctx context.Context, begun func()) (V, error)
 var ErrNotBegun = errors.New("the request has not begun")
 
 // Get returns an observation of key as wished. Where it has none, it calls ask, or waits for the call of ask for the same
-// key that is under way, whoever began it.
+// key in flight, whoever began it.
 //
 // If ctx is of [WithSpent], Get adds to its Spent how long it has waited for a request, its own or another's, in which stage.
 //

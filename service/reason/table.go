@@ -276,7 +276,7 @@ var rows = map[taskv1.ErrorReason]row{
 	},
 	taskv1.ErrorReason_ROUTE_NOT_FOUND: {
 		code:    codes.NotFound,
-		english: "There is no such path.",
+		english: "The path does not exist.",
 		chinese: "路径不存在。",
 	},
 	taskv1.ErrorReason_METHOD_NOT_ALLOWED: {

@@ -79,7 +79,7 @@ type Config struct {
 	Credentials credentials.TransportCredentials
 }
 
-// HealthKooDrive is the name by which health tells how KooDrive does. That it is out of order makes no server unfit.
+// HealthKooDrive is the health service name for KooDrive itself. Its outage leaves the other names SERVING.
 const HealthKooDrive = "koodrive"
 
 // Server is a gRPC server with TaskService, and with health by the names "" and "koodrive.task.v1.TaskService", and
@@ -144,7 +144,7 @@ func (s *Server) KooDrive(works bool) {
 // Drain makes health say that the server is about to stop. Calls are still answered.
 func (s *Server) Drain() { s.health.Shutdown() }
 
-// Stop takes no more calls and waits for those under way. When ctx ends it breaks them off. It reports whether it came
+// Stop takes no more calls and waits for those in flight. When ctx ends it breaks them off. It reports whether it came
 // without that.
 func (s *Server) Stop(ctx context.Context) (graceful bool) {
 	s.stop()

@@ -14,7 +14,7 @@ import (
 )
 
 // adminHandler is what the operator sees: whether the process lives, whether it wants calls, its metrics and, if the port is
-// local to this machine, its profiles: they show what is in memory, and take long. KooDrive being out of order changes neither
+// local to this machine, its profiles: they show what is in memory, and take long. An outage of KooDrive changes neither
 // of the first two: it would take every replica out at once.
 func (s *Server) adminHandler(local bool) http.Handler {
 	mux := http.NewServeMux()

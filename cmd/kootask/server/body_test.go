@@ -18,8 +18,8 @@ type blankBody struct{ io.Reader }
 
 func (blankBody) Close() error { return nil }
 
-// A body without a byte is no body, however it is announced. One with a byte is refused, and so is one that does not end
-// within a second. A connection that had an empty body serves the next request.
+// A body without bytes counts as none, however it is announced. One with bytes, or one that does not end within a second, is
+// refused. A connection that had an empty body serves the next request.
 func TestEmptyBodies(t *testing.T) {
 	head := func(method, path string, header ...string) string {
 		lines := append([]string{method + " " + path + " HTTP/1.1", "Host: kootask.test", "Authorization: Bearer " + token}, header...)

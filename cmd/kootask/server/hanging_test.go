@@ -233,7 +233,7 @@ func TestStopWithHangingClients(t *testing.T) {
 		var answered sync.WaitGroup
 		answered.Go(func() {
 			if _, err := s.tasks.GetTask(as(t.Context(), token), &taskv1.GetTaskRequest{TaskId: exampleID}); err != nil {
-				t.Errorf("the call that was under way: %v", err)
+				t.Errorf("the call in flight: %v", err)
 			}
 		})
 		synctest.Wait()

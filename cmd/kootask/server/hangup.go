@@ -52,7 +52,7 @@ type ahead struct {
 
 	mu      sync.Mutex
 	changed sync.Cond // Of buffer, err and alone; its L is mu.
-	hangup  func()    // Guarded by mu, as are all fields below. Nil: there is no stream.
+	hangup  func()    // Guarded by mu, as are all fields below. Nil without a stream.
 	broken  bool      // Reading has failed other than by the client's close.
 	reading bool      // A reader reads the connection itself.
 	alone   bool      // The goroutine of readOn reads it.
@@ -120,7 +120,7 @@ func (a *ahead) readOnLocked() {
 	go a.readOn()
 }
 
-// readOn reads until there is no stream any more, or nothing more to read. It may outlive the stream: a deadline or the close of the
+// readOn reads until the stream has ended or the connection fails. It may outlive the stream: a deadline or the close of the
 // connection ends it, as they end every read.
 func (a *ahead) readOn() {
 	chunk := make([]byte, 512)

@@ -261,7 +261,7 @@ func TestStopDoesNotWaitForTheSilent(t *testing.T) {
 			t.Error("the gRPC port still takes connections")
 		}
 		if err := <-done; err != nil {
-			t.Errorf("the call that was under way: %v", err)
+			t.Errorf("the call in flight: %v", err)
 		}
 		if err := <-s.stopped; time.Since(start) > 20*time.Second {
 			t.Errorf("stopped with %v after %v", err, time.Since(start))

@@ -103,7 +103,7 @@ func TestNobodyIsTheGateway(t *testing.T) {
 	}
 }
 
-// While somebody's call is under way, what stands for it on the gateway's connection is nothing to others.
+// While somebody's call is in flight, what stands for it on the gateway's connection is nothing to others.
 func TestNobodyTakesACallOver(t *testing.T) {
 	bubbleKnown(t, modes["caller"], nil, func(t *testing.T, s *known) {
 		path := "/v1/tasks/" + taskID + ":watch"

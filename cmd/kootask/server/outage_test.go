@@ -19,7 +19,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// KooDrive is out of order for seven minutes, two longer than watches stay open without an answer, under watches whose clients
+// KooDrive fails for seven minutes, two longer than watches stay open without an answer, under watches whose clients
 // come back as they are told, and calls all the time. What it gets stays under the ceiling and falls, and when it is back it
 // gets, in a minute, no more than twice what it got before.
 func TestOutage(t *testing.T) {

@@ -94,7 +94,18 @@ func verdictOf(t *testing.T, e event) verdict {
 	return read(t, parseStatus(t, e.data))
 }
 
-// While it stops, a server says so, refuses watches, and still answers calls that are under way.
+// readyz is the status that the admin port's /readyz answers.
+func readyz(t *testing.T, s *system) int {
+	t.Helper()
+	resp, err := s.admin.Get("http://localhost/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode
+}
+
+// While it stops, a server says so, refuses watches, and still answers calls in flight.
 func TestWhileStopping(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		health := healthv1.NewHealthClient(s.conn)
@@ -102,14 +113,7 @@ func TestWhileStopping(t *testing.T) {
 			resp, err := health.Check(t.Context(), &healthv1.HealthCheckRequest{Service: "koodrive.task.v1.TaskService"})
 			return fmt.Sprint(resp.GetStatus(), err)
 		}
-		ready := func() int {
-			resp, err := s.admin.Get("http://localhost/readyz")
-			if err != nil {
-				t.Fatal(err)
-			}
-			_ = resp.Body.Close()
-			return resp.StatusCode
-		}
+		ready := func() int { return readyz(t, s) }
 		if got := check(); got != "SERVING <nil>" || ready() != http.StatusOK {
 			t.Errorf("health %s, ready %d", got, ready())
 		}
@@ -125,12 +129,12 @@ func TestWhileStopping(t *testing.T) {
 		var slow sync.WaitGroup
 		slow.Go(func() {
 			if resp, err := s.tasks.GetTask(as(t.Context(), token), &taskv1.GetTaskRequest{TaskId: exampleID}); err != nil {
-				t.Errorf("the call that was under way: %v, %v", resp, err)
+				t.Errorf("the call in flight: %v, %v", resp, err)
 			}
 		})
 		slow.Go(func() {
 			if resp, body := s.get(t, request(t.Context(), t, "/v1/tasks/"+exampleID)); resp.StatusCode != http.StatusOK {
-				t.Errorf("the request that was under way: %d %s", resp.StatusCode, body)
+				t.Errorf("the request in flight: %d %s", resp.StatusCode, body)
 			}
 		})
 		stream, err := s.tasks.WatchTask(as(t.Context(), token), &taskv1.WatchTaskRequest{TaskId: taskID})
@@ -199,14 +203,7 @@ func TestShutdownDelay(t *testing.T) {
 	} {
 		bubble(t, func(c *server.Config) { c.Grace, c.ShutdownDelay = row.grace, delay }, func(t *testing.T, s *system) {
 			s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
-			ready := func() int {
-				resp, err := s.admin.Get("http://localhost/readyz")
-				if err != nil {
-					t.Fatal(err)
-				}
-				_ = resp.Body.Close()
-				return resp.StatusCode
-			}
+			ready := func() int { return readyz(t, s) }
 			serving := func() bool {
 				resp, err := healthv1.NewHealthClient(s.conn).Check(t.Context(), &healthv1.HealthCheckRequest{})
 				return err == nil && resp.GetStatus() == healthv1.HealthCheckResponse_SERVING
@@ -294,7 +291,7 @@ func TestStopWaitsForNobodyIdle(t *testing.T) {
 		}
 	}
 	for name, row := range hanging {
-		if strings.Contains(name, "reads") { // Its answer is under way.
+		if strings.Contains(name, "reads") { // Its answer is in flight.
 			continue
 		}
 		ways[name] = func(t *testing.T, s *system) {

@@ -102,7 +102,7 @@ func TestWatchWithATicket(t *testing.T) {
 	}
 }
 
-// There is no ticket for what cannot be a task, with the error that a call has.
+// A ticket for a malformed task id is refused with the error of a call.
 func TestNoTicketsForBadTaskIDs(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		for id, violation := range map[string]string{

@@ -215,7 +215,7 @@ func freshCall(v View, rules Rules, report func(string, ...any)) {
 	}
 }
 
-// onePoll: no two requests about a key are under way at a time.
+// onePoll: no two requests about a key are in flight at a time.
 func onePoll(h History, _ Rules, report func(string, ...any)) {
 	for _, key := range h.keys() {
 		answers := h.of(key)
