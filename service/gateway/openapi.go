@@ -21,7 +21,7 @@ func openAPI() ([]byte, error) {
 	return json.Marshal(document)
 }
 
-// openAPIAsset is that document to be served. It is made once: that takes longer than all else that [New] does, and tests have
+// openAPIAsset is that document as an asset. It is built once, because that takes longer than the rest of [New], and tests have
 // hundreds of gateways.
 var openAPIAsset = sync.OnceValues(func() (asset, error) {
 	document, err := openAPI()
