@@ -24,25 +24,29 @@ const module = "github.com/kootask/kootask/"
 // imports are the packages of ours that a package may import; a test may import more. Every package has a row, unless it is part of a
 // program: those may import everything, and nothing else imports them.
 var imports = map[string][]string{
-	"clients/go":                 {"gen/koodrive/task/v1"},
-	"gen/koodrive/task/v1":       {},
-	"internal/bounded":           {},
-	"internal/dial":              {},
-	"internal/docpage":           {},
-	"internal/expiring":          {},
-	"internal/jsonline":          {},
-	"internal/unpack":            {},
-	"upstream":                   {"internal/bounded", "internal/dial", "internal/unpack"},
-	"upstream/koodrivetest":      {},
-	"service/watch":              {},
-	"service/observe":            {"internal/expiring"},
-	"service/reason":             {"gen/koodrive/task/v1"},
-	"service/caller":             {"service/reason"},
-	"service/callers":            {"gen/koodrive/task/v1", "internal/bounded", "internal/dial", "internal/expiring", "internal/unpack", "service/caller", "service/reason"},
-	"service/callers/issuertest": {},
-	"service/gateway":            {"gen/koodrive/task/v1", "internal/jsonline", "service/caller", "service/callers", "service/reason"},
-	"service/rpcserver":          {"gen/koodrive/task/v1", "service/caller", "service/observe", "service/reason"},
-	"service":                    {"gen/koodrive/task/v1", "internal/expiring", "service/caller", "service/observe", "service/reason", "service/watch", "upstream"},
+	"clients/go":              {"gen/koodrive/task/v1"},
+	"gen/koodrive/task/v1":    {},
+	"internal/bounded":        {},
+	"internal/dial":           {},
+	"internal/docpage":        {},
+	"internal/expiring":       {},
+	"internal/jsonline":       {},
+	"internal/unpack":         {},
+	"internal/secret":         {},
+	"internal/canaries":       {},
+	"internal/certificates":   {},
+	"internal/history":        {},
+	"upstream":                {"internal/bounded", "internal/dial", "internal/secret", "internal/unpack"},
+	"upstream/koodrivetest":   {},
+	"service/watch":           {},
+	"service/observe":         {"internal/expiring"},
+	"service/reason":          {"gen/koodrive/task/v1"},
+	"service/caller":          {"internal/secret", "service/reason"},
+	"service/auth":            {"gen/koodrive/task/v1", "internal/bounded", "internal/dial", "internal/expiring", "internal/unpack", "service/caller", "service/reason"},
+	"service/auth/issuertest": {},
+	"service/gateway":         {"gen/koodrive/task/v1", "internal/jsonline", "service/caller", "service/auth", "service/reason"},
+	"service/rpcserver":       {"gen/koodrive/task/v1", "service/caller", "service/observe", "service/reason"},
+	"service":                 {"gen/koodrive/task/v1", "internal/expiring", "service/caller", "service/observe", "service/reason", "service/watch", "upstream"},
 }
 
 // goFiles calls visit for each Go file of the tree.
@@ -245,8 +249,8 @@ func TestSkipsAreReported(t *testing.T) {
 			if !ok {
 				return true
 			}
-			if fun, ok := call.Fun.(*ast.SelectorExpr); ok && slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, fun.Sel.Name) && path != "cmd/kootask/need_test.go" {
-				t.Errorf("%v: call notTried, of cmd/kootask/need_test.go", set.Position(call.Pos()))
+			if fun, ok := call.Fun.(*ast.SelectorExpr); ok && slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, fun.Sel.Name) && path != "cmd/kootask/fixture_need_test.go" {
+				t.Errorf("%v: call notTried, of cmd/kootask/fixture_need_test.go", set.Position(call.Pos()))
 			}
 			return true
 		})

@@ -286,7 +286,7 @@ func (s *Service) credential(who caller.Caller) (upstream.Credential, error) {
 	if s.app != nil {
 		return s.app.As(who.UserID)
 	}
-	return upstream.Forward(upstream.NewSecret(who.Authorization()), who.UserID, who.Date)
+	return upstream.Forward(who.Authorization(), who.UserID, who.Date)
 }
 
 // ask asks KooDrive. A caller whom KooDrive has not answered lately shares the turn of its address, so opening many callers

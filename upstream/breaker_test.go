@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/kootask/kootask/internal/secret"
 )
 
 // results are the ends of requests, by what they tell.
@@ -482,7 +484,7 @@ func TestPanicLeavesTheBreakerAsItIs(t *testing.T) {
 		}
 		fail(t, c.breaker, func(task string) Query { return of(1, task) }, 1)
 		time.Sleep(BreakerPause)
-		credential, err := Forward(NewSecret("a"), "", "")
+		credential, err := Forward(secret.New("a"), "", "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/kootask/kootask/internal/secret"
 	"github.com/kootask/kootask/upstream"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
@@ -36,7 +37,7 @@ const (
 	userID    = "1395497048157130881"
 )
 
-var app = &upstream.App{ID: "app-one", Secrets: upstream.FixedSecrets(upstream.NewSecret("s3cr3t"))}
+var app = &upstream.App{ID: "app-one", Secrets: upstream.FixedSecrets(secret.New("s3cr3t"))}
 
 // bubble runs test in virtual time, with a KooDrive that accepts token and app, and a client for it.
 func bubble(t *testing.T, test func(t *testing.T, k *koodrivetest.KooDrive, c *upstream.Client)) {
@@ -82,7 +83,7 @@ func connectTo(t *testing.T, handler http.Handler, listener *koodrivetest.Listen
 
 func query(t *testing.T) upstream.Query {
 	t.Helper()
-	credential, err := upstream.Forward(upstream.NewSecret("Bearer+"+token), "", "")
+	credential, err := upstream.Forward(secret.New("Bearer+"+token), "", "")
 	if err != nil {
 		t.Fatal(err)
 	}

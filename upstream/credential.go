@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/kootask/kootask/internal/secret"
 )
 
 // Names of the headers that a credential consists of, as KooDrive spells them.
@@ -17,11 +19,11 @@ const (
 // Credential is on whose behalf KooDrive is asked. It is made by [Forward] or [App.As], and cannot be printed.
 // The zero Credential is none, and KooDrive is not asked with it.
 type Credential struct {
-	authorization Secret // Ready to send. Empty if app is set.
-	userID        string // X-User-Id. May be empty for a token.
-	date          string // X-Date of a ready-made signature.
-	app           *App   // Signs every attempt anew,
-	secret        Secret // with this one of the app's.
+	authorization secret.Value // Ready to send. Empty if app is set.
+	userID        string       // X-User-Id. May be empty for a token.
+	date          string       // X-Date of a ready-made signature.
+	app           *App         // Signs every attempt anew,
+	secret        secret.Value // with this one of the app's.
 }
 
 // CredentialError says why a credential cannot be sent to KooDrive. It holds nothing of the credential.
@@ -57,7 +59,7 @@ const signatureScheme = "HMAC-SHA256 "
 //
 // Several spaces after a scheme count as one, which is sent. With a token, userID and date may be empty. A signature may cover
 // host, x-date and x-user-id: what else KooDrive gets in a header is ours. It fails with a [*CredentialError].
-func Forward(authorization Secret, userID, date string) (Credential, error) {
+func Forward(authorization secret.Value, userID, date string) (Credential, error) {
 	value, err := normalise(authorization.Reveal())
 	if err != nil {
 		return Credential{}, err
@@ -79,7 +81,7 @@ func Forward(authorization Secret, userID, date string) (Credential, error) {
 	if err := checkCovered(value); err != nil {
 		return Credential{}, err
 	}
-	return Credential{authorization: NewSecret(value), userID: userID, date: date}, nil
+	return Credential{authorization: secret.New(value), userID: userID, date: date}, nil
 }
 
 // normalise returns authorization as KooDrive expects it: with one space after the scheme, where HTTP allows several.
@@ -158,7 +160,7 @@ func checkCovered(authorization string) error {
 var headerForm = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
 
 // missing reports whether c is the zero Credential.
-func (c Credential) missing() bool { return c.authorization.value == nil && c.app == nil }
+func (c Credential) missing() bool { return c.authorization.Reveal() == "" && c.app == nil }
 
 // parts are what distinguishes c from another credential: all of it that can change KooDrive's answer.
 func (c Credential) parts() []string {

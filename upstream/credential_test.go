@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+
+	"github.com/kootask/kootask/internal/secret"
 )
 
 func TestForwardNormalisesTokens(t *testing.T) {
@@ -30,7 +32,7 @@ func TestForwardNormalisesTokens(t *testing.T) {
 		"Bearer" + strings.Repeat(" ", 4096-9) + "abc":         "Bearer abc",
 		"Bearer   " + strings.Repeat("x", 4096-len("Bearer ")): "Bearer " + strings.Repeat("x", 4096-len("Bearer ")),
 	} {
-		c, err := Forward(NewSecret(given), "1", "20240831T143829Z")
+		c, err := Forward(secret.New(given), "1", "20240831T143829Z")
 		if err != nil || c.authorization.Reveal() != want {
 			t.Errorf("Forward(%q) = %q, %v; want %q", given, c.authorization.Reveal(), err, want)
 		}
@@ -45,7 +47,7 @@ func covering(names string) string {
 // What a signature may cover is sent as it was signed.
 func TestSignaturesCoverWhatIsSent(t *testing.T) {
 	for _, names := range []string{"host;x-date;x-user-id", "x-date;x-user-id", "host", "Host;X-Date;X-User-Id"} {
-		if _, err := Forward(NewSecret(covering(names)), "1", "20240831T143829Z"); err != nil {
+		if _, err := Forward(secret.New(covering(names)), "1", "20240831T143829Z"); err != nil {
 			t.Errorf("%s: %v", names, err)
 		}
 	}
@@ -81,7 +83,7 @@ func TestForwardRefuses(t *testing.T) {
 		"an odd name":       {covering("host;x-dat\"e"), "1", "20240831T143829Z", CredentialError{"authorization", false, ""}},
 		"bad date, token":   {"Bearer a", "", "tomorrow", CredentialError{"x-date", false, ""}},
 	} {
-		_, err := Forward(NewSecret(row.authorization), row.userID, row.date)
+		_, err := Forward(secret.New(row.authorization), row.userID, row.date)
 		var got *CredentialError
 		if !errors.As(err, &got) || *got != row.want {
 			t.Errorf("%s: got %v, want %v", name, err, row.want)
@@ -91,8 +93,8 @@ func TestForwardRefuses(t *testing.T) {
 
 func TestSecretsDoNotPrint(t *testing.T) {
 	const canary = "canary-7f3a"
-	app := &App{ID: "app", Secrets: FixedSecrets(NewSecret(canary))}
-	forwarded, err := Forward(NewSecret(canary), "", "")
+	app := &App{ID: "app", Secrets: FixedSecrets(secret.New(canary))}
+	forwarded, err := Forward(secret.New(canary), "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,14 +131,14 @@ func TestKeyTellsApartWhateverCanChangeTheAnswer(t *testing.T) {
 	}
 	one, other := newClient("https://one.example"), newClient("https://other.example")
 	forward := func(authorization, userID, date string) Credential {
-		c, err := Forward(NewSecret(authorization), userID, date)
+		c, err := Forward(secret.New(authorization), userID, date)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return c
 	}
 	as := func(appID, userID string) Credential {
-		c, err := (&App{ID: appID, Secrets: FixedSecrets(NewSecret("s"))}).As(userID)
+		c, err := (&App{ID: appID, Secrets: FixedSecrets(secret.New("s"))}).As(userID)
 		if err != nil {
 			t.Fatal(err)
 		}

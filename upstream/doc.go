@@ -9,7 +9,7 @@
 //
 //	client, err := upstream.NewClient(upstream.Config{BaseURL: "https://cn.myhuaweicloud-koodrive.com"})
 //	…
-//	credential, err := upstream.Forward(upstream.NewSecret("Bearer 0123…"), "", "")
+//	credential, err := upstream.Forward(secret.New("Bearer 0123…"), "", "")
 //	…
 //	task, err := client.Task(ctx, upstream.Query{Credential: credential, TaskID: "1534087020903704704"})
 package upstream

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kootask/kootask/internal/secret"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
@@ -30,7 +31,7 @@ func FuzzTaskID(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	credential, err := Forward(NewSecret("token"), "", "")
+	credential, err := Forward(secret.New("token"), "", "")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -100,8 +101,8 @@ func FuzzSignature(f *testing.F) {
 		f.Add("https://koodrive.test", "a=b;c", "\x00ä", user, "a-B_9", uint8(1))
 	}
 	f.Add("https://koodrive.test", "a,SignedHeaders=host", "s", "1", id, uint8(2))
-	f.Fuzz(func(t *testing.T, base, appID, secret, userID, taskID string, language uint8) {
-		app := &App{ID: appID, Secrets: FixedSecrets(NewSecret(secret))}
+	f.Fuzz(func(t *testing.T, base, appID, key, userID, taskID string, language uint8) {
+		app := &App{ID: appID, Secrets: FixedSecrets(secret.New(key))}
 		c, err := NewClient(Config{BaseURL: base, AllowHTTP: true})
 		if err != nil || app.Check() != nil || CheckTaskID(taskID) != nil {
 			return // Nothing is sent.
@@ -128,7 +129,7 @@ func FuzzSignature(f *testing.F) {
 		}
 
 		k := koodrivetest.New()
-		k.AddApp(appID, secret)
+		k.AddApp(appID, key)
 		k.SetTask(koodrivetest.Task{ID: taskID})
 		k.ServeHTTP(httptest.NewRecorder(), came)
 		if r := k.Requests()[0]; r.Status != http.StatusOK || r.Refused != "" || r.TaskID != taskID {
@@ -168,7 +169,7 @@ func FuzzForward(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, authorization, userID, date string) {
-		credential, err := Forward(NewSecret(authorization), userID, date)
+		credential, err := Forward(secret.New(authorization), userID, date)
 		if err != nil {
 			var typed *CredentialError
 			if !errors.As(err, &typed) || credential != (Credential{}) {
@@ -260,7 +261,7 @@ func signable(t *testing.T, parts []string) (signed, bool) {
 	if err != nil || CheckTaskID(parts[1]) != nil {
 		return signed{}, false
 	}
-	credential, err := (&App{ID: "a", Secrets: FixedSecrets(NewSecret("s"))}).As(parts[2])
+	credential, err := (&App{ID: "a", Secrets: FixedSecrets(secret.New("s"))}).As(parts[2])
 	if err != nil {
 		return signed{}, false
 	}

@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kootask/kootask/internal/secret"
 )
 
 // canned is a transport whose every answer is the same.
@@ -107,7 +109,7 @@ func asking(tb testing.TB) func(t *testing.T, id string, answer canned) (Task, e
 	g.until = time.Now().Add(24 * time.Hour) // However long it is fuzzed.
 	g.leave()
 	g.transport.RegisterProtocol("http", transport)
-	credential, err := Forward(NewSecret("token"), "", "")
+	credential, err := Forward(secret.New("token"), "", "")
 	if err != nil {
 		tb.Fatal(err)
 	}

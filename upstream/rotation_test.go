@@ -9,12 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kootask/kootask/internal/secret"
 	"github.com/kootask/kootask/upstream"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
 // rotating returns a query of an app with these secrets.
-func rotating(t *testing.T, secrets func() []upstream.Secret) upstream.Query {
+func rotating(t *testing.T, secrets func() []secret.Value) upstream.Query {
 	t.Helper()
 	credential, err := (&upstream.App{ID: "app-one", Secrets: secrets}).As("1395497048157130881")
 	if err != nil {
@@ -47,7 +48,7 @@ func TestSecondSecretIsTriedOnceIfTheFirstIsRefused(t *testing.T) {
 				k.AddApp("app-one", row.accepted)
 				k.SetSkew(row.skew)
 				k.SetFault(row.fault)
-				secrets := upstream.FixedSecrets(upstream.NewSecret("one"), upstream.NewSecret("two"), upstream.NewSecret("three"))
+				secrets := upstream.FixedSecrets(secret.New("one"), secret.New("two"), secret.New("three"))
 				_, err := c.Task(t.Context(), rotating(t, secrets))
 				var refused *upstream.StatusError
 				status := 0
@@ -74,17 +75,17 @@ func TestSecondSecretIsTriedOnceIfTheFirstIsRefused(t *testing.T) {
 // way round, a call could be refused for the new one before KooDrive has it, and for the old one after.)
 func TestRotationUnderLoad(t *testing.T) {
 	bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, c *upstream.Client) {
-		var now atomic.Pointer[[]upstream.Secret]
+		var now atomic.Pointer[[]secret.Value]
 		set := func(values ...string) {
-			var secrets []upstream.Secret
+			var secrets []secret.Value
 			for _, value := range values {
-				secrets = append(secrets, upstream.NewSecret(value))
+				secrets = append(secrets, secret.New(value))
 			}
 			now.Store(&secrets)
 		}
 		set("old")
 		k.AddApp("app-one", "old")
-		q := rotating(t, func() []upstream.Secret { return *now.Load() })
+		q := rotating(t, func() []secret.Value { return *now.Load() })
 		ctx, stop := context.WithCancel(t.Context())
 		var load sync.WaitGroup
 		for range 5 {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/kootask/kootask/internal/secret"
 )
 
 // App is an application registered with KooDrive, which may ask on behalf of its users.
@@ -16,11 +18,13 @@ type App struct {
 	ID string
 	// Secrets returns KooDrive's AppSecret; during a rotation both, of which the first signs, and the second does if KooDrive
 	// refuses that. It is asked for each call. Never empty; what comes after two is not used.
-	Secrets func() []Secret
+	Secrets func() []secret.Value
 }
 
 // FixedSecrets are Secrets that stay.
-func FixedSecrets(secrets ...Secret) func() []Secret { return func() []Secret { return secrets } }
+func FixedSecrets(secrets ...secret.Value) func() []secret.Value {
+	return func() []secret.Value { return secrets }
+}
 
 // maxSecrets is how many an app may have at a time.
 const maxSecrets = 2
@@ -31,7 +35,7 @@ func (a *App) Check() error {
 		return errors.New("the AppId must be visible ASCII characters without a comma")
 	}
 	secrets := a.Secrets()
-	if len(secrets) == 0 || slices.ContainsFunc(secrets, func(s Secret) bool { return s.Reveal() == "" }) {
+	if len(secrets) == 0 || slices.ContainsFunc(secrets, func(s secret.Value) bool { return s.Reveal() == "" }) {
 		return errors.New("the AppSecret is missing")
 	}
 	return nil
@@ -96,8 +100,8 @@ func (s signed) stringToSign() string {
 }
 
 // authorization follows "step 3" and "step 4".
-func (a *App) authorization(s signed, secret Secret) string {
-	mac := hmac.New(sha256.New, []byte(secret.Reveal()))
+func (a *App) authorization(s signed, key secret.Value) string {
+	mac := hmac.New(sha256.New, []byte(key.Reveal()))
 	mac.Write([]byte(s.stringToSign()))
 	return signatureScheme + "AppId=" + a.ID + ",SignedHeaders=" + signedHeaders +
 		",Signature=" + hex.EncodeToString(mac.Sum(nil))

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"os"
 	"testing"
+
+	"github.com/kootask/kootask/internal/secret"
 )
 
 // The vectors were computed from KooDrive's text: it publishes no example that can be recomputed.
@@ -44,7 +46,7 @@ func TestSignatureVectors(t *testing.T) {
 		if got := s.stringToSign(); got != v.StringToSign {
 			t.Errorf("%s: string to sign %q, want %q", v.AppID, got, v.StringToSign)
 		}
-		app := &App{ID: v.AppID, Secrets: FixedSecrets(NewSecret(v.AppSecret))}
+		app := &App{ID: v.AppID, Secrets: FixedSecrets(secret.New(v.AppSecret))}
 		if got := app.authorization(s, app.Secrets()[0]); got != v.Authorization {
 			t.Errorf("%s: authorization %s, want %s", v.AppID, got, v.Authorization)
 		}

@@ -14,6 +14,7 @@ import (
 
 	kootask "github.com/kootask/kootask/clients/go"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/internal/secret"
 	"github.com/kootask/kootask/upstream"
 )
 
@@ -58,7 +59,7 @@ func (f clientFlags) connect(ids ...string) (*connection, error) {
 	token, err := f.token()
 	p.add("token-file", err)
 	if err == nil && token != "" {
-		if _, err := upstream.Forward(upstream.NewSecret(token), "0", "20060102T150405Z"); err != nil {
+		if _, err := upstream.Forward(secret.New(token), "0", "20060102T150405Z"); err != nil {
 			p.add("token-file", errors.New("the file, or $"+tokenVariable+", does not contain a token in a format that KooDrive accepts"))
 		}
 	}

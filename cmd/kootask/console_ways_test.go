@@ -9,7 +9,7 @@ import (
 
 	"github.com/chromedp/cdproto/security"
 
-	"github.com/kootask/kootask/service/callers/issuertest"
+	"github.com/kootask/kootask/service/auth/issuertest"
 )
 
 // Without the page nothing of it is there.

@@ -8,8 +8,8 @@ import (
 	"os"
 	"time"
 
-	"github.com/kootask/kootask/cmd/kootask/reload"
 	"github.com/kootask/kootask/cmd/kootask/server"
+	"github.com/kootask/kootask/cmd/kootask/server/reload"
 	"github.com/kootask/kootask/upstream"
 )
 

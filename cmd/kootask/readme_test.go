@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kootask/kootask/service/callers"
+	"github.com/kootask/kootask/service/auth"
 )
 
 const root = "../.."
@@ -34,7 +34,7 @@ func text(t *testing.T, document string) string {
 func TestDocumentedPolicy(t *testing.T) {
 	_, after, _ := strings.Cut(text(t, "docs/operating.md"), "```yaml\n")
 	policy, _, found := strings.Cut(after, "```")
-	if _, err := callers.ParsePolicy([]byte(policy)); !found || err != nil {
+	if _, err := auth.ParsePolicy([]byte(policy)); !found || err != nil {
 		t.Errorf("docs/operating.md: %v: %s", err, policy)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"google.golang.org/grpc/grpclog"
 
 	"github.com/kootask/kootask/cmd/kootask/logging"
-	"github.com/kootask/kootask/cmd/kootask/reload"
 	"github.com/kootask/kootask/cmd/kootask/server"
+	"github.com/kootask/kootask/cmd/kootask/server/reload"
 )
 
 // serveCommand runs the service.

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kootask/kootask/internal/secret"
 	"github.com/kootask/kootask/service/reason"
 )
 
@@ -46,8 +47,8 @@ const (
 
 // Caller is who asks. It cannot be printed to show its credential.
 type Caller struct {
-	authorization func() string      // A func, since nothing that prints a Caller by reflection can call it.
-	token         func() string      // Likewise. Nil once the caller is admitted.
+	authorization secret.Value
+	token         secret.Value       // Empty once the caller is admitted.
 	still         func(Caller) error // See Still.
 	// Name is by what kootask knows the caller; empty if it asks nobody.
 	Name string
@@ -68,25 +69,15 @@ type Caller struct {
 }
 
 // Authorization returns the credential as it came, empty in app mode.
-func (c Caller) Authorization() string {
-	if c.authorization == nil {
-		return ""
-	}
-	return c.authorization()
-}
+func (c Caller) Authorization() secret.Value { return c.authorization }
 
 // Token returns the token by which kootask is to know the caller, as it came; empty if there is none.
-func (c Caller) Token() string {
-	if c.token == nil {
-		return ""
-	}
-	return c.token()
-}
+func (c Caller) Token() secret.Value { return c.token }
 
 // Admitted returns the caller once it is decided that it may call: by its name, until it expires (zero: never), and as long as
 // still, which must not block, reports no error. It is asked for the caller as it is then: by a ticket, it makes another request.
 func (c Caller) Admitted(name string, expires time.Time, still func(Caller) error) Caller {
-	c.Name, c.Expires, c.still, c.token = name, expires, still, nil
+	c.Name, c.Expires, c.still, c.token = name, expires, still, secret.Value{}
 	return c
 }
 
@@ -207,7 +198,7 @@ func (r *Reader) Read(values func(name string) []string) (Caller, error) {
 		token = one(r.tokenHeader, MaxToken)
 	}
 	if r.tokenHeader != "" {
-		c.token = func() string { return token }
+		c.token = secret.New(token)
 	}
 	c.UserID = one(HeaderUserID, MaxUserID)
 	c.Date = one(HeaderDate, maxDate)
@@ -219,7 +210,7 @@ func (r *Reader) Read(values func(name string) []string) (Caller, error) {
 	}
 	switch r.mode {
 	case Forward:
-		c.authorization = func() string { return authorization }
+		c.authorization = secret.New(authorization)
 		if authorization == "" && failure == nil {
 			failure = &reason.Error{Outcome: reason.CredentialMissing}
 		}

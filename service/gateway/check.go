@@ -68,7 +68,7 @@ func handed(r *http.Request) metadata.MD {
 
 // admit returns who makes a request for a task, or what is wrong with the request.
 func (g *gateway) admit(r *http.Request, taskID string) (caller.Caller, error) {
-	who, err := g.callers.Read(r)
+	who, err := g.auth.Read(r)
 	if r.ContentLength != 0 { // See noBody.
 		return who, reason.Invalid(reason.RequestMalformed, "body", reason.Unsupported, "This route takes no body.")
 	}
@@ -84,12 +84,12 @@ func (g *gateway) admit(r *http.Request, taskID string) (caller.Caller, error) {
 		return who, reason.Invalid(reason.TaskIDInvalid, "taskId", reason.Malformed, "The task id is not UTF-8.")
 	}
 	if query := r.URL.Query(); query.Has(ticketParameter) {
-		return g.callers.Redeem(r, query.Get(ticketParameter), taskID)
+		return g.auth.Redeem(r, query.Get(ticketParameter), taskID)
 	}
 	if err != nil {
 		return who, err
 	}
-	return g.callers.Admit(r, who)
+	return g.auth.Admit(r, who)
 }
 
 var errNoFinalTask = errors.New("the stream ended with OK before the final state")

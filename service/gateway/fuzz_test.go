@@ -19,8 +19,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/auth"
 	"github.com/kootask/kootask/service/caller"
-	"github.com/kootask/kootask/service/callers"
 )
 
 // scripted is a connection to a gRPC server whose every watch is the same. It is a watch of its own, too: one at a time.
@@ -57,9 +57,9 @@ func (s *scripted) RecvMsg(m any) error {
 }
 
 // anybody lets everybody call.
-func anybody(t testing.TB) *callers.Callers {
+func anybody(t testing.TB) *auth.Authenticator {
 	t.Helper()
-	all, err := callers.New(callers.Config{Log: slog.New(slog.DiscardHandler)})
+	all, err := auth.New(auth.Config{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func anybody(t testing.TB) *callers.Callers {
 func fixture(f *testing.F, conn *scripted) (http.Handler, *bytes.Buffer) {
 	f.Helper()
 	var log bytes.Buffer
-	handler, err := New(Config{Conn: conn, Callers: anybody(f), Handover: &caller.Handover{}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	handler, err := New(Config{Conn: conn, Auth: anybody(f), Handover: &caller.Handover{}, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		f.Fatal(err)
 	}

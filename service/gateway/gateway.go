@@ -29,8 +29,8 @@ import (
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/internal/jsonline"
+	"github.com/kootask/kootask/service/auth"
 	"github.com/kootask/kootask/service/caller"
-	"github.com/kootask/kootask/service/callers"
 	"github.com/kootask/kootask/service/reason"
 )
 
@@ -39,7 +39,7 @@ type Config struct {
 	// Conn leads to the gRPC server. Required. It should have no cap on streams: all HTTP clients share it.
 	Conn grpc.ClientConnInterface
 	// Callers says who makes a request, and whether it may. Required.
-	Callers *callers.Callers
+	Auth *auth.Authenticator
 	// Handover hands who it is to the gRPC server. Required.
 	Handover *caller.Handover
 	// Origins are those whose pages may read the answers, like https://tasks.example. None: only pages of kootask's own.
@@ -65,7 +65,7 @@ type gateway struct {
 	mux            *runtime.ServeMux
 	routes         http.Handler // The mux, behind what asks whose pages may read it.
 	tasks          taskv1.TaskServiceClient
-	callers        *callers.Callers
+	auth           *auth.Authenticator
 	handover       *caller.Handover
 	log            *slog.Logger
 	localHosts     bool
@@ -79,7 +79,7 @@ type gateway struct {
 // New returns the handler of all routes.
 func New(config Config) (http.Handler, error) {
 	g := &gateway{
-		tasks: taskv1.NewTaskServiceClient(config.Conn), callers: config.Callers, handover: config.Handover, log: config.Log, localHosts: config.LocalHosts,
+		tasks: taskv1.NewTaskServiceClient(config.Conn), auth: config.Auth, handover: config.Handover, log: config.Log, localHosts: config.LocalHosts,
 		checkTaskID: config.CheckTaskID,
 		ticketRates: caller.NewRates(cmp.Or(config.TicketsPerPeer, DefaultTicketsPerPeer)), ticketsPerPeer: cmp.Or(config.TicketsPerPeer, DefaultTicketsPerPeer),
 		refused: promauto.With(config.Metrics).NewCounterVec(prometheus.CounterOpts{
@@ -185,7 +185,7 @@ func (g *gateway) guard(r *http.Request) {
 	if err, ok := p.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
 		g.log.LogAttrs(r.Context(), slog.LevelError, "request broken off",
 			slog.String("request_id", caller.RequestID(r.Header.Values)),
-			slog.String("peer", g.callers.Peer(r)),
+			slog.String("peer", g.auth.Peer(r)),
 			slog.String("outcome", reason.FacadeBug.Name),
 			slog.String("error", fmt.Sprintf("panic of type %T in the gateway\n%s", p, debug.Stack())))
 	}
@@ -258,7 +258,7 @@ func (g *gateway) who(r *http.Request) caller.Caller {
 	if who, ok := caller.FromContext(r.Context()); ok {
 		return who
 	}
-	who, _ := g.callers.Read(r)
+	who, _ := g.auth.Read(r)
 	return who
 }
 

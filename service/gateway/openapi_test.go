@@ -50,7 +50,7 @@ var undescribed = []string{"GET /console/*", "GET /docs/*"}
 
 // Every route is described, or left out on purpose; and nothing is described that is no route.
 func TestRoutesAreDescribed(t *testing.T) {
-	handler, err := New(Config{Conn: &scripted{}, Callers: anybody(t), Handover: &caller.Handover{}, Console: true})
+	handler, err := New(Config{Conn: &scripted{}, Auth: anybody(t), Handover: &caller.Handover{}, Console: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func (g *gateway) ticket(w http.ResponseWriter, r *http.Request, params map[stri
 		}})
 		return
 	}
-	value, expires, err := g.callers.Ticket(r, who, id)
+	value, expires, err := g.auth.Ticket(r, who, id)
 	if err != nil {
 		g.refuse(w, r, reason.Of(err))
 		return

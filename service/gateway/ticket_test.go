@@ -7,20 +7,20 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kootask/kootask/service/auth"
 	"github.com/kootask/kootask/service/caller"
-	"github.com/kootask/kootask/service/callers"
 	"github.com/kootask/kootask/service/gateway"
 )
 
 // When there are as many tickets as there may be, who asks for one is told to come back.
 func TestNoTicketIsLeft(t *testing.T) {
-	anybody, err := callers.New(callers.Config{Log: slog.New(slog.DiscardHandler)})
+	anybody, err := auth.New(auth.Config{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	handler, err := gateway.New(gateway.Config{
 		CheckTaskID: func(string) error { return nil },
-		Conn:        scripted{}, Callers: anybody, Handover: &caller.Handover{}, Log: slog.New(slog.DiscardHandler),
+		Conn:        scripted{}, Auth: anybody, Handover: &caller.Handover{}, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

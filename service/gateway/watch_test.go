@@ -15,8 +15,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/auth"
 	"github.com/kootask/kootask/service/caller"
-	"github.com/kootask/kootask/service/callers"
 	"github.com/kootask/kootask/service/gateway"
 	"github.com/kootask/kootask/service/reason"
 )
@@ -58,7 +58,7 @@ func TestEndsOfStreams(t *testing.T) {
 	}
 	heartbeat := &taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Heartbeat{Heartbeat: &taskv1.Heartbeat{}}}
 	broken := status.Error(codes.Unavailable, "geheim")
-	anybody, err := callers.New(callers.Config{Log: slog.New(slog.DiscardHandler)})
+	anybody, err := auth.New(auth.Config{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestEndsOfStreams(t *testing.T) {
 	} {
 		handler, err := gateway.New(gateway.Config{
 			CheckTaskID: func(string) error { return nil },
-			Conn:        row.server, Callers: anybody, Handover: &caller.Handover{}, Log: slog.New(slog.DiscardHandler),
+			Conn:        row.server, Auth: anybody, Handover: &caller.Handover{}, Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -115,7 +115,7 @@ func TestErrorsBecomeStatuses(t *testing.T) {
 		"any error":  {func(context.Context) error { return errors.New("geheim") }, codes.Internal, "SERVER_ERROR"},
 		"a status":   {func(context.Context) error { return status.Error(codes.NotFound, "geheim") }, codes.Internal, "SERVER_ERROR"},
 		"no caller": {func(ctx context.Context) error {
-			if who, ok := caller.FromContext(ctx); !ok || who.Authorization() != "Bearer geheim" {
+			if who, ok := caller.FromContext(ctx); !ok || who.Authorization().Reveal() != "Bearer geheim" {
 				return errors.New("who?")
 			}
 			return &reason.Error{Outcome: reason.ServerDraining}

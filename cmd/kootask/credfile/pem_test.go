@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kootask/kootask/cmd/kootask/certificates"
 	"github.com/kootask/kootask/cmd/kootask/credfile"
+	"github.com/kootask/kootask/internal/certificates"
 )
 
 var one, two = certificates.NewCA().PEM(), certificates.NewCA().PEM()

@@ -17,7 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/kootask/kootask/service/callers"
+	"github.com/kootask/kootask/service/auth"
 )
 
 // kind is what the queue tells lines apart by.
@@ -111,7 +111,7 @@ func (h handler) Handle(ctx context.Context, r slog.Record) error {
 
 // classify returns the kind of a line, and whom and which outcome it is about.
 func classify(r slog.Record) (k kind, of source) {
-	if r.Message == callers.AuditMessage {
+	if r.Message == auth.AuditMessage {
 		return audit, source{}
 	}
 	r.Attrs(func(a slog.Attr) bool {

@@ -19,8 +19,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/auth/issuertest"
 	"github.com/kootask/kootask/service/caller"
-	"github.com/kootask/kootask/service/callers/issuertest"
 	"github.com/kootask/kootask/service/rpcserver"
 )
 

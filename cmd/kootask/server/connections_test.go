@@ -215,7 +215,7 @@ func TestWhoseConnectionsCountTogether(t *testing.T) {
 		"loopback":               {"127.0.0.1:%[2]d", 0, 10},
 		"loopback, behind nginx": {"127.0.0.1:%[2]d", 1, 20},
 	} {
-		bubble(t, func(c *server.Config) { limited(c); c.Callers.TrustedHops = row.hops }, func(t *testing.T, s *system) {
+		bubble(t, func(c *server.Config) { limited(c); c.Auth.TrustedHops = row.hops }, func(t *testing.T, s *system) {
 			var stay int
 			var closed []func() bool
 			for i := range 30 {

@@ -16,10 +16,10 @@ import (
 
 	"google.golang.org/grpc/status"
 
-	"github.com/kootask/kootask/cmd/kootask/certificates"
 	"github.com/kootask/kootask/cmd/kootask/server"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/internal/bounded"
+	"github.com/kootask/kootask/internal/certificates"
 	"github.com/kootask/kootask/service"
 	"github.com/kootask/kootask/service/reason"
 )

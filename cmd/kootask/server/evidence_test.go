@@ -15,8 +15,8 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/kootask/kootask/cmd/kootask/canaries"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/internal/canaries"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 

@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kootask/kootask/cmd/kootask/certificates"
 	"github.com/kootask/kootask/cmd/kootask/logging"
 	"github.com/kootask/kootask/cmd/kootask/server"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/internal/certificates"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 

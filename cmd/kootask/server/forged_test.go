@@ -12,8 +12,8 @@ import (
 
 	"github.com/kootask/kootask/cmd/kootask/server"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
-	"github.com/kootask/kootask/service/callers"
-	"github.com/kootask/kootask/service/callers/issuertest"
+	"github.com/kootask/kootask/service/auth"
+	"github.com/kootask/kootask/service/auth/issuertest"
 )
 
 // from returns the system as a client at an address has it: with connections of its own.
@@ -38,7 +38,7 @@ func (s *known) from(t *testing.T, address string) *known {
 func TestForgedTokensHarmNobody(t *testing.T) {
 	t.Parallel()
 	const forged, honest, peers = 4_000, 200, 4
-	limited := func(c *server.Config) { c.Callers.FailuresPerPeer = 0 }
+	limited := func(c *server.Config) { c.Auth.FailuresPerPeer = 0 }
 	bubbleKnown(t, modes["caller"], limited, func(t *testing.T, s *known) {
 		clients := make([]*known, peers)
 		for i := range clients {
@@ -78,7 +78,7 @@ func TestForgedTokensHarmNobody(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if took := time.Since(begin); took > callers.KeysApart {
+		if took := time.Since(begin); took > auth.KeysApart {
 			t.Fatalf("it took %v", took)
 		}
 		// Each peer may fail 200 times at once, and 20 times a second: KooDrive's turns take a few.
@@ -98,7 +98,7 @@ func TestForgedTokensHarmNobody(t *testing.T) {
 		}
 		// Who goes on gets the keys fetched no more often than is allowed, and is heard again after a while.
 		for range 10 {
-			time.Sleep(callers.KeysApart / 3)
+			time.Sleep(auth.KeysApart / 3)
 			v := s.fail(t.Context(), t, "rest", s.mode.call(exampleID, "Bearer "+s.jwt(nil, issuertest.Header("kid", "x"))))
 			if v.reason != "CALLER_UNAUTHENTICATED" {
 				t.Errorf("%+v", v)
@@ -106,7 +106,7 @@ func TestForgedTokensHarmNobody(t *testing.T) {
 		}
 		fetches := s.issuer.Fetches(issuertest.Keys)
 		for i := range fetches[1:] {
-			if apart := fetches[i+1].Sub(fetches[i]); apart < callers.KeysApart {
+			if apart := fetches[i+1].Sub(fetches[i]); apart < auth.KeysApart {
 				t.Errorf("the keys were fetched after %v", apart)
 			}
 		}
@@ -149,7 +149,7 @@ func TestRotationUnderLoad(t *testing.T) {
 						if i < 90 {
 							s.succeed(t, door, s.mode.call(exampleID, old))
 						}
-						if i > 40 && time.Since(published) >= callers.KeysApart {
+						if i > 40 && time.Since(published) >= auth.KeysApart {
 							s.succeed(t, door, s.mode.call(exampleID, made))
 						}
 					})
@@ -158,7 +158,7 @@ func TestRotationUnderLoad(t *testing.T) {
 			all.Wait()
 			time.Sleep(time.Second)
 		}
-		time.Sleep(callers.KeysApart)
+		time.Sleep(auth.KeysApart)
 		forge()
 		for _, door := range doors {
 			if v := s.fail(t.Context(), t, door, s.mode.call(exampleID, old)); v.reason != "CALLER_UNAUTHENTICATED" {
@@ -184,7 +184,7 @@ func TestIssuerThatIsDown(t *testing.T) {
 					if v.code != codes.Unavailable || v.reason != "SERVER_OVERLOADED" || v.http != 0 && v.http != http.StatusServiceUnavailable || v.retry == nil {
 						t.Errorf("%s, %s, %s: %+v", name, fault, door, v)
 					}
-					if wait = v.retry.GetRetryDelay().AsDuration(); wait > callers.KeysApart*11/10 {
+					if wait = v.retry.GetRetryDelay().AsDuration(); wait > auth.KeysApart*11/10 {
 						t.Errorf("%s, %s, %s: it shall be tried again after %v", name, fault, door, wait)
 					}
 				}
@@ -198,7 +198,7 @@ func TestIssuerThatIsDown(t *testing.T) {
 				}
 				for _, fault := range []http.HandlerFunc{issuertest.Status(http.StatusServiceUnavailable), issuertest.Hang} {
 					s.issuer.Handle("", fault) // Keys that are known stay so.
-					time.Sleep(time.Hour + callers.KeysApart/10)
+					time.Sleep(time.Hour + auth.KeysApart/10)
 					begin := time.Now()
 					for _, door := range doors {
 						s.succeed(t, door, m.call(exampleID, s.good()))

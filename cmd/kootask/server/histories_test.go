@@ -17,7 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/kootask/kootask/cmd/kootask/server"
-	"github.com/kootask/kootask/cmd/kootask/server/history"
+	"github.com/kootask/kootask/internal/history"
 	"github.com/kootask/kootask/service"
 	"github.com/kootask/kootask/service/observe"
 	"github.com/kootask/kootask/service/watch"

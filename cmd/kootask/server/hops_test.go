@@ -44,7 +44,7 @@ func TestHops(t *testing.T) {
 		"past one of the two":  {2, []string{"198.51.100.1"}, "192.0.2.1"},
 		"a lie past one of it": {2, []string{"203.0.113.9, 198.51.100.1, " + junk}, "198.51.100.1"},
 	} {
-		bubble(t, func(c *server.Config) { c.Callers.TrustedHops = row.hops }, func(t *testing.T, s *system) {
+		bubble(t, func(c *server.Config) { c.Auth.TrustedHops = row.hops }, func(t *testing.T, s *system) {
 			header := []string{"x-real-ip", "203.0.113.1", "forwarded", "for=203.0.113.2"}
 			for _, line := range row.header {
 				header = append(header, "x-forwarded-for", line)
@@ -86,7 +86,7 @@ func TestHopsHaveLimitsOfTheirOwn(t *testing.T) {
 		"past the first of two":  {2, "198.51.100.1", "198.51.100.2", true},
 	} {
 		for _, door := range []string{"grpc get", "rest"} {
-			bubble(t, func(c *server.Config) { c.Service.NewTasksPerPeer, c.Callers.TrustedHops = 1, row.hops }, func(t *testing.T, s *system) {
+			bubble(t, func(c *server.Config) { c.Service.NewTasksPerPeer, c.Auth.TrustedHops = 1, row.hops }, func(t *testing.T, s *system) {
 				ask := func(i int, from string) string {
 					header := []string{"x-forwarded-for", from, "authorization", fmt.Sprint("Bearer guess-", i)}
 					return s.fail(t.Context(), t, door, call{id: taskID, header: header}).reason

@@ -15,8 +15,8 @@ import (
 
 	"github.com/kootask/kootask/cmd/kootask/server"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
-	"github.com/kootask/kootask/service/callers"
-	"github.com/kootask/kootask/service/callers/issuertest"
+	"github.com/kootask/kootask/service/auth"
+	"github.com/kootask/kootask/service/auth/issuertest"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
@@ -53,7 +53,7 @@ type known struct {
 	*system
 	mode   mode
 	issuer *issuertest.Issuer
-	policy atomic.Pointer[callers.Policy] // Whom it allows what now, in the mode app.
+	policy atomic.Pointer[auth.Policy] // Whom it allows what now, in the mode app.
 
 	mu      sync.Mutex
 	tokens  int      // How many were issued. Guarded by mu.
@@ -75,12 +75,12 @@ func bubbleKnown(t *testing.T, m mode, configure func(*server.Config), test func
 		issuer = &http.Server{Handler: http.HandlerFunc(s.fetched)}
 		go func() { _ = issuer.Serve(listener) }()
 		transport = &http.Transport{DialContext: listener.Dial, DialTLSContext: listener.Dial}
-		c.Callers.Tokens = &callers.TokensConfig{Issuer: s.issuer.URL(), Audience: issuertest.Audience, Transport: transport}
-		c.Callers.TokenHeader = m.header
-		c.Callers.FailuresPerPeer = 100_000 // All of a test's clients are one peer.
+		c.Auth.Tokens = &auth.TokensConfig{Issuer: s.issuer.URL(), Audience: issuertest.Audience, Transport: transport}
+		c.Auth.TokenHeader = m.header
+		c.Auth.FailuresPerPeer = 100_000 // All of a test's clients are one peer.
 		if m.app {
 			appMode("s3cr3t")(c)
-			c.Callers.Policy = s.policy.Load
+			c.Auth.Policy = s.policy.Load
 		}
 		if configure != nil {
 			configure(c)
@@ -100,7 +100,7 @@ func bubbleKnown(t *testing.T, m mode, configure func(*server.Config), test func
 // allow sets the policy.
 func (s *known) allow(t *testing.T, text string) {
 	t.Helper()
-	policy, err := callers.ParsePolicy([]byte(text))
+	policy, err := auth.ParsePolicy([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,13 +17,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/kootask/kootask/cmd/kootask/certificates"
 	"github.com/kootask/kootask/cmd/kootask/logging"
-	"github.com/kootask/kootask/cmd/kootask/reload"
 	"github.com/kootask/kootask/cmd/kootask/server"
+	"github.com/kootask/kootask/cmd/kootask/server/reload"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/internal/certificates"
 	"github.com/kootask/kootask/internal/docpage"
-	"github.com/kootask/kootask/service/callers"
+	"github.com/kootask/kootask/service/auth"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
@@ -333,7 +333,7 @@ var exposed = regexp.MustCompile(`(?m)^# HELP (kootask_\w+) (.*)\n# TYPE kootask
 func TestMetricsPage(t *testing.T) {
 	everything := func(c *server.Config) {
 		c.TLS = func() server.TLS { return server.TLS{Certificate: certificates.NewCA().Server("kootask.test").TLS} }
-		c.Callers.Tokens = &callers.TokensConfig{Issuer: "https://issuer.test", Audience: "kootask"}
+		c.Auth.Tokens = &auth.TokensConfig{Issuer: "https://issuer.test", Audience: "kootask"}
 		c.LogMetrics = logging.New(io.Discard, func(to io.Writer) slog.Handler { return slog.NewJSONHandler(to, nil) })
 		c.Files = &reload.Files{}
 		if _, err := reload.Read(c.Files, "file", []string{"metrics_test.go"}, func([][]byte) (int, error) { return 0, nil }); err != nil {

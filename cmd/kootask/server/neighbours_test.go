@@ -14,6 +14,7 @@ import (
 
 	"github.com/kootask/kootask/cmd/kootask/server"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/internal/secret"
 	"github.com/kootask/kootask/upstream"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
@@ -107,7 +108,7 @@ func quiet(app bool) func(*server.Config) {
 	return func(c *server.Config) {
 		c.Log = slog.New(slog.DiscardHandler)
 		if app {
-			c.Service.App = &upstream.App{ID: "app", Secrets: upstream.FixedSecrets(upstream.NewSecret("s3cr3t"))}
+			c.Service.App = &upstream.App{ID: "app", Secrets: upstream.FixedSecrets(secret.New("s3cr3t"))}
 		}
 	}
 }

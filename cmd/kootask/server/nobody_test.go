@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kootask/kootask/service/callers/issuertest"
+	"github.com/kootask/kootask/service/auth/issuertest"
 )
 
 // junkHeaders are those that nobody asked for, as names in lower case and values.

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/kootask/kootask/cmd/kootask/server"
+	"github.com/kootask/kootask/internal/secret"
 	"github.com/kootask/kootask/upstream"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
@@ -233,9 +234,9 @@ func TestAppMode(t *testing.T) {
 	})
 }
 
-func appMode(secret string) func(*server.Config) {
+func appMode(key string) func(*server.Config) {
 	return func(c *server.Config) {
-		c.Service.App = &upstream.App{ID: "app", Secrets: upstream.FixedSecrets(upstream.NewSecret(secret))}
+		c.Service.App = &upstream.App{ID: "app", Secrets: upstream.FixedSecrets(secret.New(key))}
 	}
 }
 

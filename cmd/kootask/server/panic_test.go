@@ -16,8 +16,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/auth"
 	"github.com/kootask/kootask/service/caller"
-	"github.com/kootask/kootask/service/callers"
 	"github.com/kootask/kootask/service/gateway"
 	"github.com/kootask/kootask/service/rpcserver"
 	"github.com/kootask/kootask/upstream/koodrivetest"
@@ -58,7 +58,7 @@ func TestPanicsTellNothing(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, service := &system{log: &buffer{}, out: newEvidence()}, panicking{value: value}
 				log := slog.New(slog.NewJSONHandler(s.log, nil))
-				anybody, err := callers.New(callers.Config{Log: log})
+				anybody, err := auth.New(auth.Config{Log: log})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -76,7 +76,7 @@ func TestPanicsTellNothing(t *testing.T) {
 					}
 				}
 				for _, conn := range []grpc.ClientConnInterface{inside(t, pipe), service} {
-					s.panicOverHTTP(t, gateway.Config{Conn: conn, CheckTaskID: func(string) error { return nil }, Callers: anybody, Handover: handover, Log: log})
+					s.panicOverHTTP(t, gateway.Config{Conn: conn, CheckTaskID: func(string) error { return nil }, Auth: anybody, Handover: handover, Log: log})
 				}
 				if n := strings.Count(s.log.String(), "panic of type"); n != 8 {
 					t.Errorf("%d panics are logged", n)

@@ -15,8 +15,8 @@ import (
 
 	"google.golang.org/grpc/status"
 
-	"github.com/kootask/kootask/cmd/kootask/server/history"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/internal/history"
 	"github.com/kootask/kootask/service/reason"
 	"github.com/kootask/kootask/upstream"
 	"github.com/kootask/kootask/upstream/koodrivetest"

@@ -59,7 +59,7 @@ func (s *Server) port(name string, l net.Listener, room room) *listener {
 // publicRoom is the room of each public port. Behind proxies all connections come from the proxies, so only their number in
 // all is limited.
 func (s *Server) publicRoom() room {
-	if s.config.Callers.TrustedHops > 0 {
+	if s.config.Auth.TrustedHops > 0 {
 		return room{all: s.config.MaxConnections}
 	}
 	return half(s.config.MaxConnections)

@@ -12,11 +12,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kootask/kootask/cmd/kootask/certificates"
 	"github.com/kootask/kootask/cmd/kootask/credfile"
-	"github.com/kootask/kootask/cmd/kootask/reload"
 	"github.com/kootask/kootask/cmd/kootask/server"
+	"github.com/kootask/kootask/cmd/kootask/server/reload"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/internal/certificates"
 	"github.com/kootask/kootask/service"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
@@ -63,8 +63,8 @@ func filedBubble(t *testing.T, test func(t *testing.T, s *system, f *files)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.TLS, c.Callers.SANs = secured, []string{"*"}
-		c.Callers.ClientCAs = func() *x509.CertPool { return secured().ClientCAs }
+		c.TLS, c.Auth.SANs = secured, []string{"*"}
+		c.Auth.ClientCAs = func() *x509.CertPool { return secured().ClientCAs }
 	}, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
 		test(t, s, f)

@@ -25,10 +25,10 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
 
-	"github.com/kootask/kootask/cmd/kootask/reload"
+	"github.com/kootask/kootask/cmd/kootask/server/reload"
 	"github.com/kootask/kootask/service"
+	"github.com/kootask/kootask/service/auth"
 	"github.com/kootask/kootask/service/caller"
-	"github.com/kootask/kootask/service/callers"
 	"github.com/kootask/kootask/service/gateway"
 	"github.com/kootask/kootask/service/rpcserver"
 	"github.com/kootask/kootask/upstream"
@@ -60,7 +60,7 @@ type Config struct {
 	// Service is how it is asked; the Upstream, the Log and the Metrics in it are filled in by New.
 	Service service.Config
 	// Callers is who may call; its Mode, Log and Metrics are filled in by New. The zero Config lets everybody.
-	Callers callers.Config
+	Auth auth.Config
 	// TLS is what the gRPC and the HTTP port show, and ask of, clients that connect. Nil: they are plaintext.
 	TLS func() TLS
 	// Files are followed while the Server runs: what they say may have an effect through the rest of the Config. Nil: none.
@@ -99,7 +99,7 @@ type Server struct {
 	config   Config
 	upstream *upstream.Client
 	service  *service.Service
-	callers  *callers.Callers
+	auth     *auth.Authenticator
 	public   *rpcserver.Server // On the gRPC port.
 	inner    *rpcserver.Server // For the gateway.
 	pipe     *bufconn.Listener // Between the gateway and inner.
@@ -138,12 +138,12 @@ func New(config Config) (*Server, error) {
 	if config.Service.App != nil {
 		mode = caller.App
 	}
-	config.Callers.Mode, config.Callers.Log, config.Callers.Metrics = mode, config.Log, s.metrics
-	if s.callers, err = callers.New(config.Callers); err != nil {
+	config.Auth.Mode, config.Auth.Log, config.Auth.Metrics = mode, config.Log, s.metrics
+	if s.auth, err = auth.New(config.Auth); err != nil {
 		return nil, err
 	}
 	handover := &caller.Handover{}
-	rpc := rpcserver.Config{Service: s.service, Who: s.callers.Call, Called: called, Log: config.Log.With("port", "grpc")}
+	rpc := rpcserver.Config{Service: s.service, Who: s.auth.Call, Called: called, Log: config.Log.With("port", "grpc")}
 	if config.TLS != nil {
 		rpc.Credentials = credentials.NewTLS(s.tls())
 		s.metrics.MustRegister(s.certificateEnd())
@@ -165,7 +165,7 @@ func New(config Config) (*Server, error) {
 		return nil, fmt.Errorf("connecting the gateway: %w", err)
 	}
 	handler, err := gateway.New(gateway.Config{
-		Conn: s.conn, Callers: s.callers, Handover: handover, Origins: config.Origins, LocalHosts: config.LocalHosts, Console: config.Console, CheckTaskID: service.CheckTaskID, TicketsPerPeer: config.Service.NewTasksPerPeer,
+		Conn: s.conn, Auth: s.auth, Handover: handover, Origins: config.Origins, LocalHosts: config.LocalHosts, Console: config.Console, CheckTaskID: service.CheckTaskID, TicketsPerPeer: config.Service.NewTasksPerPeer,
 		Log: config.Log.With("port", "http"), Metrics: s.metrics,
 	})
 	if err != nil {
@@ -276,7 +276,7 @@ func (s *Server) stop(delay time.Duration, ports ...*listener) error {
 	innerGraceful := s.inner.Stop(ctx) // HTTP's calls are its own.
 	_ = s.conn.Close()
 	s.service.Close()
-	s.callers.Close()
+	s.auth.Close()
 	s.upstream.Close()
 	_ = s.admin.Close()
 	if httpErr != nil || !rpcGraceful || !innerGraceful {

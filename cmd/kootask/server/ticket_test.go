@@ -13,10 +13,10 @@ import (
 
 	"google.golang.org/grpc/codes"
 
-	"github.com/kootask/kootask/cmd/kootask/canaries"
 	"github.com/kootask/kootask/cmd/kootask/server"
-	"github.com/kootask/kootask/service/callers"
-	"github.com/kootask/kootask/service/callers/issuertest"
+	"github.com/kootask/kootask/internal/canaries"
+	"github.com/kootask/kootask/service/auth"
+	"github.com/kootask/kootask/service/auth/issuertest"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
@@ -40,7 +40,7 @@ func (s *system) ticket(t *testing.T, header ...string) string {
 	if err := json.Unmarshal([]byte(body), &said); err != nil || resp.StatusCode != http.StatusOK || len(said) != 2 || len(said["ticket"]) != 43 {
 		t.Fatalf("HTTP %d, %v: %s", resp.StatusCode, err, body)
 	}
-	if at, err := time.Parse("2006-01-02T15:04:05.000Z", said["expireTime"]); err != nil || time.Now().Add(callers.TicketLife).Sub(at) >= time.Millisecond {
+	if at, err := time.Parse("2006-01-02T15:04:05.000Z", said["expireTime"]); err != nil || time.Now().Add(auth.TicketLife).Sub(at) >= time.Millisecond {
 		t.Errorf("it expires %q", said["expireTime"])
 	}
 	if resp.Header.Get("Content-Type") != "application/json" || resp.Header.Get("Cache-Control") != "no-store" {
@@ -75,7 +75,7 @@ func TestWatchWithATicket(t *testing.T) {
 			if n := s.koodrive.Count(); n != 0 {
 				t.Errorf("for a ticket KooDrive was asked %d times", n)
 			}
-			time.Sleep(callers.TicketLife - time.Second)
+			time.Sleep(auth.TicketLife - time.Second)
 			resp, body := s.comes(t, surface, taskID, ":watch?ticket="+ticket)
 			var got []event
 			parse(t, surface, strings.NewReader(body), func(e event) { got = append(got, e) })
@@ -128,7 +128,7 @@ func TestTicketsThatAreNoGood(t *testing.T) {
 		reason string
 		left   bool // It is good afterwards.
 	}{
-		"too late":              {callers.TicketLife, taskID + ":watch?ticket=$", nil, unknown, false},
+		"too late":              {auth.TicketLife, taskID + ":watch?ticket=$", nil, unknown, false},
 		"for another task":      {0, exampleID + ":watch?ticket=$", nil, unknown, false},
 		"made up":               {0, taskID + ":watch?ticket=" + strings.Repeat("A", 43), nil, unknown, true},
 		"another case":          {0, taskID + ":watch?ticket=$A", nil, unknown, true},
@@ -252,7 +252,7 @@ const issuerURL = "http://127.0.0.1:1"
 // withTokens makes a server want tokens of an issuer.
 func withTokens(c *server.Config) (issuer *issuertest.Issuer) {
 	issuer = issuertest.New(issuerURL)
-	c.Callers.Tokens = &callers.TokensConfig{Issuer: issuerURL, Audience: issuertest.Audience, Transport: direct{issuer}}
+	c.Auth.Tokens = &auth.TokensConfig{Issuer: issuerURL, Audience: issuertest.Audience, Transport: direct{issuer}}
 	return issuer
 }
 
@@ -294,9 +294,9 @@ func TestTicketsDoNotOutliveTokens(t *testing.T) {
 // A ticket is for whom its owner may act when it is used, and not when it was given.
 func TestTicketsDoNotOutliveThePolicy(t *testing.T) {
 	var issuer *issuertest.Issuer
-	var policy atomic.Pointer[callers.Policy]
+	var policy atomic.Pointer[auth.Policy]
 	allow := func(user string) {
-		parsed, err := callers.ParsePolicy([]byte("callers: [{claims: {sub: alice}, users: [\"" + user + "\"]}]"))
+		parsed, err := auth.ParsePolicy([]byte("callers: [{claims: {sub: alice}, users: [\"" + user + "\"]}]"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -306,7 +306,7 @@ func TestTicketsDoNotOutliveThePolicy(t *testing.T) {
 	bubble(t, func(c *server.Config) {
 		issuer = withTokens(c)
 		appMode("s3cr3t")(c)
-		c.Callers.Policy = policy.Load
+		c.Auth.Policy = policy.Load
 	}, func(t *testing.T, s *system) {
 		s.koodrive.AddApp("app", "s3cr3t")
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(2)})

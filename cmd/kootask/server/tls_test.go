@@ -14,9 +14,9 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/kootask/kootask/cmd/kootask/certificates"
 	"github.com/kootask/kootask/cmd/kootask/server"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/internal/certificates"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
@@ -32,8 +32,8 @@ func (a *authorities) tls(c *server.Config, names ...string) {
 	secured := server.TLS{Certificate: a.server.Server("kootask.test").TLS}
 	if names != nil {
 		secured.ClientCAs = a.client.Pool()
-		c.Callers.ClientCAs = func() *x509.CertPool { return secured.ClientCAs }
-		c.Callers.SANs = names
+		c.Auth.ClientCAs = func() *x509.CertPool { return secured.ClientCAs }
+		c.Auth.SANs = names
 	}
 	c.TLS = func() server.TLS { return secured }
 }

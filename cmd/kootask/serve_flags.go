@@ -1,0 +1,324 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/kootask/kootask/cmd/kootask/credfile"
+	"github.com/kootask/kootask/cmd/kootask/logging"
+	"github.com/kootask/kootask/cmd/kootask/server"
+	"github.com/kootask/kootask/cmd/kootask/server/reload"
+	"github.com/kootask/kootask/internal/secret"
+	"github.com/kootask/kootask/service"
+	"github.com/kootask/kootask/service/watch"
+	"github.com/kootask/kootask/upstream"
+)
+
+// koodriveFlags say where KooDrive is.
+type koodriveFlags struct {
+	UpstreamURL       string `group:"KooDrive" placeholder:"URL" help:"Address of KooDrive, like https://cn.myhuaweicloud-koodrive.com. Required."`
+	UpstreamAllowHTTP bool   `group:"KooDrive" help:"Allow an http address. Credentials then travel unencrypted."`
+	UpstreamCA        string `group:"KooDrive" placeholder:"FILE" help:"PEM file with the certificates to trust for KooDrive. Default: the system's."`
+	UpstreamProxy     string `group:"KooDrive" placeholder:"URL" help:"HTTP proxy for requests to KooDrive. Default: none; the environment's proxy is never used."`
+}
+
+// serviceFlags are those that serve and demo share.
+type serviceFlags struct {
+	UpstreamAuth        string        `group:"KooDrive" enum:"caller,app" default:"caller" help:"Credential that KooDrive sees: caller (each caller's own) or app (this service's, for the user named in x-user-id)."`
+	AppID               string        `group:"KooDrive" placeholder:"ID" help:"AppId of the app. Requires --upstream-auth=app."`
+	AppSecretFile       string        `group:"KooDrive" placeholder:"FILE" help:"File with the AppSecret. During a rotation it has two lines: the first signs, and the second is tried if KooDrive rejects the first. Requires --upstream-auth=app."`
+	AppRPSPerUser       int           `group:"KooDrive" name:"app-rps-per-user" default:"0" help:"Maximum requests per second for each user of the app (burst: ten times that). Above it calls fail with CALLER_LIMIT_REACHED and watches poll less often. 0: no limit. Requires --upstream-auth=app."`
+	UpstreamTimeout     time.Duration `group:"KooDrive" default:"10s" help:"Timeout of one request to KooDrive, at most 1m."`
+	UpstreamRPS         int           `group:"KooDrive" default:"50" help:"Maximum requests per second to KooDrive. With --upstream-auth=app it must be below the app's quota at KooDrive."`
+	UpstreamConcurrency int           `group:"KooDrive" default:"64" help:"Maximum concurrent requests to KooDrive. One caller gets at most half of them."`
+
+	GRPCAddr  string `group:"Ports" default:"127.0.0.1:9090" help:"Address of the gRPC port. Port 0 picks a free one."`
+	HTTPAddr  string `group:"Ports" default:"127.0.0.1:8080" help:"Address of the HTTP port, for REST, JSON lines and server-sent events."`
+	Console   bool   `group:"Ports" default:"true" negatable:"" help:"Serve the page at / and the API reference at /docs on the HTTP port."`
+	AdminAddr string `group:"Ports" default:"127.0.0.1:9091" help:"Address of the operator's port: /metrics, /healthz, /readyz and, on a loopback address, /debug/pprof. Empty: off."`
+
+	MaxConnections int `group:"Ports" default:"0" help:"Maximum connections to the gRPC port, and to the HTTP port. One address may have half of them, unless --trusted-hops is set. 0: derived from the limit on open files."`
+
+	PollMin        time.Duration `group:"Watches" default:"1s" help:"Interval between polls of a watched task after a change."`
+	PollMax        time.Duration `group:"Watches" default:"15s" help:"Longest interval between polls while nothing changes: at most 10m, because KooDrive's sessions end after 20m."`
+	PollBackoffMax time.Duration `group:"Watches" default:"60s" help:"Longest interval between polls while KooDrive fails."`
+	Heartbeat      time.Duration `group:"Watches" default:"8s" help:"Silence after which a watch gets a heartbeat: 1s to 15s. Some clients and proxies take 10s of silence for a broken stream."`
+	StaleAfter     time.Duration `group:"Watches" default:"5m" help:"Time without an answer from KooDrive after which a watch ends: at least 1.2 times --poll-max plus --upstream-timeout."`
+	WatchLifetime  time.Duration `group:"Watches" default:"30m" help:"Duration after which a watch ends, ±20 %."`
+
+	MaxTasks              int `group:"Watches" default:"100000" help:"Maximum watched tasks. A task with many watchers counts once."`
+	MaxTasksPerCredential int `group:"Watches" default:"1000" help:"Maximum tasks watched with one credential."`
+	NewTasksPerPeer       int `group:"Watches" default:"20" help:"New tasks per second that one address may start (burst: ten times that)."`
+
+	ShutdownGrace time.Duration `default:"20s" help:"Maximum duration of a stop. Calls that are still in flight then are cut off."`
+	LogLevel      slog.Level    `default:"info" help:"Minimum level of log lines: debug, info, warn or error."`
+	LogFormat     string        `enum:"json,text," default:"" help:"Format of the log: json or text. Default: text on a terminal, otherwise json."`
+}
+
+// problems collects all that is wrong with the flags.
+type problems struct{ errs usageError }
+
+func (p *problems) add(flag string, err error) {
+	if err != nil {
+		p.errs = append(p.errs, fmt.Errorf("--%s: %w", flag, err))
+	}
+}
+
+// err is nil if there is none.
+func (p *problems) err() error {
+	if p.errs == nil {
+		return nil
+	}
+	return p.errs
+}
+
+// config returns what the flags say of KooDrive's whereabouts.
+func (f koodriveFlags) config(p *problems, files *reload.Files) upstream.Config {
+	config := upstream.Config{BaseURL: f.UpstreamURL, AllowHTTP: f.UpstreamAllowHTTP}
+	if f.UpstreamCA != "" {
+		roots, err := reload.Read(files, "upstream-ca", []string{f.UpstreamCA}, func(contents [][]byte) (*x509.CertPool, error) {
+			return credfile.File{Name: f.UpstreamCA, Content: contents[0]}.Pool()
+		})
+		p.add("upstream-ca", err)
+		config.RootCAs = roots
+	}
+	if f.UpstreamProxy != "" {
+		proxy, err := parseProxy(f.UpstreamProxy)
+		p.add("upstream-proxy", err)
+		config.Proxy = proxy
+	}
+	_, err := upstream.NewClient(config)
+	p.add("upstream-url", err)
+	return config
+}
+
+// parseProxy reads the URL of an HTTP proxy. Its error does not have the password that may be in it.
+func parseProxy(text string) (*url.URL, error) {
+	proxy, err := url.Parse(text)
+	if err != nil || proxy.Host == "" || proxy.Scheme != "http" && proxy.Scheme != "https" {
+		return nil, errors.New("must be a URL like http://proxy.example:3128")
+	}
+	return proxy, nil
+}
+
+// readCertificates returns the certificates in a file, to be trusted.
+func readCertificates(file string) (*x509.CertPool, error) {
+	content, err := credfile.Read(file)
+	if err != nil {
+		return nil, err
+	}
+	return credfile.File{Name: file, Content: content}.Pool()
+}
+
+// koodriveSession is after how long without a request KooDrive's sessions end, and maxPoll the longest interval at which it
+// may be asked.
+const (
+	koodriveSession = 20 * time.Minute
+	maxPoll         = koodriveSession / 2
+)
+
+// maxTimeout is the longest that one request to KooDrive may take.
+const maxTimeout = time.Minute
+
+// maxLifetime is the longest that a watch may last: it keeps a KooDrive session alive.
+const maxLifetime = 24 * time.Hour
+
+// config returns what the flags say of the service.
+func (f serviceFlags) config(p *problems, koodrive upstream.Config, files *reload.Files, log *logging.Log) server.Config {
+	koodrive.Timeout, koodrive.PerSecond, koodrive.AtOnce = f.UpstreamTimeout, f.UpstreamRPS, f.UpstreamConcurrency
+	for _, n := range []struct {
+		flag  string
+		value int
+	}{
+		{"upstream-rps", f.UpstreamRPS}, {"upstream-concurrency", f.UpstreamConcurrency}, {"max-tasks", f.MaxTasks},
+		{"max-tasks-per-credential", f.MaxTasksPerCredential}, {"new-tasks-per-peer", f.NewTasksPerPeer},
+	} {
+		if n.value < 1 {
+			p.add(n.flag, errors.New("must be at least 1"))
+		}
+	}
+	connections, err := maxConnections(f.MaxConnections, openFiles(), f.UpstreamConcurrency)
+	p.add("max-connections", err)
+	config := server.Config{
+		Upstream: koodrive,
+		Service: service.Config{
+			App: f.app(p, files), PollMin: f.PollMin, PollMax: f.PollMax, PollBackoffMax: f.PollBackoffMax, Heartbeat: f.Heartbeat,
+			StaleAfter: f.StaleAfter, WatchLifetime: f.WatchLifetime,
+			MaxTasks: f.MaxTasks, MaxTasksPerCredential: f.MaxTasksPerCredential, NewTasksPerPeer: f.NewTasksPerPeer,
+			AppRequestsPerUser: f.AppRPSPerUser,
+		},
+		Grace: f.ShutdownGrace, LocalHosts: f.UpstreamAuth == "app", Console: f.Console,
+		MaxConnections: connections,
+		Log:            log.Logger, LogMetrics: log,
+		Files: files,
+	}
+	for _, d := range []struct {
+		flag      string
+		value     time.Duration
+		low, high time.Duration
+	}{
+		{"upstream-timeout", f.UpstreamTimeout, 1, maxTimeout},
+		{"poll-min", f.PollMin, 1, maxPoll},
+		{"poll-max", f.PollMax, 1, maxPoll},
+		{"poll-backoff-max", f.PollBackoffMax, 1, maxPoll},
+		{"heartbeat", f.Heartbeat, time.Second, service.MaxHeartbeat},
+		{"stale-after", f.StaleAfter, 1, time.Hour},
+		{"watch-lifetime", f.WatchLifetime, 1, maxLifetime},
+		{"shutdown-grace", f.ShutdownGrace, 1, time.Hour},
+	} {
+		if d.value < d.low || d.value > d.high {
+			p.add(d.flag, fmt.Errorf("must be from %v to %v", d.low, d.high))
+		}
+	}
+	if f.PollMin > f.PollMax {
+		p.add("poll-max", fmt.Errorf("must not be less than --poll-min, %v", f.PollMin))
+	}
+	// Otherwise a task that does not change would look as if KooDrive did not answer.
+	if least := time.Duration((1+watch.JitterShare)*float64(f.PollMax)) + f.UpstreamTimeout; f.StaleAfter < least {
+		p.add("stale-after", fmt.Errorf("must be at least 1.2 times --poll-max plus --upstream-timeout: %v", least))
+	}
+	if f.PollMin > f.PollBackoffMax {
+		p.add("poll-backoff-max", fmt.Errorf("must not be less than --poll-min, %v", f.PollMin))
+	}
+	return config
+}
+
+// delay sets how long a server that was told to stop only says so.
+func (serviceFlags) delay(p *problems, delay time.Duration, config *server.Config) {
+	if delay < 0 || delay > time.Hour {
+		p.add("shutdown-delay", errors.New("must be from 0s to 1h; at most a quarter of --shutdown-grace takes effect"))
+	}
+	config.ShutdownDelay = delay
+}
+
+// app returns the app that signs, nil in caller mode.
+func (f serviceFlags) app(p *problems, files *reload.Files) *upstream.App {
+	if f.UpstreamAuth != "app" {
+		unused := errors.New("requires --upstream-auth=app")
+		if f.AppID != "" {
+			p.add("app-id", unused)
+		}
+		if f.AppSecretFile != "" {
+			p.add("app-secret-file", unused)
+		}
+		if f.AppRPSPerUser != 0 {
+			p.add("app-rps-per-user", unused)
+		}
+		return nil
+	}
+	if f.AppRPSPerUser < 0 || f.AppRPSPerUser > f.UpstreamRPS {
+		p.add("app-rps-per-user", errors.New("must be from 1 to --upstream-rps, or 0 for no limit"))
+	}
+	if f.AppID == "" {
+		p.add("app-id", errors.New("required with --upstream-auth=app"))
+	}
+	if f.AppSecretFile == "" {
+		p.add("app-secret-file", errors.New("required with --upstream-auth=app"))
+		return nil
+	}
+	secrets, err := reload.Read(files, "app-secret", []string{f.AppSecretFile}, func(contents [][]byte) ([]secret.Value, error) {
+		return parseSecrets(f.AppSecretFile, contents[0])
+	})
+	p.add("app-secret-file", err)
+	app := &upstream.App{ID: f.AppID, Secrets: secrets}
+	if err == nil && f.AppID != "" {
+		p.add("app-id", app.Check())
+	}
+	return app
+}
+
+// parseSecrets reads the lines of a file with an app's secret, or during a rotation with two.
+func parseSecrets(file string, content []byte) (secrets []secret.Value, err error) {
+	lines, err := credfile.File{Name: file, Content: content}.Lines()
+	if err != nil {
+		return nil, err
+	}
+	if len(lines) > 2 {
+		return nil, fmt.Errorf("%s has more than two lines", file)
+	}
+	for _, line := range lines {
+		secrets = append(secrets, secret.New(line))
+	}
+	return secrets, nil
+}
+
+// onlyLoopback lets the ports be reached from this machine alone.
+func (f serviceFlags) onlyLoopback(p *problems, when string) {
+	for _, port := range [][2]string{{"grpc-addr", f.GRPCAddr}, {"http-addr", f.HTTPAddr}} {
+		if host, _, err := net.SplitHostPort(port[1]); err == nil && !isLoopback(host) {
+			p.add(port[0], errors.New("must be a loopback address "+when))
+		}
+	}
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}
+
+// checkPorts looks at the addresses of the ports.
+func (f serviceFlags) checkPorts(p *problems) {
+	for _, port := range [][2]string{{"grpc-addr", f.GRPCAddr}, {"http-addr", f.HTTPAddr}, {"admin-addr", cmp.Or(f.AdminAddr, ":0")}} {
+		_, err := net.ResolveTCPAddr("tcp", port[1])
+		p.add(port[0], err)
+	}
+}
+
+// listen opens the ports. What cannot be opened is a problem, and then none stays open.
+func (f serviceFlags) listen(p *problems) (l server.Listeners) {
+	config := net.ListenConfig{Control: limitSilence}
+	config.SetMultipathTCP(false) // It does not have the limit.
+	open := func(flag, address string) net.Listener {
+		listener, err := config.Listen(context.Background(), "tcp", address)
+		p.add(flag, wayOut(flag, address, err))
+		return listener
+	}
+	l.GRPC = open("grpc-addr", f.GRPCAddr)
+	l.HTTP = open("http-addr", f.HTTPAddr)
+	if f.AdminAddr != "" {
+		l.Admin = open("admin-addr", f.AdminAddr)
+	}
+	if p.err() != nil {
+		for _, listener := range []net.Listener{l.GRPC, l.HTTP, l.Admin} {
+			if listener != nil {
+				_ = listener.Close()
+			}
+		}
+	}
+	return l
+}
+
+// wayOut adds to the error for an address that is in use how to go on.
+func wayOut(flag, address string, err error) error {
+	host, _, splitErr := net.SplitHostPort(address)
+	if splitErr != nil || !errors.Is(err, syscall.EADDRINUSE) {
+		return err
+	}
+	return fmt.Errorf("%w. Stop the process that uses it, or choose another address: --%s=%s takes a free port", err, flag, net.JoinHostPort(host, "0"))
+}
+
+// log returns the log, which goes to stderr.
+func (f serviceFlags) log(stderr io.Writer) *logging.Log {
+	options := &slog.HandlerOptions{Level: f.LogLevel}
+	file, isFile := stderr.(*os.File)
+	text := f.LogFormat == "text" || f.LogFormat == "" && isFile && term.IsTerminal(int(file.Fd()))
+	return logging.New(stderr, func(to io.Writer) slog.Handler {
+		if text {
+			return slog.NewTextHandler(to, options)
+		}
+		return slog.NewJSONHandler(to, options)
+	})
+}

@@ -1,0 +1,96 @@
+package auth
+
+import (
+	"cmp"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/reason"
+)
+
+const (
+	// TicketLife is for how long a ticket is good.
+	TicketLife = 30 * time.Second
+	// maxTickets is how many there may be.
+	maxTickets = 10_000
+)
+
+// tickets stand for callers who have been admitted, each for one task, once. They are for those who can send no header, and
+// so can have no credential but in a URL, where it is seen by many. Only their hashes are kept: to compare a secret with
+// others takes as long as they are alike.
+type tickets struct {
+	mu  sync.Mutex
+	all map[[sha256.Size]byte]ticket // Guarded by mu.
+}
+
+type ticket struct {
+	who    caller.Caller
+	taskID string
+	chain  []*x509.Certificate // That the caller had shown.
+	expiry *time.Timer         // Removes it.
+}
+
+// Ticket returns a ticket for an admitted caller to watch a task, and when it ends. Where clients have certificates, it is good
+// over connections of the same one alone.
+func (a *Authenticator) Ticket(r *http.Request, who caller.Caller, taskID string) (value string, expires time.Time, err error) {
+	var secret [32]byte
+	_, _ = rand.Read(secret[:])
+	value = base64.RawURLEncoding.EncodeToString(secret[:])
+	hash := sha256.Sum256([]byte(value))
+	a.tickets.mu.Lock()
+	defer a.tickets.mu.Unlock()
+	if len(a.tickets.all) >= maxTickets {
+		return "", time.Time{}, &reason.Error{Outcome: reason.FacadeOverloaded, Cause: errors.New("there are too many tickets")}
+	}
+	a.tickets.all[hash] = ticket{who, taskID, chain(r), time.AfterFunc(TicketLife, func() { a.tickets.take(hash) })}
+	return value, time.Now().Add(TicketLife), nil
+}
+
+// take returns a ticket, which is then gone.
+func (t *tickets) take(hash [sha256.Size]byte) (ticket, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	found, ok := t.all[hash]
+	if ok {
+		found.expiry.Stop()
+		delete(t.all, hash)
+	}
+	return found, ok
+}
+
+// Redeem returns the caller for whom a ticket stands, who makes an HTTP request to watch a task. The ticket is used up, good or
+// not. A request with a ticket has no other credential; it may name a language other than the caller's.
+func (a *Authenticator) Redeem(r *http.Request, value, taskID string) (caller.Caller, error) {
+	who := caller.Nobody(r.Header.Values)
+	who.Peer = a.Peer(r)
+	found, ok := a.tickets.take(sha256.Sum256([]byte(value)))
+	for _, name := range []string{caller.HeaderAuthorization, caller.HeaderUserID, caller.HeaderDate, caller.HeaderCallerToken} {
+		if len(r.Header.Values(name)) > 0 {
+			return who, reason.Invalid(reason.CredentialAmbiguous, name, reason.Repeated, "Must be absent beside a ticket.")
+		}
+	}
+	if !ok || found.taskID != taskID || !slices.EqualFunc(found.chain, chain(r), (*x509.Certificate).Equal) {
+		err := a.failed(who, &reason.Error{Outcome: reason.TicketInvalid})
+		a.audit(r.Context(), who, err)
+		return who, err
+	}
+	admitted := found.who
+	admitted.RequestID, admitted.Trace, admitted.Peer = who.RequestID, who.Trace, who.Peer
+	admitted.Language = cmp.Or(who.Language, admitted.Language)
+	if err := admitted.Still(); err != nil {
+		if reason.Of(err).Outcome == reason.CallerTokenExpired { // Of what else there is, Still has a line.
+			a.audit(r.Context(), admitted, err)
+		}
+		return admitted, err
+	}
+	a.audit(r.Context(), admitted, nil)
+	return admitted, nil
+}
