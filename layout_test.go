@@ -38,15 +38,18 @@ var imports = map[string][]string{
 	"internal/history":        {},
 	"upstream":                {"internal/bounded", "internal/dial", "internal/secret", "internal/unpack"},
 	"upstream/koodrivetest":   {},
+	"internal/rates":          {},
+	"service/quota":           {"internal/expiring", "internal/rates", "service/reason", "upstream"},
+	"service/ask":             {"internal/expiring", "service/caller", "service/observe", "service/quota", "service/reason", "upstream"},
 	"service/watch":           {},
 	"service/observe":         {"internal/expiring"},
 	"service/reason":          {"gen/koodrive/task/v1"},
 	"service/caller":          {"internal/secret", "service/reason"},
-	"service/auth":            {"gen/koodrive/task/v1", "internal/bounded", "internal/dial", "internal/expiring", "internal/unpack", "service/caller", "service/reason"},
+	"service/auth":            {"gen/koodrive/task/v1", "internal/bounded", "internal/dial", "internal/expiring", "internal/rates", "internal/unpack", "service/caller", "service/reason"},
 	"service/auth/issuertest": {},
-	"service/gateway":         {"gen/koodrive/task/v1", "internal/jsonline", "service/caller", "service/auth", "service/reason"},
+	"service/gateway":         {"gen/koodrive/task/v1", "internal/jsonline", "internal/rates", "service/caller", "service/auth", "service/reason"},
 	"service/rpcserver":       {"gen/koodrive/task/v1", "service/caller", "service/observe", "service/reason"},
-	"service":                 {"gen/koodrive/task/v1", "internal/expiring", "service/caller", "service/observe", "service/reason", "service/watch", "upstream"},
+	"service":                 {"gen/koodrive/task/v1", "service/ask", "service/caller", "service/quota", "service/reason", "service/watch", "upstream"},
 }
 
 // goFiles calls visit for each Go file of the tree.

@@ -2,20 +2,23 @@ package service
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
-	"github.com/kootask/kootask/service/observe"
+	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/reason"
 )
+
+// GetTimeout is the longest that GetTask takes, whatever the caller's deadline is.
+const GetTimeout = 25 * time.Second
 
 // errGetTimeout is the end of a call that took as long as one may.
 var errGetTimeout = &reason.Error{Outcome: reason.UpstreamTimeout}
 
 // GetTask implements TaskService.
 func (s *Service) GetTask(ctx context.Context, req *taskv1.GetTaskRequest) (*taskv1.GetTaskResponse, error) {
-	q, err := s.query(ctx, req)
+	who, _ := caller.FromContext(ctx)
+	q, err := s.ask.Question(who, req.GetTaskId())
 	if err != nil {
 		return nil, err
 	}
@@ -23,29 +26,16 @@ func (s *Service) GetTask(ctx context.Context, req *taskv1.GetTaskRequest) (*tas
 	if err != nil {
 		return nil, err
 	}
-	q.Resend = true
 	ctx, cancel := within(ctx, GetTimeout, errGetTimeout)
 	defer cancel()
-	_, answered, err := s.admit(q, 0)
+	answer, err := s.ask.Get(ctx, q, maxAge)
 	if err != nil {
 		return nil, err
 	}
-	defer answered()
-	seen, err := s.observer.Get(ctx, q.key, observe.Wish{MaxAge: maxAge, Patience: Patience}, s.askTwice(q))
-	if errors.Is(err, observe.ErrNotBegun) {
-		return nil, s.notBegun(q)
-	}
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	if err != nil {
-		return nil, s.outcome(err)
-	}
-	s.metrics.observed(seen.Source)
-	if err := failedTask(seen.Value, req); err != nil {
+	if err := failedTask(answer.Value, req); err != nil {
 		return nil, err
 	}
-	return &taskv1.GetTaskResponse{Task: toTask(seen.Value, seen.Answered)}, nil
+	return &taskv1.GetTaskResponse{Task: toTask(answer.Value, answer.Answered)}, nil
 }
 
 // maxAge returns the age that the answer may have, nil if the request does not limit it.

@@ -6,29 +6,39 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"google.golang.org/grpc"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/ask"
 	"github.com/kootask/kootask/service/caller"
-	"github.com/kootask/kootask/service/observe"
 	"github.com/kootask/kootask/service/reason"
 	"github.com/kootask/kootask/service/watch"
 	"github.com/kootask/kootask/upstream"
 )
 
-// errLifetime is the end of a watch that has lasted as long as one may.
-var errLifetime = &reason.Error{Outcome: reason.WatchLifetimeReached}
+// FirstMessage is how long a watch waits for KooDrive's first answer before a heartbeat opens the stream: an error until
+// then is the call's own.
+const FirstMessage = 2 * time.Second
 
-// errExpired is the end of a watch whose caller is not known any more.
-var errExpired = &reason.Error{Outcome: reason.CallerTokenExpired}
+// SendTimeout is how long a send may wait for the client before its watch ends. gRPC takes 64 KiB beyond the client's window
+// before a send waits at all, and shows its handlers nothing of what is unsent: a watch with less to say lasts its lifetime.
+const SendTimeout = 30 * time.Second
+
+// LifetimeSpread is the share by which a watch's lifetime is shorter or longer at random.
+const LifetimeSpread = 0.2
+
+// errLifetime is the end of a watch that has lasted as long as one may, and errExpired of one whose caller is no longer authenticated.
+var (
+	errLifetime = &reason.Error{Outcome: reason.WatchLifetimeReached}
+	errExpired  = &reason.Error{Outcome: reason.CallerTokenExpired}
+)
 
 // WatchTask implements TaskService.
 func (s *Service) WatchTask(
 	req *taskv1.WatchTaskRequest, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse],
-) error {
+) (err error) {
 	lifetime := time.Duration(float64(s.lifetime) * (1 - LifetimeSpread + 2*LifetimeSpread*rand.Float64()))
 	who, _ := caller.FromContext(stream.Context())
 	end := errLifetime
@@ -37,7 +47,7 @@ func (s *Service) WatchTask(
 	}
 	ctx, cancel := within(stream.Context(), lifetime, end)
 	defer cancel()
-	q, err := s.query(ctx, req)
+	q, err := s.ask.Question(who, req.GetTaskId())
 	if err != nil {
 		return err
 	}
@@ -46,24 +56,53 @@ func (s *Service) WatchTask(
 		return errDraining
 	default:
 	}
-	if err := s.limits.enter(q.Caller, q.key); err != nil {
-		return err
-	}
-	defer s.limits.leave(q.Caller, q.key)
-	wait, answered, err := s.admit(q, PeerPatience)
+	begun, err := s.quota.Watch(q.Subject(), func() bool { return s.ask.Withheld(q) })
 	if err != nil {
 		return err
 	}
-	defer answered()
+	defer begun.Leave()
 
 	err = errUnfinished
 	ended := s.metrics.watched()
 	defer func() { ended(err) }()
-	sub := s.hub.Subscribe(q.key, s.poll(q, wait))
+	wake := make(chan struct{}, 1)
+	sub := s.hub.Subscribe(q.Key(), s.poll(q, begun.Wait), wake)
 	defer sub.Close()
-	w := &watcher{service: s, stream: stream, who: who, since: time.Now(), answered: answered}
+	w := &watcher{service: s, stream: stream, wake: wake, who: who, since: time.Now(), answered: begun.Answered}
 	err = w.follow(ctx, sub, req)
 	return err
+}
+
+// poll returns how the hub asks for a task, for the first time after a wait.
+func (s *Service) poll(q ask.Question, wait time.Duration) watch.Poll[upstream.Task] {
+	poll := s.ask.Poll(q, wait)
+	return func(ctx context.Context) (watch.Answer[upstream.Task], error) {
+		answer, err := poll(ctx)
+		return watch.Answer[upstream.Task]{Value: answer.Value, At: answer.Answered}, err
+	}
+}
+
+// judge is how the error of a poll is taken.
+func (s *Service) judge(err error) watch.Verdict {
+	e := reason.Of(err)
+	wait := e.RetryAfter
+	if e.Outcome == reason.UpstreamRateLimited && wait == 0 {
+		wait = upstream.RatePause
+	}
+	if e.Outcome.Tolerance() != reason.Unlimited {
+		s.metrics.strikes.WithLabelValues(e.Outcome.Name).Inc()
+	}
+	return watch.Verdict{Kind: e.Outcome.Name, Tolerance: e.Outcome.Tolerance(), Wait: wait}
+}
+
+// stale is the end of a watch that KooDrive has not answered for too long. It has the status and code of the last answer.
+func stale(last error) error {
+	e := &reason.Error{Outcome: reason.UpstreamStale, Cause: last}
+	if last != nil {
+		known := reason.Of(last)
+		e.UpstreamStatus, e.UpstreamCode = known.UpstreamStatus, known.UpstreamCode
+	}
+	return e
 }
 
 // errUnfinished is the end of a watch that panics.
@@ -78,7 +117,7 @@ func (w *watcher) follow(ctx context.Context, sub *watch.Subscription[upstream.T
 		silent, drained := false, false
 		select {
 		case <-ctx.Done():
-		case <-sub.Wake():
+		case <-w.wake:
 		case <-silence.C:
 			silent = true
 		case <-draining:
@@ -106,7 +145,7 @@ func (w *watcher) follow(ctx context.Context, sub *watch.Subscription[upstream.T
 		case drained:
 			return errDraining
 		case state.Err != nil && state.Revision == 0 && !w.opened: // KooDrive's first verdict is the call's.
-			return w.service.outcome(state.Err)
+			return reason.Of(state.Err)
 		case silent:
 			err = w.heartbeat(state)
 		default:
@@ -129,6 +168,7 @@ func (w *watcher) follow(ctx context.Context, sub *watch.Subscription[upstream.T
 type watcher struct {
 	service *Service
 	stream  grpc.ServerStreamingServer[taskv1.WatchTaskResponse]
+	wake    <-chan struct{} // From the subscription.
 	who     caller.Caller
 	since   time.Time
 	opened  bool // Something was sent.
@@ -153,7 +193,7 @@ func (w *watcher) heartbeat(state watch.State[upstream.Task]) error {
 		heartbeat.ObserveTime = toTime(state.At)
 	}
 	if state.Err != nil {
-		heartbeat.FailureReason = w.service.outcome(state.Err).Reason()
+		heartbeat.FailureReason = reason.Of(state.Err).Reason()
 	}
 	return w.send(&taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Heartbeat{Heartbeat: heartbeat}})
 }
@@ -163,7 +203,7 @@ func (w *watcher) end(state watch.State[upstream.Task], req taskRequest) error {
 	if state.Err == nil {
 		return failedTask(state.Value, req)
 	}
-	e := w.service.outcome(state.Err)
+	e := reason.Of(state.Err)
 	if e.Outcome == reason.TaskNotFound && state.Revision > 0 {
 		disappeared := *e
 		disappeared.Outcome = reason.TaskDisappeared
@@ -198,31 +238,5 @@ func (w *watcher) send(event *taskv1.WatchTaskResponse) error {
 		return err
 	case <-timeout.C:
 		return late
-	}
-}
-
-// poll returns how the hub asks for a task, for the first time after a wait. It may get the answer to somebody's GetTask, and a finished task from
-// memory.
-func (s *Service) poll(q question, wait time.Duration) watch.Poll[upstream.Task] {
-	q.Trace = upstream.TraceID{} // A poll serves many watches: it belongs to the trace of none.
-	q.Resend = true
-	return func(ctx context.Context) (watch.Answer[upstream.Task], error) {
-		if err := sleep(ctx, wait); err != nil {
-			return watch.Answer[upstream.Task]{}, err
-		}
-		wait = 0
-		ask := s.ask(q)
-		q.Resend = false // The first answer is the call's own. After that, the next poll is soon enough.
-		due := time.Now()
-		seen, err := s.observer.Get(ctx, q.key, observe.Wish{}, func(ctx context.Context, begun func()) (upstream.Task, error) {
-			return ask(ctx, sync.OnceFunc(func() {
-				s.metrics.pollLag.Observe(time.Since(due).Seconds())
-				begun()
-			}))
-		})
-		if err == nil {
-			s.metrics.observed(seen.Source)
-		}
-		return watch.Answer[upstream.Task]{Value: seen.Value, At: seen.Answered}, err
 	}
 }

@@ -27,7 +27,7 @@ const (
 // It may send the request more than once. What KooDrive says it has not processed was not a request: it is sent again up to
 // MaxRepeats times. And if q asks for it, it is sent once more when a connection that was kept alive turns out to be dead.
 // Each time takes its share of the rate.
-func (c *Client) attempt(ctx context.Context, q Query) (*response, error) {
+func (c *Client) attempt(ctx context.Context, q request) (*response, error) {
 	attempt, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	for repeats, resent := 0, false; ; {
@@ -64,12 +64,12 @@ func (c *Client) mayRepeat(attempt context.Context, pause time.Duration) bool {
 }
 
 // send sends the request of an attempt once.
-func (c *Client) send(attempt context.Context, q Query) (*response, *trip, error) {
+func (c *Client) send(attempt context.Context, q request) (*response, *trip, error) {
 	g := c.connections.enter()
 	defer g.leave()
 	t, ctx := begin(attempt)
 	defer t.stop(nil)
-	req, err := c.request(ctx, q)
+	req, err := c.build(ctx, q)
 	if err != nil {
 		return nil, t, err
 	}
@@ -113,17 +113,17 @@ func bodyDecides(status int) bool {
 	return status == http.StatusOK || status == http.StatusBadRequest || status == http.StatusNotFound
 }
 
-// request builds what is sent: nothing comes from the caller but the id, the credential and the language.
-func (c *Client) request(ctx context.Context, q Query) (*http.Request, error) {
+// build returns what is sent: nothing comes from the caller but the id, the credential and the language.
+func (c *Client) build(ctx context.Context, q request) (*http.Request, error) {
 	target := *c.base
-	target.Path = taskPath + q.TaskID
+	target.Path = q.path
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("building the request: %w", err)
 	}
 	if req.URL.Scheme != c.base.Scheme || req.URL.Host != c.base.Host || req.Host != c.base.Host ||
-		req.URL.EscapedPath() != taskPath+q.TaskID || req.URL.RawQuery != "" {
-		return nil, errors.New("building the request: it would leave KooDrive's task route")
+		req.URL.EscapedPath() != q.path || req.URL.RawQuery != "" {
+		return nil, errors.New("building the request: it would leave KooDrive's route")
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", userAgent)
@@ -131,7 +131,7 @@ func (c *Client) request(ctx context.Context, q Query) (*http.Request, error) {
 	if q.Language != "" {
 		req.Header.Set("language", q.Language)
 	}
-	q.Credential.apply(req, &c.clock)
+	q.credential.apply(req, &c.clock)
 	return req, nil
 }
 

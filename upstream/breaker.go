@@ -55,63 +55,69 @@ type breaker struct {
 	common   *circuit         // Not in circuits.
 	votes    struct{ all, failing int }
 	streak   int  // How many attempts have failed since KooDrive last answered anybody.
-	resting  bool // KooDrive is taken to fail as a whole.
+	down     bool // KooDrive fails as a whole, as far as can be told.
 
-	telling sync.Mutex // Held while rests is called, so that its calls are in order. Taken before mu.
-	told    bool       // What rests was told last. Guarded by telling.
-	rests   func(bool)
+	reporting bool // One goroutine calls changed, so that its calls are in order.
+	reported  bool // What changed was told last.
+	changed   func(bool)
 }
 
-// newBreaker returns a breaker. rests is told when KooDrive begins to fail as a whole, or as far as its only caller can tell,
-// and when it works again. It must not block.
-func newBreaker(rests func(bool)) *breaker {
-	return &breaker{circuits: map[Key]*circuit{}, common: &circuit{scope: scopeAll}, rests: rests}
+// newBreaker returns a breaker. It calls changed, one call at a time and without a lock, when KooDrive begins to fail as a whole, or as
+// far as its only caller can tell, and when it works again. changed must not block.
+func newBreaker(changed func(bool)) *breaker {
+	return &breaker{circuits: map[Key]*circuit{}, common: &circuit{scope: scopeAll}, changed: changed}
 }
 
-// admission lets one request be made. Its end must be called.
-type admission struct {
+// voter is whose request it is, and for what: its caller and its queue have a circuit each.
+type voter struct {
+	caller, queue Key
+	task          string
+}
+
+// entry lets one request be made. Its end must be called.
+type entry struct {
 	breaker *breaker
-	query   Query
+	voter   voter
 	probes  []*circuit
 	sent    bool // The request was sent: otherwise its end says nothing of KooDrive.
 }
 
-// admit lets a request be made, or returns a [*CircuitOpenError].
-func (b *breaker) admit(q Query) (*admission, error) {
+// enter lets a request be made, or returns a [*CircuitOpenError].
+func (b *breaker) enter(v voter) (*entry, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
 	b.expireLocked(now)
-	if err := b.refusalLocked(q, now); err != nil {
-		for _, c := range b.ofLocked(q) {
-			c.waits = c.waits || c.open && c.last != c.who(q)
+	if err := b.refusalLocked(v, now); err != nil {
+		for _, c := range b.ofLocked(v) {
+			c.waits = c.waits || c.open && c.last != c.who(v)
 		}
 		return nil, err
 	}
-	a := &admission{breaker: b, query: q}
-	for _, c := range b.ofLocked(q) {
+	e := &entry{breaker: b, voter: v}
+	for _, c := range b.ofLocked(v) {
 		if c.open {
 			c.probing = true
-			a.probes = append(a.probes, c)
+			e.probes = append(e.probes, c)
 		}
 	}
-	return a, nil
+	return e, nil
 }
 
-// check returns the error with which admit would refuse a query now.
-func (b *breaker) check(q Query) error {
+// check returns the error with which enter would refuse a request now.
+func (b *breaker) check(v voter) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.refusalLocked(q, time.Now())
+	return b.refusalLocked(v, time.Now())
 }
 
-// check returns an error if a circuit has opened since the request was admitted.
-func (a *admission) check() error {
-	b := a.breaker
+// check returns an error if a circuit has opened since the request entered.
+func (e *entry) check() error {
+	b := e.breaker
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, c := range b.ofLocked(a.query) {
-		if c.open && !slices.Contains(a.probes, c) {
+	for _, c := range b.ofLocked(e.voter) {
+		if c.open && !slices.Contains(e.probes, c) {
 			return &CircuitOpenError{Scope: c.scope, RetryAfter: max(0, time.Until(c.until))}
 		}
 	}
@@ -119,50 +125,56 @@ func (a *admission) check() error {
 }
 
 // end takes the result of the request.
-func (a *admission) end(err error) {
-	b, now := a.breaker, time.Now()
+func (e *entry) end(err error) {
+	b, now := e.breaker, time.Now()
 	works, tells := tells(err)
-	works, tells = works && a.sent, tells && a.sent
+	works, tells = works && e.sent, tells && e.sent
 	b.mu.Lock()
 	b.expireLocked(now)
-	for _, c := range a.probes {
+	for _, c := range e.probes {
 		c.probing = false
 		switch {
 		case works:
 			b.closeLocked(c)
 		case tells:
-			c.last, c.waits = c.who(a.query), false
+			c.last, c.waits = c.who(e.voter), false
 			c.until = now.Add(BreakerPause)
 		default: // The next probe decides. If somebody else waits, it is not this caller's.
-			c.last, c.until = c.who(a.query), now
+			c.last, c.until = c.who(e.voter), now
 			if c == b.common {
 				c.until = now.Add(NeutralPause)
 			}
 		}
 	}
 	if tells {
-		b.countLocked(a.query, now, !works)
+		b.countLocked(e.voter, now, !works)
 	}
-	b.resting = b.resting && (!works || b.common.open)
+	b.down = b.down && (!works || b.common.open)
 	b.mu.Unlock()
-	b.tell()
+	b.report()
 }
 
-// tell passes on whether KooDrive works, if that has changed.
-func (b *breaker) tell() {
-	b.telling.Lock()
-	defer b.telling.Unlock()
+// report passes on whether KooDrive works, if that has changed. What changes while changed runs is passed on by the goroutine that
+// called it.
+func (b *breaker) report() {
 	b.mu.Lock()
-	resting := b.resting
-	b.mu.Unlock()
-	if resting != b.told && b.rests != nil {
-		b.rests(resting)
+	defer b.mu.Unlock()
+	if b.reporting || b.changed == nil {
+		return
 	}
-	b.told = resting
+	b.reporting = true
+	for b.reported != b.down {
+		b.reported = b.down
+		down := b.down
+		b.mu.Unlock()
+		b.changed(down)
+		b.mu.Lock()
+	}
+	b.reporting = false
 }
 
 // state returns whether KooDrive is taken to fail as a whole, and how many circuits of callers and addresses are open.
-func (b *breaker) state() (resting bool, open int) {
+func (b *breaker) state() (down bool, open int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
@@ -173,7 +185,7 @@ func (b *breaker) state() (resting bool, open int) {
 			open++
 		}
 	}
-	return b.resting, open
+	return b.down, open
 }
 
 // tells is what the end of a request tells of KooDrive: whether it works, if it tells anything.

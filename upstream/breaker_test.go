@@ -33,17 +33,17 @@ func numbered(n int) (k Key) {
 }
 
 // of is a query of a caller whom KooDrive has answered lately, at is one of another caller, at an address.
-func of(caller int, task string) Query {
-	return Query{Caller: numbered(caller), Turn: numbered(caller), TaskID: task}
+func of(caller int, task string) voter {
+	return voter{caller: numbered(caller), queue: numbered(caller), task: task}
 }
 
-func at(address, caller int, task string) Query {
-	return Query{Caller: numbered(caller), Turn: numbered(-address), TaskID: task}
+func at(address, caller int, task string) voter {
+	return voter{caller: numbered(caller), queue: numbered(-address), task: task}
 }
 
 // send makes a request that ends with err, and reports whether it was admitted.
-func send(b *breaker, q Query, err error) bool {
-	admitted, refused := b.admit(q)
+func send(b *breaker, v voter, err error) bool {
+	admitted, refused := b.enter(v)
 	if refused == nil {
 		admitted.sent = true
 		admitted.end(err)
@@ -52,7 +52,7 @@ func send(b *breaker, q Query, err error) bool {
 }
 
 // fail makes as many requests as open a circuit, for as many tasks.
-func fail(t *testing.T, b *breaker, q func(task string) Query, tasks int) {
+func fail(t *testing.T, b *breaker, q func(task string) voter, tasks int) {
 	t.Helper()
 	for i := range BreakerAttempts {
 		if !send(b, q(fmt.Sprint("task-", i%tasks)), failure) {
@@ -94,7 +94,7 @@ func TestRefusalsDoNotHideAnOutage(t *testing.T) {
 			send(b, of(1, "a"), neutral[1])
 		}
 		var open *CircuitOpenError
-		if _, err := b.admit(of(1, "a")); !errors.As(err, &open) || open.RetryAfter != BreakerPause || open.Scope != scopeCaller {
+		if _, err := b.enter(of(1, "a")); !errors.As(err, &open) || open.RetryAfter != BreakerPause || open.Scope != scopeCaller {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -116,25 +116,25 @@ func TestOldFailuresDoNotCount(t *testing.T) {
 // Whose requests fail opens circuits for those whose requests they were, and for nobody else.
 func TestWhoseCircuitOpens(t *testing.T) {
 	for name, row := range map[string]struct {
-		fails        func(task string) Query
+		fails        func(task string) voter
 		tasks        int
-		shut, passes []Query
+		shut, passes []voter
 	}{
 		"a caller": {
-			func(task string) Query { return of(1, task) }, 5,
-			[]Query{of(1, "other")}, []Query{of(2, "task-0"), at(1, 3, "task-0")},
+			func(task string) voter { return of(1, task) }, 5,
+			[]voter{of(1, "other")}, []voter{of(2, "task-0"), at(1, 3, "task-0")},
 		},
 		"an unknown caller with one task": {
-			func(task string) Query { return at(1, 2, task) }, 1,
-			[]Query{at(1, 2, "other")}, []Query{at(1, 3, "other"), at(2, 2000, "other"), of(4, "task-0")},
+			func(task string) voter { return at(1, 2, task) }, 1,
+			[]voter{at(1, 2, "other")}, []voter{at(1, 3, "other"), at(2, 2000, "other"), of(4, "task-0")},
 		},
 		"an unknown caller with many tasks": {
-			func(task string) Query { return at(1, 2, task) }, 5,
-			[]Query{at(1, 2, "other"), at(1, 3, "other")}, []Query{at(2, 4, "other"), of(4, "task-0")},
+			func(task string) voter { return at(1, 2, task) }, 5,
+			[]voter{at(1, 2, "other"), at(1, 3, "other")}, []voter{at(2, 4, "other"), of(4, "task-0")},
 		},
 		"a caller whom KooDrive answers at last": {
-			func(task string) Query { return at(1, 2, task) }, 2,
-			[]Query{at(1, 2, "other"), of(2, "other")}, []Query{at(1, 3, "other"), of(3, "other")},
+			func(task string) voter { return at(1, 2, task) }, 2,
+			[]voter{at(1, 2, "other"), of(2, "other")}, []voter{at(1, 3, "other"), of(3, "other")},
 		},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -146,19 +146,19 @@ func TestWhoseCircuitOpens(t *testing.T) {
 					t.Errorf("%s: request %d passes", name, i)
 				}
 			}
-			if resting, open := b.state(); !resting || open == 0 || told != 1 {
-				t.Errorf("%s: the only caller's circuit is not the common one: %v, %d open, told %d times", name, resting, open, told)
+			if down, open := b.state(); !down || open == 0 || told != 1 {
+				t.Errorf("%s: the only caller's circuit is not the common one: %v, %d open, told %d times", name, down, open, told)
 			}
 			for i, q := range row.passes {
 				if !send(b, q, nil) {
 					t.Errorf("%s: request %d of others is refused", name, i)
 				}
 			}
-			if resting, _ := b.state(); resting || told != 2 {
-				t.Errorf("%s: KooDrive answers others, and is taken to be down: %v, told %d times", name, resting, told)
+			if down, _ := b.state(); down || told != 2 {
+				t.Errorf("%s: KooDrive answers others, and is taken to be down: %v, told %d times", name, down, told)
 			}
 			again := row.shut[0]
-			again.TaskID = "task-0"
+			again.task = "task-0"
 			fail := func() bool { return send(b, again, failure) }
 			time.Sleep(BreakerPause)
 			if !fail() || fail() {
@@ -181,7 +181,7 @@ func TestTheOnlyCallersCircuitIsTheCommonOne(t *testing.T) {
 		for range BreakerAttempts {
 			send(b, of(2, "a"), failure)
 		}
-		if resting, _ := b.state(); !resting {
+		if down, _ := b.state(); !down {
 			t.Error("KooDrive is taken to work")
 		}
 	})
@@ -217,13 +217,13 @@ func TestVotes(t *testing.T) {
 
 // A KooDrive that is down before the first call gets, after the requests that show it, one every five seconds.
 func TestKooDriveIsDownBeforeTheFirstCall(t *testing.T) {
-	for name, query := range map[string]func(i int) Query{
-		"one caller, one task":               func(int) Query { return of(1, "a") },
-		"one caller, many tasks":             func(i int) Query { return of(1, fmt.Sprint(i%50)) },
-		"one unknown caller, one task":       func(int) Query { return at(1, 1, "a") },
-		"1000 callers":                       func(i int) Query { return of(1+i%1000, fmt.Sprint(i%1000)) },
-		"1000 unknown callers, one address":  func(i int) Query { return at(1, 1+i%1000, fmt.Sprint(i%1000)) },
-		"1000 unknown callers and addresses": func(i int) Query { return at(1+i%1000, 1+i%1000, fmt.Sprint(i%1000)) },
+	for name, query := range map[string]func(i int) voter{
+		"one caller, one task":               func(int) voter { return of(1, "a") },
+		"one caller, many tasks":             func(i int) voter { return of(1, fmt.Sprint(i%50)) },
+		"one unknown caller, one task":       func(int) voter { return at(1, 1, "a") },
+		"1000 callers":                       func(i int) voter { return of(1+i%1000, fmt.Sprint(i%1000)) },
+		"1000 unknown callers, one address":  func(i int) voter { return at(1, 1+i%1000, fmt.Sprint(i%1000)) },
+		"1000 unknown callers and addresses": func(i int) voter { return at(1+i%1000, 1+i%1000, fmt.Sprint(i%1000)) },
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			b, asked := newBreaker(nil), 0
@@ -237,7 +237,7 @@ func TestKooDriveIsDownBeforeTheFirstCall(t *testing.T) {
 				t.Errorf("%s: %d requests in a minute, want %d at most", name, asked, most)
 			}
 			time.Sleep(BreakerPause)
-			if resting, _ := b.state(); !resting {
+			if down, _ := b.state(); !down {
 				t.Errorf("%s: KooDrive is taken to work", name)
 			}
 			for i := range 3 {
@@ -307,10 +307,10 @@ func TestNeutralProbesGoRound(t *testing.T) {
 		if probes > 11 {
 			t.Errorf("KooDrive gets %d probes in 10 s", probes)
 		}
-		probe, err := b.admit(of(7, "gone"))
+		probe, err := b.enter(of(7, "gone"))
 		for err != nil {
 			time.Sleep(10 * time.Millisecond)
-			probe, err = b.admit(of(7, "gone"))
+			probe, err = b.enter(of(7, "gone"))
 		}
 		send(b, of(5, "good"), nil) // It is refused, and comes again.
 		probe.sent = true
@@ -330,7 +330,7 @@ func TestWithheldRequestsAreNoFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker(nil)
 		for range 10 * BreakerAttempts {
-			admitted, err := b.admit(of(1, "a"))
+			admitted, err := b.enter(of(1, "a"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -346,9 +346,9 @@ func TestALoopIsNotAnOutage(t *testing.T) {
 		for i := range 10 {
 			send(b, of(10+i, "good"), nil)
 		}
-		fail(t, b, func(task string) Query { return of(1, task) }, 5)
-		if resting, open := b.state(); resting || open != 1 {
-			t.Errorf("KooDrive is taken to be down: %v, %d circuits are open", resting, open)
+		fail(t, b, func(task string) voter { return of(1, task) }, 5)
+		if down, open := b.state(); down || open != 1 {
+			t.Errorf("KooDrive is taken to be down: %v, %d circuits are open", down, open)
 		}
 	})
 }
@@ -358,7 +358,7 @@ func TestOpenCircuitsVote(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker(nil)
 		for caller := range 5 {
-			fail(t, b, func(string) Query { return of(caller, fmt.Sprint("task-", caller%2)) }, 1)
+			fail(t, b, func(string) voter { return of(caller, fmt.Sprint("task-", caller%2)) }, 1)
 			time.Sleep(2 * time.Second)
 		}
 		asked := 0
@@ -379,13 +379,13 @@ func TestOpenCircuitsVote(t *testing.T) {
 func TestTheProbeDecides(t *testing.T) {
 	open := func() *breaker {
 		b := newBreaker(nil)
-		fail(t, b, func(task string) Query { return of(1, task) }, 1)
+		fail(t, b, func(task string) voter { return of(1, task) }, 1)
 		return b
 	}
 	synctest.Test(t, func(t *testing.T) {
 		b := open()
 		time.Sleep(BreakerPause)
-		probe, err := b.admit(of(1, "a"))
+		probe, err := b.enter(of(1, "a"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -422,17 +422,17 @@ func TestTheProbeDecides(t *testing.T) {
 func TestStragglersDecideNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker(nil)
-		straggler, err := b.admit(of(1, "a"))
+		straggler, err := b.enter(of(1, "a"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		fail(t, b, func(task string) Query { return of(1, task) }, 1)
+		fail(t, b, func(task string) voter { return of(1, task) }, 1)
 		var open *CircuitOpenError
 		if err := straggler.check(); !errors.As(err, &open) {
 			t.Errorf("it is sent: %v", err)
 		}
 		time.Sleep(BreakerPause)
-		probe, err := b.admit(of(1, "a"))
+		probe, err := b.enter(of(1, "a"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -482,21 +482,24 @@ func TestPanicLeavesTheBreakerAsItIs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fail(t, c.breaker, func(task string) Query { return of(1, task) }, 1)
+		fail(t, c.breaker, func(task string) voter { return of(1, task) }, 1)
 		time.Sleep(BreakerPause)
 		credential, err := Forward(secret.New("a"), "", "")
 		if err != nil {
 			t.Fatal(err)
 		}
-		q := of(1, "9")
-		q.Credential, q.Begun = credential, func() { panic("secret") }
+		q, err := c.Query(credential, "9")
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.caller = numbered(1)
 		func() {
 			defer func() {
 				if recover() == nil {
 					t.Error("it did not panic")
 				}
 			}()
-			_, _ = c.Task(t.Context(), q)
+			_, _ = c.Task(t.Context(), q, Call{Queue: q.caller, Begun: func() { panic("secret") }})
 		}()
 		for range 2 { // The probe, and the next one.
 			if !send(c.breaker, of(1, "9"), nil) {

@@ -39,11 +39,11 @@ const (
 	scopeAll     = "all"
 )
 
-// ofLocked returns the circuits that a query depends on: its caller's, its address's if it takes that one's turns, and the
+// ofLocked returns the circuits that a request depends on: its caller's, its address's if it waits in that one's queue, and the
 // common one.
-func (b *breaker) ofLocked(q Query) []*circuit {
+func (b *breaker) ofLocked(v voter) []*circuit {
 	all := make([]*circuit, 0, 3)
-	for _, c := range []*circuit{b.circuits[q.Caller], b.circuits[q.Turn]} {
+	for _, c := range []*circuit{b.circuits[v.caller], b.circuits[v.queue]} {
 		if c != nil && (len(all) == 0 || all[0] != c) {
 			all = append(all, c)
 		}
@@ -51,11 +51,11 @@ func (b *breaker) ofLocked(q Query) []*circuit {
 	return append(all, b.common)
 }
 
-func (b *breaker) refusalLocked(q Query, now time.Time) error {
-	for _, c := range b.ofLocked(q) {
+func (b *breaker) refusalLocked(v voter, now time.Time) error {
+	for _, c := range b.ofLocked(v) {
 		left := c.until.Sub(now)
 		// The last failed probe's caller waits a pause longer while somebody else does.
-		if c.waits && c.last == c.who(q) {
+		if c.waits && c.last == c.who(v) {
 			left += BreakerPause
 		}
 		if c.open && (left > 0 || c.probing) {
@@ -66,21 +66,21 @@ func (b *breaker) refusalLocked(q Query, now time.Time) error {
 }
 
 // who is whom a circuit's probes are told apart by: the common one's by vote.
-func (c *circuit) who(q Query) Key {
+func (c *circuit) who(v voter) Key {
 	if c.scope == scopeAll {
-		return q.Turn
+		return v.queue
 	}
-	return q.Caller
+	return v.caller
 }
 
 // countLocked counts an attempt in the circuits that it concerns, and opens those that it is one failure too many for. One
 // that was sent before a circuit opened and ends while it is open does not count there: the probe decides.
-func (b *breaker) countLocked(q Query, now time.Time, failed bool) {
-	known := q.Turn == q.Caller
-	a := attempt{at: now, task: q.TaskID, failed: failed}
-	concerned := []count{{key: q.Caller, circuit: b.circuitLocked(q.Caller, scopeCaller, known)}}
+func (b *breaker) countLocked(v voter, now time.Time, failed bool) {
+	known := v.queue == v.caller
+	a := attempt{at: now, task: v.task, failed: failed}
+	concerned := []count{{key: v.caller, circuit: b.circuitLocked(v.caller, scopeCaller, known)}}
 	if !known {
-		concerned = append(concerned, count{key: q.Turn, circuit: b.circuitLocked(q.Turn, scopeAddress, true)})
+		concerned = append(concerned, count{key: v.queue, circuit: b.circuitLocked(v.queue, scopeAddress, true)})
 	}
 	for _, at := range append(concerned, count{circuit: b.common}) {
 		if at.circuit.open {
@@ -167,7 +167,7 @@ func (b *breaker) openLocked(c *circuit, now time.Time) {
 	// As far as anybody can tell, the circuit of the only active caller is the common one. One that KooDrive has just answered for
 	// the first time has two votes for a while: its address's and its own.
 	if c == b.common || b.votes.all <= 1 || b.streak >= BreakerShare*BreakerAttempts && 2*b.votes.failing >= b.votes.all {
-		b.resting = true
+		b.down = true
 	}
 	b.sweepLocked(now)
 }

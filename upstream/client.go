@@ -39,12 +39,12 @@ func NewClient(config Config) (*Client, error) {
 		base: base, timeout: config.Timeout, connections: newConnections(config, base),
 		limiter: newLimiter(cmp.Or(config.PerSecond, DefaultPerSecond), config.atOnce()),
 	}
-	c.breaker = newBreaker(func(rests bool) {
-		if rests { // Others may reach a KooDrive that works.
+	c.breaker = newBreaker(func(down bool) {
+		if down { // Others may reach a KooDrive that works.
 			c.connections.renew()
 		}
-		if config.Resting != nil {
-			config.Resting(rests)
+		if config.OutageChanged != nil {
+			config.OutageChanged(down)
 		}
 	})
 	if c.timeout <= 0 {
@@ -57,64 +57,79 @@ func NewClient(config Config) (*Client, error) {
 // Close closes the connections. Call it when no request is in flight.
 func (c *Client) Close() { c.connections.renew() }
 
-// Task asks KooDrive how a task stands. It first waits for its turn, for as long as ctx lasts: that is no part of the
-// timeout.
+// Task asks KooDrive how a task stands. It first waits in its queue for as long as ctx lasts, which is not part of the timeout.
 //
-// It fails with a [*TaskIDError] before anything is sent, a [*CircuitOpenError] if too many requests have failed, a
-// [*TransportError] if no answer came, a [*StatusError] if KooDrive refused (or has asked whoever has the credential to wait,
-// and the time is not over), an [*AnswerError] if what it said cannot be believed, and ctx's own error if ctx ended first.
+// It fails with the error of [Call.Due], a [*CircuitOpenError] if too many requests have failed, a [*TransportError] if no answer
+// came, a [*StatusError] if KooDrive refused (or has sent Retry-After to the holder of the credential, and the time is not over), an
+// [*AnswerError] if the answer cannot be believed, and ctx's own error if ctx ended first.
 //
-// One call is one request that KooDrive may process (see [Query.Resend]), unless KooDrive refuses a signature of an [App]: if its Date shows that our clock is to blame, the
-// request is signed and sent once more, and if it refuses still and the App has a second secret, once with that.
-func (c *Client) Task(ctx context.Context, q Query) (task Task, err error) {
-	if err := CheckTaskID(q.TaskID); err != nil {
-		return Task{}, err
-	}
-	if q.Credential.missing() {
-		return Task{}, errNoCredential
-	}
-	if q.Credential.app != nil {
-		c.pauses.asks(q.Caller)
-	}
-	if err := c.pauses.check(c.appKey(q), q.Caller); err != nil {
-		return Task{}, err
-	}
-	admitted, err := c.breaker.admit(q)
-	if err != nil {
-		return Task{}, err
-	}
-	err = errPanicked // Tells the breaker nothing, but gives its permit back.
-	defer func() { admitted.end(err) }()
-	task, err = c.ask(ctx, q, admitted)
+// One call is one request that KooDrive may process (see [Call.Resend]), unless KooDrive refuses a signature of an [App]: if its Date
+// shows that our clock is to blame, the request is signed and sent once more, and if KooDrive still refuses it and the App has a second
+// secret, once with that.
+func (c *Client) Task(ctx context.Context, q Query, call Call) (task Task, err error) {
+	err = c.ask(ctx, request{Query: q, Call: call, path: taskPath + q.taskID}, func(r *response) (err error) {
+		task, err = r.task(q.taskID)
+		return err
+	})
 	return task, err
 }
 
-// Withheld reports whether a query would not be made now, because a circuit is open or KooDrive has asked to wait.
-func (c *Client) Withheld(q Query) bool {
-	return c.pauses.check(c.appKey(q), q.Caller) != nil || c.breaker.check(q) != nil
+// request is a call with the path that it asks for.
+type request struct {
+	Query
+	Call
+	path string
 }
 
-// appKey is what KooDrive counts the requests of an app by; zero for callers with credentials of their own.
-func (c *Client) appKey(q Query) Key {
-	if q.Credential.app == nil {
-		return Key{}
+// ask makes a request whose answer decode reads.
+//
+//  1. Neither KooDrive's Retry-After nor a circuit withholds it, and the caller agrees (Due).
+//  2. It waits in its queue.
+//  3. Both are checked again: a circuit may have opened meanwhile.
+//  4. It is signed and sent. The steps from 2 are repeated if KooDrive refuses the signature of an app.
+func (c *Client) ask(ctx context.Context, q request, decode func(*response) error) (err error) {
+	if q.credential.app != nil {
+		c.pauses.asks(q.caller)
 	}
-	return c.hash([]string{"app", q.Credential.app.ID})
+	if err := c.pauses.check(q.quota, q.caller); err != nil {
+		return err
+	}
+	entered, err := c.breaker.enter(q.votes())
+	if err != nil {
+		return err
+	}
+	err = errPanicked // Tells the breaker nothing, but gives its permit back.
+	defer func() { entered.end(err) }()
+	if q.Due != nil {
+		if err = q.Due(); err != nil {
+			return err
+		}
+	}
+	err = c.signed(ctx, q, entered, decode)
+	return err
 }
 
-// ask makes the request, and those that follow if KooDrive refuses the signature of an app.
-func (c *Client) ask(ctx context.Context, q Query, admitted *admission) (Task, error) {
+// votes says for whom the request counts in the breaker.
+func (q request) votes() voter { return voter{caller: q.caller, queue: q.Queue, task: q.path} }
+
+// Withheld reports whether a query would not be sent now, because a circuit is open or KooDrive has asked to wait.
+func (c *Client) Withheld(q Query, queue Key) bool {
+	return c.pauses.check(q.quota, q.caller) != nil || c.breaker.check(voter{caller: q.caller, queue: queue}) != nil
+}
+
+// signed makes the request, and those that follow if KooDrive refuses the signature of an app.
+func (c *Client) signed(ctx context.Context, q request, entered *entry, decode func(*response) error) error {
 	redated := false
-	for all := q.Credential.signing(); ; {
-		q.Credential = all[0]
-		task, misdated, err := c.permitted(ctx, q, admitted)
+	for all := q.credential.signing(); ; {
+		q.credential = all[0]
+		misdated, err := c.queued(ctx, q, entered, decode)
 		switch {
 		case misdated && !redated:
 			redated = true
 		case len(all) > 1 && refusesSignature(err):
 			all = all[1:]
 		default:
-			return task, err
+			return err
 		}
 	}
 }
@@ -131,33 +146,32 @@ func isRefusal(status int) bool {
 	return status == http.StatusUnauthorized || status == http.StatusBadRequest
 }
 
-// permitted makes an attempt when its turn has come. The request is signed after that. It reports whether KooDrive refused
+// queued makes an attempt when the queue has come to it. The request is signed after that. It reports whether KooDrive refused
 // it for the date of an app's signature, which another one would have right.
-func (c *Client) permitted(ctx context.Context, q Query, admitted *admission) (task Task, misdated bool, err error) {
-	if err := c.limiter.acquire(ctx, q.Turn); err != nil {
-		return Task{}, false, fmt.Errorf("waiting to ask KooDrive: %w", err)
+func (c *Client) queued(ctx context.Context, q request, entered *entry, decode func(*response) error) (misdated bool, err error) {
+	if err := c.limiter.acquire(ctx, q.Queue); err != nil {
+		return false, fmt.Errorf("waiting to ask KooDrive: %w", err)
 	}
-	defer c.limiter.release(q.Turn)
-	// A circuit may have opened, or KooDrive may have asked to wait, while this one waited.
-	if err := c.pauses.check(c.appKey(q), q.Caller); err != nil {
-		return Task{}, false, err
+	defer c.limiter.release(q.Queue)
+	if err := c.pauses.check(q.quota, q.caller); err != nil {
+		return false, err
 	}
-	if err := admitted.check(); err != nil {
-		return Task{}, false, err
+	if err := entered.check(); err != nil {
+		return false, err
 	}
-	admitted.sent = true
+	entered.sent = true
 	sent := time.Now()
 	if q.Begun != nil {
 		q.Begun()
 	}
 	resp, err := c.attempt(ctx, q)
 	if err == nil {
-		misdated = q.Credential.app != nil && isRefusal(resp.status) && explains(resp.header, resp.xDate)
-		task, err = resp.task(q.TaskID)
+		misdated = q.credential.app != nil && isRefusal(resp.status) && explains(resp.header, resp.xDate)
+		err = decode(resp)
 	}
-	c.pauses.learn(c.appKey(q), q.Caller, sent, err)
+	c.pauses.learn(q.quota, q.caller, sent, err)
 	if q.Ended != nil {
 		q.Ended(err)
 	}
-	return task, misdated, err
+	return misdated, err
 }

@@ -81,29 +81,39 @@ func connectTo(t *testing.T, handler http.Handler, listener *koodrivetest.Listen
 	return c
 }
 
-func query(t *testing.T) upstream.Query {
+func query(t *testing.T, c *upstream.Client) upstream.Query {
 	t.Helper()
 	credential, err := upstream.Forward(secret.New("Bearer+"+token), "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return upstream.Query{Credential: credential, TaskID: exampleID}
+	return prepared(t, c, credential)
 }
 
-func signedQuery(t *testing.T) upstream.Query {
+func signedQuery(t *testing.T, c *upstream.Client) upstream.Query {
 	t.Helper()
 	credential, err := app.As(userID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return upstream.Query{Credential: credential, TaskID: exampleID}
+	return prepared(t, c, credential)
+}
+
+// prepared is the question for the example of KooDrive's documents.
+func prepared(t *testing.T, c *upstream.Client, credential upstream.Credential) upstream.Query {
+	t.Helper()
+	q, err := c.Query(credential, exampleID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
 }
 
 func TestTheDocumentedExample(t *testing.T) {
 	bubble(t, func(t *testing.T, _ *koodrivetest.KooDrive, c *upstream.Client) {
 		transfer := upstream.TypeTransferAndDeletion
-		for name, q := range map[string]upstream.Query{"token": query(t), "signature": signedQuery(t)} {
-			task, err := c.Task(t.Context(), q)
+		for name, q := range map[string]upstream.Query{"token": query(t, c), "signature": signedQuery(t, c)} {
+			task, err := c.Task(t.Context(), q, upstream.Call{})
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
@@ -123,13 +133,11 @@ func TestTheDocumentedExample(t *testing.T) {
 
 func TestNothingButTheAllowListIsSent(t *testing.T) {
 	bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, c *upstream.Client) {
-		q := query(t)
-		q.Language = "zh-CN"
-		q.Trace = upstream.TraceID{0xab}
-		if _, err := c.Task(t.Context(), q); err != nil {
+		call := upstream.Call{Language: "zh-CN", Trace: upstream.TraceID{0xab}}
+		if _, err := c.Task(t.Context(), query(t, c), call); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Task(t.Context(), signedQuery(t)); err != nil {
+		if _, err := c.Task(t.Context(), signedQuery(t, c), upstream.Call{}); err != nil {
 			t.Fatal(err)
 		}
 		common := []string{"Accept", "Accept-Encoding", "Authorization", "User-Agent", "X-Traceid"}
@@ -153,16 +161,18 @@ func TestNothingButTheAllowListIsSent(t *testing.T) {
 
 func TestBadIDsAndCredentialsAreNotSent(t *testing.T) {
 	bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, c *upstream.Client) {
+		credential, err := upstream.Forward(secret.New(token), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
 		for _, id := range []string{"", "..", "list", "LIST", "a/b", "a%2fb", "a?b=c", strings.Repeat("x", 65)} {
-			q := query(t)
-			q.TaskID = id
 			var bad *upstream.TaskIDError
-			if _, err := c.Task(t.Context(), q); !errors.As(err, &bad) {
+			if _, err := c.Query(credential, id); !errors.As(err, &bad) {
 				t.Errorf("%q: %v", id, err)
 			}
 		}
-		if _, err := c.Task(t.Context(), upstream.Query{TaskID: exampleID}); err == nil {
-			t.Error("asked without a credential")
+		if _, err := c.Query(upstream.Credential{}, exampleID); err == nil {
+			t.Error("a question without a credential")
 		}
 		if k.Count() != 0 {
 			t.Errorf("%d requests were sent", k.Count())
@@ -179,7 +189,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 				k.SetFault(f)
 				before := k.Count()
 				var refused *upstream.StatusError
-				if _, err := c.Task(t.Context(), query(t)); !errors.As(err, &refused) || refused.Status != status {
+				if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); !errors.As(err, &refused) || refused.Status != status {
 					t.Errorf("%d to %s: %v", status, to, err)
 				}
 				if n := k.Count() - before; n != 1 {
@@ -214,7 +224,7 @@ func TestFaultsOfAnAnswer(t *testing.T) {
 			bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, c *upstream.Client) {
 				k.SetFault(row.fault)
 				var answer *upstream.AnswerError
-				if _, err := c.Task(t.Context(), query(t)); !errors.As(err, &answer) || answer.Fault != row.want {
+				if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); !errors.As(err, &answer) || answer.Fault != row.want {
 					t.Errorf("got %v, want %v", err, row.want)
 				}
 			})
@@ -226,7 +236,7 @@ func TestLargeAnswersPass(t *testing.T) {
 	bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, c *upstream.Client) {
 		for _, f := range []*koodrivetest.Fault{{Pad: upstream.MaxBody}, {Gzip: true}, {Gzip: true, Header: xGzip}, {Pad: upstream.MaxBody, Gzip: true, Header: xGzip}} {
 			k.SetFault(f)
-			if _, err := c.Task(t.Context(), query(t)); err != nil {
+			if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); err != nil {
 				t.Errorf("%+v: %v", f, err)
 			}
 		}
@@ -242,7 +252,7 @@ func TestLongBodiesAreNotReadToTheirEnd(t *testing.T) {
 			<-r.Context().Done()
 		}), upstream.Config{})
 		var answer *upstream.AnswerError
-		if _, err := c.Task(t.Context(), query(t)); !errors.As(err, &answer) || answer.Fault != upstream.TooLarge {
+		if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); !errors.As(err, &answer) || answer.Fault != upstream.TooLarge {
 			t.Error(err)
 		}
 	})
@@ -260,7 +270,7 @@ func TestAnswersThatTakeTooLong(t *testing.T) {
 				k.SetFault(fault)
 				start := time.Now()
 				var transport *upstream.TransportError
-				if _, err := c.Task(t.Context(), query(t)); !errors.As(err, &transport) || transport.Fault != upstream.TimedOut {
+				if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); !errors.As(err, &transport) || transport.Fault != upstream.TimedOut {
 					t.Errorf("got %v", err)
 				}
 				if took := time.Since(start); took != upstream.DefaultTimeout {
@@ -279,7 +289,7 @@ func TestRefusalsWhoseBodyCannotBeRead(t *testing.T) {
 				fault := cut
 				fault.Status, fault.Body = status, new(`{"code":13000309}`)
 				k.SetFault(&fault)
-				_, err := c.Task(t.Context(), query(t))
+				_, err := c.Task(t.Context(), query(t, c), upstream.Call{})
 				var refused *upstream.StatusError
 				if got := errors.As(err, &refused); got != (want != 0) || got && (refused.Status != want || refused.Code != "") {
 					t.Errorf("%d, %+v: %v", status, cut, err)
@@ -309,7 +319,7 @@ func TestErrorsQuoteNothing(t *testing.T) {
 				_, _ = io.WriteString(conn, answer)
 				_ = conn.Close()
 			}()
-			_, err := c.Task(t.Context(), query(t))
+			_, err := c.Task(t.Context(), query(t, c), upstream.Call{})
 			if err == nil || strings.Contains(err.Error(), "geheim") {
 				t.Errorf("%q: %v", answer, err)
 			}
@@ -322,7 +332,7 @@ func TestWhoLeavesEndsTheRequest(t *testing.T) {
 		k.SetFault(&koodrivetest.Fault{Hang: true})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := c.Task(ctx, query(t)); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := c.Task(ctx, query(t, c), upstream.Call{}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
 		synctest.Wait()
@@ -334,12 +344,12 @@ func TestWhoLeavesEndsTheRequest(t *testing.T) {
 
 func TestBrokenConnectionsAreNotRetried(t *testing.T) {
 	bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, c *upstream.Client) {
-		if _, err := c.Task(t.Context(), query(t)); err != nil { // Leaves a connection that is kept alive.
+		if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); err != nil { // Leaves a connection that is kept alive.
 			t.Fatal(err)
 		}
 		k.SetFault(&koodrivetest.Fault{Reset: true})
 		var transport *upstream.TransportError
-		if _, err := c.Task(t.Context(), query(t)); !errors.As(err, &transport) || transport.Fault != upstream.Unreachable {
+		if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); !errors.As(err, &transport) || transport.Fault != upstream.Unreachable {
 			t.Errorf("got %v", err)
 		}
 		if k.Count() != 2 {
@@ -355,7 +365,7 @@ func TestUnreachable(t *testing.T) {
 			Dial: func(context.Context, string, string) (net.Conn, error) { return nil, refused },
 		})
 		var transport *upstream.TransportError
-		if _, err := c.Task(t.Context(), query(t)); !errors.As(err, &transport) || transport.Fault != upstream.Unreachable ||
+		if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); !errors.As(err, &transport) || transport.Fault != upstream.Unreachable ||
 			!errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("got %v", err)
 		}
@@ -382,7 +392,7 @@ func TestClockIsCorrected(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, c *upstream.Client) {
 				k.SetSkew(row.koodriveAhead)
-				_, err := c.Task(t.Context(), signedQuery(t))
+				_, err := c.Task(t.Context(), signedQuery(t, c), upstream.Call{})
 				var refused *upstream.StatusError
 				if isRefused := errors.As(err, &refused); isRefused != row.refused || !row.refused && err != nil {
 					t.Errorf("got %v", err)
@@ -394,12 +404,12 @@ func TestClockIsCorrected(t *testing.T) {
 					return
 				}
 				before := k.Count()
-				if _, err := c.Task(t.Context(), signedQuery(t)); err != nil || k.Count() != before+1 {
+				if _, err := c.Task(t.Context(), signedQuery(t, c), upstream.Call{}); err != nil || k.Count() != before+1 {
 					t.Errorf("once it is learnt: %v after %d attempts", err, k.Count()-before)
 				}
 				k.SetSkew(0) // The clock is set right.
 				before = k.Count()
-				if _, err := c.Task(t.Context(), signedQuery(t)); err != nil || k.Count() > before+2 {
+				if _, err := c.Task(t.Context(), signedQuery(t, c), upstream.Call{}); err != nil || k.Count() > before+2 {
 					t.Errorf("once it is corrected: %v after %d attempts", err, k.Count()-before)
 				}
 			})
@@ -411,7 +421,7 @@ func TestWrongSecretIsNotTriedTwice(t *testing.T) {
 	bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, c *upstream.Client) {
 		k.AddApp("app-one", "another")
 		var refused *upstream.StatusError
-		if _, err := c.Task(t.Context(), signedQuery(t)); !errors.As(err, &refused) || refused.Status != http.StatusUnauthorized {
+		if _, err := c.Task(t.Context(), signedQuery(t, c), upstream.Call{}); !errors.As(err, &refused) || refused.Status != http.StatusUnauthorized {
 			t.Errorf("got %v", err)
 		}
 		if k.Count() != 1 {
@@ -424,12 +434,12 @@ func TestSlowAnswersDoNotSpoilTheClock(t *testing.T) {
 	bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, c *upstream.Client) {
 		for range 3 {
 			k.SetFault(&koodrivetest.Fault{Latency: 9 * time.Second})
-			if _, err := c.Task(t.Context(), signedQuery(t)); err != nil {
+			if _, err := c.Task(t.Context(), signedQuery(t, c), upstream.Call{}); err != nil {
 				t.Fatal(err)
 			}
 			k.SetFault(nil)
 			before := k.Count()
-			if _, err := c.Task(t.Context(), signedQuery(t)); err != nil || k.Count() != before+1 {
+			if _, err := c.Task(t.Context(), signedQuery(t, c), upstream.Call{}); err != nil || k.Count() != before+1 {
 				t.Errorf("after a slow answer: %v after %d attempts", err, k.Count()-before)
 			}
 		}

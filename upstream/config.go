@@ -43,9 +43,9 @@ type Config struct {
 	// PerSecond is how many requests are sent in a second, and AtOnce how many are in flight at a time: in all, whoever
 	// asks, and in turn for those who wait. 0 is DefaultPerSecond and DefaultAtOnce.
 	PerSecond, AtOnce int
-	// Resting is told when the common circuit breaker opens, or that of the only active caller, and when KooDrive has answered
-	// again. It must not block. Nil: nothing is told.
-	Resting func(bool)
+	// OutageChanged is called when the common circuit breaker opens, or that of the only active caller, and when KooDrive has answered
+	// again. It must not block. Nil: nothing is called.
+	OutageChanged func(down bool)
 	// RootCAs returns the roots that KooDrive's certificate must come from. Each attempt calls it, and other roots than before
 	// lead to new connections. Nil, and a nil pool, are the system's roots.
 	RootCAs func() *x509.CertPool

@@ -111,13 +111,13 @@ func TestDeadConnectionIsGivenUp(t *testing.T) {
 		}
 		defer server.Close()
 		defer c.Close()
-		if _, err := c.Task(t.Context(), query(t)); err != nil || overHTTP2.Load() != 1 {
+		if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); err != nil || overHTTP2.Load() != 1 {
 			t.Fatalf("%v, %d requests over HTTP/2", err, overHTTP2.Load())
 		}
 		holes[0].dead.Store(true)
 		start := time.Now()
 		for {
-			_, err := c.Task(t.Context(), query(t))
+			_, err := c.Task(t.Context(), query(t, c), upstream.Call{})
 			if err == nil {
 				break
 			}
@@ -165,9 +165,9 @@ func TestConnectionsAreFew(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 500 {
 			all.Go(func() {
-				q := query(t)
-				q.Turn = upstream.Key{byte(i)} // One caller alone would have half of them.
-				if _, err := c.Task(t.Context(), q); err != nil {
+				q, call := query(t, c), upstream.Call{}
+				call.Queue = upstream.Key{byte(i)} // One caller alone would have half of them.
+				if _, err := c.Task(t.Context(), q, call); err != nil {
 					t.Error(err)
 				}
 			})

@@ -102,7 +102,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, v := range []any{app.Secrets()[0], *app, app, forwarded, &forwarded, signing, Query{Credential: forwarded}} {
+	for _, v := range []any{app.Secrets()[0], *app, app, forwarded, &forwarded, signing, Query{credential: forwarded}} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 			if s := fmt.Sprintf(verb, v); strings.Contains(s, canary) || strings.Contains(s, fmt.Sprintf("%x", canary)) {
 				t.Errorf("%T prints with %s: %s", v, verb, s)
@@ -144,39 +144,42 @@ func TestKeyTellsApartWhateverCanChangeTheAnswer(t *testing.T) {
 		}
 		return c
 	}
+	key := func(c *Client, credential Credential, taskID string) Key {
+		q, err := c.Query(credential, taskID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return q.Key()
+	}
 	const date, later = "20240831T143829Z", "20240831T143830Z"
 	keys := map[Key]string{}
 	for name, key := range map[string]Key{
-		"first":               one.Key(Query{Credential: forward("a", "1", date), TaskID: "9"}),
-		"other KooDrive":      other.Key(Query{Credential: forward("a", "1", date), TaskID: "9"}),
-		"other token":         one.Key(Query{Credential: forward("b", "1", date), TaskID: "9"}),
-		"other scheme":        one.Key(Query{Credential: forward("AT a", "1", date), TaskID: "9"}),
-		"other user":          one.Key(Query{Credential: forward("a", "2", date), TaskID: "9"}),
-		"no user":             one.Key(Query{Credential: forward("a", "", date), TaskID: "9"}),
-		"other date":          one.Key(Query{Credential: forward("a", "1", later), TaskID: "9"}),
-		"other task":          one.Key(Query{Credential: forward("a", "1", date), TaskID: "8"}),
-		"language":            one.Key(Query{Credential: forward("a", "1", date), TaskID: "9", Language: "zh-CN"}),
-		"app":                 one.Key(Query{Credential: as("a", "1"), TaskID: "9"}),
-		"other app":           one.Key(Query{Credential: as("b", "1"), TaskID: "9"}),
-		"app, other user":     one.Key(Query{Credential: as("a", "2"), TaskID: "9"}),
-		"app, other KooDrive": other.Key(Query{Credential: as("a", "1"), TaskID: "9"}),
-		"app, language":       one.Key(Query{Credential: as("a", "1"), TaskID: "9", Language: "en-US"}),
-		"app, other task":     one.Key(Query{Credential: as("a", "1"), TaskID: "8"}),
-		"not an app":          one.Key(Query{Credential: forward("app", "1", ""), TaskID: "9"}),
-		"an app like it":      one.Key(Query{Credential: as("Bearer app", "1"), TaskID: "9"}),
-		"no date":             one.Key(Query{Credential: forward("a", "1", ""), TaskID: "9"}),
-		"other language":      one.Key(Query{Credential: forward("a", "1", date), TaskID: "9", Language: "en-US"}),
-		"language and task":   one.Key(Query{Credential: forward("a", "1", date), TaskID: "CN9", Language: "zh-"}),
-		"shifted border":      one.Key(Query{Credential: as("a", "11"), TaskID: ""}),
-		"shifted border, 2":   one.Key(Query{Credential: as("a1", "1"), TaskID: ""}),
+		"first":               key(one, forward("a", "1", date), "9"),
+		"other KooDrive":      key(other, forward("a", "1", date), "9"),
+		"other token":         key(one, forward("b", "1", date), "9"),
+		"other scheme":        key(one, forward("AT a", "1", date), "9"),
+		"other user":          key(one, forward("a", "2", date), "9"),
+		"no user":             key(one, forward("a", "", date), "9"),
+		"other date":          key(one, forward("a", "1", later), "9"),
+		"other task":          key(one, forward("a", "1", date), "8"),
+		"app":                 key(one, as("a", "1"), "9"),
+		"other app":           key(one, as("b", "1"), "9"),
+		"app, other user":     key(one, as("a", "2"), "9"),
+		"app, other KooDrive": key(other, as("a", "1"), "9"),
+		"app, other task":     key(one, as("a", "1"), "8"),
+		"not an app":          key(one, forward("app", "1", ""), "9"),
+		"an app like it":      key(one, as("Bearer app", "1"), "9"),
+		"no date":             key(one, forward("a", "1", ""), "9"),
+		"shifted border":      key(one, as("a", "11"), "9"),
+		"shifted border, 2":   key(one, as("a1", "1"), "9"),
 	} {
 		if twin, ok := keys[key]; ok {
 			t.Errorf("%q and %q share a key", name, twin)
 		}
 		keys[key] = name
 	}
-	spelled := one.Key(Query{Credential: forward("Bearer+a", "1", date), TaskID: "9", Trace: TraceID{1}})
+	spelled := key(one, forward("Bearer+a", "1", date), "9")
 	if keys[spelled] != "first" {
-		t.Error("another spelling of one token, or another trace, makes another key")
+		t.Error("another spelling of one token makes another key")
 	}
 }

@@ -36,8 +36,7 @@ func FuzzTaskID(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, id string) {
-		q := Query{Credential: credential, TaskID: id}
-		err := CheckTaskID(id)
+		q, err := c.Query(credential, id)
 		if fits := isPlain(id); fits != (err == nil) {
 			t.Fatalf("%q: %v", id, err)
 		}
@@ -46,13 +45,9 @@ func FuzzTaskID(f *testing.F) {
 			if !errors.As(err, &typed) || len(id) > 24 && strings.Contains(err.Error(), id) {
 				t.Errorf("%q: %v", id, err)
 			}
-			q.Begun = func() { t.Errorf("%q is asked for", id) }
-			if _, err := c.Task(t.Context(), q); !errors.As(err, &typed) {
-				t.Errorf("%q: asking fails with %v", id, err)
-			}
 			return
 		}
-		req, err := c.request(t.Context(), q)
+		req, err := c.build(t.Context(), request{Query: q, path: taskPath + id})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,8 +106,9 @@ func FuzzSignature(f *testing.F) {
 		if err != nil {
 			return // Nothing is sent.
 		}
-		q := Query{Credential: credential, TaskID: taskID, Language: []string{"", "zh-CN", "en-US"}[language%3]}
-		req, err := c.request(t.Context(), q)
+		q := request{Query: Query{credential: credential}, path: taskPath + taskID}
+		q.Language = []string{"", "zh-CN", "en-US"}[language%3]
+		req, err := c.build(t.Context(), q)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,9 +135,9 @@ func FuzzSignature(f *testing.F) {
 }
 
 // canonical is the text that is signed for a request.
-func canonical(q Query, req *http.Request) string {
+func canonical(q request, req *http.Request) string {
 	return signed{
-		method: req.Method, host: req.Host, path: req.URL.EscapedPath(), date: req.Header.Get(HeaderDate), userID: q.Credential.userID,
+		method: req.Method, host: req.Host, path: req.URL.EscapedPath(), date: req.Header.Get(HeaderDate), userID: q.credential.userID,
 	}.canonicalRequest()
 }
 
@@ -185,7 +181,7 @@ func FuzzForward(f *testing.F) {
 		if err != nil || again.authorization.Reveal() != kept {
 			t.Errorf("%q is kept as %q, and then as %q, %v", authorization, kept, again.authorization.Reveal(), err)
 		}
-		req, err := c.request(t.Context(), Query{Credential: credential, TaskID: id})
+		req, err := c.build(t.Context(), request{Query: Query{credential: credential}, path: taskPath + id})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -265,7 +261,7 @@ func signable(t *testing.T, parts []string) (signed, bool) {
 	if err != nil {
 		return signed{}, false
 	}
-	req, err := c.request(t.Context(), Query{Credential: credential, TaskID: parts[1]})
+	req, err := c.build(t.Context(), request{Query: Query{credential: credential}, path: taskPath + parts[1]})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -118,7 +118,7 @@ func asking(tb testing.TB) func(t *testing.T, id string, answer canned) (Task, e
 		*transport = answer
 		before := allocated()
 		var task Task
-		resp, err := c.attempt(t.Context(), Query{Credential: credential, TaskID: id})
+		resp, err := c.attempt(t.Context(), request{Query: Query{credential: credential}, path: taskPath + id})
 		if err == nil {
 			task, err = resp.task(id)
 		}

@@ -36,7 +36,7 @@ func TestConnectionsAge(t *testing.T) {
 		var all sync.WaitGroup
 		for range hour {
 			all.Go(func() { // Two at a time.
-				if _, err := c.Task(t.Context(), query(t)); err != nil {
+				if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -74,14 +74,14 @@ func TestOpenCircuitMakesNewConnections(t *testing.T) {
 			}
 			return here.Dial(ctx, network, address)
 		}})
-		if _, err := c.Task(t.Context(), query(t)); err != nil {
+		if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); err != nil {
 			t.Fatal(err)
 		}
 		moved.Store(true)
 		old.SetFault(koodrivetest.Answer(503, ""))
 		start := time.Now()
 		for {
-			if _, err := c.Task(t.Context(), query(t)); err == nil {
+			if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); err == nil {
 				break
 			}
 			time.Sleep(400 * time.Millisecond)
@@ -140,7 +140,7 @@ func TestRootsAreFollowed(t *testing.T) {
 		} {
 			shown.Store(step.shown)
 			roots.Store(step.roots)
-			_, err := c.Task(t.Context(), query(t))
+			_, err := c.Task(t.Context(), query(t, c), upstream.Call{})
 			if fault, _ := unreachable(err); (err == nil) != step.trusted || err != nil && fault != upstream.Untrusted {
 				t.Errorf("step %d: %v", i, err)
 			}
@@ -198,18 +198,18 @@ func TestWhatDoesNotReturnIsLeftBehind(t *testing.T) {
 			return conn, err
 		}})
 		start := time.Now()
-		_, err := c.Task(t.Context(), query(t))
+		_, err := c.Task(t.Context(), query(t, c), upstream.Call{})
 		if fault, _ := unreachable(err); fault != upstream.TimedOut {
 			t.Errorf("got %v", err)
 		}
 		if took := time.Since(start); took > upstream.DefaultTimeout+bounded.Obedience {
 			t.Errorf("took %v", took)
 		}
-		if c.Stats().UnderWay != 0 {
+		if c.Stats().InFlight != 0 {
 			t.Errorf("%+v", c.Stats())
 		}
 		slow.Store(false)
-		if _, err := c.Task(t.Context(), query(t)); err != nil || dials.Load() != 2 {
+		if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); err != nil || dials.Load() != 2 {
 			t.Errorf("%v, %d connections", err, dials.Load())
 		}
 		close(released)
@@ -233,24 +233,24 @@ func TestSilentConnectionsAreReplaced(t *testing.T) {
 					}
 					p.answer(stream)
 				})
-				if _, err := c.Task(t.Context(), query(t)); err != nil {
+				if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); err != nil {
 					t.Fatal(err)
 				}
 				var all sync.WaitGroup
 				all.Go(func() {
-					_, err := c.Task(t.Context(), query(t))
+					_, err := c.Task(t.Context(), query(t, c), upstream.Call{})
 					if fault, _ := unreachable(err); fault != upstream.TimedOut {
 						t.Errorf("got %v", err)
 					}
 				})
 				if !quiet {
 					time.Sleep(time.Second)
-					if _, err := c.Task(t.Context(), query(t)); err != nil {
+					if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); err != nil {
 						t.Error(err)
 					}
 				}
 				all.Wait()
-				if _, err := c.Task(t.Context(), query(t)); err != nil {
+				if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); err != nil {
 					t.Error(err)
 				}
 				if want := map[bool]int32{true: 2, false: 1}[quiet]; dials.Load() != want {
@@ -294,7 +294,7 @@ func TestHangingDialsAreBounded(t *testing.T) {
 						ctx, cancel = context.WithTimeout(ctx, give)
 						defer cancel()
 					}
-					all.Go(func() { _, _ = c.Task(ctx, query(t)) })
+					all.Go(func() { _, _ = c.Task(ctx, query(t, c), upstream.Call{}) })
 				}
 				all.Wait()
 				if n := most.Load(); n > 2*atOnce {
@@ -303,7 +303,7 @@ func TestHangingDialsAreBounded(t *testing.T) {
 				hangs.Store(false)
 				time.Sleep(upstream.BreakerPause + upstream.BreakerWindow)
 				start := time.Now()
-				if _, err := c.Task(t.Context(), query(t)); err != nil || time.Since(start) != 0 {
+				if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); err != nil || time.Since(start) != 0 {
 					t.Errorf("afterwards: %v after %v", err, time.Since(start))
 				}
 				time.Sleep(time.Minute)
@@ -331,12 +331,12 @@ func TestDialOutlivesItsAttempt(t *testing.T) {
 				return nil, ctx.Err()
 			}
 		}})
-		_, err := c.Task(t.Context(), query(t))
+		_, err := c.Task(t.Context(), query(t, c), upstream.Call{})
 		if fault, _ := unreachable(err); fault != upstream.TimedOut {
 			t.Errorf("got %v", err)
 		}
 		time.Sleep(3 * time.Second) // The dial has ended.
-		if _, err := c.Task(t.Context(), query(t)); err != nil || dials.Load() != 1 {
+		if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); err != nil || dials.Load() != 1 {
 			t.Errorf("%v, %d dials", err, dials.Load())
 		}
 		if errors.Is(err, bounded.ErrAbandoned) {

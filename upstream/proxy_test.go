@@ -139,7 +139,7 @@ func TestThroughAProxy(t *testing.T) {
 				}
 				c := p.through(t, scheme, proxyURL)
 				for range 2 {
-					if _, err := c.Task(t.Context(), query(t)); err != nil {
+					if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); err != nil {
 						t.Errorf("%s through %s: %v", scheme, proxyURL, err)
 					}
 				}
@@ -180,7 +180,7 @@ func TestProxyRefuses(t *testing.T) {
 				p := &proxy{}
 				p.answer.Store(&row.answer)
 				c := p.through(t, row.scheme, "http://proxy.test")
-				_, err := c.Task(t.Context(), query(t))
+				_, err := c.Task(t.Context(), query(t, c), upstream.Call{})
 				if fault, ok := unreachable(err); ok != (row.fault != 0) || fault != row.fault {
 					t.Errorf("got %v", err)
 				}
@@ -188,7 +188,7 @@ func TestProxyRefuses(t *testing.T) {
 					t.Errorf("it says %v, want %q", err, row.says)
 				}
 				for range 2 * upstream.BreakerAttempts {
-					_, err = c.Task(t.Context(), query(t))
+					_, err = c.Task(t.Context(), query(t, c), upstream.Call{})
 				}
 				var open *upstream.CircuitOpenError
 				if opens := row.fault == later || strings.Contains(row.says, "KooDrive answered 502"); errors.As(err, &open) != opens {
@@ -196,7 +196,7 @@ func TestProxyRefuses(t *testing.T) {
 				}
 				p.answer.Store(nil)
 				time.Sleep(upstream.BreakerPause)
-				if _, err := c.Task(t.Context(), query(t)); err != nil {
+				if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); err != nil {
 					t.Errorf("when it lets us through: %v", err)
 				}
 			})
@@ -208,7 +208,7 @@ func TestProxyRefuses(t *testing.T) {
 func TestProxyStatusWithoutAProxy(t *testing.T) {
 	bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, c *upstream.Client) {
 		k.SetFault(koodrivetest.Answer(http.StatusProxyAuthRequired, ""))
-		_, err := c.Task(t.Context(), query(t))
+		_, err := c.Task(t.Context(), query(t, c), upstream.Call{})
 		var refused *upstream.StatusError
 		if !errors.As(err, &refused) {
 			t.Errorf("got %v", err)
@@ -226,14 +226,14 @@ func TestProxyHangs(t *testing.T) {
 				c := p.through(t, scheme, proxyURL)
 				for range upstream.BreakerAttempts / 2 {
 					start := time.Now()
-					_, err := c.Task(t.Context(), query(t))
+					_, err := c.Task(t.Context(), query(t, c), upstream.Call{})
 					if fault, _ := unreachable(err); fault != upstream.TimedOut || time.Since(start) > upstream.DefaultTimeout {
 						t.Errorf("%s through %s: %v after %v", scheme, proxyURL, err, time.Since(start))
 					}
 				}
 				p.hangs.Store(false)
 				start := time.Now()
-				if _, err := c.Task(t.Context(), query(t)); err != nil || time.Since(start) != 0 {
+				if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); err != nil || time.Since(start) != 0 {
 					t.Errorf("%s through %s: afterwards %v after %v", scheme, proxyURL, err, time.Since(start))
 				}
 			})

@@ -11,26 +11,61 @@ import (
 	"strings"
 )
 
-// Query is one question to KooDrive.
+// Query is one question to KooDrive, checked and hashed: see [Client.Query]. It never changes.
 type Query struct {
-	// Credential is on whose behalf KooDrive is asked. Required.
-	Credential Credential
-	// TaskID is the task that is asked for: see [CheckTaskID]. Required.
-	TaskID string
-	// Language is zh-CN, en-US or empty: that of the messages of KooDrive, which are never read.
+	credential Credential
+	taskID     string
+	key        Key
+	caller     Key
+	quota      Key // What KooDrive counts the requests of an app by; zero for callers with credentials of their own.
+}
+
+// Query returns the question how a task stands, on behalf of the holder of a credential. It fails with a [*TaskIDError] for an
+// id that no KooDrive task has: see [CheckTaskID]. Only the Client that made it may ask it.
+func (c *Client) Query(credential Credential, taskID string) (Query, error) {
+	if err := CheckTaskID(taskID); err != nil {
+		return Query{}, err
+	}
+	if credential.missing() {
+		return Query{}, errNoCredential
+	}
+	q := Query{
+		credential: credential, taskID: taskID,
+		key:    c.hash(slices.Concat([]string{c.base.String(), taskID}, credential.parts())),
+		caller: c.hash(credential.caller()),
+	}
+	if credential.app != nil {
+		q.quota = c.hash([]string{"app", credential.app.ID})
+	}
+	return q, nil
+}
+
+// TaskID is the task that is asked for.
+func (q Query) TaskID() string { return q.taskID }
+
+// Key identifies all that can change KooDrive's answer: two queries have the same key only if they may share one answer.
+func (q Query) Key() Key { return q.key }
+
+// Caller identifies the holder of the credential, for every task.
+func (q Query) Caller() Key { return q.caller }
+
+// Call is how a [Query] is asked this time.
+type Call struct {
+	// Queue is where the request waits: that of the query's Caller or, if KooDrive has not answered that one lately, that of the
+	// address from which it asks: see [Client.PeerKey]. Required.
+	Queue Key
+	// Due is called when neither a circuit breaker nor KooDrive's Retry-After withholds the request, before it waits in the queue.
+	// Its error ends the call. Nil: nothing else is asked.
+	Due func() error
+	// Language is zh-CN, en-US or empty: that of KooDrive's messages, which are never read.
 	Language string
 	// Trace is the W3C trace id under which KooDrive logs the request. The zero value makes one up.
 	Trace TraceID
-	// Caller is who asks: see [Client.CallerKey]. Required.
-	Caller Key
-	// Turn is whose share of the requests the query takes: that of Caller, or, if KooDrive has not answered Caller lately, that
-	// of the address from which it asks: see [Client.PeerKey]. Required.
-	Turn Key
 	// Resend sends the request once more if a connection that was kept alive ends before the answer begins. KooDrive may then
 	// get it twice.
 	Resend bool
-	// Begun is called when the turn of the query has come and its request is sent, and Ended when that has ended, with what
-	// it came to. They may be called twice, one after the other. Nil: nobody wants to know.
+	// Begun is called when the request has left the queue and is sent, and Ended with what it came to when it has ended. They may
+	// be called twice, one after the other. Nil: nothing is called.
 	Begun func()
 	Ended func(error)
 }
@@ -49,21 +84,11 @@ func (t TraceID) header() string {
 	return hex.EncodeToString(t[:]) + "_" + hex.EncodeToString(request[:]) + "_" + "00000000"
 }
 
-// Key identifies all that can change KooDrive's answer to a query: two queries have the same key only if they may share
-// one answer. Keys of different Clients never match.
+// Key is a keyed hash that stands for a query, a caller or an address. Keys of different Clients never match.
 type Key [sha256.Size]byte
 
-// Key returns the key of q.
-func (c *Client) Key(q Query) Key {
-	return c.hash(slices.Concat([]string{c.base.String(), q.Language, q.TaskID}, q.Credential.parts()))
-}
-
-// CallerKey returns a key for whoever has a credential, whichever task is asked for, and PeerKey one for a name. Neither is a
-// key of a query.
-func (c *Client) CallerKey(credential Credential) Key { return c.hash(credential.caller()) }
-
-// PeerKey returns a key for the name of whoever may have many credentials.
-func (c *Client) PeerKey(name string) Key { return c.hash([]string{"peer", name}) }
+// PeerKey identifies the address of a peer, which may hold many credentials.
+func (c *Client) PeerKey(address string) Key { return c.hash([]string{"peer", address}) }
 
 // hash is a keyed hash of parts, each with its length, so that no two lists of parts look alike.
 func (c *Client) hash(parts []string) [sha256.Size]byte {

@@ -26,7 +26,7 @@ func TestRequestsEndWithTheirHeader(t *testing.T) {
 			p.answer(stream)
 		})
 		for range 3 {
-			if _, err := c.Task(t.Context(), query(t)); err != nil {
+			if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -53,18 +53,18 @@ func TestUnprocessedRequestsAreSentAgain(t *testing.T) {
 				})
 				begun, ended := 0, 0
 				for range 30 {
-					q := query(t)
-					q.Begun = func() { begun++ }
-					q.Ended = func(err error) {
+					q, call := query(t, c), upstream.Call{}
+					call.Begun = func() { begun++ }
+					call.Ended = func(err error) {
 						if ended++; err != nil {
 							t.Error(err)
 						}
 					}
-					if _, err := c.Task(t.Context(), q); err != nil {
+					if _, err := c.Task(t.Context(), q, call); err != nil {
 						t.Error(err)
 					}
 				}
-				if begun != 30 || ended != 30 || c.Stats().Resting {
+				if begun != 30 || ended != 30 || c.Stats().Down {
 					t.Errorf("%d requests begun, %d ended; %+v", begun, ended, c.Stats())
 				}
 			})
@@ -101,9 +101,9 @@ func TestRepeatsAreBounded(t *testing.T) {
 					row.answer(p, stream)
 				})
 				start := time.Now()
-				q := query(t)
-				q.Resend = true // Its connection is new.
-				_, err := c.Task(t.Context(), q)
+				q, call := query(t, c), upstream.Call{}
+				call.Resend = true // Its connection is new.
+				_, err := c.Task(t.Context(), q, call)
 				if fault, ok := unreachable(err); !ok || fault != row.fault {
 					t.Errorf("got %v", err)
 				}
@@ -138,12 +138,12 @@ func TestDeadKeptAliveConnections(t *testing.T) {
 				}
 				p.answer(stream)
 			})
-			q := query(t)
-			q.Resend = resend
-			if _, err := c.Task(t.Context(), q); err != nil {
+			q, call := query(t, c), upstream.Call{}
+			call.Resend = resend
+			if _, err := c.Task(t.Context(), q, call); err != nil {
 				t.Fatal(err)
 			}
-			_, err := c.Task(t.Context(), q)
+			_, err := c.Task(t.Context(), q, call)
 			synctest.Wait()
 			check(t, err, n, wanted)
 		})
@@ -155,12 +155,12 @@ func TestDeadKeptAliveConnections(t *testing.T) {
 				}
 				_, _ = io.WriteString(w, `{"taskId":"`+exampleID+`","status":1,"code":0}`)
 			}), upstream.Config{})
-			q := query(t)
-			q.Resend = resend
-			if _, err := c.Task(t.Context(), q); err != nil {
+			q, call := query(t, c), upstream.Call{}
+			call.Resend = resend
+			if _, err := c.Task(t.Context(), q, call); err != nil {
 				t.Fatal(err)
 			}
-			_, err := c.Task(t.Context(), q)
+			_, err := c.Task(t.Context(), q, call)
 			check(t, err, int(n.Load()), wanted)
 		})
 	}
@@ -169,13 +169,13 @@ func TestDeadKeptAliveConnections(t *testing.T) {
 // A second death in one attempt is a failure, even if all connections that were kept alive are dead.
 func TestResendIsOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, c *upstream.Client) {
-		q := query(t)
-		q.Resend = true
-		if _, err := c.Task(t.Context(), q); err != nil {
+		q, call := query(t, c), upstream.Call{}
+		call.Resend = true
+		if _, err := c.Task(t.Context(), q, call); err != nil {
 			t.Fatal(err)
 		}
 		k.SetFault(&koodrivetest.Fault{Reset: true})
-		_, err := c.Task(t.Context(), q)
+		_, err := c.Task(t.Context(), q, call)
 		if fault, ok := unreachable(err); !ok || fault != upstream.Unreachable {
 			t.Errorf("got %v", err)
 		}
@@ -212,12 +212,12 @@ func TestInterimAnswers(t *testing.T) {
 					_, _ = conn.Read(make([]byte, 1)) // Until the other side closes it.
 				})
 				start := time.Now()
-				_, err := c.Task(t.Context(), query(t))
+				_, err := c.Task(t.Context(), query(t, c), upstream.Call{})
 				var fault *upstream.AnswerError
 				if row.good != (err == nil) || !row.good && (!errors.As(err, &fault) || fault.Fault != upstream.Contradictory) {
 					t.Errorf("got %v", err)
 				}
-				if time.Since(start) != 0 || c.Stats().UnderWay != 0 {
+				if time.Since(start) != 0 || c.Stats().InFlight != 0 {
 					t.Errorf("after %v: %+v", time.Since(start), c.Stats())
 				}
 			})
@@ -229,7 +229,7 @@ func TestInterimAnswers(t *testing.T) {
 				p.status(stream, status, 0)
 				p.answer(stream)
 			})
-			_, err := c.Task(t.Context(), query(t))
+			_, err := c.Task(t.Context(), query(t, c), upstream.Call{})
 			var fault *upstream.AnswerError
 			if good != (err == nil) || !good && (!errors.As(err, &fault) || fault.Fault != upstream.Contradictory) {
 				t.Errorf("HTTP/2, %s: %v", status, err)

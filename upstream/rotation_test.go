@@ -15,13 +15,13 @@ import (
 )
 
 // rotating returns a query of an app with these secrets.
-func rotating(t *testing.T, secrets func() []secret.Value) upstream.Query {
+func rotating(t *testing.T, c *upstream.Client, secrets func() []secret.Value) upstream.Query {
 	t.Helper()
 	credential, err := (&upstream.App{ID: "app-one", Secrets: secrets}).As("1395497048157130881")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return upstream.Query{Credential: credential, TaskID: "1534087020903704704"}
+	return prepared(t, c, credential)
 }
 
 func TestSecondSecretIsTriedOnceIfTheFirstIsRefused(t *testing.T) {
@@ -49,7 +49,7 @@ func TestSecondSecretIsTriedOnceIfTheFirstIsRefused(t *testing.T) {
 				k.SetSkew(row.skew)
 				k.SetFault(row.fault)
 				secrets := upstream.FixedSecrets(secret.New("one"), secret.New("two"), secret.New("three"))
-				_, err := c.Task(t.Context(), rotating(t, secrets))
+				_, err := c.Task(t.Context(), rotating(t, c, secrets), upstream.Call{})
 				var refused *upstream.StatusError
 				status := 0
 				if errors.As(err, &refused) {
@@ -85,13 +85,13 @@ func TestRotationUnderLoad(t *testing.T) {
 		}
 		set("old")
 		k.AddApp("app-one", "old")
-		q := rotating(t, func() []secret.Value { return *now.Load() })
+		q := rotating(t, c, func() []secret.Value { return *now.Load() })
 		ctx, stop := context.WithCancel(t.Context())
 		var load sync.WaitGroup
 		for range 5 {
 			load.Go(func() {
 				for ctx.Err() == nil {
-					if _, err := c.Task(t.Context(), q); err != nil {
+					if _, err := c.Task(t.Context(), q, upstream.Call{}); err != nil {
 						t.Error(err)
 					}
 					time.Sleep(200 * time.Millisecond)

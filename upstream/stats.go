@@ -2,25 +2,25 @@ package upstream
 
 import "time"
 
-// Stats is how a Client stands.
+// Stats is the state of a Client.
 type Stats struct {
-	// UnderWay is how many requests are, and Waiting how many wait for their turn.
-	UnderWay, Waiting int
-	// Resting tells that KooDrive fails as a whole, or as far as its only caller can tell, and has not shown since that it works.
-	Resting bool
-	// OpenCircuits is how many circuits of callers and of addresses are open.
+	// InFlight is the number of requests to KooDrive in flight, and Queued the number of those that wait in a queue.
+	InFlight, Queued int
+	// Down reports an outage: KooDrive fails as a whole, or as far as its only caller can tell, and has not answered since.
+	Down bool
+	// OpenCircuits is the number of open circuits of callers and addresses.
 	OpenCircuits int
-	// Skew is how far KooDrive's clock is taken to be ahead of ours.
+	// Skew is the estimated lead of KooDrive's clock over ours.
 	Skew time.Duration
 }
 
-// Stats returns how c stands.
+// Stats returns the state of c.
 func (c *Client) Stats() Stats {
-	resting, open := c.breaker.state()
+	down, open := c.breaker.state()
 	c.limiter.mu.Lock()
 	defer c.limiter.mu.Unlock()
 	return Stats{
-		UnderWay: c.limiter.inFlight, Waiting: c.limiter.waiting,
-		Resting: resting, OpenCircuits: open, Skew: time.Duration(c.clock.skew.Load()),
+		InFlight: c.limiter.inFlight, Queued: c.limiter.waiting,
+		Down: down, OpenCircuits: open, Skew: time.Duration(c.clock.skew.Load()),
 	}
 }

@@ -40,7 +40,7 @@ func ask(t *testing.T, config upstream.Config) error {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_, err = c.Task(t.Context(), query(t))
+	_, err = c.Task(t.Context(), query(t, c), upstream.Call{})
 	return err
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/kootask/kootask/cmd/kootask/server/reload"
 	"github.com/kootask/kootask/internal/secret"
 	"github.com/kootask/kootask/service"
+	"github.com/kootask/kootask/service/quota"
 	"github.com/kootask/kootask/service/watch"
 	"github.com/kootask/kootask/upstream"
 )
@@ -157,8 +158,10 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, files *reloa
 		Service: service.Config{
 			App: f.app(p, files), PollMin: f.PollMin, PollMax: f.PollMax, PollBackoffMax: f.PollBackoffMax, Heartbeat: f.Heartbeat,
 			StaleAfter: f.StaleAfter, WatchLifetime: f.WatchLifetime,
-			MaxTasks: f.MaxTasks, MaxTasksPerCredential: f.MaxTasksPerCredential, NewTasksPerPeer: f.NewTasksPerPeer,
-			AppRequestsPerUser: f.AppRPSPerUser,
+			Quota: quota.Config{
+				MaxTasks: f.MaxTasks, MaxTasksPerCredential: f.MaxTasksPerCredential, NewTasksPerPeer: f.NewTasksPerPeer,
+				AppRequestsPerUser: f.AppRPSPerUser,
+			},
 		},
 		Grace: f.ShutdownGrace, LocalHosts: f.UpstreamAuth == "app", Console: f.Console,
 		MaxConnections: connections,

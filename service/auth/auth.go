@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
+	"github.com/kootask/kootask/internal/rates"
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/reason"
 )
@@ -62,7 +63,7 @@ type Authenticator struct {
 	reader       *caller.Reader
 	certificates *certificates // Nil if there are none.
 	tokens       *Tokens       // Likewise.
-	failures     *caller.Rates
+	failures     *rates.Rates
 	decisions    *prometheus.CounterVec
 	tickets      tickets
 }
@@ -82,7 +83,7 @@ func New(config Config) (*Authenticator, error) {
 		config.FailuresPerPeer = DefaultFailuresPerPeer
 	}
 	a := &Authenticator{
-		config: config, reader: caller.NewReader(config.Mode, header), failures: caller.NewRates(config.FailuresPerPeer),
+		config: config, reader: caller.NewReader(config.Mode, header), failures: rates.New(config.FailuresPerPeer),
 		decisions: promauto.With(config.Metrics).NewCounterVec(prometheus.CounterOpts{
 			Name: "kootask_callers_total", Help: "Authenticated and refused calls, by outcome.",
 		}, []string{"outcome"}),

@@ -29,6 +29,7 @@ import (
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/internal/jsonline"
+	"github.com/kootask/kootask/internal/rates"
 	"github.com/kootask/kootask/service/auth"
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/reason"
@@ -70,7 +71,7 @@ type gateway struct {
 	log            *slog.Logger
 	localHosts     bool
 	checkTaskID    func(id string) error
-	ticketRates    *caller.Rates
+	ticketRates    *rates.Rates
 	ticketsPerPeer int
 	refused        *prometheus.CounterVec // By outcome.
 	slow           prometheus.Counter     // Streams that were cut, because their client did not read.
@@ -81,7 +82,7 @@ func New(config Config) (http.Handler, error) {
 	g := &gateway{
 		tasks: taskv1.NewTaskServiceClient(config.Conn), auth: config.Auth, handover: config.Handover, log: config.Log, localHosts: config.LocalHosts,
 		checkTaskID: config.CheckTaskID,
-		ticketRates: caller.NewRates(cmp.Or(config.TicketsPerPeer, DefaultTicketsPerPeer)), ticketsPerPeer: cmp.Or(config.TicketsPerPeer, DefaultTicketsPerPeer),
+		ticketRates: rates.New(cmp.Or(config.TicketsPerPeer, DefaultTicketsPerPeer)), ticketsPerPeer: cmp.Or(config.TicketsPerPeer, DefaultTicketsPerPeer),
 		refused: promauto.With(config.Metrics).NewCounterVec(prometheus.CounterOpts{
 			Name: "kootask_http_refused_total", Help: "Requests that the HTTP port refused by itself, by outcome.",
 		}, []string{"outcome"}),

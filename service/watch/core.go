@@ -54,60 +54,66 @@ type core[V any] struct {
 	overtime overtime
 }
 
-// answered takes the answer of a poll. It returns whether watchers have something to see, and how long to wait for the
-// next poll.
-func (c *core[V]) answered(a Answer[V]) (news bool, wait time.Duration) {
+// change is what became of a key.
+type change struct {
+	news      bool          // Watchers have something to see.
+	regressed bool          // A value was held back for its lower rank.
+	wait      time.Duration // Until the next poll.
+}
+
+// answered takes the answer of a poll.
+func (c *core[V]) answered(a Answer[V]) (done change) {
 	s := &c.state
 	if s.Ended {
-		return false, 0
+		return change{}
 	}
 	s.Failures, s.Err = 0, nil
 	c.kind, c.strikes = "", 0
-	news, s.Doubted = s.Doubted, false // Who has come meanwhile has not been shown anything.
+	done.news, s.Doubted = s.Doubted, false // New watchers have not been shown anything meanwhile.
 	switch {
 	case s.Revision == 0 || c.config.Rank(a.Value) >= c.config.Rank(s.Value) && !c.config.Same(a.Value, s.Value):
 		s.Answer, s.Since = a, a.At
 		s.Revision++
 		s.Ended = c.config.Final(a.Value)
 		c.interval = c.config.Min
-		news = true
+		done.news = true
 	case c.config.Same(a.Value, s.Value):
 		s.At = a.At
 		c.grow()
 	default: // A step back: KooDrive's nodes disagree. It is an answer, and confirms nothing.
-		c.config.Regressed()
+		done.regressed = true
 		c.grow()
 	}
-	return news, c.jitter(c.interval)
+	done.wait = c.jitter(c.interval)
+	return done
 }
 
-// failed takes the error of a poll. It returns the same as answered.
-func (c *core[V]) failed(err error) (news bool, wait time.Duration) {
+// failed takes the error of a poll, and how it is taken.
+func (c *core[V]) failed(err error, verdict Verdict) change {
 	s := &c.state
 	if s.Ended {
-		return false, 0
+		return change{}
 	}
 	s.Failures++
 	s.Err = err
-	verdict := c.config.Judge(err)
 	if verdict.Tolerance >= 0 && c.strike(verdict) {
 		s.Ended = true
-		return true, 0
+		return change{news: true}
 	}
 	switch overtime := !c.overtime.until.IsZero(); {
 	case overtime && c.overtime.decides:
-		return c.end(c.config.Stale(err)), 0
+		return c.end(c.config.Stale(err))
 	case overtime: // The next poll decides.
-		return s.Revision == 0, 0
+		return change{news: s.Revision == 0}
 	}
 	doubled := float64(max(c.interval, c.config.Min)) * math.Pow(Backoff, float64(s.Failures))
-	wait = c.jitter(time.Duration(min(doubled, float64(c.config.BackoffMax))))
+	wait := c.jitter(time.Duration(min(doubled, float64(c.config.BackoffMax))))
 	if atLeast := verdict.Wait; wait < atLeast { // What is asked for is never shortened, and made longer up to the limit alone.
 		longer := atLeast + time.Duration(JitterShare*c.config.Random()*float64(atLeast))
 		wait = max(atLeast, min(longer, c.config.WaitMax))
 	}
-	// Who waits for a first value learns that there is none.
-	return s.Revision == 0, wait
+	// Watchers that wait for a first value learn that there is none.
+	return change{news: s.Revision == 0, wait: wait}
 }
 
 // strike counts an error that is not tolerated for ever, and reports whether it was one too many.
@@ -122,14 +128,14 @@ func (c *core[V]) strike(v Verdict) bool {
 
 // stale takes that a watch may have been without an answer for too long. It ends the watch, or returns how long to wait before it is
 // called again: an answer has come meanwhile, or there is overtime.
-func (c *core[V]) stale(now time.Time) (news bool, wait time.Duration) {
+func (c *core[V]) stale(now time.Time) change {
 	if since := c.heard.Add(c.config.StaleAfter); now.Before(since) {
-		return false, since.Sub(now)
+		return change{wait: since.Sub(now)}
 	}
 	if c.grant(now) {
-		return false, c.overtime.until.Sub(now)
+		return change{wait: c.overtime.until.Sub(now)}
 	}
-	return c.end(c.config.Stale(c.state.Err)), 0
+	return c.end(c.config.Stale(c.state.Err))
 }
 
 // grant reports whether there is overtime for a watch that is stale.
@@ -148,13 +154,13 @@ func (c *core[V]) ended(now time.Time, err error) {
 	}
 }
 
-// end takes an end that comes from elsewhere. It reports whether the key had not ended before.
-func (c *core[V]) end(err error) (news bool) {
+// end takes an end that comes from elsewhere.
+func (c *core[V]) end(err error) change {
 	if c.state.Ended {
-		return false
+		return change{}
 	}
 	c.state.Err, c.state.Ended = err, true
-	return true
+	return change{news: true}
 }
 
 const (

@@ -31,10 +31,12 @@ func testConfig() Config[value] {
 			}
 		},
 		WaitMax:   10 * time.Minute,
-		Regressed: func() {},
 		Random:    func() float64 { return 0.5 }, // No jitter.
 	}
 }
+
+// judged is how an error is taken.
+func judged(err error) Verdict { return testConfig().Judge(err) }
 
 var errPassing, errLasting = errors.New("passing"), errors.New("lasting")
 
@@ -54,7 +56,7 @@ func TestIntervalGrowsWhileNothingChanges(t *testing.T) {
 	c := core[value]{config: testConfig()}
 	var waits []time.Duration
 	for _, v := range []value{10, 10, 10, 10, 10, 10, 10, 10, 10, 20, 20, 30} {
-		_, wait := c.answered(at(v, 0))
+		wait := c.answered(at(v, 0)).wait
 		waits = append(waits, wait.Round(time.Millisecond))
 	}
 	const ms = time.Millisecond
@@ -71,7 +73,7 @@ func TestIntervalIsJittered(t *testing.T) {
 	for random, want := range map[float64]time.Duration{0: 800 * time.Millisecond, 1: 1200 * time.Millisecond} {
 		c := core[value]{config: testConfig()}
 		c.config.Random = func() float64 { return random }
-		if _, wait := c.answered(at(10, 0)); wait != want {
+		if wait := c.answered(at(10, 0)).wait; wait != want {
 			t.Errorf("with random %v: %v, want %v", random, wait, want)
 		}
 	}
@@ -83,7 +85,7 @@ func TestFailuresBackOff(t *testing.T) {
 	c.answered(at(10, 1))
 	var waits []time.Duration
 	for range 7 {
-		_, wait := c.failed(errPassing)
+		wait := c.failed(errPassing, judged(errPassing)).wait
 		waits = append(waits, wait)
 	}
 	want := []time.Duration{3 * time.Second, 6 * time.Second, 12 * time.Second, 24 * time.Second, 48 * time.Second, time.Minute, time.Minute}
@@ -93,7 +95,7 @@ func TestFailuresBackOff(t *testing.T) {
 	if c.state.Failures != 7 || !errors.Is(c.state.Err, errPassing) || c.state.Ended {
 		t.Errorf("state %+v", c.state)
 	}
-	if _, wait := c.answered(at(10, 2)); wait != 2250*time.Millisecond || c.state.Failures != 0 || c.state.Err != nil {
+	if wait := c.answered(at(10, 2)).wait; wait != 2250*time.Millisecond || c.state.Failures != 0 || c.state.Err != nil {
 		t.Errorf("after the first answer: wait %v, state %+v", wait, c.state)
 	}
 }
@@ -103,11 +105,11 @@ func TestAskedForWaitIsNeverShortened(t *testing.T) {
 		c := core[value]{config: testConfig()}
 		c.config.Random = func() float64 { return random }
 		c.answered(at(10, 0))
-		if _, wait := c.failed(waitError(time.Minute)); wait != time.Minute+time.Duration(12*random*float64(time.Second)) {
+		if wait := c.failed(waitError(time.Minute), judged(waitError(time.Minute))).wait; wait != time.Minute+time.Duration(12*random*float64(time.Second)) {
 			t.Errorf("with random %v, asked for a minute: %v", random, wait)
 		}
 		for asked, most := range map[time.Duration]time.Duration{time.Minute: 72 * time.Second, 9 * time.Minute: 10 * time.Minute, 10 * time.Minute: 10 * time.Minute} {
-			if _, wait := c.failed(waitError(asked)); wait < asked || wait > most {
+			if wait := c.failed(waitError(asked), judged(waitError(asked))).wait; wait < asked || wait > most {
 				t.Errorf("with random %v, asked for %v: %v", random, asked, wait)
 			}
 		}
@@ -115,9 +117,7 @@ func TestAskedForWaitIsNeverShortened(t *testing.T) {
 }
 
 func TestOnlyChangesArePublished(t *testing.T) {
-	config, regressions := testConfig(), 0
-	config.Regressed = func() { regressions++ }
-	c := core[value]{config: config}
+	c, regressions := core[value]{config: testConfig()}, 0
 	for _, step := range []struct {
 		v        value
 		news     bool
@@ -137,10 +137,13 @@ func TestOnlyChangesArePublished(t *testing.T) {
 		if i == 3 && step.v == 11 {
 			i = 4
 		}
-		news, _ := c.answered(at(step.v, int(i)))
+		done := c.answered(at(step.v, int(i)))
+		if done.regressed {
+			regressions++
+		}
 		s := c.state
-		if news != step.news || s.Revision != step.revision || s.Value != step.holds || s.At.Unix() != step.at {
-			t.Errorf("after %d: news %v, state %+v; want %+v", step.v, news, s, step)
+		if done.news != step.news || s.Revision != step.revision || s.Value != step.holds || s.At.Unix() != step.at {
+			t.Errorf("after %d: %+v, state %+v; want %+v", step.v, done, s, step)
 		}
 	}
 	if !c.state.Ended || c.state.Err != nil || regressions != 1 {
@@ -151,7 +154,7 @@ func TestOnlyChangesArePublished(t *testing.T) {
 func TestStepBackStartsFailuresOver(t *testing.T) {
 	c := core[value]{config: testConfig()}
 	c.answered(at(20, 0))
-	c.failed(errPassing)
+	c.failed(errPassing, judged(errPassing))
 	c.answered(at(10, 1))
 	if s := c.state; s.Failures != 0 || s.Err != nil || s.At.Unix() != 0 {
 		t.Errorf("state %+v", s)
@@ -161,7 +164,7 @@ func TestStepBackStartsFailuresOver(t *testing.T) {
 func TestLastingErrorEnds(t *testing.T) {
 	c := core[value]{config: testConfig()}
 	c.answered(at(10, 0))
-	if news, _ := c.failed(errLasting); !news || !c.state.Ended || !errors.Is(c.state.Err, errLasting) || c.state.Value != 10 {
+	if news := c.failed(errLasting, judged(errLasting)).news; !news || !c.state.Ended || !errors.Is(c.state.Err, errLasting) || c.state.Value != 10 {
 		t.Errorf("state %+v", c.state)
 	}
 }
@@ -185,7 +188,7 @@ func TestStrikesInSuccessionEnd(t *testing.T) {
 			if errors.Is(err, answer) {
 				c.answered(at(10, 1))
 			} else {
-				c.failed(err)
+				c.failed(err, judged(err))
 			}
 		}
 		if c.state.Ended != row.ends {
@@ -193,7 +196,7 @@ func TestStrikesInSuccessionEnd(t *testing.T) {
 		}
 	}
 	c := core[value]{config: testConfig()}
-	if c.failed(strikeError("a")); !c.state.Ended {
+	if c.failed(strikeError("a"), judged(strikeError("a"))); !c.state.Ended {
 		t.Error("a strike before the first value does not end")
 	}
 }
@@ -201,27 +204,27 @@ func TestStrikesInSuccessionEnd(t *testing.T) {
 func TestDoubt(t *testing.T) {
 	c := core[value]{config: testConfig()}
 	c.answered(at(10, 0))
-	c.failed(errPassing)
+	c.failed(errPassing, judged(errPassing))
 	if c.state.Doubted {
 		t.Error("what passes makes a value doubtful")
 	}
-	c.failed(strikeError("a"))
-	c.failed(errPassing)
+	c.failed(strikeError("a"), judged(strikeError("a")))
+	c.failed(errPassing, judged(errPassing))
 	if !c.state.Doubted {
 		t.Error("a strike does not")
 	}
-	if news, _ := c.answered(at(10, 1)); !news || c.state.Doubted || c.state.Revision != 1 {
+	if news := c.answered(at(10, 1)).news; !news || c.state.Doubted || c.state.Revision != 1 {
 		t.Errorf("the answer that clears it: news %v, %+v", news, c.state)
 	}
 }
 
 func TestFailureIsNewsOnlyBeforeTheFirstValue(t *testing.T) {
 	c := core[value]{config: testConfig()}
-	if news, _ := c.failed(errPassing); !news {
+	if news := c.failed(errPassing, judged(errPassing)).news; !news {
 		t.Error("who waits for a first value is not told of the failure")
 	}
 	c.answered(at(10, 0))
-	if news, _ := c.failed(errPassing); news {
+	if news := c.failed(errPassing, judged(errPassing)).news; news {
 		t.Error("a failure wakes watchers that have a value")
 	}
 }
@@ -229,17 +232,17 @@ func TestFailureIsNewsOnlyBeforeTheFirstValue(t *testing.T) {
 func TestEndIsSticky(t *testing.T) {
 	c := core[value]{config: testConfig()}
 	c.answered(at(30, 0))
-	if c.end(errLasting) || c.state.Err != nil {
+	if c.end(errLasting).news || c.state.Err != nil {
 		t.Errorf("a finished key ended again: %+v", c.state)
 	}
 	c = core[value]{config: testConfig()}
 	c.answered(at(10, 0))
 	c.end(errLasting)
-	for _, news := range []func() (bool, time.Duration){
-		func() (bool, time.Duration) { return c.answered(at(30, 1)) },
-		func() (bool, time.Duration) { return c.failed(errPassing) },
+	for _, news := range []func() change{
+		func() change { return c.answered(at(30, 1)) },
+		func() change { return c.failed(errPassing, judged(errPassing)) },
 	} {
-		if woken, _ := news(); woken || c.state.Value != 10 || !errors.Is(c.state.Err, errLasting) {
+		if woken := news().news; woken || c.state.Value != 10 || !errors.Is(c.state.Err, errLasting) {
 			t.Errorf("an answer after the end: woken %v, %+v", woken, c.state)
 		}
 	}

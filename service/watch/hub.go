@@ -30,9 +30,9 @@ type Config[V any] struct {
 	Same func(a, b V) bool
 	// Final tells whether a value does not change any more.
 	Final func(V) bool
-	// Regressed is called when a value is held back for its lower rank. Nil: nobody wants to know.
+	// Regressed is called, without a lock, when a value is held back for its lower rank. Nil: nothing is called.
 	Regressed func()
-	// Judge tells how an error is taken.
+	// Judge tells how the error of a poll is taken. It is called once for each, without a lock.
 	Judge func(error) Verdict
 	// WaitMax is how far a verdict's wait may be made longer at random. 0: it is not.
 	WaitMax time.Duration
@@ -86,14 +86,11 @@ type poller[K comparable, V any] struct {
 
 // Subscription is one watcher of one key. Its methods are for one goroutine.
 type Subscription[V any] struct {
-	wake  chan struct{} // Of capacity 1: a token means that there may be something to see. Never closed.
+	wake  chan<- struct{} // A token means that there may be something to see.
 	read  func() State[V]
 	leave func()
 	seen  uint64 // The revision that Next has handed out last.
 }
-
-// Wake returns a channel that yields when Next may have something new.
-func (s *Subscription[V]) Wake() <-chan struct{} { return s.wake }
 
 // Next returns the state of the key, and whether its value is new to this subscription and may be shown. It does not
 // block.
@@ -120,9 +117,12 @@ func (s *Subscription[V]) notify() {
 // Subscribe watches key: it joins the key's poller, or starts one that calls poll at once. The key stands for everything
 // that poll depends on, so that any subscriber's poll may serve all.
 //
+// The subscription sends to wake, if there is room, whenever Next may have something new. Give it room for one token at least, and do
+// not close it. Several subscriptions may share it: a token then says that one of them may have something new.
+//
 // A subscription to a hub that was drained has ended from the start.
-func (h *Hub[K, V]) Subscribe(key K, poll Poll[V]) *Subscription[V] {
-	s := &Subscription[V]{wake: make(chan struct{}, 1)}
+func (h *Hub[K, V]) Subscribe(key K, poll Poll[V], wake chan<- struct{}) *Subscription[V] {
+	s := &Subscription[V]{wake: wake}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed != nil {
@@ -198,7 +198,7 @@ func (h *Hub[K, V]) Drain(err error) {
 	h.pollers, h.closed = map[K]*poller[K, V]{}, err
 	h.mu.Unlock()
 	for _, p := range pollers {
-		p.update(func(c *core[V]) (bool, time.Duration) { return c.end(err), 0 })
+		p.update(func(c *core[V]) change { return c.end(err) })
 		p.cancel()
 	}
 }
@@ -231,16 +231,16 @@ func (p *poller[K, V]) state() State[V] {
 }
 
 // update changes the state, and wakes the subscribers if they have something to see.
-func (p *poller[K, V]) update(change func(*core[V]) (news bool, wait time.Duration)) (wait time.Duration, ended bool) {
+func (p *poller[K, V]) update(apply func(*core[V]) change) (done change, ended bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	news, wait := change(&p.core)
-	if news {
+	done = apply(&p.core)
+	if done.news {
 		for s := range p.subscribers {
 			s.notify()
 		}
 	}
-	return wait, p.core.state.Ended
+	return done, p.core.state.Ended
 }
 
 // run polls until ctx ends or there is nothing more to learn, and then leaves the hub.
@@ -279,12 +279,12 @@ func (p *poller[K, V]) run(ctx context.Context) {
 // goStale ends the watch if it is stale: KooDrive may be hanging, so this does not wait for a poll. Only after a pause of the
 // process, in which KooDrive was not asked, there is time for one.
 func (p *poller[K, V]) goStale() {
-	_, ended := p.update(func(c *core[V]) (bool, time.Duration) {
-		news, again := c.stale(time.Now())
-		if again > 0 {
-			p.stale.Reset(again)
+	_, ended := p.update(func(c *core[V]) change {
+		done := c.stale(time.Now())
+		if done.wait > 0 {
+			p.stale.Reset(done.wait)
 		}
-		return news, again
+		return done
 	})
 	if ended {
 		p.cancel()
@@ -296,26 +296,34 @@ func (p *poller[K, V]) once(ctx context.Context) (wait time.Duration, ended bool
 	defer func() {
 		if v := recover(); v != nil {
 			err := fmt.Errorf("panic of type %T while polling\n%s", v, debug.Stack())
-			wait, ended = p.update(func(c *core[V]) (bool, time.Duration) { return c.end(err), 0 })
+			_, ended = p.update(func(c *core[V]) change { return c.end(err) })
 		}
 	}()
-	p.update(func(c *core[V]) (bool, time.Duration) {
+	p.update(func(c *core[V]) change {
 		c.overtime.begin(time.Now())
-		return false, 0
+		return change{}
 	})
 	answer, err := p.poll(ctx)
 	if ctx.Err() != nil {
 		return 0, true
 	}
-	return p.update(func(c *core[V]) (news bool, wait time.Duration) {
+	var verdict Verdict
+	if err != nil {
+		verdict = p.hub.config.Judge(err)
+	}
+	done, ended := p.update(func(c *core[V]) (done change) {
 		now := time.Now()
 		c.ended(now, err)
 		if err != nil {
-			news, wait = c.failed(err)
+			done = c.failed(err, verdict)
 		} else {
-			news, wait = c.answered(answer)
+			done = c.answered(answer)
 		}
-		c.overtime.end(now.Add(wait))
-		return news, wait
+		c.overtime.end(now.Add(done.wait))
+		return done
 	})
+	if done.regressed {
+		p.hub.config.Regressed()
+	}
+	return done.wait, ended
 }

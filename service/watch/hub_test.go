@@ -48,8 +48,21 @@ func answers(count *atomic.Int32, values ...int) watch.Poll[int] {
 	}
 }
 
+// watching is a subscription with a channel of its own.
+type watching struct {
+	*watch.Subscription[int]
+	wake chan struct{}
+}
+
+func (w watching) Wake() <-chan struct{} { return w.wake }
+
+func subscribe(hub *watch.Hub[string, int], key string, poll watch.Poll[int]) watching {
+	wake := make(chan struct{}, 1)
+	return watching{hub.Subscribe(key, poll, wake), wake}
+}
+
 // follow returns all values that a new subscription sees until it ends.
-func follow(s *watch.Subscription[int]) (values []int, err error) {
+func follow(s watching) (values []int, err error) {
 	defer s.Close()
 	for range s.Wake() {
 		state, unseen := s.Next()
@@ -70,7 +83,7 @@ func TestWatchersShareOnePoller(t *testing.T) {
 		var polls atomic.Int32
 		var all sync.WaitGroup
 		for range 1000 {
-			s := hub.Subscribe("k", answers(&polls, 1, 1, 2, final))
+			s := subscribe(hub, "k", answers(&polls, 1, 1, 2, final))
 			all.Go(func() {
 				if values, err := follow(s); err != nil || len(values) != 3 || values[2] != final {
 					t.Errorf("saw %v, %v", values, err)
@@ -90,11 +103,11 @@ func TestJoinerGetsTheNewestStateAtOnce(t *testing.T) {
 		defer hub.Close(errDrained)
 		var polls atomic.Int32
 		poll := answers(&polls, 1)
-		first := hub.Subscribe("k", poll)
+		first := subscribe(hub, "k", poll)
 		defer first.Close()
 		time.Sleep(time.Minute)
 		before := polls.Load()
-		second := hub.Subscribe("k", poll)
+		second := subscribe(hub, "k", poll)
 		defer second.Close()
 		select {
 		case <-second.Wake():
@@ -121,7 +134,7 @@ func TestLastOneToLeaveStopsThePoller(t *testing.T) {
 			stopped.Add(1)
 			return watch.Answer[int]{}, ctx.Err()
 		}
-		a, b := hub.Subscribe("k", hanging), hub.Subscribe("k", hanging)
+		a, b := subscribe(hub, "k", hanging), subscribe(hub, "k", hanging)
 		time.Sleep(time.Second)
 		a.Close()
 		if time.Sleep(time.Second); stopped.Load() != 0 {
@@ -144,12 +157,12 @@ func TestFailureBeforeTheFirstValueIsSeenByAll(t *testing.T) {
 		hub := newHub()
 		defer hub.Close(errDrained)
 		failing := func(context.Context) (watch.Answer[int], error) { return watch.Answer[int]{}, errPassing }
-		first := hub.Subscribe("k", failing)
+		first := subscribe(hub, "k", failing)
 		defer first.Close()
 		<-first.Wake()
-		joiner := hub.Subscribe("k", failing)
+		joiner := subscribe(hub, "k", failing)
 		defer joiner.Close()
-		for _, s := range []*watch.Subscription[int]{first, joiner} {
+		for _, s := range []watching{first, joiner} {
 			if state, unseen := s.Next(); unseen || state.Ended || !errors.Is(state.Err, errPassing) || state.Failures != 1 {
 				t.Errorf("state %+v", state)
 			}
@@ -158,13 +171,43 @@ func TestFailureBeforeTheFirstValueIsSeenByAll(t *testing.T) {
 	})
 }
 
+// One goroutine can follow many keys: their subscriptions share a channel, which is never so full that a change is missed.
+func TestOneGoroutineFollowsManyKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := newHub()
+		defer hub.Close(errDrained)
+		wake := make(chan struct{}, 1)
+		open := map[*watch.Subscription[int]]bool{}
+		for i := range 100 {
+			open[hub.Subscribe(fmt.Sprint(i), answers(new(atomic.Int32), 1, 2, final), wake)] = true
+		}
+		seen := 0
+		for len(open) > 0 {
+			<-wake
+			for s := range open {
+				state, unseen := s.Next()
+				if unseen {
+					seen++
+				}
+				if state.Ended {
+					s.Close()
+					delete(open, s)
+				}
+			}
+		}
+		if seen != 300 {
+			t.Errorf("%d values of 300 were seen", seen)
+		}
+	})
+}
+
 func TestPanicEndsTheKeyAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := newHub()
 		defer hub.Close(errDrained)
 		var polls atomic.Int32
-		healthy := hub.Subscribe("healthy", answers(&polls, 1, 2, final))
-		broken := hub.Subscribe("broken", func(context.Context) (watch.Answer[int], error) { panic("secret") })
+		healthy := subscribe(hub, "healthy", answers(&polls, 1, 2, final))
+		broken := subscribe(hub, "broken", func(context.Context) (watch.Answer[int], error) { panic("secret") })
 		if _, err := follow(broken); err == nil {
 			t.Error("no error")
 		}
@@ -180,21 +223,21 @@ func TestDrainEndsAllAndLetsNobodyIn(t *testing.T) {
 		var polls atomic.Int32
 		var all sync.WaitGroup
 		for _, key := range []string{"a", "b", "b"} {
-			s := hub.Subscribe(key, answers(&polls, 1))
+			s := subscribe(hub, key, answers(&polls, 1))
 			all.Go(func() {
 				if values, err := follow(s); !errors.Is(err, errDrained) || len(values) != 1 {
 					t.Errorf("saw %v, %v", values, err)
 				}
 			})
 		}
-		finished := hub.Subscribe("c", answers(new(atomic.Int32), final))
+		finished := subscribe(hub, "c", answers(new(atomic.Int32), final))
 		synctest.Wait()
 		hub.Drain(errDrained)
 		all.Wait()
 		if values, err := follow(finished); err != nil || len(values) != 1 {
 			t.Errorf("a finished watch saw %v, %v", values, err)
 		}
-		if values, err := follow(hub.Subscribe("d", answers(&polls, 1))); !errors.Is(err, errDrained) || values != nil {
+		if values, err := follow(subscribe(hub, "d", answers(&polls, 1))); !errors.Is(err, errDrained) || values != nil {
 			t.Errorf("a late one saw %v, %v", values, err)
 		}
 		hub.Close(errDrained)
@@ -217,7 +260,7 @@ func TestStale(t *testing.T) {
 			}
 			return watch.Answer[int]{}, errPassing
 		}
-		values, err := follow(hub.Subscribe("failing", failing))
+		values, err := follow(subscribe(hub, "failing", failing))
 		if took := time.Since(start); len(values) != 1 || !errors.Is(err, errPassing) || took < 14*time.Minute+30*time.Second || took > 15*time.Minute {
 			t.Errorf("saw %v, %v after %v", values, err, took)
 		}
@@ -226,7 +269,7 @@ func TestStale(t *testing.T) {
 			<-ctx.Done()
 			return watch.Answer[int]{}, ctx.Err()
 		}
-		if values, err := follow(hub.Subscribe("hanging", hanging)); values != nil || err == nil || time.Since(start) != 5*time.Minute {
+		if values, err := follow(subscribe(hub, "hanging", hanging)); values != nil || err == nil || time.Since(start) != 5*time.Minute {
 			t.Errorf("saw %v, %v after %v", values, err, time.Since(start))
 		}
 	})
@@ -244,10 +287,10 @@ func TestJoinerOfADoubtfulKeyWaits(t *testing.T) {
 			}
 			return watch.Answer[int]{Value: 1}, nil
 		}
-		first := hub.Subscribe("k", poll)
+		first := subscribe(hub, "k", poll)
 		defer first.Close()
 		time.Sleep(1500 * time.Millisecond)
-		second := hub.Subscribe("k", poll)
+		second := subscribe(hub, "k", poll)
 		defer second.Close()
 		<-second.Wake()
 		if state, unseen := second.Next(); unseen || !state.Doubted || state.Ended {
@@ -266,7 +309,7 @@ func TestSuccessorWaitsAndStays(t *testing.T) {
 		hub := newHub()
 		defer hub.Close(errDrained)
 		var stopped atomic.Bool
-		first := hub.Subscribe("k", func(ctx context.Context) (watch.Answer[int], error) {
+		first := subscribe(hub, "k", func(ctx context.Context) (watch.Answer[int], error) {
 			<-ctx.Done()
 			time.Sleep(time.Minute)
 			stopped.Store(true)
@@ -283,11 +326,11 @@ func TestSuccessorWaitsAndStays(t *testing.T) {
 			polls.Add(1)
 			return watch.Answer[int]{Value: 1}, nil
 		}
-		second := hub.Subscribe("k", poll)
+		second := subscribe(hub, "k", poll)
 		defer second.Close()
 		<-second.Wake()
 		synctest.Wait()
-		third := hub.Subscribe("k", poll)
+		third := subscribe(hub, "k", poll)
 		defer third.Close()
 		synctest.Wait()
 		if polls.Load() != 1 {
@@ -319,7 +362,7 @@ func TestJoinLeaveAndTerminalLoseNothing(t *testing.T) {
 		var stay, pass sync.WaitGroup
 		key := string(rune('a' + round%3))
 		for range 3 {
-			s := hub.Subscribe(key, poll)
+			s := subscribe(hub, key, poll)
 			stay.Go(func() {
 				if values, err := follow(s); err != nil || values[len(values)-1] != final {
 					t.Errorf("round %d: saw %v, %v", round, values, err)
@@ -327,10 +370,10 @@ func TestJoinLeaveAndTerminalLoseNothing(t *testing.T) {
 			})
 		}
 		for range 1 + random.IntN(3) {
-			pass.Go(func() { hub.Subscribe(key, poll).Close() })
+			pass.Go(func() { subscribe(hub, key, poll).Close() })
 		}
-		late := make(chan *watch.Subscription[int], 1)
-		pass.Go(func() { late <- hub.Subscribe(key, poll) }) // Before, at or after the end.
+		late := make(chan watching, 1)
+		pass.Go(func() { late <- subscribe(hub, key, poll) }) // Before, at or after the end.
 		step <- final
 		stay.Wait()
 		pass.Wait()

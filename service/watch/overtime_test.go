@@ -48,7 +48,7 @@ func (r *run) until(limit time.Duration) time.Duration {
 		now := r.start.Add(next)
 		switch {
 		case isStale:
-			_, wait := r.core.stale(now)
+			wait := r.core.stale(now).wait
 			r.stale = next + wait
 		case r.end == 0:
 			if r.core.overtime.begin(now); r.to > 0 && next >= r.to {
@@ -79,10 +79,10 @@ func (r *run) ended(at time.Duration) {
 	var wait time.Duration
 	if now := r.start.Add(at); r.ok {
 		r.core.ended(now, nil)
-		_, wait = r.core.answered(Answer[value]{Value: 10, At: now})
+		wait = r.core.answered(Answer[value]{Value: 10, At: now}).wait
 	} else {
 		r.core.ended(now, errPassing)
-		_, wait = r.core.failed(errPassing)
+		wait = r.core.failed(errPassing, judged(errPassing)).wait
 	}
 	r.end, r.begin = 0, at+wait
 	r.core.overtime.end(r.start.Add(r.begin))

@@ -107,7 +107,7 @@ func start(t *testing.T, configure func(*server.Config)) *system {
 	config := server.Config{Reflection: true, Log: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	config.Upstream.BaseURL, config.Upstream.AllowHTTP = "http://koodrive.test", true
 	config.Upstream.Dial = koodrive.Dial
-	config.Service.NewTasksPerPeer = 100_000 // All of a test's clients are one peer.
+	config.Service.Quota.NewTasksPerPeer = 100_000 // All of a test's clients are one peer.
 	if configure != nil {
 		configure(&config)
 	}

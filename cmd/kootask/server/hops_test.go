@@ -10,7 +10,7 @@ import (
 
 	"github.com/kootask/kootask/cmd/kootask/server"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
-	"github.com/kootask/kootask/service"
+	"github.com/kootask/kootask/internal/rates"
 )
 
 // peerOf returns whom the last line of the log names as the peer.
@@ -86,12 +86,12 @@ func TestHopsHaveLimitsOfTheirOwn(t *testing.T) {
 		"past the first of two":  {2, "198.51.100.1", "198.51.100.2", true},
 	} {
 		for _, door := range []string{"grpc get", "rest"} {
-			bubble(t, func(c *server.Config) { c.Service.NewTasksPerPeer, c.Auth.TrustedHops = 1, row.hops }, func(t *testing.T, s *system) {
+			bubble(t, func(c *server.Config) { c.Service.Quota.NewTasksPerPeer, c.Auth.TrustedHops = 1, row.hops }, func(t *testing.T, s *system) {
 				ask := func(i int, from string) string {
 					header := []string{"x-forwarded-for", from, "authorization", fmt.Sprint("Bearer guess-", i)}
 					return s.fail(t.Context(), t, door, call{id: taskID, header: header}).reason
 				}
-				for i := range service.PeerBurst {
+				for i := range rates.Burst {
 					if got := ask(i, row.first); got != "CREDENTIAL_REJECTED" {
 						t.Fatalf("%s, %s: %s", name, door, got)
 					}

@@ -77,14 +77,14 @@ func TestWatchesShareOnlyWhatIsTheSame(t *testing.T) {
 		"the user":                {plain, asker{"Bearer " + token, "", "43", "zh-CN", taskID}, false},
 		"no user":                 {plain, asker{"Bearer " + token, "", "", "zh-CN", taskID}, false},
 		"the date":                {plain, asker{"Bearer " + token, date, "42", "zh-CN", taskID}, false},
-		"the language":            {plain, asker{"Bearer " + token, "", "42", "en-US", taskID}, false},
-		"no language":             {plain, asker{"Bearer " + token, "", "42", "", taskID}, false},
+		"the language":            {plain, asker{"Bearer " + token, "", "42", "en-US", taskID}, true},
+		"no language":             {plain, asker{"Bearer " + token, "", "42", "", taskID}, true},
 		"the task":                {plain, asker{"Bearer " + token, "", "42", "zh-CN", exampleID}, false},
 		"signed: nothing":         {hmac, hmac, true},
 		"signed: the app":         {hmac, asker{signedBy("b"), date, "42", "zh-CN", taskID}, false},
 		"signed: the date":        {hmac, asker{signedBy("a"), later, "42", "zh-CN", taskID}, false},
 		"signed: the user":        {hmac, asker{signedBy("a"), date, "43", "zh-CN", taskID}, false},
-		"signed: the language":    {hmac, asker{signedBy("a"), date, "42", "en-US", taskID}, false},
+		"signed: the language":    {hmac, asker{signedBy("a"), date, "42", "en-US", taskID}, true},
 		"signed: the task":        {hmac, asker{signedBy("a"), date, "42", "zh-CN", exampleID}, false},
 		"a border: token, user":   {asker{"Bearer a", "", "bc", "", taskID}, asker{"Bearer ab", "", "c", "", taskID}, false},
 		"a border: user, task":    {asker{"Bearer a", "", "1", "", "23"}, asker{"Bearer a", "", "12", "", "3"}, false},
@@ -130,7 +130,7 @@ func (s *known) share(t *testing.T, name string, a, b call, shared bool) {
 	}
 }
 
-// In app mode it is the user, the task and the language; who calls does not matter.
+// In app mode it is the user and the task; the caller does not matter, and neither does its language.
 func TestAppsWatchesShareOnlyWhatIsTheSame(t *testing.T) {
 	alice := asker{user: "42", language: "zh-CN", task: taskID}
 	for name, row := range map[string]struct {
@@ -139,8 +139,8 @@ func TestAppsWatchesShareOnlyWhatIsTheSame(t *testing.T) {
 	}{
 		"nothing":      {alice, true},
 		"the user":     {asker{user: "43", language: "zh-CN", task: taskID}, false},
-		"the language": {asker{user: "42", language: "en-US", task: taskID}, false},
-		"no language":  {asker{user: "42", task: taskID}, false},
+		"the language": {asker{user: "42", language: "en-US", task: taskID}, true},
+		"no language":  {asker{user: "42", task: taskID}, true},
 		"the task":     {asker{user: "42", language: "zh-CN", task: exampleID}, false},
 		"a border":     {asker{user: "421", language: "zh-CN", task: taskID[1:]}, false},
 	} {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/kootask/kootask/cmd/kootask/server"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
-	"github.com/kootask/kootask/service"
+	"github.com/kootask/kootask/service/ask"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
@@ -106,7 +106,7 @@ func TestGetTaskWithoutAPermit(t *testing.T) {
 		for _, door := range []string{"grpc get", "rest"} {
 			start := time.Now()
 			v := s.fail(t.Context(), t, door, call{id: exampleID, header: bearer})
-			if v.code != codes.Unavailable || v.reason != "SERVER_OVERLOADED" || v.retry == nil || time.Since(start) != service.Patience {
+			if v.code != codes.Unavailable || v.reason != "SERVER_OVERLOADED" || v.retry == nil || time.Since(start) != ask.Patience {
 				t.Errorf("%s: %+v after %v", door, v, time.Since(start))
 			}
 		}
@@ -207,7 +207,7 @@ func TestRateLimitIsTheApps(t *testing.T) {
 
 // How many tasks are watched is limited; how many watch each is not. Who leaves makes room.
 func TestTasksAreLimited(t *testing.T) {
-	few := func(c *server.Config) { c.Service.MaxTasks, c.Service.MaxTasksPerCredential = 5, 3 }
+	few := func(c *server.Config) { c.Service.Quota.MaxTasks, c.Service.Quota.MaxTasksPerCredential = 5, 3 }
 	bubble(t, few, func(t *testing.T, s *system) {
 		ctx, leave := context.WithCancel(t.Context())
 		defer leave()
@@ -249,7 +249,7 @@ func TestTasksAreLimited(t *testing.T) {
 
 // Who says that a token is many users' is still one caller.
 func TestOneTokenIsOneCaller(t *testing.T) {
-	bubble(t, func(c *server.Config) { c.Service.MaxTasksPerCredential = 3 }, func(t *testing.T, s *system) {
+	bubble(t, func(c *server.Config) { c.Service.Quota.MaxTasksPerCredential = 3 }, func(t *testing.T, s *system) {
 		ctx, leave := context.WithCancel(t.Context())
 		var all sync.WaitGroup
 		s.watchAll(ctx, t, &all, token, "a", 3)
@@ -277,7 +277,7 @@ func TestRetryWaitsForItsTurn(t *testing.T) {
 			if v := s.fail(t.Context(), t, "grpc get", call{id: taskID, header: bearer}); v.reason != "UPSTREAM_UNAVAILABLE" || v.metadata["upstreamStatus"] != "502" {
 				t.Errorf("%+v", v)
 			}
-			if took := time.Since(start); took < service.Patience || took > 2*service.Patience {
+			if took := time.Since(start); took < ask.Patience || took > 2*ask.Patience {
 				t.Errorf("it took %v", took)
 			}
 		})

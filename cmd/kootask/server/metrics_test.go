@@ -141,11 +141,11 @@ func TestEveryEventIsCounted(t *testing.T) {
 		}, and(lets("CALLER_DEADLINE", 1), one(`failures_total{outcome="CALLER_DEADLINE",port="grpc"}`))},
 		"a request that the HTTP port refuses": {nil, steps(1), func(t *testing.T, s *system) { s.get(t, request(t.Context(), t, "/v1/tasks/1?a=b")) },
 			one(`http_refused_total{outcome="QUERY_INVALID"}`)},
-		"the limit of a credential": {func(c *server.Config) { c.Service.MaxTasksPerCredential = -1 }, steps(1), watch,
+		"the limit of a credential": {func(c *server.Config) { c.Service.Quota.MaxTasksPerCredential = -1 }, steps(1), watch,
 			one(`limit_reached_total{limit="max-tasks-per-credential"}`, `failures_total{outcome="CALLER_LIMIT_REACHED",port="grpc"}`)},
-		"the limit of all": {func(c *server.Config) { c.Service.MaxTasks = -1 }, steps(1), watch,
+		"the limit of all": {func(c *server.Config) { c.Service.Quota.MaxTasks = -1 }, steps(1), watch,
 			one(`limit_reached_total{limit="max-tasks"}`, `failures_total{outcome="FACADE_OVERLOADED",port="grpc"}`)},
-		"the limit of a peer": {func(c *server.Config) { c.Service.NewTasksPerPeer = -1 }, steps(1), watch,
+		"the limit of a peer": {func(c *server.Config) { c.Service.Quota.NewTasksPerPeer = -1 }, steps(1), watch,
 			one(`limit_reached_total{limit="new-tasks-per-peer"}`, `failures_total{outcome="CALLER_LIMIT_REACHED",port="grpc"}`)},
 		"a client that leaves": {nil, steps(1), func(t *testing.T, s *system) {
 			ctx, leave := context.WithCancel(t.Context())

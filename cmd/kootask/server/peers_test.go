@@ -14,7 +14,9 @@ import (
 
 	"github.com/kootask/kootask/cmd/kootask/server"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/internal/rates"
 	"github.com/kootask/kootask/service"
+	"github.com/kootask/kootask/service/quota"
 	"github.com/kootask/kootask/service/rpcserver"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
@@ -60,9 +62,9 @@ func (s *system) from(t *testing.T, address string) *system {
 	return seen
 }
 
-func defaultPeers(c *server.Config) { c.Service.NewTasksPerPeer = 0 }
+func defaultPeers(c *server.Config) { c.Service.Quota.NewTasksPerPeer = 0 }
 
-const newTasks, burst = service.DefaultNewTasksPerPeer, service.PeerBurst * service.DefaultNewTasksPerPeer
+const newTasks, burst = quota.DefaultNewTasksPerPeer, rates.Burst * quota.DefaultNewTasksPerPeer
 
 // Who makes credentials up gets 200 tries at once and 20 a second, over both doors together; what KooDrive is being asked for
 // already is free.
@@ -109,9 +111,9 @@ func TestNewTasksOfOnePeerAreLimited(t *testing.T) {
 // A peer that rests has all of its tries again, but no sooner than it takes.
 func TestPeersRest(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(c *server.Config) { c.Service.NewTasksPerPeer, c.Upstream.PerSecond = 0, 10_000 }, func(t *testing.T, s *system) {
+	bubble(t, func(c *server.Config) { c.Service.Quota.NewTasksPerPeer, c.Upstream.PerSecond = 0, 10_000 }, func(t *testing.T, s *system) {
 		tries := 0
-		for _, rest := range []time.Duration{0, 2 * time.Second, 5 * time.Second, service.PeerBurst * time.Second, time.Minute} {
+		for _, rest := range []time.Duration{0, 2 * time.Second, 5 * time.Second, rates.Burst * time.Second, time.Minute} {
 			time.Sleep(rest)
 			before := s.koodrive.Count()
 			for range 2 * burst {
@@ -157,7 +159,7 @@ func TestMadeUpCredentialsStarveNobody(t *testing.T) {
 				t.Errorf("call %d: %v", i, err)
 			}
 		}
-		if got := s.scrape(t)["kootask_upstream_requests_queued"]; got > 3*(burst+newTasks*service.PeerPatience.Seconds()) {
+		if got := s.scrape(t)["kootask_upstream_requests_queued"]; got > 3*(burst+newTasks*quota.PeerPatience.Seconds()) {
 			t.Errorf("%v requests wait", got)
 		}
 		var last time.Time
@@ -200,7 +202,7 @@ func TestHerdIsLetIn(t *testing.T) {
 			})
 			time.Sleep(15 * time.Millisecond)
 		}
-		time.Sleep(service.PeerPatience)
+		time.Sleep(quota.PeerPatience)
 		mu.Lock()
 		if first["task"]+first["heartbeat"] != rpcserver.MaxStreams {
 			t.Errorf("they begin with %v", first)
@@ -231,10 +233,10 @@ func TestPeers(t *testing.T) {
 		"what a proxy says of many": {"192.0.2.1:1", "192.0.2.1:2", []string{"x-forwarded-for", "192.0.2.9"}, true},
 	} {
 		for _, door := range doors {
-			bubble(t, func(c *server.Config) { c.Service.NewTasksPerPeer = 1 }, func(t *testing.T, s *system) {
+			bubble(t, func(c *server.Config) { c.Service.Quota.NewTasksPerPeer = 1 }, func(t *testing.T, s *system) {
 				s.comeFrom(row.first)
 				credential := func(i int) []string { return []string{"authorization", "Bearer " + fmt.Sprint("guess-", i)} }
-				for i := range service.PeerBurst {
+				for i := range rates.Burst {
 					if v := s.fail(t.Context(), t, door, call{id: taskID, header: credential(i)}); v.reason != "CREDENTIAL_REJECTED" {
 						t.Fatalf("%s, %s: %+v", name, door, v)
 					}

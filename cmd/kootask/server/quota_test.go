@@ -46,7 +46,7 @@ func TestUsersOfAnAppHaveARate(t *testing.T) {
 	const rate = 2
 	config := func(c *server.Config) {
 		appMode("s3cr3t")(c)
-		c.Service.AppRequestsPerUser = rate
+		c.Service.Quota.AppRequestsPerUser = rate
 	}
 	bubble(t, config, func(t *testing.T, s *system) {
 		n := newNeighbourhood(s, true)

@@ -27,6 +27,7 @@ import (
 
 	"github.com/kootask/kootask/cmd/kootask/server/reload"
 	"github.com/kootask/kootask/service"
+	"github.com/kootask/kootask/service/ask"
 	"github.com/kootask/kootask/service/auth"
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/gateway"
@@ -55,7 +56,7 @@ const (
 
 // Config is what a Server is made of.
 type Config struct {
-	// Upstream is how KooDrive is reached; its Resting is filled in by New. Required.
+	// Upstream is how KooDrive is reached; its OutageChanged is filled in by New. Required.
 	Upstream upstream.Config
 	// Service is how it is asked; the Upstream, the Log and the Metrics in it are filled in by New.
 	Service service.Config
@@ -126,7 +127,7 @@ func New(config Config) (*Server, error) {
 	if config.LogMetrics != nil {
 		s.metrics.MustRegister(config.LogMetrics)
 	}
-	config.Upstream.Resting = func(resting bool) { s.public.KooDrive(!resting) }
+	config.Upstream.OutageChanged = func(down bool) { s.public.KooDrive(!down) }
 	var err error
 	if s.upstream, err = upstream.NewClient(config.Upstream); err != nil {
 		return nil, err
@@ -165,7 +166,7 @@ func New(config Config) (*Server, error) {
 		return nil, fmt.Errorf("connecting the gateway: %w", err)
 	}
 	handler, err := gateway.New(gateway.Config{
-		Conn: s.conn, Auth: s.auth, Handover: handover, Origins: config.Origins, LocalHosts: config.LocalHosts, Console: config.Console, CheckTaskID: service.CheckTaskID, TicketsPerPeer: config.Service.NewTasksPerPeer,
+		Conn: s.conn, Auth: s.auth, Handover: handover, Origins: config.Origins, LocalHosts: config.LocalHosts, Console: config.Console, CheckTaskID: ask.CheckTaskID, TicketsPerPeer: config.Service.Quota.NewTasksPerPeer,
 		Log: config.Log.With("port", "http"), Metrics: s.metrics,
 	})
 	if err != nil {

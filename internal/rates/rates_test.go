@@ -1,4 +1,4 @@
-package caller
+package rates
 
 import (
 	"strconv"
@@ -10,7 +10,7 @@ import (
 // However many peers come by, those that have been quiet for long enough are forgotten; those that have not are not.
 func TestRatesAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rates := NewRates(20)
+		rates := New(20)
 		most := 0
 		for i := range 50_000 {
 			rates.Of(strconv.Itoa(i)).Allow()
@@ -19,7 +19,7 @@ func TestRatesAreForgotten(t *testing.T) {
 				}
 				time.Sleep(time.Millisecond) // Each is as it was after 50 of these.
 			}
-			most = max(most, len(rates.peers))
+			most = max(most, len(rates.buckets))
 		}
 		if most > 2*minSweep {
 			t.Errorf("%d peers were remembered", most)

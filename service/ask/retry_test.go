@@ -1,4 +1,4 @@
-package service
+package ask
 
 import (
 	"encoding/binary"

@@ -1,4 +1,4 @@
-package service
+package ask
 
 import (
 	"context"
@@ -72,30 +72,29 @@ func (r *retries) take(caller upstream.Key) bool {
 	return true
 }
 
-// askTwice asks KooDrive, and once more if it failed in a way that may have passed already. Only GetTask does so: a watch
-// asks again anyway.
-func (s *Service) askTwice(q question) observe.Ask[upstream.Task] {
-	ask := s.ask(q)
+// twice asks KooDrive, and once more if it failed in a way that may have passed already. Only calls do so: a watch polls again anyway.
+func (a *Asker) twice(q Question) observe.Ask[upstream.Task] {
+	ask := a.once(q, true)
 	return func(ctx context.Context, begun func()) (upstream.Task, error) {
 		task, err := ask(ctx, begun)
-		if err == nil || ctx.Err() != nil || !s.mayHavePassed(err) {
+		if err == nil || ctx.Err() != nil || !mayHavePassed(reason.Of(err)) {
 			return task, err
 		}
-		granted := s.retries.take(s.turn(q))
-		s.metrics.retried(granted)
+		granted := a.retries.take(a.queue(q))
+		a.metrics.retried(granted)
 		if !granted {
 			return task, err
 		}
 		if sleep(ctx, retryMin+rand.N(retrySpace)) != nil {
 			return task, err
 		}
-		// The second request has to wait for its turn too, and no longer.
+		// The second request waits in the queue too, and no longer than the first.
 		again, giveUp := context.WithCancel(ctx)
 		defer giveUp()
 		patience := time.AfterFunc(Patience, giveUp)
 		task2, err2 := ask(again, func() { patience.Stop() })
 		if again.Err() != nil && ctx.Err() == nil {
-			s.metrics.limited(limitTurn)
+			_ = a.quota.NotBegun(q.Caller(), err) // It counts.
 			return task, err
 		}
 		return task2, err2
@@ -104,8 +103,7 @@ func (s *Service) askTwice(q question) observe.Ask[upstream.Task] {
 
 // mayHavePassed reports whether it makes sense to ask again at once: not if KooDrive says when, nor after a timeout, which
 // has taken long enough.
-func (s *Service) mayHavePassed(err error) bool {
-	e := s.outcome(err)
+func mayHavePassed(e *reason.Error) bool {
 	switch e.Outcome {
 	case reason.UpstreamMalformedBody, reason.UpstreamInternalFailure, reason.UpstreamError, reason.UpstreamUnavailable,
 		reason.UpstreamUnreachable:

@@ -1,10 +1,9 @@
-package service
+package quota
 
 import (
 	"time"
 
 	"github.com/kootask/kootask/internal/expiring"
-	"github.com/kootask/kootask/service/observe"
 	"github.com/kootask/kootask/service/reason"
 	"github.com/kootask/kootask/upstream"
 )
@@ -12,7 +11,9 @@ import (
 const (
 	// KnownCaller is for how long a caller is known after KooDrive has answered it with a task.
 	KnownCaller = 10 * time.Minute
-	maxKnown    = 100_000
+	// knownTask is for how long a task is not new after KooDrive was asked for it: as long as its answer is kept.
+	knownTask = time.Minute
+	maxKnown  = 100_000
 )
 
 // known caches which tasks are already being polled and which callers KooDrive has accepted.
@@ -23,21 +24,21 @@ type known struct {
 
 func newKnown() *known {
 	return &known{
-		tasks:   expiring.New[upstream.Key, struct{}](maxKnown, observe.DefaultKeep),
+		tasks:   expiring.New[upstream.Key, struct{}](maxKnown, knownTask),
 		callers: expiring.New[upstream.Key, struct{}](maxKnown, KnownCaller),
 	}
 }
 
 // learn takes the end of a request.
-func (k *known) learn(q question, failure *reason.Error) {
+func (k *known) learn(s Subject, failure *reason.Error) {
 	switch {
 	case failure == nil:
-		k.callers.Set(q.Caller, struct{}{})
-		k.tasks.Set(q.key, struct{}{})
+		k.callers.Set(s.Caller, struct{}{})
+		k.tasks.Set(s.Key, struct{}{})
 	case failure.Outcome.Reason == reason.UpstreamTokenRejected.Reason:
-		k.tasks.Delete(q.key) // The next try is a new one.
+		k.tasks.Delete(s.Key) // The next try is a new one.
 	default:
-		k.tasks.Set(q.key, struct{}{})
+		k.tasks.Set(s.Key, struct{}{})
 	}
 }
 

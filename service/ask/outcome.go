@@ -1,4 +1,4 @@
-package service
+package ask
 
 import (
 	"errors"
@@ -87,13 +87,16 @@ var byTransportFault = map[upstream.TransportFault]reason.Outcome{
 	upstream.ProxyRefused: reason.UpstreamProxyRefused,
 }
 
-// outcome is what an error of asking KooDrive comes to. What it does not know it leaves to [reason.Of].
-func (s *Service) outcome(err error) *reason.Error {
+// outcome is what an error of upstream comes to; nil is an answer. An error that is not upstream's is left to [reason.Of].
+func (a *Asker) outcome(err error) *reason.Error {
+	if err == nil {
+		return nil
+	}
 	var decided *reason.Error
 	var refused *upstream.StatusError
 	var unbelieved *upstream.AnswerError
 	var unanswered *upstream.TransportError
-	var resting *upstream.CircuitOpenError
+	var open *upstream.CircuitOpenError
 	switch {
 	case errors.As(err, &decided):
 		return decided
@@ -107,23 +110,22 @@ func (s *Service) outcome(err error) *reason.Error {
 				Field: fieldTaskID, Reason: reason.RejectedByKooDrive, Description: "KooDrive does not accept this task id.",
 			}}
 		}
-		if s.app != nil {
+		if a.app != nil {
 			asApp(e)
 		}
 		return e
 	case errors.As(err, &unbelieved):
 		return &reason.Error{Outcome: byAnswerFault[unbelieved.Fault], UpstreamStatus: unbelieved.Status, Cause: err}
-	case errors.As(err, &resting):
-		return &reason.Error{Outcome: reason.UpstreamCircuitOpen, RetryAfter: resting.RetryAfter, Cause: err}
+	case errors.As(err, &open):
+		return &reason.Error{Outcome: reason.UpstreamCircuitOpen, RetryAfter: open.RetryAfter, Cause: err}
 	case errors.As(err, &unanswered):
 		return &reason.Error{Outcome: byTransportFault[unanswered.Fault], Cause: err}
 	}
 	return reason.Of(err)
 }
 
-// asApp corrects an outcome for app mode, in which the credential is ours: that KooDrive refuses it is not the caller's
-// fault, and must not make it throw away a good credential of its own. And whether a task is not there or not the
-// user's is one answer, which does not tell.
+// asApp corrects an outcome for app mode, in which the credential is ours: its rejection is not the caller's fault, and must not
+// make the caller discard a good credential of its own. A missing task and one of another user look the same.
 func asApp(e *reason.Error) {
 	switch e.Outcome {
 	case reason.UpstreamTokenRejected, reason.UpstreamCredentialRejected:

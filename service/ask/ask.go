@@ -1,0 +1,195 @@
+// Package ask asks KooDrive how a task stands, on behalf of a caller, and shares what it hears: calls and polls for one question
+// share a request, and the newest answers are kept for a minute. It returns an answer or one [*reason.Error], translated once.
+//
+// It decides when a failed request is repeated at once. When a task is polled is watch's to decide, and who may ask quota's.
+//
+//	asker := ask.New(ask.Config{Upstream: client, Quota: quota})
+//	defer asker.Close()
+//	…
+//	question, err := asker.Question(who, "1534087020903704704")
+//	answer, err := asker.Get(ctx, question, nil)
+package ask
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kootask/kootask/service/observe"
+	"github.com/kootask/kootask/service/quota"
+	"github.com/kootask/kootask/service/reason"
+	"github.com/kootask/kootask/upstream"
+)
+
+// Patience is how long GetTask waits in the queue for KooDrive. A watch waits as long as it takes.
+const Patience = time.Second
+
+// Config is what an Asker works with.
+type Config struct {
+	// Upstream is KooDrive. Required. The Asker does not close it.
+	Upstream *upstream.Client
+	// App signs the requests, for the user whom the caller names. Nil: the caller's own credential is sent on.
+	App *upstream.App
+	// Quota says who may ask. Required. The Asker does not close it.
+	Quota *quota.Quota
+	// Final tells whether a task does not change any more. Required.
+	Final func(upstream.Task) bool
+	// Answered is called with each task that KooDrive answers with. It must not block. Nil: nothing is called.
+	Answered func(upstream.Task)
+	// Log gets a line at the level debug for each request to KooDrive. Nil: there is none.
+	Log *slog.Logger
+	// Metrics is where what is counted is registered. Nil: nobody sees it.
+	Metrics prometheus.Registerer
+}
+
+// Answer is a task, and when it was true.
+type Answer = observe.Observation[upstream.Task]
+
+// Asker asks KooDrive. It is safe for concurrent use.
+type Asker struct {
+	upstream *upstream.Client
+	app      *upstream.App
+	quota    *quota.Quota
+	answered func(upstream.Task)
+	log      *slog.Logger
+	metrics  *metrics
+	retries  *retries
+	observer *observe.Observer[upstream.Key, upstream.Task]
+}
+
+// New returns an Asker. Close it.
+func New(config Config) *Asker {
+	a := &Asker{
+		upstream: config.Upstream, app: config.App, quota: config.Quota, answered: config.Answered,
+		log:      cmp.Or(config.Log, slog.New(slog.DiscardHandler)),
+		metrics:  newMetrics(config.Metrics, config.Upstream),
+		retries:  newRetries(),
+		observer: observe.New[upstream.Key](observe.Config[upstream.Task]{Final: config.Final}),
+	}
+	if a.answered == nil {
+		a.answered = func(upstream.Task) {}
+	}
+	return a
+}
+
+// Close waits until KooDrive is not asked any more. No call may be in flight.
+func (a *Asker) Close() {
+	a.observer.Close()
+	a.retries.close()
+}
+
+// Withheld reports whether KooDrive would not be asked now, because a circuit breaker is open or KooDrive has sent Retry-After.
+func (a *Asker) Withheld(q Question) bool { return a.upstream.Withheld(q.Query, a.queue(q)) }
+
+// queue returns where a question waits: a caller whom KooDrive has not answered lately shares the queue of its address, so opening
+// many callers gains nothing.
+func (a *Asker) queue(q Question) upstream.Key {
+	if a.quota.Accepts(q.Caller()) {
+		return q.Caller()
+	}
+	return q.peer
+}
+
+// Get returns the task for a call. maxAge is how old the answer may be: nil is any age, where a request in flight or a finished task
+// will do. It fails with the cause of ctx if ctx ends first.
+func (a *Asker) Get(ctx context.Context, q Question, maxAge *time.Duration) (Answer, error) {
+	answer, err := a.observer.Get(ctx, q.Key(), observe.Wish{MaxAge: maxAge, Patience: Patience}, a.twice(q))
+	switch {
+	case err == nil:
+		a.metrics.observed(answer.Source)
+		return answer, nil
+	case errors.Is(err, observe.ErrNotBegun):
+		return answer, a.quota.NotBegun(q.Caller(), err)
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil:
+		err = context.Cause(ctx)
+	}
+	return answer, reason.Of(err)
+}
+
+// Poll returns a function that asks again each time that it is called: for the first time after a wait. It may get the answer to a
+// call's request, and a finished task from memory.
+func (a *Asker) Poll(q Question, wait time.Duration) func(context.Context) (Answer, error) {
+	q.trace = upstream.TraceID{} // A poll serves many watches: it belongs to the trace of none.
+	resend := true               // The first answer is the call's own. After that, the next poll is soon enough.
+	return func(ctx context.Context) (Answer, error) {
+		if err := sleep(ctx, wait); err != nil {
+			return Answer{}, err
+		}
+		wait = 0
+		due, once := time.Now(), a.once(q, resend)
+		resend = false
+		answer, err := a.observer.Get(ctx, q.Key(), observe.Wish{}, func(ctx context.Context, begun func()) (upstream.Task, error) {
+			return once(ctx, sync.OnceFunc(func() {
+				a.metrics.pollLag.Observe(time.Since(due).Seconds())
+				begun()
+			}))
+		})
+		if err != nil {
+			return answer, reason.Of(err)
+		}
+		a.metrics.observed(answer.Source)
+		return answer, nil
+	}
+}
+
+// once asks KooDrive, after three waits: for the rate of an app's user, for the quota of its address, and in the queue.
+func (a *Asker) once(q Question, resend bool) observe.Ask[upstream.Task] {
+	return func(ctx context.Context, begun func()) (upstream.Task, error) {
+		observe.Enter(ctx, observe.Queued)
+		if err := a.quota.WaitForUser(ctx, q.Caller()); err != nil {
+			return upstream.Task{}, reason.Of(fmt.Errorf("waiting for the user's rate: %w", err))
+		}
+		answered := func() {}
+		defer func() { answered() }()
+		r := a.begin(ctx, q, begun)
+		queue := a.queue(q)
+		task, err := a.upstream.Task(ctx, q.Query, upstream.Call{
+			Queue: queue, Language: q.language, Trace: r.trace, Resend: resend, Begun: r.sent, Ended: r.ended,
+			Due: func() (err error) {
+				answered, err = a.quota.Ask(q.Subject())
+				if err != nil {
+					answered = func() {}
+				}
+				return err
+			},
+		})
+		failure := r.done(err)
+		if r.requests > 0 { // A task that KooDrive was not asked for stays new.
+			a.quota.Learn(q.Subject(), failure)
+		}
+		if failure != nil {
+			return upstream.Task{}, failure
+		}
+		a.answered(task)
+		a.retries.earn(queue)
+		return task, nil
+	}
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// newTrace returns a trace for a request that belongs to none.
+func newTrace() (id upstream.TraceID) {
+	_, _ = rand.Read(id[:])
+	return id
+}

@@ -1,0 +1,93 @@
+package ask
+
+import (
+	"errors"
+
+	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/quota"
+	"github.com/kootask/kootask/service/reason"
+	"github.com/kootask/kootask/upstream"
+)
+
+// Question is what to ask KooDrive, and for whom. It is checked and hashed, and does not change.
+type Question struct {
+	upstream.Query
+	peer     upstream.Key // Where it waits until KooDrive has answered its caller.
+	address  string
+	language string
+	trace    upstream.TraceID
+}
+
+// Subject is what the quota counts it as.
+func (q Question) Subject() quota.Subject {
+	return quota.Subject{Key: q.Key(), Caller: q.Caller(), Peer: q.address}
+}
+
+// Question returns what to ask KooDrive on behalf of a caller. It fails with a [*reason.Error] if the id cannot be a task's, or the
+// caller's credential cannot be sent to KooDrive.
+func (a *Asker) Question(who caller.Caller, taskID string) (Question, error) {
+	credential, credentialErr := a.credential(who)
+	query, err := a.upstream.Query(credential, taskID)
+	var badID *upstream.TaskIDError
+	switch {
+	case errors.As(err, &badID):
+		return Question{}, invalidTaskID(badID)
+	case credentialErr != nil:
+		return Question{}, invalidCredential(credentialErr)
+	case err != nil:
+		return Question{}, err
+	}
+	return Question{
+		Query: query, peer: a.upstream.PeerKey(who.Peer), address: who.Peer, language: who.Language, trace: who.Trace,
+	}, nil
+}
+
+func (a *Asker) credential(who caller.Caller) (upstream.Credential, error) {
+	if a.app != nil {
+		return a.app.As(who.UserID)
+	}
+	return upstream.Forward(who.Authorization(), who.UserID, who.Date)
+}
+
+// fieldTaskID is the field of requests that has the id of a task.
+const fieldTaskID = "task_id"
+
+// CheckTaskID fails with a [*reason.Error] for a text that cannot be the id of a KooDrive task: see [upstream.CheckTaskID].
+func CheckTaskID(id string) error {
+	err := upstream.CheckTaskID(id)
+	var bad *upstream.TaskIDError
+	if errors.As(err, &bad) {
+		return invalidTaskID(bad)
+	}
+	return err
+}
+
+func invalidTaskID(bad *upstream.TaskIDError) error {
+	why, description := reason.Malformed, "Must be 1 to 64 characters of A-Z, a-z, 0-9, _ and -."
+	switch bad.Problem {
+	case upstream.TaskIDMissing:
+		why = reason.Missing
+	case upstream.TaskIDTooLong:
+		why = reason.TooLong
+	case upstream.TaskIDReserved:
+		why, description = reason.Reserved, "This is the name of another KooDrive route."
+	case upstream.TaskIDMalformed:
+	}
+	return reason.Invalid(reason.TaskIDInvalid, fieldTaskID, why, description)
+}
+
+func invalidCredential(err error) error {
+	var bad *upstream.CredentialError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	if bad.Covers != "" {
+		return reason.Invalid(reason.CredentialMalformed, bad.Header, reason.Unsupported,
+			"The signature must cover no other headers than host, x-date and x-user-id, but covers "+bad.Covers+".")
+	}
+	if bad.Missing {
+		return reason.Invalid(reason.CredentialMalformed, bad.Header, reason.Missing, "The signature covers this header. Send it.")
+	}
+	return reason.Invalid(reason.CredentialMalformed, bad.Header, reason.Malformed,
+		"Not a credential format that KooDrive accepts.")
+}
