@@ -149,10 +149,11 @@ readmes: build ## Run the commands of the clients' READMEs and of docs/migrate.m
 	@go run ./clients/conformance -readmes
 
 .PHONY: lint
-lint: ## Lint the contract and the code.
+lint: ## Lint the contract and the code, and check that every sabotage applies and compiles.
 	$(BUF) lint
 	$(BUF) format --diff --exit-code
 	$(TOOL) golangci-lint run
+	go run ./sabotage -check
 
 .PHONY: breaking
 breaking: ## Fail if the contract breaks its clients: against proto/contract.binpb.

@@ -1,8 +1,9 @@
-// Command sabotage shows that the tests can fail. It breaks each promise of docs/promises.md in turn, by small changes to the
-// code that table.go lists, and fails unless the test that watches over the promise goes red.
+// Command sabotage shows that the tests can fail. It breaks each promise of docs/promises.md in turn, by the small changes to the
+// code that the promise's file lists, and fails unless the test that each change names goes red.
 //
-//	go run ./sabotage              # All of them.
-//	go run ./sabotage -run 'rest'  # Those whose promise, name or test matches.
+//	go run ./sabotage                 # All of them.
+//	go run ./sabotage -run 'circuit'  # Those whose promise, name or test matches.
+//	go run ./sabotage -check          # In seconds: do all of them apply and compile? Runs no test.
 //
 // Nothing in the checkout is changed: the changed file lies elsewhere, and go is told to read it in place of the real one.
 // So other tests may run meanwhile. It does not look for changes that no test notices; somebody has to think of one.
@@ -27,12 +28,20 @@ const atOnce = 2
 
 func main() {
 	pattern := flag.String("run", "", "try only the sabotages whose promise, name or test matches this regular expression")
+	onlyCheck := flag.Bool("check", false, "check that all sabotages apply and compile, and run no test")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Stdout, *pattern)
+	var err error
+	if *onlyCheck {
+		if problems := check(ctx, promises); len(problems) > 0 {
+			err = fmt.Errorf("%w\nsabotage: edit the rows that these lines name", errors.Join(problems...))
+		}
+	} else {
+		err = run(ctx, os.Stdout, *pattern)
+	}
 	stop()
 	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, "sabotage:", err)
+		_, _ = fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
@@ -44,16 +53,16 @@ func run(ctx context.Context, out io.Writer, pattern string) error {
 		return err
 	}
 	var chosen []sabotage
-	for _, p := range promises {
+	for i, p := range promises {
 		for _, s := range p.broken {
-			s.promise = fmt.Sprintf("%d %s", p.number, p.name)
+			s.promise = fmt.Sprintf("%d %s", i+1, p.name)
 			if matches.MatchString(s.promise + "\n" + s.name + "\n" + s.red) {
 				chosen = append(chosen, s)
 			}
 		}
 	}
 	if len(chosen) == 0 {
-		return errors.New("there is no such sabotage")
+		return fmt.Errorf("no sabotage matches -run=%s", pattern)
 	}
 	dir, err := os.MkdirTemp("", "sabotage")
 	if err != nil {
@@ -71,7 +80,7 @@ func run(ctx context.Context, out io.Writer, pattern string) error {
 		if err == nil {
 			said, err = s.try(ctx, dir)
 		}
-		if ctx.Err() != nil { // What was broken off tells nothing.
+		if ctx.Err() != nil { // An interrupted test says nothing about the sabotage.
 			return
 		}
 		mu.Lock()
@@ -79,16 +88,16 @@ func run(ctx context.Context, out io.Writer, pattern string) error {
 		word := "red "
 		if err != nil {
 			failed++
-			word, said = "FAIL", err.Error()
+			word, said = "FAIL", fmt.Sprintf("%v. Edit %s", err, s.place())
 		}
-		_, _ = fmt.Fprintf(out, "%s %-14s %-56s %4.1f s  %s: %.200s\n", word, s.promise, s.name, time.Since(began).Seconds(), s.red, said)
+		_, _ = fmt.Fprintf(out, "%s %-14s %-56s %4.1f s  %s: %.400s\n", word, s.promise, s.name, time.Since(began).Seconds(), s.red, said)
 	})
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	_, _ = fmt.Fprintf(out, "%d sabotages, %d failed, %.0f s\n", len(chosen), failed, time.Since(start).Seconds())
 	if failed > 0 {
-		return errors.New("a promise can be broken, and no test says so as it should")
+		return fmt.Errorf("%d sabotages do not turn their tests red: strengthen the test, or edit the sabotage", failed)
 	}
 	return nil
 }

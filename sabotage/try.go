@@ -15,9 +15,8 @@ import (
 	"github.com/kootask/kootask/sabotage/change"
 )
 
-// promise is what kootask promises to its users.
+// promise is what kootask promises to its users. Its place in promises is its number.
 type promise struct {
-	number int
 	name   string
 	text   string
 	broken []sabotage
@@ -25,10 +24,9 @@ type promise struct {
 
 // sabotage is a change to the code that breaks a promise.
 type sabotage struct {
-	name     string // What the code then does.
-	file     string // From the root of the checkout.
-	from, to string // What is changed: from stands in the file once.
-	red      string // The test that notices, like upstream.TestRateCeiling: the package's folder and the function.
+	name         string // What the changed code does.
+	in, from, to string // As in [change.Change].
+	red          string // The test that notices, like upstream.TestRateCeiling: the package's folder and the function.
 
 	promise string // Filled in by run.
 }
@@ -39,10 +37,10 @@ func (s sabotage) test() (folder, name string) {
 	return s.red[:max(dot, 0)], s.red[dot+1:]
 }
 
-// change is what the sabotage does to the code.
-func (s sabotage) change() change.Change { return change.Change{File: s.file, From: s.from, To: s.to} }
+// change returns what the sabotage does to the code.
+func (s sabotage) change() change.Change { return change.Change{In: s.in, From: s.from, To: s.to} }
 
-// try runs the test against the sabotaged code. It returns what the test has said first, and fails unless the test goes red
+// try runs the test against the sabotaged code. It returns what the test says first, and fails unless the test goes red
 // as [verdict] wants it to.
 func (s sabotage) try(ctx context.Context, dir string) (said string, err error) {
 	overlay, err := s.change().Overlay(dir)
@@ -56,7 +54,7 @@ func (s sabotage) try(ctx context.Context, dir string) (said string, err error) 
 // quickly makes the compiler do less with our own packages, most of which a sabotage has built again, and which run for seconds.
 const quickly = `'-gcflags=github.com/kootask/kootask/...=-N -l -dwarf=false' '-ldflags=-s -w'`
 
-// goTest runs tests of a package, and returns what they say as JSON. How they end stands in there.
+// goTest runs tests of a package, and returns their output as JSON, which says how each of them ends.
 func goTest(ctx context.Context, folder, pattern string, flags ...string) []byte {
 	cmd := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-vet=off", "-timeout=5m", "-run=^("+pattern+")$", "./"+folder)
 	// Not as arguments: a test that builds the program itself has to build the sabotaged one.
@@ -67,8 +65,8 @@ func goTest(ctx context.Context, folder, pattern string, flags ...string) []byte
 	return output.Bytes()
 }
 
-// undisturbed runs each test that shall go red against the code as it is, where it must be green: otherwise its being red
-// shows nothing. It returns what is wrong, test by test.
+// undisturbed runs each test that should go red against the unchanged code. A test that is not green there shows nothing when it is
+// red. It returns an error for each such test.
 func undisturbed(ctx context.Context, chosen []sabotage) map[string]error {
 	tests := map[string]map[string]bool{} // By folder.
 	for _, s := range chosen {
@@ -87,7 +85,7 @@ func undisturbed(ctx context.Context, chosen []sabotage) map[string]error {
 		defer mu.Unlock()
 		for _, name := range names {
 			if said, err := verdict(output, name); !errors.Is(err, errGreen) {
-				wrong[folder+"."+name] = fmt.Errorf("the test is not green to begin with: %w", errors.Join(err, errors.New(said)))
+				wrong[folder+"."+name] = fmt.Errorf("the test is not green without the sabotage: %w", errors.Join(err, errors.New(said)))
 			}
 		}
 	})

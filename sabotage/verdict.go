@@ -12,11 +12,11 @@ import (
 
 var (
 	errGreen    = errors.New("the test stays green")
-	errNotRun   = errors.New("the test has not run to its end")
+	errNotRun   = errors.New("the test did not run to its end")
 	errSkipped  = errors.New("the test was skipped")
-	errSilent   = errors.New("the test is red without saying why")
-	errCompile  = errors.New("it does not compile")
-	errAccident = errors.New("the test is red, but not for what it asserts")
+	errSilent   = errors.New("the test is red without a message")
+	errCompile  = errors.New("the changed code does not compile")
+	errAccident = errors.New("the test is red, but for something other than its assertions")
 )
 
 // event is a line of go test -json.
@@ -27,11 +27,12 @@ type event struct {
 // assertion is a line that t.Errorf and its like print.
 var assertion = regexp.MustCompile(`^\s+(\S+\.go:\d+: .*)`)
 
-// broken are the beginnings of lines that say that something else has gone wrong than what a test asserts. A sabotage that
-// hangs or crashes would turn any test red: that the right one does shows nothing then.
-var broken = []string{"panic: ", "fatal error: ", "WARNING: DATA RACE", "SIG"}
+// accidents are the beginnings of lines about failures other than those that a test asserts. A sabotage that hangs or crashes
+// turns any test red, and so does not show that the named test works.
+var accidents = []string{"panic: ", "fatal error: ", "WARNING: DATA RACE", "SIG"}
 
-// verdict returns what a test has said first, given the output of go test -json, if it is red because of what it asserts.
+// verdict returns the first message of a test, given the output of go test -json. It fails unless the test is red because of its
+// assertions.
 func verdict(output []byte, test string) (said string, err error) {
 	err = errNotRun
 	lines := bufio.NewScanner(bytes.NewReader(output))
@@ -46,7 +47,7 @@ func verdict(output []byte, test string) (said string, err error) {
 		case e.Action == "build-output" && !strings.HasPrefix(e.Output, "#"):
 			return "", fmt.Errorf("%w: %s", errCompile, strings.TrimSpace(e.Output))
 		case e.Action == "output":
-			for _, beginning := range broken {
+			for _, beginning := range accidents {
 				if strings.HasPrefix(e.Output, beginning) {
 					return "", fmt.Errorf("%w: %s", errAccident, strings.TrimSpace(e.Output))
 				}

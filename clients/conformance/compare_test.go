@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kootask/kootask/sabotage/change"
 )
 
 // The scenarios can be read, and each expects what a client can print.
@@ -93,20 +95,28 @@ func TestCompareAccepts(t *testing.T) {
 	}
 }
 
-// The sabotages change what they are meant to change, and name scenarios that there are.
+// The sabotages apply and compile, and name scenarios that exist.
 func TestSabotagesFitTheCode(t *testing.T) {
 	all, err := load("scenarios.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Chdir("../..")
-	for _, s := range sabotages {
-		if _, err := s.Overlay(t.TempDir()); err != nil {
-			t.Errorf("%s: %v", s.name, err)
+	changes := make([]change.Change, len(sabotages))
+	for i, s := range sabotages {
+		changes[i] = s.Change
+	}
+	errs, err := change.Check(t.Context(), changes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range sabotages {
+		if errs[i] != nil {
+			t.Errorf("clients/conformance/sabotage.go: %q: %v", s.name, errs[i])
 		}
 		for _, name := range s.red {
 			if !slices.ContainsFunc(all, func(one scenario) bool { return one.Name == name && one.KooDrive != nil }) {
-				t.Errorf("%s: there is no scenario %q", s.name, name)
+				t.Errorf("clients/conformance/sabotage.go: %q: there is no scenario %q", s.name, name)
 			}
 		}
 	}

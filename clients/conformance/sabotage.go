@@ -24,38 +24,38 @@ type sabotage struct {
 
 var sabotages = []sabotage{
 	{
-		"a status that is not listed is taken for EXECUTING",
+		"an unlisted status becomes EXECUTING",
 		change.Change{
-			File: "service/convert.go",
-			From: `	return taskv1.TaskStatus_TASK_STATUS_UNSPECIFIED`,
-			To:   `	return taskv1.TaskStatus_TASK_STATUS_EXECUTING`,
+			In:   "service.toStatus",
+			From: `taskv1.TaskStatus_TASK_STATUS_UNSPECIFIED`,
+			To:   `taskv1.TaskStatus_TASK_STATUS_EXECUTING`,
 		},
 		[]string{"unlisted status"},
 	},
 	{
-		"a server that stops does not say when to come back",
+		"a stopping server does not say when to retry",
 		change.Change{
-			File: "service/reason/table.go",
-			From: "retry: comeBack,\n\t\tenglish: \"The server is stopping",
-			To:   "\n\t\tenglish: \"The server is stopping",
+			In:   "service/reason.rows",
+			From: `taskv1.ErrorReason_SERVER_DRAINING: {code: codes.Unavailable, retry: comeBack`,
+			To:   `taskv1.ErrorReason_SERVER_DRAINING: {code: codes.Unavailable`,
 		},
 		[]string{"drain in the middle"},
 	},
 	{
-		"no heartbeat opens a watch that KooDrive lets wait",
+		"no heartbeat opens the stream while KooDrive hangs",
 		change.Change{
-			File: "service/service.go",
-			From: `const FirstMessage = 2 * time.Second`,
-			To:   `const FirstMessage = 2 * time.Minute`,
+			In:   "service.FirstMessage",
+			From: `time.Second`,
+			To:   `time.Minute`,
 		},
 		[]string{"heartbeat before the first answer"},
 	},
 	{
-		"a failed task is no error for anybody",
+		"a failed task is never an error",
 		change.Change{
-			File: "service/service.go",
-			From: `if t.Status != upstream.StatusFailed || !req.GetFailedTaskAsError() {`,
-			To:   `if t.Status != upstream.StatusFailed || req != nil {`,
+			In:   "service.failedTask",
+			From: `!req.GetFailedTaskAsError()`,
+			To:   `req != nil`,
 		},
 		[]string{"TASK_FAILED of a watch", "TASK_FAILED of a get"},
 	},

@@ -1,5 +1,11 @@
 // Package change builds the code with a small change to it. Nothing in the checkout is changed: the changed file lies elsewhere,
 // and go is told to read it in place of the real one. So other builds may run meanwhile.
+//
+// A change names a declaration and quotes an expression in it, so that moving the declaration to another file of its package, or
+// formatting it differently, leaves the change valid. [Check] shows without running anything that changes apply and compile.
+//
+//	c := change.Change{In: "upstream.limiter.nextLocked", From: "l.most - l.inFlight", To: "l.most"}
+//	flag, err := c.Overlay(dir) // For go build and go test.
 package change
 
 import (
@@ -8,35 +14,27 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
-// Change replaces a piece of a file.
+// Change replaces an expression.
 type Change struct {
-	File     string // From the root of the checkout, where the program runs.
-	From, To string // From stands in the file once.
-}
-
-// Apply returns the file as the change makes it, given how it is.
-func (c Change) Apply(text string) (string, error) {
-	if n := strings.Count(text, c.From); n != 1 || c.From == c.To {
-		return "", fmt.Errorf("stale: what it changes stands in %s %d times", c.File, n)
-	}
-	return strings.Replace(text, c.From, c.To, 1), nil
+	// In is the function, method, constant, variable or type that is changed: the folder of its package, from the root of the
+	// module, and its name, like service/watch.Hub.Subscribe. It may also be the path of a file that is not written in Go.
+	In string
+	// From is Go code that In contains exactly once. White space, line breaks and comments are not compared.
+	From string
+	// To replaces From.
+	To string
 }
 
 // Overlay writes the changed file into a new folder below dir, and returns the flag of go build and go test that makes them
-// read it.
+// read it. It runs in the root of the module.
 func (c Change) Overlay(dir string) (flag string, err error) {
-	file, err := filepath.Abs(c.File)
+	changed, err := c.apply(&source{})
 	if err != nil {
 		return "", err
 	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return "", err
-	}
-	changed, err := c.Apply(string(text))
+	file, err := filepath.Abs(changed.path)
 	if err != nil {
 		return "", err
 	}
@@ -48,6 +46,38 @@ func (c Change) Overlay(dir string) (flag string, err error) {
 	if err != nil {
 		return "", err
 	}
-	err = errors.Join(os.WriteFile(copied, []byte(changed), 0o600), os.WriteFile(overlay, instead, 0o600))
+	err = errors.Join(os.WriteFile(copied, changed.text, 0o600), os.WriteFile(overlay, instead, 0o600))
 	return "-overlay=" + overlay, err
+}
+
+// file is a file with its content.
+type file struct {
+	path string // From the root of the module.
+	text []byte
+}
+
+// apply returns the changed file.
+func (c Change) apply(s *source) (file, error) {
+	if c.From == c.To {
+		return file{}, errors.New("the change replaces a text with itself")
+	}
+	d, err := s.find(c.In)
+	if err != nil {
+		return file{}, fmt.Errorf("%w%s", err, s.elsewhere(c))
+	}
+	pattern := lexemes([]byte(c.From))
+	if len(pattern) == 0 {
+		return file{}, errors.New("the text to replace is empty")
+	}
+	found := d.all(pattern)
+	switch len(found) {
+	case 0:
+		return file{}, fmt.Errorf("%w%s", d.missing(pattern, c.From), s.elsewhere(c))
+	case 1:
+	default:
+		return file{}, d.ambiguous(found, c.From)
+	}
+	text := append([]byte{}, d.text[:found[0].start]...)
+	text = append(text, c.To...)
+	return file{d.path, append(text, d.text[found[0].end:]...)}, nil
 }

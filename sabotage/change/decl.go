@@ -1,0 +1,68 @@
+package change
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// decl is a declaration, or a whole file that is not written in Go.
+type decl struct {
+	file
+	span
+	name string // As [Change.In] has it.
+}
+
+// all returns where the declaration contains the pattern.
+func (d decl) all(pattern []lexeme) (found []span) {
+	text := d.lexemes()
+	for i := range len(text) - len(pattern) + 1 {
+		if slices.Equal(texts(text[i:i+len(pattern)]), texts(pattern)) {
+			found = append(found, span{text[i].start, text[i+len(pattern)-1].end})
+		}
+	}
+	return found
+}
+
+// lexemes returns those of the declaration, with their places in the file.
+func (d decl) lexemes() []lexeme {
+	all := lexemes(d.text[d.start:d.end])
+	for i := range all {
+		all[i].start += d.start
+		all[i].end += d.start
+	}
+	return all
+}
+
+// at returns a place in the declaration as file and line.
+func (d decl) at(offset int) string {
+	return fmt.Sprintf("%s:%d", d.path, 1+bytes.Count(d.text[:offset], []byte("\n")))
+}
+
+// missing is the error about a text that the declaration does not contain. It quotes the nearest text that it does contain, which it
+// finds by characters and extends to whole tokens: a renamed identifier often keeps a part of its name.
+func (d decl) missing(pattern []lexeme, from string) error {
+	text := d.lexemes()
+	of := []lexeme{} // Of each byte of the joined text, the lexeme.
+	for _, l := range text {
+		of = append(of, slices.Repeat([]lexeme{l}, len(l.text))...)
+	}
+	wanted := strings.Join(texts(pattern), "")
+	part, edits := nearest([]byte(strings.Join(texts(text), "")), []byte(wanted))
+	if 2*edits > len(wanted) {
+		return fmt.Errorf("%s does not contain %q, nor anything like it: see %s", d.name, from, d.at(d.start))
+	}
+	start, end := of[part.start].start, of[part.end-1].end
+	quoted := strings.Join(strings.Fields(string(d.text[start:end])), " ")
+	return fmt.Errorf("%s does not contain %q; the nearest text is %q, at %s", d.name, from, quoted, d.at(start))
+}
+
+// ambiguous is the error about a text that the declaration contains several times.
+func (d decl) ambiguous(found []span, from string) error {
+	places := make([]string, len(found))
+	for i, f := range found {
+		places[i] = d.at(f.start)
+	}
+	return fmt.Errorf("%s contains %q %d times: quote more of one of them (%s)", d.name, from, len(found), strings.Join(places, ", "))
+}

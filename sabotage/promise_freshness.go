@@ -1,0 +1,71 @@
+package main
+
+var promiseFreshness = promise{
+	name: "Freshness",
+	text: "A watch gets a message or an error within 2 s, and then a message at least every 15 s. Each says when KooDrive last confirmed the task. A watch ends after 5 minutes without an answer from KooDrive.",
+	broken: []sabotage{
+		{
+			name: "the page takes a cached state for a new answer",
+			in:   "service/gateway/console/card.js",
+			from: `if (this.#confirmed > this.#opened - 1000) this.#answers(0);`,
+			to:   `this.#answers(0);`,
+			red:  "cmd/kootask.TestConsoleClaimsNoHealth",
+		},
+		{
+			name: "no heartbeat opens the stream while KooDrive hangs",
+			in:   "service.watcher.follow",
+			from: `FirstMessage`,
+			to:   `w.service.heartbeat`,
+			red:  "cmd/kootask/server.TestHeadersLeaveWithTheFirstMessage",
+		},
+		{
+			name: "a watch gets only one heartbeat",
+			in:   "service.watcher.follow",
+			from: `w.service.heartbeat`,
+			to:   `time.Hour`,
+			red:  "cmd/kootask/server.TestHeartbeatsClaimNoMoreThanIsKnown",
+		},
+		{
+			name: "a heartbeat has the current time as observe_time",
+			in:   "service.watcher.heartbeat",
+			from: `state.At`,
+			to:   `time.Now()`,
+			red:  "cmd/kootask/server.TestHeartbeatsClaimNoMoreThanIsKnown",
+		},
+		{
+			name: "a state held back confirms the previous one",
+			in:   "service/watch.core.answered",
+			from: `c.config.Regressed()`,
+			to:   `s.At = a.At; c.config.Regressed()`,
+			red:  "cmd/kootask/server.TestHeartbeatsDuringAStepBack",
+		},
+		{
+			name: "a watch without answers never ends",
+			in:   "service/watch.poller.run",
+			from: `after > 0`,
+			to:   `after < 0`,
+			red:  "cmd/kootask/server.TestStaleWatchSaysWhatKooDriveSaidLast",
+		},
+		{
+			name: "a failure counts as an answer",
+			in:   "service/watch.core.ended",
+			from: `err == nil`,
+			to:   `err == nil || now.After(c.heard)`,
+			red:  "cmd/kootask/server.TestStaleWatchSaysWhatKooDriveSaidLast",
+		},
+		{
+			name: "a paused watch ends without a poll",
+			in:   "service/watch.overtime.grant",
+			from: `!now.Before(o.due)`,
+			to:   `o.due.IsZero()`,
+			red:  "service/watch.TestPausedWatchesPollOnceBeforeTheyEnd",
+		},
+		{
+			name: "a paused watch waits without limit for its last poll",
+			in:   "service/watch.overtime.grant",
+			from: `now.Add(most)`,
+			to:   `now.Add(1000 * most)`,
+			red:  "service/watch.TestPausedWatchesPollOnceBeforeTheyEnd",
+		},
+	},
+}

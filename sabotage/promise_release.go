@@ -1,0 +1,50 @@
+package main
+
+var promiseRelease = promise{
+	name: "Release",
+	text: "When the last watcher has left, KooDrive is no longer polled with that credential. A watch lasts at most 36 minutes, and ends with its caller's token and with the second consecutive rejection of its credential.",
+	broken: []sabotage{
+		{
+			name: "the end of a connection is missed after extra bytes",
+			in:   "cmd/kootask/server.patient",
+			from: `defer from.conn.ahead.attend(cancel)()`,
+			to:   `_ = from`,
+			red:  "cmd/kootask/server.TestWatchEndsWhenItsClientCloses",
+		},
+		{
+			name: "a poller outlives its last watcher",
+			in:   "service/watch.poller.remove",
+			from: `p.cancel() <-p.done`,
+			to:   `p.retired = false`,
+			red:  "cmd/kootask/server.TestSessionDiesWithTheLastWatcher",
+		},
+		{
+			name: "a request outlives its last caller",
+			in:   "service/observe.Observer.leave",
+			from: `f.waiting == 0`,
+			to:   `false`,
+			red:  "service/observe.TestLastCallersLeavingEndsTheRequest",
+		},
+		{
+			name: "a watch lasts 20 times as long",
+			in:   "service.Service.WatchTask",
+			from: `within(stream.Context(), lifetime, end)`,
+			to:   `within(stream.Context(), lifetime*20, end)`,
+			red:  "cmd/kootask/server.TestLifetime",
+		},
+		{
+			name: "a watch survives a second rejection",
+			in:   "service/reason.tolerance",
+			from: `UpstreamTokenRejected:      2`,
+			to:   `UpstreamTokenRejected:      3`,
+			red:  "cmd/kootask/server.TestWhatAWatchSurvives",
+		},
+		{
+			name: "a new watcher gets the state of a rejected credential",
+			in:   "service/watch.core.strike",
+			from: `c.state.Doubted = true`,
+			to:   `c.state.Doubted = false`,
+			red:  "service/watch.TestDoubt",
+		},
+	},
+}
