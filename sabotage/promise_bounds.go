@@ -167,9 +167,9 @@ var promiseBounds = promise{
 		},
 		{
 			name: "one credential may watch any number of tasks",
-			in:   "service.limits.enter",
-			from: `len(tasks) >= l.perCredential`,
-			to:   `len(tasks) > l.inAll`,
+			in:   "service/quota.watches.enter",
+			from: `len(tasks) >= w.perCredential`,
+			to:   `len(tasks) > w.inAll`,
 			red:  "cmd/kootask/server.TestTasksAreLimited",
 		},
 		{
@@ -202,7 +202,7 @@ var promiseBounds = promise{
 		},
 		{
 			name: "one caller uses up the retries of all callers",
-			in:   "service.retries.take",
+			in:   "service/ask.retries.take",
 			from: `*spent > RetrySuccesses*(retryMax-1) || r.all > RetrySuccesses*(retryMaxAll-1)`,
 			to:   `r.all > RetrySuccesses*(retryMax-1)`,
 			red:  "cmd/kootask/server.TestRetriesAreTheCallers",

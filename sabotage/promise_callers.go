@@ -7,8 +7,8 @@ var promiseCallers = promise{
 		{
 			name: "a missing token is accepted",
 			in:   "service/auth.Authenticator.identify",
-			from: `c.tokens != nil`,
-			to:   `c.tokens != nil && who.Token() != ""`,
+			from: `a.tokens != nil`,
+			to:   `a.tokens != nil && who.Token().Reveal() != ""`,
 			red:  "cmd/kootask/server.TestBrokenCredentials",
 		},
 		{
@@ -21,14 +21,14 @@ var promiseCallers = promise{
 		{
 			name: "decisions are not logged",
 			in:   "service/auth.Authenticator.audit",
-			from: `c.config.Log.LogAttrs(ctx, level, AuditMessage, attrs...)`,
+			from: `a.config.Log.LogAttrs(ctx, level, AuditMessage, attrs...)`,
 			to:   `_, _ = level, attrs`,
 			red:  "cmd/kootask/server.TestBrokenCredentials",
 		},
 		{
 			name: "a call may name any user",
 			in:   "service/auth.Authenticator.admit",
-			from: `c.may(id, who.UserID)`,
+			from: `a.may(id, who.UserID)`,
 			to:   `nil`,
 			red:  "cmd/kootask/server.TestPolicyKeepsUsersApart",
 		},
@@ -42,7 +42,7 @@ var promiseCallers = promise{
 		{
 			name: "a policy change does not end a watch",
 			in:   "service/auth.Authenticator.admit",
-			from: `c.may(id, now.UserID)`,
+			from: `a.may(id, now.UserID)`,
 			to:   `nil`,
 			red:  "cmd/kootask/server.TestPolicyChangesDuringAWatch",
 		},
@@ -56,8 +56,8 @@ var promiseCallers = promise{
 		{
 			name: "the expiry of a token is not recorded",
 			in:   "service/caller.Caller.Admitted",
-			from: `name, expires, still, nil`,
-			to:   `name, c.Expires, still, nil`,
+			from: `name, expires, still`,
+			to:   `name, c.Expires, still`,
 			red:  "cmd/kootask/server.TestNothingIsSentAfterTheTokenHasExpired",
 		},
 		{
@@ -91,8 +91,8 @@ var promiseCallers = promise{
 		{
 			name: "failed authentications are unlimited",
 			in:   "service/auth.Authenticator.failed",
-			from: `c.failures.Of(who.Peer).Allow()`,
-			to:   `c.failures.Of(who.Peer).AllowN(time.Now(), 0)`,
+			from: `a.failures.Of(who.Peer).Allow()`,
+			to:   `a.failures.Of(who.Peer).AllowN(time.Now(), 0)`,
 			red:  "cmd/kootask/server.TestForgedTokensHarmNobody",
 		},
 		{

@@ -13,8 +13,8 @@ var promiseDestination = promise{
 		},
 		{
 			name: "task ids are not checked",
-			in:   "upstream.Client.Task",
-			from: `CheckTaskID(q.TaskID)`,
+			in:   "upstream.Client.Query",
+			from: `CheckTaskID(taskID)`,
 			to:   `CheckTaskID("1")`,
 			red:  "upstream.TestBadIDsAndCredentialsAreNotSent",
 		},
@@ -41,7 +41,7 @@ var promiseDestination = promise{
 		},
 		{
 			name: "KooDrive gets a header that is not on the list",
-			in:   "upstream.Client.request",
+			in:   "upstream.Client.build",
 			from: `req.Header.Set("User-Agent", userAgent)`,
 			to:   `req.Header.Set("X-Forwarded-For", "192.0.2.1"); req.Header.Set("User-Agent", userAgent)`,
 			red:  "upstream.TestNothingButTheAllowListIsSent",

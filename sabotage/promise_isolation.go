@@ -6,8 +6,8 @@ var promiseIsolation = promise{
 	broken: []sabotage{
 		{
 			name: "the key of a poll omits the credential",
-			in:   "upstream.Client.Key",
-			from: `q.Credential.parts()`,
+			in:   "upstream.Client.Query",
+			from: `credential.parts()`,
 			to:   `nil`,
 			red:  "cmd/kootask/server.TestCredentialsShareNothing",
 		},
@@ -27,23 +27,16 @@ var promiseIsolation = promise{
 		},
 		{
 			name: "the key omits KooDrive's address",
-			in:   "upstream.Client.Key",
+			in:   "upstream.Client.Query",
 			from: `c.base.String()`,
 			to:   `""`,
 			red:  "upstream.TestKeyTellsApartWhateverCanChangeTheAnswer",
 		},
 		{
-			name: "the key omits the language",
-			in:   "upstream.Client.Key",
-			from: `q.Language`,
-			to:   `""`,
-			red:  "cmd/kootask/server.TestWatchesShareOnlyWhatIsTheSame",
-		},
-		{
 			name: "the key omits the task",
-			in:   "upstream.Client.Key",
-			from: `q.TaskID`,
-			to:   `""`,
+			in:   "upstream.Client.Query",
+			from: `c.base.String(), taskID`,
+			to:   `c.base.String()`,
 			red:  "cmd/kootask/server.TestWatchesShareOnlyWhatIsTheSame",
 		},
 		{
@@ -90,9 +83,9 @@ var promiseIsolation = promise{
 		},
 		{
 			name: "a cached answer is shared by all callers",
-			in:   "service.Service.GetTask",
-			from: `q.key`,
-			to:   `[32]byte([]byte(q.TaskID + "                                ")[:32])`,
+			in:   "service/ask.Asker.Get",
+			from: `q.Key()`,
+			to:   `[32]byte([]byte(q.TaskID() + "                                ")[:32])`,
 			red:  "cmd/kootask/server.TestMemoryIsTheCallersOwn",
 		},
 		{

@@ -97,16 +97,16 @@ var promisePoliteness = promise{
 		},
 		{
 			name: "an outage doubles the requests",
-			in:   "service.retries.take",
+			in:   "service/ask.retries.take",
 			from: `*spent > RetrySuccesses*(retryMax-1) || r.all > RetrySuccesses*(retryMaxAll-1)`,
 			to:   `false`,
 			red:  "cmd/kootask/server.TestRetries",
 		},
 		{
 			name: "an address may start twice as many new tasks",
-			in:   "service/caller.Rates.Of",
-			from: `rate.Limit(r.perSecond), RateBurst`,
-			to:   `rate.Limit(2*r.perSecond), 2*RateBurst`,
+			in:   "internal/rates.Rates.Of",
+			from: `rate.Limit(r.perSecond), Burst`,
+			to:   `rate.Limit(2*r.perSecond), 2*Burst`,
 			red:  "cmd/kootask/server.TestNewTasksOfOnePeerAreLimited",
 		},
 		{

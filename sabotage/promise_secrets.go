@@ -15,7 +15,7 @@ var promiseSecrets = promise{
 			name: "log lines contain the credential",
 			in:   "service/caller.Caller.LogAttrs",
 			from: `c.Fingerprint`,
-			to:   `c.Authorization()`,
+			to:   `c.Authorization().Reveal()`,
 			red:  "cmd/kootask/server.TestOneLogLinePerCall",
 		},
 		{
@@ -27,9 +27,9 @@ var promiseSecrets = promise{
 		},
 		{
 			name: "a printed secret is readable",
-			in:   "upstream.Secret.Format",
+			in:   "internal/secret.Value.Format",
 			from: `redacted`,
-			to:   `s.Reveal()`,
+			to:   `v.Reveal()`,
 			red:  "upstream.TestSecretsDoNotPrint",
 		},
 		{
