@@ -24,8 +24,9 @@ const module = "github.com/kootask/kootask/"
 // imports are the packages of ours that a package may import; a test may import more. Every package has a row, unless it is part of a
 // program: those may import everything, and nothing else imports them.
 var imports = map[string][]string{
-	"clients/go":                 {"gen/koodrive/task/v1"},
+	"clients/go":                 {"gen/koodrive/task/v1", "internal/ascii"},
 	"gen/koodrive/task/v1":       {},
+	"internal/ascii":             {},
 	"internal/bounded":           {},
 	"internal/dial":              {},
 	"internal/docpage":           {},
@@ -33,13 +34,13 @@ var imports = map[string][]string{
 	"internal/jsonline":          {},
 	"internal/loopback":          {},
 	"internal/unpack":            {},
-	"upstream":                   {"internal/bounded", "internal/dial", "internal/unpack"},
+	"upstream":                   {"internal/ascii", "internal/bounded", "internal/dial", "internal/unpack"},
 	"upstream/koodrivetest":      {},
 	"service/watch":              {},
 	"service/observe":            {"internal/expiring"},
 	"service/reason":             {"gen/koodrive/task/v1"},
-	"service/caller":             {"service/reason"},
-	"service/callers":            {"gen/koodrive/task/v1", "internal/bounded", "internal/dial", "internal/expiring", "internal/loopback", "internal/unpack", "service/caller", "service/reason"},
+	"service/caller":             {"internal/ascii", "service/reason"},
+	"service/callers":            {"gen/koodrive/task/v1", "internal/ascii", "internal/bounded", "internal/dial", "internal/expiring", "internal/loopback", "internal/unpack", "service/caller", "service/reason"},
 	"service/callers/issuertest": {},
 	"service/gateway":            {"gen/koodrive/task/v1", "internal/jsonline", "internal/loopback", "service/caller", "service/callers", "service/reason"},
 	"service/rpcserver":          {"gen/koodrive/task/v1", "service/caller", "service/observe", "service/reason"},

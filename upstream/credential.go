@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/kootask/kootask/internal/ascii"
 )
 
 // Names of the headers that a credential consists of, as KooDrive spells them.
@@ -112,12 +114,7 @@ const maxAuthorization = 4096
 
 // isToken reports whether token is not empty and only visible ASCII, without blanks.
 func isToken(token string) bool {
-	for i := range len(token) {
-		if token[i] <= ' ' || token[i] > '~' {
-			return false
-		}
-	}
-	return token != ""
+	return token != "" && ascii.Visible(token)
 }
 
 // isSignature reports whether fields is "AppId=…,SignedHeaders=…,Signature=…", in this order and without blanks.

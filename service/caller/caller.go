@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kootask/kootask/internal/ascii"
 	"github.com/kootask/kootask/service/reason"
 )
 
@@ -245,12 +246,7 @@ func Nobody(values func(name string) []string) Caller {
 
 // visible reports whether s is ASCII without control characters, and no blank begins or ends it.
 func visible(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return strings.TrimSpace(s) == s
+	return ascii.Printable(s) && strings.TrimSpace(s) == s
 }
 
 func (r *Reader) fingerprint(authorization string) string {
