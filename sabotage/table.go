@@ -156,8 +156,8 @@ var promises = []promise{
 		{
 			name: "whatever was sent as a task id is logged",
 			file: "service/caller/caller.go",
-			from: `if !taskIDForm.MatchString(taskID) {`,
-			to:   `if taskIDForm == nil {`,
+			from: `if !taskid.Valid(taskID) {`,
+			to:   `if taskid.MaxLength == 0 {`,
 			red:  "service/caller.TestWhatIsNoTaskIDIsNotLogged",
 		},
 		{

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/kootask/kootask/internal/ascii"
+	"github.com/kootask/kootask/internal/taskid"
 	"github.com/kootask/kootask/service/reason"
 )
 
@@ -105,7 +106,7 @@ func (c Caller) Still() error {
 // LogAttrs is what a log line says of a call: who made it and for which task. An id that cannot be one is left out: it
 // may be anything, a token too.
 func (c Caller) LogAttrs(taskID string) []slog.Attr {
-	if !taskIDForm.MatchString(taskID) {
+	if !taskid.Valid(taskID) {
 		taskID = ""
 	}
 	attrs := []slog.Attr{
@@ -120,8 +121,6 @@ func (c Caller) LogAttrs(taskID string) []slog.Attr {
 	}
 	return attrs
 }
-
-var taskIDForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // Reader reads callers. It is safe for concurrent use.
 type Reader struct {
