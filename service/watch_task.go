@@ -3,15 +3,14 @@ package service
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
-	"runtime/debug"
 	"sync"
 	"time"
 
 	"google.golang.org/grpc"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/internal/panics"
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/observe"
 	"github.com/kootask/kootask/service/reason"
@@ -182,7 +181,7 @@ func (w *watcher) send(event *taskv1.WatchTaskResponse) error {
 	go func() {
 		defer func() {
 			if p := recover(); p != nil { // Not the interceptor's goroutine: it would end the process.
-				sent <- fmt.Errorf("panic of type %T while sending\n%s", p, debug.Stack())
+				sent <- panics.Error(p, "while sending")
 			}
 		}()
 		sent <- w.stream.Send(event)

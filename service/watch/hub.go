@@ -10,11 +10,11 @@ package watch
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
-	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/kootask/kootask/internal/panics"
 )
 
 // Config is how a Hub polls and what its values mean.
@@ -295,7 +295,7 @@ func (p *poller[K, V]) goStale() {
 func (p *poller[K, V]) once(ctx context.Context) (wait time.Duration, ended bool) {
 	defer func() {
 		if v := recover(); v != nil {
-			err := fmt.Errorf("panic of type %T while polling\n%s", v, debug.Stack())
+			err := panics.Error(v, "while polling")
 			wait, ended = p.update(func(c *core[V]) (bool, time.Duration) { return c.end(err), 0 })
 		}
 	}()
