@@ -119,8 +119,8 @@ var promiseCallers = promise{
 		{
 			name: "a secret may contain invisible spaces",
 			in:   "cmd/kootask/credfile.File.Lines",
-			from: `r < ' ' || r > '~'`,
-			to:   `r < ' '`,
+			from: `!ascii.Printable(line)`,
+			to:   `!ascii.Printable("")`,
 			red:  "cmd/kootask/credfile.TestLines",
 		},
 		{

@@ -21,8 +21,8 @@ var promiseSecrets = promise{
 		{
 			name: "a malformed task id is logged",
 			in:   "service/caller.Caller.LogAttrs",
-			from: `!taskIDForm.MatchString(taskID)`,
-			to:   `taskIDForm == nil`,
+			from: `!taskid.Valid(taskID)`,
+			to:   `taskid.MaxLength == 0`,
 			red:  "service/caller.TestWhatIsNoTaskIDIsNotLogged",
 		},
 		{

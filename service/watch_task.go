@@ -3,14 +3,13 @@ package service
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
-	"runtime/debug"
 	"time"
 
 	"google.golang.org/grpc"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/internal/panics"
 	"github.com/kootask/kootask/service/ask"
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/reason"
@@ -219,14 +218,7 @@ func (w *watcher) send(event *taskv1.WatchTaskResponse) error {
 	w.service.metrics.sends.Inc()
 	defer w.service.metrics.sends.Dec()
 	sent := make(chan error, 1)
-	go func() {
-		defer func() {
-			if p := recover(); p != nil { // Not the interceptor's goroutine: it would end the process.
-				sent <- fmt.Errorf("panic of type %T while sending\n%s", p, debug.Stack())
-			}
-		}()
-		sent <- w.stream.Send(event)
-	}()
+	go func() { sent <- w.trySend(event) }()
 	limit, late := SendTimeout, &reason.Error{Outcome: reason.WatcherTooSlow}
 	if left := time.Until(w.who.Expires); !w.who.Expires.IsZero() && left < limit {
 		limit, late = left, errExpired
@@ -239,4 +231,10 @@ func (w *watcher) send(event *taskv1.WatchTaskResponse) error {
 	case <-timeout.C:
 		return late
 	}
+}
+
+// trySend sends one message. A panic in it would end the process, since it is not on the interceptor's goroutine.
+func (w *watcher) trySend(event *taskv1.WatchTaskResponse) (err error) {
+	defer panics.Recover(&err, "while sending")
+	return w.stream.Send(event)
 }

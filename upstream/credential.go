@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kootask/kootask/internal/ascii"
 	"github.com/kootask/kootask/internal/secret"
 )
 
@@ -114,12 +115,7 @@ const maxAuthorization = 4096
 
 // isToken reports whether token is not empty and only visible ASCII, without blanks.
 func isToken(token string) bool {
-	for i := range len(token) {
-		if token[i] <= ' ' || token[i] > '~' {
-			return false
-		}
-	}
-	return token != ""
+	return token != "" && ascii.Visible(token)
 }
 
 // isSignature reports whether fields is "AppId=…,SignedHeaders=…,Signature=…", in this order and without blanks.

@@ -6,9 +6,10 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/kootask/kootask/internal/taskid"
 )
 
 // Query is one question to KooDrive, checked and hashed: see [Client.Query]. It never changes.
@@ -102,13 +103,8 @@ func (c *Client) hash(parts []string) [sha256.Size]byte {
 	return [sha256.Size]byte(mac.Sum(nil))
 }
 
-const maxTaskID = 64
-
-var (
-	taskID = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
-	// KooDrive's other routes below /task/.
-	reservedTaskIDs = []string{"list", "result", "create", "dstUserInfo"}
-)
+// reservedTaskIDs are KooDrive's other routes below /task/.
+var reservedTaskIDs = []string{"list", "result", "create", "dstUserInfo"}
 
 // CheckTaskID reports whether id can be that of a KooDrive task: 1 to 64 characters of A-Z, a-z, 0-9, _ and -, and not
 // the name of another of KooDrive's routes in any case. It fails with a [*TaskIDError].
@@ -116,9 +112,9 @@ func CheckTaskID(id string) error {
 	switch {
 	case id == "":
 		return &TaskIDError{TaskIDMissing}
-	case len(id) > maxTaskID:
+	case len(id) > taskid.MaxLength:
 		return &TaskIDError{TaskIDTooLong}
-	case !taskID.MatchString(id):
+	case !taskid.Valid(id):
 		return &TaskIDError{TaskIDMalformed}
 	case slices.ContainsFunc(reservedTaskIDs, func(r string) bool { return strings.EqualFold(r, id) }):
 		return &TaskIDError{TaskIDReserved}

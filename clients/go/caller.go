@@ -7,6 +7,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/kootask/kootask/internal/ascii"
 )
 
 // callerHeader carries the token by which kootask knows the caller: authorization is KooDrive's.
@@ -18,7 +20,8 @@ func (c *Client) token() (string, error) {
 		return "", nil
 	}
 	token, err := c.callerToken()
-	if err == nil && !isVisible(token) {
+	// gRPC's own error about other characters reads as if kootask had a fault.
+	if err == nil && !ascii.Visible(token) {
 		err = errors.New("it holds something else than visible ASCII characters")
 	}
 	if err != nil {
@@ -28,16 +31,6 @@ func (c *Client) token() (string, error) {
 		}
 	}
 	return token, nil
-}
-
-// isVisible tells what a header may hold. What gRPC says of other tokens reads as if kootask had a fault.
-func isVisible(token string) bool {
-	for i := range len(token) {
-		if token[i] <= ' ' || token[i] > '~' {
-			return false
-		}
-	}
-	return true
 }
 
 // identify adds a caller's token to the context of a call or stream.

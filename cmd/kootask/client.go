@@ -14,7 +14,9 @@ import (
 
 	kootask "github.com/kootask/kootask/clients/go"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/internal/ascii"
 	"github.com/kootask/kootask/internal/secret"
+	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/upstream"
 )
 
@@ -63,7 +65,7 @@ func (f clientFlags) connect(ids ...string) (*connection, error) {
 			p.add("token-file", errors.New("the file, or $"+tokenVariable+", does not contain a token in a format that KooDrive accepts"))
 		}
 	}
-	if !userForm.MatchString(f.UserID) {
+	if len(f.UserID) > caller.MaxUserID || !ascii.Visible(f.UserID) {
 		p.add("user-id", errors.New("must be at most 64 visible ASCII characters"))
 	}
 	for _, id := range ids {
@@ -86,7 +88,6 @@ func (f clientFlags) connect(ids ...string) (*connection, error) {
 var (
 	hostForm = regexp.MustCompile(`^[A-Za-z0-9._:%-]*$`)
 	portForm = regexp.MustCompile(`^(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})$`)
-	userForm = regexp.MustCompile(`^[!-~]{0,64}$`)
 )
 
 func (f clientFlags) token() (string, error) {

@@ -8,6 +8,7 @@ import (
 	"regexp"
 
 	"github.com/kootask/kootask/cmd/kootask/credfile"
+	"github.com/kootask/kootask/internal/loopback"
 	"github.com/kootask/kootask/service/caller"
 )
 
@@ -25,7 +26,7 @@ type securityFlags struct {
 // security returns how a connection to host is secured: nil is plaintext. An empty host is this machine.
 func (f securityFlags) security(p *problems, host string) *tls.Config {
 	if !f.TLS && f.CA == "" && f.Cert == "" && f.Key == "" {
-		if !f.AllowPlaintext && !isLoopback(cmp.Or(host, "localhost")) {
+		if !f.AllowPlaintext && !loopback.Host(cmp.Or(host, "localhost")) {
 			p.add("addr", errors.New("credentials would travel unencrypted. Set --tls, or --allow-plaintext if you mean it"))
 		}
 		return nil

@@ -47,7 +47,7 @@ func TestBadFlags(t *testing.T) {
 		"no script":          {[]string{"simulate", "--addr=127.0.0.1:0", "--script=" + missing}, []string{"--script: open"}},
 		"bad script": {
 			[]string{"simulate", "--addr=127.0.0.1:0", "--script=" + file(t, "{\n\"tasks\": [{\"id\": \"9\", \"steps\": [{\"for\": \"soon\"}]}]\n}")},
-			[]string{"line 2: tasks[0].steps[0].for: "},
+			[]string{"line 2: /tasks/0/steps/0/for: "},
 		},
 		"demo":  {[]string{"demo", "--poll-max=1ms", "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="}, []string{"--poll-max: "}},
 		"check": {[]string{"serve", "--check", "--upstream-url=http://x", "--http-addr=127.0.0.1:http-not", "--stale-after=20s"}, []string{"--upstream-url: ", "--stale-after: must be at least", "--http-addr: "}},

@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 
@@ -21,6 +20,7 @@ import (
 	"github.com/kootask/kootask/cmd/kootask/logging"
 	"github.com/kootask/kootask/cmd/kootask/server"
 	"github.com/kootask/kootask/cmd/kootask/server/reload"
+	"github.com/kootask/kootask/internal/loopback"
 	"github.com/kootask/kootask/internal/secret"
 	"github.com/kootask/kootask/service"
 	"github.com/kootask/kootask/service/quota"
@@ -261,15 +261,10 @@ func parseSecrets(file string, content []byte) (secrets []secret.Value, err erro
 // onlyLoopback lets the ports be reached from this machine alone.
 func (f serviceFlags) onlyLoopback(p *problems, when string) {
 	for _, port := range [][2]string{{"grpc-addr", f.GRPCAddr}, {"http-addr", f.HTTPAddr}} {
-		if host, _, err := net.SplitHostPort(port[1]); err == nil && !isLoopback(host) {
+		if host, _, err := net.SplitHostPort(port[1]); err == nil && !loopback.Host(host) {
 			p.add(port[0], errors.New("must be a loopback address "+when))
 		}
 	}
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
 // checkPorts looks at the addresses of the ports.

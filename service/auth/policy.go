@@ -11,6 +11,9 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/kootask/kootask/internal/ascii"
+	"github.com/kootask/kootask/service/caller"
 )
 
 // Policy says which callers may act for which KooDrive users. Who is not in it may act for nobody.
@@ -41,8 +44,6 @@ func (s *text) UnmarshalYAML(node *yaml.Node) error {
 
 // anyUser stands for all users, if it is written.
 const anyUser = "*"
-
-var userForm = regexp.MustCompile(`^[!-~]{1,64}$`)
 
 // ParsePolicy reads a policy, like
 //
@@ -144,7 +145,7 @@ func (r rule) check() error {
 		}
 	}
 	for _, user := range r.Users {
-		if !userForm.MatchString(user) {
+		if user == "" || len(user) > caller.MaxUserID || !ascii.Visible(user) {
 			return errors.New("a user must be 1 to 64 visible ASCII characters")
 		}
 	}

@@ -10,13 +10,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"net/netip"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/kootask/kootask/internal/bounded"
 	"github.com/kootask/kootask/internal/dial"
+	"github.com/kootask/kootask/internal/loopback"
 	"github.com/kootask/kootask/internal/unpack"
 )
 
@@ -93,12 +93,7 @@ func fetchable(u *url.URL, plain bool) bool {
 	if u.Hostname() == "" || u.User != nil || u.Fragment != "" {
 		return false
 	}
-	return u.Scheme == "https" || plain && u.Scheme == "http" && loopback(u.Hostname())
-}
-
-func loopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
+	return u.Scheme == "https" || plain && u.Scheme == "http" && loopback.Host(u.Hostname())
 }
 
 // fetch returns the keys of the issuer: never none.

@@ -17,7 +17,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kootask/kootask/internal/ascii"
 	"github.com/kootask/kootask/internal/secret"
+	"github.com/kootask/kootask/internal/taskid"
 	"github.com/kootask/kootask/service/reason"
 )
 
@@ -95,7 +97,7 @@ func (c Caller) Still() error {
 // LogAttrs is what a log line says of a call: who made it and for which task. An id that cannot be one is left out: it
 // may be anything, a token too.
 func (c Caller) LogAttrs(taskID string) []slog.Attr {
-	if !taskIDForm.MatchString(taskID) {
+	if !taskid.Valid(taskID) {
 		taskID = ""
 	}
 	attrs := []slog.Attr{
@@ -110,8 +112,6 @@ func (c Caller) LogAttrs(taskID string) []slog.Attr {
 	}
 	return attrs
 }
-
-var taskIDForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // Reader reads callers. It is safe for concurrent use.
 type Reader struct {
@@ -236,12 +236,7 @@ func Nobody(values func(name string) []string) Caller {
 
 // visible reports whether s is ASCII without control characters, and no blank begins or ends it.
 func visible(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return strings.TrimSpace(s) == s
+	return ascii.Printable(s) && strings.TrimSpace(s) == s
 }
 
 func (r *Reader) fingerprint(authorization string) string {

@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -29,6 +28,7 @@ import (
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/internal/jsonline"
+	"github.com/kootask/kootask/internal/panics"
 	"github.com/kootask/kootask/internal/rates"
 	"github.com/kootask/kootask/service/auth"
 	"github.com/kootask/kootask/service/caller"
@@ -188,7 +188,7 @@ func (g *gateway) guard(r *http.Request) {
 			slog.String("request_id", caller.RequestID(r.Header.Values)),
 			slog.String("peer", g.auth.Peer(r)),
 			slog.String("outcome", reason.FacadeBug.Name),
-			slog.String("error", fmt.Sprintf("panic of type %T in the gateway\n%s", p, debug.Stack())))
+			slog.String("error", panics.Error(p, "in the gateway").Error()))
 	}
 	panic(http.ErrAbortHandler)
 }

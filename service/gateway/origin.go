@@ -4,13 +4,13 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/rs/cors"
 
+	"github.com/kootask/kootask/internal/loopback"
 	"github.com/kootask/kootask/service/caller"
 )
 
@@ -39,8 +39,7 @@ func IsLocal(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
+	return loopback.Host(strings.Trim(host, "[]"))
 }
 
 // CheckOrigin reports whether a text is an origin as browsers write it: a scheme and a host in lower case, and a port that is not

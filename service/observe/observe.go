@@ -10,12 +10,11 @@ package observe
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/kootask/kootask/internal/expiring"
+	"github.com/kootask/kootask/internal/panics"
 )
 
 // Defaults of Config.
@@ -238,10 +237,6 @@ func (o *Observer[K, V]) start(ctx context.Context, key K, ask Ask[V]) *flight[V
 // guard calls ask and turns a panic into an error: it would end the process. The value of the panic may hold anything,
 // and is left out.
 func guard[V any](ctx context.Context, begun func(), ask Ask[V]) (value V, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic of type %T while asking\n%s", p, debug.Stack())
-		}
-	}()
+	defer panics.Recover(&err, "while asking")
 	return ask(ctx, begun)
 }

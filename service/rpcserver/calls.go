@@ -3,10 +3,8 @@ package rpcserver
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -19,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/internal/panics"
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/observe"
 	"github.com/kootask/kootask/service/reason"
@@ -107,11 +106,7 @@ func (c *calls) run(ctx context.Context, call *call, handle func(context.Context
 
 // guard turns a panic into an error. Its value may hold anything, and is left out.
 func guard(handle func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic of type %T in the handler\n%s", p, debug.Stack())
-		}
-	}()
+	defer panics.Recover(&err, "in the handler")
 	return handle()
 }
 

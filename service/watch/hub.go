@@ -10,11 +10,11 @@ package watch
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
-	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/kootask/kootask/internal/panics"
 )
 
 // Config is how a Hub polls and what its values mean.
@@ -291,25 +291,15 @@ func (p *poller[K, V]) goStale() {
 	}
 }
 
-// once polls once. A panic ends the watches of this key, and nothing else; its value may hold anything, and is left out.
+// once polls once. A panic ends the watches of this key, and nothing else.
 func (p *poller[K, V]) once(ctx context.Context) (wait time.Duration, ended bool) {
-	defer func() {
-		if v := recover(); v != nil {
-			err := fmt.Errorf("panic of type %T while polling\n%s", v, debug.Stack())
-			_, ended = p.update(func(c *core[V]) change { return c.end(err) })
-		}
-	}()
 	p.update(func(c *core[V]) change {
 		c.overtime.begin(time.Now())
 		return change{}
 	})
-	answer, err := p.poll(ctx)
+	answer, verdict, err := p.ask(ctx)
 	if ctx.Err() != nil {
 		return 0, true
-	}
-	var verdict Verdict
-	if err != nil {
-		verdict = p.hub.config.Judge(err)
 	}
 	done, ended := p.update(func(c *core[V]) (done change) {
 		now := time.Now()
@@ -326,4 +316,17 @@ func (p *poller[K, V]) once(ctx context.Context) (wait time.Duration, ended bool
 		p.hub.config.Regressed()
 	}
 	return done.wait, ended
+}
+
+// ask asks for the value, and judges an error.
+func (p *poller[K, V]) ask(ctx context.Context) (answer Answer[V], verdict Verdict, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			verdict, err = Verdict{Kind: "panic"}, panics.Error(v, "while polling")
+		}
+	}()
+	if answer, err = p.poll(ctx); err != nil && ctx.Err() == nil {
+		verdict = p.hub.config.Judge(err)
+	}
+	return answer, verdict, err
 }

@@ -91,17 +91,20 @@ func (k *KooDrive) putScript(_ string, body []byte) error {
 }
 
 func (k *KooDrive) putTask(id string, body []byte) error {
-	t, err := parseTask(body, id)
-	if err != nil {
+	t := Task{ID: id} // The body may leave it out.
+	if err := parse(body, &t); err != nil {
 		return err
+	}
+	if t.ID != id {
+		return fmt.Errorf("/id: %.40q is not %.40q, the id in the URL", t.ID, id)
 	}
 	k.SetTask(t)
 	return nil
 }
 
 func (k *KooDrive) putFault(_ string, body []byte) error {
-	f, err := parseFault(body)
-	if err != nil {
+	f := new(Fault)
+	if err := parse(body, f); err != nil {
 		return err
 	}
 	k.SetFault(f)

@@ -11,17 +11,17 @@ import (
 // Go's HTTP client repeats a GET by itself when a connection that it had used before is cut without an answer.
 // The log then shows two requests where a test may expect one.
 type Fault struct {
-	Latency  time.Duration // before the answer begins
-	Hang     bool          // never answers; the connection is cut when the client gives up
-	Reset    bool          // cuts the connection (HTTP/2: resets the stream) in place of an answer
-	Status   int           // HTTP status in place of the true one, 100 to 999
-	Header   http.Header   // replaces the answer's fields of these names, even Date; nil values remove one
-	TaskID   string        // answers as if this task had been asked for; only its id, if it is unknown
-	Body     *string       // replaces the body; nil leaves the true one, new("") is an empty one
-	Pad      int           // fills the body up to so many bytes, with blanks before a closing brace
-	Gzip     bool          // compresses the body, whatever the client accepts, with Content-Encoding: gzip, which Header may replace by x-gzip
-	Drip     time.Duration // pause before each single byte of the body
-	Truncate bool          // announces the whole body, sends half of it and cuts the connection
+	Latency  time.Duration `json:"latency"`  // before the answer begins
+	Hang     bool          `json:"hang"`     // never answers; the connection is cut when the client gives up
+	Reset    bool          `json:"reset"`    // cuts the connection (HTTP/2: resets the stream) in place of an answer
+	Status   int           `json:"status"`   // HTTP status in place of the true one, 100 to 999
+	Header   http.Header   `json:"header"`   // replaces the answer's fields of these names, even Date; nil values remove one
+	TaskID   string        `json:"taskId"`   // answers as if this task had been asked for; only its id, if it is unknown
+	Body     *string       `json:"body"`     // replaces the body; nil leaves the true one, new("") is an empty one
+	Pad      int           `json:"pad"`      // fills the body up to so many bytes, with blanks before a closing brace
+	Gzip     bool          `json:"gzip"`     // compresses the body, whatever the client accepts, with Content-Encoding: gzip, which Header may replace by x-gzip
+	Drip     time.Duration `json:"drip"`     // pause before each single byte of the body
+	Truncate bool          `json:"truncate"` // announces the whole body, sends half of it and cuts the connection
 }
 
 // RedirectTo answers 302 Found with this Location and no body. For another 3xx set its Status.

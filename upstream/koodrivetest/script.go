@@ -4,30 +4,33 @@ import "time"
 
 // Script is what a JSON script says, and docs/simulate.md tells how. Its zero value says nothing.
 type Script struct {
-	Tokens []Token
-	Apps   []App
-	Skew   *time.Duration // as in [KooDrive.SetSkew]; nil leaves the clock as it is
-	Fault  *Fault         // as in [KooDrive.SetFault], but nil leaves the fault that there is
-	Tasks  []Task
+	Tokens []Token        `json:"tokens"`
+	Apps   []App          `json:"apps"`
+	Skew   *time.Duration `json:"skew"`  // as in [KooDrive.SetSkew]; nil leaves the clock as it is
+	Fault  *Fault         `json:"fault"` // as in [KooDrive.SetFault], but nil leaves the fault that there is
+	Tasks  []Task         `json:"tasks"`
 }
 
 // Token is a token to accept, as in [KooDrive.AddToken].
 type Token struct {
-	Value string
-	Idle  time.Duration // 0: for ever
+	Value string        `json:"token"`
+	Idle  time.Duration `json:"idle"` // 0: for ever
 }
 
 // App is an app to accept, as in [KooDrive.AddApp].
-type App struct{ ID, Secret string }
+type App struct {
+	ID     string `json:"id"`
+	Secret string `json:"secret"`
+}
 
-// ParseScript reads a JSON script. It takes nothing that it does not know or that stands there twice. Its error is one
-// line about the first thing that is wrong: line 7: tasks[1].steps[0].for: "soon" is no duration
+// ParseScript reads a JSON script. It refuses unknown keys and keys that occur twice. Its error is one line about the
+// first mistake, with a JSON Pointer (RFC 6901): line 7: /tasks/1/steps/0/for: "soon" is not a duration such as "1.5s"
 func ParseScript(data []byte) (*Script, error) {
-	var s Script
-	if err := readAll(data, func(r *reader) error { return r.script(&s) }); err != nil {
+	s := new(Script)
+	if err := parse(data, s); err != nil {
 		return nil, err
 	}
-	return &s, nil
+	return s, nil
 }
 
 // Apply adds what the script names, or replaces it; all else stays as it is. A request that comes meanwhile may see one
@@ -48,48 +51,4 @@ func (k *KooDrive) Apply(s *Script) {
 	if s.Fault != nil {
 		k.SetFault(s.Fault)
 	}
-}
-
-func (r *reader) script(s *Script) error {
-	tokens, apps, tasks := make(map[string]bool), make(map[string]bool), make(map[string]bool)
-	return r.object(map[string]func() error{
-		"tokens": func() error {
-			return r.list(func() error {
-				var t Token
-				err := r.object(map[string]func() error{
-					"token": func() error { return r.unique(&t.Value, tokens) },
-					"idle":  func() error { return r.duration(&t.Idle) },
-				}, "token")
-				s.Tokens = append(s.Tokens, t)
-				return err
-			})
-		},
-		"apps": func() error {
-			return r.list(func() error {
-				var a App
-				err := r.object(map[string]func() error{
-					"id":     func() error { return r.unique(&a.ID, apps) },
-					"secret": func() error { return r.filled(&a.Secret) },
-				}, "id", "secret")
-				s.Apps = append(s.Apps, a)
-				return err
-			})
-		},
-		"skew": func() error {
-			s.Skew = new(time.Duration)
-			return r.offset(s.Skew)
-		},
-		"fault": func() error {
-			s.Fault = new(Fault)
-			return r.fault(s.Fault)
-		},
-		"tasks": func() error {
-			return r.list(func() error {
-				var t Task
-				err := r.task(&t, func() error { return r.unique(&t.ID, tasks) }, "id", "steps")
-				s.Tasks = append(s.Tasks, t)
-				return err
-			})
-		},
-	})
 }

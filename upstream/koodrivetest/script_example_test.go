@@ -78,7 +78,7 @@ func ExampleKooDrive_Control() {
 	resp.Body.Close()
 	fmt.Println(resp.StatusCode)
 	// Output:
-	// 400 line 1: status: is a string, not a number
+	// 400 line 1: /status: must be a 64-bit integer
 	// 204
 	// 502
 }

@@ -1,98 +1,95 @@
 package koodrivetest
 
 import (
-	"encoding/json"
+	"errors"
+	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxPad is how far a script may fill a body up. It is held in memory.
-const maxPad = 1 << 30
-
-// parseFault reads a fault alone.
-func parseFault(data []byte) (*Fault, error) {
-	f := new(Fault)
-	err := readAll(data, func(r *reader) error { return r.fault(f) })
-	return f, err
-}
-
-func (r *reader) fault(f *Fault) error {
-	body := func(read func(*string) error) func() error {
-		return func() error {
-			if f.Body != nil {
-				return r.errorf("the body is there already")
-			}
-			f.Body = new(string)
-			return read(f.Body)
-		}
+// readFault reads a fault, whose body is under one of two keys.
+func readFault(dec *jsontext.Decoder, f *Fault) error {
+	type plain Fault
+	var read struct {
+		plain
+		JSON anything `json:"json"`
 	}
-	return r.object(map[string]func() error{
-		"latency":  func() error { return r.duration(&f.Latency) },
-		"hang":     func() error { return r.boolean(&f.Hang) },
-		"reset":    func() error { return r.boolean(&f.Reset) },
-		"status":   func() error { return r.whole(&f.Status, 200, 999) },
-		"header":   func() error { return r.header(f) },
-		"taskId":   func() error { return r.filled(&f.TaskID) },
-		"body":     body(r.text),
-		"json":     body(r.anything),
-		"pad":      func() error { return r.whole(&f.Pad, 0, maxPad) },
-		"gzip":     func() error { return r.boolean(&f.Gzip) },
-		"drip":     func() error { return r.duration(&f.Drip) },
-		"truncate": func() error { return r.boolean(&f.Truncate) },
-	})
+	if err := json.UnmarshalDecode(dec, &read); err != nil {
+		return err
+	}
+	*f = Fault(read.plain)
+	if read.JSON == "" {
+		return nil
+	}
+	if f.Body != nil {
+		return memberError(dec, "json", "cannot be combined with body")
+	}
+	f.Body = new(string(read.JSON))
+	return nil
 }
 
-// fieldName is what HTTP takes for the name of a header field. Go's server leaves all others out, without a word.
+// anything is the text of any value, without space between its tokens. A name may occur twice in it, for the client under test to see.
+type anything string
+
+// UnmarshalJSONFrom keeps the value's text.
+func (a *anything) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	var value jsontext.Value
+	if err := json.UnmarshalDecode(dec, &value, jsontext.AllowDuplicateNames(true)); err != nil {
+		return err
+	}
+	err := value.Compact()
+	*a = anything(value)
+	return err
+}
+
+// fieldName matches the names of header fields that HTTP allows. Go's server leaves out all others without an error.
 var fieldName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 
-// header reads the fields to replace: a string, an array of strings, or null to remove the field.
-func (r *reader) header(f *Fault) error {
-	f.Header = make(http.Header)
-	return r.members(func(name string) error {
+// readHeader reads the fields to replace, each of which has one name, whatever its case.
+func readHeader(dec *jsontext.Decoder, h *http.Header) error {
+	var fields map[string]fieldValues
+	if err := json.UnmarshalDecode(dec, &fields); err != nil {
+		return err
+	}
+	*h = make(http.Header)
+	for _, name := range slices.Sorted(maps.Keys(fields)) { // Of two mistakes always the same is reported.
 		canonical := http.CanonicalHeaderKey(name)
 		if !fieldName.MatchString(name) {
-			return r.errorf("is no name of a header field")
+			return memberError(dec, name, "is not the name of a header field")
 		}
-		if _, twice := f.Header[canonical]; twice {
-			return r.errorf("is there twice")
+		if _, twice := (*h)[canonical]; twice {
+			return memberError(dec, name, "differs only in case from another key")
 		}
-		values, err := r.fieldValues()
-		f.Header[canonical] = values
-		return err
-	}, new(int))
-}
-
-func (r *reader) fieldValues() (values []string, err error) {
-	token, err := r.token()
-	if err != nil {
-		return nil, err
+		(*h)[canonical] = fields[name]
 	}
-	switch token {
-	case nil:
-		return nil, nil
-	case json.Delim('['):
-		err := r.elements(func() error {
-			token, err := r.token()
-			if err != nil {
-				return err
-			}
-			return r.fieldValue(token, &values)
-		})
-		return values, err
-	}
-	return values, r.fieldValue(token, &values)
-}
-
-func (r *reader) fieldValue(token json.Token, values *[]string) error {
-	value, ok := token.(string)
-	if !ok {
-		return r.wrongType(token, "a string")
-	}
-	if strings.ContainsFunc(value, unicode.IsControl) {
-		return r.errorf("has a control character")
-	}
-	*values = append(*values, value)
 	return nil
+}
+
+// fieldValues are those of a header field: a string, an array of strings, or null to remove the field.
+type fieldValues []string
+
+// UnmarshalJSONFrom reads one of the three forms.
+func (f *fieldValues) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	var err error
+	switch dec.PeekKind() {
+	case 'n':
+		return dec.SkipValue()
+	case '[':
+		err = json.UnmarshalDecode(dec, (*[]string)(f))
+	default:
+		*f = make(fieldValues, 1)
+		err = json.UnmarshalDecode(dec, &(*f)[0])
+	}
+	for _, value := range *f {
+		if err == nil && strings.ContainsFunc(value, unicode.IsControl) {
+			err = errors.New("must not have a control character")
+		}
+	}
+	return err
 }

@@ -1,85 +1,99 @@
 package koodrivetest
 
-// parseTask reads a task alone, whose id is known already. It may say the same id again.
-func parseTask(data []byte, id string) (Task, error) {
-	t := Task{ID: id}
-	err := readAll(data, func(r *reader) error {
-		return r.task(&t, func() error {
-			if err := r.filled(&t.ID); err != nil {
-				return err
-			}
-			if t.ID != id {
-				return r.errorf("%.40q is not %.40q, which the path says", t.ID, id)
-			}
-			return nil
-		}, "steps")
-	})
-	return t, err
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// ids are the ids that were read, each after the pointer to its list.
+type ids map[string]bool
+
+func (used ids) readToken(dec *jsontext.Decoder, t *Token) error {
+	type plain Token
+	return used.read(dec, (*plain)(t), "token", &t.Value)
 }
 
-// task reads a task, and its id with id.
-func (r *reader) task(t *Task, id func() error, required ...string) error {
-	return r.object(map[string]func() error{
-		"id":   id,
-		"name": func() error { return r.text(&t.Name) },
-		"type": func() error {
-			token, err := r.token()
-			if err != nil {
-				return err
-			}
-			t.Type = new(int64)
-			return r.number(token, t.Type, "a number")
-		},
-		"tenantId": func() error { return r.text(&t.TenantID) },
-		"userId":   func() error { return r.text(&t.UserID) },
-		"steps": func() error {
-			var status int64
-			err := r.list(func() error {
-				s := Step{Status: status}
-				err := r.step(&s)
-				t.Steps, status = append(t.Steps, s), s.Status
-				return err
-			})
-			if err == nil && len(t.Steps) == 0 {
-				err = r.errorf("is empty")
-			}
-			return err
-		},
-	}, required...)
+func (used ids) readApp(dec *jsontext.Decoder, a *App) error {
+	type plain App
+	err := used.read(dec, (*plain)(a), "id", &a.ID)
+	if err == nil && a.Secret == "" {
+		return memberError(dec, "secret", "is missing")
+	}
+	return err
 }
 
-// step reads a step. Without a status it keeps the one that it has, which is that of the step before.
-func (r *reader) step(s *Step) error {
-	return r.object(map[string]func() error{
-		"status":     func() error { return r.status(&s.Status) },
-		"resultCode": func() error { return r.text(&s.ResultCode) },
-		"name":       func() error { return r.text(&s.Name) },
-		"for":        func() error { return r.duration(&s.For) },
-		"fault": func() error {
-			s.Fault = new(Fault)
-			return r.fault(s.Fault)
-		},
-	})
+func (used ids) readTask(dec *jsontext.Decoder, t *Task) error {
+	type plain Task
+	err := used.read(dec, (*plain)(t), "id", &t.ID)
+	if err == nil && t.Steps == nil {
+		return memberError(dec, "steps", "is missing")
+	}
+	return err
 }
 
-var statuses = map[string]int64{
-	"NEW": StatusNew, "EXECUTING": StatusExecuting, "SUCCESS": StatusSuccess, "FAILED": StatusFailed,
+// read reads v, an element of a list, and then requires in *id, which holds its member key, an id that is new in that list.
+// An id that was there before counts: the URL can name it.
+func (used ids) read(dec *jsontext.Decoder, v any, key string, id *string) error {
+	if err := json.UnmarshalDecode(dec, v); err != nil {
+		return err
+	}
+	if *id == "" {
+		return memberError(dec, key, "is missing")
+	}
+	name := string(dec.StackPointer().Parent()) + " " + *id
+	if used[name] {
+		return memberError(dec, key, fmt.Sprintf("%.40q is used twice", *id))
+	}
+	used[name] = true
+	return nil
 }
 
-// status reads the state of a task, by its name or as KooDrive's number.
-func (r *reader) status(to *int64) error {
-	token, err := r.token()
+// readSteps reads steps. One without a status keeps that of the step before.
+func readSteps(dec *jsontext.Decoder, steps *[]Step) error {
+	var read []struct {
+		Status     *state        `json:"status"`
+		ResultCode string        `json:"resultCode"`
+		Name       string        `json:"name"`
+		For        time.Duration `json:"for"`
+		Fault      *Fault        `json:"fault"`
+	}
+	if err := json.UnmarshalDecode(dec, &read); err != nil {
+		return err
+	}
+	if len(read) == 0 {
+		return errors.New("must have at least one step")
+	}
+	status := new(state)
+	for _, s := range read {
+		if s.Status != nil {
+			status = s.Status
+		}
+		*steps = append(*steps, Step{int64(*status), s.ResultCode, s.Name, s.For, s.Fault})
+	}
+	return nil
+}
+
+// state is a task's, under its name or KooDrive's number.
+type state int64
+
+var states = map[string]state{"NEW": StatusNew, "EXECUTING": StatusExecuting, "SUCCESS": StatusSuccess, "FAILED": StatusFailed}
+
+// UnmarshalJSONFrom reads one of the two forms.
+func (s *state) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	token, err := dec.ReadToken()
 	if err != nil {
 		return err
 	}
-	name, ok := token.(string)
-	if !ok {
-		return r.number(token, to, "a state's name or number")
+	known := token.Kind() == '0' && json.Unmarshal([]byte(token.String()), (*int64)(s)) == nil
+	if token.Kind() == '"' {
+		*s, known = states[token.String()]
 	}
-	n, known := statuses[name]
 	if !known {
-		return r.errorf("%.40q is none of NEW, EXECUTING, SUCCESS and FAILED", name)
+		return errors.New("must be NEW, EXECUTING, SUCCESS, FAILED or a 64-bit integer")
 	}
-	*to = n
 	return nil
 }

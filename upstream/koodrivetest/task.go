@@ -16,12 +16,12 @@ const (
 
 // Task is a task and how it goes. Fields that are nil or empty are left out of KooDrive's answers.
 type Task struct {
-	ID       string // what the route asks for; KooDrive's own have 19 digits
-	Name     string
-	Type     *int64 // 0: hand a user's files over and delete the user; 1: import users
-	TenantID string
-	UserID   string
-	Steps    []Step // passed through in order; without any the task stays new
+	ID       string `json:"id"` // what the route asks for; KooDrive's own have 19 digits
+	Name     string `json:"name"`
+	Type     *int64 `json:"type"` // 0: hand a user's files over and delete the user; 1: import users
+	TenantID string `json:"tenantId"`
+	UserID   string `json:"userId"`
+	Steps    []Step `json:"steps"` // passed through in order; without any the task stays new
 }
 
 // Step is a part of a task's life. It begins with the first request that it answers, and every step answers at least

@@ -16,6 +16,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/kootask/kootask/internal/ascii"
 )
 
 // Limits of a read.
@@ -112,7 +114,7 @@ func (f File) Lines() ([]string, error) {
 	for line := range strings.Lines(text) {
 		number++
 		line = strings.Trim(line, blanks)
-		if strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r > '~' }) {
+		if !ascii.Printable(line) {
 			return nil, f.refuse(number, "has a character that is not visible ASCII")
 		}
 		if line != "" {

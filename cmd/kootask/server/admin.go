@@ -5,11 +5,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
-	"net/netip"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/kootask/kootask/internal/loopback"
 	"github.com/kootask/kootask/service/gateway"
 )
 
@@ -66,6 +66,6 @@ func foreign(site string) bool { return site != "none" && site != "same-origin" 
 
 // onThisMachine reports whether an address can be reached from here alone.
 func onThisMachine(address net.Addr) bool {
-	at, err := netip.ParseAddrPort(address.String())
-	return err == nil && at.Addr().Unmap().IsLoopback()
+	host, _, err := net.SplitHostPort(address.String())
+	return err == nil && loopback.Host(host)
 }

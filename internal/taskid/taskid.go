@@ -1,0 +1,17 @@
+// Package taskid has the syntax of task ids, by which kootask tells an id from other text before it asks KooDrive or logs it. It does
+// not know the names that KooDrive's own routes reserve: those may be logged, but upstream.CheckTaskID refuses them.
+//
+//	if !taskid.Valid(id) {
+//		id = "" // It may be anything, a token too.
+//	}
+package taskid
+
+import "regexp"
+
+// MaxLength is the length of the longest id, in characters. KooDrive's own have 19.
+const MaxLength = 64
+
+var form = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
+// Valid reports whether id has 1 to [MaxLength] characters of A-Z, a-z, 0-9, _ and -.
+func Valid(id string) bool { return len(id) <= MaxLength && form.MatchString(id) }

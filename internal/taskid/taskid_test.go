@@ -1,0 +1,19 @@
+package taskid_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/kootask/kootask/internal/taskid"
+)
+
+func TestValid(t *testing.T) {
+	for id, want := range map[string]bool{
+		"1534087020903704704": true, "a": true, "-_Z9": true, "list": true, strings.Repeat("x", 64): true,
+		"": false, strings.Repeat("x", 65): false, "a b": false, "a/b": false, "a\n": false, "a.b": false, "ä": false, "\xff": false,
+	} {
+		if got := taskid.Valid(id); got != want {
+			t.Errorf("Valid(%q) = %v", id, got)
+		}
+	}
+}
