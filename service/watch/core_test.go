@@ -30,8 +30,8 @@ func testConfig() Config[value] {
 				return Verdict{Kind: "lasting", Tolerance: 1}
 			}
 		},
-		WaitMax:   10 * time.Minute,
-		Random:    func() float64 { return 0.5 }, // No jitter.
+		WaitMax: 10 * time.Minute,
+		Random:  func() float64 { return 0.5 }, // No jitter.
 	}
 }
 
