@@ -69,7 +69,7 @@ var promiseBounds = promise{
 		},
 		{
 			name: "an HTTP header may have any size",
-			in:   "service/gateway.gateway.ServeHTTP",
+			in:   "service/gateway.Gateway.ServeHTTP",
 			from: `caller.MaxHeader`,
 			to:   `caller.MaxHeader<<10`,
 			red:  "cmd/kootask/server.TestHeadersAreLimited",

@@ -68,10 +68,24 @@ var promiseEnds = promise{
 			red:  "cmd/kootask/server.TestWhileStopping",
 		},
 		{
+			name: "a stop does not wait for the calls over HTTP",
+			in:   "service/rpcserver.Local.Stop",
+			from: `l.cancel() <-ended`,
+			to:   `l.cancel()`,
+			red:  "service/rpcserver.TestLocalStop",
+		},
+		{
+			name: "a client over HTTP that does not read is not waited for",
+			in:   "service/rpcserver.Local.NewStream",
+			from: `messages: make(chan any, 1)`,
+			to:   `messages: make(chan any, 100)`,
+			red:  "service/rpcserver.TestLocalBackPressure",
+		},
+		{
 			name: "a stop that cuts off calls reports success",
 			in:   "cmd/kootask/server.Server.stop",
-			from: `httpErr != nil || !rpcGraceful || !innerGraceful`,
-			to:   `ctx == nil && (httpErr != nil || !rpcGraceful || !innerGraceful)`,
+			from: `httpErr != nil || !rpcGraceful || !localGraceful`,
+			to:   `ctx == nil && (httpErr != nil || !rpcGraceful || !localGraceful)`,
 			red:  "cmd/kootask/server.TestStopIsBounded",
 		},
 		{

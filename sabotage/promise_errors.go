@@ -34,14 +34,14 @@ var promiseErrors = promise{
 		},
 		{
 			name: "an error before the first message has no ErrorInfo",
-			in:   "service/gateway.gateway.handleError",
+			in:   "service/gateway.Gateway.handleError",
 			from: `name == ""`,
 			to:   `name != name`,
 			red:  "service/gateway.TestEndsOfStreams",
 		},
 		{
 			name: "the last event of a stream has no ErrorInfo",
-			in:   "service/gateway.gateway.watch",
+			in:   "service/gateway.Gateway.watch",
 			from: `reason.Complete(status.Convert(err), who.RequestID, who.Language)`,
 			to:   `status.Convert(err)`,
 			red:  "service/gateway.TestEndsOfStreams",
@@ -55,7 +55,7 @@ var promiseErrors = promise{
 		},
 		{
 			name: "errors of the gateway are only in English",
-			in:   "service/gateway.gateway.refuse",
+			in:   "service/gateway.Gateway.refuse",
 			from: `who.Language`,
 			to:   `""`,
 			red:  "cmd/kootask/server.TestErrorsAreInTheCallersLanguage",

@@ -33,6 +33,13 @@ var promiseFreshness = promise{
 			red:  "cmd/kootask/server.TestHeartbeatsClaimNoMoreThanIsKnown",
 		},
 		{
+			name: "a heartbeat confirms a state that was not shown",
+			in:   "service.watcher.heartbeat",
+			from: `w.shown == state.Revision`,
+			to:   `true`,
+			red:  "service.TestHeartbeatsConfirmWhatWasShown",
+		},
+		{
 			name: "a state held back confirms the previous one",
 			in:   "service/watch.core.answered",
 			from: `done.regressed = true`,

@@ -90,7 +90,7 @@ var promiseIsolation = promise{
 		},
 		{
 			name: "HTTP caches may store an answer",
-			in:   "service/gateway.gateway.ServeHTTP",
+			in:   "service/gateway.Gateway.ServeHTTP",
 			from: `"no-store"`,
 			to:   `"max-age=60"`,
 			red:  "cmd/kootask/server.TestGoldenHTTP",

@@ -48,7 +48,7 @@ var promiseTruth = promise{
 		},
 		{
 			name: "over HTTP, a stream without a final state ends OK",
-			in:   "service/gateway.gateway.watch",
+			in:   "service/gateway.Gateway.watch",
 			from: `errors.Is(err, io.EOF) && finished`,
 			to:   `errors.Is(err, io.EOF) && (finished || out.opened)`,
 			red:  "service/gateway.TestEndsOfStreams",

@@ -171,13 +171,15 @@ type watcher struct {
 	who     caller.Caller
 	since   time.Time
 	opened  bool // Something was sent.
-	shown   bool // A task was sent.
+	// shown is the revision of the task that was sent last, 0 before the first; and confirmed when KooDrive last confirmed that one.
+	shown     uint64
+	confirmed time.Time
 	// answered tells that KooDrive has given its first verdict.
 	answered func()
 }
 
 func (w *watcher) task(state watch.State[upstream.Task]) error {
-	w.shown = true
+	w.shown, w.confirmed = state.Revision, state.At
 	err := w.send(&taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Task{Task: toTask(state.Value, state.At)}})
 	if err == nil && state.Since.After(w.since) {
 		w.service.metrics.changeDelivery.Observe(time.Since(state.Since).Seconds())
@@ -185,11 +187,15 @@ func (w *watcher) task(state watch.State[upstream.Task]) error {
 	return err
 }
 
-// heartbeat says how KooDrive does. The task of state is the one that was sent last, if one was.
+// heartbeat says how KooDrive does. The task of state may be newer than the one that was sent last: one that came while the client did
+// not read, and is doubted since.
 func (w *watcher) heartbeat(state watch.State[upstream.Task]) error {
 	heartbeat := &taskv1.Heartbeat{FailureCount: int32(state.Failures)}
-	if w.shown {
-		heartbeat.ObserveTime = toTime(state.At)
+	if w.shown > 0 {
+		if w.shown == state.Revision {
+			w.confirmed = state.At
+		}
+		heartbeat.ObserveTime = toTime(w.confirmed)
 	}
 	if state.Err != nil {
 		heartbeat.FailureReason = reason.Of(state.Err).Reason()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -113,6 +114,9 @@ func bodyDecides(status int) bool {
 	return status == http.StatusOK || status == http.StatusBadRequest || status == http.StatusNotFound
 }
 
+// languages are those that KooDrive documents for its header language.
+var languages = []string{"en-US", "zh-CN"}
+
 // build returns what is sent: nothing comes from the caller but the id, the credential and the language.
 func (c *Client) build(ctx context.Context, q request) (*http.Request, error) {
 	target := *c.base
@@ -128,7 +132,7 @@ func (c *Client) build(ctx context.Context, q request) (*http.Request, error) {
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", userAgent)
 	req.Header.Set("X-Traceid", q.Trace.header())
-	if q.Language != "" {
+	if slices.Contains(languages, q.Language) {
 		req.Header.Set("language", q.Language)
 	}
 	q.credential.apply(req, &c.clock)

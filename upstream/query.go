@@ -58,7 +58,7 @@ type Call struct {
 	// Due is called when neither a circuit breaker nor KooDrive's Retry-After withholds the request, before it waits in the queue.
 	// Its error ends the call. Nil: nothing else is asked.
 	Due func() error
-	// Language is zh-CN, en-US or empty: that of KooDrive's messages, which are never read.
+	// Language is that of KooDrive's messages, which are never read: zh-CN or en-US. Any other is not sent.
 	Language string
 	// Trace is the W3C trace id under which KooDrive logs the request. The zero value makes one up.
 	Trace TraceID

@@ -58,7 +58,7 @@ type Caller struct {
 	Expires time.Time
 	// UserID and Date are x-user-id and x-date; empty if absent.
 	UserID, Date string
-	// Language is [reason.Chinese] or [reason.English]; empty if the call named none, or another.
+	// Language is one of [reason.Languages]; empty if the call named none, or another.
 	Language string
 	// RequestID names the call in answers and logs. Always set.
 	RequestID string
@@ -157,9 +157,6 @@ const (
 	maxLanguage = 16
 )
 
-// languages maps what callers send, in lower case, to what KooDrive and we call it.
-var languages = map[string]string{"zh-cn": reason.Chinese, "zh_cn": reason.Chinese, "en-us": reason.English, "en_us": reason.English}
-
 // Read returns who asks, given all values that the request has for a name, in any order. The error is a *reason.Error
 // that names every value at fault; what is for tracing, and the language, is set all the same.
 func (r *Reader) Read(values func(name string) []string) (Caller, error) {
@@ -203,7 +200,7 @@ func (r *Reader) Read(values func(name string) []string) (Caller, error) {
 	c.UserID = one(HeaderUserID, MaxUserID)
 	c.Date = one(HeaderDate, maxDate)
 	if given := one(HeaderLanguage, maxLanguage); given != "" && c.Language == "" {
-		fail(reason.HeaderInvalid, HeaderLanguage, reason.Unsupported, "Must be en-US or zh-CN.")
+		fail(reason.HeaderInvalid, HeaderLanguage, reason.Unsupported, "Must be "+strings.Join(reason.Languages(), " or ")+".")
 	}
 	if authorization != "" {
 		c.Fingerprint = r.fingerprint(authorization)
@@ -229,7 +226,7 @@ func (r *Reader) Read(values func(name string) []string) (Caller, error) {
 func Nobody(values func(name string) []string) Caller {
 	c := Caller{RequestID: RequestID(values), Trace: traceID(traceParent(values))}
 	if given := values(HeaderLanguage); len(given) == 1 {
-		c.Language = languages[strings.ToLower(given[0])]
+		c.Language = reason.Language(given[0])
 	}
 	return c
 }

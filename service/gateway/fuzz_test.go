@@ -67,10 +67,10 @@ func anybody(t testing.TB) *auth.Authenticator {
 }
 
 // fixture returns a gateway in front of the connection, and what it logs.
-func fixture(f *testing.F, conn *scripted) (http.Handler, *bytes.Buffer) {
+func fixture(f *testing.F, conn *scripted) (*Gateway, *bytes.Buffer) {
 	f.Helper()
 	var log bytes.Buffer
-	handler, err := New(Config{Conn: conn, Auth: anybody(f), Handover: &caller.Handover{}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	handler, err := New(Config{Conn: conn, Auth: anybody(f), Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -156,7 +156,8 @@ func FuzzQuery(f *testing.F) {
 		if watch {
 			path += ":watch"
 		}
-		allowed := allowed(path)
+		route, _, _ := handler.routeOf(path)
+		allowed := route.parameters
 		fits := fitting(query, allowed)
 		failure := checkQuery(query, allowed)
 		if fits != (failure == nil) {

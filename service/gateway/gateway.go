@@ -1,8 +1,8 @@
 // Package gateway offers TaskService to browsers and curl: REST with JSON, a watch as JSON lines or server-sent events, and a
-// page that shows watches. It is a client of the gRPC server, through which every call goes; what it decides itself is what HTTP needs:
-// routes, the query, the form of a stream and that of an error.
+// page that shows watches. It is a client of TaskService, to which every call goes; it decides itself what HTTP needs: routes, the
+// query, the form of a stream and that of an error.
 //
-//	handler, err := gateway.New(gateway.Config{Conn: conn, Callers: callers, Log: log})
+//	handler, err := gateway.New(gateway.Config{Conn: conn, Auth: auth, Log: log})
 package gateway
 
 import (
@@ -14,14 +14,12 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -37,12 +35,11 @@ import (
 
 // Config is what a gateway is made of.
 type Config struct {
-	// Conn leads to the gRPC server. Required. It should have no cap on streams: all HTTP clients share it.
+	// Conn leads to TaskService. Required. The context of a call has its caller: see [caller.NewContext]. It should have no cap on
+	// streams, since all HTTP clients share it.
 	Conn grpc.ClientConnInterface
 	// Callers says who makes a request, and whether it may. Required.
 	Auth *auth.Authenticator
-	// Handover hands who it is to the gRPC server. Required.
-	Handover *caller.Handover
 	// Origins are those whose pages may read the answers, like https://tasks.example. None: only pages of kootask's own.
 	Origins []string
 	// LocalHosts alone are answered: requests that name this machine as their host. Otherwise a page whose name comes to lead
@@ -61,13 +58,13 @@ type Config struct {
 	Metrics prometheus.Registerer
 }
 
-// gateway is the handler.
-type gateway struct {
+// Gateway is the handler of all routes. It is safe for concurrent use.
+type Gateway struct {
 	mux            *runtime.ServeMux
-	routes         http.Handler // The mux, behind what asks whose pages may read it.
+	routes         []route
+	handler        http.Handler // The mux, behind the check of which pages may read its answers.
 	tasks          taskv1.TaskServiceClient
 	auth           *auth.Authenticator
-	handover       *caller.Handover
 	log            *slog.Logger
 	localHosts     bool
 	checkTaskID    func(id string) error
@@ -77,10 +74,10 @@ type gateway struct {
 	slow           prometheus.Counter     // Streams that were cut, because their client did not read.
 }
 
-// New returns the handler of all routes.
-func New(config Config) (http.Handler, error) {
-	g := &gateway{
-		tasks: taskv1.NewTaskServiceClient(config.Conn), auth: config.Auth, handover: config.Handover, log: config.Log, localHosts: config.LocalHosts,
+// New returns a Gateway.
+func New(config Config) (*Gateway, error) {
+	g := &Gateway{
+		tasks: taskv1.NewTaskServiceClient(config.Conn), auth: config.Auth, log: config.Log, localHosts: config.LocalHosts,
 		checkTaskID: config.CheckTaskID,
 		ticketRates: rates.New(cmp.Or(config.TicketsPerPeer, DefaultTicketsPerPeer)), ticketsPerPeer: cmp.Or(config.TicketsPerPeer, DefaultTicketsPerPeer),
 		refused: promauto.With(config.Metrics).NewCounterVec(prometheus.CounterOpts{
@@ -99,7 +96,6 @@ func New(config Config) (http.Handler, error) {
 		runtime.WithUnescapingMode(runtime.UnescapingModeAllExceptReserved),
 		runtime.WithDisableHTTPMethodOverride(),
 		runtime.WithDisablePathLengthFallback(),
-		runtime.WithMetadata(func(_ context.Context, r *http.Request) metadata.MD { return handed(r) }),
 		runtime.WithIncomingHeaderMatcher(none),
 		runtime.WithOutgoingHeaderMatcher(none),
 		runtime.WithOutgoingTrailerMatcher(none),
@@ -116,18 +112,22 @@ func New(config Config) (http.Handler, error) {
 	if err := taskv1.RegisterTaskServiceHandlerClient(context.Background(), g.mux, g.tasks); err != nil {
 		return nil, err
 	}
-	g.routes = crossOrigin(config.Origins, g.mux)
+	g.handler = crossOrigin(config.Origins, g.mux)
 	if config.Console {
 		if err := errors.Join(registerConsole(g.mux), registerDocs(g.mux)); err != nil {
 			return nil, err
 		}
 	}
 	// The route that is registered later wins: the generated one for the watch has neither events nor an end.
-	return g, errors.Join(
-		g.mux.HandlePath(http.MethodGet, watchPath, g.watch),
-		g.mux.HandlePath(http.MethodPost, ticketPath, g.ticket),
-		description.route(g.mux, "/openapi.json"),
-	)
+	g.routes = g.table()
+	for _, r := range g.routes {
+		if r.handle != nil {
+			if err := g.mux.HandlePath(r.method, r.path, r.handle); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return g, description.route(g.mux, "/openapi.json")
 }
 
 // jsonForm is how every message looks as JSON: all that is not optional is there, a NEW task's status 0 too.
@@ -146,7 +146,7 @@ func (m *lineMarshaler) Marshal(v any) ([]byte, error) {
 }
 
 // ServeHTTP gives the request its id, and every answer the headers that all have.
-func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer g.guard(r)
 	id := caller.RequestID(r.Header.Values)
 	r.Header.Set(caller.HeaderRequestID, id)
@@ -167,7 +167,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, r, reason.Invalid(reason.HeaderInvalid, "host", reason.Unsupported, "Must be localhost or a loopback address, because callers are not authenticated here."))
 		return
 	}
-	g.routes.ServeHTTP(w, r)
+	g.handler.ServeHTTP(w, r)
 }
 
 // headerSize is the size of a request's header with its first line. The server accepts longer headers than are answered, because
@@ -178,7 +178,7 @@ func headerSize(r *http.Request) int {
 
 // guard cuts off what panics: part of it may have been sent. net/http would do so too, but would log the value of the panic,
 // which may hold anything.
-func (g *gateway) guard(r *http.Request) {
+func (g *Gateway) guard(r *http.Request) {
 	p := recover()
 	if p == nil {
 		return
@@ -221,8 +221,8 @@ func refuseBody(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 }
 
-// handleError answers a call that failed at the gRPC server, or on the way to it.
-func (g *gateway) handleError(
+// handleError answers a call that failed at TaskService, or on the way to it.
+func (g *Gateway) handleError(
 	_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error,
 ) {
 	var malformed *runtime.HTTPStatusError
@@ -231,7 +231,7 @@ func (g *gateway) handleError(
 		return
 	}
 	st := status.Convert(err)
-	if name, _ := reason.Read(st); name == "" { // It has not come from the gRPC server, which would have logged it.
+	if name, _ := reason.Read(st); name == "" { // It has not come from TaskService, whose connection would have logged it.
 		g.refuse(w, r, reason.OfStatus(st))
 		return
 	}
@@ -239,13 +239,13 @@ func (g *gateway) handleError(
 }
 
 // handleRoutingError answers a request that has no route.
-func (g *gateway) handleRoutingError(
+func (g *Gateway) handleRoutingError(
 	_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, httpStatus int,
 ) {
 	if httpStatus == http.StatusMethodNotAllowed {
-		allow := allowedMethod(r)
-		if !strings.HasPrefix(r.URL.Path, "/v1/") { // An asset.
-			allow = "GET, HEAD"
+		allow := "GET, HEAD" // Of an asset.
+		if found, _, ok := g.routeOf(r.URL.EscapedPath()); ok {
+			allow = found.method
 		}
 		w.Header().Set("Allow", allow)
 		g.refuse(w, r, &reason.Error{Outcome: reason.MethodNotAllowed})
@@ -255,7 +255,7 @@ func (g *gateway) handleRoutingError(
 }
 
 // who returns who makes a request, as far as is known.
-func (g *gateway) who(r *http.Request) caller.Caller {
+func (g *Gateway) who(r *http.Request) caller.Caller {
 	if who, ok := caller.FromContext(r.Context()); ok {
 		return who
 	}
@@ -263,13 +263,13 @@ func (g *gateway) who(r *http.Request) caller.Caller {
 	return who
 }
 
-// refuse answers a request that the gRPC server does not see.
-func (g *gateway) refuse(w http.ResponseWriter, r *http.Request, failure *reason.Error) {
+// refuse answers a request that TaskService does not see.
+func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, failure *reason.Error) {
 	who := g.who(r)
 	st := failure.Status(who.RequestID, who.Language)
 	if failure.Outcome != reason.CallerCancelled { // Who has left is not refused, and the call has its own line.
 		g.refused.WithLabelValues(failure.Outcome.Name).Inc()
-		g.log.LogAttrs(r.Context(), slog.LevelWarn, "request refused", append(who.LogAttrs(taskIDOf(r)),
+		g.log.LogAttrs(r.Context(), slog.LevelWarn, "request refused", append(who.LogAttrs(g.taskIDOf(r)),
 			slog.String("method", methodForm.FindString(r.Method)),
 			slog.String("code", st.Code().String()),
 			slog.String("reason", failure.Reason()),
@@ -284,7 +284,7 @@ func (g *gateway) refuse(w http.ResponseWriter, r *http.Request, failure *reason
 var methodForm = regexp.MustCompile(`^[A-Z]{3,7}$`)
 
 // taskIDOf is the id in the path of a task's route, whatever the method is.
-func taskIDOf(r *http.Request) string {
-	id, _ := strings.CutPrefix(r.URL.Path, "/v1/tasks/")
-	return strings.TrimSuffix(strings.TrimSuffix(id, watchSuffix), ticketSuffix)
+func (g *Gateway) taskIDOf(r *http.Request) string {
+	_, id, _ := g.routeOf(r.URL.Path)
+	return id
 }

@@ -29,18 +29,6 @@ const (
 	lastIDParameter = "lastEventId"
 )
 
-// allowed are the parameters that a route may have, by the end of its path.
-func allowed(path string) []string {
-	switch {
-	case strings.HasSuffix(path, watchSuffix):
-		return []string{"failedTaskAsError", lastIDParameter, ticketParameter}
-	case strings.HasSuffix(path, ticketSuffix):
-		return nil
-	default:
-		return []string{"failedTaskAsError", "maxAge"}
-	}
-}
-
 // checkQuery refuses everything but the allowed parameters, once each and in their form. It follows that no credential can
 // travel in a URL. url.URL.Query would skip what cannot be parsed.
 func checkQuery(raw string, allowed []string) *reason.Error {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/kootask/kootask/service/reason"
 )
@@ -12,16 +11,11 @@ import (
 // DefaultTicketsPerPeer is how many tickets one address may get in a second.
 const DefaultTicketsPerPeer = 20
 
-const (
-	ticketSuffix = ":ticket"
-	ticketPath   = "/v1/tasks/{task_id}" + ticketSuffix
-)
-
 // timeForm is the form of a time in a body: milliseconds, like those of a task.
 const timeForm = "2006-01-02T15:04:05.000Z07:00"
 
 // ticket gives whoever is allowed to watch a task a ticket to do it with, for an event source. KooDrive is not asked.
-func (g *gateway) ticket(w http.ResponseWriter, r *http.Request, params map[string]string) {
+func (g *Gateway) ticket(w http.ResponseWriter, r *http.Request, params map[string]string) {
 	who, id := g.who(r), params["task_id"]
 	if err := g.checkTaskID(id); err != nil {
 		g.refuse(w, r, reason.Of(err))
@@ -40,12 +34,4 @@ func (g *gateway) ticket(w http.ResponseWriter, r *http.Request, params map[stri
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]string{"ticket": value, "expireTime": expires.UTC().Format(timeForm)})
-}
-
-// allowedMethod is the one that a task's path has.
-func allowedMethod(r *http.Request) string {
-	if strings.HasSuffix(r.URL.EscapedPath(), ticketSuffix) {
-		return http.MethodPost
-	}
-	return http.MethodGet
 }

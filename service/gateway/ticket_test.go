@@ -20,7 +20,7 @@ func TestNoTicketIsLeft(t *testing.T) {
 	}
 	handler, err := gateway.New(gateway.Config{
 		CheckTaskID: func(string) error { return nil },
-		Conn:        scripted{}, Auth: anybody, Handover: &caller.Handover{}, Log: slog.New(slog.DiscardHandler),
+		Conn:        scripted{}, Auth: anybody, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc/status"
@@ -15,25 +14,16 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// watchPath is that of the contract's REST mapping.
-const (
-	watchSuffix = ":watch"
-	watchPath   = "/v1/tasks/{task_id}" + watchSuffix
-)
-
-// IsStream reports whether a request asks for a stream.
-func IsStream(r *http.Request) bool { return strings.HasSuffix(r.URL.EscapedPath(), watchSuffix) }
-
 // finished reports whether a request comes from an event source that has had the finished task. One that cannot send headers
 // says so in the query.
-func finished(r *http.Request) bool {
-	return IsStream(r) && (acceptsEvents(r) && r.Header.Get("Last-Event-ID") == lastEventID ||
+func (f route) finished(r *http.Request) bool {
+	return f.stream && (acceptsEvents(r) && r.Header.Get("Last-Event-ID") == lastEventID ||
 		r.URL.Query().Get(lastIDParameter) == lastEventID)
 }
 
-// watch forwards a gRPC stream, in one of two forms. Nothing is written before the first message has come, so an error
+// watch forwards a stream, in one of two forms. Nothing is written before the first message has come, so an error
 // before it is an ordinary answer with its own HTTP status.
-func (g *gateway) watch(w http.ResponseWriter, r *http.Request, params map[string]string) {
+func (g *Gateway) watch(w http.ResponseWriter, r *http.Request, params map[string]string) {
 	events := acceptsEvents(r)
 	ctx, err := runtime.AnnotateContext(r.Context(), g.mux, r, taskv1.TaskService_WatchTask_FullMethodName)
 	if err != nil {
@@ -76,10 +66,10 @@ func (g *gateway) watch(w http.ResponseWriter, r *http.Request, params map[strin
 	}
 }
 
-// tooSlow notes that a stream is cut. To the gRPC server its client has left.
-func (g *gateway) tooSlow(r *http.Request) {
+// tooSlow notes that a stream is cut. To TaskService its client has left.
+func (g *Gateway) tooSlow(r *http.Request) {
 	g.slow.Inc()
 	who := g.who(r)
-	g.log.LogAttrs(r.Context(), slog.LevelWarn, "stream cut", append(who.LogAttrs(taskIDOf(r)),
+	g.log.LogAttrs(r.Context(), slog.LevelWarn, "stream cut", append(who.LogAttrs(g.taskIDOf(r)),
 		slog.String("outcome", reason.WatcherTooSlow.Name))...)
 }

@@ -16,7 +16,6 @@ import (
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/auth"
-	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/gateway"
 	"github.com/kootask/kootask/service/reason"
 )
@@ -77,7 +76,7 @@ func TestEndsOfStreams(t *testing.T) {
 	} {
 		handler, err := gateway.New(gateway.Config{
 			CheckTaskID: func(string) error { return nil },
-			Conn:        row.server, Auth: anybody, Handover: &caller.Handover{}, Log: slog.New(slog.DiscardHandler),
+			Conn:        row.server, Auth: anybody, Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -1,30 +1,53 @@
 package reason
 
-// Languages that a call may ask for errors in.
-const (
-	English = "en-US"
-	Chinese = "zh-CN"
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// Catalogue returns what every reason says to people: language, name of the reason, text.
+// English is the language of every status. Calls that ask for it get the same text as LocalizedMessage.
+const English = "en-US"
+
+// catalogues are the languages that a call may ask for errors in. To add one, add its catalogue and a row here.
+var catalogues = map[string]map[taskv1.ErrorReason]string{
+	English: english(),
+	Chinese: chinese,
+}
+
+// english is what the table says.
+func english() map[taskv1.ErrorReason]string {
+	texts := map[taskv1.ErrorReason]string{}
+	for reason, row := range rows {
+		texts[reason] = row.english
+	}
+	return texts
+}
+
+// Languages returns the languages that a call may ask for errors in, as BCP 47 tags, sorted.
+func Languages() []string { return slices.Sorted(maps.Keys(catalogues)) }
+
+// Language returns the language that a call asks for in any case, with a hyphen or an underscore; empty if there is no catalogue in it.
+func Language(asked string) string {
+	asked = strings.ToLower(strings.ReplaceAll(asked, "_", "-"))
+	for tag := range catalogues {
+		if strings.ToLower(tag) == asked { // Not EqualFold, which takes other letters than those of ASCII for the same.
+			return tag
+		}
+	}
+	return ""
+}
+
+// Catalogue returns the text of every reason, by language and name.
 func Catalogue() map[string]map[string]string {
-	all := map[string]map[string]string{English: {}, Chinese: {}}
-	for language, texts := range all {
-		for reason, row := range rows {
-			texts[reason.String()] = row.text(language)
+	all := map[string]map[string]string{}
+	for language, texts := range catalogues {
+		all[language] = map[string]string{}
+		for reason := range rows {
+			all[language][reason.String()] = texts[reason]
 		}
 	}
 	return all
-}
-
-// text is what the row says in a language, empty if it has none in it.
-func (r row) text(language string) string {
-	switch language {
-	case English:
-		return r.english
-	case Chinese:
-		return r.chinese
-	default:
-		return ""
-	}
 }

@@ -145,7 +145,7 @@ func (e *Error) Status(requestID, language string) *status.Status {
 		}
 		details = append(details, bad)
 	}
-	if text := row.text(language); text != "" {
+	if text := catalogues[language][e.Outcome.Reason]; text != "" {
 		details = append(details, &errdetails.LocalizedMessage{Locale: language, Message: text})
 	}
 	st, err := status.New(row.code, row.english).WithDetails(details...)

@@ -150,9 +150,8 @@ func (o Outcome) Tolerance() int {
 // row is what every call that ends with a reason has in common.
 type row struct {
 	code codes.Code
-	// english is the whole text of the status, and chinese says the same. They are the same for every caller and hold nothing of
-	// the request.
-	english, chinese string
+	// english is the whole text of the status. It is the same for every caller and holds nothing of the request.
+	english string
 	// retry is after how long it helps to call again: a random time in this range. The zero range: it does not help.
 	retry delay
 	// upstream tells whether ErrorInfo.metadata says with which status and code KooDrive answered.
@@ -172,131 +171,105 @@ var rows = map[taskv1.ErrorReason]row{
 	taskv1.ErrorReason_REQUEST_INVALID: {
 		code:    codes.InvalidArgument,
 		english: "The request is invalid. See the field violations.",
-		chinese: "请求无效，详情见字段错误。",
 	},
 	taskv1.ErrorReason_CREDENTIAL_MISSING: {
 		code:    codes.Unauthenticated,
 		english: "The request has no credential. Send a KooDrive credential as authorization.",
-		chinese: "请求未携带凭证，请在 authorization 中提供 KooDrive 凭证。",
 	},
 	taskv1.ErrorReason_CREDENTIAL_REJECTED: {
 		code: codes.Unauthenticated, upstream: true,
 		english: "KooDrive rejected the credential. Get a new one.",
-		chinese: "KooDrive 拒绝了该凭证，请重新获取。",
 	},
 	taskv1.ErrorReason_TASK_NOT_FOUND: {
 		code: codes.NotFound, upstream: true,
 		english: "KooDrive has no such task.",
-		chinese: "KooDrive 中不存在该任务。",
 	},
 	taskv1.ErrorReason_CALLER_DEADLINE: {
 		code:    codes.DeadlineExceeded,
 		english: "The deadline of the call has passed.",
-		chinese: "已超过本次调用设定的截止时间。",
 	},
 	taskv1.ErrorReason_WATCH_LIFETIME_REACHED: {
 		code: codes.Unavailable, retry: comeBack,
 		english: "The watch has reached its maximum duration. Watch again.",
-		chinese: "监听已达到最长时限，请重新监听。",
 	},
 	taskv1.ErrorReason_WATCHER_TOO_SLOW: {
 		code: codes.ResourceExhausted, retry: soon,
 		english: "The client does not read the stream.",
-		chinese: "客户端未及时读取推送的数据。",
 	},
 	taskv1.ErrorReason_UPSTREAM_STALE: {
 		code: codes.Unavailable, retry: staleSpread, upstream: true,
 		english: "KooDrive has not answered for too long. Watch again later.",
-		chinese: "KooDrive 长时间未响应。",
 	},
 	taskv1.ErrorReason_SERVER_DRAINING: {
 		code: codes.Unavailable, retry: comeBack,
 		english: "The server is stopping. Call again; another server will answer.",
-		chinese: "服务正在停止，请重新调用，将由其他实例响应。",
 	},
 	taskv1.ErrorReason_CALLER_LIMIT_REACHED: {
 		code: codes.ResourceExhausted, retry: soon,
 		english: "The caller has reached a limit. The metadata names it.",
-		chinese: "调用方已达到上限，具体限制见元数据。",
 	},
 	taskv1.ErrorReason_SERVER_OVERLOADED: {
 		code: codes.Unavailable, retry: soon,
 		english: "The server is overloaded. Retry later.",
-		chinese: "服务繁忙，请稍后重试。",
 	},
 	taskv1.ErrorReason_SERVER_MISCONFIGURED: {
 		code:    codes.Internal,
 		english: "The server cannot use KooDrive. Its operator has to act.",
-		chinese: "服务无法使用 KooDrive，需由运维人员处理。",
 	},
 	taskv1.ErrorReason_SERVER_ERROR: {
 		code:    codes.Internal,
 		english: "Internal error. Report it with the request id.",
-		chinese: "服务内部出错，请附上请求 ID 反馈。",
 	},
 	taskv1.ErrorReason_UPSTREAM_PERMISSION_DENIED: {
 		code: codes.PermissionDenied, upstream: true,
 		english: "The credential may not read this task.",
-		chinese: "该凭证无权查看此任务。",
 	},
 	taskv1.ErrorReason_UPSTREAM_RATE_LIMITED: {
 		code: codes.ResourceExhausted, retry: afterLimit, upstream: true,
 		english: "KooDrive limits the rate of requests. Retry later.",
-		chinese: "请求过于频繁，已被 KooDrive 限流。",
 	},
 	taskv1.ErrorReason_UPSTREAM_TIMEOUT: {
 		code: codes.Unavailable, retry: soon, upstream: true,
 		english: "KooDrive did not answer in time.",
-		chinese: "KooDrive 响应超时。",
 	},
 	taskv1.ErrorReason_UPSTREAM_UNREACHABLE: {
 		code: codes.Unavailable, retry: soon, upstream: true,
 		english: "KooDrive cannot be reached.",
-		chinese: "无法连接 KooDrive。",
 	},
 	taskv1.ErrorReason_UPSTREAM_UNAVAILABLE: {
 		code: codes.Unavailable, retry: soon, upstream: true,
 		english: "KooDrive is unavailable.",
-		chinese: "KooDrive 暂不可用。",
 	},
 	taskv1.ErrorReason_UPSTREAM_MALFORMED_BODY: {
 		code: codes.Unavailable, retry: soon, upstream: true,
 		english: "KooDrive's answer cannot be read.",
-		chinese: "无法解析 KooDrive 的响应。",
 	},
 	taskv1.ErrorReason_UPSTREAM_CONTRACT_VIOLATION: {
 		code: codes.Internal, upstream: true,
 		english: "KooDrive sent an invalid answer.",
-		chinese: "KooDrive 的响应不符合约定。",
 	},
 	taskv1.ErrorReason_UPSTREAM_BUSINESS_ERROR: {
 		code: codes.Unknown, upstream: true,
 		english: "KooDrive refused the request with an unknown code.",
-		chinese: "KooDrive 拒绝了请求，返回的错误码无法识别。",
 	},
 	taskv1.ErrorReason_ROUTE_NOT_FOUND: {
 		code:    codes.NotFound,
 		english: "The path does not exist.",
-		chinese: "路径不存在。",
 	},
 	taskv1.ErrorReason_METHOD_NOT_ALLOWED: {
 		code:    codes.Unimplemented,
 		english: "This path does not support the method.",
-		chinese: "该路径不支持此请求方法。",
 	},
 	taskv1.ErrorReason_TASK_FAILED: {
 		code:    codes.Aborted,
 		english: "The task has failed.",
-		chinese: "任务执行失败。",
 	},
 	taskv1.ErrorReason_CALLER_UNAUTHENTICATED: {
 		code:    codes.Unauthenticated,
 		english: "The caller is not authenticated. Present a valid token, certificate or ticket.",
-		chinese: "无法识别调用方身份，请提供有效的令牌、证书或票据。",
 	},
 	taskv1.ErrorReason_USER_NOT_ALLOWED: {
 		code:    codes.PermissionDenied,
 		english: "The caller may not act for this KooDrive user.",
-		chinese: "调用方无权代表该 KooDrive 用户操作。",
 	},
 }

@@ -1,8 +1,7 @@
-// Package rpcserver builds the gRPC server around a TaskService: what every call goes through, health, limits and a stop
-// that ends. It is built twice, for the public port and for the gateway's in-process connection: all browsers share that
-// one, so it has no cap on streams.
+// Package rpcserver runs the calls of a TaskService: what every call goes through, in two forms. A [Server] is the gRPC server of a
+// port, with health, limits and a stop that ends. A [Local] is the gateway's way to the same handlers, in this process and over no wire.
 //
-//	s := rpcserver.New(rpcserver.Config{Service: service, Who: callers.Call, Log: log, MaxStreams: rpcserver.MaxStreams})
+//	s := rpcserver.New(rpcserver.Config{Service: service, Who: auth.Call, Log: log, MaxStreams: rpcserver.MaxStreams})
 //	go s.Serve(listener)
 //	…
 //	s.Stop(ctx)

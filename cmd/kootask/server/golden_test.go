@@ -17,7 +17,9 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/kootask/kootask/cmd/kootask/server"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
@@ -81,6 +83,7 @@ func TestGoldenHTTP(t *testing.T) {
 		{Status: 0, Name: "x\r\n\r\nevent: end\ndata: {}\u2028\u2029\u0085"}, {Status: 1, Fault: &koodrivetest.Fault{Latency: 0}}, {Status: 2},
 	}
 	outage := []koodrivetest.Step{{Status: 1}, {Fault: koodrivetest.Answer(503, "")}, {Fault: koodrivetest.Answer(403, "")}}
+	quiet := func(c *server.Config) { c.Service.Heartbeat = service.MaxHeartbeat } // Longer than the intervals of three polls, at random.
 	for name, row := range map[string]struct {
 		path   string
 		header []string
@@ -107,7 +110,7 @@ func TestGoldenHTTP(t *testing.T) {
 		"another-last-id.http": {path: "/v1/tasks/" + exampleID + ":watch", header: []string{"Accept", sse, "Last-Event-ID", "7"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, nil, func(t *testing.T, s *system) {
+			bubble(t, quiet, func(t *testing.T, s *system) {
 				if row.steps != nil {
 					s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: row.steps})
 				}

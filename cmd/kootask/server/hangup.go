@@ -16,14 +16,14 @@ import (
 // a GET: such a request is answered, within its own limit. A stream ends, also if the client sent more bytes before: net/http reads
 // one byte during a request, and does not see what follows. A connection that breaks ends both, unless its client has closed its side
 // before: then nothing more is read.
-func patient(handler http.Handler) http.Handler {
+func patient(handler *gateway.Gateway) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		from, ok := r.Context().Value(fromKey{}).(origin)
 		if !ok || r.ProtoMajor != 1 {
 			handler.ServeHTTP(w, r)
 			return
 		}
-		if gateway.IsStream(r) {
+		if handler.IsStream(r) {
 			ctx, cancel := context.WithCancel(r.Context())
 			defer cancel()
 			defer from.conn.ahead.attend(cancel)()

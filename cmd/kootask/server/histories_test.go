@@ -35,6 +35,8 @@ const (
 var found = []uint64{
 	// What waited for its turn was sent, although KooDrive had asked to wait meanwhile.
 	13081929038439496189, 4087821727417325118, 11879357485913347184,
+	// A heartbeat confirmed a state that its client had not been shown: it came and was doubted while the client did not read.
+	13053946328017920088,
 }
 
 // Whatever KooDrive does, and whoever comes, leaves or stalls, the rules hold: what clients saw, on every surface, is judged

@@ -71,8 +71,8 @@ func TestHeadersThatPassOfKnownCallers(t *testing.T) {
 	}
 }
 
-// The gateway has a connection of its own to the gRPC server. Nobody is taken for it: neither by what goes over that connection,
-// nor by being on this machine.
+// The gateway hands callers to the service in this process. Nobody is taken for such a caller: neither by a header, nor by being on
+// this machine.
 func TestNobodyIsTheGateway(t *testing.T) {
 	for name, m := range modes {
 		bubbleKnown(t, m, nil, func(t *testing.T, s *known) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -13,11 +12,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/auth"
-	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/gateway"
 	"github.com/kootask/kootask/service/rpcserver"
 	"github.com/kootask/kootask/upstream/koodrivetest"
@@ -65,9 +62,7 @@ func TestPanicsTellNothing(t *testing.T) {
 				s.grpcPort, s.httpPort = koodrivetest.Listen(), koodrivetest.Listen()
 				rpc := rpcserver.New(rpcserver.Config{Service: service, Who: anybody.Call, Log: log})
 				go func() { _ = rpc.Serve(s.grpcPort) }()
-				pipe, handover := koodrivetest.Listen(), &caller.Handover{}
-				inner := rpcserver.New(rpcserver.Config{Service: service, Who: handover.Take, Log: log})
-				go func() { _ = inner.Serve(pipe) }()
+				local := rpcserver.NewLocal(service, log, nil)
 				s.conn = s.dial(t)
 				s.tasks = taskv1.NewTaskServiceClient(s.conn)
 				for _, door := range []string{"grpc get", "grpc watch"} {
@@ -75,31 +70,19 @@ func TestPanicsTellNothing(t *testing.T) {
 						t.Errorf("%s: %+v", door, v)
 					}
 				}
-				for _, conn := range []grpc.ClientConnInterface{inside(t, pipe), service} {
-					s.panicOverHTTP(t, gateway.Config{Conn: conn, CheckTaskID: func(string) error { return nil }, Auth: anybody, Handover: handover, Log: log})
+				for _, conn := range []grpc.ClientConnInterface{local, service} {
+					s.panicOverHTTP(t, gateway.Config{Conn: conn, CheckTaskID: func(string) error { return nil }, Auth: anybody, Log: log})
 				}
 				if n := strings.Count(s.log.String(), "panic of type"); n != 8 {
 					t.Errorf("%d panics are logged", n)
 				}
 				_ = s.conn.Close()
 				rpc.Stop(t.Context())
-				inner.Stop(t.Context())
+				local.Stop(t.Context())
 				s.out.end(t, s)
 			})
 		})
 	}
-}
-
-// inside is the connection of a gateway.
-func inside(t *testing.T, port *koodrivetest.Listener) *grpc.ClientConn {
-	t.Helper()
-	conn, err := grpc.NewClient("passthrough:///kootask", grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return port.Dial(ctx, "", "") }))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return conn
 }
 
 // panicOverHTTP asks at the doors of HTTP. What panics in the gateway itself cuts the answer off.

@@ -20,10 +20,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/kootask/kootask/cmd/kootask/server/reload"
 	"github.com/kootask/kootask/service"
@@ -50,8 +47,6 @@ const (
 	// AnswerTimeout is how long a request may take until its client has read the answer. It is more than a call takes. A watch
 	// replaces it with a limit for each message.
 	AnswerTimeout = 60 * time.Second
-
-	inProcess = 256 << 10 // Bytes that the connection from the gateway to the gRPC server holds.
 )
 
 // Config is what a Server is made of.
@@ -102,11 +97,9 @@ type Server struct {
 	service  *service.Service
 	auth     *auth.Authenticator
 	public   *rpcserver.Server // On the gRPC port.
-	inner    *rpcserver.Server // For the gateway.
-	pipe     *bufconn.Listener // Between the gateway and inner.
+	local    *rpcserver.Local  // For the gateway.
 	metrics  *prometheus.Registry
 	ports    portMetrics
-	conn     *grpc.ClientConn
 	http     *http.Server
 	admin    *http.Server
 	draining atomic.Bool
@@ -117,7 +110,7 @@ func New(config Config) (*Server, error) {
 	if config.Grace <= 0 {
 		config.Grace = DefaultGrace
 	}
-	s := &Server{pipe: bufconn.Listen(inProcess), metrics: prometheus.NewRegistry()}
+	s := &Server{metrics: prometheus.NewRegistry()}
 	if config.Files == nil {
 		config.Files = &reload.Files{}
 	}
@@ -143,31 +136,24 @@ func New(config Config) (*Server, error) {
 	if s.auth, err = auth.New(config.Auth); err != nil {
 		return nil, err
 	}
-	handover := &caller.Handover{}
-	rpc := rpcserver.Config{Service: s.service, Who: s.auth.Call, Called: called, Log: config.Log.With("port", "grpc")}
+	port := func(name string) (*slog.Logger, prometheus.Registerer) {
+		return config.Log.With("port", name), prometheus.WrapRegistererWith(prometheus.Labels{"port": name}, s.metrics)
+	}
+	public := rpcserver.Config{
+		Service: s.service, Who: s.auth.Call, Called: called, MaxStreams: rpcserver.MaxStreams, LongestCall: s.service.LongestWatch(),
+		Reflection: config.Reflection,
+	}
+	public.Log, public.Metrics = port("grpc")
 	if config.TLS != nil {
-		rpc.Credentials = credentials.NewTLS(s.tls())
+		public.Credentials = credentials.NewTLS(s.tls())
 		s.metrics.MustRegister(s.certificateEnd())
 	}
-	rpc.Metrics = prometheus.WrapRegistererWith(prometheus.Labels{"port": "grpc"}, s.metrics)
-	rpc.Reflection, rpc.MaxStreams, rpc.LongestCall = config.Reflection, rpcserver.MaxStreams, s.service.LongestWatch()
-	s.public = rpcserver.New(rpc)
-	rpc.Reflection, rpc.MaxStreams, rpc.LongestCall, rpc.Who, rpc.Credentials = false, 0, 0, handover.Take, nil
-	rpc.Log = config.Log.With("port", "http")
-	rpc.Metrics = prometheus.WrapRegistererWith(prometheus.Labels{"port": "http"}, s.metrics)
-	s.inner = rpcserver.New(rpc)
-
-	s.conn, err = grpc.NewClient("passthrough:///kootask",
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return s.pipe.DialContext(ctx) }),
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithIdleTimeout(0),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("connecting the gateway: %w", err)
-	}
+	s.public = rpcserver.New(public)
+	httpLog, httpMetrics := port("http")
+	s.local = rpcserver.NewLocal(s.service, httpLog, httpMetrics)
 	handler, err := gateway.New(gateway.Config{
-		Conn: s.conn, Auth: s.auth, Handover: handover, Origins: config.Origins, LocalHosts: config.LocalHosts, Console: config.Console, CheckTaskID: ask.CheckTaskID, TicketsPerPeer: config.Service.Quota.NewTasksPerPeer,
-		Log: config.Log.With("port", "http"), Metrics: s.metrics,
+		Conn: s.local, Auth: s.auth, Origins: config.Origins, LocalHosts: config.LocalHosts, Console: config.Console,
+		CheckTaskID: ask.CheckTaskID, TicketsPerPeer: config.Service.Quota.NewTasksPerPeer, Log: httpLog, Metrics: s.metrics,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the gateway: %w", err)
@@ -220,7 +206,6 @@ func (s *Server) Run(ctx context.Context, l Listeners) error {
 			}
 		})
 	}
-	serve("the gateway's connection", func() error { return s.inner.Serve(s.pipe) })
 	grpcPort, httpPort := s.port("grpc", l.GRPC, s.publicRoom()), s.port("http", l.HTTP, s.publicRoom())
 	serve("gRPC", func() error { return s.public.Serve(grpcPort) })
 	serve("HTTP", func() error {
@@ -256,7 +241,6 @@ func (s *Server) stop(delay time.Duration, ports ...*listener) error {
 	defer cancel()
 	s.draining.Store(true)
 	s.public.Drain()
-	s.inner.Drain()
 	<-time.After(delay)
 	s.service.Drain(s.config.Grace / 2)
 	for _, port := range ports {
@@ -274,13 +258,12 @@ func (s *Server) stop(delay time.Duration, ports ...*listener) error {
 	})
 	both.Go(func() { rpcGraceful = s.public.Stop(ctx) })
 	both.Wait()
-	innerGraceful := s.inner.Stop(ctx) // HTTP's calls are its own.
-	_ = s.conn.Close()
+	localGraceful := s.local.Stop(ctx) // Its calls are those of HTTP.
 	s.service.Close()
 	s.auth.Close()
 	s.upstream.Close()
 	_ = s.admin.Close()
-	if httpErr != nil || !rpcGraceful || !innerGraceful {
+	if httpErr != nil || !rpcGraceful || !localGraceful {
 		return fmt.Errorf("stopping took longer than %v: calls were broken off", s.config.Grace)
 	}
 	return nil

@@ -1,0 +1,295 @@
+package rpcserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/reason"
+)
+
+// Local is a connection to a TaskService in this process. Its calls go through all that those of a [Server] do, but over no wire, and
+// from one goroutine to another or on one: the caller is that of the call's context (see [caller.NewContext]), and so is the deadline.
+// Metadata that a client sends is ignored. Messages are shared by both sides, so nobody may change one after it was sent.
+//
+// It is safe for concurrent use. Stop it.
+type Local struct {
+	service taskv1.TaskServiceServer
+	calls   *calls
+
+	broken context.Context // Ends the calls that a Stop does not wait for.
+	cancel context.CancelFunc
+
+	mu      sync.Mutex
+	stopped bool           // Guarded by mu.
+	running sync.WaitGroup // The calls in flight. Grows under mu alone.
+}
+
+var errNobody = errors.New("the context has no caller")
+
+// NewLocal returns a connection to a service. The log gets a line for each call. Metrics may be nil.
+func NewLocal(service taskv1.TaskServiceServer, log *slog.Logger, metrics prometheus.Registerer) *Local {
+	who := func(ctx context.Context, _ bool) (caller.Caller, error) {
+		if who, ok := caller.FromContext(ctx); ok {
+			return who, nil
+		}
+		return caller.Caller{}, errNobody
+	}
+	l := &Local{service: service, calls: &calls{who: who, log: log, metrics: newMetrics(metrics)}}
+	l.broken, l.cancel = context.WithCancel(context.Background())
+	return l
+}
+
+// Stop refuses calls and waits for those in flight. When ctx ends, it breaks them off and waits for their handlers. It reports whether
+// all calls have ended by themselves.
+func (l *Local) Stop(ctx context.Context) (graceful bool) {
+	l.mu.Lock()
+	l.stopped = true
+	l.mu.Unlock()
+	defer l.cancel()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		l.running.Wait()
+	}()
+	select {
+	case <-ended:
+		return true
+	case <-ctx.Done():
+		l.cancel()
+		<-ended
+		return false
+	}
+}
+
+// enter counts a call. It must leave when its handler has returned.
+func (l *Local) enter(ctx context.Context) (_ context.Context, leave func(), err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopped {
+		who, _ := caller.FromContext(ctx)
+		return nil, nil, (&reason.Error{Outcome: reason.ServerDraining}).Status(who.RequestID, who.Language).Err()
+	}
+	l.running.Add(1)
+	ctx, cancel := context.WithCancel(ctx)
+	forget := context.AfterFunc(l.broken, cancel)
+	return ctx, func() {
+		forget()
+		cancel()
+		l.running.Done()
+	}, nil
+}
+
+// Invoke implements [grpc.ClientConnInterface]. The handler runs on the caller's goroutine.
+func (l *Local) Invoke(ctx context.Context, method string, request, reply any, options ...grpc.CallOption) error {
+	for _, m := range taskv1.TaskService_ServiceDesc.Methods {
+		if m.MethodName != methodName(method) {
+			continue
+		}
+		ctx, leave, err := l.enter(ctx)
+		if err != nil {
+			return err
+		}
+		defer leave()
+		sent := &localHead{method: method}
+		answer, err := m.Handler(l.service, grpc.NewContextWithServerTransportStream(ctx, sent), func(in any) error {
+			share(in, request)
+			return nil
+		}, l.calls.unary)
+		sent.deliver(options)
+		if err != nil {
+			return err
+		}
+		share(reply, answer)
+		return nil
+	}
+	return fmt.Errorf("there is no unary method %s", method)
+}
+
+// NewStream implements [grpc.ClientConnInterface] for streams of the server. The handler runs until it returns, also if the client no
+// longer reads: end ctx for that. Its SendMsg waits while the client has not read the message before.
+func (l *Local) NewStream(ctx context.Context, _ *grpc.StreamDesc, method string, _ ...grpc.CallOption) (grpc.ClientStream, error) {
+	for _, d := range taskv1.TaskService_ServiceDesc.Streams {
+		if d.StreamName != methodName(method) {
+			continue
+		}
+		ctx, leave, err := l.enter(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s := &localStream{
+			ctx: ctx, request: make(chan any, 1), messages: make(chan any, 1), opened: make(chan struct{}), ended: make(chan struct{}),
+		}
+		go func() {
+			defer leave()
+			s.end(l.calls.stream(l.service, serverSide{s}, &grpc.StreamServerInfo{FullMethod: method, IsServerStream: true}, d.Handler))
+		}()
+		return clientSide{s}, nil
+	}
+	return nil, fmt.Errorf("there is no streaming method %s", method)
+}
+
+func methodName(method string) string {
+	return strings.TrimPrefix(method, "/"+taskv1.TaskService_ServiceDesc.ServiceName+"/")
+}
+
+// share makes a message look like another one: whatever the two have below them is the same.
+func share(to, from any) {
+	target, source := to.(proto.Message).ProtoReflect(), from.(proto.Message).ProtoReflect()
+	source.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		target.Set(field, value)
+		return true
+	})
+}
+
+// localHead is the header and the trailer of a call. It implements [grpc.ServerTransportStream].
+type localHead struct {
+	method          string
+	mu              sync.Mutex
+	header, trailer metadata.MD // Guarded by mu.
+}
+
+func (h *localHead) Method() string { return h.method }
+
+func (h *localHead) SetHeader(md metadata.MD) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.header = metadata.Join(h.header, md)
+	return nil
+}
+
+func (h *localHead) SendHeader(md metadata.MD) error { return h.SetHeader(md) }
+
+func (h *localHead) SetTrailer(md metadata.MD) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.trailer = metadata.Join(h.trailer, md)
+	return nil
+}
+
+// deliver gives a client what it asked for.
+func (h *localHead) deliver(options []grpc.CallOption) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, option := range options {
+		switch o := option.(type) {
+		case grpc.HeaderCallOption:
+			*o.HeaderAddr = h.header
+		case grpc.TrailerCallOption:
+			*o.TrailerAddr = h.trailer
+		}
+	}
+}
+
+// localStream is a stream of messages from a handler to its client.
+type localStream struct {
+	localHead
+	ctx      context.Context
+	request  chan any // Of capacity 1. Never closed.
+	messages chan any // Likewise.
+	open     sync.Once
+	opened   chan struct{} // Closed with the first message, or at the end.
+	ended    chan struct{} // Closed after err was set.
+	err      error
+}
+
+// end takes the end of the handler.
+func (s *localStream) end(err error) {
+	s.err = err
+	s.open.Do(func() { close(s.opened) })
+	close(s.ended)
+}
+
+// serverSide is what a handler sees of a stream.
+type serverSide struct{ *localStream }
+
+func (s serverSide) Context() context.Context { return s.ctx }
+
+func (s serverSide) SendHeader(md metadata.MD) error {
+	defer s.open.Do(func() { close(s.opened) })
+	return s.SetHeader(md)
+}
+
+func (s serverSide) SetTrailer(md metadata.MD) { _ = s.localStream.SetTrailer(md) }
+
+// RecvMsg waits for the request.
+func (s serverSide) RecvMsg(m any) error {
+	select {
+	case request := <-s.request:
+		share(m, request)
+		return nil
+	case <-s.ctx.Done():
+		return status.FromContextError(s.ctx.Err()).Err()
+	}
+}
+
+// SendMsg sends a message. It waits until the client has read the one before.
+func (s serverSide) SendMsg(m any) error {
+	s.open.Do(func() { close(s.opened) })
+	select {
+	case s.messages <- m:
+		return nil
+	case <-s.ctx.Done():
+		return status.FromContextError(s.ctx.Err()).Err()
+	}
+}
+
+// clientSide is what a client sees of a stream.
+type clientSide struct{ *localStream }
+
+func (s clientSide) Context() context.Context { return s.ctx }
+func (s clientSide) CloseSend() error         { return nil }
+
+// Header waits for the first message, or for the end.
+func (s clientSide) Header() (metadata.MD, error) {
+	<-s.opened
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.header, nil
+}
+
+// Trailer is complete when RecvMsg has failed.
+func (s clientSide) Trailer() metadata.MD {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.trailer
+}
+
+// SendMsg sends the request. There is one.
+func (s clientSide) SendMsg(m any) error {
+	s.request <- m
+	return nil
+}
+
+// RecvMsg returns the next message, or how the handler has ended.
+func (s clientSide) RecvMsg(m any) error {
+	select {
+	case message := <-s.messages:
+		share(m, message)
+		return nil
+	case <-s.ended:
+	}
+	select {
+	case message := <-s.messages: // The last one, sent before the end.
+		share(m, message)
+		return nil
+	default:
+	}
+	if s.err == nil {
+		return io.EOF
+	}
+	return s.err
+}
