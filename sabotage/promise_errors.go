@@ -62,7 +62,7 @@ var promiseErrors = promise{
 		},
 		{
 			name: "a reason has no Chinese text",
-			in:   "service/reason.rows",
+			in:   "service/reason.chinese",
 			from: `"路径不存在。"`,
 			to:   `""`,
 			red:  "service/reason.TestCatalogue",
