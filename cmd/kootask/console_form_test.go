@@ -89,7 +89,7 @@ func TestConsoleBadInput(t *testing.T) {
 	p := openTab(t, s.url)
 	defer p.judge(t)
 	for _, row := range []struct{ token, ids, field, says string }{
-		{pageToken, "", "ids", "Enter the id of a task."},
+		{pageToken, "", "ids", "Enter at least one task id."},
 		{pageToken, "1534087020903704801 a/b", "ids", "“a/b”"},
 		{pageToken, strings.Repeat("9", 65), "ids", "1 to 64 letters"},
 		{"", "1534087020903704801", "token", "Paste a token here"},

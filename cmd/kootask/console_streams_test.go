@@ -47,10 +47,10 @@ func TestConsoleOddStreams(t *testing.T) {
 		}, connection: "ended", state: "SUCCESS"},
 		{id: "a-newer-type", body: func(id string) string {
 			return strings.Replace(line(id, success, 0), `"TASK_TYPE_UNSPECIFIED"`, `"TASK_TYPE_OF_TOMORROW","koodriveTaskType":9`, 1)
-		}, connection: "ended", state: "SUCCESS", says: "not listed: 9"},
+		}, connection: "ended", state: "SUCCESS", says: "unlisted: 9"},
 		{id: "cut-in-a-line", body: func(id string) string { return line(id, executing, 0) + `{"task":{"taskId"` }, connection: "lost", state: "EXECUTING", says: "EXECUTING", again: true},
 		{id: "a-page-about-a-pause", contentType: "text/html", body: func(string) string { return "<p>Back soon.</p>" }, connection: "lost", state: "unknown", again: true},
-		{id: "a-way-to-sign-in", status: http.StatusFound, connection: "failed", state: "unknown", says: "sign in again"},
+		{id: "a-way-to-sign-in", status: http.StatusFound, connection: "failed", state: "unknown", says: "Sign in again"},
 		{id: "a-proxys-error", status: http.StatusForbidden, contentType: "text/html", body: func(string) string { return "<p>No.</p>" }, connection: "failed", state: "unknown", says: "with status 403"},
 		{id: "a-proxys-pause", status: http.StatusBadGateway, contentType: "text/html", body: func(string) string { return "<p>Later.</p>" }, connection: "lost", state: "unknown", again: true},
 	}

@@ -178,7 +178,7 @@ func TestConsoleFollowsTasks(t *testing.T) {
 	s.set(interrupted, koodrivetest.StatusSuccess)
 	p.becomes(t, interrupted, "connection", "ended")
 
-	begun, running := []string{"Watch begun", "NEW · not started"}, "EXECUTING · running"
+	begun, running := []string{"Watch started", "NEW · not started"}, "EXECUTING · running"
 	for id, want := range map[string][]string{
 		good: slices.Concat(begun, []string{running, "SUCCESS · finished"}), bad: slices.Concat(begun, []string{running, "FAILED · ended in failure"}),
 	} {
