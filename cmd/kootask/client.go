@@ -25,8 +25,8 @@ type clientFlags struct {
 	Addr string `default:"127.0.0.1:9090" help:"kootask's gRPC address. In plaintext it must be a loopback address."`
 	securityFlags
 	TokenFile string `placeholder:"FILE" help:"File with the KooDrive token. Without it the token is $KOOTASK_TOKEN."`
-	UserID    string `placeholder:"ID" help:"The KooDrive user to ask for, where kootask signs with an app's secret."`
-	Output    string `enum:"auto,json" default:"auto" help:"auto (for people, live on a terminal) or json (an object a line)."`
+	UserID    string `placeholder:"ID" help:"KooDrive user to act for, where kootask signs with an app's secret."`
+	Output    string `enum:"auto,json" default:"auto" help:"Form of the output: auto (for people, live on a terminal) or json (one object per line)."`
 }
 
 // Exit codes of get and watch, beside 0, 1 and 2.

@@ -31,7 +31,7 @@ func (c *demoCommand) Run(ctx context.Context, out output) error {
 	}
 	where := upstream.Config{BaseURL: "http://" + address(koodrive), AllowHTTP: true}
 	config := c.config(p, where, &reload.Files{Log: log.Logger}, log)
-	c.onlyLoopback(p, "in the demonstration, which asks nobody who it is")
+	c.onlyLoopback(p, "in the demonstration, which authenticates nobody")
 	config.Reflection = c.Reflection
 	c.delay(p, c.ShutdownDelay, &config)
 	s, listeners, err := c.open(p, config)

@@ -15,10 +15,10 @@ import (
 	"github.com/kootask/kootask/internal/jsonline"
 )
 
-// getCommand shows a task as it stands.
+// getCommand shows a task as it is now.
 type getCommand struct {
 	clientFlags
-	Timeout time.Duration `default:"30s" help:"How long the answer may take."`
+	Timeout time.Duration `default:"30s" help:"Maximum wait for the answer."`
 	ID      string        `arg:"" help:"Id of the task."`
 }
 

@@ -19,13 +19,13 @@ import (
 	"github.com/kootask/kootask/cmd/kootask/server"
 )
 
-// commands are what kootask can do.
+// commands are the subcommands of kootask.
 type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Run the service."`
-	Demo     demoCommand     `cmd:"" help:"Run the service on this machine with a KooDrive of its own, and print what to try."`
-	Simulate simulateCommand `cmd:"" help:"Run KooDrive's stand-in alone, for tests."`
-	Get      getCommand      `cmd:"" help:"Show how a task stands."`
-	Watch    watchCommand    `cmd:"" help:"Show how tasks stand until they are finished."`
+	Demo     demoCommand     `cmd:"" help:"Run the service on this machine with a simulated KooDrive, and print commands to try."`
+	Simulate simulateCommand `cmd:"" help:"Run only the simulated KooDrive, for tests."`
+	Get      getCommand      `cmd:"" help:"Show a task as it is now."`
+	Watch    watchCommand    `cmd:"" help:"Show tasks as they change until they are finished."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 

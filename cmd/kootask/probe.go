@@ -89,13 +89,13 @@ func (c *connection) probeTLS(ctx context.Context, conn net.Conn) string {
 	case errors.As(err, &noTLS):
 		return "does not speak TLS"
 	case errors.As(err, &name):
-		return "has a certificate for another name: --addr must be one that stands in it"
+		return "has a certificate for another name: --addr must be a name in it"
 	case errors.As(err, &authority):
 		return "has a certificate that is not trusted: name its authority with --ca"
 	case errors.As(err, &other):
-		return "has a certificate that is no good"
+		return "has an invalid certificate"
 	case isAlert(err) && wanted && len(config.Certificates) == 0:
-		return "wants a client certificate: --cert and --key"
+		return "requires a client certificate: set --cert and --key"
 	case isAlert(err) && wanted:
 		return "refuses the client certificate of --cert"
 	case isAlert(err):

@@ -13,20 +13,20 @@ import (
 
 // securityFlags say how a connection to a server is secured, and who calls.
 type securityFlags struct {
-	TLS             bool   `help:"Speak TLS, and trust the system's certificates."`
+	TLS             bool   `help:"Use TLS, and trust the system's certificates."`
 	CA              string `placeholder:"FILE" help:"PEM file with the certificates to trust, in place of the system's. Implies --tls."`
-	Cert            string `placeholder:"FILE" help:"PEM file with the client certificate, for a kootask that asks for one. Implies --tls."`
-	Key             string `placeholder:"FILE" help:"PEM file with its private key."`
-	CallerTokenFile string `placeholder:"FILE" help:"File with the token by which kootask itself knows the caller. Every call reads it anew."`
+	Cert            string `placeholder:"FILE" help:"PEM file with the client certificate, for a kootask that requires one. Implies --tls."`
+	Key             string `placeholder:"FILE" help:"PEM file with the certificate's private key."`
+	CallerTokenFile string `placeholder:"FILE" help:"File with the token that authenticates you to kootask. Every call reads it again."`
 	// Its variable is not that of serve's flag: what a server may accept is no leave to send credentials anywhere.
-	AllowPlaintext bool `env:"KOOTASK_CLIENT_ALLOW_PLAINTEXT" help:"Send credentials in the clear to an address other than loopback, too."`
+	AllowPlaintext bool `env:"KOOTASK_CLIENT_ALLOW_PLAINTEXT" help:"Send credentials in plaintext to other than loopback addresses."`
 }
 
 // security returns how a connection to host is secured: nil is plaintext. An empty host is this machine.
 func (f securityFlags) security(p *problems, host string) *tls.Config {
 	if !f.TLS && f.CA == "" && f.Cert == "" && f.Key == "" {
 		if !f.AllowPlaintext && !isLoopback(cmp.Or(host, "localhost")) {
-			p.add("addr", errors.New("credentials would travel unencrypted. Set --tls, or --allow-plaintext if you mean it"))
+			p.add("addr", errors.New("credentials would travel unencrypted. Set --tls, or --allow-plaintext to send them anyway"))
 		}
 		return nil
 	}

@@ -15,8 +15,8 @@ import (
 
 // simulateCommand runs KooDrive's stand-in.
 type simulateCommand struct {
-	Addr   string `default:"127.0.0.1:18080" env:"KOOTASK_SIMULATE_ADDR" help:"Where it answers. Port 0 takes a free one."`
-	Script string `env:"KOOTASK_SIMULATE_SCRIPT" placeholder:"FILE" help:"What it does, as docs/simulate.md describes. Without it, it has the demonstration's tasks."`
+	Addr   string `default:"127.0.0.1:18080" env:"KOOTASK_SIMULATE_ADDR" help:"Address of the simulated KooDrive. Port 0 picks a free one."`
+	Script string `env:"KOOTASK_SIMULATE_SCRIPT" placeholder:"FILE" help:"JSON file with the credentials, tasks and faults, as docs/simulate.md describes. Default: the demonstration's tasks."`
 }
 
 // Run answers until ctx ends.

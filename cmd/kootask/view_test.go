@@ -41,7 +41,7 @@ var changing = []struct {
 	{moment, "(time)"},
 	{regexp.MustCompile(`for \d+m?\d*s`), "for (a while)"},
 	{regexp.MustCompile(`confirmed \d+m?\d*s ago`), "confirmed (a while) ago"},
-	{regexp.MustCompile(`\d+ in succession`), "(some) in succession"},
+	{regexp.MustCompile(`\d+ consecutive polls`), "(some) consecutive polls"},
 	{regexp.MustCompile(`again in [0-9.]+m?s`), "again in (a while)"},
 	{regexp.MustCompile(`request [0-9a-f]{32}`), "request (id)"},
 	{regexp.MustCompile(`resumed \d+×`), "resumed (some)×"},

@@ -103,10 +103,10 @@ func fits(w *checkedWriter, lines int) bool {
 	return err == nil && width > 0 && lines < height
 }
 
-// health says how KooDrive does, from a heartbeat: empty if all is well.
+// health describes the failures of KooDrive in a heartbeat. Empty if KooDrive answers.
 func health(e kootask.Event) string {
 	if n := e.Heartbeat.GetFailureCount(); n > 0 {
-		return fmt.Sprintf("KooDrive fails: %s, %d in succession", e.Heartbeat.GetFailureReason(), n)
+		return fmt.Sprintf("KooDrive fails: %s, %d consecutive polls", e.Heartbeat.GetFailureReason(), n)
 	}
 	return ""
 }

@@ -140,11 +140,11 @@ func addSAN(template *x509.Certificate, san string) {
 	case "IP":
 		ip := net.ParseIP(value)
 		if ip == nil {
-			panic(fmt.Sprintf("certificates: %q is no address", san))
+			panic(fmt.Sprintf("certificates: %q is not an IP address", san))
 		}
 		template.IPAddresses = append(template.IPAddresses, ip)
 	default:
-		panic(fmt.Sprintf("certificates: %q has no type that is known", san))
+		panic(fmt.Sprintf("certificates: %q has an unknown type", san))
 	}
 }
 
