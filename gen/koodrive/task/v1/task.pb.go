@@ -194,9 +194,8 @@ func (ResultCode) EnumDescriptor() ([]byte, []int) {
 
 // Task is one KooDrive task, as KooDrive last reported it. All fields are output only.
 //
-// The first seven fields are KooDrive's, with KooDrive's names. Where one of them is an enum (task_type, status,
-// result_code), KooDrive's own value is in the field of that name with koodrive_ in front, whether the enum lists it or
-// not.
+// The first seven fields are KooDrive's, with KooDrive's names. Some of them are enums (task_type, status, result_code).
+// KooDrive's own value is then in the field of that name with koodrive_ in front, also if the enum does not list it.
 type Task struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Id of the task, for example "1534087020903704704": text, although it often looks like a number. Always set.

@@ -106,8 +106,8 @@ class TaskServiceServicer(object):
     def GetTask(self, request, context):
         """GetTask returns one task, as it is now.
 
-        kootask asks KooDrive, unless it can share the answer to a request in flight with the same credential, or the task is
-        known to be finished, or max_age allows an earlier answer.
+        kootask asks KooDrive, unless a request with the same credential is in flight, whose answer it shares. A task that is
+        known to be finished comes from memory, and so does an earlier answer that max_age allows.
 
         Fails with INVALID_ARGUMENT, UNAUTHENTICATED, PERMISSION_DENIED, NOT_FOUND, RESOURCE_EXHAUSTED, UNAVAILABLE,
         DEADLINE_EXCEEDED, UNKNOWN or INTERNAL, and with ABORTED if failed_task_as_error is set. The call is safe to repeat.

@@ -22,9 +22,8 @@ export const file_koodrive_task_v1_task: GenFile = /*@__PURE__*/
 /**
  * Task is one KooDrive task, as KooDrive last reported it. All fields are output only.
  *
- * The first seven fields are KooDrive's, with KooDrive's names. Where one of them is an enum (task_type, status,
- * result_code), KooDrive's own value is in the field of that name with koodrive_ in front, whether the enum lists it or
- * not.
+ * The first seven fields are KooDrive's, with KooDrive's names. Some of them are enums (task_type, status, result_code).
+ * KooDrive's own value is then in the field of that name with koodrive_ in front, also if the enum does not list it.
  *
  * @generated from message koodrive.task.v1.Task
  */
@@ -435,8 +434,8 @@ export const TaskService: GenService<{
   /**
    * GetTask returns one task, as it is now.
    *
-   * kootask asks KooDrive, unless it can share the answer to a request in flight with the same credential, or the task is
-   * known to be finished, or max_age allows an earlier answer.
+   * kootask asks KooDrive, unless a request with the same credential is in flight, whose answer it shares. A task that is
+   * known to be finished comes from memory, and so does an earlier answer that max_age allows.
    *
    * Fails with INVALID_ARGUMENT, UNAUTHENTICATED, PERMISSION_DENIED, NOT_FOUND, RESOURCE_EXHAUSTED, UNAVAILABLE,
    * DEADLINE_EXCEEDED, UNKNOWN or INTERNAL, and with ABORTED if failed_task_as_error is set. The call is safe to repeat.
