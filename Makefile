@@ -149,7 +149,8 @@ readmes: build ## Run the commands of the clients' READMEs and of docs/migrate.m
 	@go run ./clients/conformance -readmes
 
 .PHONY: lint
-lint: ## Lint the contract and the code.
+lint: ## Lint the contract, the code and the language of the texts that users read.
+	@go run ./words
 	$(BUF) lint
 	$(BUF) format --diff --exit-code
 	$(TOOL) golangci-lint run

@@ -67,7 +67,7 @@ func goFiles(t *testing.T, visit func(path string, file *ast.File, set *token.Fi
 
 // isProgram reports whether a package is part of a program.
 func isProgram(from string) bool {
-	return from == "." || strings.HasPrefix(from, "cmd/") || strings.HasPrefix(from, "sabotage") || strings.HasPrefix(from, "clients/conformance") ||
+	return from == "." || from == "words" || strings.HasPrefix(from, "cmd/") || strings.HasPrefix(from, "sabotage") || strings.HasPrefix(from, "clients/conformance") ||
 		strings.HasSuffix(from, "/conformance")
 }
 
