@@ -117,7 +117,7 @@ func TestFailedTaskWithoutItsError(t *testing.T) {
 	})
 }
 
-// A reason of another domain is not one of kootask's.
+// A reason of another domain is ignored.
 func TestForeignReasons(t *testing.T) {
 	st, err := status.New(codes.PermissionDenied, "No.").WithDetails(&errdetails.ErrorInfo{Domain: "proxy.test", Reason: "TASK_NOT_FOUND"})
 	if err != nil {
