@@ -339,7 +339,7 @@ var (
 	environment = regexp.MustCompile(`^(KOOTASK|NODE|GRPC)_`)
 )
 
-// Every name in capitals that a text names is one of the contract's, a code of gRPC's or an environment variable.
+// Every name in capitals in a text is a name of the contract, a gRPC code or an environment variable.
 func TestNamesInTextsExist(t *testing.T) {
 	found := 0
 	for _, document := range documents(t) {

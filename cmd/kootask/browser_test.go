@@ -24,8 +24,8 @@ import (
 // browsers has a place for each Chromium that may run at a time.
 var browsers = make(chan struct{}, 2)
 
-// tab is a page in a Chromium of its own. Whatever no page of kootask's should do is a fault: requests to others, errors and warnings on
-// the console, exceptions, what the browser finds wrong with it, like a violation of its policy, and what hinders some people.
+// tab is a page in a Chromium of its own. Each of these is a fault: requests to other servers, errors and warnings on the console,
+// exceptions, findings of the browser such as a violation of the page's policy, and accessibility problems.
 type tab struct {
 	ctx      context.Context
 	origin   string // Of the page. Others are not to be asked.
@@ -142,7 +142,7 @@ func (p *tab) requested(pattern string) (all []string) {
 	return all
 }
 
-// What a page should not do is noted.
+// Note the faults of the page.
 func TestTabNotesFaults(t *testing.T) {
 	t.Parallel()
 	other := httptest.NewServer(http.NotFoundHandler())

@@ -17,7 +17,7 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // golden compares what a person sees with a file of testdata.
 func golden(t *testing.T, name, got string) {
@@ -168,7 +168,7 @@ func TestWorst(t *testing.T) {
 	}
 }
 
-// A result that cannot be printed is none.
+// A result that cannot be printed is a failure.
 func TestLostResult(t *testing.T) {
 	addr, _ := demo(t)
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)

@@ -196,7 +196,7 @@ func TestConsoleFollowsTasks(t *testing.T) {
 	}
 }
 
-// Who stops all is rid of all: also of those that wait for their turn.
+// Stopping all also stops the queued tasks.
 func TestConsoleStopsAll(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -213,7 +213,7 @@ func TestConsoleStopsAll(t *testing.T) {
 	}
 	s.settles(t)
 	asked := s.koodrive.Count()
-	<-time.After(5 * time.Second) // In which it would be asked 25 times and more for each, and others would have their turn.
+	<-time.After(5 * time.Second) // In that time it would get 25 requests or more for each, and the other tasks would follow.
 	if n := s.koodrive.Count() - asked; n != 0 {
 		t.Errorf("KooDrive was asked %d times more", n)
 	}
@@ -251,7 +251,7 @@ func TestConsoleClosedTab(t *testing.T) {
 	}
 }
 
-// Who leaves the page has left the tasks, also if the browser keeps the page to go back to; and finds no token then.
+// Leaving the page ends its watches, also if the browser keeps the page for the back button. The token is gone then.
 func TestConsoleLeftPage(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)

@@ -114,7 +114,7 @@ func (p *process) settled(t *testing.T, look func(*testing.T) int) (last int) {
 	return last
 }
 
-// adminPort tells of its process. The client keeps its one connection, which costs goroutines too.
+// adminPort reads the metrics of its process. The client keeps its one connection, which costs goroutines too.
 type adminPort struct {
 	base   string
 	client *http.Client
@@ -159,7 +159,7 @@ func (a adminPort) goroutines(t *testing.T) int {
 	return a.number(t, goroutines, "profile: total")
 }
 
-// heap is how many bytes live. What lies in a pool goes with the second collection.
+// heap returns the live bytes. The second collection empties pools.
 func (a adminPort) heap(t *testing.T) int {
 	t.Helper()
 	least := a.number(t, liveHeap, "# HeapAlloc =")

@@ -60,8 +60,8 @@ func TestNginxDelivers(t *testing.T) {
 	}
 }
 
-// By nginx's default, and without X-Accel-Buffering, nothing has come when KooDrive has been asked again and again; all of
-// it comes with the end.
+// With nginx's default, and without X-Accel-Buffering, nothing has come after several polls of KooDrive; everything comes
+// with the end.
 func TestNginxDefaultWithholds(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t, nginxDefault, ignoring("X-Accel-Buffering")...)

@@ -48,8 +48,8 @@ func commandsOf(t *testing.T, document string) (all []string) {
 	return all
 }
 
-// The commands of the README and of docs/cli.md as they stand there: make run, and then what it invites to; make install, and what is called by its name
-// after that. They see what the README says, and when make is told to end, nothing stays behind.
+// The unchanged commands of the README and of docs/cli.md: make run, and the commands that it prints; make install, and then kootask by its
+// name. Their output is that of the README, and when make is ended, nothing is left behind.
 func TestReadmeCommands(t *testing.T) {
 	t.Parallel()
 	need(t, "README commands")

@@ -18,9 +18,9 @@ func TestReference(t *testing.T) {
 		"button-name",                 // Some have an icon alone.
 		"color-contrast",              // Its colours are pale.
 		"label-content-name-mismatch", // “Authorize” in the dialog is called “Apply credentials”.
-		"nested-interactive",          // What opens a route holds a link.
+		"nested-interactive",          // The control that opens a route contains a link.
 		"scrollable-region-focusable", // Examples cannot be scrolled with the keyboard.
-		"select-name",                 // What chooses a server or a value has no name.
+		"select-name",                 // The choices of a server or a value have no name.
 	} {
 		if _, fetched := axeCore(t); fetched {
 			p.expects("^axe: " + rule + ": ") // Swagger UI's own: it makes all that is on the page.

@@ -78,7 +78,7 @@ func TestSecurity(t *testing.T) {
 		"another authority":                   {secure, []string{"--ca=" + clientAuthority.WriteFile(t.TempDir())}, "has a certificate that is not trusted"},
 		"another name":                        {named, []string{ca}, "has a certificate for another name: --addr must be a name in it: "},
 		"expired":                             {expired, []string{ca}, "has an invalid certificate: "},
-		"TLS where there is none":             {plain, []string{ca}, "does not speak TLS: "},
+		"TLS to a plaintext port":             {plain, []string{ca}, "does not speak TLS: "},
 		"plaintext where there is TLS":        {secure, nil, "speaks TLS, and this is plaintext: say --tls, or --ca: "},
 		"plaintext where there is mTLS":       {mutual12, nil, "speaks TLS, and this is plaintext: say --tls, or --ca: "},
 		"no client certificate":               {mutual13, []string{ca}, "requires a client certificate: set --cert and --key: "},
@@ -163,7 +163,7 @@ func TestPlaintextBeyondLoopback(t *testing.T) {
 	}
 }
 
-// What is wrong with the flags is all said at once, and nothing of a key or token with it.
+// All problems with the flags are reported together, without the content of a key or token.
 func TestSecurityFlags(t *testing.T) {
 	const secret = "c2VjcmV0"
 	cert, key := clientAuthority.Client("DNS:orders.example").WriteFiles(t.TempDir())
@@ -174,7 +174,7 @@ func TestSecurityFlags(t *testing.T) {
 	text := file(t, secret)
 	for name, row := range map[string]struct {
 		flags []string
-		want  []string // What each line holds.
+		want  []string // The content of each line.
 	}{
 		"plaintext":           {[]string{"--addr=kootask.example:1"}, []string{"--addr: credentials would travel unencrypted. Set --tls, or --allow-plaintext"}},
 		"an address":          {[]string{"--addr=192.0.2.1:1"}, []string{"--addr: credentials would"}},
@@ -239,7 +239,7 @@ func TestCallerTokenFile(t *testing.T) {
 	}
 }
 
-// The file is written anew while a watch goes on: each stream has the token that is there when it begins.
+// The file is replaced during a watch: each stream has the token that is there when it begins.
 func TestCallerTokenIsReadAnew(t *testing.T) {
 	token := file(t, "a")
 	d := &double{stream: func(n int, s grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error {

@@ -26,7 +26,7 @@ const (
 	sse    = "text/event-stream"
 )
 
-// door is where streams come in: a connection to the gRPC port, or the HTTP port with what is accepted there.
+// door is an entrance for streams: a connection to the gRPC port, or the HTTP port with a value of Accept.
 type door struct {
 	surface string // "grpc", ndjson or sse.
 	conn    *grpc.ClientConn

@@ -71,7 +71,7 @@ func (p *tab) click(t *testing.T, selector string) {
 	p.do(t, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
 }
 
-// fill types a value into a field, in place of what is there.
+// fill replaces the value of a field by typing.
 func (p *tab) fill(t *testing.T, selector, value string) {
 	t.Helper()
 	eval[chromedp.Void](t, p, fmt.Sprintf(`{ const field = document.querySelector(%q); field.focus(); field.select(); }`, selector))

@@ -16,7 +16,7 @@ import (
 
 var moment = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
 
-// What a program sees through a pipe: a line for each change.
+// The output through a pipe: a line for each change.
 func TestWatchThroughAPipe(t *testing.T) {
 	t.Parallel()
 	addr, _ := demo(t, "--heartbeat=1s", "--poll-backoff-max=2s")
@@ -93,7 +93,7 @@ func drawOnTerminal(t *testing.T, screen io.Writer, rows, columns uint16, args .
 	return cmd.ProcessState.ExitCode()
 }
 
-// What a person sees on a terminal: the lines as they are drawn, one after the other.
+// The output on a terminal: the drawn lines, in order.
 func TestWatchOnATerminal(t *testing.T) {
 	t.Parallel()
 	addr, _ := demo(t, "--heartbeat=1s", "--poll-backoff-max=2s")

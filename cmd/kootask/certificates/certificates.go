@@ -78,7 +78,7 @@ type Spec struct {
 	// SANs are the subject's alternative names, typed as OpenSSL writes them: "DNS:orders.example",
 	// "URI:spiffe://example/orders", "email:orders@example" or "IP:192.0.2.1". Empty: none.
 	SANs []string
-	// Usages are the extended key usages. Empty: the certificate has none, so any use is allowed.
+	// Usages are the extended key usages. Empty: any use is allowed.
 	Usages []x509.ExtKeyUsage
 	// Name is the subject's common name. Empty: a name for tests.
 	Name string

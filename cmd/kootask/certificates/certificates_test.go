@@ -14,7 +14,7 @@ import (
 	"github.com/kootask/kootask/cmd/kootask/certificates"
 )
 
-// What is said in a certificate decides who takes it: an authority, a host, a use, a time.
+// The content of a certificate decides who accepts it: the authority, the host, the usage, the validity.
 func TestVerify(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca, other := certificates.NewCA(), certificates.NewCA()

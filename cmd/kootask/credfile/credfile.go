@@ -97,7 +97,7 @@ func (f File) text() (string, error) {
 	return strings.TrimPrefix(string(f.Content), "\ufeff"), nil
 }
 
-// blanks are the spaces that editors and shells leave around a line. Unicode has more, which are part of the text.
+// blanks is the set of spaces that editors and shells leave around a line. Unicode has more, which are part of the text.
 const blanks = " \t\r\n"
 
 // Lines returns the lines that are not empty, at least one, each without the spaces around it. It refuses characters other

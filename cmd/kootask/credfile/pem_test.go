@@ -31,7 +31,7 @@ func TestEveryCertificateOfAFileIsRead(t *testing.T) {
 	for name, row := range map[string]struct {
 		text    []byte
 		count   int    // 0: it is refused.
-		refusal string // What follows the file's name.
+		refusal string // The text after the file's name.
 	}{
 		"one":                        {one, 1, ""},
 		"two":                        {join(one, two), 2, ""},

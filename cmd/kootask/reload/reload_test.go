@@ -117,7 +117,7 @@ func TestGoodChangesCountAndBadOnesDoNot(t *testing.T) {
 			}
 		}
 		if got := metric(t, files, "kootask_files_reloads_total"); got != 3 {
-			t.Errorf("the files were read anew %v times", got)
+			t.Errorf("the files were re-read %v times", got)
 		}
 	})
 }

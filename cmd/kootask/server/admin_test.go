@@ -176,7 +176,7 @@ func TestAdminAnswersAreGuarded(t *testing.T) {
 	})
 }
 
-// Who tries all doors of the public ports finds those of the contract.
+// The public ports have only the routes of the contract.
 func TestNothingElseIsOnThePublicPorts(t *testing.T) {
 	bubble(t, func(c *server.Config) { c.Reflection = false }, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(2)})

@@ -53,10 +53,10 @@ func brokenTokens(s *known) map[string]string {
 		"nbf is a text":              with("nbf", "now"),
 		"no sub":                     with("sub", nil),
 		"an empty sub":               with("sub", ""),
-		"a blank sub":                with("sub", " "),
+		"a sub of one space":         with("sub", " "),
 		"sub is a number":            with("sub", 7),
 		"sub is two lines":           with("sub", "alice\nallowed=true"),
-		"sub is no UTF-8":            with("sub", "alice\ufffd"),
+		"sub is not UTF-8":           with("sub", "alice\ufffd"),
 		"sub is long":                with("sub", strings.Repeat("a", 257)),
 		"other audience":             with("aud", "kootask2"),
 		"other audiences":            with("aud", []string{"Kootask", "kootask/", ""}),
@@ -89,7 +89,7 @@ func brokenTokens(s *known) map[string]string {
 		"b64":                        signed(issuertest.Header("b64", false)),
 		"payload is a list":          s.issuer.Sign([]byte(`[]`)),
 		"payload is null":            s.issuer.Sign([]byte(`null`)),
-		"payload is no JSON":         s.issuer.Sign([]byte(claim)),
+		"payload is not JSON":        s.issuer.Sign([]byte(claim)),
 		"no signature":               parts[0] + "." + parts[1] + ".",
 		"two parts":                  parts[0] + "." + parts[1],
 		"four parts":                 good + "." + parts[2],
@@ -128,12 +128,12 @@ func brokenCredentials(s *known) map[string]broken {
 		"two lines":                     {values: []string{"Bearer " + good, "Bearer " + good}, violation: "REPEATED"},
 		"two lines, one empty":          {values: []string{"Bearer " + good, ""}, violation: "REPEATED"},
 		"two lines, one of garbage":     {values: []string{"Bearer " + junk, "Bearer " + good}, violation: "REPEATED"},
-		"joined by a comma and a blank": {values: []string{"Bearer " + good + ", Bearer " + good}},
+		"joined by a comma and a space": {values: []string{"Bearer " + good + ", Bearer " + good}},
 		"non-ASCII":                     {values: []string{"Bearer ä" + good}, violation: "MALFORMED", doors: httpDoors},
 		"no UTF-8":                      {values: []string{"Bearer \xff" + good}, violation: "MALFORMED", doors: httpDoors},
-		"a tab for a blank":             {values: []string{"Bearer\t" + good}, violation: "MALFORMED", doors: httpDoors},
+		"a tab for a space":             {values: []string{"Bearer\t" + good}, violation: "MALFORMED", doors: httpDoors},
 		"a tab after the space":         {values: []string{"Bearer \t" + good}, violation: "MALFORMED", doors: httpDoors},
-		"a blank within":                {values: []string{"Bearer " + good[:20] + " " + good[20:]}},
+		"a space within":                {values: []string{"Bearer " + good[:20] + " " + good[20:]}},
 		"Basic":                         {values: []string{"Basic " + good}},
 		"AT":                            {values: []string{"AT " + good}},
 		"an app's signature":            {values: []string{signed}},
@@ -190,7 +190,7 @@ func TestSpellingsOfTheScheme(t *testing.T) {
 	}
 }
 
-// Whoever is not known is told so in the same words everywhere, and KooDrive is not asked. Each decision is written down.
+// Every unauthenticated caller gets the same error at every door, and KooDrive is not asked. Each decision is logged.
 func TestBrokenCredentials(t *testing.T) {
 	t.Parallel()
 	for name, m := range modes {
@@ -380,7 +380,7 @@ func TestLongCallerTokens(t *testing.T) {
 	}
 }
 
-// What is no header, or larger than one may be, comes to nobody.
+// An invalid or too long header reaches nobody.
 func TestBrokenHeadersComeToNobody(t *testing.T) {
 	for name, m := range modes {
 		bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
@@ -411,8 +411,8 @@ func TestBrokenHeadersComeToNobody(t *testing.T) {
 	}
 }
 
-// Without callers that have to be known, the only credential is the one for KooDrive. What cannot be one goes no further; what
-// can is KooDrive's to judge, a JWT too.
+// Without authentication, the only credential is the one for KooDrive. A malformed one is refused. KooDrive judges all others,
+// also JWTs.
 func TestBrokenKooDriveCredentials(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		const date = "20240831T143829Z"
@@ -437,7 +437,7 @@ func TestBrokenKooDriveCredentials(t *testing.T) {
 			"the scheme twice":          {[]string{"authorization", "Bearer Bearer a"}, "authorization MALFORMED"},
 			"Digest":                    {[]string{"authorization", `Digest username="a"`}, "authorization MALFORMED"},
 			"a signature of nothing":    {[]string{"authorization", "HMAC-SHA256 AppId=a", "x-user-id", "1", "x-date", date}, "authorization MALFORMED"},
-			"a signature with blanks":   {[]string{"authorization", strings.ReplaceAll(signed, ",", ", "), "x-user-id", "1", "x-date", date}, "authorization MALFORMED"},
+			"a signature with spaces":   {[]string{"authorization", strings.ReplaceAll(signed, ",", ", "), "x-user-id", "1", "x-date", date}, "authorization MALFORMED"},
 			"a signature without user":  {[]string{"authorization", signed, "x-date", date}, "x-user-id MISSING"},
 			"a signature without date":  {[]string{"authorization", signed, "x-user-id", "1"}, "x-date MISSING"},
 			"a signature with no date":  {[]string{"authorization", signed, "x-user-id", "1", "x-date", "2024-08-31"}, "x-date MALFORMED"},

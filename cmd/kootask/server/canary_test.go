@@ -27,7 +27,7 @@ import (
 // everyCredential is all kinds of them, each with a canary. A bearer token is what the other tests have.
 var everyCredential = map[string]struct {
 	header    []string // Beside the user.
-	sent      string   // What KooDrive gets begins so.
+	sent      string   // The begin of the value that KooDrive gets.
 	configure func(*server.Config)
 }{
 	"a carrier's token": {[]string{"authorization", "AT " + atToken}, "AT " + atToken, nil},
@@ -37,7 +37,7 @@ var everyCredential = map[string]struct {
 
 const signed = "HMAC-SHA256 AppId=app,SignedHeaders=x-date;x-user-id,Signature=" + signature
 
-// Whatever KooDrive says, and whoever asked: the fixture looks for what has come out.
+// Any answer of KooDrive, to any caller: the fixture searches the output.
 func TestCanariesInEveryCredential(t *testing.T) {
 	t.Parallel()
 	for name, credential := range everyCredential {
@@ -65,7 +65,7 @@ func TestCanariesInEveryCredential(t *testing.T) {
 	}
 }
 
-// What a caller sends where it does not belong, or in a form that it cannot have.
+// Data of a caller in wrong places or in invalid forms.
 func TestCanariesInBadRequests(t *testing.T) {
 	names := []string{
 		"authorization", "x-user-id", "x-date", "language", "x-request-id", "traceparent", "tracestate", "cookie", "referer", "user-agent",
@@ -106,7 +106,7 @@ func TestCanariesInBadRequests(t *testing.T) {
 	})
 }
 
-// What cannot even be read as a request: the libraries answer it, and log it, in their own words.
+// Data that cannot be read as a request: the libraries answer and log it in their own words.
 func TestCanariesInWhatIsNoRequest(t *testing.T) {
 	const get, preface = "GET /v1/tasks/1 HTTP/1.1\r\n", "PRI * HTTP/2.0\r\n\r\n"
 	bubble(t, nil, func(t *testing.T, s *system) {
@@ -189,7 +189,7 @@ func TestCanariesInTransportErrors(t *testing.T) {
 	}
 }
 
-// What is planted is found, in each place. Where each canary may be, and nothing else, is passed over.
+// A planted canary is found in each place, except where it is allowed.
 func TestPlantedCanariesAreFound(t *testing.T) {
 	plants := map[place]func(s *system, text string){
 		inLog:    func(s *system, text string) { fmt.Fprintf(s.log, "{\"error\":%q}\n", text) },

@@ -136,7 +136,7 @@ func (d *description) responses(r *http.Request) pointer {
 // unsaid are headers that HTTP has anyway.
 var unsaid = regexp.MustCompile(`^(Date|Connection|Content-Length|Content-Type|Access-Control-.*)$`)
 
-// allows fails the test if an answer is not one that the description allows.
+// allows fails the test if the description does not allow an answer.
 func (d *description) allows(t *testing.T, resp *http.Response, body string) {
 	t.Helper()
 	what := resp.Request.Method + " " + resp.Request.URL.EscapedPath() + ": HTTP " + resp.Status
@@ -207,7 +207,7 @@ func (d *description) allowsBody(t *testing.T, what string, p pointer, contentTy
 	}
 }
 
-// allowsEvent fails the test if an event is none that a stream may have.
+// allowsEvent fails the test if the description does not allow an event.
 func (d *description) allowsEvent(t *testing.T, surface string, e event) {
 	t.Helper()
 	err := d.once(func() error { return d.checkEvent(surface, e) }, surface, e.name, e.id, e.wait, e.data)
@@ -263,7 +263,7 @@ func TestPagesAreDescribed(t *testing.T) {
 	})
 }
 
-// The description can be broken: what no answer may look like is none that it allows.
+// The description can be violated: it does not allow invalid answers.
 func TestDescriptionAllowsNothingElse(t *testing.T) {
 	const info = `{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "domain": "koodrive.task.v1", "reason": `
 	const request = `{"@type": "type.googleapis.com/google.rpc.RequestInfo", "requestId": "1"}`

@@ -20,13 +20,12 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// Every test of this package is one of secrets too: whatever it sends and has KooDrive say, its system is searched for the
-// canaries when it ends.
+// Every test of this package also tests secrets: at its end, the output of its system is searched for the canaries, whatever it
+// sends and whatever KooDrive answers.
 //
-// What a task is called, whose it is and of which tenant is data: it stands in a task that is answered to whoever asked for
-// it, and nowhere else, the log included. KooDrive's name, and what the network says of a connection, are for the operator:
-// they may stand in the log. All else may stand nowhere. No canary are the ids of tasks, requests and traces that have the
-// form of one: by them calls are found in the log.
+// The name, the user and the tenant of a task are data: they may be in a task that a caller gets, and nowhere else, also not
+// in the log. KooDrive's host name and the network's errors are for the operator, so they may be in the log. All others may be
+// nowhere. Valid ids of tasks, requests and traces are not canaries, because calls are found in the log by them.
 
 // place is where something comes out.
 type place string
@@ -72,7 +71,7 @@ type evidence struct {
 	mu     sync.Mutex
 	seed   maphash.Seed
 	seen   map[uint64]bool    // By place and text: a thousand watchers get the same.
-	pieces map[place]int      // What was searched.
+	pieces map[place]int      // The searched pieces.
 	found  map[string]string  // A line for each thing that was found.
 	own    []*canaries.Canary // Of this system; they may be nowhere.
 }
@@ -136,7 +135,7 @@ func (e *evidence) end(t *testing.T, s *system) {
 	t.Helper()
 	e.add(inLog, s.log.String())
 	for what, line := range e.found {
-		t.Errorf("%s: %.2000q", what, line) // A gRPC message is no text.
+		t.Errorf("%s: %.2000q", what, line) // A gRPC message is not text.
 	}
 }
 
@@ -183,7 +182,7 @@ func (e *evidence) event(v event) {
 	e.add(where, fmt.Sprintln(v.name, v.id, v.data, v.wait))
 }
 
-// What follows makes it see all that a gRPC client gets.
+// These methods let it see everything that a gRPC client gets.
 
 func (e *evidence) HandleRPC(_ context.Context, of stats.RPCStats) {
 	switch of := of.(type) {

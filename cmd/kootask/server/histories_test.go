@@ -33,13 +33,12 @@ const (
 
 // found are the seeds of histories that showed a fault.
 var found = []uint64{
-	// What waited for its turn was sent, although KooDrive had asked to wait meanwhile.
+	// A queued request was sent although KooDrive had sent Retry-After meanwhile.
 	13081929038439496189, 4087821727417325118, 11879357485913347184,
 }
 
-// Whatever KooDrive does, and whoever comes, leaves or stalls, the rules hold: what clients saw, on every surface, is judged
-// against what KooDrive said. With KOOTASK_SOAK it goes on for as long as that says; KOOTASK_SEED is the one history to look
-// at.
+// The rules hold with any behaviour of KooDrive, and with any clients that come, leave or stall. The messages that clients saw, on
+// every surface, are compared with KooDrive's answers. KOOTASK_SOAK sets the duration, and KOOTASK_SEED selects one history.
 func TestHistories(t *testing.T) {
 	var mu sync.Mutex
 	var counts history.Counts // Guarded by mu, as is n.
@@ -297,7 +296,7 @@ func (p plan) follow(ctx context.Context, t *testing.T, s *system, rec *recorder
 		timer.Stop()
 		leave()
 		if n := len(v.Events); v.Left && n > 0 && v.Events[n-1].Kind == history.Failure && v.Events[n-1].Reason == "" {
-			v.Events = v.Events[:n-1] // What its own library says to one who leaves.
+			v.Events = v.Events[:n-1] // The error of the client's own library after it has left.
 		}
 		record(v)
 		ended := len(v.Events) > 0 && v.Events[len(v.Events)-1].Kind == history.End

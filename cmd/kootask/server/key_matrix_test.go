@@ -37,7 +37,7 @@ func (s *system) polls() map[string]int {
 	asked := map[string]int{}
 	for _, r := range s.koodrive.Requests() {
 		ask := asker{r.Header.Get("Authorization"), r.Header.Get("X-Date"), r.Header.Get("X-User-Id"), r.Header.Get("Language"), r.TaskID}
-		if strings.Contains(ask.authorization, "SignedHeaders=host;") { // Signed here: each time anew.
+		if strings.Contains(ask.authorization, "SignedHeaders=host;") { // Signed here, for each request.
 			ask.authorization, ask.date = "", ""
 		}
 		asked[fmt.Sprint(ask)]++

@@ -53,11 +53,11 @@ type known struct {
 	*system
 	mode   mode
 	issuer *issuertest.Issuer
-	policy atomic.Pointer[callers.Policy] // Whom it allows what now, in the mode app.
+	policy atomic.Pointer[callers.Policy] // The present policy, in app mode.
 
 	mu      sync.Mutex
-	tokens  int      // How many were issued. Guarded by mu.
-	fetches []string // What the issuer was sent. Guarded by mu.
+	tokens  int      // Number of issued tokens. Guarded by mu.
+	fetches []string // Requests to the issuer. Guarded by mu.
 }
 
 // everybodyAsTheUser is a policy.

@@ -12,7 +12,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// named are values of the language header, and which language they name. What is no language names none.
+// named maps values of the language header to the language. An unknown language is empty.
 var named = map[string]string{"": "", "zh-CN": reason.Chinese, "ZH_cn": reason.Chinese, "en-US": reason.English, "en_us": reason.English, "fr-FR": ""}
 
 // Whatever refuses a call, and wherever: it says why in the language that the call named, and in none if it named none.

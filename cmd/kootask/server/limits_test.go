@@ -39,7 +39,7 @@ func closedAfter(conn net.Conn) time.Duration {
 	return time.Since(start)
 }
 
-// Who is slow to say something is not waited for.
+// The server does not wait for slow clients.
 func TestSlowClients(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		const head = "GET /v1/tasks/1 HTTP/1.1\r\nHost: kootask.test\r\n"
@@ -206,7 +206,7 @@ func (s *system) served(t *testing.T, name string) {
 	})
 }
 
-// Connections on which nothing is said, or half of what must be, take nothing from others, and end.
+// Silent connections and half requests take nothing from other callers, and end.
 func TestHalfOpenConnections(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		start := time.Now()

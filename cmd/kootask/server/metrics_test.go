@@ -72,7 +72,7 @@ func (s *system) moved(t *testing.T, do func()) map[string]float64 {
 	return changes
 }
 
-// Each event moves the counters that tell of it, and no others.
+// Each event moves its own counters, and no others.
 func TestEveryEventIsCounted(t *testing.T) {
 	t.Parallel()
 	get := func(t *testing.T, s *system) {
@@ -187,7 +187,7 @@ func TestEveryEventIsCounted(t *testing.T) {
 	}
 }
 
-// What KooDrive is not asked is counted too, and why.
+// Requests that are not sent to KooDrive are counted too, with the reason.
 func TestWhatIsWithheldIsCounted(t *testing.T) {
 	for name, row := range map[string]struct {
 		fault   *koodrivetest.Fault
@@ -281,7 +281,7 @@ func TestSeriesDoNotGrow(t *testing.T) {
 	})
 }
 
-// Calls are counted as gRPC servers do, retries that there are none for too, and a failing poll confirms nothing.
+// Calls are counted as in other gRPC servers, refused retries are counted too, and a failed poll confirms nothing.
 func TestCountsOfCalls(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: faults(repeat(100, body(502, ""))...)})
@@ -329,7 +329,7 @@ func TestMetricsAreTheOperators(t *testing.T) {
 // exposed is a metric in Prometheus' text format: its name, help and type, and its first series.
 var exposed = regexp.MustCompile(`(?m)^# HELP (kootask_\w+) (.*)\n# TYPE kootask_\w+ (\w+)\n(.*)$`)
 
-// docs/metrics.md has every metric of kootask's, as /metrics shows it: make docs writes it.
+// docs/metrics.md lists every metric of kootask that /metrics shows: make docs writes it.
 func TestMetricsPage(t *testing.T) {
 	everything := func(c *server.Config) {
 		c.TLS = func() server.TLS { return server.TLS{Certificate: certificates.NewCA().Server("kootask.test").TLS} }

@@ -63,8 +63,8 @@ func TestNeighbours(t *testing.T) {
 	}
 }
 
-// A new caller at the address of a bad neighbour, whom KooDrive has not answered yet, is answered too. If failures of three tasks
-// or more have opened the circuit of the address, that may take two pauses: the neighbour's probe and its own.
+// A new caller at the address of a bad neighbour, without an answer from KooDrive so far, is answered too. If failures of three or
+// more tasks have opened the circuit breaker of the address, that may take two pauses: the neighbour's trial request and its own.
 func TestNewcomerBesideANeighbour(t *testing.T) {
 	t.Parallel()
 	for tasks, least := range map[int]int{1: 59, 2: 59, 80: 60 - 2*int(2*upstream.BreakerPause/time.Second)} {
@@ -215,7 +215,7 @@ func (n *neighbourhood) honest(ctx context.Context, t *testing.T, most int64) {
 	}
 }
 
-// loop asks for a bad task, or watches it, again and again.
+// loop gets or watches a bad task repeatedly.
 func (n *neighbourhood) loop(ctx context.Context, t *testing.T, way, door string, i int) {
 	id := fmt.Sprint("bad-", i%n.tasks)
 	for ctx.Err() == nil {

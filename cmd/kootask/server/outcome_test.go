@@ -20,7 +20,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// canary stands in every text of KooDrive's: nobody may ever see it. It needs no escaping in JSON.
+// canary is in every text of KooDrive, which nobody may see. It needs no escaping in JSON.
 const canary = "canary-10.1.2.3-geheim <&>'+/"
 
 type outcomeRow struct {
@@ -171,7 +171,7 @@ func TestWhatKooDriveSaysMeansTheSameAtEveryDoor(t *testing.T) {
 					row.check(t, door, s.fail(t.Context(), t, door, call{id: taskID, header: bearer}))
 					want := 1
 					if row.retry && row.reason != "UPSTREAM_RATE_LIMITED" && (door == "grpc get" || door == "rest") {
-						want = 2 // What may have passed is tried again.
+						want = 2 // A transient failure is tried again.
 					}
 					if n := s.koodrive.Count() - asked; n != want {
 						t.Errorf("%s: KooDrive was asked %d times", door, n)
@@ -261,7 +261,7 @@ func TestKooDriveThatCannotBeReached(t *testing.T) {
 	}
 }
 
-// KooDrive takes longer than a watch waits for its first answer: the unary calls tell what became of it.
+// KooDrive takes longer than a watch waits for its first answer, so only unary calls return the outcome.
 func TestKooDriveThatTakesTooLong(t *testing.T) {
 	for name, fault := range map[string]*koodrivetest.Fault{"hangs": {Hang: true}, "drips": {Drip: time.Second}} {
 		t.Run(name, func(t *testing.T) {
@@ -281,8 +281,8 @@ func TestRetryDelays(t *testing.T) {
 		fault    *koodrivetest.Fault
 		min, max time.Duration
 	}{
-		"out of order":          {body(503, ""), time.Second, 3 * time.Second},
-		"out of order for 7 s":  {&koodrivetest.Fault{Status: 503, Header: http.Header{"Retry-After": {"7"}}}, 7 * time.Second, 9 * time.Second},
+		"unavailable":           {body(503, ""), time.Second, 3 * time.Second},
+		"unavailable for 7 s":   {&koodrivetest.Fault{Status: 503, Header: http.Header{"Retry-After": {"7"}}}, 7 * time.Second, 9 * time.Second},
 		"rate limited":          {koodrivetest.Throttled(""), time.Minute, 75 * time.Second},
 		"rate limited for 90 s": {koodrivetest.Throttled("90"), 90 * time.Second, 105 * time.Second},
 		"rate limited for ages": {koodrivetest.Throttled("9999999999"), 10 * time.Minute, 10*time.Minute + 15*time.Second},

@@ -64,8 +64,8 @@ func defaultPeers(c *server.Config) { c.Service.NewTasksPerPeer = 0 }
 
 const newTasks, burst = service.DefaultNewTasksPerPeer, service.PeerBurst * service.DefaultNewTasksPerPeer
 
-// Who makes credentials up gets 200 tries at once and 20 a second, over both doors together; what KooDrive is being asked for
-// already is free.
+// A caller with made-up credentials gets 200 tries at once and 20 per second, over both doors together. Tasks that are being
+// polled already do not count.
 func TestNewTasksOfOnePeerAreLimited(t *testing.T) {
 	t.Parallel()
 	bubble(t, defaultPeers, func(t *testing.T, s *system) {
@@ -129,8 +129,8 @@ func TestPeersRest(t *testing.T) {
 	})
 }
 
-// Three addresses make up credentials, at every door and all the time. Who is known gets what he asks for: all of them
-// together take no more turns than three callers.
+// Three addresses make up credentials, at every door and all the time. Known callers still get their answers, because each
+// address takes only one caller's slots.
 func TestMadeUpCredentialsStarveNobody(t *testing.T) {
 	t.Parallel()
 	bubble(t, defaultPeers, func(t *testing.T, s *system) {

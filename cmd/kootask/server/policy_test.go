@@ -44,14 +44,14 @@ func (m mode) asUser(id, jwt, user string, header ...string) call {
 	return call{id: id, header: append([]string{"x-user-id", user, m.header, "Bearer " + jwt}, header...)}
 }
 
-// anonymous is all that the caller got but the request id. Of a gRPC status it is the JSON: as bytes, what is in a map of it comes
-// in any order.
+// anonymous is the caller's whole answer without the request id. A gRPC status is compared as JSON, because the bytes of its maps
+// have no fixed order.
 func (v verdict) anonymous() string {
 	text, _, _ := strings.Cut(v.everything, "grpc-status-details-bin")
 	return strings.ReplaceAll(text, v.requestID, "")
 }
 
-// Whoever may act for one user asks for another in vain, whatever else it says, and does not find out whether a task is there.
+// A caller that may act for one user cannot act for another, whatever it sends, and cannot find out whether a task exists.
 func TestPolicyKeepsUsersApart(t *testing.T) {
 	for name, m := range modes {
 		if !m.app {
@@ -115,7 +115,7 @@ func TestPolicyKeepsUsersApart(t *testing.T) {
 			if d := last[len(last)-1]; !*d.Allowed || d.Caller != "sub=alice" || d.UserID != "user-a" {
 				t.Errorf("%s: %+v", name, d)
 			}
-			// A second name for the header is none.
+			// The header has only one name.
 			for _, door := range httpDoors {
 				c := call{id: exampleID, header: []string{"grpc-metadata-x-user-id", "user-a", m.header, s.good()}}
 				if v := s.fail(t.Context(), t, door, c); v.reason != "REQUEST_INVALID" {
@@ -149,8 +149,8 @@ func TestWhomAPolicyAllows(t *testing.T) {
 			"several rules add up":   {"[{claims: {sub: alice}, users: [user-b]}, {claims: {sub: alice}, users: [user-a]}]", nil, true},
 			"two rules are not one":  {"[{claims: {sub: alice}, users: [user-b]}, {claims: {sub: bob}, users: [user-a]}]", nil, false},
 			"all users":              {"[{claims: {sub: alice}, users: ['*']}]", nil, true},
-			"a name is no pattern":   {"[{claims: {sub: alice}, users: ['user-*']}]", nil, false},
-			"a claim is no pattern":  {"[{claims: {sub: '*'}, users: ['*']}]", nil, false},
+			"a name is a literal":    {"[{claims: {sub: alice}, users: ['user-*']}]", nil, false},
+			"a claim is a literal":   {"[{claims: {sub: '*'}, users: ['*']}]", nil, false},
 			"no certificate, no SAN": {"[{san: 'DNS:alice', users: ['*']}]", map[string]any{"san": "DNS:alice"}, false},
 		} {
 			s.allow(t, "callers: "+row.policy)

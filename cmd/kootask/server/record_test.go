@@ -76,7 +76,7 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.koodrives[credential].ServeHTTP(tee{w, kept}, req)
 }
 
-// said reads an answer of KooDrive's, in a way of its own. It is nil if that does not say how the task stands.
+// said reads KooDrive's answer, independently of the service. It is nil if the answer has no task.
 func said(body []byte, id string) *history.Task {
 	var answer struct {
 		Code     json.Number

@@ -83,7 +83,7 @@ func TestBadTaskIDs(t *testing.T) {
 		for _, bytes := range []string{"%ff", "%ff%fe", "%c0%ae", "%ed%a0%80"} { // No UTF-8, too long, half a surrogate.
 			everyDoor(t, s, httpDoors, call{id: bytes, header: bearer}, invalid, "REQUEST_INVALID", "task_id MALFORMED")
 		}
-		// An encoded colon is no verb.
+		// An encoded colon does not begin a verb.
 		everyDoor(t, s, []string{"rest"}, call{id: taskID + "%3Awatch", header: bearer}, invalid, "REQUEST_INVALID", "task_id MALFORMED")
 	})
 }

@@ -151,8 +151,8 @@ func (s *system) load(ctx context.Context, t *testing.T, config *tls.Config) (ca
 	return func() int64 { all.Wait(); return n.Load() }
 }
 
-// The certificate, its key and who signs clients' certificates are replaced, one file after the other, and nobody who goes with
-// the time notices. Who does not is out, on connections that are open as well.
+// The certificate, its key and the clients' authority are replaced, one file after the other. Clients with current certificates
+// notice nothing. Clients with old ones are refused, also on open connections.
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	filedBubble(t, func(t *testing.T, s *system, f *files) {
@@ -202,7 +202,7 @@ func TestRotation(t *testing.T) {
 		<-time.After(soon)
 
 		if n := s.scrape(t)[`kootask_files_reloads_total{files="tls"}`]; n != 3 {
-			t.Errorf("the files were read anew %v times", n)
+			t.Errorf("the files were re-read %v times", n)
 		}
 		seconds := time.Since(start).Seconds()
 		stop()

@@ -118,7 +118,7 @@ func TestNoTicketsForBadTaskIDs(t *testing.T) {
 	})
 }
 
-// What a ticket is not good for. Whoever tries has used it up, but for what is no request to watch with a ticket at all.
+// Invalid uses of a ticket. Each uses the ticket up, except requests that are not watches with a ticket.
 func TestTicketsThatAreNoGood(t *testing.T) {
 	const unknown, invalid = "CALLER_UNAUTHENTICATED", "REQUEST_INVALID"
 	rows := map[string]struct {
@@ -176,7 +176,7 @@ func TestTicketsThatAreNoGood(t *testing.T) {
 	})
 }
 
-// Which requests get one.
+// The requests that get a ticket.
 func TestWhoGetsATicket(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		path := "/v1/tasks/" + taskID

@@ -149,7 +149,7 @@ func TestWhatIsNoTLSGetsNothing(t *testing.T) {
 	})
 }
 
-// What a client says while it connects may be anything, and is in no log.
+// A client's bytes during the handshake may be anything, and the log does not contain them.
 func TestWhatClientsSayInHandshakesIsNotLogged(t *testing.T) {
 	secureBubble(t, nil, func(t *testing.T, s *system, _ *authorities) {
 		for _, port := range []*koodrivetest.Listener{s.httpPort, s.grpcPort} {
@@ -184,7 +184,7 @@ func TestSessionsAreNotResumed(t *testing.T) {
 	})
 }
 
-// Who has no certificate that is good now is not let in at all.
+// A client without a currently valid certificate gets no connection.
 func TestClientsNeedACertificate(t *testing.T) {
 	const san = "DNS:orders.example"
 	secureBubble(t, []string{"*"}, func(t *testing.T, s *system, a *authorities) {
@@ -206,11 +206,11 @@ func TestClientsNeedACertificate(t *testing.T) {
 				}
 			}
 		}
-		s.over(t, a.config(a.client.Client(san)), true).works(t, "rest") // What is wrong with the others is not what they share.
+		s.over(t, a.config(a.client.Client(san)), true).works(t, "rest") // The common parts of the other certificates are valid.
 	})
 }
 
-// Which names count, of a certificate that is good.
+// The names that count in a valid certificate.
 func TestClientsAreKnownByTheirNames(t *testing.T) {
 	all := []string{"DNS:orders.example", "URI:spiffe://example/orders", "email:orders@example.com", "IP:192.0.2.1"}
 	rows := map[string]struct {

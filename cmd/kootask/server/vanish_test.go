@@ -16,7 +16,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// mortal is a client's end of a connection. After its machine has gone, what either side says is lost, and nothing closes.
+// mortal is a client's end of a connection. After its machine has gone, data of both sides is lost, and nothing closes.
 type mortal struct {
 	net.Conn
 	gone *atomic.Bool

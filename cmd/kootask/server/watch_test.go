@@ -89,7 +89,7 @@ func TestEverySurfaceSeesTheScript(t *testing.T) {
 	})
 }
 
-// A watch that joins later sees the task as it stands first, whatever the others have seen.
+// A watch that joins later first gets the task as it is, whatever the others have seen.
 func TestJoinersSeeTheTaskAsItStands(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{
