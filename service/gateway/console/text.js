@@ -1,4 +1,4 @@
-// Every text of the page, in both languages. What an error means comes from the server's own catalogue.
+// The texts of the page in both languages. The texts of errors come from the server's own catalogue.
 import { reasons } from './reasons.js';
 
 const texts = {
@@ -90,13 +90,13 @@ export const languages = Object.keys(texts);
 
 let language = languages[0];
 
-// A Text is a key with its values, which may be Texts themselves: it can be said in either language at any time.
+// A Text is a key with its values, which may be Texts themselves. It can be written in either language at any time.
 export const text = (key, values = {}) => ({ key, values });
 
 // reason is the Text of an ErrorReason, from the server's catalogue.
 export const reason = (name) => ({ reason: name });
 
-// write gives the words of a Text. Strings and numbers are themselves, and a Date is a time, with the day if that is not today.
+// write returns the words of a Text. Strings and numbers stay as they are. A Date becomes a time, with the day if that is not today.
 export function write(t) {
   if (t instanceof Date) return t.toDateString() === new Date().toDateString() ? t.toLocaleTimeString(language) : t.toLocaleString(language);
   if (typeof t !== 'object') return String(t);
@@ -110,14 +110,14 @@ export function write(t) {
   return words.replace(/\{(\w+)\}/g, (_, name) => write(t.values[name]));
 }
 
-const said = new WeakMap(); // Element → what it says, and its label.
+const said = new WeakMap(); // Element → its Text and its label.
 
-// say makes an element say a Text, also when the language changes.
+// say shows a Text in an element, also after a change of the language.
 export function say(element, t) {
   show(element, { words: t });
 }
 
-// label does the same for its name, where the words on it are not enough.
+// label does the same for the accessible name, where the visible words are not enough.
 export function label(element, t) {
   show(element, { label: t });
 }
@@ -130,12 +130,12 @@ function show(element, change) {
   if (label !== undefined) element.setAttribute('aria-label', write(label));
 }
 
-// set leaves an element alone that says it already: nothing is drawn, and no selection is lost.
+// set does not touch an element that has the words already, so that a selection is kept.
 function set(element, words) {
   if (element.textContent !== words) element.textContent = words;
 }
 
-// translate says what is below an element in the language; data-text names what is in the document from the start.
+// translate writes all Texts below an element in the language. data-text names those of the document itself.
 export function translate(root) {
   for (const element of root.querySelectorAll('[data-text]')) set(element, write(text(element.dataset.text)));
   for (const element of root.querySelectorAll('[data-said]')) show(element, {});
