@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The scenarios can be read, and each expects what a client can print.
+// The scenarios are valid, and each expects lines that a client can print.
 func TestScenarios(t *testing.T) {
 	all, err := load("scenarios.yaml")
 	if err != nil || len(all) < 60 {
@@ -42,7 +42,7 @@ func judge(t *testing.T, lines ...string) error {
 	return judgeFor(t, scenario{}, lines...)
 }
 
-// judgeFor judges what was printed in a scenario.
+// judgeFor judges the output in a scenario.
 func judgeFor(t *testing.T, s scenario, lines ...string) error {
 	t.Helper()
 	var expect []expected
@@ -93,7 +93,7 @@ func TestCompareAccepts(t *testing.T) {
 	}
 }
 
-// The sabotages change what they are meant to change, and name scenarios that there are.
+// The sabotages change the intended code, and name existing scenarios.
 func TestSabotagesFitTheCode(t *testing.T) {
 	all, err := load("scenarios.yaml")
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// browsers has a place for each Chromium that may run at a time.
+// browsers limits the number of running Chromiums.
 var browsers = make(chan struct{}, 2)
 
 // tab is a page in a Chromium of its own. Each of these is a fault: requests to other servers, errors and warnings on the console,
@@ -33,7 +33,7 @@ type tab struct {
 	judged   bool
 	expected []*regexp.Regexp // Faults.
 
-	mu     sync.Mutex // Guards what follows.
+	mu     sync.Mutex // Guards the fields below.
 	faults []string
 	urls   []string // All that were requested.
 }
@@ -64,7 +64,7 @@ func openTab(t *testing.T, url string, before ...chromedp.Action[chromedp.Void])
 	return p
 }
 
-// hear notes what the page does.
+// hear notes the events of the page.
 func (p *tab) hear(event any) {
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
@@ -104,7 +104,7 @@ func (p *tab) expects(pattern string) {
 	p.expected = append(p.expected, regexp.MustCompile(pattern))
 }
 
-// judge fails the test if the page has done what it should not, or has not what is expected of it.
+// judge fails the test if the page has faults, or lacks expected ones.
 func (p *tab) judge(t *testing.T) {
 	p.judged = true
 	if t.Failed() && !p.closed {

@@ -19,7 +19,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// golden compares what a person sees with a file of testdata.
+// golden compares the output for people with a file of testdata.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -96,7 +96,7 @@ func TestExitCodes(t *testing.T) {
 		token string
 		args  []string
 		code  int
-		want  string // In what is printed.
+		want  string // A part of the output.
 	}{
 		"get, success":          {demoToken, []string{"get", addr, finishedID}, exitOK, "SUCCESS"},
 		"get, not finished":     {demoToken, []string{"get", addr, runningID}, exitOK, "EXECUTING"},

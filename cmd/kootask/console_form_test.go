@@ -14,7 +14,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// tabTo presses the tabulator until the focus is on what a selector finds. On its way it is always somewhere.
+// tabTo presses the tabulator until the focus is on the element of a selector. On the way, the focus is never lost.
 func (p *tab) tabTo(t *testing.T, selector string) {
 	t.Helper()
 	for range 40 {
@@ -35,7 +35,7 @@ func (p *tab) focused(t *testing.T) {
 	}
 }
 
-// Everything can be done with the keyboard alone, which always is somewhere.
+// The page is usable with the keyboard only, whose focus is never lost.
 func TestConsoleKeyboard(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)

@@ -28,7 +28,7 @@ func change(id string, n int) string {
 	return string(line) + "\n"
 }
 
-// A history of more than ten thousand lines leaves the page usable: it keeps the newest ones, draws few, and hears who types and clicks.
+// A history of more than ten thousand lines leaves the page usable: it keeps the newest ones, draws few, and reacts to keys and clicks.
 func TestConsoleTenThousandLines(t *testing.T) {
 	t.Parallel()
 	const id, kept, most = "1534087020903704801", 10_000, 12_000

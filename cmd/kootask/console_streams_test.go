@@ -36,9 +36,9 @@ func TestConsoleOddStreams(t *testing.T) {
 		id, contentType string
 		status          int
 		body            func(id string) string
-		connection      string // That it comes to,
+		connection      string // The state of the watch after it,
 		state           string
-		says            string // and what its card says then.
+		says            string // and a text of its card.
 		again           bool   // Whether it is watched again.
 	}{
 		{id: "finished-and-cut", body: func(id string) string { return line(id, success, 0) }, connection: "ended", state: "SUCCESS"},
@@ -108,7 +108,7 @@ func TestConsoleOddStreams(t *testing.T) {
 	}
 }
 
-// How KooDrive does is said only if KooDrive has answered since: what was known before may be all that there is.
+// Whether KooDrive answers is shown only after an answer on this stream, because earlier data may come from memory.
 func TestConsoleClaimsNoHealth(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)

@@ -18,7 +18,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// site is kootask with its page, and a KooDrive that does as it is told.
+// site is kootask with its page, and a simulated KooDrive.
 type site struct {
 	koodrive *koodrivetest.KooDrive
 	upstream string // KooDrive's URL.
@@ -133,7 +133,7 @@ func (p *tab) history(t *testing.T, id string) []string {
 	return slices.Compact(lines)
 }
 
-// Three tasks at a time: one succeeds, one fails, and one loses its connection, which comes back by itself.
+// Three tasks together: one succeeds, one fails, and one loses its connection and resumes by itself.
 func TestConsoleFollowsTasks(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -269,7 +269,7 @@ func TestConsoleLeftPage(t *testing.T) {
 	}
 }
 
-// A tab that nobody sees goes on, and its title says so.
+// A hidden tab continues, and its title shows the state.
 func TestConsoleHiddenTab(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)

@@ -50,7 +50,7 @@ func TestConsoleForAnApp(t *testing.T) {
 	}
 }
 
-// Where kootask asks who its callers are, they have a field for that.
+// If callers must authenticate, the page has a field for their token.
 func TestConsoleForKnownCallers(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(nil)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// ending is how a stream has ended.
+// ending is the end of a stream.
 type ending struct {
 	door
 	last event
@@ -64,5 +64,5 @@ func needFiles(t *testing.T, n uint64) {
 	}
 }
 
-// mostFiles is how many open files .ci/missing looks for.
+// mostFiles is the limit on open files that .ci/missing requires.
 const mostFiles = 17_000

@@ -21,12 +21,12 @@ type double struct {
 	taskv1.UnimplementedTaskServiceServer
 	// outcomes are how calls for these tasks fail.
 	outcomes map[string]reason.Outcome
-	// caller is what the caller's token must be, with Bearer. Empty: nothing is asked.
+	// caller is the required caller's token, with Bearer. Empty: none is required.
 	caller string
 	// stream is done before a watch gets its task, with the number of the stream, from 0. Its error ends the stream. May be nil.
 	stream func(n int, s grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error
 
-	mu      sync.Mutex // Guards what follows.
+	mu      sync.Mutex // Guards the fields below.
 	callers []string   // The token of each call and stream.
 	dialled int        // Connections that were accepted.
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// ask runs kootask as a user would, and returns what it printed.
+// ask runs kootask as a user would, and returns its output.
 func ask(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs strings.Builder

@@ -48,7 +48,7 @@ func notTried(t *testing.T, group string) {
 // everything reports whether all tests have to run: under make test-all.
 func everything() bool { return os.Getenv("KOOTASK_TEST_ALL") != "" }
 
-// missing is what .ci/missing prints in a new checkout, on a machine that has only the programs with these names.
+// missing returns the output of .ci/missing in a new checkout, on a machine that has only the programs with these names.
 func missing(t *testing.T, env string, programs ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	checkout, path := t.TempDir(), t.TempDir()

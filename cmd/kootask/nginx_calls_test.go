@@ -24,7 +24,7 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// verdict is what a request was answered.
+// verdict is the answer to a request.
 type verdict struct {
 	status int
 	reason string // Empty without a reason.
@@ -51,8 +51,8 @@ func sendRaw(t *testing.T, url, target string) verdict {
 	return verdict{resp.StatusCode, reasonOf(body)}
 }
 
-// However a path is written, it means the same through nginx as without it: it goes on as it came, and what nginx takes it
-// for decides nothing. With a path in proxy_pass it would be what nginx takes it for.
+// Every spelling of a path means the same through nginx as without it: nginx passes it on unchanged. With a path in proxy_pass,
+// nginx would normalise it.
 func TestNginxPassesPathsOn(t *testing.T) {
 	t.Parallel()
 	ours, rewriting := newEdge(t, ""), newEdge(t, "", "proxy_pass http://kootask-http;", "proxy_pass http://kootask-http/;")

@@ -21,7 +21,7 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// way is a way through nginx. Its name is also that of the task that a test watches, and of the request.
+// way is a way through nginx. Its name is also the id of the task and of the request.
 type way struct {
 	name   string
 	accept string // Empty: gRPC.
@@ -103,7 +103,7 @@ func client(http2 bool) *http.Client {
 	return &http.Client{Transport: &http.Transport{Protocols: &protocols, DisableKeepAlives: true}}
 }
 
-// messages reads a gRPC stream. Its end is told as over HTTP.
+// messages reads a gRPC stream. Its end has the form of HTTP's.
 func messages(stream grpc.ServerStreamingClient[taskv1.WatchTaskResponse]) next {
 	over := false
 	return func() (string, error) {

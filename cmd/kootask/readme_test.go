@@ -39,7 +39,7 @@ func TestDocumentedPolicy(t *testing.T) {
 	}
 }
 
-// commandsOf are a document's code blocks for a shell, in order.
+// commandsOf returns a document's code blocks for a shell, in order.
 func commandsOf(t *testing.T, document string) (all []string) {
 	t.Helper()
 	for _, m := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(text(t, document), -1) {
@@ -138,7 +138,7 @@ func TestReadmeCommands(t *testing.T) {
 	}
 }
 
-// ports are those of the README.
+// ports are the ports in the README.
 var ports = []string{"8080", "9090", "9091"}
 
 // shell is a command as a user types it in the checkout, outside any make.

@@ -15,7 +15,7 @@ func TestReference(t *testing.T) {
 	p := openTab(t, s.url+"docs")
 	defer p.judge(t)
 	for _, rule := range []string{
-		"button-name",                 // Some have an icon alone.
+		"button-name",                 // Some have only an icon.
 		"color-contrast",              // Its colours are pale.
 		"label-content-name-mismatch", // “Authorize” in the dialog is called “Apply credentials”.
 		"nested-interactive",          // The control that opens a route contains a link.

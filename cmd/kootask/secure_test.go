@@ -46,7 +46,7 @@ func withClient(t *testing.T, c *certificates.Certificate) []string {
 	return []string{"--cert=" + cert, "--key=" + key}
 }
 
-// How get and watch fare with servers that are secured in one way or another, and what they say of the others.
+// get and watch with servers of different TLS settings, and their errors about unsuitable ones.
 func TestSecurity(t *testing.T) {
 	port := func(config *tls.Config) string { return "127.0.0.1:" + new(double).serve(t, config) }
 	good, plain, mutual12, mutual13 := presents(serverAuthority.Server("127.0.0.1")), port(nil), port(mutual(tls.VersionTLS12)), port(mutual(0))
@@ -65,7 +65,7 @@ func TestSecurity(t *testing.T) {
 	for name, row := range map[string]struct {
 		addr  string
 		flags []string
-		want  string // SUCCESS, or what is said of the address.
+		want  string // SUCCESS, or the error about the address.
 	}{
 		"plaintext":                           {plain, nil, "SUCCESS"},
 		"TLS":                                 {secure, []string{ca}, "SUCCESS"},
@@ -265,7 +265,7 @@ func TestCallerTokenIsReadAnew(t *testing.T) {
 	}
 }
 
-// A file that is gone by the time of a stream ends the watch, as a caller who is refused.
+// A missing file at the begin of a stream ends the watch, with the exit code of a refused caller.
 func TestCallerTokenIsGone(t *testing.T) {
 	token := file(t, "a")
 	d := &double{stream: func(int, grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error {

@@ -71,7 +71,7 @@ func (e event) String() string {
 	return fmt.Sprint(e.name, ": ", e.err)
 }
 
-// watch tells each event of a stream, until it has ended.
+// watch calls each for every event of a stream, until it has ended.
 func (d door) watch(ctx context.Context, token, id string, each func(event)) {
 	watch := d.watchHTTP
 	if d.conn != nil {

@@ -63,7 +63,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// Both sides present what was read from files, and accept each other.
+// Both sides present certificates from files, and accept each other.
 func TestHandshake(t *testing.T) {
 	ca := certificates.NewCA()
 	read := func(c *certificates.Certificate) []tls.Certificate {

@@ -102,7 +102,7 @@ func TestNoDamageDropsACertificate(t *testing.T) {
 	}
 }
 
-// A certificate and its key may stand in one file. The error names the file at fault.
+// A certificate and its key may be in one file. The error names the file at fault.
 func TestPair(t *testing.T) {
 	ca := certificates.NewCA()
 	own, other := ca.Server("a"), ca.Server("b")

@@ -172,7 +172,7 @@ func (q *queue) flush(limit time.Duration) bool {
 	}
 }
 
-// droppedLines returns how many lines were dropped so far.
+// droppedLines returns the number of dropped lines so far.
 func (q *queue) droppedLines() counts {
 	q.mu.Lock()
 	defer q.mu.Unlock()

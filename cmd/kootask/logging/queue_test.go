@@ -79,7 +79,7 @@ func open(f *file) *logging.Log {
 	return logging.New(f, func(to io.Writer) slog.Handler { return slog.NewJSONHandler(to, nil) })
 }
 
-// dropped is what the metric says.
+// dropped is the value of the metric.
 func dropped(t *testing.T, log *logging.Log) map[string]int {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()

@@ -30,7 +30,7 @@ type sample struct {
 	level   slog.Level // Of the first line that was left out.
 }
 
-// sampler admits the first lines of each source in a period, and reports at its end how many others there were.
+// sampler admits the first lines of each source in a period, and reports the number of the others at its end.
 type sampler struct {
 	to slog.Handler // Gets the reports. It must not block, because mu is held.
 

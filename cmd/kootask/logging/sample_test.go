@@ -35,7 +35,7 @@ func TestFloodIsSampled(t *testing.T) {
 	})
 }
 
-// When a flood is over, its number is told all the same, a second after it began.
+// After a flood, its number is still reported, a second after its begin.
 func TestEndOfAFloodIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &file{}
