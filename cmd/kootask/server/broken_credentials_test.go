@@ -28,7 +28,7 @@ import (
 type broken struct {
 	values []string // Of the header for it.
 	beside []string // Further headers, and their values.
-	// violation is what is wrong with the request itself. Empty: it is all right, and the caller is not known.
+	// violation is the fault of the request. Empty: the request is valid, but the caller is not authenticated.
 	violation string
 	doors     []string // Nil: all of them.
 }
@@ -250,7 +250,7 @@ func (s *system) succeed(t *testing.T, door string, c call) {
 	}
 }
 
-// Go's gRPC client does not send what is not ASCII, and trims nothing: an HTTP/2 client does as it is told.
+// Go's gRPC client refuses bytes that are not ASCII. This HTTP/2 client sends all bytes.
 func TestBrokenBytesOverHTTP2(t *testing.T) {
 	for name, m := range modes {
 		bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
@@ -327,7 +327,7 @@ func (s *system) roomy(ctx context.Context, network, address string) (net.Conn, 
 	return near, nil
 }
 
-// groups are those of a user, as issuers name them.
+// groups are the groups of a user, in the form of issuers.
 func groups(n int) (all []string) {
 	for i := range n {
 		all = append(all, fmt.Sprintf("%08x-1111-2222-3333-%012x", i, i))
@@ -336,7 +336,7 @@ func groups(n int) (all []string) {
 }
 
 // A token may be as long as a request's header has room for: issuers put a user's groups into it. A credential for KooDrive may
-// not, and what is longer gets a clear answer.
+// not, and longer ones get a clear error.
 func TestLongCallerTokens(t *testing.T) {
 	for name, m := range modes {
 		bubbleKnown(t, m, nil, func(t *testing.T, s *known) {

@@ -24,7 +24,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// everyCredential is all kinds of them, each with a canary. A bearer token is what the other tests have.
+// everyCredential has all kinds of credentials, each with a canary. The other tests have bearer tokens.
 var everyCredential = map[string]struct {
 	header    []string // Beside the user.
 	sent      string   // The begin of the value that KooDrive gets.
@@ -52,7 +52,7 @@ func TestCanariesInEveryCredential(t *testing.T) {
 					s.koodrive.SetFault(outcome.fault)
 					header := append([]string{"x-user-id", koodrivetest.Example().UserID}, credential.header...)
 					for _, door := range doors {
-						time.Sleep(2 * time.Minute) // After a rate limit KooDrive is left alone for one.
+						time.Sleep(2 * time.Minute) // After a rate limit, requests are held for a minute.
 						s.fail(t.Context(), t, door, call{id: taskID, header: header})
 					}
 					sent := s.koodrive.Requests()[0].Header
@@ -125,7 +125,7 @@ func TestCanariesInWhatIsNoRequest(t *testing.T) {
 	})
 }
 
-// raw sends a text as it is, and searches what comes back until the server closes the connection.
+// raw sends an unchanged text, and searches the answer until the server closes the connection.
 func (s *system) raw(t *testing.T, port *koodrivetest.Listener, text string) {
 	t.Helper()
 	answer, _ := io.ReadAll(raw(t, port, text))
@@ -164,7 +164,7 @@ func TestCanariesInMidWatch(t *testing.T) {
 	})
 }
 
-// The network's own errors name what could not be reached. None may name what was asked for.
+// The network's errors name the host that cannot be reached. None may name the requested task.
 func TestCanariesInTransportErrors(t *testing.T) {
 	for name, err := range map[string]error{
 		"refused": &net.OpError{Op: "dial", Net: "tcp", Err: errors.New(network)},

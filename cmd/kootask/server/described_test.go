@@ -21,14 +21,14 @@ import (
 // Every test of this package that asks over HTTP is one of the description too: each answer has to be one that it allows, with its
 // status, its headers and its body, each line or event of a stream included.
 
-// description is what the HTTP port is said to answer.
+// description is the OpenAPI description of the HTTP port.
 type description struct {
 	document map[string]any
 	compiler *jsonschema.Compiler
 	forms    map[string]*regexp.Regexp // Of the paths that are described.
 	mu       sync.Mutex
 	schemas  map[string]*jsonschema.Schema // Guarded by mu, by their places.
-	allowed  map[uint64]bool               // Guarded by mu: the hashes of texts that were found good where they stand.
+	allowed  map[uint64]bool               // Guarded by mu: the hashes of valid texts with their places.
 	seed     maphash.Seed
 }
 
@@ -56,7 +56,7 @@ var openAPI = sync.OnceValue(func() *description {
 	return d
 })
 
-// pointer is where something stands in the document.
+// pointer is a place in the document.
 type pointer string
 
 var (
@@ -71,7 +71,7 @@ func (p pointer) to(names ...string) pointer {
 	return p
 }
 
-// at returns what stands at a place, nil if there is nothing, and where it is itself if there is a reference.
+// at returns the value at a place, nil without one, and its own place if it is a reference.
 func (d *description) at(p pointer) (map[string]any, pointer) {
 	value := any(d.document)
 	for name := range strings.SplitSeq(strings.TrimPrefix(string(p), "/"), "/") {
@@ -96,7 +96,7 @@ func (d *description) validate(p pointer, value any) error {
 	return d.schemas[string(p)].Validate(value)
 }
 
-// once calls check for what stands at a place, unless it was found good there before: a thousand watchers get the same.
+// once calls check for a text at a place, unless it was valid there before, because a thousand watchers get the same text.
 func (d *description) once(check func() error, where ...string) error {
 	key := maphash.Comparable(d.seed, strings.Join(where, "\n"))
 	d.mu.Lock()
@@ -114,7 +114,7 @@ func (d *description) once(check func() error, where ...string) error {
 	return err
 }
 
-// responses is where the answers to a request are described: those to what has no route are among the others.
+// responses returns the place of the answers to a request. Requests without a route have those of another route.
 func (d *description) responses(r *http.Request) pointer {
 	best := ""
 	for path, form := range d.forms {

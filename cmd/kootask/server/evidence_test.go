@@ -41,7 +41,7 @@ const (
 	inOther   place = "another answer"
 )
 
-// watched are what is looked for, and where it may be.
+// watched are the canaries, with the places where each may be.
 var watched = map[*canaries.Canary]place{
 	canaries.New("a bearer token", token[:16]):                     "", // It repeats itself.
 	canaries.New("a carrier's token", atToken):                     "",
@@ -66,7 +66,7 @@ const (
 	claim     = "claim-of-a-caller"
 )
 
-// evidence is what has come out of a system. It is searched as it comes, and not kept. A nil one takes nothing.
+// evidence is the output of a system. It is searched as it comes, and not kept. A nil evidence ignores it.
 type evidence struct {
 	mu     sync.Mutex
 	seed   maphash.Seed
@@ -130,7 +130,7 @@ func (e *evidence) add(where place, text string) {
 	}
 }
 
-// end searches what is left at the end of a test, and says what was found.
+// end searches the rest at the end of a test, and reports the findings.
 func (e *evidence) end(t *testing.T, s *system) {
 	t.Helper()
 	e.add(inLog, s.log.String())
@@ -139,7 +139,7 @@ func (e *evidence) end(t *testing.T, s *system) {
 	}
 }
 
-// look searches what the operator sees, if the system still lives.
+// look searches the admin port, if the system still runs.
 func (e *evidence) look(s *system) {
 	for path, where := range map[string]place{"/metrics": inMetrics, "/debug/pprof/goroutine?debug=2": inDump} {
 		resp, err := s.admin.Get("http://localhost" + path)

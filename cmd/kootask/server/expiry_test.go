@@ -79,7 +79,7 @@ func restless(name string) koodrivetest.Task {
 	return task
 }
 
-// A watch ends with the token that it began with, whatever else is due then, and nothing more is to be had with it.
+// A watch ends with its first token, whatever else is due then, and the token is of no further use.
 func TestWatchesEndWithTheToken(t *testing.T) {
 	t.Parallel()
 	everySecond := func(c *server.Config) { c.Service.PollMin, c.Service.PollMax = time.Second, time.Second }

@@ -28,7 +28,7 @@ func sampled(to *buffer) func(*server.Config) {
 	}
 }
 
-// logLine is what a line says that is sampled.
+// logLine has the attributes of a sampled line.
 type logLine struct {
 	Msg, Peer, Outcome, Code string
 	LeftOut                  int `json:"left_out"`

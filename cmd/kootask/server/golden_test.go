@@ -23,7 +23,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// golden compares what was seen with a file of testdata. The files pin what the contract's own checks do not see: how
+// golden compares an answer with a file of testdata. The files pin the parts that the contract's own checks do not see: how
 // things look over HTTP, which clients depend on as much.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
@@ -147,7 +147,7 @@ func TestGoldenMetadata(t *testing.T) {
 	})
 }
 
-// The routes are those of the contract's REST mapping.
+// The routes are the routes of the contract's REST mapping.
 func TestRoutesAreThoseOfTheContract(t *testing.T) {
 	mapping, err := os.ReadFile("../../../proto/koodrive/task/v1/task_gateway.yaml")
 	if err != nil {

@@ -144,7 +144,7 @@ func TestLongHeadersThatAreNotRead(t *testing.T) {
 }
 
 // The request id comes back as a header of an answer, and as a trailer of a failure, which then has no header at all:
-// that is what makes it one that clients may retry.
+// so clients may retry it.
 func TestRequestID(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		var header, trailer metadata.MD

@@ -25,7 +25,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// schedules is how many random histories are judged, and perSurface how many clients each has on each of the four surfaces.
+// schedules is the number of random histories, and perSurface the number of clients of each on each of the four surfaces.
 const (
 	schedules  = 300
 	perSurface = 4
@@ -92,7 +92,7 @@ func TestHistories(t *testing.T) {
 	}
 }
 
-// plan is what a client does.
+// plan is the behaviour of a client.
 type plan struct {
 	surface      string
 	key          history.Key
@@ -178,7 +178,7 @@ func script(r *rand.Rand, rec *recorder) (keys []history.Key) {
 	return keys
 }
 
-// troubles are what may go wrong with an answer.
+// troubles are the faults of an answer.
 var troubles = []func(*rand.Rand) *koodrivetest.Fault{
 	func(*rand.Rand) *koodrivetest.Fault { return koodrivetest.Answer(401, "") },
 	func(*rand.Rand) *koodrivetest.Fault { return koodrivetest.Answer(401, "") },
@@ -207,7 +207,7 @@ var troubles = []func(*rand.Rand) *koodrivetest.Fault{
 // life is the life of a task: on the whole it goes forward, now and then a step back, and now and then something goes wrong.
 func life(r *rand.Rand, key history.Key) (steps []koodrivetest.Step) {
 	long := ""
-	if r.IntN(4) == 0 { // So long that what is sent to somebody who does not read fills up.
+	if r.IntN(4) == 0 { // Long enough to fill the buffers of a client that does not read.
 		long = strings.Repeat("x", 8<<10)
 	}
 	status, name := int64(0), ""
@@ -304,7 +304,7 @@ func (p plan) follow(ctx context.Context, t *testing.T, s *system, rec *recorder
 	}
 }
 
-// mustUnmarshal reads what the gateway has written.
+// mustUnmarshal reads the gateway's JSON.
 func mustUnmarshal(data string, m proto.Message) {
 	if err := protojson.Unmarshal([]byte(data), m); err != nil {
 		panic(err)

@@ -13,7 +13,7 @@ import (
 	"github.com/kootask/kootask/service"
 )
 
-// peerOf returns whom the last line of the log names as the peer.
+// peerOf returns the peer in the last line of the log.
 func (s *system) peerOf(t *testing.T) string {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(s.calls()), "\n")
@@ -58,7 +58,7 @@ func TestHops(t *testing.T) {
 				s.fail(t.Context(), t, door, call{id: "unknown", header: append(header, bearer...)})
 				check(door)
 			}
-			for _, path := range []string{"/nothing", "/v1/tasks/1?a", "/v1/tasks/a%20b:watch"} { // The gateway alone sees these.
+			for _, path := range []string{"/nothing", "/v1/tasks/1?a", "/v1/tasks/a%20b:watch"} { // Only the gateway sees these.
 				s.get(t, request(t.Context(), t, path, header...))
 				check(path)
 			}

@@ -37,7 +37,7 @@ func TestWhatAWatchSurvives(t *testing.T) {
 	broken, odd := body(502, ""), answer(id)
 	for name, row := range map[string]struct {
 		steps  []koodrivetest.Step
-		reason string // Empty: it goes on to SUCCESS.
+		reason string // Empty: it continues until SUCCESS.
 	}{
 		"one 401":                     {faults(refused), ""},
 		"two 401":                     {faults(refused, refused), "CREDENTIAL_REJECTED"},
@@ -118,7 +118,7 @@ func TestDoubtIsNotShared(t *testing.T) {
 	})
 }
 
-// A task that is not there any more is told as one that is not there; the log tells them apart.
+// A task that has disappeared gets the same error as an unknown task. Only the log distinguishes them.
 func TestTaskThatDisappears(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: faults(repeat(3, code(400, "13000309"))...)})

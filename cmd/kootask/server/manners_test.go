@@ -48,7 +48,7 @@ func busiest(requests []koodrivetest.Request) (most int) {
 }
 
 // One caller watches 1,000 tasks, another one: at a ceiling of 50 requests a second the first one's intervals grow, and the
-// other's are what they are when it is alone.
+// the other's are as short as without it.
 func TestCallersDoNotSlowEachOther(t *testing.T) {
 	t.Parallel()
 	intervals := func(t *testing.T, crowd int) (all []time.Duration) {
@@ -121,7 +121,7 @@ func TestGetTaskWithoutAPermit(t *testing.T) {
 	})
 }
 
-// A GetTask is tried twice, and what has passed meanwhile is not seen; everybody's retries come from one budget.
+// A GetTask is tried twice, so a short failure is not visible. All retries come from one budget.
 func TestRetries(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Fault: koodrivetest.Answer(502, "")}, {Status: 1}}})

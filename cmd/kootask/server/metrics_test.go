@@ -27,7 +27,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// scrape returns what /metrics says: the value of each series.
+// scrape returns the value of each series in /metrics.
 func (s *system) scrape(t *testing.T) map[string]float64 {
 	t.Helper()
 	resp, err := s.admin.Get("http://localhost/metrics")
@@ -55,7 +55,7 @@ func cutLast(line string) (name, value string, ok bool) {
 	return line[:at], line[at+1:], true
 }
 
-// events are the series that count events of this service, without what every call moves.
+// events are the series that count events of this service, without those that every call moves.
 var events = regexp.MustCompile(`^kootask_(.*_total.*)$`)
 
 // moved returns the counters that do makes go up, and by how much.
@@ -210,7 +210,7 @@ func TestWhatIsWithheldIsCounted(t *testing.T) {
 	}
 }
 
-// The gauges say how it stands, and the histograms how long it took.
+// The gauges have the present state, and the histograms the durations.
 func TestGauges(t *testing.T) {
 	bubble(t, func(c *server.Config) { c.Upstream.AtOnce, c.Service.PollMax = 1, time.Second }, func(t *testing.T, s *system) {
 		check := func(when string, want map[string]float64) {

@@ -25,7 +25,7 @@ import (
 func TestOutage(t *testing.T) {
 	const begins, ends, over = 60, 8 * 60, 10 * 60 // In seconds.
 	for name, load := range map[string]struct {
-		callers, tasks int // Each caller watches so many.
+		callers, tasks int // Number of callers, and of tasks of each.
 		every          time.Duration
 	}{
 		"more than the ceiling": {20, 50, 50 * time.Millisecond},
@@ -68,7 +68,7 @@ func TestOutage(t *testing.T) {
 				for second := range over {
 					switch second {
 					case begins:
-						limited.Store(0) // At first the watches have used up what their address may ask for.
+						limited.Store(0) // At first the watches have used up the limit of their address.
 						s.koodrive.SetFault(koodrivetest.Answer(503, ""))
 					case ends:
 						s.koodrive.SetFault(nil)

@@ -38,7 +38,7 @@ func body(status int, body string) *koodrivetest.Fault {
 	return f
 }
 
-// code is KooDrive's envelope, apig that of its API gateway.
+// code is KooDrive's envelope, apig the envelope of its API gateway.
 func code(status int, code string) *koodrivetest.Fault {
 	return body(status, `{"code":`+code+`,"msg":"`+canary+`"}`)
 }
@@ -54,7 +54,7 @@ func answer(fields string) *koodrivetest.Fault {
 
 const id = `"taskId":"` + taskID + `"`
 
-// oddNames is an object whose fields are called what nobody may see.
+// oddNames is an object whose field names are canaries.
 var oddNames = fmt.Sprintf(`{%q:1,%q:2,%q:3,%q:4,%q:5,"newField":[%q]}`,
 	canary, token, "Bearer "+token[:16], atToken, koodrivetest.Example().UserID, canary)
 
@@ -167,7 +167,7 @@ func TestWhatKooDriveSaysMeansTheSameAtEveryDoor(t *testing.T) {
 				s.koodrive.SetFault(row.fault)
 				asked := 0
 				for _, door := range doors {
-					time.Sleep(2 * time.Minute) // After a rate limit KooDrive is left alone for one.
+					time.Sleep(2 * time.Minute) // After a rate limit, requests are held for a minute.
 					row.check(t, door, s.fail(t.Context(), t, door, call{id: taskID, header: bearer}))
 					want := 1
 					if row.retry && row.reason != "UPSTREAM_RATE_LIMITED" && (door == "grpc get" || door == "rest") {

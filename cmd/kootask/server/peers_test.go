@@ -20,7 +20,7 @@ import (
 )
 
 // guess asks for a task with as many made-up credentials as it can until the time is over, from the address that connections
-// come from now, and returns how many it has tried.
+// come from now, and returns the number of tries.
 func (s *system) guess(t *testing.T, door string, until time.Time, every time.Duration) (tried int) {
 	t.Helper()
 	for ; time.Now().Before(until); tried++ {
@@ -45,7 +45,7 @@ func (s *system) guess(t *testing.T, door string, until time.Time, every time.Du
 	return tried
 }
 
-// from is the system as it is seen from an address.
+// from returns the system for a client at an address.
 func (s *system) from(t *testing.T, address string) *system {
 	t.Helper()
 	s.comeFrom(address)
@@ -98,7 +98,7 @@ func TestNewTasksOfOnePeerAreLimited(t *testing.T) {
 		}
 		all.Wait()
 		most := newTasks*int(while/time.Second) + burst
-		if n := s.koodrive.Count() - before; n < most-20 || n > most+20 { // The watch's, and what comes in the first and the last second.
+		if n := s.koodrive.Count() - before; n < most-20 || n > most+20 { // The requests of the watch, and of the first and the last second.
 			t.Errorf("KooDrive was asked %d times, want about %d", n, most)
 		}
 		leave()

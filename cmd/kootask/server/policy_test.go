@@ -16,7 +16,7 @@ import (
 // aliceAsA is a policy that maps a caller to a user.
 const aliceAsA = "callers:\n  - claims: {sub: alice}\n    users: [user-a]\n"
 
-// decision is a line of the log about who may call.
+// decision is a line of the log about a decision.
 type decision struct {
 	Msg, Caller, Outcome, Peer string
 	Allowed                    *bool
@@ -102,7 +102,7 @@ func TestPolicyKeepsUsersApart(t *testing.T) {
 			if n := s.koodrive.Count(); n != 0 {
 				t.Errorf("%s: KooDrive was asked %d times", name, n)
 			}
-			// Names that mean nothing do not change for whom an allowed call is.
+			// Headers without a meaning do not change the user of an allowed call.
 			for _, door := range doors {
 				s.succeed(t, door, m.asUser(exampleID, s.jwt(claims), "user-a", "grpc-metadata-x-user-id", "user-b", "x-aiuser-id", "user-b"))
 			}
@@ -126,7 +126,7 @@ func TestPolicyKeepsUsersApart(t *testing.T) {
 	}
 }
 
-// Rules say who by claims, which may be lists, and all of which have to be there.
+// Rules name callers by claims. Claims may be lists, and all of them have to be there.
 func TestWhomAPolicyAllows(t *testing.T) {
 	bubbleKnown(t, modes["app"], nil, func(t *testing.T, s *known) {
 		for name, row := range map[string]struct {

@@ -21,7 +21,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// files are those of a server that speaks TLS, and wants certificates of its clients.
+// files are the files of a server with TLS that requires client certificates.
 type files struct {
 	t   *testing.T
 	dir string
@@ -71,7 +71,7 @@ func filedBubble(t *testing.T, test func(t *testing.T, s *system, f *files)) {
 	})
 }
 
-// shows checks which certificate new connections see on both ports, and what is said of the files.
+// shows checks the certificate of new connections on both ports, and the metrics of the files.
 func (s *system) shows(t *testing.T, when string, want *certificates.Certificate, config *tls.Config, failed float64) {
 	t.Helper()
 	for _, port := range []*koodrivetest.Listener{s.grpcPort, s.httpPort} {
@@ -101,7 +101,7 @@ func (s *system) shows(t *testing.T, when string, want *certificates.Certificate
 // soon is when a change of a file has surely been seen.
 const soon = 2*reload.Interval + time.Second
 
-// load asks and watches over connections that are new every two seconds, until ctx ends, and returns how many calls were made.
+// load gets and watches over connections that are new every two seconds, until ctx ends. It returns the number of calls.
 func (s *system) load(ctx context.Context, t *testing.T, config *tls.Config) (calls func() int64) {
 	t.Helper()
 	var n atomic.Int64
@@ -111,7 +111,7 @@ func (s *system) load(ctx context.Context, t *testing.T, config *tls.Config) (ca
 		all.Go(func() {
 			for ctx.Err() == nil {
 				seen := s.over(t, config, http2)
-				turn, done := context.WithCancel(ctx) // No deadline, of which the server would tell.
+				turn, done := context.WithCancel(ctx) // Not a deadline, because the server would see it.
 				time.AfterFunc(2*time.Second, done)
 				do(turn, seen)
 				_ = seen.conn.Close()
@@ -256,7 +256,7 @@ func TestCertificatesTakeEffectInTime(t *testing.T) {
 	})
 }
 
-// Whatever becomes of the files: what was read last, and is good, stays in use until there is something good again.
+// With any damage to the files, the last valid content stays in use until there is valid content again.
 func TestFilesThatAreNoGood(t *testing.T) {
 	filedBubble(t, func(t *testing.T, s *system, f *files) {
 		config := f.config(f.client.Client("DNS:orders.example"))

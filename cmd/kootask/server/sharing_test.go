@@ -55,7 +55,7 @@ func TestErrorsAreNotRemembered(t *testing.T) {
 	})
 }
 
-// A thousand watchers of one task cost KooDrive what one costs, and nothing once they have left.
+// A thousand watchers of one task cost KooDrive as much as one, and nothing after they have left.
 func TestWatchersAreFree(t *testing.T) {
 	t.Parallel()
 	const watched = 10 * time.Minute

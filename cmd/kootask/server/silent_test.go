@@ -19,7 +19,7 @@ import (
 )
 
 // One connection of a hundred never reads, while the task changes 100 times, each time by more than its window holds: the
-// others get every state at the instant of its publication, and what is held for the silent one is bounded.
+// others get every state at the instant of its publication, and the memory for the silent one is bounded.
 // When the changes come within the time that a send may take, it is there to the end; otherwise it is let go.
 func TestSilentReaderDelaysNobody(t *testing.T) {
 	t.Parallel()

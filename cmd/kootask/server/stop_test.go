@@ -252,7 +252,7 @@ func TestShutdownDelay(t *testing.T) {
 	}
 }
 
-// Clients that do nothing hold up no stop: each of these alone.
+// Idle clients do not delay a stop: each of these by itself.
 func TestStopWaitsForNobodyIdle(t *testing.T) {
 	ways := map[string]func(t *testing.T, s *system){
 		"reflection": func(t *testing.T, s *system) {

@@ -32,7 +32,7 @@ func (s *system) post(t *testing.T, header ...string) (*http.Response, string) {
 	return s.get(t, r)
 }
 
-// ticket gets one, and checks what is said of it. It is looked for in the log when the test ends.
+// ticket gets a ticket, and checks its description. At the end of the test, the log is searched for it.
 func (s *system) ticket(t *testing.T, header ...string) string {
 	t.Helper()
 	resp, body := s.post(t, header...)
@@ -291,7 +291,7 @@ func TestTicketsDoNotOutliveTokens(t *testing.T) {
 	})
 }
 
-// A ticket is for whom its owner may act when it is used, and not when it was given.
+// The policy applies when a ticket is used, and not when it was issued.
 func TestTicketsDoNotOutliveThePolicy(t *testing.T) {
 	var issuer *issuertest.Issuer
 	var policy atomic.Pointer[callers.Policy]

@@ -20,7 +20,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// authorities are who vouches for the server and for its clients. They are made in the bubble whose clock they go by.
+// authorities are the authorities of the server and of its clients. They are made in the bubble whose clock they use.
 type authorities struct{ server, client *certificates.CA }
 
 func newAuthorities() *authorities {
@@ -38,7 +38,7 @@ func (a *authorities) tls(c *server.Config, names ...string) {
 	c.TLS = func() server.TLS { return secured }
 }
 
-// config is that of a client who trusts the server, with a certificate of its own unless own is nil.
+// config is the config of a client that trusts the server, with its own certificate unless own is nil.
 func (a *authorities) config(own *certificates.Certificate) *tls.Config {
 	config := &tls.Config{RootCAs: a.server.Pool(), ServerName: "kootask.test", MinVersion: tls.VersionTLS12}
 	if own != nil { // Whatever authorities the server names.

@@ -21,7 +21,7 @@ var (
 
 func task(name string, status int64) history.Task { return history.Task{Name: name, Status: status} }
 
-// again adds a request to a history as often as it is sent: each time but the last, the connection is cut.
+// again adds a request to a history once for each time that it is sent. Each time but the last, the connection is cut.
 func again(h *history.History, times int) {
 	for i := range times {
 		at := 12*second + 3*second/5 + time.Duration(i)*second/10
