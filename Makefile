@@ -23,7 +23,7 @@ help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-16s %s\n", $$1, $$2}'
 
 .PHONY: run
-run: build ## Run kootask demo: the service with a simulated KooDrive, on this machine. Ctrl-C ends it.
+run: build ## Run kootask demo: the service with a stand-in for KooDrive, on this machine. Ctrl-C ends it.
 	@exec bin/kootask demo
 
 # The program is static: it runs in an empty container, and its behaviour does not depend on the machine that builds it.

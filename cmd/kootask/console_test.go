@@ -18,7 +18,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// site is kootask with its page, and a simulated KooDrive.
+// site is kootask with its page, and a stand-in for KooDrive.
 type site struct {
 	koodrive *koodrivetest.KooDrive
 	upstream string // KooDrive's URL.

@@ -13,7 +13,7 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
-// demoCommand runs the service with a simulated KooDrive.
+// demoCommand runs the service with a stand-in for KooDrive.
 type demoCommand struct {
 	serviceFlags
 	Reflection    bool          `group:"Ports" default:"true" negatable:"" help:"Enable gRPC server reflection."`

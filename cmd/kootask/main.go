@@ -1,6 +1,6 @@
 // Command kootask reports the status of KooDrive tasks, over gRPC, REST, JSON lines and server-sent events.
 //
-// It contains the service, a demonstration of it that needs nothing else, a simulated KooDrive, and a client that shows one
+// It contains the service, a demonstration of it that needs nothing else, a stand-in for KooDrive, and a client that shows one
 // task or watches several.
 package main
 
@@ -22,8 +22,8 @@ import (
 // commands are the subcommands of kootask.
 type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Run the service."`
-	Demo     demoCommand     `cmd:"" help:"Run the service on this machine with a simulated KooDrive, and print commands to try."`
-	Simulate simulateCommand `cmd:"" help:"Run only the simulated KooDrive, for tests."`
+	Demo     demoCommand     `cmd:"" help:"Run the service on this machine with a stand-in for KooDrive, and print commands to try."`
+	Simulate simulateCommand `cmd:"" help:"Run only KooDrive's stand-in, for tests."`
 	Get      getCommand      `cmd:"" help:"Show a task as it is now."`
 	Watch    watchCommand    `cmd:"" help:"Show tasks as they change until they are finished."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`

@@ -29,9 +29,9 @@ http {
 }
 `
 
-// edge is nginx in front of kootask and a simulated KooDrive.
+// edge is nginx in front of kootask and a stand-in for KooDrive.
 type edge struct {
-	koodrive         string // URL of the simulated KooDrive.
+	koodrive         string // URL of KooDrive's stand-in.
 	kootask, nginx   *process
 	http, http2, own string // URLs of REST: nginx's for HTTP/1.1 and for HTTP/2, and kootask's own.
 	tasks            taskv1.TaskServiceClient
@@ -129,7 +129,7 @@ func freeAddrs(t *testing.T, n int) (all []string) {
 	return all
 }
 
-// order changes the simulated KooDrive.
+// order changes KooDrive's stand-in.
 func (e *edge) order(t *testing.T, method, path, body string) string {
 	t.Helper()
 	r, _ := http.NewRequestWithContext(t.Context(), method, e.koodrive+"/simulate/"+path, strings.NewReader(body))

@@ -9,7 +9,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// The credentials and tasks of the simulated KooDrive. The README names them too.
+// The credentials and tasks of KooDrive's stand-in. The README names them too.
 const (
 	demoToken  = "demo-alice"
 	otherToken = "demo-bob"
@@ -21,7 +21,7 @@ const (
 // outage is the time for which KooDrive fails for one of the tasks.
 const outage = 20 * time.Second
 
-// scenes are the tasks of the simulated KooDrive, one for each kind of course.
+// scenes are the tasks of KooDrive's stand-in, one for each kind of course.
 var scenes = []struct {
 	id, about string
 	steps     []koodrivetest.Step
@@ -49,7 +49,7 @@ func life() []koodrivetest.Step {
 	}
 }
 
-// newKooDrive returns a simulated KooDrive with these credentials and tasks.
+// newKooDrive returns a stand-in for KooDrive with these credentials and tasks.
 func newKooDrive() *koodrivetest.KooDrive {
 	k := koodrivetest.New()
 	k.AddToken(demoToken, 0)

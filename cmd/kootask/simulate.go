@@ -13,9 +13,9 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// simulateCommand runs only the simulated KooDrive.
+// simulateCommand runs only KooDrive's stand-in.
 type simulateCommand struct {
-	Addr   string `default:"127.0.0.1:18080" env:"KOOTASK_SIMULATE_ADDR" help:"Address of the simulated KooDrive. Port 0 picks a free one."`
+	Addr   string `default:"127.0.0.1:18080" env:"KOOTASK_SIMULATE_ADDR" help:"Address of KooDrive's stand-in. Port 0 picks a free one."`
 	Script string `env:"KOOTASK_SIMULATE_SCRIPT" placeholder:"FILE" help:"JSON file with the credentials, tasks and faults, as docs/simulate.md describes. Default: the demonstration's tasks."`
 }
 
@@ -42,7 +42,7 @@ func (c *simulateCommand) Run(ctx context.Context, out output) error {
 	return serveKooDrive(ctx, listener, withControl(koodrive))
 }
 
-// scriptedKooDrive returns a simulated KooDrive that follows a script.
+// scriptedKooDrive returns a stand-in for KooDrive that follows a script.
 func scriptedKooDrive(file string) (*koodrivetest.KooDrive, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
