@@ -117,7 +117,7 @@ pub struct Heartbeat {
     /// milliseconds. Not set before the first task.
     #[prost(message, optional, tag = "1")]
     pub observe_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// Consecutive polls without an answer since then, or since the watch began. 0 if KooDrive answers.
+    /// Consecutive failed polls since then, or since the watch began. 0 if the last poll succeeded.
     #[prost(int32, tag = "2")]
     pub failure_count: i32,
     /// Reason of the last failure: the ErrorInfo.reason that GetTask would fail with, for example "UPSTREAM_TIMEOUT". Empty

@@ -609,7 +609,7 @@ type Heartbeat struct {
 	// Time at which KooDrive last confirmed the task that was last sent on this stream, by kootask's clock, in
 	// milliseconds. Not set before the first task.
 	ObserveTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=observe_time,json=observeTime,proto3" json:"observe_time,omitempty"`
-	// Consecutive polls without an answer since then, or since the watch began. 0 if KooDrive answers.
+	// Consecutive failed polls since then, or since the watch began. 0 if the last poll succeeded.
 	FailureCount int32 `protobuf:"varint,2,opt,name=failure_count,json=failureCount,proto3" json:"failure_count,omitempty"`
 	// Reason of the last failure: the ErrorInfo.reason that GetTask would fail with, for example "UPSTREAM_TIMEOUT". Empty
 	// if failure_count is 0.

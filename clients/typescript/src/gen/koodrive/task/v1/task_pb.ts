@@ -267,7 +267,7 @@ export type Heartbeat = Message<"koodrive.task.v1.Heartbeat"> & {
   observeTime?: Timestamp | undefined;
 
   /**
-   * Consecutive polls without an answer since then, or since the watch began. 0 if KooDrive answers.
+   * Consecutive failed polls since then, or since the watch began. 0 if the last poll succeeded.
    *
    * @generated from field: int32 failure_count = 2;
    */
