@@ -1,12 +1,12 @@
-# Everything runs with Go, make and git; the tools come through the Go module proxy at the versions of tools/go.mod. Some tests need more,
-# and .ci/missing says what. Clients in other languages need those languages' own tools, and what their package managers bring.
+# Everything runs with Go, make and git. The tools come through the Go module proxy, at the versions of tools/go.mod. Some tests need more:
+# .ci/missing lists it. Clients in other languages need the tools and package managers of their language.
 
 MAKEFLAGS += --no-print-directory
 
-# A machine may pin its own Go with GOTOOLCHAIN=local. Since Go 1.21 the go command can fetch the version that go.mod asks for.
+# A machine may pin its own Go with GOTOOLCHAIN=local. Since Go 1.21, the go command can fetch the version that go.mod requires.
 export GOTOOLCHAIN := auto
 GO_FLOOR := $(shell sed -n 's/^go //p' go.mod)
-# The line that says so, which takes a while, is let through.
+# The line about the download is let through, because a download takes a while.
 GO_FOUND := $(patsubst go%,%,$(shell { GOTOOLCHAIN=auto go env GOVERSION 2>&1 >&3 | sed -n '/^go: downloading /p' >&2; } 3>&1))
 ifneq ($(GO_FLOOR),$(firstword $(shell printf '%s\n' $(GO_FLOOR) $(or $(GO_FOUND),0) | sort -V)))
 $(error kootask needs Go $(GO_FLOOR) or newer, or Go 1.21 with access to a Go module proxy, which serves it; found: $(or $(GO_FOUND),$(shell GOTOOLCHAIN=local go env GOVERSION 2>/dev/null),none))
@@ -23,7 +23,7 @@ help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-16s %s\n", $$1, $$2}'
 
 .PHONY: run
-run: build ## Run kootask demo: the service with a KooDrive of its own, on this machine. Ctrl-C ends it.
+run: build ## Run kootask demo: the service with a stand-in for KooDrive, on this machine. Ctrl-C ends it.
 	@exec bin/kootask demo
 
 # The program is static: it runs in an empty container, and its behaviour does not depend on the machine that builds it.
@@ -35,16 +35,16 @@ build: ## Build PROGRAM (bin/kootask).
 	go build -o $(PROGRAM) ./cmd/kootask
 
 .PHONY: install
-install: ## Install kootask where go install puts programs: in GOBIN, or else in bin in GOPATH.
+install: ## Install kootask in the folder of go install: GOBIN, or else bin in GOPATH.
 	@go install ./cmd/kootask
 	@go list -f 'Installed {{.Target}}. Its folder has to be in your PATH.' ./cmd/kootask
 
-# What the tests have said, and of that how many histories were judged.
+# The output of the tests, and the number of histories in it that were judged.
 export GOTESTSUM_JSONFILE ?= bin/tests.json
 HISTORIES = grep -o '[0-9]* histories: {[^}]*}' $(GOTESTSUM_JSONFILE)
 GOTESTSUM = $(if $(RACE),CGO_ENABLED=1) .ci/progress $(TOOL) gotestsum --format pkgname-and-test-fails --hide-summary skipped -- $(RACE)
 
-# With it the tests judge whether everybody can use the pages.
+# With axe-core, the tests check the accessibility of the pages.
 .PHONY: axe
 axe: bin/axe.min.js ## Fetch axe-core from the npm registry, at the version of cmd/kootask/axe/package-lock.json.
 
@@ -55,7 +55,7 @@ bin/axe.min.js: cmd/kootask/axe/package-lock.json
 	cp bin/axe/node_modules/axe-core/axe.min.js bin
 
 .PHONY: test
-test: ## Run the tests that this machine can run, and say which ones it cannot, and what they need.
+test: ## Run the tests that this machine can run, and list the others with their requirements.
 	@.ci/missing
 	@mkdir -p bin
 	@! command -v npm >/dev/null || $(MAKE) axe $(if $(KOOTASK_TEST_ALL),,|| true)
@@ -65,10 +65,10 @@ test: ## Run the tests that this machine can run, and say which ones it cannot, 
 
 .PHONY: test-all
 test-all: export KOOTASK_TEST_ALL := yes
-test-all: test ## Run all tests. Fail at once if this machine lacks anything that they need.
+test-all: test ## Run all tests. Fail at once if this machine lacks a requirement.
 
 .PHONY: bare
-bare: ## Show, as root on Debian, that make run and make test need no more than Go, make, git and curl: in a bare Debian.
+bare: ## Run make run and make test in a bare Debian that has only Go, make, git and curl. Needs root on Debian.
 	@.ci/bare
 
 SOAK ?= 10m
@@ -79,13 +79,13 @@ soak: ## Judge random histories for SOAK (10m).
 	@KOOTASK_SOAK=$(SOAK) $(GOTESTSUM) -count=1 -timeout 0 -run '^TestHistories$$' ./cmd/kootask/server
 	@$(HISTORIES)
 
-# A target is found by its name, like any test. What it finds stays under testdata/fuzz, to be mended and committed.
+# A target is found by its name, like any test. Its findings stay under testdata/fuzz, to be fixed and committed.
 FUZZTIME ?= 10s
 
-# A worker for each target, and a target for each core. What is compiled for all of them is compiled first. New inputs are kept as they
-# are: with go's default, making them smaller takes nearly all of the time.
+# One worker for each target, and one target for each core. Common packages are compiled first. New inputs are not minimised: with go's
+# default, that takes nearly all of the time.
 .PHONY: fuzz
-fuzz: ## Give every fuzz target FUZZTIME (10s) to find an input that breaks what it promises.
+fuzz: ## Run every fuzz target for FUZZTIME (10s).
 	@targets=$$(grep -ro --include='*_test.go' '^func Fuzz[[:alnum:]_]*' . | sed 's|/[^/]*:func | |' | sort); \
 	[ -n "$$targets" ] || { echo 'There is no fuzz target.'; exit 1; }; \
 	for package in $$(echo "$$targets" | cut -d ' ' -f 1 | uniq); do go test -c -fuzz Fuzz -o /dev/null "$$package" || exit 1; done; \
@@ -94,18 +94,18 @@ fuzz: ## Give every fuzz target FUZZTIME (10s) to find an input that breaks what
 		printf "%s\n" "$$1 $$2" "$$said"; exit $$code' fuzz
 
 .PHONY: fuzz-api
-fuzz-api: build ## Ask every route for what its description allows and forbids: FUZZ_SECONDS (100), FUZZ_SEED. Takes Python.
+fuzz-api: build ## Send valid and invalid requests to every route of the API: FUZZ_SECONDS (100), FUZZ_SEED. Needs Python.
 	@service/gateway/fuzzapi/run
 
 .PHONY: sabotage
-sabotage: ## Break each promise of docs/promises.md by small changes to the code: fail unless a test notices. Takes minutes.
+sabotage: ## Break each promise of docs/promises.md by small changes to the code. Fail unless a test notices. Takes minutes.
 	@go run ./sabotage
 
 GENERATED := gen docs
 GENERATED_CLIENTS := clients/python/src/kootask/_gen clients/typescript/src/gen clients/rust/src/gen
 
 .PHONY: generate
-generate: ## Make gen/ and the contract's page anew from proto/.
+generate: ## Generate gen/ and docs/contract.md from proto/.
 	$(BUF) generate
 	$(BUF) generate --template buf.gen.docs.yaml
 
@@ -116,40 +116,41 @@ docs: ## Write the tables of docs/ from the code.
 	@go test ./sabotage -run '^TestPromisesPage$$' -count=1 -update
 
 .PHONY: check-generate
-check-generate: generate docs ## Fail if what is committed as generated is not what proto/ says.
+check-generate: generate docs ## Fail if committed generated files are out of date.
 	@test -z "$$(git status --porcelain -- $(GENERATED))" || { git status --short -- $(GENERATED); exit 1; }
 
 CLIENTS := python typescript java rust
 
 .PHONY: clients
-clients: ## Generate and build the clients in all languages. Takes Python, Node.js, a JDK with Maven, and Rust.
+clients: ## Generate and build the clients in all languages. Needs Python, Node.js, a JDK with Maven, and Rust.
 	@go build -o bin/conformance-go ./clients/go/conformance
 	@for client in $(CLIENTS); do $(MAKE) -C clients/$$client build || exit 1; done
 
 .PHONY: check-clients
-check-clients: ## After make clients: lint and test them, and fail if what is committed as generated is not what proto/ says.
+check-clients: ## After make clients: lint and test them. Fail if committed generated files are out of date.
 	@for client in $(CLIENTS); do $(MAKE) -C clients/$$client check || exit 1; done
 	@test -z "$$(git status --porcelain -- $(GENERATED_CLIENTS))" || { git status --short -- $(GENERATED_CLIENTS); exit 1; }
 
 .PHONY: conformance
-conformance: clients ## Show that the clients in all languages do the same: clients/conformance/scenarios.yaml.
+conformance: clients ## Check that all clients behave alike: clients/conformance/scenarios.yaml.
 	@go run ./clients/conformance
 
 .PHONY: sabotage-conformance
-sabotage-conformance: ## After make clients: break the server on purpose, and fail unless the right scenarios fail.
+sabotage-conformance: ## After make clients: break the server on purpose. Fail unless exactly the right scenarios fail.
 	@go run ./clients/conformance -sabotage
 
 .PHONY: plain-clients
-plain-clients: ## After make clients: show that clients without kootask's library work, in Python, Java, Node.js and curl.
+plain-clients: ## After make clients: check clients without kootask's library, in Python, Java, Node.js and curl.
 	@$(MAKE) -C clients/plain build
 	@go run ./clients/conformance -plain
 
 .PHONY: readmes
-readmes: build ## Run the commands of the clients' READMEs and of docs/migrate.md in empty folders, as they stand.
+readmes: build ## Run the unchanged commands of the clients' READMEs and of docs/migrate.md in empty folders.
 	@go run ./clients/conformance -readmes
 
 .PHONY: lint
-lint: ## Lint the contract and the code, and check that every sabotage applies and compiles.
+lint: ## Lint the contract, the code and the language of the texts that users read, and check that every sabotage compiles.
+	@go run ./internal/words
 	$(BUF) lint
 	$(BUF) format --diff --exit-code
 	$(TOOL) golangci-lint run
@@ -160,5 +161,5 @@ breaking: ## Fail if the contract breaks its clients: against proto/contract.bin
 	$(BUF) breaking --against proto/contract.binpb
 
 .PHONY: accept-contract
-accept-contract: ## Take the contract as it is now for the one that must not be broken.
+accept-contract: ## Make the present contract the baseline of make breaking.
 	$(BUF) build -o proto/contract.binpb

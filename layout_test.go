@@ -1,4 +1,4 @@
-// Package kootask_test checks what holds for the whole tree: who may import whom, and what no code does.
+// Package kootask_test checks rules of the whole tree: allowed imports, forbidden calls, and the names in texts.
 package kootask_test
 
 import (
@@ -78,7 +78,7 @@ func goFiles(t *testing.T, visit func(path string, file *ast.File, set *token.Fi
 
 // isProgram reports whether a package is part of a program.
 func isProgram(from string) bool {
-	return from == "." || strings.HasPrefix(from, "cmd/") || strings.HasPrefix(from, "sabotage") || strings.HasPrefix(from, "clients/conformance") ||
+	return from == "." || from == "internal/words" || strings.HasPrefix(from, "cmd/") || strings.HasPrefix(from, "sabotage") || strings.HasPrefix(from, "clients/conformance") ||
 		strings.HasSuffix(from, "/conformance")
 }
 
@@ -145,7 +145,7 @@ func TestOnePlace(t *testing.T) {
 	})
 }
 
-// name is how a call is written: package and function, or the function alone.
+// name returns the function of a call, with its package if it is written.
 func name(fun ast.Expr) string {
 	switch f := fun.(type) {
 	case *ast.Ident:
@@ -188,7 +188,7 @@ func TestSleepsAreInBubbles(t *testing.T) {
 // A comment stands above what it is about: none is left behind at the end of a file, and no line of one begins with the name of
 // another declaration of the package, as its own comment would.
 func TestCommentsStandWhereTheyBelong(t *testing.T) {
-	names := map[string]map[string]bool{} // By folder: what is declared there.
+	names := map[string]map[string]bool{} // Declared names, by folder.
 	type comment struct {
 		folder string
 		own    []string
@@ -249,7 +249,7 @@ func declared(decl ast.Decl) (names []string, doc *ast.CommentGroup) {
 	return nil, nil
 }
 
-// No test is skipped but for what .ci/missing reports, so that nothing is left out without a word.
+// Tests are skipped only for the causes that .ci/missing reports, so that nothing is left out silently.
 func TestSkipsAreReported(t *testing.T) {
 	goFiles(t, func(path string, file *ast.File, set *token.FileSet) {
 		ast.Inspect(file, func(n ast.Node) bool {
@@ -325,7 +325,7 @@ func TestPathsInTextsExist(t *testing.T) {
 	}
 }
 
-// notPath matches what only looks like a path, and what is built.
+// notPath matches texts that only look like a path, and built files.
 var notPath = regexp.MustCompile(`^(text/event-stream|application/x-ndjson|testing/synctest|` + module + `.*|(target|dist|bin)/.*)$`)
 
 var (
@@ -333,7 +333,7 @@ var (
 	unsaid  = regexp.MustCompile(`[^a-z0-9 _-]`)
 )
 
-// headings are those of a text, as links name them.
+// headings returns the headings of a text, in the form of links.
 func headings(t *testing.T, path string) (all []string) {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -351,7 +351,7 @@ var (
 	environment = regexp.MustCompile(`^(KOOTASK|NODE|GRPC)_`)
 )
 
-// Every name in capitals that a text names is one of the contract's, a code of gRPC's or an environment variable.
+// Every name in capitals in a text is a name of the contract, a gRPC code or an environment variable.
 func TestNamesInTextsExist(t *testing.T) {
 	found := 0
 	for _, document := range documents(t) {
@@ -384,7 +384,7 @@ var (
 	made   = regexp.MustCompile("(?m)^(?:stage \\S+ )?make ([a-z-]+)$|`make ([a-z-]+)`")
 )
 
-// targets are those of the Makefile in a folder, if there is one.
+// targets returns the targets of the Makefile in a folder, if it has one.
 func targets(folder string) (all []string) {
 	makefile, err := os.ReadFile(filepath.Join(folder, "Makefile"))
 	if err != nil {

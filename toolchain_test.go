@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// Where all tests have to run, make says what is missing before it runs any of them.
+// If all tests have to run, make lists missing programs before it runs any test.
 func TestTestAllFailsAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	for _, program := range []string{"make", "sed", "sort"} {
@@ -42,8 +42,8 @@ func TestTestAllFailsAtOnce(t *testing.T) {
 	}
 }
 
-// While tests compile and run, a line now and then says how far they are, to a pipe too. The exit code is that of the command, and nothing
-// holds the pipe open after it.
+// While tests compile and run, lines report their progress, to a pipe too. The exit code is the command's, and no process holds the pipe
+// open after it.
 func TestProgressIsShown(t *testing.T) {
 	dir := t.TempDir()
 	events, next := filepath.Join(dir, "tests.json"), filepath.Join(dir, "next")

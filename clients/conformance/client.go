@@ -12,20 +12,20 @@ import (
 	"os/exec"
 )
 
-// client is how the program of a language is started, in the folder clients/ and its name.
+// client is the command of a language's program, in the folder of that name in clients/.
 type client struct {
 	language string
 	folder   string
 	program  []string
 }
 
-// languages are those that take part. Their programs are built by make clients.
+// languages are the languages that take part. make clients builds their programs.
 var languages = []client{
 	{"go", "clients/go", []string{"../../bin/conformance-go"}},
 	{"python", "clients/python", []string{".venv/bin/python", "conformance.py"}},
 	{"typescript", "clients/typescript", []string{"node", "dist/conformance.js"}},
 	{"java", "clients/java", []string{
-		"java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", // It lives for a moment.
+		"java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", // The process is short-lived.
 		"-cp", "target/test-classes:target/classes:target/lib/*:target/test-lib/*", "io.github.kootask.conformance.Conformance",
 	}},
 	{"rust", "clients/rust", []string{"target/debug/examples/conformance"}},
@@ -43,7 +43,7 @@ type session struct {
 func (c client) start(ctx context.Context) (*session, error) {
 	s := &session{cmd: exec.CommandContext(ctx, c.program[0], c.program[1:]...)}
 	s.cmd.Dir, s.cmd.Stderr = c.folder, &s.stderr
-	s.cmd.Env = append(os.Environ(), "no_proxy=127.0.0.1") // Some of gRPC's libraries heed the environment's proxy.
+	s.cmd.Env = append(os.Environ(), "no_proxy=127.0.0.1") // Some of gRPC's libraries use the environment's proxy.
 	var err error
 	if s.stdin, err = s.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func (c client) start(ctx context.Context) (*session, error) {
 	return s, s.cmd.Start()
 }
 
-// tell tells the program what to do.
+// tell sends the program its command.
 func (s *session) tell(do command) error {
 	text, err := json.Marshal(do)
 	if err != nil {
@@ -83,7 +83,7 @@ func (s *session) next() (line, error) {
 	return l, nil
 }
 
-// leave lets the program end, and fails if it has more to print or ends badly.
+// leave lets the program end, and fails if it prints more or its exit code is not 0.
 func (s *session) leave() error {
 	_ = s.stdin.Close()
 	more, err := io.ReadAll(s.stdout)
@@ -93,7 +93,7 @@ func (s *session) leave() error {
 	return errors.Join(err, s.cmd.Wait())
 }
 
-// kill ends the program, whatever it does.
+// kill ends the program at once.
 func (s *session) kill() {
 	_ = s.cmd.Process.Kill()
 	_ = s.cmd.Wait()

@@ -17,7 +17,7 @@ import (
 
 // expected is a line that a client has to print: one of these keys, like a [line].
 type expected struct {
-	// Task is all of it but observeTime, which every task has. Of a Heartbeat's only counts whether it is there.
+	// Task is the whole task without observeTime, which every task has. For a Heartbeat's observeTime, only its presence counts.
 	Task      json.RawMessage
 	Heartbeat json.RawMessage
 	Resume    *expectedResume
@@ -33,10 +33,10 @@ type expectedResume struct {
 	After between
 }
 
-// expectedFailure is a [failure]. What it does not mention has to be missing there. Every error of kootask's has a message and the
-// request's id; of the stub's they are known, and filled in by [scenario.complete].
+// expectedFailure is an expected [failure]. Its absent fields have to be absent there. Each of kootask's errors has a message and
+// the id of the request. For the stub's errors these are known, and [scenario.complete] fills them in.
 type expectedFailure struct {
-	// Code and Reason may be one of several, with | in between.
+	// Code and Reason may be alternatives, separated by |.
 	Code   string
 	Reason string
 
@@ -44,13 +44,13 @@ type expectedFailure struct {
 	Metadata         map[string]string
 	Violations       []violation
 	LocalizedMessage string
-	// OfClient: the client has made it itself, and so it has no request's id.
+	// OfClient: the client itself made the error, so it has no request id.
 	OfClient bool
 
-	message, requestID string // Both are empty: any.
+	message, requestID string // Empty: any.
 }
 
-// between are seconds, the ends included.
+// between is a range of seconds, including its ends.
 type between [2]float64
 
 func (b between) holds(seconds *float64) error {
@@ -85,10 +85,10 @@ func (e expected) check() error {
 	return nil
 }
 
-// compare fails unless the lines are those that are expected, one by one. More heartbeats may stand anywhere if a real server
-// sends them, as it does when the machine is slow.
+// compare fails unless the lines are the expected ones, in order. There may be more heartbeats anywhere if they are from a real
+// server, which sends them when the machine is slow.
 func compare(want []expected, got []line, heartbeats bool) error {
-	met := false // Whether want[0], which is repeated, has been there.
+	met := false // Whether want[0], which may be repeated, has matched.
 	for i, l := range got {
 		rest := want
 		if met && rest[0].matches(l) != nil {
@@ -117,7 +117,7 @@ func compare(want []expected, got []line, heartbeats bool) error {
 	return nil
 }
 
-// matches returns what is different.
+// matches returns the difference.
 func (e expected) matches(l line) error {
 	if e.kind() != l.kind() {
 		return fmt.Errorf("%s, and not %s", l.kind(), e.kind())
@@ -206,7 +206,7 @@ func (e expectedFailure) matches(f *failure) error {
 	return nil
 }
 
-// show is a value as a text.
+// show returns a value as text.
 func show(value any) string {
 	text, err := json.Marshal(value)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/kootask/kootask/sabotage/change"
 )
 
-// The scenarios can be read, and each expects what a client can print.
+// The scenarios are valid, and each expects lines that a client can print.
 func TestScenarios(t *testing.T) {
 	all, err := load("scenarios.yaml")
 	if err != nil || len(all) < 60 {
@@ -44,7 +44,7 @@ func judge(t *testing.T, lines ...string) error {
 	return judgeFor(t, scenario{}, lines...)
 }
 
-// judgeFor judges what was printed in a scenario.
+// judgeFor judges the output in a scenario.
 func judgeFor(t *testing.T, s scenario, lines ...string) error {
 	t.Helper()
 	var expect []expected
@@ -95,7 +95,7 @@ func TestCompareAccepts(t *testing.T) {
 	}
 }
 
-// The sabotages apply and compile, and name scenarios that exist.
+// The sabotages apply and compile, and name existing scenarios.
 func TestSabotagesFitTheCode(t *testing.T) {
 	all, err := load("scenarios.yaml")
 	if err != nil {

@@ -1,16 +1,16 @@
-// Command conformance shows that the clients in all languages do the same. It runs the scenarios of scenarios.yaml with each of
-// them, against kootask serve in front of kootask simulate, or against a stub of the service where KooDrive cannot cause what is
-// to be shown, and judges what they print.
+// Command conformance checks that the clients in all languages behave alike. It runs the scenarios of scenarios.yaml with each
+// client and judges its output. The server is kootask serve in front of kootask simulate, or a stub of the service for events
+// that KooDrive cannot cause.
 //
 //	go run ./clients/conformance                          # From the root, after make clients.
 //	go run ./clients/conformance -language rust -run resume
 //	go run ./clients/conformance -sabotage                # Shows that the suite can fail.
-//	go run ./clients/conformance -readmes                 # The READMEs' commands, as they stand. After make build.
+//	go run ./clients/conformance -readmes                 # The unchanged commands of the READMEs. After make build.
 //	go run ./clients/conformance -plain                   # Clients without kootask's library: clients/plain.
 //
-// A client takes part with a program that reads one command, does it and prints what the client hands out: client.go tells which
-// program, and protocol.go what it reads and prints. It knows the inputs of a scenario alone; what has to come of them only
-// compare.go knows.
+// A client takes part with a program that reads one command, runs it and prints the client's results. client.go lists the
+// programs, and protocol.go defines their input and output. A program knows only the inputs of a scenario; only compare.go knows
+// the expected results.
 package main
 
 import (
@@ -46,10 +46,10 @@ func main() {
 	}
 }
 
-// choice is what to run: two regular expressions.
+// choice selects scenarios and languages by two regular expressions.
 type choice struct{ language, scenario string }
 
-// mode is what to do in place of the scenarios, at most one of them.
+// mode selects another action in place of the scenarios, at most one.
 type mode struct{ sabotage, readmes, plain bool }
 
 func run(ctx context.Context, out io.Writer, chosen choice, instead mode) error {
@@ -110,11 +110,11 @@ func matching[T any](all []T, pattern string, name func(T) string) (chosen []T, 
 // cell is a scenario with a language.
 type cell struct{ scenario, language string }
 
-// patience is how long a cell may take. The longest waits for half a minute by itself, on a machine that does nothing else.
+// patience is the time limit of a cell. The longest one takes half a minute on an idle machine.
 const patience = 3 * time.Minute
 
-// runAll runs each scenario with each client, some at a time, since most of the time they wait. It returns what is wrong, or
-// nil, cell by cell.
+// runAll runs each scenario with each client, several at a time, because they mostly wait. It returns the error of each cell, or
+// nil.
 func runAll(ctx context.Context, program string, clients []client, scenarios []scenario) map[cell]error {
 	var all sync.WaitGroup
 	var mu sync.Mutex // Guards results.
@@ -138,7 +138,7 @@ func runAll(ctx context.Context, program string, clients []client, scenarios []s
 	return results
 }
 
-// table prints a row for each scenario, and then what is wrong.
+// table prints a row for each scenario, and then the errors.
 func table(out io.Writer, clients []client, scenarios []scenario, cells map[cell]error) {
 	row := func(name string, entry func(language string) string) {
 		_, _ = fmt.Fprintf(out, "| %-38s |", name)
@@ -170,7 +170,7 @@ func table(out io.Writer, clients []client, scenarios []scenario, cells map[cell
 	}
 }
 
-// failed are the cells in which something is wrong.
+// failed returns the cells with an error.
 func failed(cells map[cell]error) map[cell]bool {
 	wrong := map[cell]bool{}
 	for c, err := range cells {

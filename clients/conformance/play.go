@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// world is what a client meets: a server, or a stub of one.
+// world is the environment of a client: a server, or a stub of one.
 type world interface {
-	// addr is where gRPC is answered.
+	// addr returns the address of the gRPC port.
 	addr() string
-	// change is what happens meanwhile.
+	// change does an act of the scenario.
 	change(ctx context.Context, a act) error
-	// settle fails if something is wrong with what the server was asked.
+	// settle fails if the server got wrong requests.
 	settle(ctx context.Context, s scenario) error
 	close()
 }
@@ -49,7 +49,7 @@ func play(ctx context.Context, program string, c client, s scenario) error {
 	if ctx.Err() != nil {
 		err = errors.Join(errTooLong, err)
 	}
-	p.kill() // Then what it has said is complete.
+	p.kill() // After that, its output is complete.
 	said := show(lines) + "\n" + p.stderr.String()
 	for _, secret := range s.secrets() {
 		if secret != "" && strings.Contains(said, secret) {
@@ -69,7 +69,7 @@ func open(ctx context.Context, program string, s scenario) (world, error) {
 	return newServers(ctx, program, s)
 }
 
-// listen reads what the client prints, and lets the world change at its times.
+// listen reads the client's output, and does the acts at their times.
 func listen(ctx context.Context, w world, p *session, s scenario) (lines []line, err error) {
 	acts := slices.Clone(s.Meanwhile)
 	for {

@@ -24,8 +24,8 @@ var block = regexp.MustCompile("(?s)```sh\n(.*?)```")
 // document is a text with commands, some of which watch a task.
 type document struct {
 	path    string
-	watches int // How many blocks do, and have to see it finished.
-	shift   int // What is added to the usual ports.
+	watches int // Number of blocks that watch a task, which have to see it finished.
+	shift   int // Difference to the usual ports.
 }
 
 // usual are the ports that the documents name.
@@ -40,9 +40,9 @@ func (d document) shifted(text string) string {
 	})
 }
 
-// followAll does what a new user does: it runs the commands of the clients' READMEs, and of docs/migrate.md, each in an
-// empty folder, while bin/kootask demo and simulate run. The commands are as they stand but for the ports: each document has its
-// own, so that they run at once. It prints how long that takes. What the package managers have kept from before they may use.
+// followAll runs the commands of the clients' READMEs and of docs/migrate.md, as a new user does, each in an empty folder, while
+// bin/kootask demo and simulate run. Only the ports are changed: each document has its own, so that they run at once. It prints
+// the time that each takes. Package managers may use their caches.
 func followAll(ctx context.Context, out io.Writer, dir string, clients []client) error {
 	documents := []document{{path: "docs/migrate.md", watches: 5, shift: 100}}
 	for i, c := range clients {
@@ -69,7 +69,7 @@ func followAll(ctx context.Context, out io.Writer, dir string, clients []client)
 	return errors.Join(failures...)
 }
 
-// finished is what a command prints that has seen a task to its end.
+// finished is the output of a command that has watched a task to its end.
 var finished = regexp.MustCompile(`SUCCESS|status 2`)
 
 // follow runs the commands of a document.
@@ -114,14 +114,14 @@ func (d document) follow(ctx context.Context, dir string) error {
 	return nil
 }
 
-// shell runs commands in a folder like a user who has also set some variables.
+// shell runs commands in a folder, with additional environment variables.
 func shell(ctx context.Context, folder, commands string, variables ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", commands)
 	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), variables...)
-	// If it takes too long, what it has started ends with it.
+	// After the time limit, all processes that it has started end with it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second

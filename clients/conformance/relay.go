@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// relay keeps the address at which clients meet a server, while one takes the place of another: connections wait for the next
-// one. A server that had its own address would have to get the same port again, which others may have taken meanwhile.
+// relay keeps the address of a server while another server takes its place: connections wait for the next one. Without it, the
+// new server would need the same port, which another process may have taken meanwhile.
 type relay struct {
 	listener net.Listener
 	done     context.CancelFunc
 	all      sync.WaitGroup
 
 	mu     sync.Mutex // Guards server.
-	server string     // Empty: there is none.
+	server string     // Empty: no server.
 }
 
 func newRelay(ctx context.Context) (*relay, error) {
@@ -38,7 +38,7 @@ func newRelay(ctx context.Context) (*relay, error) {
 	return r, nil
 }
 
-// lead names the server of the connections to come. Empty: they wait.
+// lead sets the server of new connections. Empty: they wait.
 func (r *relay) lead(server string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -58,7 +58,7 @@ func (r *relay) serve(ctx context.Context, client net.Conn) {
 		}
 		var err error
 		server, err = (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", addr)
-		return err == nil, nil // If not, it has just gone.
+		return err == nil, nil // Otherwise it has just gone.
 	})
 	if err != nil {
 		return

@@ -61,8 +61,8 @@ var sabotages = []sabotage{
 	},
 }
 
-// tryAll tries all sabotages, at once, since most of the time they wait. It fails if one turns another set of cells red than it
-// should. Scenarios without the server are left out.
+// tryAll tries all sabotages at once, because they mostly wait. It fails if one turns other cells red than it should. Scenarios
+// without the server are left out.
 func tryAll(ctx context.Context, out io.Writer, dir string, clients []client, scenarios []scenario) error {
 	scenarios = slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool { return s.KooDrive == nil })
 	var all sync.WaitGroup

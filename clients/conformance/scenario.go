@@ -15,51 +15,51 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// scenario is one of scenarios.yaml. It says how the world is, what the client is told, and what has to come of it.
+// scenario is a scenario of scenarios.yaml: the world, the command of the client, and the expected results.
 type scenario struct {
 	// Name is for people. Scenarios of the errors are named after the reason.
 	Name string
-	// Text stands for $TEXT in the rest, so many times in succession.
+	// Text replaces $TEXT in the other fields, repeated this many times.
 	Text *struct {
 		Text  string
 		Times int
 	}
 
-	// KooDrive is the script of kootask simulate, which also takes the token of the call. Serve is what kootask serve is
-	// started with, beside quick polls. Others are tasks that others watch with the same token, before the client comes.
+	// KooDrive is the script of kootask simulate, which also accepts the token of the call. Serve are the flags of kootask
+	// serve, in addition to quick polls. Others are tasks that other clients watch with the same token, before the client.
 	KooDrive json.RawMessage
 	Serve    []string
 	Others   []string
-	// Stub is there instead of both, and answers the calls one after the other, the last answer for all that follow.
+	// Stub replaces both. It has one answer for each call, and the last one for all further calls.
 	Stub [][]step
-	// Nobody: nothing listens at the address.
+	// Nobody: no server listens at the address.
 	Nobody bool
 
-	// Call is what the client is told. The address is added, and the token if there is none and the call is not Anonymous.
+	// Call is the client's command. The address is added, and a token if it is absent and the call is not Anonymous.
 	Call      command
 	Anonymous bool
-	// Meanwhile is what happens to the world while the client is at work.
+	// Meanwhile are the acts while the client runs.
 	Meanwhile []act
-	// Until is a kind of line: the client is ended after the first such one, which need not be the last.
+	// Until is a kind of line: the client is ended after the first such line, which need not be its last.
 	Until string
 
-	// Expect is what the client has to print, Received what the stub has to be asked, and Quiet that KooDrive is left alone as
-	// soon as the client has printed its last line.
+	// Expect are the lines that the client has to print, Received are the calls that the stub has to get. Quiet: KooDrive gets
+	// no requests after the client's last line.
 	Expect   []expected
 	Received []received
 	Quiet    bool
 }
 
-// act is something that is done to the world once the client has printed the first line of some kind.
+// act changes the world after the client's first line of some kind.
 type act struct {
 	After string
-	// Server is drain or kill: the server is told to stop, or killed, and another one is started at its address.
+	// Server is drain or kill: the server is stopped or killed, and another one is started at its address.
 	Server string
-	// KooDrive is a script that is applied then.
+	// KooDrive is a script to apply then.
 	KooDrive json.RawMessage
 }
 
-// token is that of a call which names no other.
+// token is the token of a call without its own.
 const token = "conformance-token"
 
 // load reads the scenarios, and fails unless each reason of the contract is in one.
@@ -122,7 +122,7 @@ func read(raw any) (scenario, error) {
 	return s, nil
 }
 
-// complete fills in what every error of the stub's has.
+// complete fills in the common parts of the stub's errors.
 func (s scenario) complete() {
 	for _, e := range s.Expect {
 		f := e.Failure
@@ -135,10 +135,10 @@ func (s scenario) complete() {
 	}
 }
 
-// secrets are what the client may print nowhere.
+// secrets are the texts that the client must not print.
 func (s scenario) secrets() []string { return append([]string{s.Call.Token}, s.Call.CallerTokens...) }
 
-// strictly takes nothing that the value does not have, and nothing after it.
+// strictly refuses unknown keys, and text after the value.
 func strictly(text []byte, value any) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()

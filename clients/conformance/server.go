@@ -35,7 +35,7 @@ func build(ctx context.Context, program string, flags ...string) (string, error)
 // process is a kootask that runs.
 type process struct{ *exec.Cmd }
 
-// launch starts kootask, and waits until it has said a line that matches. It returns the first group.
+// launch starts kootask, and waits until it prints a line that matches. It returns the first group.
 func launch(ctx context.Context, program, pattern string, args ...string) (p *process, said string, err error) {
 	p = &process{exec.CommandContext(ctx, program, args...)}
 	p.Env = []string{}
@@ -85,9 +85,9 @@ func until(ctx context.Context, holds func() (bool, error)) error {
 type servers struct {
 	program  string
 	koodrive *process
-	url      string // KooDrive's.
+	url      string // URL of KooDrive.
 	serve    *process
-	args     []string // serve's.
+	args     []string // Flags of serve.
 	relay    *relay   // Leads to it.
 	leave    func()   // Ends the others' watches.
 }
@@ -157,7 +157,7 @@ func (w *servers) watch(ctx context.Context, tasks []string) error {
 	return nil
 }
 
-// control gives an order to the simulator, or asks it.
+// control sends a request to the simulator's control routes.
 func (w *servers) control(ctx context.Context, method, what string, body []byte, answer any) error {
 	if method == http.MethodPut && body == nil {
 		return nil
@@ -201,10 +201,10 @@ func (w *servers) change(ctx context.Context, a act) error {
 	return w.up(ctx)
 }
 
-// quiet is for how long KooDrive is not asked if nobody watches any more: more than the longest interval between two polls.
+// quiet is the time without requests that shows that polls have ended: longer than the longest interval between two polls.
 const quiet = 2 * time.Second
 
-// settle waits, if that is asked for, until KooDrive has not been asked for a while.
+// settle waits, if the scenario requires it, until KooDrive has got no requests for a while.
 func (w *servers) settle(ctx context.Context, s scenario) error {
 	if !s.Quiet {
 		return nil

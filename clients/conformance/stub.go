@@ -26,20 +26,20 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// step is what the stub does next with a call: one of these keys. After the last one the call ends OK.
+// step is the stub's next step in a call: one of these keys. After the last step the call ends with OK.
 type step struct {
-	// Task and Heartbeat are sent; a task is observed at that moment. Newer is an event that no client knows.
+	// Task and Heartbeat are sent; the observe_time of a task is the present. Newer is an event of a kind that no client knows.
 	Task      json.RawMessage
 	Heartbeat json.RawMessage
 	Newer     *struct{}
 	// Failure ends the call.
 	Failure *stubFailure
-	// Cut breaks the connection, and so many others as soon as they are there. Silence lasts until the client gives up.
+	// Cut breaks the connection, and this many further ones as they come. Silence lasts until the client gives up.
 	Cut     *int
 	Silence *struct{}
 }
 
-// stubFailure is an error. Without a reason it has no details, like one that a proxy makes.
+// stubFailure is an error. Without a reason it has no details, like an error of a proxy.
 type stubFailure struct {
 	Code             string
 	Domain           string // Empty: kootask's own.
@@ -50,35 +50,35 @@ type stubFailure struct {
 	LocalizedMessage string
 }
 
-// received is a call that the stub has to be asked.
+// received is a call that the stub has to get.
 type received struct {
-	// Metadata are values of the call's metadata; an empty one has to be missing.
+	// Metadata are values of the call's metadata. An empty value means that the key has to be absent.
 	Metadata map[string]string
-	// Request is the call's.
+	// Request is the request of the call.
 	Request json.RawMessage
-	// After is how long after the call before it this one comes.
+	// After is the time since the call before.
 	After *between
 }
 
-// call is one that the stub was asked.
+// call is a call that the stub got.
 type call struct {
 	metadata metadata.MD
 	request  proto.Message
 	at       time.Time
 }
 
-// stub is a service that does what a scenario says.
+// stub is a service that follows a scenario.
 type stub struct {
 	taskv1.UnimplementedTaskServiceServer
 	script   [][]step
 	listener net.Listener
 	server   *grpc.Server
 
-	mu    sync.Mutex // Guards what follows.
+	mu    sync.Mutex // Guards the fields below.
 	calls []call
 	conns map[string]net.Conn // By the client's address.
-	away  int                 // How many of the next connections are broken at once.
-	holds net.Conn            // Its own end has the address at which nobody listens. Nil: somebody does.
+	away  int                 // Number of the next connections to break at once.
+	holds net.Conn            // Its local end reserves the address at which nobody listens. Nil: the stub listens.
 }
 
 func newStub(ctx context.Context, s scenario) (*stub, error) {
@@ -96,7 +96,7 @@ func newStub(ctx context.Context, s scenario) (*stub, error) {
 	return w, nil
 }
 
-// recorder knows the connections that are accepted.
+// recorder records the accepted connections.
 type recorder struct {
 	net.Listener
 	stub *stub
@@ -115,7 +115,7 @@ func (r recorder) Accept() (net.Conn, error) {
 	}
 }
 
-// takes reports whether a connection lives.
+// takes reports whether to keep a connection.
 func (w *stub) takes(conn net.Conn) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -187,9 +187,9 @@ func (w *stub) play(ctx context.Context, request proto.Message, send func(*taskv
 	return nil
 }
 
-// cut breaks the connection of a call, a moment after what was sent on it, and so many others.
+// cut breaks the connection of a call, a moment after the last message, and this many further ones.
 func (w *stub) cut(ctx context.Context, others int) {
-	<-time.After(time.Second) // Until then it has been written, and read.
+	<-time.After(time.Second) // By then the message is written and read.
 	from, _ := peer.FromContext(ctx)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -213,7 +213,7 @@ func (s step) event() (*taskv1.WatchTaskResponse, error) {
 	}
 }
 
-// What every error of the stub's has.
+// The common parts of the stub's errors.
 const (
 	stubMessage   = "The stub says so."
 	stubRequestID = "request-1"
@@ -252,7 +252,7 @@ func (f *stubFailure) err() error {
 	return st.Err()
 }
 
-// settle compares what the stub was asked with what it should be.
+// settle compares the calls that the stub got with the expected ones.
 func (w *stub) settle(_ context.Context, s scenario) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

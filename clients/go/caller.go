@@ -11,18 +11,18 @@ import (
 	"github.com/kootask/kootask/internal/ascii"
 )
 
-// callerHeader carries the token by which kootask knows the caller: authorization is KooDrive's.
+// callerHeader carries the token that authenticates the caller to kootask. authorization is for KooDrive.
 const callerHeader = "x-kootask-authorization"
 
-// token returns the caller's as it is now, empty if there is none. It fails with an [*Error].
+// token returns the caller's current token, empty without a provider. It fails with an [*Error].
 func (c *Client) token() (string, error) {
 	if c.callerToken == nil {
 		return "", nil
 	}
 	token, err := c.callerToken()
-	// gRPC's own error about other characters reads as if kootask had a fault.
+	// gRPC's own error for other characters reads like a fault of kootask.
 	if err == nil && !ascii.Visible(token) {
-		err = errors.New("it holds something else than visible ASCII characters")
+		err = errors.New("it contains characters other than visible ASCII")
 	}
 	if err != nil {
 		message := "the caller's token: " + err.Error()
@@ -41,7 +41,7 @@ func identify(ctx context.Context, token string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, callerHeader, "Bearer "+token)
 }
 
-// renewed reports whether the caller's token is another one than that of the stream that has ended.
+// renewed reports whether the caller's token differs from the token of the stream that has ended.
 func (w *watcher) renewed() bool {
 	token, err := w.client.token()
 	return err == nil && token != w.token

@@ -75,11 +75,11 @@ func TestWatchEndsWithTheToken(t *testing.T) {
 		watch    []func(stream) error
 		attempts int
 	}{
-		"there is none":               {nil, []func(stream) error{say(expired, executing)}, 1},
+		"no provider":                 {nil, []func(stream) error{say(expired, executing)}, 1},
 		"it is the same":              {inTurn("a"), []func(stream) error{say(expired, executing)}, 1},
 		"it is gone":                  {gone, []func(stream) error{say(expired, executing)}, 1},
-		"it was no good":              {fresh, []func(stream) error{say(expired)}, 1},
-		"the next one is no good":     {fresh, []func(stream) error{say(expired, executing), say(expired)}, 2},
+		"the first one is rejected":   {fresh, []func(stream) error{say(expired)}, 1},
+		"the next one is rejected":    {fresh, []func(stream) error{say(expired, executing), say(expired)}, 2},
 		"the user is not allowed":     {fresh, []func(stream) error{say(end(codes.PermissionDenied, "USER_NOT_ALLOWED", -1), executing)}, 1},
 		"KooDrive refuses its token":  {fresh, []func(stream) error{say(end(codes.Unauthenticated, "CREDENTIAL_REJECTED", -1), executing)}, 1},
 		"something else does not say": {fresh, []func(stream) error{say(status.Error(codes.Unauthenticated, "proxy"), executing)}, 1},
@@ -140,7 +140,7 @@ func TestCallerToken(t *testing.T) {
 	}
 }
 
-// What CallerToken fails with is the error of the call, which is not made.
+// An error of CallerToken is the error of the call, which is not made.
 func TestNoCallerToken(t *testing.T) {
 	failure := errors.New("the file is gone")
 	for _, token := range []func() (string, error){

@@ -19,27 +19,27 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// Config is how kootask is reached, and as whom.
+// Config says where kootask is and which credentials the calls carry.
 type Config struct {
 	// Addr is kootask's gRPC address, host:port, or any other target that gRPC knows. Required.
 	Addr string
-	// TLS is how the connection is secured; &tls.Config{} trusts the system's roots. Nil is plaintext, over which
-	// credentials travel in the clear.
+	// TLS configures the connection; &tls.Config{} trusts the system's roots. Nil: plaintext, in which credentials can be
+	// read on the way.
 	TLS *tls.Config
-	// Token is the KooDrive credential of all calls that do not name another with [Token]. Empty: none.
+	// Token is the KooDrive credential of all calls without the option [Token]. Empty: none.
 	Token string
-	// UserID is the KooDrive user on whose behalf all calls are made that do not name another with [UserID]. Empty: none.
+	// UserID is the KooDrive user to act for in all calls without the option [UserID]. Empty: none.
 	UserID string
-	// CallerToken returns the token, a JWT without "Bearer ", by which kootask itself knows the caller: Token is for KooDrive.
-	// Every call and every stream of a watch asks for it anew, so that one that is renewed counts; several may ask at a time,
-	// and wait for the answer whatever their contexts say. An empty token is not sent. An error ends the call: it is wrapped
-	// in an [*Error] without a Reason, whose Code is Unauthenticated, and so must not hold the token. Nil: none.
+	// CallerToken returns the token, a JWT without "Bearer ", that authenticates the caller to kootask. (Token is for KooDrive.)
+	// Every call and every stream of a watch calls it, so a renewed token takes effect. Several may call it at a time, and
+	// they wait for it even when their contexts end. An empty token is not sent. An error ends the call: it is wrapped in
+	// an [*Error] without a Reason, whose Code is Unauthenticated, so it must not contain the token. Nil: no token.
 	CallerToken func() (string, error)
-	// DialOptions come after those of the client, and so win.
+	// DialOptions are applied after those of the client, so they override them.
 	DialOptions []grpc.DialOption
 }
 
-// How the connection is kept. kootask disconnects clients that ping more often than every 20 s.
+// Keepalive of the connection. kootask disconnects clients that ping more often than every 20 s.
 const (
 	pingAfter    = 30 * time.Second
 	pingTimeout  = 10 * time.Second
@@ -51,14 +51,14 @@ type Client struct {
 	tasks       taskv1.TaskServiceClient
 	options     []Option
 	callerToken func() (string, error) // May be nil.
-	met         atomic.Bool            // kootask has answered, once.
+	met         atomic.Bool            // kootask has answered at least once.
 
-	closed context.Context // It ends with the Client, and the watches with it.
+	closed context.Context // Ends with the Client, and ends the watches.
 	close  func() error
 }
 
 // New returns a Client. It does not connect: the first call does, and the connection is renewed whenever it breaks. It
-// fails if Addr is no address. Close the Client.
+// fails if Addr is not an address. Close the Client.
 func New(config Config) (*Client, error) {
 	security := insecure.NewCredentials()
 	if config.TLS != nil {
@@ -87,36 +87,36 @@ func New(config Config) (*Client, error) {
 	}, nil
 }
 
-// Close ends all calls and watches in flight. Another time it does nothing.
+// Close ends all calls and watches in flight. Further calls of Close do nothing.
 func (c *Client) Close() error { return c.close() }
 
-// Option is one of a call's.
+// Option sets an option of one call.
 type Option func(*call)
 
-// call is what the options of one come to.
+// call holds the options of one call.
 type call struct {
 	token, userID, language string
 	maxAge                  *durationpb.Duration
 	failedTaskAsError       bool
 }
 
-// Token makes a call with this KooDrive credential: a token, with or without "Bearer " in front.
+// Token sets the KooDrive credential of a call: a token, with or without "Bearer " in front.
 func Token(token string) Option { return func(c *call) { c.token = token } }
 
-// UserID makes a call on behalf of this KooDrive user.
+// UserID sets the KooDrive user that a call acts for.
 func UserID(id string) Option { return func(c *call) { c.userID = id } }
 
-// Language makes errors carry a message in it: en-US or zh-CN.
+// Language sets the language of [Error.LocalizedMessage]: en-US or zh-CN.
 func Language(language string) Option { return func(c *call) { c.language = language } }
 
-// MaxAge lets Get return an answer that is so old: 0 asks KooDrive in any case. Without it a finished task may be a
-// minute old, and KooDrive is asked for any other. Watch does not heed it.
+// MaxAge sets the maximum age of the answer of Get. 0 always asks KooDrive. Without it, a finished task may be up to a
+// minute old, and KooDrive is asked for any other task. Watch ignores it.
 func MaxAge(age time.Duration) Option { return func(c *call) { c.maxAge = durationpb.New(age) } }
 
-// FailedTaskAsError makes a task that has failed an [*Error] with the reason TASK_FAILED. Watch hands it out first.
+// FailedTaskAsError turns a failed task into an [*Error] with the reason TASK_FAILED. Watch yields the task first.
 func FailedTaskAsError() Option { return func(c *call) { c.failedTaskAsError = true } }
 
-// begin returns the options of a call and the context to make it with.
+// begin returns the context and the options of a call.
 func (c *Client) begin(ctx context.Context, options []Option) (context.Context, call) {
 	var o call
 	for _, option := range append(c.options[:len(c.options):len(c.options)], options...) {
@@ -130,8 +130,7 @@ func (c *Client) begin(ctx context.Context, options []Option) (context.Context, 
 	return ctx, o
 }
 
-// Get returns a task as it stands now. It fails with an [*Error], in which kootask says whether it helps to call again: Get
-// itself calls once.
+// Get returns a task, as it is now. It calls once, and fails with an [*Error] that says whether calling again helps.
 func (c *Client) Get(ctx context.Context, id string, options ...Option) (*taskv1.Task, error) {
 	ctx, o := c.begin(ctx, options)
 	token, err := c.token()

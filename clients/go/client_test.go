@@ -73,7 +73,7 @@ func TestLeavingTheLoopEndsTheWatch(t *testing.T) {
 	})
 }
 
-// Something else that speaks HTTP/2 is given up after a few attempts, and its own words are told.
+// Another HTTP/2 server is given up after a few attempts, and its own error is reported.
 func TestWatchOfSomethingElseEnds(t *testing.T) {
 	for _, code := range []codes.Code{codes.Unavailable, codes.Internal, codes.Unknown, codes.Canceled} {
 		s := &scripted{watch: []func(stream) error{say(status.Error(code, "I am no kootask"))}}
@@ -86,7 +86,7 @@ func TestWatchOfSomethingElseEnds(t *testing.T) {
 	}
 }
 
-// A caller who takes longer for an event than a silent stream may last does not break it.
+// A caller that takes longer for an event than the limit of silence does not break the stream.
 func TestSlowCallerBreaksNothing(t *testing.T) {
 	s := &scripted{watch: []func(stream) error{say(nil, created, executing, success)}}
 	bubble(t, s, func(t *testing.T, c *kootask.Client) {
@@ -117,7 +117,7 @@ func TestFailedTaskWithoutItsError(t *testing.T) {
 	})
 }
 
-// A reason of another domain is not one of kootask's.
+// A reason of another domain is ignored.
 func TestForeignReasons(t *testing.T) {
 	st, err := status.New(codes.PermissionDenied, "No.").WithDetails(&errdetails.ErrorInfo{Domain: "proxy.test", Reason: "TASK_NOT_FOUND"})
 	if err != nil {

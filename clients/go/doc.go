@@ -1,4 +1,4 @@
-// Package kootask is the Go client of kootask: it tells how a KooDrive task stands, and watches one until it is finished.
+// Package kootask is the Go client of kootask. It reports the status of a KooDrive task, once or until the task is finished.
 //
 //	client, err := kootask.New(kootask.Config{Addr: "kootask.example:9090", TLS: &tls.Config{}, Token: token})
 //	if err != nil { … }
@@ -6,13 +6,13 @@
 //
 //	for task, err := range client.Watch(ctx, "1534087020903704704") {
 //		if err != nil {
-//			return err // The watch is over.
+//			return err // The watch has ended.
 //		}
 //		fmt.Println(task.GetStatus())
 //	}
 //
-// A watch goes on when the server is redeployed or the connection breaks: it begins anew after the delay that the server
-// asked for, and hands out no task twice. What it cannot go on after it says as an [*Error].
+// A watch continues when the server is redeployed or the connection breaks: it resumes after the delay that the server
+// asks for, and yields no state twice. If it cannot resume, it ends with an [*Error].
 //
-// A task that failed is a value: its status says so. [FailedTaskAsError] makes it an error.
+// A failed task is a value with the status FAILED. [FailedTaskAsError] turns it into an error.
 package kootask

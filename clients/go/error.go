@@ -14,39 +14,37 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// domain is that of kootask's reasons.
+// domain is the ErrorInfo.domain of kootask's reasons.
 const domain = "koodrive.task.v1"
 
-// Error is a call that failed. errors.Is finds context.Canceled and context.DeadlineExceeded in it, if they are why.
+// Error is a failed call. errors.Is finds context.Canceled and context.DeadlineExceeded in it if they are the cause.
 type Error struct {
-	// Code is gRPC's.
+	// Code is gRPC's code.
 	Code codes.Code
-	// Reason is why, for programs: the name of a value of the contract's ErrorReason, or one that is newer. Empty if
-	// kootask did not make the error: then gRPC's library did, a proxy, or [Config.CallerToken].
+	// Reason is the cause, for programs: the name of a value of the contract's ErrorReason, or a newer one. Empty if the
+	// error is not from kootask, but from gRPC's library, a proxy or [Config.CallerToken].
 	Reason string
-	// Message is for people. LocalizedMessage is the same in the language that the call named with [Language]: empty if
-	// kootask has none.
+	// Message is for people. LocalizedMessage is the same in the language of [Language]. Empty without that option.
 	Message, LocalizedMessage string
-	// Retry tells that kootask says that calling again may help, after RetryAfter. It says nothing where the connection
-	// broke: that is an error without a Reason, whose Code is Unavailable.
+	// Retry reports whether kootask says that calling again may help, after RetryAfter. It is false after a broken
+	// connection (an error without a Reason, whose Code is Unavailable), where calling again may help too.
 	Retry      bool
 	RetryAfter time.Duration
-	// RequestID names the call in kootask's log. Empty if kootask did not make the error.
+	// RequestID identifies the call in kootask's log. Empty if the error is not from kootask.
 	RequestID string
-	// Metadata is further facts, by the names that the contract gives to them: that of a failed task's code is
-	// resultCode.
+	// Metadata has further details, under the contract's names. For example, resultCode is the code of a failed task.
 	Metadata map[string]string
-	// Violations are what is wrong with the request, with the reason REQUEST_INVALID.
+	// Violations lists the faults of the request, if the reason is REQUEST_INVALID.
 	Violations []Violation
 
 	status *status.Status
 	cause  error // The error of the call's context or of Config.CallerToken, if that ended the call.
 }
 
-// Violation is one field of a request that is wrong.
+// Violation is the fault of one field of a request.
 type Violation struct{ Field, Reason, Description string }
 
-// Has reports whether the error has a reason, of those that this version knows.
+// Has reports whether the error has this reason.
 func (e *Error) Has(reason taskv1.ErrorReason) bool { return e.Reason == reason.String() }
 
 func (e *Error) Error() string {
@@ -63,13 +61,13 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// GRPCStatus lets the status package take the error apart.
+// GRPCStatus returns the error's status, for the status package.
 func (e *Error) GRPCStatus() *status.Status { return e.status }
 
 // Unwrap returns the error of the call's context or of [Config.CallerToken], if that ended the call.
 func (e *Error) Unwrap() error { return e.cause }
 
-// toError takes apart the status with which a call on ctx has ended. An Error stays as it is.
+// toError converts the status with which a call on ctx has ended. An Error is returned unchanged.
 func toError(ctx context.Context, err error) *Error {
 	var failure *Error
 	if errors.As(err, &failure) {
@@ -78,7 +76,7 @@ func toError(ctx context.Context, err error) *Error {
 	st := status.Convert(err)
 	e := &Error{Code: st.Code(), Message: st.Message(), status: st, cause: ctx.Err()}
 	if e.cause == nil && e.Code == codes.DeadlineExceeded {
-		e.cause = context.DeadlineExceeded // kootask says so a moment before the context does.
+		e.cause = context.DeadlineExceeded // kootask's deadline is a moment before the context's.
 	}
 	for _, detail := range st.Details() {
 		switch d := detail.(type) {

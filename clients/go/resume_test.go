@@ -56,7 +56,7 @@ func TestWatchEndsWithItsClient(t *testing.T) {
 	}
 }
 
-// Whatever a resumed stream repeats or has not seen yet, every task is handed out once and in order.
+// With any repetitions and gaps of a resumed stream, every state is yielded once and in order.
 func TestWatchRepeatsNothing(t *testing.T) {
 	again := end(codes.Unavailable, "SERVER_DRAINING", time.Second)
 	s := &scripted{watch: []func(stream) error{

@@ -37,7 +37,7 @@ type scripted struct {
 	mu       sync.Mutex
 	start    time.Time
 	attempts []time.Duration
-	callers  []string // Whom each attempt is from.
+	callers  []string // The caller's token of each attempt.
 	metadata metadata.MD
 	listener *bufconn.Listener
 	server   *grpc.Server

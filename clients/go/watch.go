@@ -15,35 +15,35 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// Event is one of a watch. Exactly one field is set.
+// Event is one event of a watch. Exactly one field is set.
 type Event struct {
-	// Task is the task: first as it stands, then after each change.
+	// Task is the task as it is now, then after each change.
 	Task *taskv1.Task
-	// Heartbeat says that nothing has changed, and how KooDrive does.
+	// Heartbeat reports that there is no known change, and whether KooDrive answers.
 	Heartbeat *taskv1.Heartbeat
-	// Resume says that the watch was interrupted and goes on by itself.
+	// Resume reports that the watch was interrupted and resumes by itself.
 	Resume *Resume
 }
 
 // Resume is an interruption of a watch.
 type Resume struct {
-	// Cause is what ended the stream.
+	// Cause is the error that ended the stream.
 	Cause *Error
-	// After is how long the watch waits before it begins anew.
+	// After is the time until the watch resumes.
 	After time.Duration
 }
 
 const (
-	// silence is after how long without a message a stream is broken: kootask sends one at least every 15 s.
+	// A stream without a message for this long is broken: kootask sends one at least every 15 s.
 	silence = 20 * time.Second
-	// Between attempts to resume after a broken connection, each a fifth shorter or longer: kootask says nothing then.
+	// Delays between attempts to resume after a broken connection, for which kootask cannot ask for a delay. Jittered by ±20 %.
 	resumeMin, resumeMax, resumeGrowth = time.Second, 15 * time.Second, 1.6
-	// firstAttempts is how many streams may break before kootask has answered: it may be something else that does.
+	// Maximum streams that may break before kootask has answered. Until then, the address may be wrong.
 	firstAttempts = 5
 )
 
-// Watch yields the task as it stands, and again after each change, until it is finished. None is handed out twice in a row,
-// none is a step back, and one is the last. It resumes as [Client.Events] does.
+// Watch yields the task as it is now, then again after each change, until it is finished. It yields no state twice in a row,
+// never goes back, and yields the finished task last. It resumes and ends like [Client.Events].
 func (c *Client) Watch(ctx context.Context, id string, options ...Option) iter.Seq2[*taskv1.Task, error] {
 	return func(yield func(*taskv1.Task, error) bool) {
 		for event, err := range c.Events(ctx, id, options...) {
@@ -54,15 +54,14 @@ func (c *Client) Watch(ctx context.Context, id string, options ...Option) iter.S
 	}
 }
 
-// Events yields all that happens while a task is watched. The loop ends after the finished task, or with an [*Error],
-// which comes last.
+// Events yields every event of a watch. The loop ends after the finished task, or with an [*Error], which comes last.
 //
-// The watch resumes, for as long as ctx and the Client last, if kootask asks to be called again, after the delay that it names, and if
-// the connection breaks or falls silent. It ends on any other error; as long as the Client has had no answer of kootask's
-// at all, it also ends if there is no connection, or the fifth one breaks.
+// Until ctx or the Client ends, the watch resumes in two cases: after an error with Retry, when RetryAfter has passed; and
+// when the connection breaks or is silent for 20 s. It ends on any other error. Until kootask has answered the Client once,
+// the watch also ends if no connection can be made, or when the fifth stream breaks.
 //
-// When the caller's token expires, which ends a stream with the reason CALLER_UNAUTHENTICATED, the watch resumes if
-// [Config.CallerToken] has another one by then. It ends if there is none, and if a stream ends so before a message came.
+// When the caller's token expires, the stream ends with the reason CALLER_UNAUTHENTICATED. The watch resumes if
+// [Config.CallerToken] returns another token by then. It ends if not, or if the stream ended before its first message.
 func (c *Client) Events(ctx context.Context, id string, options ...Option) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		callCtx, o := c.begin(ctx, options)
@@ -83,10 +82,10 @@ type watcher struct {
 	request *taskv1.WatchTaskRequest
 	yield   func(Event, error) bool
 
-	last   *taskv1.Task // Handed out last.
-	token  string       // The caller's own, of the last stream.
-	opened bool         // There was a connection for a stream, once.
-	empty  int          // Streams in succession that ended before a message came.
+	last   *taskv1.Task // The task yielded last.
+	token  string       // The caller's token of the last stream.
+	opened bool         // A connection for a stream existed at least once.
+	empty  int          // Consecutive streams that ended before their first message.
 }
 
 var (
@@ -105,7 +104,7 @@ func (w *watcher) run(ctx context.Context) {
 		cause := toError(ctx, err)
 		w.client.met.CompareAndSwap(false, cause.Reason != "")
 		if w.last.GetDone() && cause.Reason == "" {
-			// The failed task was handed out, and the error that was asked for did not come.
+			// The failed task was yielded, and the stream broke before the requested error came.
 			cause = taskFailed(w.last)
 		}
 		delay, resumes := w.delay(cause)
@@ -127,7 +126,7 @@ func (w *watcher) run(ctx context.Context) {
 	}
 }
 
-// taskFailed is the error of a task that has failed, as kootask makes it.
+// taskFailed returns the error that kootask sends for a failed task.
 func taskFailed(task *taskv1.Task) *Error {
 	return &Error{
 		Code: codes.Aborted, Reason: taskv1.ErrorReason_TASK_FAILED.String(), Message: "The task has failed.",
@@ -136,7 +135,7 @@ func taskFailed(task *taskv1.Task) *Error {
 	}
 }
 
-// stream follows one stream. It returns nil when the watch is over.
+// stream follows one stream. It returns nil when the task is finished.
 func (w *watcher) stream(ctx context.Context) error {
 	var err error
 	if w.token, err = w.client.token(); err != nil {
@@ -145,7 +144,7 @@ func (w *watcher) stream(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(identify(ctx, w.token))
 	defer cancel(nil)
 
-	stream, err := w.client.tasks.WatchTask(ctx, w.request) // May wait for its turn on a busy connection.
+	stream, err := w.client.tasks.WatchTask(ctx, w.request) // May be queued on a busy connection.
 	w.opened = w.opened || err == nil || errors.Is(err, io.EOF)
 	watchdog := time.AfterFunc(silence, func() { cancel(errSilent) })
 	defer watchdog.Stop()
@@ -175,7 +174,7 @@ func (w *watcher) stream(ctx context.Context) error {
 	}
 }
 
-// hand yields a message, unless it holds what was handed out before or is older. It reports whether the caller stays.
+// hand yields a message, unless its task is a repetition or older. It reports whether the caller stays in the loop.
 func (w *watcher) hand(message *taskv1.WatchTaskResponse) bool {
 	switch {
 	case message.GetHeartbeat() != nil:
@@ -188,8 +187,8 @@ func (w *watcher) hand(message *taskv1.WatchTaskResponse) bool {
 	}
 }
 
-// isNews compares a task with the one that was handed out last: a new stream begins with the task as it stands, and may
-// come from a server that has not seen as much as the one before.
+// isNews reports whether a task is newer than the one yielded last. A new stream begins with the task as it is, and may come
+// from a server that has seen less than the one before.
 func (w *watcher) isNews(task *taskv1.Task) bool {
 	if w.last == nil {
 		return true
@@ -213,18 +212,18 @@ func rank(task *taskv1.Task) int {
 	}
 }
 
-// finished reports whether nothing more comes: after a failed task an error does, if it was asked for.
+// finished reports whether the watch is complete. After a failed task, the error follows if it was requested.
 func (w *watcher) finished() bool {
 	errorFollows := w.request.GetFailedTaskAsError() && w.last.GetStatus() == taskv1.TaskStatus_TASK_STATUS_FAILED
 	return w.last.GetDone() && !errorFollows
 }
 
-// delay returns after how long to watch again, and whether to.
+// delay returns the time until the watch resumes, and whether it does.
 func (w *watcher) delay(cause *Error) (time.Duration, bool) {
 	switch {
 	case cause.Retry && w.empty < 2:
 		return cause.RetryAfter, true
-	case cause.Retry: // Again without a message: kootask may ask for no delay at all.
+	case cause.Retry: // The second stream without a message: kootask may ask for a delay of 0.
 		return max(cause.RetryAfter, w.backoff()), true
 	case cause.Has(taskv1.ErrorReason_CALLER_UNAUTHENTICATED) && w.empty == 0 && w.renewed():
 		return w.backoff(), true // All watches with the token end at the same moment.
@@ -234,14 +233,14 @@ func (w *watcher) delay(cause *Error) (time.Duration, bool) {
 		return 0, false
 	}
 	switch cause.Code {
-	case codes.Unavailable, codes.Internal, codes.Unknown, codes.Canceled: // The last one from a proxy: ctx has not ended.
+	case codes.Unavailable, codes.Internal, codes.Unknown, codes.Canceled: // Canceled comes from a proxy here: ctx has not ended.
 		return w.backoff(), true
 	default:
 		return 0, false
 	}
 }
 
-// backoff is how long to wait after a stream that broke, or brought nothing.
+// backoff returns the delay after a stream that broke or brought no message.
 func (w *watcher) backoff() time.Duration {
 	d := float64(resumeMin)
 	for range w.empty {

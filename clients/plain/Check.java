@@ -42,7 +42,7 @@ public class Check {
         return GetTaskRequest.newBuilder().setTaskId(id).build();
     }
 
-    // Returns how a call fails, and how long it takes.
+    // Returns the failure of a call, and its duration.
     private static Map.Entry<Status, Duration> error(Runnable call) {
         long start = System.nanoTime();
         Status status = Status.OK;

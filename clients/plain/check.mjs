@@ -1,4 +1,4 @@
-// Uses kootask with Node.js alone: its fetch, http2, net and readline. See plain.go.
+// Uses kootask with Node.js only: its fetch, http2, net and readline. See plain.go.
 //
 // KOOTASK_HTTP is the address. Prints each check, and fails if one does.
 import http2 from 'node:http2';
@@ -17,7 +17,7 @@ function check(what, good, seen) {
   console.log(good ? 'ok  ' : 'FAIL', `Node.js: ${what}`, good ? '' : JSON.stringify(seen));
 }
 
-// Asks over an HTTP/2 session. The request ends with an empty DATA frame if its end is not told in its header.
+// Sends a request over an HTTP/2 session. It ends with an empty DATA frame if its header does not end it.
 function ask(session, headers, { emptyData = false, data = '' } = {}) {
   return new Promise((resolve, reject) => {
     const stream = session.request({ authorization, ...headers }, { endStream: !emptyData });

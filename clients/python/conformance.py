@@ -1,4 +1,4 @@
-"""Does what one line of JSON on stdin says, and prints what comes of it as lines of JSON: for tests of all clients alike."""
+"""Reads a command as JSON from stdin, and prints the results as lines of JSON, for the tests that compare all clients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import kootask
 
 @dataclass
 class Command:
-    """The line on stdin. Its names are the line's."""
+    """The line on stdin, with its names."""
 
     call: str
     addr: str
@@ -30,11 +30,11 @@ class Command:
     callerTokens: list[str] = field(default_factory=list)  # noqa: N815
 
     async def caller_token(self) -> str:
-        """Return one after the other, and the last one again and again."""
+        """Return one token after the other, then the last one repeatedly."""
         return self.callerTokens.pop(0) if len(self.callerTokens) > 1 else self.callerTokens[0]
 
     def options(self) -> dict[str, Any]:
-        """Return those that get and watch have in common."""
+        """Return the common options of get and watch."""
         return {
             "token": self.token,
             "user_id": self.userId,
@@ -50,7 +50,7 @@ def say(name: str, value: dict[str, Any]) -> None:
 
 
 def describe(error: kootask.Error) -> dict[str, Any]:
-    """Return an error as a line has it."""
+    """Return an error in the form of a line."""
     return {
         "code": error.code.name,
         "reason": error.raw_reason,
@@ -65,7 +65,7 @@ def describe(error: kootask.Error) -> dict[str, Any]:
 
 
 async def watch(client: kootask.Client, command: Command) -> None:
-    """Watch, and leave the loop after so many tasks."""
+    """Watch, and leave the loop after cancelAfterTasks tasks."""
     tasks = 0
     async for event in client.events(command.taskId, **command.options()):
         if isinstance(event, kootask.Task):
@@ -81,7 +81,7 @@ async def watch(client: kootask.Client, command: Command) -> None:
 
 
 async def main() -> None:
-    """Do what the line says."""
+    """Run the command."""
     try:
         command = Command(**json.loads(sys.stdin.readline()))
         if command.call not in ("get", "watch"):
@@ -100,7 +100,7 @@ async def main() -> None:
                 await watch(client, command)
         except kootask.Error as error:
             say("failure", describe(error))
-        # The client stays open, so that what has been cancelled is told from what ends with it.
+        # The client stays open, so that a cancelled call can be told from one that ended with the client.
         await asyncio.to_thread(sys.stdin.read)
 
 

@@ -20,19 +20,19 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
-// tokenVariable holds the token itself: it is no flag, which everybody on the machine could read.
+// tokenVariable contains the token itself. It is not a flag, because every user of the machine could read that.
 const tokenVariable = "KOOTASK_TOKEN"
 
-// clientFlags are those of the commands that call a server.
+// clientFlags are the flags of the commands that call a server.
 type clientFlags struct {
 	Addr string `default:"127.0.0.1:9090" help:"kootask's gRPC address. In plaintext it must be a loopback address."`
 	securityFlags
 	TokenFile string `placeholder:"FILE" help:"File with the KooDrive token. Without it the token is $KOOTASK_TOKEN."`
-	UserID    string `placeholder:"ID" help:"The KooDrive user to ask for, where kootask signs with an app's secret."`
-	Output    string `enum:"auto,json" default:"auto" help:"auto (for people, live on a terminal) or json (an object a line)."`
+	UserID    string `placeholder:"ID" help:"KooDrive user to act for, where kootask signs with an app's secret."`
+	Output    string `enum:"auto,json" default:"auto" help:"Form of the output: auto (for people, live on a terminal) or json (one object per line)."`
 }
 
-// Exit codes of get and watch, beside 0, 1 and 2.
+// Exit codes of get and watch, in addition to 0, 1 and 2.
 const (
 	exitFailed      = 3 // A task has failed.
 	exitNotFound    = 4 // KooDrive has no such task.
@@ -40,15 +40,15 @@ const (
 	exitInterrupted = 130
 )
 
-// byImportance orders the codes: of several tasks, the first one that holds is the exit code.
+// byImportance orders the codes. With several tasks, the first code that applies to one of them is the exit code.
 var byImportance = []int{exitInterrupted, exitError, exitRefused, exitNotFound, exitFailed, exitOK}
 
-// exitCode ends the process with a code, after what is to be said was said.
+// exitCode is an error that ends the process with a code. Its text was printed already.
 type exitCode int
 
 func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
-// connect returns a client, or all that is wrong with the flags and the ids.
+// connect returns a client, or all problems with the flags and the ids.
 func (f clientFlags) connect(ids ...string) (*connection, error) {
 	p := &problems{}
 	host, port, err := net.SplitHostPort(f.Addr)
@@ -97,7 +97,7 @@ func (f clientFlags) token() (string, error) {
 	return readLine(f.TokenFile)
 }
 
-// codeOf is the exit code for how a call ended. A task that is done in a way that nobody knows is no success.
+// codeOf returns the exit code for the end of a call. A task with an unknown final status is not a success.
 func codeOf(task *taskv1.Task, err error) int {
 	var failure *kootask.Error
 	switch {
@@ -122,7 +122,7 @@ func codeOf(task *taskv1.Task, err error) int {
 	}
 }
 
-// worst is the exit code of several calls.
+// worst returns the exit code of several calls.
 func worst(all []int) error {
 	for _, code := range byImportance {
 		if code != exitOK && slices.Contains(all, code) {
@@ -132,7 +132,7 @@ func worst(all []int) error {
 	return nil
 }
 
-// statusName is what people call a task's status.
+// statusName returns the name of a task's status, for people.
 func statusName(task *taskv1.Task) string {
 	if task.GetStatus() == taskv1.TaskStatus_TASK_STATUS_UNSPECIFIED {
 		return fmt.Sprintf("status %d", task.GetKoodriveStatus())

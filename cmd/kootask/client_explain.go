@@ -15,14 +15,14 @@ import (
 	kootask "github.com/kootask/kootask/clients/go"
 )
 
-// connection is a client, and what it reaches.
+// connection is a client with its server.
 type connection struct {
 	*kootask.Client
 	addr     string
 	security *tls.Config // Nil is plaintext.
 }
 
-// explain says in words for people why a call failed. Where kootask did not answer, it looks at what did.
+// explain returns the cause of a failed call, for people. If kootask did not answer, it probes the peer.
 func (c *connection) explain(err error) string {
 	var failure *kootask.Error
 	if !errors.As(err, &failure) {
@@ -44,7 +44,7 @@ func (c *connection) explain(err error) string {
 
 const probeTimeout = 2 * time.Second
 
-// probe tells why a gRPC connection cannot be had. It sends a handshake and nothing else.
+// probe returns the cause of a failed gRPC connection. It sends only a handshake.
 func (c *connection) probe() string {
 	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
 	defer cancel()
@@ -56,7 +56,7 @@ func (c *connection) probe() string {
 	if c.security != nil {
 		return c.addr + " " + c.probeTLS(ctx, conn)
 	}
-	// What the certificate says is of no interest: nothing is sent.
+	// The certificate is not checked, because nothing is sent.
 	err = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}).HandshakeContext(ctx)
 	if err == nil || isAlert(err) {
 		return c.addr + " speaks TLS, and this is plaintext: say --tls, or --ca"
@@ -66,10 +66,10 @@ func (c *connection) probe() string {
 
 const unlikeKootask = "does not answer as kootask does"
 
-// probeTLS says what is wrong with a peer, or with what it is told, where TLS is to be spoken.
+// probeTLS returns the cause of a failed TLS connection: a fault of the peer or of the client's flags.
 func (c *connection) probeTLS(ctx context.Context, conn net.Conn) string {
 	config, wanted := c.security.Clone(), false
-	host, _, _ := net.SplitHostPort(c.addr) // It was looked at already.
+	host, _, _ := net.SplitHostPort(c.addr) // The address was checked already.
 	config.ServerName, config.NextProtos = cmp.Or(host, "localhost"), []string{"h2"}
 	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		wanted = true
@@ -89,13 +89,13 @@ func (c *connection) probeTLS(ctx context.Context, conn net.Conn) string {
 	case errors.As(err, &noTLS):
 		return "does not speak TLS"
 	case errors.As(err, &name):
-		return "has a certificate for another name: --addr must be one that stands in it"
+		return "has a certificate for another name: --addr must be a name in it"
 	case errors.As(err, &authority):
 		return "has a certificate that is not trusted: name its authority with --ca"
 	case errors.As(err, &other):
-		return "has a certificate that is no good"
+		return "has an invalid certificate"
 	case isAlert(err) && wanted && len(config.Certificates) == 0:
-		return "wants a client certificate: --cert and --key"
+		return "requires a client certificate: set --cert and --key"
 	case isAlert(err) && wanted:
 		return "refuses the client certificate of --cert"
 	case isAlert(err):
@@ -105,7 +105,7 @@ func (c *connection) probeTLS(ctx context.Context, conn net.Conn) string {
 	}
 }
 
-// greet waits for the peer's first byte after the handshake: a client whose certificate is refused learns it only then.
+// greet waits for the peer's first byte after the handshake, because a client learns only then that its certificate is refused.
 func greet(ctx context.Context, conn *tls.Conn) error {
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return err
@@ -117,7 +117,7 @@ func greet(ctx context.Context, conn *tls.Conn) error {
 	return err
 }
 
-// isAlert reports whether the peer has broken the handshake off, in TLS. There is no exported type for that.
+// isAlert reports whether the peer ended the handshake with a TLS alert, for which there is no exported type.
 func isAlert(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "remote error"

@@ -15,14 +15,14 @@ import (
 	"github.com/kootask/kootask/internal/jsonline"
 )
 
-// getCommand shows a task as it stands.
+// getCommand shows a task as it is now.
 type getCommand struct {
 	clientFlags
-	Timeout time.Duration `default:"30s" help:"How long the answer may take."`
+	Timeout time.Duration `default:"30s" help:"Maximum wait for the answer."`
 	ID      string        `arg:"" help:"Id of the task."`
 }
 
-// Help is shown under the command's own.
+// Help is shown below the command's help.
 func (getCommand) Help() string {
 	return "Exit codes: 0, 3 the task has failed, 4 it is not found, 5 the credential or the caller is refused, 2 usage, 130 interrupted, 1 anything else."
 }
@@ -51,19 +51,19 @@ func (c *getCommand) Run(ctx context.Context, out output) error {
 	return worst([]int{code})
 }
 
-// asOverREST is the form of JSON that the HTTP port writes.
+// asOverREST is the JSON form of the HTTP port.
 var asOverREST = protojson.MarshalOptions{EmitDefaultValues: true}
 
-// asJSON is a task as it is over REST.
+// asJSON returns a task in the JSON form of the HTTP port.
 func asJSON(task *taskv1.Task) []byte {
 	text, err := jsonline.Marshal(asOverREST, task)
-	if err != nil { // Text that is not UTF-8, which has not come through gRPC.
+	if err != nil { // Text that is not UTF-8. gRPC does not let it through.
 		return []byte("{}")
 	}
 	return text
 }
 
-// printable is text without what would move a terminal's cursor or colour it.
+// printable returns text without characters that would control a terminal.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -73,7 +73,7 @@ func printable(text string) string {
 	}, text)
 }
 
-// printTask prints what is known of a task, a line for each fact.
+// printTask prints a task, one line for each field.
 func printTask(w io.Writer, task *taskv1.Task) {
 	kind := "unknown"
 	if task.KoodriveTaskType != nil {

@@ -12,22 +12,22 @@ import (
 	"github.com/kootask/kootask/service/caller"
 )
 
-// securityFlags say how a connection to a server is secured, and who calls.
+// securityFlags configure TLS and the caller's credentials.
 type securityFlags struct {
-	TLS             bool   `help:"Speak TLS, and trust the system's certificates."`
+	TLS             bool   `help:"Use TLS, and trust the system's certificates."`
 	CA              string `placeholder:"FILE" help:"PEM file with the certificates to trust, in place of the system's. Implies --tls."`
-	Cert            string `placeholder:"FILE" help:"PEM file with the client certificate, for a kootask that asks for one. Implies --tls."`
-	Key             string `placeholder:"FILE" help:"PEM file with its private key."`
-	CallerTokenFile string `placeholder:"FILE" help:"File with the token by which kootask itself knows the caller. Every call reads it anew."`
-	// Its variable is not that of serve's flag: what a server may accept is no leave to send credentials anywhere.
-	AllowPlaintext bool `env:"KOOTASK_CLIENT_ALLOW_PLAINTEXT" help:"Send credentials in the clear to an address other than loopback, too."`
+	Cert            string `placeholder:"FILE" help:"PEM file with the client certificate, for a kootask that requires one. Implies --tls."`
+	Key             string `placeholder:"FILE" help:"PEM file with the certificate's private key."`
+	CallerTokenFile string `placeholder:"FILE" help:"File with the token that authenticates you to kootask. Every call reads it again."`
+	// Its variable differs from that of serve's flag, because a server's permission must not let a client send credentials in plaintext.
+	AllowPlaintext bool `env:"KOOTASK_CLIENT_ALLOW_PLAINTEXT" help:"Send credentials in plaintext to other than loopback addresses."`
 }
 
-// security returns how a connection to host is secured: nil is plaintext. An empty host is this machine.
+// security returns the TLS config of a connection to host. Nil: plaintext. An empty host is this machine.
 func (f securityFlags) security(p *problems, host string) *tls.Config {
 	if !f.TLS && f.CA == "" && f.Cert == "" && f.Key == "" {
 		if !f.AllowPlaintext && !loopback.Host(cmp.Or(host, "localhost")) {
-			p.add("addr", errors.New("credentials would travel unencrypted. Set --tls, or --allow-plaintext if you mean it"))
+			p.add("addr", errors.New("credentials would travel unencrypted. Set --tls, or --allow-plaintext to send them anyway"))
 		}
 		return nil
 	}
@@ -61,7 +61,7 @@ func (f securityFlags) certificates(p *problems) []tls.Certificate {
 	return []tls.Certificate{pair}
 }
 
-// maxCallerToken is the length of the longest caller's token, in bytes.
+// maxCallerToken is the maximum length of a caller's token, in bytes.
 const maxCallerToken = caller.MaxToken
 
 var (
@@ -69,7 +69,7 @@ var (
 	bearerAlone     = regexp.MustCompile(`^(?i:bearer)$`)
 )
 
-// callerToken returns a function that reads the caller's token, nil if there is no file.
+// callerToken returns a function that reads the caller's token, nil without a file.
 func (f securityFlags) callerToken(p *problems) func() (string, error) {
 	if f.CallerTokenFile == "" {
 		return nil
@@ -80,7 +80,7 @@ func (f securityFlags) callerToken(p *problems) func() (string, error) {
 	return read
 }
 
-// readCallerToken returns the token in a file, without Bearer. Its errors hold nothing of the content.
+// readCallerToken returns the token in a file, without Bearer. Its errors do not contain the content.
 func readCallerToken(file string) (string, error) {
 	text, err := readLine(file)
 	if err != nil {

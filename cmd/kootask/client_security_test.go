@@ -46,7 +46,7 @@ func withClient(t *testing.T, c *certificates.Certificate) []string {
 	return []string{"--cert=" + cert, "--key=" + key}
 }
 
-// How get and watch fare with servers that are secured in one way or another, and what they say of the others.
+// get and watch with servers of different TLS settings, and their errors about unsuitable ones.
 func TestSecurity(t *testing.T) {
 	port := func(config *tls.Config) string { return "127.0.0.1:" + new(double).serve(t, config) }
 	good, plain, mutual12, mutual13 := presents(serverAuthority.Server("127.0.0.1")), port(nil), port(mutual(tls.VersionTLS12)), port(mutual(0))
@@ -65,7 +65,7 @@ func TestSecurity(t *testing.T) {
 	for name, row := range map[string]struct {
 		addr  string
 		flags []string
-		want  string // SUCCESS, or what is said of the address.
+		want  string // SUCCESS, or the error about the address.
 	}{
 		"plaintext":                           {plain, nil, "SUCCESS"},
 		"TLS":                                 {secure, []string{ca}, "SUCCESS"},
@@ -76,13 +76,13 @@ func TestSecurity(t *testing.T) {
 		"the system's roots":                  {secure, []string{"--tls"}, "has a certificate that is not trusted: name its authority with --ca: "},
 		"a client certificate alone":          {mutual13, client, "has a certificate that is not trusted: name its authority with --ca: "},
 		"another authority":                   {secure, []string{"--ca=" + clientAuthority.WriteFile(t.TempDir())}, "has a certificate that is not trusted"},
-		"another name":                        {named, []string{ca}, "has a certificate for another name: --addr must be one that stands in it: "},
-		"expired":                             {expired, []string{ca}, "has a certificate that is no good: "},
-		"TLS where there is none":             {plain, []string{ca}, "does not speak TLS: "},
+		"another name":                        {named, []string{ca}, "has a certificate for another name: --addr must be a name in it: "},
+		"expired":                             {expired, []string{ca}, "has an invalid certificate: "},
+		"TLS to a plaintext port":             {plain, []string{ca}, "does not speak TLS: "},
 		"plaintext where there is TLS":        {secure, nil, "speaks TLS, and this is plaintext: say --tls, or --ca: "},
 		"plaintext where there is mTLS":       {mutual12, nil, "speaks TLS, and this is plaintext: say --tls, or --ca: "},
-		"no client certificate":               {mutual13, []string{ca}, "wants a client certificate: --cert and --key: "},
-		"no client certificate over TLS 1.2":  {mutual12, []string{ca}, "wants a client certificate: --cert and --key: "},
+		"no client certificate":               {mutual13, []string{ca}, "requires a client certificate: set --cert and --key: "},
+		"no client certificate over TLS 1.2":  {mutual12, []string{ca}, "requires a client certificate: set --cert and --key: "},
 		"another authority's client":          {mutual13, append(otherClient, ca), "refuses the client certificate of --cert: "},
 		"another authority's over TLS 1.2":    {mutual12, append(otherClient, ca), "refuses the client certificate of --cert: "},
 		"a server's certificate for a client": {mutual13, append(noClient, ca), "refuses the client certificate of --cert: "},
@@ -163,7 +163,7 @@ func TestPlaintextBeyondLoopback(t *testing.T) {
 	}
 }
 
-// What is wrong with the flags is all said at once, and nothing of a key or token with it.
+// All problems with the flags are reported together, without the content of a key or token.
 func TestSecurityFlags(t *testing.T) {
 	const secret = "c2VjcmV0"
 	cert, key := clientAuthority.Client("DNS:orders.example").WriteFiles(t.TempDir())
@@ -174,7 +174,7 @@ func TestSecurityFlags(t *testing.T) {
 	text := file(t, secret)
 	for name, row := range map[string]struct {
 		flags []string
-		want  []string // What each line holds.
+		want  []string // The content of each line.
 	}{
 		"plaintext":           {[]string{"--addr=kootask.example:1"}, []string{"--addr: credentials would travel unencrypted. Set --tls, or --allow-plaintext"}},
 		"an address":          {[]string{"--addr=192.0.2.1:1"}, []string{"--addr: credentials would"}},
@@ -239,7 +239,7 @@ func TestCallerTokenFile(t *testing.T) {
 	}
 }
 
-// The file is written anew while a watch goes on: each stream has the token that is there when it begins.
+// The file is replaced during a watch: each stream has the token that is there when it begins.
 func TestCallerTokenIsReadAnew(t *testing.T) {
 	token := file(t, "a")
 	d := &double{stream: func(n int, s grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error {
@@ -265,7 +265,7 @@ func TestCallerTokenIsReadAnew(t *testing.T) {
 	}
 }
 
-// A file that is gone by the time of a stream ends the watch, as a caller who is refused.
+// A missing file at the begin of a stream ends the watch, with the exit code of a refused caller.
 func TestCallerTokenIsGone(t *testing.T) {
 	token := file(t, "a")
 	d := &double{stream: func(int, grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error {

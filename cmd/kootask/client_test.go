@@ -17,9 +17,9 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
-// golden compares what a person sees with a file of testdata.
+// golden compares the output for people with a file of testdata.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -96,7 +96,7 @@ func TestExitCodes(t *testing.T) {
 		token string
 		args  []string
 		code  int
-		want  string // In what is printed.
+		want  string // A part of the output.
 	}{
 		"get, success":          {demoToken, []string{"get", addr, finishedID}, exitOK, "SUCCESS"},
 		"get, not finished":     {demoToken, []string{"get", addr, runningID}, exitOK, "EXECUTING"},
@@ -168,7 +168,7 @@ func TestWorst(t *testing.T) {
 	}
 }
 
-// A result that cannot be printed is none.
+// A result that cannot be printed is a failure.
 func TestLostResult(t *testing.T) {
 	addr, _ := demo(t)
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)

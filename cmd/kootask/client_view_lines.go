@@ -16,7 +16,7 @@ import (
 // lineView prints a line for each change: of a task, of KooDrive's health and of the connection.
 type lineView struct {
 	out    io.Writer
-	health map[string]string // What was said last, by task.
+	health map[string]string // The text printed last, by task.
 }
 
 func (v *lineView) print(id, what string) {
@@ -40,7 +40,7 @@ func (v *lineView) event(id string, e kootask.Event) {
 	}
 }
 
-// cause is why a watch was interrupted, in a word or two.
+// cause returns the cause of an interruption, in a word or two.
 func cause(r *kootask.Resume) string {
 	if r.Cause.Reason != "" {
 		return r.Cause.Reason
@@ -56,8 +56,8 @@ func (v *lineView) end(id string, err error, why string) {
 
 func (v *lineView) close() {}
 
-// jsonView prints an object for each event: {"taskId": …, "X": …}, X being task, heartbeat, resume, end or failure. The
-// README describes them.
+// jsonView prints an object for each event: {"taskId": …, "X": …}, where X is task, heartbeat, resume, end or failure.
+// docs/cli.md describes them.
 type jsonView struct{ out output }
 
 func (v *jsonView) print(id, name string, data []byte) {

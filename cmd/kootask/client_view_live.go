@@ -12,7 +12,7 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// liveView keeps a line for each task up to date, on a terminal.
+// liveView shows one line for each task on a terminal, and keeps it up to date.
 type liveView struct {
 	progress *mpb.Progress
 	rows     map[string]*liveRow
@@ -23,25 +23,25 @@ type liveRow struct {
 	id  string
 	bar *mpb.Bar
 
-	mu      sync.Mutex // Guards what follows: the terminal is drawn by a goroutine of its own.
+	mu      sync.Mutex // Guards the fields below, because a goroutine of its own draws the terminal.
 	task    *taskv1.Task
-	since   time.Time // When this state was first seen.
+	since   time.Time // Time at which this state was first seen.
 	age     age
 	health  string
 	resumes int
-	waiting string // Why the watch is interrupted.
-	ended   bool   // How was printed above.
+	waiting string // Cause of the interruption.
+	ended   bool   // The end was printed above the live lines.
 }
 
-// age tells how long ago KooDrive confirmed a task, by our clock: the server's may be another one. The difference is at
-// most what the newest message shows, whatever it is.
+// age computes the time since KooDrive confirmed a task, by the local clock, which may differ from the server's. The difference
+// of the clocks is at most the age of the newest message.
 type age struct {
 	confirmed time.Time // By the server's clock.
 	ahead     time.Duration
 	known     bool
 }
 
-// learn takes a time of the server's that has just arrived.
+// learn takes a time by the server's clock that has just arrived.
 func (a *age) learn(confirmed time.Time) {
 	if ahead := time.Since(confirmed); !a.known || ahead < a.ahead {
 		a.ahead = ahead
@@ -87,7 +87,7 @@ func (v *liveView) event(id string, e kootask.Event) {
 	}
 }
 
-// end prints how the watch ended above the live lines, in full, and ends its own.
+// end prints the full end of the watch above the live lines, and removes its own line.
 func (v *liveView) end(id string, err error, why string) {
 	row := v.rows[id]
 	row.mu.Lock()
@@ -104,7 +104,7 @@ func (v *liveView) end(id string, err error, why string) {
 
 func (v *liveView) close() { v.progress.Wait() }
 
-// head is the id and the state.
+// head returns the id and the state.
 func (r *liveRow) head() string {
 	status := "waiting"
 	if r.task != nil {
@@ -113,7 +113,7 @@ func (r *liveRow) head() string {
 	return fmt.Sprintf("%s  %-15s", r.id, status)
 }
 
-// draw is the line as it is now.
+// draw returns the current line.
 func (r *liveRow) draw(decor.Statistics) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -136,5 +136,5 @@ func (r *liveRow) draw(decor.Statistics) string {
 	return printable(line)
 }
 
-// seconds is a duration for people.
+// seconds returns a duration for people.
 func seconds(d time.Duration) time.Duration { return max(d, 0).Truncate(time.Second) }

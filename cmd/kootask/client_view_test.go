@@ -16,7 +16,7 @@ import (
 
 var moment = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
 
-// What a program sees through a pipe: a line for each change.
+// The output through a pipe: a line for each change.
 func TestWatchThroughAPipe(t *testing.T) {
 	t.Parallel()
 	addr, _ := demo(t, "--heartbeat=1s", "--poll-backoff-max=2s")
@@ -33,7 +33,7 @@ func TestWatchThroughAPipe(t *testing.T) {
 	all.Wait()
 }
 
-// changing is what differs from run to run in what people see.
+// changing are the parts of the output that differ between runs.
 var changing = []struct {
 	form *regexp.Regexp
 	is   string
@@ -41,7 +41,7 @@ var changing = []struct {
 	{moment, "(time)"},
 	{regexp.MustCompile(`for \d+m?\d*s`), "for (a while)"},
 	{regexp.MustCompile(`confirmed \d+m?\d*s ago`), "confirmed (a while) ago"},
-	{regexp.MustCompile(`\d+ in succession`), "(some) in succession"},
+	{regexp.MustCompile(`\d+ consecutive polls`), "(some) consecutive polls"},
 	{regexp.MustCompile(`again in [0-9.]+m?s`), "again in (a while)"},
 	{regexp.MustCompile(`request [0-9a-f]{32}`), "request (id)"},
 	{regexp.MustCompile(`resumed \d+×`), "resumed (some)×"},
@@ -51,7 +51,7 @@ var changing = []struct {
 // passing is a live line that may or may not be drawn: before the first state, or between the last one and the end.
 var passing = regexp.MustCompile(`(?m)^\S+ +(waiting|SUCCESS|FAILED \d+) +for \(a while\).*$`)
 
-// story is what a person sees, one thing after the other, without what differs from run to run and without repeats.
+// story returns the visible texts in order, without the parts that differ between runs and without repetitions.
 func story(pieces []string) string {
 	var seen []string
 	for _, piece := range pieces {
@@ -66,10 +66,10 @@ func story(pieces []string) string {
 	return strings.Join(seen, "\n") + "\n"
 }
 
-// redraw is how the live view begins to redraw its lines.
+// redraw is the begin of a redraw of the live view.
 var redraw = regexp.MustCompile(`\x1b\[\d+A\x1b\[J|\r`)
 
-// watchOnTerminal runs watch on a terminal of a size, and returns what is drawn there and the exit code.
+// watchOnTerminal runs watch on a terminal of a size, and returns the drawn text and the exit code.
 func watchOnTerminal(t *testing.T, rows, columns uint16, args ...string) (screen string, code int) {
 	t.Helper()
 	var drawn buffer
@@ -77,7 +77,7 @@ func watchOnTerminal(t *testing.T, rows, columns uint16, args ...string) (screen
 	return drawn.String(), code
 }
 
-// drawOnTerminal is watchOnTerminal for a test that has to see what is drawn meanwhile.
+// drawOnTerminal is watchOnTerminal for a test that has to see the text while it is drawn.
 func drawOnTerminal(t *testing.T, screen io.Writer, rows, columns uint16, args ...string) (code int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, append([]string{"watch"}, args...)...)
@@ -93,7 +93,7 @@ func drawOnTerminal(t *testing.T, screen io.Writer, rows, columns uint16, args .
 	return cmd.ProcessState.ExitCode()
 }
 
-// What a person sees on a terminal: the lines as they are drawn, one after the other.
+// The output on a terminal: the drawn lines, in order.
 func TestWatchOnATerminal(t *testing.T) {
 	t.Parallel()
 	addr, _ := demo(t, "--heartbeat=1s", "--poll-backoff-max=2s")

@@ -18,19 +18,19 @@ type watchCommand struct {
 	IDs []string `arg:"" name:"id" help:"Ids of the tasks."`
 }
 
-// Help is shown under the command's own.
+// Help is shown below the command's help.
 func (watchCommand) Help() string {
 	return "Exit codes: 0 all tasks have succeeded, 3 one has failed, 4 one is not found, 5 the credential or the caller is refused, 2 usage, " +
 		"130 interrupted, 1 anything else. Where several hold, the first of 130, 1, 5, 4, 3."
 }
 
-// view shows what happens to the tasks that are watched. It is told one thing at a time.
+// view shows the events of the watched tasks. Its methods are called one at a time.
 type view interface {
-	// event is told of each event.
+	// event is called for each event.
 	event(id string, e kootask.Event)
-	// end is told of the end of a watch: an empty why means that the task is finished.
+	// end is called at the end of a watch. An empty why means that the task is finished.
 	end(id string, err error, why string)
-	// close is told that all watches have ended.
+	// close is called when all watches have ended.
 	close()
 }
 
@@ -93,7 +93,7 @@ func (c *watchCommand) view(out output, ids []string) view {
 	}
 }
 
-// fits reports whether w is a terminal that has room for so many lines.
+// fits reports whether w is a terminal with room for this number of lines.
 func fits(w *checkedWriter, lines int) bool {
 	file, ok := w.to.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
@@ -103,10 +103,10 @@ func fits(w *checkedWriter, lines int) bool {
 	return err == nil && width > 0 && lines < height
 }
 
-// health says how KooDrive does, from a heartbeat: empty if all is well.
+// health describes the failures of KooDrive in a heartbeat. Empty if KooDrive answers.
 func health(e kootask.Event) string {
 	if n := e.Heartbeat.GetFailureCount(); n > 0 {
-		return fmt.Sprintf("KooDrive fails: %s, %d in succession", e.Heartbeat.GetFailureReason(), n)
+		return fmt.Sprintf("KooDrive fails: %s, %d consecutive polls", e.Heartbeat.GetFailureReason(), n)
 	}
 	return ""
 }

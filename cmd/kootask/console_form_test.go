@@ -14,7 +14,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// tabTo presses the tabulator until the focus is on what a selector finds. On its way it is always somewhere.
+// tabTo presses the tabulator until the focus is on the element of a selector. On the way, the focus is never lost.
 func (p *tab) tabTo(t *testing.T, selector string) {
 	t.Helper()
 	for range 40 {
@@ -27,7 +27,7 @@ func (p *tab) tabTo(t *testing.T, selector string) {
 	t.Fatalf("the tabulator does not lead to %s", selector)
 }
 
-// focused fails if the focus is lost: who uses the keyboard would have to begin anew.
+// focused fails if the focus is lost, because a keyboard user would have to start again.
 func (p *tab) focused(t *testing.T) {
 	t.Helper()
 	if eval[bool](t, p, `document.activeElement === document.body || document.activeElement === null`) {
@@ -35,7 +35,7 @@ func (p *tab) focused(t *testing.T) {
 	}
 }
 
-// Everything can be done with the keyboard alone, which always is somewhere.
+// The page is usable with the keyboard only, whose focus is never lost.
 func TestConsoleKeyboard(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -46,7 +46,7 @@ func TestConsoleKeyboard(t *testing.T) {
 	p.tabTo(t, "#token")
 	const described = `document.querySelector('#token').getAttribute('aria-describedby').split(' ')`
 	if hidden := eval[bool](t, p, described+`.some((id) => { const e = document.getElementById(id); return e.hidden && e.textContent !== ''; })`); hidden {
-		t.Error("the token's field is described by what is hidden")
+		t.Error("the token's field is described by a hidden element")
 	}
 	p.press(t, pageToken)
 	p.tabTo(t, "#ids")
@@ -63,7 +63,7 @@ func TestConsoleKeyboard(t *testing.T) {
 	p.press(t, " ")
 	p.becomes(t, first, "connection", "live")
 	p.sees(t, fmt.Sprintf(`document.activeElement.matches(%q)`, card(first, ".stop")))
-	s.set(first, koodrivetest.StatusSuccess) // The button under the focus goes. What comes in its place must not be pressed by mistake.
+	s.set(first, koodrivetest.StatusSuccess) // The focused button disappears. The control in its place must not be pressed by mistake.
 	p.becomes(t, first, "connection", "ended")
 	p.sees(t, fmt.Sprintf(`document.activeElement.matches(%q)`, card(first, ".id")))
 
@@ -82,14 +82,14 @@ func TestConsoleKeyboard(t *testing.T) {
 	s.settles(t)
 }
 
-// What cannot be sent is not: the page says beside the field what is wrong.
+// Invalid input is not sent. The page shows the error beside the field.
 func TestConsoleBadInput(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
 	p := openTab(t, s.url)
 	defer p.judge(t)
 	for _, row := range []struct{ token, ids, field, says string }{
-		{pageToken, "", "ids", "Enter the id of a task."},
+		{pageToken, "", "ids", "Enter at least one task id."},
 		{pageToken, "1534087020903704801 a/b", "ids", "“a/b”"},
 		{pageToken, strings.Repeat("9", 65), "ids", "1 to 64 letters"},
 		{"", "1534087020903704801", "token", "Paste a token here"},
@@ -111,7 +111,7 @@ func TestConsoleBadInput(t *testing.T) {
 	}
 }
 
-// Who has a wrong token reads so, in either language, and goes on with another one.
+// A user with a wrong token reads the error, in either language, and continues with another token.
 func TestConsoleWrongToken(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -146,7 +146,7 @@ func TestConsoleWrongToken(t *testing.T) {
 // keepsNothing fails if the page keeps anything in the browser.
 func (p *tab) keepsNothing(t *testing.T) {
 	t.Helper()
-	p.expects(`^issue: PerformanceIssue .*DocumentCookie`) // Which is read here.
+	p.expects(`^issue: PerformanceIssue .*DocumentCookie`) // The test itself reads the cookies.
 	kept := eval[string](t, p, `(async () => JSON.stringify([
 		{ ...localStorage }, { ...sessionStorage }, document.cookie, history.state, await caches?.keys(), (await indexedDB.databases()).map((d) => d.name), name,
 	]))()`)
@@ -205,7 +205,7 @@ func TestConsoleLanguages(t *testing.T) {
 	s.koodrive.SetFault(koodrivetest.Answer(503, ""))
 	p.sees(t, fmt.Sprintf(`document.querySelector(%q)`, card(ids[2], ".health.failing")))
 
-	// Whatever has words, with the names of what has any.
+	// All elements with text, with their labels.
 	const words = `[...document.querySelectorAll('[data-text], [data-said], .timeline li')].filter((e) => e.checkVisibility())
 		.flatMap((e) => [e.textContent, e.ariaLabel].map((words) => ({ what: e.dataset.text ?? e.closest('[class]')?.className ?? e.id, words })))
 		.filter(({ what, words }) => words !== null)`
@@ -229,7 +229,7 @@ func TestConsoleLanguages(t *testing.T) {
 	}
 }
 
-// Who reads Chinese gets Chinese, without a choice.
+// A browser in Chinese gets Chinese, without a choice.
 func TestConsoleStartsInTheBrowsersLanguage(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)

@@ -28,7 +28,7 @@ func change(id string, n int) string {
 	return string(line) + "\n"
 }
 
-// A history of more than ten thousand lines leaves the page usable: it keeps the newest ones, draws few, and hears who types and clicks.
+// A history of more than ten thousand lines leaves the page usable: it keeps the newest ones, draws few, and reacts to keys and clicks.
 func TestConsoleTenThousandLines(t *testing.T) {
 	t.Parallel()
 	const id, kept, most = "1534087020903704801", 10_000, 12_000
@@ -106,13 +106,13 @@ func TestConsoleTenThousandLines(t *testing.T) {
 	p.becomes(t, id, "connection", "stopped")
 }
 
-// delays says how long it took from a key to the next frame. How long it may is not judged: that is the machine's.
+// delays logs the time from a key to the next frame. It does not judge it, because it depends on the machine.
 func (p *tab) delays(t *testing.T, when string) {
 	t.Helper()
 	p.sees(t, `delays.length > 0`)
 	all := eval[[]float64](t, p, `delays.splice(0)`)
 	slices.Sort(all)
-	t.Logf("%s: from a key to the next frame %.0f ms at the most, %.0f in the middle of %d", when, all[len(all)-1], all[len(all)/2], len(all))
+	t.Logf("%s: from a key to the next frame at most %.0f ms, median %.0f of %d", when, all[len(all)-1], all[len(all)/2], len(all))
 }
 
 // A line that has come just before older ones are asked for, and is not drawn yet, makes none of them come twice.

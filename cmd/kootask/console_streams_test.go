@@ -36,9 +36,9 @@ func TestConsoleOddStreams(t *testing.T) {
 		id, contentType string
 		status          int
 		body            func(id string) string
-		connection      string // That it comes to,
+		connection      string // The state of the watch after it,
 		state           string
-		says            string // and what its card says then.
+		says            string // and a text of its card.
 		again           bool   // Whether it is watched again.
 	}{
 		{id: "finished-and-cut", body: func(id string) string { return line(id, success, 0) }, connection: "ended", state: "SUCCESS"},
@@ -47,10 +47,10 @@ func TestConsoleOddStreams(t *testing.T) {
 		}, connection: "ended", state: "SUCCESS"},
 		{id: "a-newer-type", body: func(id string) string {
 			return strings.Replace(line(id, success, 0), `"TASK_TYPE_UNSPECIFIED"`, `"TASK_TYPE_OF_TOMORROW","koodriveTaskType":9`, 1)
-		}, connection: "ended", state: "SUCCESS", says: "not listed: 9"},
+		}, connection: "ended", state: "SUCCESS", says: "unlisted: 9"},
 		{id: "cut-in-a-line", body: func(id string) string { return line(id, executing, 0) + `{"task":{"taskId"` }, connection: "lost", state: "EXECUTING", says: "EXECUTING", again: true},
 		{id: "a-page-about-a-pause", contentType: "text/html", body: func(string) string { return "<p>Back soon.</p>" }, connection: "lost", state: "unknown", again: true},
-		{id: "a-way-to-sign-in", status: http.StatusFound, connection: "failed", state: "unknown", says: "sign in again"},
+		{id: "a-way-to-sign-in", status: http.StatusFound, connection: "failed", state: "unknown", says: "Sign in again"},
 		{id: "a-proxys-error", status: http.StatusForbidden, contentType: "text/html", body: func(string) string { return "<p>No.</p>" }, connection: "failed", state: "unknown", says: "with status 403"},
 		{id: "a-proxys-pause", status: http.StatusBadGateway, contentType: "text/html", body: func(string) string { return "<p>Later.</p>" }, connection: "lost", state: "unknown", again: true},
 	}
@@ -108,7 +108,7 @@ func TestConsoleOddStreams(t *testing.T) {
 	}
 }
 
-// How KooDrive does is said only if KooDrive has answered since: what was known before may be all that there is.
+// Whether KooDrive answers is shown only after an answer on this stream, because earlier data may come from memory.
 func TestConsoleClaimsNoHealth(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -135,6 +135,6 @@ func TestConsoleClaimsNoHealth(t *testing.T) {
 	p.sees(t, fmt.Sprintf(`document.querySelector(%q).innerText === 'KooDrive answers.'`, card("known-now", ".health")))
 	p.becomes(t, "known-before", "state", "EXECUTING")
 	if says := p.text(t, card("known-before", "")); strings.Contains(says, "answers") || !strings.Contains(says, "3 min ago") {
-		t.Errorf("of what was known before it says %q", says)
+		t.Errorf("the card of the known task says %q", says)
 	}
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// site is kootask with its page, and a KooDrive that does as it is told.
+// site is kootask with its page, and a stand-in for KooDrive.
 type site struct {
 	koodrive *koodrivetest.KooDrive
 	upstream string // KooDrive's URL.
@@ -133,7 +133,7 @@ func (p *tab) history(t *testing.T, id string) []string {
 	return slices.Compact(lines)
 }
 
-// Three tasks at a time: one succeeds, one fails, and one loses its connection, which comes back by itself.
+// Three tasks together: one succeeds, one fails, and one loses its connection and resumes by itself.
 func TestConsoleFollowsTasks(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -178,7 +178,7 @@ func TestConsoleFollowsTasks(t *testing.T) {
 	s.set(interrupted, koodrivetest.StatusSuccess)
 	p.becomes(t, interrupted, "connection", "ended")
 
-	begun, running := []string{"Watch begun", "NEW · not started"}, "EXECUTING · running"
+	begun, running := []string{"Watch started", "NEW · not started"}, "EXECUTING · running"
 	for id, want := range map[string][]string{
 		good: slices.Concat(begun, []string{running, "SUCCESS · finished"}), bad: slices.Concat(begun, []string{running, "FAILED · ended in failure"}),
 	} {
@@ -196,7 +196,7 @@ func TestConsoleFollowsTasks(t *testing.T) {
 	}
 }
 
-// Who stops all is rid of all: also of those that wait for their turn.
+// Stopping all also stops the queued tasks.
 func TestConsoleStopsAll(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -213,7 +213,7 @@ func TestConsoleStopsAll(t *testing.T) {
 	}
 	s.settles(t)
 	asked := s.koodrive.Count()
-	<-time.After(5 * time.Second) // In which it would be asked 25 times and more for each, and others would have their turn.
+	<-time.After(5 * time.Second) // In that time it would get 25 requests or more for each, and the other tasks would follow.
 	if n := s.koodrive.Count() - asked; n != 0 {
 		t.Errorf("KooDrive was asked %d times more", n)
 	}
@@ -251,7 +251,7 @@ func TestConsoleClosedTab(t *testing.T) {
 	}
 }
 
-// Who leaves the page has left the tasks, also if the browser keeps the page to go back to; and finds no token then.
+// Leaving the page ends its watches, also if the browser keeps the page for the back button. The token is gone then.
 func TestConsoleLeftPage(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -269,7 +269,7 @@ func TestConsoleLeftPage(t *testing.T) {
 	}
 }
 
-// A tab that nobody sees goes on, and its title says so.
+// A hidden tab continues, and its title shows the state.
 func TestConsoleHiddenTab(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)

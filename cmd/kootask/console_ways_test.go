@@ -50,7 +50,7 @@ func TestConsoleForAnApp(t *testing.T) {
 	}
 }
 
-// Where kootask asks who its callers are, they have a field for that.
+// If callers must authenticate, the page has a field for their token.
 func TestConsoleForKnownCallers(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(nil)
@@ -76,7 +76,7 @@ func TestConsoleForKnownCallers(t *testing.T) {
 	p.looks(t, "other-credentials")
 }
 
-// Over TLS a browser has HTTP/2, and no task has to wait for its turn.
+// Over TLS a browser has HTTP/2, so no task is queued.
 func TestConsoleOverTLS(t *testing.T) {
 	t.Parallel()
 	cert, key := serverAuthority.Server("127.0.0.1").WriteFiles(t.TempDir())

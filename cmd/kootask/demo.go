@@ -13,7 +13,7 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
-// demoCommand runs the service with a KooDrive of its own.
+// demoCommand runs the service with a stand-in for KooDrive.
 type demoCommand struct {
 	serviceFlags
 	Reflection    bool          `group:"Ports" default:"true" negatable:"" help:"Enable gRPC server reflection."`
@@ -31,7 +31,7 @@ func (c *demoCommand) Run(ctx context.Context, out output) error {
 	}
 	where := upstream.Config{BaseURL: "http://" + address(koodrive), AllowHTTP: true}
 	config := c.config(p, where, &reload.Files{Log: log.Logger}, log)
-	c.onlyLoopback(p, "in the demonstration, which asks nobody who it is")
+	c.onlyLoopback(p, "in the demonstration, which authenticates nobody")
 	config.Reflection = c.Reflection
 	c.delay(p, c.ShutdownDelay, &config)
 	s, listeners, err := c.open(p, config)
@@ -44,7 +44,7 @@ func (c *demoCommand) Run(ctx context.Context, out output) error {
 		k.AddApp(app.ID, app.Secrets()[0].Reveal())
 		as = guest{"X-User-Id: " + demoUser, os.Args[0] + " watch --user-id=" + demoUser, "the KooDrive user id " + demoUser}
 	}
-	// KooDrive stops last, so that the stop of the service is as it always is.
+	// KooDrive stops last, so that the service stops as it does with the real one.
 	koodriveStopped := make(chan error, 1)
 	go func() { koodriveStopped <- serveKooDrive(ctx, koodrive, k) }()
 	_, _ = fmt.Fprint(out.stdout, c.invitation(listeners, where.BaseURL, as))
@@ -53,14 +53,14 @@ func (c *demoCommand) Run(ctx context.Context, out output) error {
 	return errors.Join(err, <-koodriveStopped)
 }
 
-// guest is who the commands that the demonstration prints are.
+// guest is the caller in the commands that the demonstration prints.
 type guest struct {
 	header string // Of a request over HTTP.
-	watch  string // The command that watches tasks, as a shell takes it.
-	form   string // What the page asks for.
+	watch  string // The command that watches tasks, for a shell.
+	form   string // The credential to enter on the page.
 }
 
-// invitation is what the demonstration prints.
+// invitation returns the text that the demonstration prints.
 func (c *demoCommand) invitation(l server.Listeners, koodrive string, as guest) string {
 	site, grpc := "http://"+address(l.HTTP), address(l.GRPC)
 	rest, pages := site+"/v1/tasks/", ""

@@ -9,7 +9,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// Who may ask the stand-in, and for which tasks. The README names them too.
+// The credentials and tasks of KooDrive's stand-in. The README names them too.
 const (
 	demoToken  = "demo-alice"
 	otherToken = "demo-bob"
@@ -18,10 +18,10 @@ const (
 	demoUser   = "1395497048157130881"
 )
 
-// outage is how long KooDrive fails for one of the tasks.
+// outage is the time for which KooDrive fails for one of the tasks.
 const outage = 20 * time.Second
 
-// scenes are the stand-in's tasks, one for each thing that a task can do.
+// scenes are the tasks of KooDrive's stand-in, one for each kind of course.
 var scenes = []struct {
 	id, about string
 	steps     []koodrivetest.Step
@@ -49,7 +49,7 @@ func life() []koodrivetest.Step {
 	}
 }
 
-// newKooDrive returns a stand-in with all of the above.
+// newKooDrive returns a stand-in for KooDrive with these credentials and tasks.
 func newKooDrive() *koodrivetest.KooDrive {
 	k := koodrivetest.New()
 	k.AddToken(demoToken, 0)
@@ -63,7 +63,7 @@ func newKooDrive() *koodrivetest.KooDrive {
 	return k
 }
 
-// inventory says what the stand-in has.
+// inventory lists the credentials and tasks, for people.
 func inventory() string {
 	var b strings.Builder
 	_, _ = fmt.Fprintf(&b, "Tokens: %s, %s. App: %s with the secret %s. Tasks:\n", demoToken, otherToken, demoApp, demoSecret)

@@ -52,7 +52,7 @@ func modelOf(t *testing.T, name string) *kong.Node {
 	return parser.Model.Children[slices.IndexFunc(parser.Model.Children, func(n *kong.Node) bool { return n.Name == name })]
 }
 
-// flagTables are those of serve, one for each group.
+// flagTables returns the tables of serve's flags, one for each group.
 func flagTables(t *testing.T) string {
 	t.Helper()
 	const process = "Process"

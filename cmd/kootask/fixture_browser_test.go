@@ -21,11 +21,11 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// browsers has a place for each Chromium that may run at a time.
+// browsers limits the number of running Chromiums.
 var browsers = make(chan struct{}, 2)
 
-// tab is a page in a Chromium of its own. Whatever no page of kootask's should do is a fault: requests to others, errors and warnings on
-// the console, exceptions, what the browser finds wrong with it, like a violation of its policy, and what hinders some people.
+// tab is a page in a Chromium of its own. Each of these is a fault: requests to other servers, errors and warnings on the console,
+// exceptions, findings of the browser such as a violation of the page's policy, and accessibility problems.
 type tab struct {
 	ctx      context.Context
 	origin   string // Of the page. Others are not to be asked.
@@ -33,7 +33,7 @@ type tab struct {
 	judged   bool
 	expected []*regexp.Regexp // Faults.
 
-	mu     sync.Mutex // Guards what follows.
+	mu     sync.Mutex // Guards the fields below.
 	faults []string
 	urls   []string // All that were requested.
 }
@@ -64,7 +64,7 @@ func openTab(t *testing.T, url string, before ...chromedp.Action[chromedp.Void])
 	return p
 }
 
-// hear notes what the page does.
+// hear notes the events of the page.
 func (p *tab) hear(event any) {
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
@@ -104,7 +104,7 @@ func (p *tab) expects(pattern string) {
 	p.expected = append(p.expected, regexp.MustCompile(pattern))
 }
 
-// judge fails the test if the page has done what it should not, or has not what is expected of it.
+// judge fails the test if the page has faults, or lacks expected ones.
 func (p *tab) judge(t *testing.T) {
 	p.judged = true
 	if t.Failed() && !p.closed {
@@ -142,7 +142,7 @@ func (p *tab) requested(pattern string) (all []string) {
 	return all
 }
 
-// What a page should not do is noted.
+// Note the faults of the page.
 func TestTabNotesFaults(t *testing.T) {
 	t.Parallel()
 	other := httptest.NewServer(http.NotFoundHandler())

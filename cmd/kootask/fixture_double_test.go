@@ -16,17 +16,17 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// double is a kootask for which every task has succeeded. It is no server of ours: what it asks of clients, it asks by itself.
+// double is a kootask for which every task has succeeded. It is a server of its own, with its own demands on clients.
 type double struct {
 	taskv1.UnimplementedTaskServiceServer
 	// outcomes are how calls for these tasks fail.
 	outcomes map[string]reason.Outcome
-	// caller is what the caller's token must be, with Bearer. Empty: nothing is asked.
+	// caller is the required caller's token, with Bearer. Empty: none is required.
 	caller string
 	// stream is done before a watch gets its task, with the number of the stream, from 0. Its error ends the stream. May be nil.
 	stream func(n int, s grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error
 
-	mu      sync.Mutex // Guards what follows.
+	mu      sync.Mutex // Guards the fields below.
 	callers []string   // The token of each call and stream.
 	dialled int        // Connections that were accepted.
 }
@@ -65,7 +65,7 @@ func (c counting) Accept() (net.Conn, error) {
 	return conn, err
 }
 
-// admit notes who calls, and fails as the double is told to. It returns how many have called before.
+// admit notes the caller, and fails if the double is set to fail. It returns the number of earlier callers.
 func (d *double) admit(ctx context.Context, id string) (before int, err error) {
 	caller := append(metadata.ValueFromIncomingContext(ctx, "x-kootask-authorization"), "")[0]
 	d.mu.Lock()

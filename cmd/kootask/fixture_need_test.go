@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// needs are the programs that some tests run, by what is tried with them. Each program has the names that it is known by: the first one
-// that is found is used. .ci/missing says the same to users, and how to get them.
+// needs are the programs that some tests run, by the group of tests. Each program has several names, of which the first one that is found
+// is used. .ci/missing lists the same for users, with the commands that install them.
 var needs = map[string][]string{
 	"pages": {
 		"chromium", "chromium-browser", "google-chrome",
@@ -48,7 +48,7 @@ func notTried(t *testing.T, group string) {
 // everything reports whether all tests have to run: under make test-all.
 func everything() bool { return os.Getenv("KOOTASK_TEST_ALL") != "" }
 
-// missing is what .ci/missing prints in a new checkout, on a machine that has only the programs with these names.
+// missing returns the output of .ci/missing in a new checkout, on a machine that has only the programs with these names.
 func missing(t *testing.T, env string, programs ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	checkout, path := t.TempDir(), t.TempDir()
@@ -96,7 +96,7 @@ func TestMissingLooksForWhatTheTestsNeed(t *testing.T) {
 
 // All that is missing is named at once, each group in one line with the way to get it. It is an error where all tests have to run.
 func TestMissingNamesEverything(t *testing.T) {
-	var few []string // What the machine's own limit adds.
+	var few []string // The line about the machine's own limit.
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)

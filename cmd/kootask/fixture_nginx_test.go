@@ -18,7 +18,7 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// nginxDefault is what nginx does when it is told nothing but where kootask is.
+// nginxDefault is a configuration that only names kootask's address.
 const nginxDefault = `
 error_log /var/log/nginx/error.log;
 events {}
@@ -29,9 +29,9 @@ http {
 }
 `
 
-// edge is nginx in front of kootask, which asks KooDrive's stand-in.
+// edge is nginx in front of kootask and a stand-in for KooDrive.
 type edge struct {
-	koodrive         string // The stand-in's URL.
+	koodrive         string // URL of KooDrive's stand-in.
 	kootask, nginx   *process
 	http, http2, own string // URLs of REST: nginx's for HTTP/1.1 and for HTTP/2, and kootask's own.
 	tasks            taskv1.TaskServiceClient
@@ -129,7 +129,7 @@ func freeAddrs(t *testing.T, n int) (all []string) {
 	return all
 }
 
-// order tells the stand-in what to do.
+// order changes KooDrive's stand-in.
 func (e *edge) order(t *testing.T, method, path, body string) string {
 	t.Helper()
 	r, _ := http.NewRequestWithContext(t.Context(), method, e.koodrive+"/simulate/"+path, strings.NewReader(body))

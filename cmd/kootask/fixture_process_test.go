@@ -41,13 +41,13 @@ type process struct {
 	ended          chan error
 }
 
-// start runs kootask until the test ends. The environment is empty but for what is given.
+// start runs kootask until the test ends. The environment has only the given variables.
 func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
 	return startInto(t, nil, env, program, args...)
 }
 
-// startInto runs a command with a log that goes to a file. Nil: the process keeps what it says.
+// startInto runs a command whose log goes to a file. Nil: the process keeps its output.
 func startInto(t *testing.T, log *os.File, env []string, command string, args ...string) *process {
 	t.Helper()
 	p := &process{Cmd: exec.CommandContext(t.Context(), command, args...), ended: make(chan error, 1)}
@@ -63,7 +63,7 @@ func startInto(t *testing.T, log *os.File, env []string, command string, args ..
 	return p
 }
 
-// says waits until the process has printed what matches, and returns the first group.
+// says waits until the output of the process matches, and returns the first group.
 func (p *process) says(t *testing.T, pattern string) string {
 	t.Helper()
 	var m []string

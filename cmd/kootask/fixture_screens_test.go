@@ -14,7 +14,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// screen is what a page is shown on.
+// screen is a kind of display for a page.
 type screen struct {
 	name          string
 	width, height int64
@@ -100,7 +100,7 @@ func (p *tab) speak(t *testing.T, language string) {
 	eval[chromedp.Void](t, p, fmt.Sprintf(`{ const select = document.querySelector('#language'); select.value = %q; select.dispatchEvent(new Event('change')); }`, language))
 }
 
-// axeCore returns what judges a page, if npm could fetch it.
+// axeCore returns the script that judges a page, if npm could fetch it.
 func axeCore(t *testing.T) (script string, fetched bool) {
 	t.Helper()
 	axe, err := os.ReadFile(root + "/bin/axe.min.js")

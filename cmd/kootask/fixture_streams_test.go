@@ -26,7 +26,7 @@ const (
 	sse    = "text/event-stream"
 )
 
-// door is where streams come in: a connection to the gRPC port, or the HTTP port with what is accepted there.
+// door is an entrance for streams: a connection to the gRPC port, or the HTTP port with a value of Accept.
 type door struct {
 	surface string // "grpc", ndjson or sse.
 	conn    *grpc.ClientConn
@@ -71,7 +71,7 @@ func (e event) String() string {
 	return fmt.Sprint(e.name, ": ", e.err)
 }
 
-// watch tells each event of a stream, until it has ended.
+// watch calls each for every event of a stream, until it has ended.
 func (d door) watch(ctx context.Context, token, id string, each func(event)) {
 	watch := d.watchHTTP
 	if d.conn != nil {

@@ -36,7 +36,7 @@ func (p *tab) do(t *testing.T, actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// eval is what an expression yields on the page, which its policy does not forbid to the debugger. It may be a promise.
+// eval returns the value of an expression on the page, which the page's policy allows the debugger. It may be a promise.
 func eval[T any](t *testing.T, p *tab, expression string) T {
 	t.Helper()
 	value, err := chromedp.Run(p.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
@@ -59,7 +59,7 @@ func (p *tab) sees(t *testing.T, expression string) {
 	seen = true
 }
 
-// text is what people see of the first element that a selector finds.
+// text returns the visible text of the first element that a selector finds.
 func (p *tab) text(t *testing.T, selector string) string {
 	t.Helper()
 	return eval[string](t, p, fmt.Sprintf(`document.querySelector(%q).innerText`, selector))
@@ -71,7 +71,7 @@ func (p *tab) click(t *testing.T, selector string) {
 	p.do(t, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
 }
 
-// fill types a value into a field, in place of what is there.
+// fill replaces the value of a field by typing.
 func (p *tab) fill(t *testing.T, selector, value string) {
 	t.Helper()
 	eval[chromedp.Void](t, p, fmt.Sprintf(`{ const field = document.querySelector(%q); field.focus(); field.select(); }`, selector))

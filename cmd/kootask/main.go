@@ -1,7 +1,7 @@
-// Command kootask tells how KooDrive tasks stand, over gRPC, REST, JSON lines and server-sent events.
+// Command kootask reports the status of KooDrive tasks, over gRPC, REST, JSON lines and server-sent events.
 //
-// It has the service itself, a demonstration of it that needs nothing else, KooDrive's stand-in alone, and a client that
-// shows one task or watches several.
+// It contains the service, a demonstration of it that needs nothing else, a stand-in for KooDrive, and a client that shows one
+// task or watches several.
 package main
 
 import (
@@ -19,13 +19,13 @@ import (
 	"github.com/kootask/kootask/cmd/kootask/server"
 )
 
-// commands are what kootask can do.
+// commands are the subcommands of kootask.
 type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Run the service."`
-	Demo     demoCommand     `cmd:"" help:"Run the service on this machine with a KooDrive of its own, and print what to try."`
-	Simulate simulateCommand `cmd:"" help:"Run KooDrive's stand-in alone, for tests."`
-	Get      getCommand      `cmd:"" help:"Show how a task stands."`
-	Watch    watchCommand    `cmd:"" help:"Show how tasks stand until they are finished."`
+	Demo     demoCommand     `cmd:"" help:"Run the service on this machine with a stand-in for KooDrive, and print commands to try."`
+	Simulate simulateCommand `cmd:"" help:"Run only KooDrive's stand-in, for tests."`
+	Get      getCommand      `cmd:"" help:"Show a task as it is now."`
+	Watch    watchCommand    `cmd:"" help:"Show tasks as they change until they are finished."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 
@@ -38,10 +38,10 @@ const (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// hangups has a value when SIGHUP has come: for serve, which rereads its files then.
+// hangups gets a value at each SIGHUP, for serve, which then re-reads its files.
 type hangups <-chan os.Signal
 
-// run does what the arguments say, until it is done or a signal asks to stop; a second signal ends the process.
+// run executes the command until it is done or a signal stops it. A second signal ends the process.
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := untilSignal()
 	defer stop()
@@ -61,7 +61,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	command, err := parser.Parse(args)
 	switch {
-	case exit >= 0: // Help was asked for, and printed.
+	case exit >= 0: // The help was requested and printed.
 		return exit
 	case err != nil:
 		return report(stderr, usageError{err})
@@ -73,7 +73,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		defer signal.Reset(syscall.SIGPIPE)
 		signal.Notify(hangup, syscall.SIGHUP)
 		defer signal.Stop(hangup)
-	case "demo": // It stops in order when its terminal is closed, unless nohup keeps it running.
+	case "demo": // It stops gracefully when its terminal is closed, unless nohup keeps it running.
 		if !signal.Ignored(syscall.SIGHUP) {
 			terminal, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
 			defer stop()
@@ -90,7 +90,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 // untilSignal returns a context that ends when a signal asks the process to stop, with the cause [server.ErrInterrupted] if a person at a
-// terminal did. From then on a signal does what it always does, and ends the process.
+// terminal did. After that, signals have their default effect and end the process.
 func untilSignal() (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
@@ -112,13 +112,13 @@ func untilSignal() (ctx context.Context, stop func()) {
 	}
 }
 
-// output is where a command prints.
+// output is the destination of a command's output.
 type output struct {
 	stdout *checkedWriter
 	stderr io.Writer
 }
 
-// checkedWriter remembers that writing failed, so that a result that was lost is not taken for one.
+// checkedWriter remembers a failed write, so that a command whose output was lost does not succeed.
 type checkedWriter struct {
 	to  io.Writer
 	err error
@@ -132,12 +132,12 @@ func (w *checkedWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// usageError holds what is wrong with the flags, one error for each.
+// usageError holds the problems with the flags.
 type usageError []error
 
 func (e usageError) Error() string { return errors.Join(e...).Error() }
 
-// report prints err, a line for each thing that is wrong, and returns the exit code.
+// report prints err, one line per problem, and returns the exit code.
 func report(stderr io.Writer, err error) int {
 	if err == nil {
 		return exitOK

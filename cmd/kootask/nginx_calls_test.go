@@ -24,10 +24,10 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// verdict is what a request was answered.
+// verdict is the answer to a request.
 type verdict struct {
 	status int
-	reason string // Empty if there is none.
+	reason string // Empty without a reason.
 }
 
 // sendRaw sends a request whose target no library has touched.
@@ -51,8 +51,8 @@ func sendRaw(t *testing.T, url, target string) verdict {
 	return verdict{resp.StatusCode, reasonOf(body)}
 }
 
-// However a path is written, it means the same through nginx as without it: it goes on as it came, and what nginx takes it
-// for decides nothing. With a path in proxy_pass it would be what nginx takes it for.
+// Every spelling of a path means the same through nginx as without it: nginx passes it on unchanged. With a path in proxy_pass,
+// nginx would normalise it.
 func TestNginxPassesPathsOn(t *testing.T) {
 	t.Parallel()
 	ours, rewriting := newEdge(t, ""), newEdge(t, "", "proxy_pass http://kootask-http;", "proxy_pass http://kootask-http/;")
@@ -85,8 +85,8 @@ func TestNginxPassesPathsOn(t *testing.T) {
 	}
 }
 
-// Nobody gets what nginx has kept of somebody else's answer, since kootask forbids to keep any. If nginx is told not to
-// heed that, everybody gets it.
+// nginx serves no caller another caller's answer, because kootask forbids caching. If nginx is configured to ignore that,
+// every caller gets the cached answer.
 func TestNginxKeepsNothing(t *testing.T) {
 	t.Parallel()
 	const cache = "\nhttp { proxy_cache_path cache keys_zone=all:1m; proxy_cache all; proxy_cache_valid any 1h;"
@@ -179,7 +179,7 @@ func TestNginxPassesErrorsOn(t *testing.T) {
 	}
 }
 
-// What a client says of its own address goes no further.
+// A client's own X-Forwarded-For is not passed on.
 func TestNginxSaysWhoAsks(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex

@@ -60,8 +60,8 @@ func TestNginxDelivers(t *testing.T) {
 	}
 }
 
-// By nginx's default, and without X-Accel-Buffering, nothing has come when KooDrive has been asked again and again; all of
-// it comes with the end.
+// With nginx's default, and without X-Accel-Buffering, nothing has come after several polls of KooDrive; everything comes
+// with the end.
 func TestNginxDefaultWithholds(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t, nginxDefault, ignoring("X-Accel-Buffering")...)
@@ -154,7 +154,7 @@ func TestNginxClientLeaves(t *testing.T) {
 	}
 }
 
-// kootask stops: each watch is told, through nginx too.
+// kootask stops: each watch gets its error, through nginx too.
 func TestNginxDraining(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t, "")
@@ -178,7 +178,7 @@ func TestNginxDraining(t *testing.T) {
 	}
 }
 
-// A reload cuts no stream: the old worker goes on with it, and sends new calls of its connection to a new one.
+// A reload cuts no stream: the old worker continues it, and new calls go to a new worker.
 func TestNginxReload(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t, "")

@@ -39,7 +39,7 @@ func TestDocumentedPolicy(t *testing.T) {
 	}
 }
 
-// commandsOf are a document's code blocks for a shell, in order.
+// commandsOf returns a document's code blocks for a shell, in order.
 func commandsOf(t *testing.T, document string) (all []string) {
 	t.Helper()
 	for _, m := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(text(t, document), -1) {
@@ -48,8 +48,8 @@ func commandsOf(t *testing.T, document string) (all []string) {
 	return all
 }
 
-// The commands of the README and of docs/cli.md as they stand there: make run, and then what it invites to; make install, and what is called by its name
-// after that. They see what the README says, and when make is told to end, nothing stays behind.
+// The unchanged commands of the README and of docs/cli.md: make run, and the commands that it prints; make install, and then kootask by its
+// name. Their output is that of the README, and when make is ended, nothing is left behind.
 func TestReadmeCommands(t *testing.T) {
 	t.Parallel()
 	need(t, "README commands")
@@ -138,7 +138,7 @@ func TestReadmeCommands(t *testing.T) {
 	}
 }
 
-// ports are those of the README.
+// ports are the ports in the README.
 var ports = []string{"8080", "9090", "9091"}
 
 // shell is a command as a user types it in the checkout, outside any make.

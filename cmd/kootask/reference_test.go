@@ -15,12 +15,12 @@ func TestReference(t *testing.T) {
 	p := openTab(t, s.url+"docs")
 	defer p.judge(t)
 	for _, rule := range []string{
-		"button-name",                 // Some have an icon alone.
+		"button-name",                 // Some have only an icon.
 		"color-contrast",              // Its colours are pale.
 		"label-content-name-mismatch", // “Authorize” in the dialog is called “Apply credentials”.
-		"nested-interactive",          // What opens a route holds a link.
+		"nested-interactive",          // The control that opens a route contains a link.
 		"scrollable-region-focusable", // Examples cannot be scrolled with the keyboard.
-		"select-name",                 // What chooses a server or a value has no name.
+		"select-name",                 // The choices of a server or a value have no name.
 	} {
 		if _, fetched := axeCore(t); fetched {
 			p.expects("^axe: " + rule + ": ") // Swagger UI's own: it makes all that is on the page.

@@ -58,11 +58,11 @@ func (c *serveCommand) Run(ctx context.Context, out output, hangup hangups) erro
 	return c.run(ctx, s, listeners, log)
 }
 
-// lastFlush is how long writing the last log lines may take if stopping has used up the grace time.
+// lastFlush is the time for the last log lines if the stop has used up the grace time.
 const lastFlush = 250 * time.Millisecond
 
-// run serves until ctx ends, and writes the log to its end. Its own failure goes there too, and not to stderr: a stuck reader
-// of either would keep the process.
+// run serves until ctx ends, and writes the log to its end. Its own failure goes to the log and not to stderr, because a stuck
+// reader of either would block the process.
 func (f serviceFlags) run(ctx context.Context, s *server.Server, l server.Listeners, log *logging.Log) error {
 	stopping := make(chan time.Time, 1)
 	running := context.AfterFunc(ctx, func() {
@@ -84,8 +84,8 @@ func (f serviceFlags) run(ctx context.Context, s *server.Server, l server.Listen
 	return err
 }
 
-// stoppingMessage is what the log says when a signal has come, given the cause of the end. People at a terminal learn that a second Ctrl-C
-// ends the process at once.
+// stoppingMessage returns the log message after a signal, given the cause of the end. At a terminal it says that a second Ctrl-C ends the
+// process at once.
 func stoppingMessage(signalled error) string {
 	if errors.Is(signalled, server.ErrInterrupted) {
 		return "stopping; press again to stop at once"
@@ -93,7 +93,7 @@ func stoppingMessage(signalled error) string {
 	return "stopping"
 }
 
-// open makes the server and opens its ports, unless there is a problem.
+// open builds the server and opens its ports, unless there is a problem.
 func (f serviceFlags) open(p *problems, config server.Config) (*server.Server, server.Listeners, error) {
 	listeners := f.listen(p)
 	if err := p.err(); err != nil {
@@ -104,14 +104,14 @@ func (f serviceFlags) open(p *problems, config server.Config) (*server.Server, s
 	return s, listeners, err
 }
 
-// silenceLibraries throws away what libraries say by themselves, which is not in their errors: they quote what came. gRPC's
-// quotes a binary header that is no base64, grpc-gateway a Content-Type, and net/http what follows an answer of KooDrive's.
+// silenceLibraries discards the libraries' own log lines, which are not in their errors, because they quote received data. gRPC
+// quotes a binary header that is not base64, grpc-gateway a Content-Type, and net/http the bytes after KooDrive's answer.
 func silenceLibraries() {
 	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
 	log.SetOutput(io.Discard)
 }
 
-// address is where a listener is reached, "off" if there is none.
+// address returns the address of a listener, "off" for nil.
 func address(l net.Listener) string {
 	if l == nil {
 		return "off"

@@ -13,7 +13,7 @@ import (
 	"github.com/kootask/kootask/service/gateway"
 )
 
-// callerFlags say who may call, and over what.
+// callerFlags configure TLS, authentication and the policy.
 type callerFlags struct {
 	TLSCert        string   `group:"Callers" placeholder:"FILE" help:"PEM file with the server's certificate, followed by its intermediates. Without it both ports are plaintext."`
 	TLSKey         string   `group:"Callers" placeholder:"FILE" help:"PEM file with the certificate's private key."`
@@ -31,10 +31,10 @@ type callerFlags struct {
 	CORSOrigin     []string `group:"Callers" placeholder:"ORIGIN" help:"Origins whose pages may read answers, like https://tasks.example."`
 }
 
-// maxHops is how many proxies there may be in front.
+// maxHops is the maximum number of proxies in front.
 const maxHops = 10
 
-// config adds what the flags say to the config of a server whose ports are those of f. What is in files is followed.
+// config applies the flags to the config of a server whose ports are those of f. Files are followed.
 func (c callerFlags) config(p *problems, f serviceFlags, config *server.Config) {
 	c.checkTogether(p, f)
 	if c.TLSCert != "" && c.TLSKey != "" {
@@ -74,7 +74,7 @@ func (c callerFlags) config(p *problems, f serviceFlags, config *server.Config) 
 	config.Origins, config.LocalHosts = c.CORSOrigin, config.LocalHosts && !c.known()
 }
 
-// tokens returns whose tokens are good, and how their issuer is reached.
+// tokens returns the issuer whose tokens are accepted, and the way to it.
 func (c callerFlags) tokens(p *problems, files *reload.Files) *auth.TokensConfig {
 	config := &auth.TokensConfig{Issuer: c.OIDCIssuer, Audience: c.OIDCAudience}
 	tokens, err := auth.NewTokens(*config)
@@ -95,10 +95,10 @@ func (c callerFlags) tokens(p *problems, files *reload.Files) *auth.TokensConfig
 	return config
 }
 
-// known tells whether callers have to say who they are.
+// known reports whether callers must authenticate.
 func (c callerFlags) known() bool { return c.TLSClientCA != "" || c.OIDCIssuer != "" }
 
-// checkTogether looks at flags that go, or do not go, with others.
+// checkTogether reports flags that require or exclude each other.
 func (c callerFlags) checkTogether(p *problems, f serviceFlags) {
 	app := f.UpstreamAuth == "app"
 	for _, rule := range []struct {

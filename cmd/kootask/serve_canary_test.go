@@ -26,7 +26,7 @@ const (
 	callersJunk  = `Canary-junk-5`
 )
 
-// secrets are printed by nobody, and data by nobody but the client who asked for the task.
+// secrets are never printed, and data only by the client that asked for the task.
 var (
 	secrets = []*canaries.Canary{
 		canaries.New("the token", secretToken), canaries.New("a wrong token", wrongToken), canaries.New("the app's secret", appSecret),
@@ -39,7 +39,7 @@ var (
 	}
 )
 
-// search looks in what somebody has printed.
+// search searches an output.
 func search(t *testing.T, who, text string, all ...*canaries.Canary) {
 	t.Helper()
 	for _, c := range all {
@@ -180,7 +180,7 @@ func askAll(t *testing.T, addr string, ids ...int) {
 	}
 }
 
-// sendJunk sends what no client of ours does: the libraries complain of it.
+// sendJunk sends data that our clients never send, about which the libraries complain.
 func sendJunk(t *testing.T, p *process) {
 	t.Helper()
 	for _, row := range []struct{ port, method, name, value string }{

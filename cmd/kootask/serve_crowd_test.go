@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// ending is how a stream has ended.
+// ending is the end of a stream.
 type ending struct {
 	door
 	last event
 	at   time.Time
 }
 
-// crowd opens streams, number i where and of what choose says, and returns when each has seen a task and none has ended. The
-// channel yields the ending of each. Those that are still open leave with leave, or before the test hangs.
+// crowd opens streams, number i at the door and for the task that choose returns. It returns when each has seen a task and none has ended.
+// The channel yields the end of each. Open streams end with leave, or before the test hangs.
 func crowd(t *testing.T, streams int, choose func(i int) (d door, token, id string)) (endings chan ending, leave func()) {
 	t.Helper()
 	// No deadline, which would be sent on.
@@ -64,5 +64,5 @@ func needFiles(t *testing.T, n uint64) {
 	}
 }
 
-// mostFiles is how many open files .ci/missing looks for.
+// mostFiles is the limit on open files that .ci/missing requires.
 const mostFiles = 17_000

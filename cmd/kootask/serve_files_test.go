@@ -20,7 +20,7 @@ import (
 type fileFlag struct {
 	name string // Without its dashes.
 	good []byte
-	args []string // The command, and what else it needs.
+	args []string // The command, with its other flags.
 }
 
 // fileFlags are all flags that name a file, with a valid content of each. Only secrets contain "geheim".
@@ -63,7 +63,7 @@ func utf16(text []byte) string {
 	return string(all)
 }
 
-// Whatever reads security material reads all of it, or refuses it by the file's name; what is in it is not said.
+// Every file with security material is read whole or refused by its name, and errors do not contain the content.
 func TestDamagedFiles(t *testing.T) {
 	for _, f := range fileFlags(t) {
 		isPEM := bytes.HasPrefix(f.good, []byte("-----"))
@@ -121,7 +121,7 @@ func TestFilesThatHangAtTheStart(t *testing.T) {
 	flags := append(fileFlags(t), fileFlag{
 		"tls-client-ca", nil, append([]string{"serve", "--upstream-url=https://koodrive.test", "--tls-cert=" + cert, "--tls-key=" + key, "--tls-client-san=*"}, anyPorts...),
 	})
-	started := map[string]*process{} // By what each has to say.
+	started := map[string]*process{} // By the expected output of each.
 	for i, f := range flags {
 		path := file(t, "")
 		fifo(t, path)

@@ -28,7 +28,7 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
-// koodriveFlags say where KooDrive is.
+// koodriveFlags configure the way to KooDrive.
 type koodriveFlags struct {
 	UpstreamURL       string `group:"KooDrive" placeholder:"URL" help:"Address of KooDrive, like https://cn.myhuaweicloud-koodrive.com. Required."`
 	UpstreamAllowHTTP bool   `group:"KooDrive" help:"Allow an http address. Credentials then travel unencrypted."`
@@ -36,7 +36,7 @@ type koodriveFlags struct {
 	UpstreamProxy     string `group:"KooDrive" placeholder:"URL" help:"HTTP proxy for requests to KooDrive. Default: none; the environment's proxy is never used."`
 }
 
-// serviceFlags are those that serve and demo share.
+// serviceFlags are the common flags of serve and demo.
 type serviceFlags struct {
 	UpstreamAuth        string        `group:"KooDrive" enum:"caller,app" default:"caller" help:"Credential that KooDrive sees: caller (each caller's own) or app (this service's, for the user named in x-user-id)."`
 	AppID               string        `group:"KooDrive" placeholder:"ID" help:"AppId of the app. Requires --upstream-auth=app."`
@@ -69,7 +69,7 @@ type serviceFlags struct {
 	LogFormat     string        `enum:"json,text," default:"" help:"Format of the log: json or text. Default: text on a terminal, otherwise json."`
 }
 
-// problems collects all that is wrong with the flags.
+// problems collects all problems with the flags.
 type problems struct{ errs usageError }
 
 func (p *problems) add(flag string, err error) {
@@ -78,7 +78,7 @@ func (p *problems) add(flag string, err error) {
 	}
 }
 
-// err is nil if there is none.
+// err returns the problems as one error, nil without any.
 func (p *problems) err() error {
 	if p.errs == nil {
 		return nil
@@ -86,7 +86,7 @@ func (p *problems) err() error {
 	return p.errs
 }
 
-// config returns what the flags say of KooDrive's whereabouts.
+// config returns the config of the connection to KooDrive.
 func (f koodriveFlags) config(p *problems, files *reload.Files) upstream.Config {
 	config := upstream.Config{BaseURL: f.UpstreamURL, AllowHTTP: f.UpstreamAllowHTTP}
 	if f.UpstreamCA != "" {
@@ -106,7 +106,7 @@ func (f koodriveFlags) config(p *problems, files *reload.Files) upstream.Config 
 	return config
 }
 
-// parseProxy reads the URL of an HTTP proxy. Its error does not have the password that may be in it.
+// parseProxy reads the URL of an HTTP proxy. Its error does not contain the password of the URL.
 func parseProxy(text string) (*url.URL, error) {
 	proxy, err := url.Parse(text)
 	if err != nil || proxy.Host == "" || proxy.Scheme != "http" && proxy.Scheme != "https" {
@@ -124,20 +124,20 @@ func readCertificates(file string) (*x509.CertPool, error) {
 	return credfile.File{Name: file, Content: content}.Pool()
 }
 
-// koodriveSession is after how long without a request KooDrive's sessions end, and maxPoll the longest interval at which it
-// may be asked.
+// koodriveSession is the time without a request after which KooDrive's sessions end, and maxPoll the longest interval between
+// polls.
 const (
 	koodriveSession = 20 * time.Minute
 	maxPoll         = koodriveSession / 2
 )
 
-// maxTimeout is the longest that one request to KooDrive may take.
+// maxTimeout is the maximum of --upstream-timeout.
 const maxTimeout = time.Minute
 
-// maxLifetime is the longest that a watch may last: it keeps a KooDrive session alive.
+// maxLifetime is the maximum of --watch-lifetime. A watch keeps a KooDrive session alive.
 const maxLifetime = 24 * time.Hour
 
-// config returns what the flags say of the service.
+// config returns the config of the service.
 func (f serviceFlags) config(p *problems, koodrive upstream.Config, files *reload.Files, log *logging.Log) server.Config {
 	koodrive.Timeout, koodrive.PerSecond, koodrive.AtOnce = f.UpstreamTimeout, f.UpstreamRPS, f.UpstreamConcurrency
 	for _, n := range []struct {
@@ -189,7 +189,7 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, files *reloa
 	if f.PollMin > f.PollMax {
 		p.add("poll-max", fmt.Errorf("must not be less than --poll-min, %v", f.PollMin))
 	}
-	// Otherwise a task that does not change would look as if KooDrive did not answer.
+	// Otherwise a task that does not change would look like a KooDrive that does not answer.
 	if least := time.Duration((1+watch.JitterShare)*float64(f.PollMax)) + f.UpstreamTimeout; f.StaleAfter < least {
 		p.add("stale-after", fmt.Errorf("must be at least 1.2 times --poll-max plus --upstream-timeout: %v", least))
 	}
@@ -199,7 +199,7 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, files *reloa
 	return config
 }
 
-// delay sets how long a server that was told to stop only says so.
+// delay sets the part of a stop during which only health and /readyz change.
 func (serviceFlags) delay(p *problems, delay time.Duration, config *server.Config) {
 	if delay < 0 || delay > time.Hour {
 		p.add("shutdown-delay", errors.New("must be from 0s to 1h; at most a quarter of --shutdown-grace takes effect"))
@@ -258,7 +258,7 @@ func parseSecrets(file string, content []byte) (secrets []secret.Value, err erro
 	return secrets, nil
 }
 
-// onlyLoopback lets the ports be reached from this machine alone.
+// onlyLoopback reports ports that other machines could reach.
 func (f serviceFlags) onlyLoopback(p *problems, when string) {
 	for _, port := range [][2]string{{"grpc-addr", f.GRPCAddr}, {"http-addr", f.HTTPAddr}} {
 		if host, _, err := net.SplitHostPort(port[1]); err == nil && !loopback.Host(host) {
@@ -267,7 +267,7 @@ func (f serviceFlags) onlyLoopback(p *problems, when string) {
 	}
 }
 
-// checkPorts looks at the addresses of the ports.
+// checkPorts reports invalid addresses of the ports.
 func (f serviceFlags) checkPorts(p *problems) {
 	for _, port := range [][2]string{{"grpc-addr", f.GRPCAddr}, {"http-addr", f.HTTPAddr}, {"admin-addr", cmp.Or(f.AdminAddr, ":0")}} {
 		_, err := net.ResolveTCPAddr("tcp", port[1])
@@ -275,10 +275,10 @@ func (f serviceFlags) checkPorts(p *problems) {
 	}
 }
 
-// listen opens the ports. What cannot be opened is a problem, and then none stays open.
+// listen opens the ports. If one cannot be opened, it reports a problem and closes the others.
 func (f serviceFlags) listen(p *problems) (l server.Listeners) {
 	config := net.ListenConfig{Control: limitSilence}
-	config.SetMultipathTCP(false) // It does not have the limit.
+	config.SetMultipathTCP(false) // Multipath TCP does not have the limit of listen_linux.go.
 	open := func(flag, address string) net.Listener {
 		listener, err := config.Listen(context.Background(), "tcp", address)
 		p.add(flag, wayOut(flag, address, err))
@@ -299,7 +299,7 @@ func (f serviceFlags) listen(p *problems) (l server.Listeners) {
 	return l
 }
 
-// wayOut adds to the error for an address that is in use how to go on.
+// wayOut adds the solution to the error for an address that is in use.
 func wayOut(flag, address string, err error) error {
 	host, _, splitErr := net.SplitHostPort(address)
 	if splitErr != nil || !errors.Is(err, syscall.EADDRINUSE) {

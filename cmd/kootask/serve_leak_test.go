@@ -14,7 +14,7 @@ import (
 )
 
 // 20,000 watches come and go, three times. When they have left, KooDrive is not asked any more, no goroutine is left, others
-// can watch as many tasks, and the heap is as it was the time before.
+// can watch as many tasks, and the heap has the size of the time before.
 func TestWatchesLeaveNothingBehind(t *testing.T) {
 	t.Parallel()
 	const (
@@ -27,7 +27,7 @@ func TestWatchesLeaveNothingBehind(t *testing.T) {
 	koodrive := koodrivetest.New()
 	upstream := httptest.NewServer(koodrive)
 	defer upstream.Close()
-	// Every other time the tasks are others: twice those of one time would be more than may be watched.
+	// Every second time has other tasks: the tasks of two times exceed the limit on watched tasks.
 	target := func(round, i int) (token, id string) {
 		return fmt.Sprint("token-", i%tasks/perToken), fmt.Sprint(1534087020903710000 + i%tasks + round%2*tasks)
 	}
@@ -114,7 +114,7 @@ func (p *process) settled(t *testing.T, look func(*testing.T) int) (last int) {
 	return last
 }
 
-// adminPort tells of its process. The client keeps its one connection, which costs goroutines too.
+// adminPort reads the metrics of its process. The client keeps its one connection, which costs goroutines too.
 type adminPort struct {
 	base   string
 	client *http.Client
@@ -159,7 +159,7 @@ func (a adminPort) goroutines(t *testing.T) int {
 	return a.number(t, goroutines, "profile: total")
 }
 
-// heap is how many bytes live. What lies in a pool goes with the second collection.
+// heap returns the live bytes. The second collection empties pools.
 func (a adminPort) heap(t *testing.T) int {
 	t.Helper()
 	least := a.number(t, liveHeap, "# HeapAlloc =")
@@ -169,7 +169,7 @@ func (a adminPort) heap(t *testing.T) int {
 	return least
 }
 
-// counts checks what kootask itself thinks is open.
+// counts checks the gauges of open connections, streams and watches.
 func (a adminPort) counts(t *testing.T, watchers, tasks int) {
 	t.Helper()
 	for name, want := range map[string]int{"^kootask_watchers": watchers, "^kootask_watched_tasks": tasks} {

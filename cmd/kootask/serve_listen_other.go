@@ -4,5 +4,5 @@ package main
 
 import "syscall"
 
-// limitSilence does nothing: the limit is Linux's.
+// limitSilence has no effect here, because only Linux has the limit.
 func limitSilence(string, string, syscall.RawConn) error { return nil }

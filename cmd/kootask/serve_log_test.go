@@ -58,7 +58,7 @@ func pipe(t *testing.T) (r, w *os.File) {
 	return r, w
 }
 
-// Whatever becomes of the log, calls are answered, watches go on, and a stop ends everything within the grace time. All that
+// With any fault of the log, calls are answered, watches continue, and a stop ends everything within the grace time. All that
 // is stuck is the one goroutine that writes.
 func TestLogMayHangOrFail(t *testing.T) {
 	for name, open := range logs {
@@ -112,7 +112,7 @@ func TestLogMayHangOrFail(t *testing.T) {
 	}
 }
 
-// A stop that breaks calls off has an error to tell: a log that is stuck does not keep it either.
+// A stop that cuts calls off has to log an error. A stuck log does not delay it.
 func TestFailedStopWithAStuckLog(t *testing.T) {
 	_, w := pipe(t)
 	_ = w.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
@@ -221,7 +221,7 @@ func TestLogIsWrittenToItsEnd(t *testing.T) {
 	}
 }
 
-// A command that is a filter dies when nobody reads what it prints; only serve does not.
+// A command that is a filter ends when nobody reads its output; only serve does not.
 func TestFiltersDieOfABrokenPipe(t *testing.T) {
 	r, w := pipe(t)
 	_ = r.Close()

@@ -6,15 +6,15 @@ import (
 	"github.com/kootask/kootask/cmd/kootask/server"
 )
 
-// otherFiles is how many files are kept free of connections to the public ports and to KooDrive: for the admin port, the log,
-// the files that are followed, the issuer, and connections that are accepted to be closed.
+// otherFiles is the number of files that are reserved for everything but connections to the public ports and to KooDrive: the
+// admin port, the log, followed files, the issuer, and connections that are accepted to be closed.
 const otherFiles = 32 + server.AdminConnections
 
-// minConnections is how many connections a public port must have room for.
+// minConnections is the minimum number of connections to a public port.
 const minConnections = 16
 
-// maxConnections returns how many connections each of the two public ports may have, given how many files may be open and how
-// many requests to KooDrive may be in flight. As many connections to KooDrive again may be idle or closing.
+// maxConnections returns the maximum number of connections to each of the two public ports, given the limits on open files and
+// on requests to KooDrive in flight. As many connections to KooDrive again may be idle or closing.
 func maxConnections(wanted, files, atOnce int) (int, error) {
 	room := (files - otherFiles - 2*atOnce) / 2
 	switch {

@@ -4,5 +4,5 @@ package main
 
 import "math"
 
-// openFiles is how many files the process may have open at a time. This system sets no limit that Go can read.
+// openFiles returns the limit on open files of the process. This system has no limit that Go can read.
 func openFiles() int { return math.MaxInt32 }

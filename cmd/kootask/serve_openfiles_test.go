@@ -16,7 +16,7 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 )
 
-// The public ports share what the limit on open files leaves, and a flag may ask for less.
+// The public ports share the rest of the limit on open files, and a flag may set less.
 func TestMaxConnections(t *testing.T) {
 	for name, row := range map[string]struct {
 		wanted, files, atOnce int

@@ -13,13 +13,13 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// simulateCommand runs KooDrive's stand-in.
+// simulateCommand runs only KooDrive's stand-in.
 type simulateCommand struct {
-	Addr   string `default:"127.0.0.1:18080" env:"KOOTASK_SIMULATE_ADDR" help:"Where it answers. Port 0 takes a free one."`
-	Script string `env:"KOOTASK_SIMULATE_SCRIPT" placeholder:"FILE" help:"What it does, as docs/simulate.md describes. Without it, it has the demonstration's tasks."`
+	Addr   string `default:"127.0.0.1:18080" env:"KOOTASK_SIMULATE_ADDR" help:"Address of KooDrive's stand-in. Port 0 picks a free one."`
+	Script string `env:"KOOTASK_SIMULATE_SCRIPT" placeholder:"FILE" help:"JSON file with the credentials, tasks and faults, as docs/simulate.md describes. Default: the demonstration's tasks."`
 }
 
-// Run answers until ctx ends.
+// Run serves until ctx ends.
 func (c *simulateCommand) Run(ctx context.Context, out output) error {
 	p := &problems{}
 	koodrive, what := newKooDrive(), inventory()
@@ -42,7 +42,7 @@ func (c *simulateCommand) Run(ctx context.Context, out output) error {
 	return serveKooDrive(ctx, listener, withControl(koodrive))
 }
 
-// scriptedKooDrive returns a stand-in that does what a file says.
+// scriptedKooDrive returns a stand-in for KooDrive that follows a script.
 func scriptedKooDrive(file string) (*koodrivetest.KooDrive, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -57,7 +57,7 @@ func scriptedKooDrive(file string) (*koodrivetest.KooDrive, error) {
 	return k, nil
 }
 
-// withControl puts KooDrive's control in front of it. No ServeMux: it would clean the paths that KooDrive is to see.
+// withControl puts the control routes in front of KooDrive. A ServeMux would clean the paths that KooDrive has to see.
 func withControl(k *koodrivetest.KooDrive) http.Handler {
 	control := k.Control()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -69,7 +69,7 @@ func withControl(k *koodrivetest.KooDrive) http.Handler {
 	})
 }
 
-// serveKooDrive answers on listener until ctx ends.
+// serveKooDrive serves on listener until ctx ends.
 func serveKooDrive(ctx context.Context, listener net.Listener, koodrive http.Handler) error {
 	s := &http.Server{Handler: koodrive, ReadHeaderTimeout: 5 * time.Second}
 	stopped := context.AfterFunc(ctx, func() { _ = s.Close() })

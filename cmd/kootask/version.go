@@ -9,7 +9,7 @@ import (
 // versionCommand prints the version.
 type versionCommand struct{}
 
-// Run prints it: that of the module, or the commit of a build from a checkout, as far as the build knows them.
+// Run prints the version of the module, or the commit of a build from a checkout, if the build knows them.
 func (versionCommand) Run(out output) error {
 	version, commit := "unknown", ""
 	if info, ok := debug.ReadBuildInfo(); ok {

@@ -1,9 +1,9 @@
-// Package canaries finds a text that must not have come out, in whatever form it has: as it is, or encoded as programs
-// encode what they print. It is for tests, and knows nothing of this service.
+// Package canaries finds a text that must not appear in an output, unchanged or in the encodings that programs use for
+// output. It is for tests, and knows nothing of this service.
 //
 //	token := canaries.New("the token", "s3cr3t-t0ken")
 //	if form := token.In(log); form != "" {
-//		t.Errorf("the log holds %s, %s", token.Name, form)
+//		t.Errorf("the log contains %s, %s", token.Name, form)
 //	}
 package canaries
 
@@ -17,17 +17,17 @@ import (
 	"strings"
 )
 
-// Canary is such a text. It is safe for concurrent use.
+// Canary is a text to find. It is safe for concurrent use.
 type Canary struct {
-	// Name is what it is called in reports.
+	// Name is its name in reports.
 	Name  string
 	forms []form
 }
 
 type form struct{ name, text string }
 
-// New returns a Canary for a text that is to be found nowhere else by chance: of ten bytes or more, or nearly. What may be cut
-// short somewhere is found if it holds the text several times.
+// New returns a Canary for a text that appears nowhere else by chance: ten bytes or more, or nearly. A secret that may be
+// truncated is found if it contains the text several times.
 func New(name, text string) *Canary {
 	c := &Canary{Name: name}
 	c.add("as it is", text)
@@ -48,7 +48,7 @@ func New(name, text string) *Canary {
 	return c
 }
 
-// add takes a form in, unless it is one of those that are looked for already.
+// add adds a form, unless it is there already.
 func (c *Canary) add(name, text string) {
 	for _, f := range c.forms {
 		if strings.Contains(text, f.text) {
@@ -58,7 +58,7 @@ func (c *Canary) add(name, text string) {
 	c.forms = append(c.forms, form{name, text})
 }
 
-// In returns the form in which the text is in s, empty if it is not.
+// In returns the form in which s contains the text, empty if it does not.
 func (c *Canary) In(s string) string {
 	for _, f := range c.forms {
 		if strings.Contains(s, f.text) {
@@ -68,7 +68,7 @@ func (c *Canary) In(s string) string {
 	return ""
 }
 
-// escapes are what leaves letters and digits as they are.
+// escapes are the encodings that leave letters and digits unchanged.
 var escapes = []struct {
 	name   string
 	escape func(string) string
@@ -91,8 +91,8 @@ func asJSON(s string, html bool) string {
 
 func unquote(s string) string { return s[1 : len(s)-1] }
 
-// inBase64 is what is the same in the encoding of all texts that hold this one after 3n+at bytes: the characters into which
-// bits of its neighbours go are left out, and with them the padding.
+// inBase64 returns the common part of the encodings of all texts that contain this one after 3n+at bytes. The characters that
+// also encode bits of its neighbours are left out, and so is the padding.
 func inBase64(encoding *base64.Encoding, text string, at int) string {
 	const bits = 6
 	first, last := 8*at, 8*(at+len(text))

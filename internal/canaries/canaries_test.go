@@ -13,7 +13,7 @@ import (
 	"github.com/kootask/kootask/internal/canaries"
 )
 
-// texts have what each encoding changes.
+// texts have the characters that each encoding changes.
 var texts = []string{"canary-0123456789", "Ca?n~a>ry+0/1=2", "a \"ca\\nary\"\n<&>%", "任务-canary-ÿ\x7f"}
 
 // leaks are ways in which a text comes out.
@@ -48,7 +48,7 @@ func logged(s string, asJSON bool) string {
 	return b.String()
 }
 
-// Each encoding is seen through, whatever stands before and after the text.
+// The text is found in each encoding, with any text before and after it.
 func TestEncodingsAreSeenThrough(t *testing.T) {
 	for _, text := range texts {
 		c := canaries.New("it", text)

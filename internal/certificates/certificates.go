@@ -1,11 +1,11 @@
-// Package certificates makes certificates for tests: an authority, and what it vouches for. Nothing but tests may import it.
+// Package certificates makes certificates for tests: an authority, and the certificates that it signs. Only tests may import it.
 //
 //	ca := certificates.NewCA()
 //	server, client := ca.Server("127.0.0.1"), ca.Client("DNS:orders.example")
 //	config := &tls.Config{Certificates: []tls.Certificate{server.TLS}, ClientCAs: ca.Pool(), ClientAuth: tls.RequireAndVerifyClientCert}
 //
-// Keys are ECDSA over P-256. Certificates are valid from an hour ago, by the clock of the test or of its bubble. There is no
-// error to handle: what cannot be made panics.
+// Keys are ECDSA over P-256. Certificates are valid from an hour ago, by the clock of the test or of its bubble. Functions
+// panic on failure, so tests have no error to handle.
 package certificates
 
 import (
@@ -32,10 +32,10 @@ const (
 	validAfter  = 365 * 24 * time.Hour
 )
 
-// CA is a certificate authority that nobody trusts who is not told to.
+// CA is a certificate authority that nobody trusts by default.
 type CA struct{ own *Certificate }
 
-// NewCA returns an authority that is like no other.
+// NewCA returns a new authority, with its own key.
 func NewCA() *CA {
 	template := newTemplate("kootask test authority", time.Time{})
 	template.IsCA, template.BasicConstraintsValid, template.KeyUsage = true, true, x509.KeyUsageCertSign
@@ -45,7 +45,7 @@ func NewCA() *CA {
 // PEM is the authority's certificate.
 func (ca *CA) PEM() []byte { return ca.own.CertPEM }
 
-// Pool holds the authority's certificate alone.
+// Pool returns a pool with only the authority's certificate.
 func (ca *CA) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.own.TLS.Leaf)
@@ -73,22 +73,22 @@ func (ca *CA) Client(sans ...string) *Certificate {
 	return ca.Issue(Spec{SANs: sans, Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 }
 
-// Spec is what a certificate says.
+// Spec describes a certificate.
 type Spec struct {
 	// SANs are the subject's alternative names, typed as OpenSSL writes them: "DNS:orders.example",
 	// "URI:spiffe://example/orders", "email:orders@example" or "IP:192.0.2.1". Empty: none.
 	SANs []string
-	// Usages are what the certificate is for. Empty: it does not say, and is good for anything.
+	// Usages are the extended key usages. Empty: any use is allowed.
 	Usages []x509.ExtKeyUsage
-	// Name is the subject's common name. Empty: one of a test.
+	// Name is the subject's common name. Empty: a name for tests.
 	Name string
-	// NotBefore is from when on it is good, in the future as well. Zero: since an hour ago.
+	// NotBefore is the begin of its validity, which may be in the future. Zero: an hour ago.
 	NotBefore time.Time
-	// NotAfter is when it expires, in the past as well. Zero: in a year.
+	// NotAfter is the end of its validity, which may be in the past. Zero: in a year.
 	NotAfter time.Time
 }
 
-// Issue returns a certificate with a key of its own.
+// Issue returns a certificate with a new key.
 func (ca *CA) Issue(spec Spec) *Certificate {
 	template := newTemplate(cmp.Or(spec.Name, "kootask test"), spec.NotAfter)
 	if !spec.NotBefore.IsZero() {
@@ -101,11 +101,11 @@ func (ca *CA) Issue(spec Spec) *Certificate {
 	return sign(template, ca)
 }
 
-// Certificate is one with its key.
+// Certificate is a certificate with its key.
 type Certificate struct {
 	// TLS is both, for a tls.Config.
 	TLS tls.Certificate
-	// CertPEM and KeyPEM are each in PEM form; the key is PKCS #8.
+	// CertPEM and KeyPEM are the same in PEM form; the key is PKCS #8.
 	CertPEM, KeyPEM []byte
 }
 
@@ -140,11 +140,11 @@ func addSAN(template *x509.Certificate, san string) {
 	case "IP":
 		ip := net.ParseIP(value)
 		if ip == nil {
-			panic(fmt.Sprintf("certificates: %q is no address", san))
+			panic(fmt.Sprintf("certificates: %q is not an IP address", san))
 		}
 		template.IPAddresses = append(template.IPAddresses, ip)
 	default:
-		panic(fmt.Sprintf("certificates: %q has no type that is known", san))
+		panic(fmt.Sprintf("certificates: %q has an unknown type", san))
 	}
 }
 

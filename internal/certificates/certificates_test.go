@@ -14,7 +14,7 @@ import (
 	"github.com/kootask/kootask/internal/certificates"
 )
 
-// What is said in a certificate decides who takes it: an authority, a host, a use, a time.
+// The content of a certificate decides who accepts it: the authority, the host, the usage, the validity.
 func TestVerify(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca, other := certificates.NewCA(), certificates.NewCA()
@@ -63,7 +63,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// Both sides present what was read from files, and accept each other.
+// Both sides present certificates from files, and accept each other.
 func TestHandshake(t *testing.T) {
 	ca := certificates.NewCA()
 	read := func(c *certificates.Certificate) []tls.Certificate {

@@ -29,7 +29,7 @@ func (h History) Check(rules Rules) (all []Violation) {
 	return all
 }
 
-// isolated: what is shown was said by KooDrive, about this task and to this credential, when it is said to have been.
+// isolated: KooDrive sent each shown state, for this task and this credential, at the stated time.
 func isolated(h History, _ Rules, report func(string, ...any)) {
 	for _, v := range h.Views {
 		for _, e := range v.tasks() {
@@ -40,16 +40,16 @@ func isolated(h History, _ Rules, report func(string, ...any)) {
 	}
 }
 
-// confirms tells whether a is the answer that e, a task, rests on.
+// confirms reports whether a is the answer behind e, a task.
 func confirms(a Answer, e Event) bool {
 	return a.Task != nil && *a.Task == e.Task && a.Ended <= e.At && sameTime(a.Ended, e.Confirmed)
 }
 
-// sameTime compares as exactly as the contract writes times: in milliseconds.
+// sameTime compares times in milliseconds, as the contract writes them.
 func sameTime(said, shown time.Duration) bool { return said.Truncate(time.Millisecond) == shown }
 
-// ordered: states never go back, in one stream and from one watcher to the next as long as anybody watches; nothing follows
-// the final one, and no confirmation is older than the one before.
+// ordered: states never go back, in one stream and from one watcher to the next while there are watchers. Nothing follows the
+// final state, and confirmations never go back in time.
 func ordered(h History, _ Rules, report func(string, ...any)) {
 	for _, v := range h.Views {
 		rank, confirmed, final := 0, time.Duration(-1), false
@@ -77,12 +77,12 @@ func ordered(h History, _ Rules, report func(string, ...any)) {
 	}
 }
 
-// orderedTogether: who joins others sees no older state than they have. Those who stalled see everything late.
+// orderedTogether: a new watcher sees no older state than the others have. Watchers that stalled see everything late.
 func orderedTogether(key Key, views []View, report func(string, ...any)) {
-	var until time.Duration // Until when somebody watches.
-	var seen []Event        // Since somebody does.
+	var until time.Duration // The end of the present watchers.
+	var seen []Event        // The events since then have been watched without a gap.
 	for _, v := range views {
-		if v.Stall > 0 { // Nor is known when it ended.
+		if v.Stall > 0 { // The time of its end is unknown too.
 			continue
 		}
 		if v.Began >= until {
@@ -100,7 +100,7 @@ func orderedTogether(key Key, views []View, report func(string, ...any)) {
 	}
 }
 
-// noDuplicate: a task is sent when it has changed.
+// noDuplicate: a task is sent only when it has changed.
 func noDuplicate(h History, _ Rules, report func(string, ...any)) {
 	for _, v := range h.Views {
 		tasks := v.tasks()
@@ -112,7 +112,7 @@ func noDuplicate(h History, _ Rules, report func(string, ...any)) {
 	}
 }
 
-// terminalReliable: whoever watches when KooDrive says for a watch that the task is finished sees that.
+// terminalReliable: every watcher sees the final state that KooDrive reports to a watch.
 func terminalReliable(h History, rules Rules, report func(string, ...any)) {
 	for _, v := range h.Views {
 		_, task := v.last()
@@ -127,8 +127,8 @@ func terminalReliable(h History, rules Rules, report func(string, ...any)) {
 	}
 }
 
-// okIffTerminal: a stream ends well if and only if the final state was its last one, and otherwise with a reason. Only who
-// left, or did not read for too long, may see it break off.
+// okIffTerminal: a stream ends with OK if and only if the final state was its last one, and otherwise with a reason. It may
+// break only for clients that left, or did not read for too long.
 func okIffTerminal(h History, rules Rules, report func(string, ...any)) {
 	for _, v := range h.Views {
 		last, task := v.last()
@@ -147,7 +147,7 @@ func okIffTerminal(h History, rules Rules, report func(string, ...any)) {
 	}
 }
 
-// fresh: something is heard in time, and it does not claim more than KooDrive has confirmed of what was shown.
+// fresh: a message comes in time, and does not claim a later confirmation than KooDrive's.
 func fresh(h History, rules Rules, report func(string, ...any)) {
 	for _, v := range h.Views {
 		answers := h.of(v.Key)
@@ -194,7 +194,7 @@ func freshEnd(v View, answers []Answer, rules Rules, report func(string, ...any)
 		report("%s of %v went on for %v without an answer", v.Surface, v.Key, silence)
 	}
 	if last.Reason == "UPSTREAM_STALE" && v.Stall == 0 {
-		for _, a := range answers { // Those to calls tell a watch nothing.
+		for _, a := range answers { // A watch does not see the answers to calls.
 			if a.Task != nil && !a.ForCall && a.Received >= v.Began && a.Ended < v.Ended && v.Ended-a.Ended < rules.StaleAfter {
 				report("%s of %v is stale at %v, and was answered at %v", v.Surface, v.Key, v.Ended, a.Ended)
 			}
@@ -202,7 +202,7 @@ func freshEnd(v View, answers []Answer, rules Rules, report func(string, ...any)
 	}
 }
 
-// freshCall: a call's answer was given while it lasted, unless the task is finished.
+// freshCall: KooDrive gave a call's answer during the call, unless the task is finished.
 func freshCall(v View, rules Rules, report func(string, ...any)) {
 	for _, e := range v.tasks() {
 		oldest := v.Began
@@ -229,7 +229,7 @@ func onePoll(h History, _ Rules, report func(string, ...any)) {
 	}
 }
 
-// released: nobody is asked for who is not there.
+// released: KooDrive is not asked for callers that have left.
 func released(h History, rules Rules, report func(string, ...any)) {
 	for _, a := range h.Answers {
 		if !slices.ContainsFunc(h.Views, func(v View) bool {
@@ -240,8 +240,8 @@ func released(h History, rules Rules, report func(string, ...any)) {
 	}
 }
 
-// polite: KooDrive gets no more requests than it may, none with a credential that it has asked to wait, and polls of a task
-// keep their distance.
+// polite: KooDrive gets no more requests than allowed, none with a credential that has to wait, and polls of a task keep
+// their interval.
 func polite(h History, rules Rules, report func(string, ...any)) {
 	var times []time.Duration
 	for _, a := range h.Answers {
@@ -263,8 +263,8 @@ func polite(h History, rules Rules, report func(string, ...any)) {
 	}
 }
 
-// politeIntervals: a poll comes no sooner after the one before than it may, unless a watch or a call has begun meanwhile. One
-// whose connection ended before the answer began may be sent once more.
+// politeIntervals: consecutive polls keep the minimum interval, unless a watch or a call has begun meanwhile. A poll whose
+// connection ended before the answer began may be sent once more.
 func politeIntervals(key Key, h History, rules Rules, report func(string, ...any)) {
 	var before *Answer
 	resent := false

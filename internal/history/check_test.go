@@ -21,7 +21,7 @@ var (
 
 func task(name string, status int64) history.Task { return history.Task{Name: name, Status: status} }
 
-// again adds a request to a history as often as it is sent: each time but the last, the connection is cut.
+// again adds a request to a history once for each time that it is sent. Each time but the last, the connection is cut.
 func again(h *history.History, times int) {
 	for i := range times {
 		at := 12*second + 3*second/5 + time.Duration(i)*second/10
@@ -121,7 +121,7 @@ func TestEveryRuleCanBeBroken(t *testing.T) {
 		"a late beginning":  {func(h *history.History) { h.Views[0].Began = -2 * second }, []string{"Fresh"}},
 		"silence":           {func(h *history.History) { h.Views[0].Events = slices.Delete(h.Views[0].Events, 2, 3) }, []string{"Fresh"}},
 		"silence, and left": {func(h *history.History) { h.Views[1].Events = h.Views[1].Events[:1] }, []string{"Fresh"}},
-		"a heartbeat of what was not shown": {func(h *history.History) {
+		"a heartbeat of an unshown state": {func(h *history.History) {
 			h.Answers[2].Task.Name = "three"
 		}, []string{"Fresh"}},
 		"pretending": {func(h *history.History) {

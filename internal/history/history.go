@@ -1,6 +1,6 @@
-// Package history judges what clients of the service saw against what KooDrive said: whether every rule of a watch was kept,
-// whoever came, left or stalled, and whatever went wrong. It knows nothing of how either was recorded, and nothing of the
-// service but its rules and their numbers.
+// Package history compares the messages that clients of the service saw with KooDrive's answers. It reports every broken rule of
+// a watch, with any clients that came, left or stalled, and any faults. It does not know how the two were recorded, and of the
+// service it knows only the rules and their numbers.
 //
 //	for _, v := range (history.History{Answers: answers, Views: views}).Check(rules) {
 //		t.Error(v)
@@ -15,31 +15,31 @@ import (
 	"time"
 )
 
-// History is all that was said and seen. Times count from its beginning.
+// History is all answers and messages. Times count from its beginning.
 type History struct {
 	Answers []Answer
 	Views   []View
 }
 
-// Key is what may be known: a task, to whoever has a credential.
+// Key is a task with the credential that reads it.
 type Key struct{ Credential, TaskID string }
 
-// Task is how a task stands, as far as it tells one answer from another.
+// Task is the part of a task by which answers differ.
 type Task struct {
 	Name   string
 	Status int64
 }
 
-// String leaves out what a long name is filled up with.
+// String leaves out the filling of a long name.
 func (t Task) String() string {
 	name, _, _ := strings.Cut(t.Name, "xx")
 	return fmt.Sprintf("%s in state %d", name, t.Status)
 }
 
-// Final tells that a task does not change any more.
+// Final reports whether a task no longer changes.
 func (t Task) Final() bool { return t.Status == 2 || t.Status == 3 }
 
-// rank orders states: what is not known counts as executing.
+// rank orders states. An unknown one counts as executing.
 func (t Task) rank() int {
 	switch {
 	case t.Status == 0:
@@ -51,23 +51,23 @@ func (t Task) rank() int {
 	}
 }
 
-// Answer is a request that KooDrive got, and what it said.
+// Answer is a request that KooDrive got, and its answer.
 type Answer struct {
 	Key
 	Received, Ended time.Duration
-	// ForCall tells that it was made for a call, and not for a watch.
+	// ForCall marks a request for a call, and not for a watch.
 	ForCall bool
-	// Refused tells that the credential was not accepted.
+	// Refused marks a rejected credential.
 	Refused bool
-	// Cut tells that the connection ended before the answer began.
+	// Cut marks a connection that ended before the answer began.
 	Cut bool
-	// RetryAfter is for how long KooDrive asked not to be asked with the credential.
+	// RetryAfter is the time for which KooDrive refuses requests with the credential.
 	RetryAfter time.Duration
-	// Task is nil if the answer does not say how the task stands.
+	// Task is nil if the answer has no task.
 	Task *Task
 }
 
-// underWay tells that the request was, when somebody left. If it was the last one, the request ended with that.
+// underWay reports whether the request was in flight when a client left. If that was the last client, the request ended then.
 func (a Answer) underWay(left time.Duration) bool {
 	return a.Received <= left && left < a.Ended || a.Received < left && left == a.Ended && a.Task == nil
 }
@@ -75,12 +75,12 @@ func (a Answer) underWay(left time.Duration) bool {
 // View is what one watch or one call saw, from its beginning to its end.
 type View struct {
 	Key
-	// Surface names it in what is printed.
+	// Surface is its name in the output.
 	Surface string
-	// Call tells a call from a watch.
+	// Call marks a call, and not a watch.
 	Call         bool
 	Began, Ended time.Duration
-	// Left tells that the client ended it.
+	// Left marks a client that left.
 	Left bool
 	// Stall is the longest time for which the client did not read. A client that has stalled sees everything late.
 	Stall  time.Duration
@@ -91,16 +91,16 @@ type View struct {
 const (
 	TaskSeen  = "task"
 	Heartbeat = "heartbeat"
-	End       = "end"     // The end of a stream that ended well.
-	Failure   = "failure" // The end of one that did not, or of a call.
+	End       = "end"     // The end of a stream with OK.
+	Failure   = "failure" // Any other end of a stream, or the end of a call.
 )
 
-// Event is one that a client saw.
+// Event is an event that a client saw.
 type Event struct {
 	At   time.Duration
 	Kind string
 	Task Task // Of a task.
-	// Confirmed is when KooDrive confirmed the task last, as a task or a heartbeat says; negative if it does not.
+	// Confirmed is the time of KooDrive's last confirmation in a task or a heartbeat, negative without one.
 	Confirmed time.Duration
 	Reason    string // Of a failure.
 }
@@ -108,13 +108,13 @@ type Event struct {
 // Rules are the numbers of the rules.
 type Rules struct {
 	FirstMessage, Heartbeat, StaleAfter, Send time.Duration
-	// Keep is how long a finished task is remembered.
+	// Keep is the time for which a finished task is remembered.
 	Keep time.Duration
-	// PollMin is the shortest interval between two polls, the random fifth taken off.
+	// PollMin is the shortest interval between two polls, with the jitter subtracted.
 	PollMin time.Duration
-	// Released is how soon after the last one has left KooDrive is not asked any more.
+	// Released is the time after the last client has left within which polls end.
 	Released time.Duration
-	// PerSecond is how many requests there may be in a second.
+	// PerSecond is the maximum number of requests in a second.
 	PerSecond int
 }
 
@@ -145,7 +145,7 @@ func (h History) watches(key Key) (views []View) {
 	return views
 }
 
-// keys are those that anybody asked for.
+// keys returns all requested keys.
 func (h History) keys() (keys []Key) {
 	for _, a := range h.Answers {
 		if !slices.Contains(keys, a.Key) {
@@ -155,7 +155,7 @@ func (h History) keys() (keys []Key) {
 	return keys
 }
 
-// last is the last event of v, and the last task that it saw.
+// last returns the last event of v, and the last task that it saw.
 func (v View) last() (last Event, task *Task) {
 	for _, e := range v.Events {
 		last = e
@@ -166,7 +166,7 @@ func (v View) last() (last Event, task *Task) {
 	return last, task
 }
 
-// tasks are the tasks that v saw.
+// tasks returns the tasks that v saw.
 func (v View) tasks() (tasks []Event) {
 	for _, e := range v.Events {
 		if e.Kind == TaskSeen {
@@ -176,10 +176,10 @@ func (v View) tasks() (tasks []Event) {
 	return tasks
 }
 
-// Counts are how often a history has what makes it worth judging.
+// Counts are the numbers of the events that make a history worth judging.
 type Counts struct{ Answers, Regressions, Flips, FinalJoins, LeavesInFlight, Stalls int }
 
-// Add adds.
+// Add adds the counts of another history.
 func (c *Counts) Add(d Counts) {
 	c.Answers += d.Answers
 	c.Regressions += d.Regressions
@@ -189,7 +189,7 @@ func (c *Counts) Add(d Counts) {
 	c.Stalls += d.Stalls
 }
 
-// Count counts.
+// Count counts the events of a history.
 func (h History) Count() (c Counts) {
 	c.Answers = len(h.Answers)
 	for _, key := range h.keys() {

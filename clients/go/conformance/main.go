@@ -1,5 +1,5 @@
-// Command conformance is the Go client's part in the conformance suite of all clients, which clients/conformance describes: it
-// reads a command, makes the call, and prints what the client hands out.
+// Command conformance is the Go client's part in the conformance suite of all clients, which clients/conformance describes. It
+// reads a command, makes the call, and prints the client's results.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// command is what the suite asks for. Times are in seconds.
+// command is the suite's command. Times are in seconds.
 type command struct {
 	Call, Addr, TaskID, Token, UserID, Language string
 
@@ -41,7 +41,7 @@ func main() {
 		_, _ = fmt.Fprintln(os.Stderr, "conformance:", err)
 		os.Exit(2)
 	}
-	_, _ = io.Copy(io.Discard, in) // The process lives on, so that a call that is cancelled can be told from one that died with it.
+	_, _ = io.Copy(io.Discard, in) // The process lives on, so that a cancelled call can be told from one that ended with the process.
 }
 
 func run(line []byte) error {
@@ -77,7 +77,7 @@ func run(line []byte) error {
 	return nil
 }
 
-// callerToken returns one token after the other, and the last one again and again.
+// callerToken returns one token after the other, then the last one repeatedly.
 func (c *command) callerToken() (string, error) {
 	token := c.CallerTokens[0]
 	if len(c.CallerTokens) > 1 {

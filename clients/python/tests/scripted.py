@@ -1,4 +1,4 @@
-"""A kootask that does what a script says."""
+"""A kootask that follows a script."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def end(code: grpc.StatusCode, reason: str, retry: float | None = None) -> Statu
 
 
 class Scripted(task_pb2_grpc.TaskServiceServicer):
-    """Does for each stream what one list says, the last one again and again.
+    """Follows one list for each stream, and the last one for all further streams.
 
     Sends a task of that status, or that message; ends with a status; waits for so many seconds.
     """
@@ -103,7 +103,7 @@ async def serving(
 
 
 def add_garbage(_: Scripted, server: grpc.aio.Server) -> None:
-    """Register a service that answers what nobody can read."""
+    """Register a service whose answers cannot be read."""
 
     async def get(*_: Any) -> bytes:
         return b"\xff"

@@ -59,7 +59,7 @@ async fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Fails if the command is no good. What a call fails with is printed.
+/// Fails if the command is invalid. The error of a call is printed.
 async fn run(line: &str) -> Result<(), Box<dyn StdError>> {
     let command: Command = serde_json::from_str(line)?;
     let options = options(&command)?;

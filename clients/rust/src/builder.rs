@@ -12,11 +12,11 @@ use crate::{
     secret::Secret,
 };
 
-// How the connection is kept. kootask disconnects clients that ping more often than every 20 s.
+// Keepalive of the connection. kootask disconnects clients that ping more often than every 20 s.
 const PING_AFTER: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5); // A redeploy is over in seconds.
-/// Of what a slow consumer of a watch has not read, the connection holds so much: tonic's own would be 2 MiB.
+/// Bytes that the connection buffers for a slow consumer of a watch. tonic's default is 2 MiB.
 const WINDOW: u32 = 64 << 10;
 
 /// Tls holds the client's private key, which does not print.
@@ -31,7 +31,7 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// How kootask is reached, and as whom: see [`Client::builder`].
+/// Builds a [`Client`]: where kootask is, and which credentials the calls carry. See [`Client::builder`].
 #[derive(Clone, Debug)]
 pub struct Builder {
     pub(crate) addr: String,
@@ -56,42 +56,43 @@ impl Builder {
         }
     }
 
-    /// Connects without TLS. Credentials then travel in the clear.
+    /// Connects without TLS. Credentials are then sent in plaintext.
     pub fn plaintext(mut self) -> Self {
         self.plaintext = true;
         self
     }
 
-    /// How the connection is secured: other roots, or a client certificate. Not set: the system's roots.
+    /// Sets the TLS configuration, for other roots or a client certificate. Not set: the system's roots.
     ///
-    /// A config trusts nobody unless it says whom: one for a client certificate alone is
+    /// A configuration without roots trusts no server. For a client certificate with the system's roots, use
     /// `ClientTlsConfig::new().with_enabled_roots().identity(identity)`. The handshake may take 5 s, whatever the
-    /// config's timeout says.
+    /// timeout of the configuration.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, config: ClientTlsConfig) -> Self {
         self.tls = Some(Tls(config));
         self
     }
 
-    /// The KooDrive credential of all calls that do not name another: a token, with or without `Bearer ` in front. Not
-    /// set or empty: none.
+    /// Sets the KooDrive credential of all calls without their own: a token, with or without `Bearer ` in front. Not set
+    /// or empty: none.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Secret(token.into());
         self
     }
 
-    /// The KooDrive user on whose behalf all calls are made that do not name another. Not set or empty: none.
+    /// Sets the KooDrive user to act for, of all calls without their own. Not set or empty: none.
     pub fn user_id(mut self, id: impl Into<String>) -> Self {
         self.user_id = id.into();
         self
     }
 
-    /// Returns the token, a JWT without `Bearer `, by which kootask itself knows the caller: [`Builder::token`] is for
-    /// KooDrive.
+    /// Sets the provider of the token, a JWT without `Bearer `, that authenticates the caller to kootask.
+    /// ([`Builder::token`] is for KooDrive.)
     ///
-    /// Every call and every stream of a watch asks for it anew, so that one that is renewed counts; several may ask at a
-    /// time. An empty token is not sent. An error ends the call: it is an [`Error`] without a reason, with the code
-    /// `Unauthenticated`, the error's text, and the error as its source, which so must not print the token. Not set: none.
+    /// Every call and every stream of a watch calls the provider, so a renewed token takes effect. Several may call it at a
+    /// time. An empty token is not sent. If the provider fails, the call fails with an [`Error`] without a reason, with the
+    /// code `Unauthenticated`, the provider's error as its source, and that error's text. The text must not contain the
+    /// token. Not set: no token.
     pub fn caller_token<F, A, E>(mut self, provider: F) -> Self
     where
         F: Fn() -> A + Send + Sync + 'static,
@@ -104,12 +105,12 @@ impl Builder {
 
     /// Returns a client. It does not connect: the first call does, and the connection is renewed whenever it breaks.
     ///
-    /// Fails with `InvalidArgument` if the address is none or the TLS settings are no good, and outside of a Tokio
-    /// runtime, on which the connection then runs.
+    /// Fails with `InvalidArgument` if the address or the TLS configuration is invalid, and outside of a Tokio runtime.
+    /// The connection runs on the runtime in which the client is built.
     ///
-    /// Calls from other runtimes work for as long as that one is there: when it has ended, calls fail, and a watch that
-    /// is under way may wait for ever. It needs Tokio's time and I/O enabled, and the runtime of a call needs the time:
-    /// the tasks that miss them panic.
+    /// Calls from other runtimes work as long as that runtime exists. After its end, calls fail, and a watch in progress
+    /// may wait for ever. The runtime needs Tokio's time and I/O enabled, and the runtime of a call needs the time. Tasks
+    /// panic without them.
     pub fn build(self) -> Result<Client, Error> {
         let endpoint = self.endpoint().map_err(|err| Error::local(Code::InvalidArgument, err.to_string()))?;
         Ok(Client::new(self, endpoint.connect_lazy()))
@@ -139,12 +140,12 @@ impl Builder {
             Some(Tls(config)) => config.clone(),
             None => ClientTlsConfig::new().with_native_roots(),
         };
-        // Without a limit one peer that says nothing would hold up all calls for ever.
+        // Without a limit, a peer that does not answer would block all calls for ever.
         Ok(endpoint.tls_config(config.timeout(CONNECT_TIMEOUT))?)
     }
 
     #[cfg(not(feature = "tls"))]
     fn secure(&self, _: Endpoint) -> Result<Endpoint, BoxError> {
-        Err("kootask's client was built without the feature \"tls\": ask for plaintext".into())
+        Err("kootask's client was built without the feature \"tls\": call plaintext() or enable the feature".into())
     }
 }

@@ -5,10 +5,10 @@ use tonic::{Code, Request, Status, metadata::AsciiMetadataValue};
 
 use crate::{CallOptions, Client, Error};
 
-/// The longest duration that is sent, 30 years: gRPC and the clock have their limits.
+/// The longest duration that is sent, 30 years, because gRPC and the clock have limits.
 pub(crate) const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
-/// Call is one call, over all its streams: as whom, and until when.
+/// Call is one call, over all its streams, with its credentials and its deadline.
 pub(crate) struct Call {
     client: Client,
     options: CallOptions,
@@ -34,7 +34,7 @@ impl Call {
         }
     }
 
-    /// Returns the caller's token as it is now, empty if there is none.
+    /// Returns the caller's current token, empty without a provider.
     pub(crate) async fn caller_token(&self) -> Result<String, Error> {
         self.within(self.client.caller_token().get()).await?
     }
@@ -55,10 +55,7 @@ impl Call {
             let printable = value.bytes().all(|b| matches!(b, b' '..=b'~')); // tonic sends other bytes as they are.
             let value = printable.then(|| AsciiMetadataValue::try_from(value).ok()).flatten();
             let mut value = value.ok_or_else(|| {
-                Error::local(
-                    Code::InvalidArgument,
-                    format!("{name} holds something else than printable ASCII characters"),
-                )
+                Error::local(Code::InvalidArgument, format!("{name} contains characters other than printable ASCII"))
             })?;
             value.set_sensitive(name.ends_with("authorization"));
             request.metadata_mut().insert(name, value);
@@ -74,13 +71,13 @@ impl Call {
         self.client.meet();
     }
 
-    /// Returns the error for a status with which the call or one of its streams has ended.
+    /// Converts the status with which the call or one of its streams has ended.
     pub(crate) fn failed(&self, status: Status) -> Error {
         let error = Error::from_status(status);
         if !error.reason_name().is_empty() {
             self.answered();
         } else if self.expired() {
-            return Error::deadline(); // tonic keeps the time too, and calls it a cancellation.
+            return Error::deadline(); // tonic has the deadline too, and reports it as a cancellation.
         }
         error
     }

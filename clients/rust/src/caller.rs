@@ -8,7 +8,7 @@ pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 type Answer = Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send>>;
 
-/// CallerToken tells the token by which kootask knows the caller: `authorization` is KooDrive's.
+/// CallerToken provides the token that authenticates the caller to kootask. `authorization` is for KooDrive.
 #[derive(Clone, Default)]
 pub(crate) struct CallerToken(Option<Arc<dyn Fn() -> Answer + Send + Sync>>);
 
@@ -25,13 +25,13 @@ impl CallerToken {
         })))
     }
 
-    /// Returns the token as it is now, empty if there is none.
+    /// Returns the current token, empty without a provider.
     pub(crate) async fn get(&self) -> Result<String, Error> {
         let Some(provider) = &self.0 else { return Ok(String::new()) };
         let failed = |why: &str| Error::local(Code::Unauthenticated, format!("the caller's token: {why}"));
         let token = provider().await.map_err(|err| failed(&err.to_string()).caused_by(err))?;
         if !token.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(failed("it holds something else than visible ASCII characters"));
+            return Err(failed("it contains characters other than visible ASCII"));
         }
         Ok(token)
     }

@@ -25,7 +25,7 @@ pub struct Client(Arc<Shared>);
 struct Shared {
     builder: Builder,
     tasks: TaskServiceClient<Channel>,
-    met: AtomicBool, // kootask has answered, once.
+    met: AtomicBool, // kootask has answered at least once.
 }
 
 impl Client {
@@ -39,16 +39,15 @@ impl Client {
         Self(Arc::new(Shared { builder, tasks, met: AtomicBool::new(false) }))
     }
 
-    /// Returns a task as it stands now: [`Client::get_with`] without options.
+    /// Returns a task, as it is now: [`Client::get_with`] without options.
     pub async fn get(&self, id: &str) -> Result<Task, Error> {
         self.get_with(id, CallOptions::new()).await
     }
 
-    /// Returns a task as it stands now. The [`Error`] says whether it helps to call again: this calls once.
+    /// Returns a task, as it is now. It calls once. The [`Error`] says whether calling again helps.
     ///
-    /// While there is no connection, calls wait for one in turn, and each attempt that fails ends one of them. Where an
-    /// attempt takes its full 5 s, as at a peer that says nothing, the tenth of ten calls so fails after 50 s: a
-    /// [`CallOptions::timeout`] is the limit.
+    /// Without a connection, calls are queued, and each failed attempt to connect ends one of them. An attempt may take
+    /// 5 s, if the peer does not answer, so the tenth of ten calls fails after 50 s. Set a [`CallOptions::timeout`].
     pub async fn get_with(&self, id: &str, options: CallOptions) -> Result<Task, Error> {
         let message = GetTaskRequest {
             task_id: id.to_owned(),
@@ -63,33 +62,33 @@ impl Client {
         Ok(response.into_inner().task.unwrap_or_default())
     }
 
-    /// Yields the task as it stands, and again after each change, until it is finished: [`Client::watch_with`] without
+    /// Yields the task as it is now, then again after each change, until it is finished: [`Client::watch_with`] without
     /// options.
     pub fn watch(&self, id: &str) -> Tasks {
         self.watch_with(id, CallOptions::new())
     }
 
-    /// Yields the task as it stands, and again after each change, until it is finished. None is handed out twice in a
-    /// row, none is a step back, and one is the last. It resumes as [`Client::events_with`] does.
+    /// Yields the task as it is now, then again after each change, until it is finished. It yields no state twice in a row,
+    /// never goes back, and yields the finished task last. It resumes and ends like [`Client::events_with`].
     pub fn watch_with(&self, id: &str, options: CallOptions) -> Tasks {
         Tasks(self.events_with(id, options))
     }
 
-    /// Yields all that happens while a task is watched: [`Client::events_with`] without options.
+    /// Yields every event of a watch: [`Client::events_with`] without options.
     pub fn events(&self, id: &str) -> Events {
         self.events_with(id, CallOptions::new())
     }
 
-    /// Yields all that happens while a task is watched. The stream ends after the finished task, or with an [`Error`],
-    /// which comes last. Dropping it cancels the watch. It owns what it needs, and so may outlive the client.
+    /// Yields every event of a watch. The stream ends after the finished task, or with an [`Error`], which comes last.
+    /// Dropping it cancels the watch. It owns its state, so it may outlive the client.
     ///
-    /// The watch resumes, for as long as its timeout lasts, if kootask asks to be called again, after the delay that it
-    /// names, and if the connection breaks, or falls silent for 20 s. It ends on any other error; as long as the client
-    /// has had no answer of kootask's at all, it also ends when a stream breaks.
+    /// Within its timeout, the watch resumes in two cases: after an error with a retry delay, when that has passed; and
+    /// when the connection breaks or is silent for 20 s. It ends on any other error. Until kootask has answered the client
+    /// once, it also ends when a stream breaks.
     ///
-    /// When the caller's token expires, which ends a stream with the reason `CallerUnauthenticated`, the watch resumes if
-    /// [`Builder::caller_token`] has another one by then. It ends if there is none, and if a stream ends so before a
-    /// message came.
+    /// When the caller's token expires, the stream ends with the reason `CallerUnauthenticated`. The watch resumes if
+    /// [`Builder::caller_token`] returns another token by then. It ends if not, or if the stream ended before its first
+    /// message.
     pub fn events_with(&self, id: &str, options: CallOptions) -> Events {
         Events(Box::pin(watch::events(self.clone(), id.to_owned(), options)))
     }

@@ -5,13 +5,13 @@ use tonic_types::StatusExt;
 
 use crate::{ErrorReason, Task, caller::BoxError};
 
-/// The domain of kootask's reasons.
+/// The `ErrorInfo.domain` of kootask's reasons.
 const DOMAIN: &str = "koodrive.task.v1";
 
-/// A call that failed.
+/// A failed call.
 ///
-/// The source is there if kootask did not make the error: what the provider of the caller's token said, or gRPC's
-/// library. The error's own text tells it too.
+/// An error that is not from kootask has a source: the error of the caller's token provider or of gRPC's library. Its text
+/// is part of this error's text.
 #[derive(Clone, Debug)]
 pub struct Error(Box<Parts>); // Results stay small.
 
@@ -28,15 +28,15 @@ struct Parts {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// One field of a request that is wrong.
+/// The fault of one field of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Violation {
     /// The name of the field, for example `task_id`.
     pub field: String,
-    /// Why it is wrong, for programs.
+    /// The kind of fault, for programs.
     pub reason: String,
-    /// Why it is wrong, for people.
+    /// The fault, for people.
     pub description: String,
 }
 
@@ -46,50 +46,49 @@ impl Error {
         self.0.code
     }
 
-    /// Why the call failed, for programs. None if kootask did not make the error (then gRPC's library did, a proxy, or
-    /// the provider of the caller's token), or if the reason is newer than this version: see [`Error::reason_name`].
+    /// The cause, for programs. None if the reason is newer than this version (see [`Error::reason_name`]), or if the error
+    /// is not from kootask, but from gRPC's library, a proxy or the provider of the caller's token.
     pub fn reason(&self) -> Option<ErrorReason> {
         ErrorReason::from_str_name(&self.0.reason).filter(|reason| *reason != ErrorReason::Unspecified)
     }
 
-    /// The name of the reason as it came, for example `TASK_NOT_FOUND`. Empty if kootask did not make the error.
+    /// The name of the reason, for example `TASK_NOT_FOUND`. Empty if the error is not from kootask.
     pub fn reason_name(&self) -> &str {
         &self.0.reason
     }
 
-    /// What happened, for people.
+    /// The message, for people.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// After how long calling again may help, if kootask says that it may. It says nothing where the connection broke:
-    /// that is an error without a reason, whose code is `Unavailable`.
+    /// The time after which calling again may help, from kootask. None if kootask does not say that it helps, and after a
+    /// broken connection (an error without a reason, whose code is `Unavailable`), where calling again may help too.
     pub fn retry_delay(&self) -> Option<Duration> {
         self.0.retry_delay
     }
 
-    /// Names the call in kootask's log. Empty if kootask did not make the error.
+    /// The id of the call in kootask's log. Empty if the error is not from kootask.
     pub fn request_id(&self) -> &str {
         &self.0.request_id
     }
 
-    /// Further facts, by the names that the contract gives to them: that of a failed task's code is `resultCode`.
+    /// Further details, under the contract's names. For example, `resultCode` is the code of a failed task.
     pub fn metadata(&self) -> &HashMap<String, String> {
         &self.0.metadata
     }
 
-    /// What is wrong with the request, with the reason `RequestInvalid`.
+    /// The faults of the request, if the reason is `RequestInvalid`.
     pub fn violations(&self) -> &[Violation] {
         &self.0.violations
     }
 
-    /// The message in the language that [`CallOptions::language`](crate::CallOptions::language) asked for. Empty if none
-    /// was asked for.
+    /// The message in the language of [`CallOptions::language`](crate::CallOptions::language). Empty without that option.
     pub fn localized_message(&self) -> &str {
         &self.0.localized_message
     }
 
-    /// Returns an error that the client makes itself.
+    /// Returns an error of the client itself.
     pub(crate) fn local(code: Code, message: impl Into<String>) -> Self {
         Self(Box::new(Parts {
             code,
@@ -109,12 +108,12 @@ impl Error {
         self
     }
 
-    /// Returns the error of a call whose time is over.
+    /// Returns the error of a call whose timeout has passed.
     pub(crate) fn deadline() -> Self {
         Self::local(Code::DeadlineExceeded, "the call's timeout has passed")
     }
 
-    /// Returns the error of a task that has failed, as kootask makes it.
+    /// Returns the error that kootask sends for a failed task.
     pub(crate) fn task_failed(task: &Task) -> Self {
         let mut error = Self::local(Code::Aborted, "The task has failed.");
         error.0.reason = ErrorReason::TaskFailed.as_str_name().to_owned();
@@ -125,10 +124,10 @@ impl Error {
         error
     }
 
-    /// Takes apart the status with which a call has ended.
+    /// Converts the status with which a call has ended.
     pub(crate) fn from_status(status: Status) -> Self {
         if let Some(source) = status.source() {
-            // It did not come from a server. A broken connection is one of these to tonic: this is what gRPC says.
+            // It is not from a server. tonic has other codes for a broken connection; gRPC's code is Unavailable.
             let is_broken = matches!(status.code(), Code::Unknown | Code::Cancelled);
             let code = if is_broken { Code::Unavailable } else { status.code() };
             return Self::local(code, chain(source)).caused_by(status);
@@ -153,7 +152,7 @@ impl Error {
     }
 }
 
-/// Tells an error and what caused it: tonic's own text is "transport error".
+/// Returns the text of an error and of its causes, because tonic's own text is only "transport error".
 fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -167,7 +166,7 @@ fn chain(error: &dyn StdError) -> String {
     text
 }
 
-/// The message, the reason in brackets (or the code, if there is none), and what is wrong with the request.
+/// The message, the reason in brackets (or the code without a reason), and the faults of the request.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.reason_name() {

@@ -2,15 +2,15 @@ use std::time::Duration;
 
 use crate::{Error, Heartbeat, Task};
 
-/// One event of a watch. An event that is newer than this version is not handed out.
+/// One event of a watch. Kinds of events that are newer than this version are left out.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// The task: first as it stands, then after each change.
+    /// The task as it is now, then after each change.
     Task(Task),
-    /// Nothing has changed. It says how KooDrive does.
+    /// There is no known change. It also says whether KooDrive answers.
     Heartbeat(Heartbeat),
-    /// The watch was interrupted and goes on by itself.
+    /// The watch was interrupted and resumes by itself.
     Resume(Resume),
 }
 
@@ -18,8 +18,8 @@ pub enum Event {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Resume {
-    /// What ended the stream.
+    /// The error that ended the stream.
     pub cause: Error,
-    /// How long the watch waits before it begins anew.
+    /// The time until the watch resumes.
     pub after: Duration,
 }

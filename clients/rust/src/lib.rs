@@ -1,4 +1,4 @@
-//! The Rust client of kootask: it tells how a KooDrive task stands, and watches one until it is finished.
+//! The Rust client of kootask. It reports the status of a KooDrive task, once or live until the task is finished.
 //!
 //! ```no_run
 //! use kootask::{Client, StreamExt};
@@ -13,10 +13,10 @@
 //! # }
 //! ```
 //!
-//! A watch goes on when the server is redeployed or the connection breaks: it begins anew after the delay that the
-//! server asked for, and hands out no task twice. What it cannot go on after it says as an [`Error`].
+//! A watch continues when the server is redeployed or the connection breaks: it resumes after the delay that the server
+//! asks for, and yields no state twice. If it cannot resume, it ends with an [`Error`].
 //!
-//! A task that failed is a value: its status says so. [`CallOptions::failed_task_as_error`] makes it an error.
+//! A failed task is a value with the status `Failed`. [`CallOptions::failed_task_as_error`] turns it into an error.
 //!
 //! The client runs on Tokio. Dropping a stream or a future cancels the call.
 
@@ -31,7 +31,7 @@ mod secret;
 mod stream;
 mod watch;
 
-/// What is generated from the contract.
+/// The types that are generated from the contract.
 #[rustfmt::skip]
 #[allow(dead_code, missing_docs, clippy::all)]
 #[path = "gen/koodrive.task.v1.rs"]

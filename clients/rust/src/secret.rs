@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// Secret is a credential, which does not print.
+/// Secret is a credential. Its debug output does not contain it.
 #[derive(Clone, Default)]
 pub(crate) struct Secret(pub(crate) String);
 

@@ -10,12 +10,12 @@ use crate::{Error, Event, Task};
 
 /// The events of a watch: see [`Client::events_with`](crate::Client::events_with).
 ///
-/// Nothing is sent before it is polled first, but the timeout runs from the call that made it. Dropping it cancels the
-/// watch.
+/// The watch starts when the stream is first polled, but the timeout runs from the call that returned it. Dropping the
+/// stream cancels the watch.
 #[must_use = "a watch does nothing unless it is polled"]
 pub struct Events(pub(crate) Pin<Box<dyn Stream<Item = Result<Event, Error>> + Send>>);
 
-/// The tasks of a watch: see [`Client::watch_with`](crate::Client::watch_with). It is like [`Events`] otherwise.
+/// The tasks of a watch: see [`Client::watch_with`](crate::Client::watch_with). Otherwise it is like [`Events`].
 #[must_use = "a watch does nothing unless it is polled"]
 pub struct Tasks(pub(crate) Events);
 

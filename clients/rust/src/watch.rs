@@ -14,14 +14,14 @@ use crate::{
     contract::{WatchTaskRequest, WatchTaskResponse, watch_task_response},
 };
 
-/// After how long without a message a stream is broken: kootask sends one at least every 15 s.
+/// A stream without a message for this long is broken: kootask sends one at least every 15 s.
 const SILENCE: Duration = Duration::from_secs(20);
-// Seconds between attempts to resume after a broken connection, each a fifth shorter or longer: kootask says nothing then.
+// Seconds between attempts to resume after a broken connection, for which kootask cannot ask for a delay. Jittered by ±20 %.
 const RESUME_MIN: f64 = 1.0;
 const RESUME_MAX: f64 = 15.0;
 const RESUME_GROWTH: f64 = 1.6;
 
-/// Yields all that happens while a task is watched. Its time begins now, before it is polled.
+/// Yields every event of a watch. Its timeout begins now, before the stream is polled.
 pub(crate) fn events(
     client: Client,
     id: String,
@@ -66,10 +66,10 @@ struct Watcher {
     client: Client,
     call: Call,
     request: WatchTaskRequest,
-    last: Option<Task>,   // Handed out last.
+    last: Option<Task>,   // Yielded last.
     caller_token: String, // Of the last stream.
-    empty: u32,           // Streams in succession that ended before a message came.
-    silent_at: Instant,   // When the stream is broken if nothing comes.
+    empty: u32,           // Consecutive streams that ended before their first message.
+    silent_at: Instant,   // Time at which the stream is broken without a message.
 }
 
 impl Watcher {
@@ -100,7 +100,7 @@ impl Watcher {
         message: impl Future<Output = Result<Option<WatchTaskResponse>, Status>>,
     ) -> Result<WatchTaskResponse, Error> {
         if self.empty == 0 {
-            self.silent_at = Instant::now() + SILENCE; // The consumer may have taken its time since the last message.
+            self.silent_at = Instant::now() + SILENCE; // The consumer may take any time between messages.
         }
         let message = self.listen(message).await?;
         let message =
@@ -110,7 +110,7 @@ impl Watcher {
         Ok(message)
     }
 
-    /// Waits for what a stream brings.
+    /// Waits for the next result of a stream.
     async fn listen<T>(&self, work: impl Future<Output = Result<T, Status>>) -> Result<T, Error> {
         self.call
             .within(timeout_at(self.silent_at, work))
@@ -119,8 +119,7 @@ impl Watcher {
             .map_err(|status| self.call.failed(status))
     }
 
-    /// Returns the event of a message, unless it holds what was handed out before or is older, or is newer than this
-    /// version.
+    /// Returns the event of a message, unless its task is a repetition or older, or its kind is newer than this version.
     fn news(&mut self, message: WatchTaskResponse) -> Option<Event> {
         match message.event? {
             watch_task_response::Event::Heartbeat(heartbeat) => Some(Event::Heartbeat(heartbeat)),
@@ -138,53 +137,53 @@ impl Watcher {
         self.last.as_ref().is_some_and(|task| task.done)
     }
 
-    /// Reports whether nothing more comes: after a failed task an error does, if it was asked for.
+    /// Reports whether the watch is complete. After a failed task, the error follows if it was requested.
     fn finished(&self) -> bool {
         let failed = self.last.as_ref().is_some_and(|task| task.status() == TaskStatus::Failed);
         self.done() && !(failed && self.request.failed_task_as_error)
     }
 
-    /// Returns why the watch is interrupted, given why the stream ended.
+    /// Returns the cause of an interruption, given the error that ended the stream.
     fn ended(&self, cause: Error) -> Error {
         match &self.last {
-            // The failed task was handed out, and the error that was asked for did not come.
+            // The failed task was yielded, and the stream broke before the requested error came.
             Some(task) if task.done && cause.reason_name().is_empty() => Error::task_failed(task),
             _ => cause,
         }
     }
 
-    /// Returns after how long to watch again, if at all.
+    /// Returns the time until the watch resumes. None: it does not resume.
     async fn delay(&self, cause: &Error) -> Option<Duration> {
         if self.call.expired() {
             return None;
         }
         if let Some(delay) = cause.retry_delay() {
-            // Again without a message: kootask may ask for no delay at all.
+            // The second stream without a message: kootask may ask for a delay of 0.
             return Some(if self.empty < 2 { delay } else { delay.max(self.backoff()) });
         }
         let resumes = match cause.reason() {
             // All watches with the token end at the same moment.
             Some(ErrorReason::CallerUnauthenticated) => self.empty == 0 && self.renewed().await,
             _ if !cause.reason_name().is_empty() || !self.client.met() => false,
-            // The last one comes from a proxy: who cancels a watch drops it.
+            // Cancelled comes from a proxy here: a caller cancels a watch by dropping it.
             _ => matches!(cause.code(), Code::Unavailable | Code::Internal | Code::Unknown | Code::Cancelled),
         };
         resumes.then(|| self.backoff())
     }
 
-    /// Reports whether the caller's token is another one than that of the stream that has ended.
+    /// Reports whether the caller's token differs from the token of the stream that has ended.
     async fn renewed(&self) -> bool {
         self.call.caller_token().await.is_ok_and(|token| token != self.caller_token)
     }
 
     fn backoff(&self) -> Duration {
-        let random = RandomState::new().hash_one(()) as f64 / u64::MAX as f64; // Seeded anew: good enough for a jitter.
+        let random = RandomState::new().hash_one(()) as f64 / u64::MAX as f64; // A new seed each time: good enough for a jitter.
         backoff(self.empty, random)
     }
 }
 
-/// Compares a task with the one that was handed out last: a new stream begins with the task as it stands, and may come
-/// from a server that has not seen as much as the one before.
+/// Reports whether a task is newer than the one yielded last. A new stream begins with the task as it is, and may come from
+/// a server that has seen less than the one before.
 fn is_news(last: Option<&Task>, task: &Task) -> bool {
     let Some(last) = last else { return true };
     rank(task) >= rank(last) && Task { observe_time: task.observe_time, ..last.clone() } != *task
@@ -198,7 +197,7 @@ fn rank(task: &Task) -> u8 {
     }
 }
 
-/// How long to wait after a stream that broke, or brought nothing, and was the `empty`th in a row without a message.
+/// Returns the delay after a stream that broke or brought no message, the `empty`th consecutive one without a message.
 fn backoff(empty: u32, random: f64) -> Duration {
     let seconds = (RESUME_MIN * RESUME_GROWTH.powf(f64::from(empty))).min(RESUME_MAX);
     Duration::from_secs_f64(seconds * (0.8 + 0.4 * random))

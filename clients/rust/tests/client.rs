@@ -1,4 +1,4 @@
-//! What a client promises before there is a server.
+//! The behaviour of a client without a server.
 
 use std::{error::Error as _, io, pin::pin, time::Duration};
 

@@ -8,58 +8,58 @@ import { askFor, toHeaders } from "./headers.js";
 import { Scope } from "./scope.js";
 import { type Source, type WatchEvent, Watcher } from "./watch.js";
 
-/** How kootask is reached, and as whom. */
+/** Where kootask is, and which credentials the calls carry. */
 export interface ClientOptions {
   /** kootask's gRPC address, host:port. */
   address: string;
-  /** Connect without TLS: credentials then travel in the clear. Default: false. */
+  /** Connects without TLS: credentials are then sent in plaintext. Default: false. */
   plaintext?: boolean;
   /**
-   * How the connection is secured: `ca` to trust other certificates than the roots of Node, `cert` and `key` to show one.
-   * Default: Node's roots. Not beside `plaintext`.
+   * TLS options: `ca` trusts other certificates than Node's own roots, `cert` and `key` are a client certificate. Cannot be
+   * combined with `plaintext`. Default: Node's roots.
    */
   tls?: tls.ConnectionOptions;
-  /** The KooDrive credential of all calls that do not name another. Default: none. */
+  /** The KooDrive credential of all calls without their own. Default: none. */
   token?: string;
-  /** The KooDrive user on whose behalf all calls are made that do not name another. Default: none. */
+  /** The KooDrive user to act for, of all calls without their own. Default: none. */
   userId?: string;
   /**
-   * Returns the token, a JWT without "Bearer ", by which kootask itself knows the caller: `token` is for KooDrive. Every call
-   * and every stream of a watch asks for it anew, so that one that is renewed counts. An empty one is not sent. If it throws,
-   * the call fails with code Unauthenticated and what was thrown as the `cause`. Default: none.
+   * Returns the token, a JWT without "Bearer ", that authenticates the caller to kootask. (`token` is for KooDrive.) Every call
+   * and every stream of a watch calls it, so a renewed token takes effect. An empty token is not sent. If it throws, the call
+   * fails with code Unauthenticated and the thrown value as `cause`. Default: no token.
    */
   callerToken?: () => string | Promise<string>;
 }
 
-/** What one call may say. */
+/** The options of one call. */
 export interface WatchOptions {
   /** The KooDrive credential, with or without "Bearer " in front. Default: the client's. */
   token?: string;
-  /** The KooDrive user on whose behalf the call is made. Default: the client's. */
+  /** The KooDrive user to act for. Default: the client's. */
   userId?: string;
-  /** Makes errors carry a message in it: en-US or zh-CN. Default: they carry none. */
+  /** The language of an error's `localizedMessage`: en-US or zh-CN. Default: errors have none. */
   language?: string;
-  /** Make a task that has failed an error with the reason TASK_FAILED. A watch hands it out first. Default: false. */
+  /** Turns a failed task into an error with the reason TASK_FAILED. A watch yields the task first. Default: false. */
   failedTaskAsError?: boolean;
-  /** Ends the call when it aborts, with code Canceled; with DeadlineExceeded, if it comes from AbortSignal.timeout(). */
+  /** Ends the call when it aborts: with code Canceled, or DeadlineExceeded if it comes from AbortSignal.timeout(). */
   signal?: AbortSignal;
-  /** After how many milliseconds the whole call ends, with code DeadlineExceeded; kootask knows of it. Default: never. */
+  /** Time limit of the whole call in milliseconds, also sent to kootask. After it: code DeadlineExceeded. Default: none. */
   timeoutMs?: number;
 }
 
-/** What one {@link Client.get} may say. */
+/** The options of one {@link Client.get}. */
 export interface GetOptions extends WatchOptions {
   /**
-   * How old the answer may be, in milliseconds: 0 asks KooDrive in any case. Default: a finished task may be a minute old,
-   * and KooDrive is asked for any other.
+   * Maximum age of the answer in milliseconds. 0 always asks KooDrive. Default: a finished task may be up to a minute old, and
+   * KooDrive is asked for any other task.
    */
   maxAgeMs?: number;
 }
 
 /**
- * Calls kootask. It connects when it is first called, and again whenever the connection has broken. One is enough for a
- * process: any number of calls may be under way, 1,000 at a time. Any other waits for its turn; a watch takes 20 s of that for
- * silence, so that it resumes, and waits again.
+ * Calls kootask. It connects with the first call, and again whenever the connection has broken. One is enough for a process.
+ * Up to 1,000 calls are in flight at a time, and further calls are queued. A watch that is queued for 20 s takes that for
+ * silence: it reports an interruption, and is queued again.
  */
 export class Client {
   readonly #connection: Connection;
@@ -67,9 +67,9 @@ export class Client {
   readonly #options: ClientOptions;
   readonly #scopes = new Set<Scope>();
   #closed = false;
-  #met = false; // kootask has answered, once.
+  #met = false; // kootask has answered at least once.
 
-  /** Throws a TypeError if the options cannot be right. It does not connect. */
+  /** Does not connect. Throws a TypeError for invalid options. */
   constructor(options: ClientOptions) {
     if (options.plaintext && options.tls) {
       throw new TypeError("plaintext and tls exclude each other");
@@ -79,7 +79,7 @@ export class Client {
     this.#options = { ...options };
   }
 
-  /** Ends all calls that are under way, with code Canceled, and any later one. */
+  /** Ends all calls in flight with code Canceled. Later calls fail in the same way. */
   close(): void {
     this.#closed = true;
     for (const scope of this.#scopes) {
@@ -89,8 +89,7 @@ export class Client {
   }
 
   /**
-   * Returns a task as it stands now. Rejects with a {@link KootaskError}, in which kootask says whether it helps to call
-   * again: this calls once.
+   * Returns a task, as it is now. It calls once, and rejects with a {@link KootaskError} that says whether calling again helps.
    */
   async get(id: string, options: GetOptions = {}): Promise<Task> {
     const scope = this.#begin(options);
@@ -104,7 +103,7 @@ export class Client {
       const { task } = await this.#tasks.getTask(request, this.#call(scope, callerToken, options));
       this.#met = true;
       if (task === undefined) {
-        throw new KootaskError(Code.Internal, "there is no task in the answer");
+        throw new KootaskError(Code.Internal, "the answer has no task");
       }
       return task;
     } catch (rejection) {
@@ -117,8 +116,8 @@ export class Client {
   }
 
   /**
-   * Yields the task as it stands, and again after each change, until it is finished. None is handed out twice in a row, none
-   * is a step back, and one is the last. It resumes, ends and throws as {@link Client.events} does.
+   * Yields the task as it is now, then again after each change, until it is finished. It yields no state twice in a row, never
+   * goes back, and yields the finished task last. It resumes, ends and throws like {@link Client.events}.
    */
   async *watch(id: string, options: WatchOptions = {}): AsyncGenerator<Task, void, undefined> {
     for await (const event of this.events(id, options)) {
@@ -129,16 +128,15 @@ export class Client {
   }
 
   /**
-   * Yields all that happens while a task is watched. The loop ends after the finished task, or throws a
-   * {@link KootaskError}. It begins with the first step of the loop, and leaving the loop ends it; `signal` ends it also
-   * while the loop waits.
+   * Yields every event of a watch. The loop ends after the finished task, or throws a {@link KootaskError}. The watch begins
+   * with the first step of the loop, and ends when you leave the loop. `signal` also ends it while the loop waits.
    *
-   * The watch resumes, for as long as the call may last, if kootask asks to be called again, after the delay that it names,
-   * and if the connection breaks or falls silent. It ends on any other error; as long as this client has had no answer of
-   * kootask's at all, also if the connection breaks or cannot be had.
+   * Within the call's time limit, the watch resumes in two cases: after an error with `retryAfterMs`, when that time has passed;
+   * and when the connection breaks or is silent for 20 s. It ends on any other error. Until kootask has answered this client
+   * once, it also ends if the connection breaks or cannot be made.
    *
-   * When the caller's token expires, which ends a stream with the reason CALLER_UNAUTHENTICATED, the watch resumes if
-   * `callerToken` returns another one by then. It ends if there is none, and if a stream ends so before a message came.
+   * When the caller's token expires, the stream ends with the reason CALLER_UNAUTHENTICATED. The watch resumes if `callerToken`
+   * returns another token by then. It ends if not, or if the stream ended before its first message.
    */
   async *events(id: string, options: WatchOptions = {}): AsyncGenerator<WatchEvent, void, undefined> {
     const scope = this.#begin(options);

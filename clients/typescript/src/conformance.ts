@@ -1,8 +1,8 @@
-// Does what one line of JSON on its stdin says with the client, and prints what comes of it as lines of JSON.
+// Reads a command as JSON from stdin, runs it with the client, and prints the results as lines of JSON.
 import { createInterface } from "node:readline";
 import { Client, Code, ErrorReason, HeartbeatSchema, KootaskError, type Task, TaskSchema, toJson } from "./index.js";
 
-/** What to do. Times are in seconds. */
+/** The command. Times are in seconds. */
 interface Command {
   call: "get" | "watch";
   addr: string;
@@ -52,7 +52,7 @@ function printTask(task: Task): void {
   print({ task: toJson(TaskSchema, task) });
 }
 
-/** gRPC's name of a code: Connect has its own spelling. */
+/** gRPC's name of a code. Connect spells them differently. */
 function codeName(code: Code): string {
   return code === Code.Canceled ? "CANCELLED" : (Code[code] ?? "Unknown").replace(/(?<=[a-z])[A-Z]/g, "_$&").toUpperCase();
 }
@@ -123,6 +123,6 @@ try {
   }
   print({ failure: describe(error) });
 }
-// Whoever started this may look whether a cancelled watch has left kootask, though the process has not. It then ends by itself,
-// with an open client: calls that are over leave nothing behind.
+// The suite checks that a cancelled watch has left kootask while this process still runs. The process then ends by itself, with
+// an open client: finished calls leave nothing behind.
 await ended;

@@ -9,7 +9,7 @@ const connectTimeoutMs = 5_000;
 // As in gRPC's own libraries.
 const readMaxBytes = 4 << 20;
 
-/** One HTTP/2 connection, made when it is first needed and again whenever it has broken. */
+/** One HTTP/2 connection, made with the first call and again whenever it has broken. */
 export class Connection {
   readonly transport: Transport;
   readonly #sessions: Http2SessionManager;
@@ -19,7 +19,7 @@ export class Connection {
     const [, bracketed, name, port = ""] = /^(?:\[([^\]/]+)\]|([^:/?#@\s]+)):(\d+)$/.exec(address) ?? [];
     const host = bracketed ?? name;
     if (host === undefined || Number(port) > 0xffff) {
-      throw new TypeError("address: host:port is expected");
+      throw new TypeError("address must be host:port");
     }
     const url = `${security ? "https" : "http"}://${address}`;
     this.#sessions = new Http2SessionManager(url, pings, {
@@ -28,13 +28,13 @@ export class Connection {
     this.transport = createGrpcTransport({ baseUrl: url, sessionManager: this.#sessions, readMaxBytes });
   }
 
-  /** Breaks the connection off. */
+  /** Closes the connection and fails its calls. */
   close(): void {
     this.#sessions.abort();
   }
 }
 
-/** Node would wait for minutes for a connection that does not come about. */
+/** Connects with a time limit: Node itself would wait for minutes. */
 function dial(to: { host: string; port: number }, security: tls.ConnectionOptions | undefined): net.Socket {
   const servername = net.isIP(to.host) ? {} : { servername: to.host };
   const socket = security ? tls.connect({ ...servername, ...security, ...to, ALPNProtocols: ["h2"] }) : net.connect(to);

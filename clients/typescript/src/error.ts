@@ -12,7 +12,7 @@ import { ErrorReason } from "./gen/koodrive/task/v1/error_reason_pb.js";
 // The domain of kootask's reasons.
 const domain = "koodrive.task.v1";
 
-/** One field of a request that is wrong. */
+/** The fault of one field of a request. */
 export interface Violation {
   readonly field: string;
   /** For programs, for example "RESERVED". */
@@ -21,13 +21,13 @@ export interface Violation {
   readonly description: string;
 }
 
-/** What a {@link KootaskError} may hold beside its code and message. */
+/** The parts of a {@link KootaskError} beside its code and message. */
 export type Details = Partial<
   Pick<KootaskError, "reasonName" | "requestId" | "retryAfterMs" | "metadata" | "violations" | "localizedMessage" | "cause">
 >;
 
 /**
- * A call that failed. Branch on `reason`, `code` and `retryAfterMs`, and never parse a message.
+ * A failed call. Branch on `reason`, `code` and `retryAfterMs`, and never parse a message.
  *
  * `message` is the whole text: `rawMessage`, then the reason, or the code if there is none, then the violations.
  */
@@ -35,27 +35,27 @@ export class KootaskError extends Error {
   override readonly name = "KootaskError";
   /** gRPC's code. */
   readonly code: Code;
-  /** Why. ERROR_REASON_UNSPECIFIED if kootask did not make the error, or with a reason that is newer than this client. */
+  /** The cause. ERROR_REASON_UNSPECIFIED if the error is not from kootask, or if its reason is newer than this client. */
   readonly reason: ErrorReason;
   /**
-   * The reason by its name, also one that is newer than this client. Empty if kootask did not make the error: then the
-   * connection did, a proxy, the caller (deadline, abort) or `callerToken`.
+   * The name of the reason, also if it is newer than this client. Empty if the error is not from kootask, but from the
+   * connection, a proxy, the caller (deadline, abort) or `callerToken`.
    */
   readonly reasonName: string;
-  /** What there is to say, for people. */
+  /** The message without the reason and the violations, for people. */
   readonly rawMessage: string;
   /**
-   * After how many milliseconds calling again may help. Undefined: kootask does not say that it does. It says nothing where
-   * the connection broke: that is an error without a reason, whose code is Unavailable.
+   * The milliseconds after which calling again may help, from kootask. Undefined if kootask does not say that it helps, and
+   * after a broken connection (an error without a reason, whose code is Unavailable), where calling again may help too.
    */
   readonly retryAfterMs: number | undefined;
-  /** The call's name in kootask's log. Empty if kootask did not make the error. */
+  /** The id of the call in kootask's log. Empty if the error is not from kootask. */
   readonly requestId: string;
-  /** Further facts, by the names that the contract gives to them: that of a failed task's code is resultCode. */
+  /** Further details, under the contract's names. For example, resultCode is the code of a failed task. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** What is wrong with the request, with the reason REQUEST_INVALID. */
+  /** The faults of the request, if the reason is REQUEST_INVALID. */
   readonly violations: readonly Violation[];
-  /** The message in the language that the call asked for. Empty if it asked for none. */
+  /** The message in the call's language. Empty without the option `language`. */
   readonly localizedMessage: string;
 
   constructor(code: Code, rawMessage: string, details: Details = {}) {
@@ -82,7 +82,7 @@ function reasonOf(name: string): ErrorReason {
   return typeof reason === "number" ? reason : ErrorReason.ERROR_REASON_UNSPECIFIED;
 }
 
-/** Takes apart what a call was rejected with. A KootaskError stays as it is. */
+/** Converts the rejection of a call. A KootaskError is returned unchanged. */
 export function toError(rejection: unknown): KootaskError {
   if (rejection instanceof KootaskError) {
     return rejection;
@@ -108,8 +108,8 @@ export function toError(rejection: unknown): KootaskError {
 }
 
 /**
- * Tells a broken connection, which is Unavailable in gRPC's own libraries. Connect has other codes for it: that of the HTTP/2
- * stream that went with it, or one that goes by Node's error.
+ * Recognises a broken connection, which is Unavailable in gRPC's own libraries. Connect has other codes for it: the code of the
+ * HTTP/2 stream, or one that depends on Node's error.
  */
 function isBroken(error: ConnectError): boolean {
   if (error.metadata.has("grpc-status")) {

@@ -1,5 +1,5 @@
 /**
- * The TypeScript client of kootask: it tells how a KooDrive task stands, and watches one until it is finished.
+ * The TypeScript client of kootask. It reports the status of a KooDrive task, once or live until the task is finished.
  *
  * ```ts
  * const client = new Client({ address: "kootask.example:9090", token });
@@ -8,15 +8,15 @@
  * }
  * ```
  *
- * A watch goes on when the server is redeployed or the connection breaks: it begins anew after the delay that the server asked
- * for, and hands out no task twice. What it cannot go on after it throws as a {@link KootaskError}.
+ * A watch continues when the server is redeployed or the connection breaks: it resumes after the delay that the server asks for,
+ * and yields no state twice. If it cannot resume, it throws a {@link KootaskError}.
  *
- * A task that failed is a value: its status says so. `failedTaskAsError` makes it an error.
+ * A failed task is a value with the status FAILED. `failedTaskAsError` turns it into an error.
  *
  * @module
  */
 
-// Of the libraries below, what goes with a task: they need not be the user's own dependencies.
+// The functions that a user needs with a task, so that the libraries below need not be direct dependencies.
 export { toJson } from "@bufbuild/protobuf";
 export { timestampDate } from "@bufbuild/protobuf/wkt";
 export { Code } from "@connectrpc/connect";

@@ -1,12 +1,12 @@
 import { createRegistry, equals } from "@bufbuild/protobuf";
 import { type Task, TaskSchema, TaskStatus } from "./gen/koodrive/task/v1/task_pb.js";
 
-// Fields that are newer than this client count.
+// Fields that are newer than this client are compared too.
 const comparison = { unknown: true, registry: createRegistry() };
 
 /**
- * Tells whether a task is other than the one that was handed out last, and no step back: a new stream begins with the task as
- * it stands, and may come from a server that has not seen as much as the one before. A newer observe_time alone is no news.
+ * Tells whether a task is newer than the one yielded last. A new stream begins with the task as it is, and may come from a
+ * server that has seen less than the one before. A newer observe_time alone is not a change.
  */
 export function isNews(task: Task, last: Task | undefined): boolean {
   if (last === undefined) {

@@ -2,10 +2,10 @@ import { setMaxListeners } from "node:events";
 import { Code } from "@connectrpc/connect";
 import { KootaskError, toError } from "./error.js";
 
-// What timers can do: about 25 days. More is as good as none.
+// The limit of timers, about 25 days. A longer time limit has no effect.
 const longest = 0x7fffffff;
 
-/** How long one call may last, over all its streams: until its deadline, its caller's signal, or its client's end. */
+/** The lifetime of one call, over all its streams: until its deadline, its caller's signal, or its client's end. */
 export class Scope {
   readonly #controller = new AbortController();
   readonly #deadline: number; // On the monotonic clock, as timers are.
@@ -22,7 +22,7 @@ export class Scope {
       this.#onDeadline();
     } else {
       if (caller) {
-        setMaxListeners(0, caller); // Any number of calls may share it.
+        setMaxListeners(0, caller); // Any number of calls may share the signal.
         caller.addEventListener("abort", this.#onAbort);
       }
       this.#timer = timeoutMs <= longest ? setTimeout(this.#onDeadline, timeoutMs) : undefined;
@@ -34,18 +34,18 @@ export class Scope {
     return this.#controller.signal;
   }
 
-  /** Why the scope has ended. Undefined until then. */
+  /** The cause of the scope's end. Undefined until then. */
   get failure(): KootaskError | undefined {
     return this.#failure;
   }
 
-  /** How much is left, for kootask to know of. Undefined if there is no deadline, or none that gRPC has digits for. */
+  /** The time that is left, for kootask. Undefined without a deadline, or if gRPC has too few digits for it. */
   get timeoutMs(): number | undefined {
     const left = Math.ceil(this.#deadline - performance.now());
     return left < 1e8 ? Math.max(left, 1) : undefined;
   }
 
-  /** Ends all that is under way. */
+  /** Ends everything in the scope. */
   end(failure: KootaskError): void {
     this.#failure ??= failure;
     this.#controller.abort();
@@ -68,7 +68,7 @@ export class Scope {
     }
   }
 
-  /** Waits, for no less than nothing. It is rejected if the scope ends meanwhile. */
+  /** Waits. Rejects if the scope ends meanwhile. */
   async sleep(ms: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     try {
@@ -78,13 +78,13 @@ export class Scope {
     }
   }
 
-  /** Returns why a call has failed: what kootask says comes first, and what follows from the scope's end last. */
+  /** Returns the cause of a call's failure: an error from kootask, or else the scope's end, or else the rejection. */
   explain(rejection: unknown): KootaskError {
     const error = toError(rejection);
     return error.reasonName === "" ? (this.#failure ?? error) : error;
   }
 
-  /** Lets go of the timer and of the caller's signal. */
+  /** Releases the timer and the caller's signal. */
   close(): void {
     clearTimeout(this.#timer);
     this.#caller?.removeEventListener("abort", this.#onAbort);

@@ -7,26 +7,26 @@ import type { Scope } from "./scope.js";
 
 /** One event of a watch. */
 export type WatchEvent =
-  /** The task: first as it stands, then after each change. */
+  /** The task as it is now, then after each change. */
   | { readonly type: "task"; readonly task: Task }
-  /** Nothing has changed; and how KooDrive does. */
+  /** There is no known change. It also says whether KooDrive answers. */
   | { readonly type: "heartbeat"; readonly heartbeat: Heartbeat }
-  /** `cause` has interrupted the watch, which begins anew by itself after so many milliseconds. */
+  /** `cause` has interrupted the watch, which resumes by itself after `afterMs`. */
   | { readonly type: "resume"; readonly cause: KootaskError; readonly afterMs: number };
 
-/** What a watch needs of its client. */
+/** The part of the client that a watch uses. */
 export interface Source {
-  /** Whether kootask has ever answered this client. The watch says so too. */
+  /** Whether kootask has ever answered this client. The watch sets it too. */
   met: boolean;
-  /** The caller's token as it is now, empty if there is none. */
+  /** The caller's current token, empty without a provider. */
   callerToken(): Promise<string>;
   /** Opens a stream. */
   open(callerToken: string, signal: AbortSignal): AsyncIterable<WatchTaskResponse>;
 }
 
-// After how long without a message a stream is broken: kootask sends one at least every 15 s.
+// A stream without a message for this long is broken: kootask sends one at least every 15 s.
 const silenceMs = 20_000;
-// Between attempts to resume after a broken connection, each a fifth shorter or longer: kootask says nothing then.
+// Delays between attempts to resume after a broken connection, for which kootask cannot ask for a delay. Jittered by ±20 %.
 const resumeMinMs = 1_000;
 const resumeMaxMs = 15_000;
 const resumeGrowth = 1.6;
@@ -36,9 +36,9 @@ export class Watcher {
   readonly #source: Source;
   readonly #scope: Scope;
   readonly #failedTaskAsError: boolean;
-  #last: Task | undefined; // Handed out last.
-  #token = ""; // The caller's own, of the last stream.
-  #empty = 0; // Streams in succession that ended before a message came.
+  #last: Task | undefined; // The task yielded last.
+  #token = ""; // The caller's token of the last stream.
+  #empty = 0; // Consecutive streams that ended before their first message.
 
   constructor(source: Source, scope: Scope, failedTaskAsError: boolean) {
     this.#source = source;
@@ -46,7 +46,7 @@ export class Watcher {
     this.#failedTaskAsError = failedTaskAsError;
   }
 
-  /** Yields what happens until the watch is over, and throws a KootaskError if it does not end well. */
+  /** Yields all events until the task is finished, and throws a KootaskError on any other end. */
   async *events(): AsyncGenerator<WatchEvent, void, undefined> {
     for (;;) {
       this.#empty++;
@@ -55,7 +55,7 @@ export class Watcher {
         return;
       }
       this.#source.met ||= failure.reasonName !== "";
-      // The failed task was handed out, and the error that was asked for did not come.
+      // The failed task was yielded, and the stream broke before the requested error came.
       const cause = this.#last?.done && failure.reasonName === "" ? taskFailed(this.#last) : failure;
       const afterMs = await this.#delay(cause);
       if (afterMs === undefined || this.#scope.failure) {
@@ -66,7 +66,7 @@ export class Watcher {
     }
   }
 
-  /** Follows one stream. Returns why it has ended, or undefined when the watch is over. */
+  /** Follows one stream. Returns the error that ended it, or undefined when the task is finished. */
   async *#stream(): AsyncGenerator<WatchEvent, KootaskError | undefined, undefined> {
     const stream = new AbortController();
     const abort = () => stream.abort();
@@ -77,7 +77,7 @@ export class Watcher {
       this.#token = await this.#scope.race(this.#source.callerToken());
       messages = this.#source.open(this.#token, stream.signal)[Symbol.asyncIterator]();
       for (;;) {
-        // Not while the caller takes its time.
+        // Only while waiting: the caller may take any time between messages.
         const watchdog = setTimeout(() => {
           silent = true;
           abort();
@@ -100,12 +100,12 @@ export class Watcher {
     } finally {
       this.#scope.signal.removeEventListener("abort", abort);
       abort(); // The caller may have left the loop.
-      // Only who reads on learns of that: Connect keeps its timer for the deadline until then.
+      // Connect releases its timer for the deadline only when the stream is read to its end.
       messages?.next().catch(() => {});
     }
   }
 
-  /** Yields a message, unless it holds what was handed out before, or is older, or newer than this client. */
+  /** Yields a message, unless its task is a repetition or older, or its kind is newer than this client. */
   *#hand({ event }: WatchTaskResponse): Generator<WatchEvent, void, undefined> {
     if (event.case === "heartbeat") {
       yield { type: "heartbeat", heartbeat: event.value };
@@ -115,16 +115,16 @@ export class Watcher {
     }
   }
 
-  /** Tells whether nothing more comes: after a failed task an error does, if it was asked for. */
+  /** Tells whether the watch is complete. After a failed task, the error follows if it was requested. */
   #isFinished(): boolean {
     const errorFollows = this.#failedTaskAsError && this.#last?.status === TaskStatus.FAILED;
     return this.#last?.done === true && !errorFollows;
   }
 
-  /** Returns after how long to watch again, or undefined if not to. */
+  /** Returns the milliseconds until the watch resumes. Undefined: it does not resume. */
   async #delay(cause: KootaskError): Promise<number | undefined> {
     if (cause.retryAfterMs !== undefined) {
-      // The second time without a message: kootask may ask for no delay at all.
+      // The second stream without a message: kootask may ask for a delay of 0.
       return this.#empty < 2 ? cause.retryAfterMs : Math.max(cause.retryAfterMs, this.#backoff());
     }
     if (cause.reason === ErrorReason.CALLER_UNAUTHENTICATED && this.#empty === 0) {
@@ -135,7 +135,7 @@ export class Watcher {
     return cause.reasonName === "" && this.#source.met && broken ? this.#backoff() : undefined;
   }
 
-  /** Tells whether the caller's token is another one than that of the stream that has ended. */
+  /** Tells whether the caller's token differs from the token of the stream that has ended. */
   async #isRenewed(): Promise<boolean> {
     try {
       return (await this.#scope.race(this.#source.callerToken())) !== this.#token;
@@ -144,14 +144,14 @@ export class Watcher {
     }
   }
 
-  /** Returns how long to wait after a stream that broke, or brought nothing. */
+  /** Returns the delay after a stream that broke or brought no message. */
   #backoff(): number {
     const ms = Math.min(resumeMinMs * resumeGrowth ** this.#empty, resumeMaxMs);
     return ms * (0.8 + 0.4 * Math.random());
   }
 }
 
-/** The error of a task that has failed, as kootask makes it. */
+/** The error that kootask sends for a failed task. */
 function taskFailed(task: Task): KootaskError {
   return new KootaskError(Code.Aborted, "The task has failed.", {
     reasonName: ErrorReason[ErrorReason.TASK_FAILED],

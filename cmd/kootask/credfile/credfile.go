@@ -1,11 +1,11 @@
-// Package credfile reads the files on which security rests: certificates, keys, secrets, tokens and policies. A file is read
-// whole or refused by its name: nothing in it is skipped because it is damaged. A file that hangs is reported.
+// Package credfile reads the files that security depends on: certificates, keys, secrets, tokens and policies. A file is read
+// whole or refused by its name: damaged parts are never skipped. A file that hangs is reported.
 //
 //	content, err := credfile.Read("ca.pem")
 //	…
 //	pool, err := credfile.File{Name: "ca.pem", Content: content}.Pool()
 //
-// It does not follow files: see package reload. No error holds anything of what is in a file.
+// It does not follow files: see package reload. Errors never contain the content of a file.
 package credfile
 
 import (
@@ -22,19 +22,19 @@ import (
 
 // Limits of a read.
 const (
-	// Patience is how long a read may take before it is reported. It goes on all the same: nothing can end it.
+	// Patience is the maximum duration of a read before it is reported. The read continues, because it cannot be ended.
 	Patience = 5 * time.Second
 	// MaxSize is the size of the largest file, in bytes.
 	MaxSize = 4 << 20
 )
 
-// File is what was read, and from where.
+// File is the content of a file, with its name.
 type File struct {
 	Name    string
 	Content []byte
 }
 
-// Read returns what is in a file. It fails after [Patience], and leaves behind the goroutine that waits for the system.
+// Read returns the content of a file. It fails after [Patience], and leaves behind the goroutine that waits for the system.
 func Read(name string) ([]byte, error) {
 	return NewReader(name).Read(context.Background())
 }
@@ -43,7 +43,7 @@ func Read(name string) ([]byte, error) {
 type Reader struct {
 	name     string
 	patience time.Duration
-	pending  chan result // Of the read that has begun, nil if none has. It has room for the result.
+	pending  chan result // Result of the read in progress, nil without one. Of capacity 1.
 }
 
 type result struct {
@@ -54,7 +54,7 @@ type result struct {
 // NewReader returns a Reader for a file, which need not exist yet.
 func NewReader(name string) *Reader { return &Reader{name: name, patience: Patience} }
 
-// Read returns what is in the file. It fails when ctx ends, or after [Patience]; the next Read then waits for the same result.
+// Read returns the content of the file. It fails when ctx ends, or after [Patience]. The next Read then waits for the same result.
 func (r *Reader) Read(ctx context.Context) ([]byte, error) {
 	if r.pending == nil {
 		pending := make(chan result, 1)
@@ -99,11 +99,11 @@ func (f File) text() (string, error) {
 	return strings.TrimPrefix(string(f.Content), "\ufeff"), nil
 }
 
-// blanks is the space that editors and shells leave around a line. Unicode has more, which becomes part of what is meant.
+// blanks is the set of spaces that editors and shells leave around a line. Unicode has more, which are part of the text.
 const blanks = " \t\r\n"
 
-// Lines returns the lines that are not blank, each without the space around it: one at least. It refuses whatever is not
-// visible ASCII, such as a no-break space, since what is read must be what was meant.
+// Lines returns the lines that are not empty, at least one, each without the spaces around it. It refuses characters other
+// than visible ASCII, such as a no-break space, because they are in a secret by mistake.
 func (f File) Lines() ([]string, error) {
 	text, err := f.text()
 	if err != nil {
@@ -127,7 +127,7 @@ func (f File) Lines() ([]string, error) {
 	return lines, nil
 }
 
-// refuse says what is wrong with the file, in a line; 0: as a whole.
+// refuse returns the error about a line of the file, or about the whole file if the line is 0.
 func (f File) refuse(line int, problem string) error {
 	if line == 0 {
 		return fmt.Errorf("%s %s", f.Name, problem)

@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A secret is what was meant, or it is refused.
+// A secret is read exactly, or refused.
 func TestLines(t *testing.T) {
 	for content, want := range map[string][]string{
 		"geheim":                    {"geheim"},

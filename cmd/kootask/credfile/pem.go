@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// block is one of a file in PEM form.
+// block is one block of a file in PEM form.
 type block struct {
 	*pem.Block
 	line int // Where it begins.
@@ -17,19 +17,19 @@ type block struct {
 var (
 	begin = regexp.MustCompile(`^-----BEGIN [A-Z0-9 ]+-----$`)
 	end   = regexp.MustCompile(`^-----END [A-Z0-9 ]+-----$`)
-	// remains are what is left of the border of a block that was damaged or cut. Other text may stand around blocks.
+	// remains are the rest of the border of a damaged or truncated block. Other text may stand around blocks.
 	remains = regexp.MustCompile(`-----[A-Z]|[A-Z]-----|\b(BEGIN|END) [A-Z0-9 ]*(CERTIFICATE|KEY)\b`)
 )
 
-// blocks returns all blocks of a file. [pem.Decode] skips a block that is damaged: here each border has to be part of one
-// that can be read.
+// blocks returns all blocks of a file. [pem.Decode] skips a damaged block; here each border has to be part of a readable
+// block.
 func (f File) blocks() ([]block, error) {
 	text, err := f.text()
 	if err != nil {
 		return nil, err
 	}
 	var all []block
-	var open strings.Builder // The block that has begun. Empty: none has.
+	var open strings.Builder // The block that has begun. Empty without one.
 	number, began := 0, 0
 	for line := range strings.Lines(text) {
 		number++
@@ -64,7 +64,7 @@ func cutOff(line string) bool {
 	return !strings.HasSuffix(line, "\n") && strings.HasPrefix(border, line)
 }
 
-// certificates returns all certificates of a file: one at least. Blocks of the other kinds that may be in it are left out.
+// certificates returns all certificates of a file, at least one. Blocks of other allowed kinds are left out.
 func (f File) certificates(others ...string) ([]*x509.Certificate, error) {
 	blocks, err := f.blocks()
 	if err != nil {
@@ -90,8 +90,8 @@ func (f File) certificates(others ...string) ([]*x509.Certificate, error) {
 	return all, nil
 }
 
-// Pool returns the certificates of a file, to be trusted. It refuses the file if one of its blocks is damaged, cut off or
-// something else than a certificate.
+// Pool returns the certificates of a file, to be trusted. It refuses the file if one of its blocks is damaged, truncated or
+// not a certificate.
 func (f File) Pool() (*x509.CertPool, error) {
 	certificates, err := f.certificates()
 	if err != nil {
@@ -104,7 +104,7 @@ func (f File) Pool() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// Ends of the names of blocks that may stand beside a certificate, or beside its key: both may be in one file.
+// Suffixes of the names of blocks that may stand beside a certificate or its key: both may be in one file.
 const (
 	keys       = "PRIVATE KEY"
 	parameters = "PARAMETERS"
@@ -120,7 +120,7 @@ func isOneOf(kind string, ends []string) bool {
 }
 
 // Pair returns a certificate, with those of its issuers that follow it, and its private key. Both may be in one file. The error
-// about a file is nil if nothing is wrong with it.
+// about a file is nil if the file is valid.
 func Pair(certificate, key File) (pair tls.Certificate, certificateErr, keyErr error) {
 	chain, certificateErr := certificate.certificates(keys, parameters)
 	keyPEM, keyErr := key.key()
@@ -132,13 +132,13 @@ func Pair(certificate, key File) (pair tls.Certificate, certificateErr, keyErr e
 		chainPEM = append(chainPEM, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: one.Raw})...)
 	}
 	pair, err := tls.X509KeyPair(chainPEM, keyPEM)
-	if err != nil { // Each of them can be read.
+	if err != nil { // Each of them is readable.
 		return tls.Certificate{}, nil, key.refuse(0, "does not hold the private key of the certificate in "+certificate.Name)
 	}
 	return pair, nil, nil
 }
 
-// key returns the block with the private key of a file, which has one.
+// key returns the block with the only private key of a file.
 func (f File) key() ([]byte, error) {
 	blocks, err := f.blocks()
 	if err != nil {

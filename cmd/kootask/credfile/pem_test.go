@@ -31,7 +31,7 @@ func TestEveryCertificateOfAFileIsRead(t *testing.T) {
 	for name, row := range map[string]struct {
 		text    []byte
 		count   int    // 0: it is refused.
-		refusal string // What follows the file's name.
+		refusal string // The text after the file's name.
 	}{
 		"one":                        {one, 1, ""},
 		"two":                        {join(one, two), 2, ""},
@@ -102,7 +102,7 @@ func TestNoDamageDropsACertificate(t *testing.T) {
 	}
 }
 
-// A certificate and its key may stand in one file. The error names the file at fault.
+// A certificate and its key may be in one file. The error names the file at fault.
 func TestPair(t *testing.T) {
 	ca := certificates.NewCA()
 	own, other := ca.Server("a"), ca.Server("b")

@@ -1,6 +1,6 @@
-// Package logging writes the log of a service that must not depend on it. Lines wait in a bounded queue for a writer of their
-// own: a reader that is slow, stuck or gone delays nobody, and lines that do not fit are dropped and counted. Lines about
-// failed calls are sampled by address, so that one client cannot fill the disk. What a line says is up to its author.
+// Package logging writes the log of a service that must not depend on it. Lines wait in a bounded queue for their own writer.
+// A reader that is slow, stuck or gone delays nobody, and lines that do not fit are dropped and counted. Lines about failed
+// calls are sampled by address, so that one client cannot fill the disk. It does not judge the content of lines.
 //
 //	log := logging.New(os.Stderr, func(to io.Writer) slog.Handler { return slog.NewJSONHandler(to, nil) })
 //	log.Info("serving")
@@ -20,15 +20,15 @@ import (
 	"github.com/kootask/kootask/service/auth"
 )
 
-// kind is what the queue tells lines apart by.
+// kind is the kind of a line, which decides its place in the queue.
 type kind int
 
 const (
 	// other lines are the operator's: starting, stopping, files.
 	other kind = iota
-	// call lines are about a client, which they name as their peer.
+	// call lines are about a client, which is their attribute peer.
 	call
-	// audit lines are decisions about callers. They are never sampled, and have room of their own in the queue.
+	// audit lines are decisions about callers. They are never sampled, and have reserved room in the queue.
 	audit
 
 	kinds
@@ -37,7 +37,7 @@ const (
 // kindNames are the values of the metric's label, by kind.
 var kindNames = [kinds]string{"other", "call", "audit"}
 
-// Attributes that a line is sampled by.
+// Attributes by which lines are sampled.
 const (
 	attrPeer    = "peer"
 	attrOutcome = "outcome"
@@ -50,8 +50,8 @@ type Log struct {
 	queue   *queue
 }
 
-// New returns a Log that writes to a file, in the form that format gives to lines. Only one goroutine at a time writes, and
-// only while there are lines to write.
+// New returns a Log that writes to a file, in the form of the handler from format. One goroutine writes, and exists only while
+// there are lines to write.
 func New(to io.Writer, format func(io.Writer) slog.Handler) *Log {
 	queue := &queue{to: to, notice: func(lost counts) []byte {
 		var line bytes.Buffer
@@ -70,7 +70,7 @@ func New(to io.Writer, format func(io.Writer) slog.Handler) *Log {
 	return &Log{Logger: slog.New(h), sampler: h.sampler, queue: queue}
 }
 
-// Flush waits until all lines are written, and no longer than a limit. It reports whether they are.
+// Flush waits until all lines are written, at most for a limit. It reports whether they are.
 func (l *Log) Flush(limit time.Duration) bool {
 	l.sampler.report()
 	return l.queue.flush(limit)
@@ -92,7 +92,7 @@ func (l *Log) Collect(metrics chan<- prometheus.Metric) {
 // handler sorts lines by kind and leaves out those that the sampler does not admit.
 type handler struct {
 	sampler *sampler
-	to      [kinds]slog.Handler // Each ends in the queue.
+	to      [kinds]slog.Handler // Each writes to the queue.
 }
 
 // Enabled implements slog.Handler.
@@ -109,7 +109,7 @@ func (h handler) Handle(ctx context.Context, r slog.Record) error {
 	return h.to[k].Handle(ctx, r)
 }
 
-// classify returns the kind of a line, and whom and which outcome it is about.
+// classify returns the kind of a line, its peer and its outcome.
 func classify(r slog.Record) (k kind, of source) {
 	if r.Message == auth.AuditMessage {
 		return audit, source{}

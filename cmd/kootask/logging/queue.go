@@ -14,27 +14,27 @@ const (
 	AuditReserve = QueueBytes / 4
 
 	// batchBytes bounds the lines of one write, unless a single line is longer. It is the size of a pipe on Linux: larger
-	// writes would free the queue later and not go faster.
+	// writes would free the queue later, and not be faster.
 	batchBytes = 64 << 10
 )
 
 // counts are numbers of lines by kind.
 type counts [kinds]int
 
-// queue is the lines that wait for the file. Its writer is a goroutine that starts with the first line and ends with the last,
-// so that an idle queue costs nothing. Nothing ends a write that is stuck: flush stops waiting for it.
+// queue holds the lines that wait for the file. Its writer is a goroutine that starts with the first line and ends with the last,
+// so that an idle queue costs nothing. A stuck write cannot be ended, so flush stops waiting for it.
 type queue struct {
 	to     io.Writer
-	notice func(lost counts) []byte // A line that says how many were dropped.
-	text   []byte                   // What is being written. The writer's, as is torn.
+	notice func(lost counts) []byte // Returns the line about dropped lines.
+	text   []byte                   // The lines of the present write. Only the writer uses it and torn.
 	torn   bool                     // The last write broke off within a line.
 
 	mu      sync.Mutex
-	lines   []line        // Guarded by mu, as are the rest. Those that wait, the oldest first.
-	bytes   [kinds]int    // Of lines that wait or are being written.
-	lost    counts        // Dropped lines that no notice has told yet.
+	lines   []line        // The waiting lines, oldest first. Guarded by mu, as are the fields below.
+	bytes   [kinds]int    // Size of the lines that wait or are being written.
+	lost    counts        // Dropped lines that no notice has reported yet.
 	dropped counts        // Dropped lines in all.
-	idle    chan struct{} // Nil without a writer, which closes it when it ends.
+	idle    chan struct{} // Closed by the writer when it ends. Nil without a writer.
 }
 
 type line struct {
@@ -42,13 +42,13 @@ type line struct {
 	text []byte
 }
 
-// entrance is where a handler writes lines of one kind.
+// entrance is the writer of a handler, for lines of one kind.
 type entrance struct {
 	queue *queue
 	kind  kind
 }
 
-// Write takes one line. It never fails: a line that finds no room is counted.
+// Write queues one line. It never fails: a line without room is dropped and counted.
 func (e entrance) Write(text []byte) (int, error) {
 	e.queue.add(e.kind, text)
 	return len(text), nil
@@ -83,7 +83,7 @@ func (q *queue) dropLocked(k kind) {
 	q.dropped[k]++
 }
 
-// write writes lines until none waits. One goroutine at a time runs it, and closes its idle at the end.
+// write writes lines until none waits. One goroutine at a time runs it, and closes idle at the end.
 func (q *queue) write(idle chan struct{}) {
 	defer close(idle)
 	for {
@@ -114,7 +114,7 @@ func (q *queue) write(idle chan struct{}) {
 	}
 }
 
-// take returns the next lines to write, and how many were lost before; without lines the writer has ended.
+// take returns the next lines to write, and the number lost before them. Without lines, the writer has ended.
 func (q *queue) take() (batch []line, lost counts) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -132,7 +132,7 @@ func (q *queue) take() (batch []line, lost counts) {
 	return batch, q.lost
 }
 
-// told notes that the log says of some lines that they were dropped.
+// told notes that the log has reported some dropped lines.
 func (q *queue) told(lost counts) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -141,7 +141,7 @@ func (q *queue) told(lost counts) {
 	}
 }
 
-// written makes the room of a batch free. Lines that end after the first n bytes are lost.
+// written frees the room of a batch. Lines that end after the first n bytes are lost.
 func (q *queue) written(batch []line, n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -150,7 +150,7 @@ func (q *queue) written(batch []line, n int) {
 		if n -= len(l.text); n < 0 {
 			q.dropLocked(l.kind)
 		}
-		batch[i] = line{} // Its array lives until the queue is empty.
+		batch[i] = line{} // Free the line: the array lives until the queue is empty.
 	}
 }
 
@@ -172,7 +172,7 @@ func (q *queue) flush(limit time.Duration) bool {
 	}
 }
 
-// droppedLines returns how many lines were dropped so far.
+// droppedLines returns the number of dropped lines so far.
 func (q *queue) droppedLines() counts {
 	q.mu.Lock()
 	defer q.mu.Unlock()

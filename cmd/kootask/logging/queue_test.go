@@ -60,7 +60,7 @@ type written struct {
 	Other, Call, Audit        int
 }
 
-// lines are those of the file that say something. What cannot be read is a line that broke off.
+// lines returns the lines of the file that are not empty. An unreadable line broke off.
 func (f *file) lines() (all []written, broken int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -79,7 +79,7 @@ func open(f *file) *logging.Log {
 	return logging.New(f, func(to io.Writer) slog.Handler { return slog.NewJSONHandler(to, nil) })
 }
 
-// dropped is what the metric says.
+// dropped is the value of the metric.
 func dropped(t *testing.T, log *logging.Log) map[string]int {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
@@ -134,7 +134,7 @@ func TestStuckReaderDelaysNobody(t *testing.T) {
 			}
 		}
 		if broken != 0 || read+lost != lines+1 || told != lost || last != lines {
-			t.Errorf("%d lines are read, %d broken, %d told to be lost of %d; the last one is %d", read, broken, told, lost, last)
+			t.Errorf("%d lines are read, %d broken, %d reported as lost of %d; the last one is %d", read, broken, told, lost, last)
 		}
 	})
 }

@@ -8,34 +8,34 @@ import (
 )
 
 const (
-	// SampleFirst is how many lines of one address and outcome are written in each period, before the rest is only counted.
+	// SampleFirst is the number of lines of one address and outcome that are written in each period. The rest is only counted.
 	SampleFirst = 10
-	// SamplePeriod is how long lines are counted together.
+	// SamplePeriod is the time for which lines are counted together.
 	SamplePeriod = time.Second
 
-	// MaxSources is how many pairs of address and outcome are told apart in a period; those beyond are sampled as one.
+	// MaxSources is the maximum number of pairs of address and outcome in a period. Further pairs are sampled as one.
 	MaxSources = 1000
 )
 
-// source is what lines are sampled by. A client chooses its outcomes, and with many addresses the peers too.
+// source is the key of sampling. A client can cause many outcomes, and with many addresses also many peers.
 type source struct{ peer, outcome string }
 
 // others stands for the sources beyond MaxSources.
 var others = source{"others", "others"}
 
-// sample is what a source has done in the present period.
+// sample counts the lines of a source in the present period.
 type sample struct {
 	lines   int
 	leftOut int
 	level   slog.Level // Of the first line that was left out.
 }
 
-// sampler admits the first lines of each source in a period, and reports at its end how many others there were.
+// sampler admits the first lines of each source in a period, and reports the number of the others at its end.
 type sampler struct {
-	to slog.Handler // Takes the reports. It must not block: mu is held.
+	to slog.Handler // Gets the reports. It must not block, because mu is held.
 
 	mu      sync.Mutex
-	ends    time.Time          // Of the present period. Guarded by mu, as are the rest.
+	ends    time.Time          // End of the present period. Guarded by mu, as are the fields below.
 	sources map[source]*sample // At most MaxSources, and others.
 	timer   *time.Timer        // Runs while a report is due.
 }
@@ -82,7 +82,7 @@ func (s *sampler) tick() {
 	}
 }
 
-// report reports the present period as far as it has come.
+// report reports the present period up to now.
 func (s *sampler) report() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,7 +98,7 @@ func (s *sampler) reportLocked() {
 		}
 		r := slog.NewRecord(time.Now(), lines.level, "log lines left out", 0)
 		r.AddAttrs(slog.String(attrPeer, of.peer), slog.String(attrOutcome, of.outcome), slog.Int("left_out", lines.leftOut))
-		_ = s.to.Handle(context.Background(), r) // It ends in the queue, which does not fail.
+		_ = s.to.Handle(context.Background(), r) // It writes to the queue, which does not fail.
 	}
 	clear(s.sources)
 }

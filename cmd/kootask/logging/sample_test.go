@@ -30,12 +30,12 @@ func TestFloodIsSampled(t *testing.T) {
 			}
 		}
 		if len(all) != 33 || at != 3 || want+30 != 3000 {
-			t.Errorf("%d lines after %v, of which %d tell of %d others", len(all), time.Since(start), at, want)
+			t.Errorf("%d lines after %v, of which %d report %d others", len(all), time.Since(start), at, want)
 		}
 	})
 }
 
-// When a flood is over, its number is told all the same, a second after it began.
+// After a flood, its number is still reported, a second after its begin.
 func TestEndOfAFloodIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &file{}

@@ -13,9 +13,9 @@ import (
 	"github.com/kootask/kootask/service/gateway"
 )
 
-// adminHandler is what the operator sees: whether the process lives, whether it wants calls, its metrics and, if the port is
-// local to this machine, its profiles: they show what is in memory, and take long. An outage of KooDrive changes neither
-// of the first two: it would take every replica out at once.
+// adminHandler serves the operator: /healthz, /readyz, the metrics and, if the port is local to this machine, the profiles,
+// which show the memory and take long. An outage of KooDrive changes neither /healthz nor /readyz, because that would take out
+// every replica at once.
 func (s *Server) adminHandler(local bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
@@ -37,13 +37,13 @@ func (s *Server) adminHandler(local bool) http.Handler {
 	return guarded(local, mux)
 }
 
-// guarded keeps other sites' pages from using the operator's browser. A local port answers requests for a local Host only:
-// otherwise a page whose name was made to lead here could read the answers. On other addresses Host is not checked, because
+// guarded keeps other sites' pages from using the operator's browser. A local port answers only requests for a local Host:
+// otherwise a page whose name resolves to this machine could read the answers. On other addresses Host is not checked, because
 // Prometheus and the kubelet send the pod's IP. A request that a browser marks as another site's is refused on any address.
 func guarded(local bool, handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		// The index of the profiles has its style in it.
+		// The index of the profiles has an inline style.
 		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
@@ -60,11 +60,11 @@ func guarded(local bool, handler http.Handler) http.Handler {
 	})
 }
 
-// foreign reports whether a Sec-Fetch-Site says that another site's page made the request. A user who types the address or
-// opens a bookmark is "none".
+// foreign reports whether another site's page made a request, by its Sec-Fetch-Site. The value is "none" for a typed address
+// or a bookmark.
 func foreign(site string) bool { return site != "none" && site != "same-origin" }
 
-// onThisMachine reports whether an address can be reached from here alone.
+// onThisMachine reports whether an address can be reached only from this machine.
 func onThisMachine(address net.Addr) bool {
 	host, _, err := net.SplitHostPort(address.String())
 	return err == nil && loopback.Host(host)

@@ -26,7 +26,7 @@ type at struct {
 
 func (l at) Addr() net.Addr { return l.addr }
 
-// Profiles show what is in memory: they are for those who are on this machine.
+// Profiles show the memory, so only this machine may read them.
 func TestProfilesAreForThisMachine(t *testing.T) {
 	tcp := func(ip string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 9091} }
 	for name, row := range map[string]struct {
@@ -176,7 +176,7 @@ func TestAdminAnswersAreGuarded(t *testing.T) {
 	})
 }
 
-// Who tries all doors of the public ports finds those of the contract.
+// The public ports have only the routes of the contract.
 func TestNothingElseIsOnThePublicPorts(t *testing.T) {
 	bubble(t, func(c *server.Config) { c.Reflection = false }, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(2)})

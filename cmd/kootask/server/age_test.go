@@ -23,7 +23,7 @@ const (
 	latest   = rpcserver.MaxConnectionAge * 11 / 10
 )
 
-// counted returns a client of the gRPC port whose connections are counted. It leaves none by itself, not even an idle one.
+// counted returns a client of the gRPC port whose connections are counted. The client never closes a connection by itself, not even an idle one.
 func (s *system) counted(t *testing.T) (taskv1.TaskServiceClient, *atomic.Int32) {
 	t.Helper()
 	var dials atomic.Int32
@@ -35,7 +35,7 @@ func (s *system) counted(t *testing.T) (taskv1.TaskServiceClient, *atomic.Int32)
 }
 
 // A connection that is too old takes no more calls, which go over another one; but every watch that has begun on it, in
-// its last minute too, ends by itself and with its reason.
+// its last minute too, ends by itself with its own reason.
 func TestOldConnections(t *testing.T) {
 	t.Parallel()
 	for name, lifetime := range map[string]time.Duration{"default": 0, "longest": 24 * time.Hour} {

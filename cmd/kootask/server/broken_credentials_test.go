@@ -28,7 +28,7 @@ import (
 type broken struct {
 	values []string // Of the header for it.
 	beside []string // Further headers, and their values.
-	// violation is what is wrong with the request itself. Empty: it is all right, and the caller is not known.
+	// violation is the fault of the request. Empty: the request is valid, but the caller is not authenticated.
 	violation string
 	doors     []string // Nil: all of them.
 }
@@ -53,10 +53,10 @@ func brokenTokens(s *known) map[string]string {
 		"nbf is a text":              with("nbf", "now"),
 		"no sub":                     with("sub", nil),
 		"an empty sub":               with("sub", ""),
-		"a blank sub":                with("sub", " "),
+		"a sub of one space":         with("sub", " "),
 		"sub is a number":            with("sub", 7),
 		"sub is two lines":           with("sub", "alice\nallowed=true"),
-		"sub is no UTF-8":            with("sub", "alice\ufffd"),
+		"sub is not UTF-8":           with("sub", "alice\ufffd"),
 		"sub is long":                with("sub", strings.Repeat("a", 257)),
 		"other audience":             with("aud", "kootask2"),
 		"other audiences":            with("aud", []string{"Kootask", "kootask/", ""}),
@@ -89,7 +89,7 @@ func brokenTokens(s *known) map[string]string {
 		"b64":                        signed(issuertest.Header("b64", false)),
 		"payload is a list":          s.issuer.Sign([]byte(`[]`)),
 		"payload is null":            s.issuer.Sign([]byte(`null`)),
-		"payload is no JSON":         s.issuer.Sign([]byte(claim)),
+		"payload is not JSON":        s.issuer.Sign([]byte(claim)),
 		"no signature":               parts[0] + "." + parts[1] + ".",
 		"two parts":                  parts[0] + "." + parts[1],
 		"four parts":                 good + "." + parts[2],
@@ -128,12 +128,12 @@ func brokenCredentials(s *known) map[string]broken {
 		"two lines":                     {values: []string{"Bearer " + good, "Bearer " + good}, violation: "REPEATED"},
 		"two lines, one empty":          {values: []string{"Bearer " + good, ""}, violation: "REPEATED"},
 		"two lines, one of garbage":     {values: []string{"Bearer " + junk, "Bearer " + good}, violation: "REPEATED"},
-		"joined by a comma and a blank": {values: []string{"Bearer " + good + ", Bearer " + good}},
+		"joined by a comma and a space": {values: []string{"Bearer " + good + ", Bearer " + good}},
 		"non-ASCII":                     {values: []string{"Bearer ä" + good}, violation: "MALFORMED", doors: httpDoors},
 		"no UTF-8":                      {values: []string{"Bearer \xff" + good}, violation: "MALFORMED", doors: httpDoors},
-		"a tab for a blank":             {values: []string{"Bearer\t" + good}, violation: "MALFORMED", doors: httpDoors},
+		"a tab for a space":             {values: []string{"Bearer\t" + good}, violation: "MALFORMED", doors: httpDoors},
 		"a tab after the space":         {values: []string{"Bearer \t" + good}, violation: "MALFORMED", doors: httpDoors},
-		"a blank within":                {values: []string{"Bearer " + good[:20] + " " + good[20:]}},
+		"a space within":                {values: []string{"Bearer " + good[:20] + " " + good[20:]}},
 		"Basic":                         {values: []string{"Basic " + good}},
 		"AT":                            {values: []string{"AT " + good}},
 		"an app's signature":            {values: []string{signed}},
@@ -190,7 +190,7 @@ func TestSpellingsOfTheScheme(t *testing.T) {
 	}
 }
 
-// Whoever is not known is told so in the same words everywhere, and KooDrive is not asked. Each decision is written down.
+// Every unauthenticated caller gets the same error at every door, and KooDrive is not asked. Each decision is logged.
 func TestBrokenCredentials(t *testing.T) {
 	t.Parallel()
 	for name, m := range modes {
@@ -250,7 +250,7 @@ func (s *system) succeed(t *testing.T, door string, c call) {
 	}
 }
 
-// Go's gRPC client does not send what is not ASCII, and trims nothing: an HTTP/2 client does as it is told.
+// Go's gRPC client refuses bytes that are not ASCII. This HTTP/2 client sends all bytes.
 func TestBrokenBytesOverHTTP2(t *testing.T) {
 	for name, m := range modes {
 		bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
@@ -327,7 +327,7 @@ func (s *system) roomy(ctx context.Context, network, address string) (net.Conn, 
 	return near, nil
 }
 
-// groups are those of a user, as issuers name them.
+// groups are the groups of a user, in the form of issuers.
 func groups(n int) (all []string) {
 	for i := range n {
 		all = append(all, fmt.Sprintf("%08x-1111-2222-3333-%012x", i, i))
@@ -336,7 +336,7 @@ func groups(n int) (all []string) {
 }
 
 // A token may be as long as a request's header has room for: issuers put a user's groups into it. A credential for KooDrive may
-// not, and what is longer gets a clear answer.
+// not, and longer ones get a clear error.
 func TestLongCallerTokens(t *testing.T) {
 	for name, m := range modes {
 		bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
@@ -380,7 +380,7 @@ func TestLongCallerTokens(t *testing.T) {
 	}
 }
 
-// What is no header, or larger than one may be, comes to nobody.
+// An invalid or too long header reaches nobody.
 func TestBrokenHeadersComeToNobody(t *testing.T) {
 	for name, m := range modes {
 		bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
@@ -411,8 +411,8 @@ func TestBrokenHeadersComeToNobody(t *testing.T) {
 	}
 }
 
-// Without callers that have to be known, the only credential is the one for KooDrive. What cannot be one goes no further; what
-// can is KooDrive's to judge, a JWT too.
+// Without authentication, the only credential is the one for KooDrive. A malformed one is refused. KooDrive judges all others,
+// also JWTs.
 func TestBrokenKooDriveCredentials(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		const date = "20240831T143829Z"
@@ -437,7 +437,7 @@ func TestBrokenKooDriveCredentials(t *testing.T) {
 			"the scheme twice":          {[]string{"authorization", "Bearer Bearer a"}, "authorization MALFORMED"},
 			"Digest":                    {[]string{"authorization", `Digest username="a"`}, "authorization MALFORMED"},
 			"a signature of nothing":    {[]string{"authorization", "HMAC-SHA256 AppId=a", "x-user-id", "1", "x-date", date}, "authorization MALFORMED"},
-			"a signature with blanks":   {[]string{"authorization", strings.ReplaceAll(signed, ",", ", "), "x-user-id", "1", "x-date", date}, "authorization MALFORMED"},
+			"a signature with spaces":   {[]string{"authorization", strings.ReplaceAll(signed, ",", ", "), "x-user-id", "1", "x-date", date}, "authorization MALFORMED"},
 			"a signature without user":  {[]string{"authorization", signed, "x-date", date}, "x-user-id MISSING"},
 			"a signature without date":  {[]string{"authorization", signed, "x-user-id", "1"}, "x-date MISSING"},
 			"a signature with no date":  {[]string{"authorization", signed, "x-user-id", "1", "x-date", "2024-08-31"}, "x-date MALFORMED"},

@@ -24,10 +24,10 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// everyCredential is all kinds of them, each with a canary. A bearer token is what the other tests have.
+// everyCredential has all kinds of credentials, each with a canary. The other tests have bearer tokens.
 var everyCredential = map[string]struct {
 	header    []string // Beside the user.
-	sent      string   // What KooDrive gets begins so.
+	sent      string   // The begin of the value that KooDrive gets.
 	configure func(*server.Config)
 }{
 	"a carrier's token": {[]string{"authorization", "AT " + atToken}, "AT " + atToken, nil},
@@ -37,7 +37,7 @@ var everyCredential = map[string]struct {
 
 const signed = "HMAC-SHA256 AppId=app,SignedHeaders=x-date;x-user-id,Signature=" + signature
 
-// Whatever KooDrive says, and whoever asked: the fixture looks for what has come out.
+// Any answer of KooDrive, to any caller: the fixture searches the output.
 func TestCanariesInEveryCredential(t *testing.T) {
 	t.Parallel()
 	for name, credential := range everyCredential {
@@ -52,7 +52,7 @@ func TestCanariesInEveryCredential(t *testing.T) {
 					s.koodrive.SetFault(outcome.fault)
 					header := append([]string{"x-user-id", koodrivetest.Example().UserID}, credential.header...)
 					for _, door := range doors {
-						time.Sleep(2 * time.Minute) // After a rate limit KooDrive is left alone for one.
+						time.Sleep(2 * time.Minute) // After a rate limit, requests are held for a minute.
 						s.fail(t.Context(), t, door, call{id: taskID, header: header})
 					}
 					sent := s.koodrive.Requests()[0].Header
@@ -65,7 +65,7 @@ func TestCanariesInEveryCredential(t *testing.T) {
 	}
 }
 
-// What a caller sends where it does not belong, or in a form that it cannot have.
+// Data of a caller in wrong places or in invalid forms.
 func TestCanariesInBadRequests(t *testing.T) {
 	names := []string{
 		"authorization", "x-user-id", "x-date", "language", "x-request-id", "traceparent", "tracestate", "cookie", "referer", "user-agent",
@@ -106,7 +106,7 @@ func TestCanariesInBadRequests(t *testing.T) {
 	})
 }
 
-// What cannot even be read as a request: the libraries answer it, and log it, in their own words.
+// Data that cannot be read as a request: the libraries answer and log it in their own words.
 func TestCanariesInWhatIsNoRequest(t *testing.T) {
 	const get, preface = "GET /v1/tasks/1 HTTP/1.1\r\n", "PRI * HTTP/2.0\r\n\r\n"
 	bubble(t, nil, func(t *testing.T, s *system) {
@@ -125,7 +125,7 @@ func TestCanariesInWhatIsNoRequest(t *testing.T) {
 	})
 }
 
-// raw sends a text as it is, and searches what comes back until the server closes the connection.
+// raw sends an unchanged text, and searches the answer until the server closes the connection.
 func (s *system) raw(t *testing.T, port *koodrivetest.Listener, text string) {
 	t.Helper()
 	answer, _ := io.ReadAll(raw(t, port, text))
@@ -164,7 +164,7 @@ func TestCanariesInMidWatch(t *testing.T) {
 	})
 }
 
-// The network's own errors name what could not be reached. None may name what was asked for.
+// The network's errors name the host that cannot be reached. None may name the requested task.
 func TestCanariesInTransportErrors(t *testing.T) {
 	for name, err := range map[string]error{
 		"refused": &net.OpError{Op: "dial", Net: "tcp", Err: errors.New(network)},
@@ -189,7 +189,7 @@ func TestCanariesInTransportErrors(t *testing.T) {
 	}
 }
 
-// What is planted is found, in each place. Where each canary may be, and nothing else, is passed over.
+// A planted canary is found in each place, except where it is allowed.
 func TestPlantedCanariesAreFound(t *testing.T) {
 	plants := map[place]func(s *system, text string){
 		inLog:    func(s *system, text string) { fmt.Fprintf(s.log, "{\"error\":%q}\n", text) },

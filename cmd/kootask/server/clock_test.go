@@ -7,8 +7,8 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// A clock that is wrong, and then set right, costs the first call one request more, at every door. One that is too far
-// ahead is the operator's to mend.
+// A wrong clock that is then corrected costs the first call one more request, at every door. A clock that is too far ahead
+// has to be fixed by the operator.
 func TestWrongClock(t *testing.T) {
 	user := []string{"x-user-id", "1395497048157130881"}
 	for name, row := range map[string]struct {

@@ -17,7 +17,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// http2Hello is what a client says that has made no call yet, and httpCall and grpcCall are calls. The latter is for a method that
+// http2Hello is the begin of a connection without a call, and httpCall and grpcCall are calls. The latter is for a method that
 // does not exist: that is a call like any other.
 const (
 	http2Hello = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
@@ -63,7 +63,7 @@ func (s *system) client(t *testing.T, busy bool) (closed func() bool) {
 	}
 }
 
-// ports are the public ports, and what is said over them. An HTTP connection that says nothing is closed after 5 s anyway.
+// ports are the public ports, with their calls. A silent HTTP connection is closed after 5 s anyway.
 func (s *system) ports() map[string]struct {
 	port        *koodrivetest.Listener
 	hello, call string
@@ -77,7 +77,7 @@ func (s *system) ports() map[string]struct {
 	}
 }
 
-// room returns how many connections are open, and how many were closed for each reason.
+// room returns the numbers of open connections, and of closed ones by reason.
 func (s *system) room(t *testing.T, port string) (open float64, closed string) {
 	t.Helper()
 	m := s.scrape(t)
@@ -153,7 +153,7 @@ func TestOneAddressCannotTakeAllConnections(t *testing.T) {
 				for i := range 5 {
 					s.newcomers(t, fmt.Sprint("one address has half of ", name), fmt.Sprintf("198.51.100.%d:1", i))
 				}
-				time.Sleep(time.Hour) // With those of HTTP that are idle, the books are closed too.
+				time.Sleep(time.Hour) // After the idle connections of HTTP, nothing is registered any more.
 				if open, _ := s.room(t, name); name != "grpc" && open > 1 {
 					t.Errorf("%s: %v connections are open in the end", name, open)
 				}
@@ -238,7 +238,7 @@ func TestWhoseConnectionsCountTogether(t *testing.T) {
 	}
 }
 
-// Connections that are closed for want of room are logged once for each address and minute, and what is kept for that is
+// Connections that are closed for lack of room are logged once per address and minute, and the memory for that is
 // bounded.
 func TestRefusedConnectionsAreLoggedSparingly(t *testing.T) {
 	lines := func(s *system) int { return strings.Count(s.log.String(), "connection closed, limit reached") }

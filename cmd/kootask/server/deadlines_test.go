@@ -27,7 +27,7 @@ import (
 // lane is the way to KooDrive, which speaks TLS, while something on it hangs, and when that is over.
 type lane struct {
 	hangs    atomic.Bool
-	released chan struct{} // Closed at the end: what ignores everything else then returns.
+	released chan struct{} // Closed at the end, to release goroutines that ignore everything else.
 	peers    sync.WaitGroup
 	koodrive func(ctx context.Context, network, address string) (net.Conn, error)
 	cert     tls.Certificate
@@ -143,7 +143,7 @@ func (d *deaf) Close() error {
 	}
 }
 
-// ignoring is a KooDrive that begins a body, over connections that turn deaf.
+// ignoring is a KooDrive that begins a body, over connections that then stop reading.
 func ignoring(reads, writes int32) func(*lane, context.Context) (net.Conn, error) {
 	return func(l *lane, _ context.Context) (net.Conn, error) {
 		d := &deaf{lane: l, Conn: l.accept(func(conn net.Conn) {
@@ -163,7 +163,7 @@ func ignoring(reads, writes int32) func(*lane, context.Context) (net.Conn, error
 // many is more than a connection is read or written.
 const many = 1000
 
-// ways are those in which what lies on the way to KooDrive can hang, each with the time that an attempt then takes and how it
+// ways are the ways in which the path to KooDrive can hang, each with the time that an attempt then takes and how it
 // ends.
 var ways = []struct {
 	name   string
@@ -242,7 +242,7 @@ func (l *lane) configure(c *server.Config) {
 	}
 }
 
-// free ends what hangs, and checks that nothing is left of it.
+// free releases everything that hangs, and checks that nothing is left.
 func (l *lane) free(t *testing.T, s *system) {
 	t.Helper()
 	l.hangs.Store(false)
@@ -288,7 +288,7 @@ func watchHangs(t *testing.T, s *system, l *lane, limit time.Duration, want stri
 		if why != "" {
 			select {
 			case told <- why:
-			default: // It was told before.
+			default: // It was released before.
 			}
 		}
 		if e.task != nil {

@@ -21,14 +21,14 @@ import (
 // Every test of this package that asks over HTTP is one of the description too: each answer has to be one that it allows, with its
 // status, its headers and its body, each line or event of a stream included.
 
-// description is what the HTTP port is said to answer.
+// description is the OpenAPI description of the HTTP port.
 type description struct {
 	document map[string]any
 	compiler *jsonschema.Compiler
 	forms    map[string]*regexp.Regexp // Of the paths that are described.
 	mu       sync.Mutex
 	schemas  map[string]*jsonschema.Schema // Guarded by mu, by their places.
-	allowed  map[uint64]bool               // Guarded by mu: the hashes of texts that were found good where they stand.
+	allowed  map[uint64]bool               // Guarded by mu: the hashes of valid texts with their places.
 	seed     maphash.Seed
 }
 
@@ -56,7 +56,7 @@ var openAPI = sync.OnceValue(func() *description {
 	return d
 })
 
-// pointer is where something stands in the document.
+// pointer is a place in the document.
 type pointer string
 
 var (
@@ -71,7 +71,7 @@ func (p pointer) to(names ...string) pointer {
 	return p
 }
 
-// at returns what stands at a place, nil if there is nothing, and where it is itself if there is a reference.
+// at returns the value at a place, nil without one, and its own place if it is a reference.
 func (d *description) at(p pointer) (map[string]any, pointer) {
 	value := any(d.document)
 	for name := range strings.SplitSeq(strings.TrimPrefix(string(p), "/"), "/") {
@@ -96,7 +96,7 @@ func (d *description) validate(p pointer, value any) error {
 	return d.schemas[string(p)].Validate(value)
 }
 
-// once calls check for what stands at a place, unless it was found good there before: a thousand watchers get the same.
+// once calls check for a text at a place, unless it was valid there before, because a thousand watchers get the same text.
 func (d *description) once(check func() error, where ...string) error {
 	key := maphash.Comparable(d.seed, strings.Join(where, "\n"))
 	d.mu.Lock()
@@ -114,7 +114,7 @@ func (d *description) once(check func() error, where ...string) error {
 	return err
 }
 
-// responses is where the answers to a request are described: those to what has no route are among the others.
+// responses returns the place of the answers to a request. Requests without a route have those of another route.
 func (d *description) responses(r *http.Request) pointer {
 	best := ""
 	for path, form := range d.forms {
@@ -136,7 +136,7 @@ func (d *description) responses(r *http.Request) pointer {
 // unsaid are headers that HTTP has anyway.
 var unsaid = regexp.MustCompile(`^(Date|Connection|Content-Length|Content-Type|Access-Control-.*)$`)
 
-// allows fails the test if an answer is not one that the description allows.
+// allows fails the test if the description does not allow an answer.
 func (d *description) allows(t *testing.T, resp *http.Response, body string) {
 	t.Helper()
 	what := resp.Request.Method + " " + resp.Request.URL.EscapedPath() + ": HTTP " + resp.Status
@@ -207,7 +207,7 @@ func (d *description) allowsBody(t *testing.T, what string, p pointer, contentTy
 	}
 }
 
-// allowsEvent fails the test if an event is none that a stream may have.
+// allowsEvent fails the test if the description does not allow an event.
 func (d *description) allowsEvent(t *testing.T, surface string, e event) {
 	t.Helper()
 	err := d.once(func() error { return d.checkEvent(surface, e) }, surface, e.name, e.id, e.wait, e.data)
@@ -263,7 +263,7 @@ func TestPagesAreDescribed(t *testing.T) {
 	})
 }
 
-// The description can be broken: what no answer may look like is none that it allows.
+// The description can be violated: it does not allow invalid answers.
 func TestDescriptionAllowsNothingElse(t *testing.T) {
 	const info = `{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "domain": "koodrive.task.v1", "reason": `
 	const request = `{"@type": "type.googleapis.com/google.rpc.RequestInfo", "requestId": "1"}`

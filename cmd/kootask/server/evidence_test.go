@@ -20,13 +20,12 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// Every test of this package is one of secrets too: whatever it sends and has KooDrive say, its system is searched for the
-// canaries when it ends.
+// Every test of this package also tests secrets: at its end, the output of its system is searched for the canaries, whatever it
+// sends and whatever KooDrive answers.
 //
-// What a task is called, whose it is and of which tenant is data: it stands in a task that is answered to whoever asked for
-// it, and nowhere else, the log included. KooDrive's name, and what the network says of a connection, are for the operator:
-// they may stand in the log. All else may stand nowhere. No canary are the ids of tasks, requests and traces that have the
-// form of one: by them calls are found in the log.
+// The name, the user and the tenant of a task are data: they may be in a task that a caller gets, and nowhere else, also not
+// in the log. KooDrive's host name and the network's errors are for the operator, so they may be in the log. All others may be
+// nowhere. Valid ids of tasks, requests and traces are not canaries, because calls are found in the log by them.
 
 // place is where something comes out.
 type place string
@@ -42,7 +41,7 @@ const (
 	inOther   place = "another answer"
 )
 
-// watched are what is looked for, and where it may be.
+// watched are the canaries, with the places where each may be.
 var watched = map[*canaries.Canary]place{
 	canaries.New("a bearer token", token[:16]):                     "", // It repeats itself.
 	canaries.New("a carrier's token", atToken):                     "",
@@ -67,12 +66,12 @@ const (
 	claim     = "claim-of-a-caller"
 )
 
-// evidence is what has come out of a system. It is searched as it comes, and not kept. A nil one takes nothing.
+// evidence is the output of a system. It is searched as it comes, and not kept. A nil evidence ignores it.
 type evidence struct {
 	mu     sync.Mutex
 	seed   maphash.Seed
 	seen   map[uint64]bool    // By place and text: a thousand watchers get the same.
-	pieces map[place]int      // What was searched.
+	pieces map[place]int      // The searched pieces.
 	found  map[string]string  // A line for each thing that was found.
 	own    []*canaries.Canary // Of this system; they may be nowhere.
 }
@@ -131,16 +130,16 @@ func (e *evidence) add(where place, text string) {
 	}
 }
 
-// end searches what is left at the end of a test, and says what was found.
+// end searches the rest at the end of a test, and reports the findings.
 func (e *evidence) end(t *testing.T, s *system) {
 	t.Helper()
 	e.add(inLog, s.log.String())
 	for what, line := range e.found {
-		t.Errorf("%s: %.2000q", what, line) // A gRPC message is no text.
+		t.Errorf("%s: %.2000q", what, line) // A gRPC message is not text.
 	}
 }
 
-// look searches what the operator sees, if the system still lives.
+// look searches the admin port, if the system still runs.
 func (e *evidence) look(s *system) {
 	for path, where := range map[string]place{"/metrics": inMetrics, "/debug/pprof/goroutine?debug=2": inDump} {
 		resp, err := s.admin.Get("http://localhost" + path)
@@ -183,7 +182,7 @@ func (e *evidence) event(v event) {
 	e.add(where, fmt.Sprintln(v.name, v.id, v.data, v.wait))
 }
 
-// What follows makes it see all that a gRPC client gets.
+// These methods let it see everything that a gRPC client gets.
 
 func (e *evidence) HandleRPC(_ context.Context, of stats.RPCStats) {
 	switch of := of.(type) {

@@ -79,7 +79,7 @@ func restless(name string) koodrivetest.Task {
 	return task
 }
 
-// A watch ends with the token that it began with, whatever else is due then, and nothing more is to be had with it.
+// A watch ends with its first token, whatever else is due then, and the token is of no further use.
 func TestWatchesEndWithTheToken(t *testing.T) {
 	t.Parallel()
 	everySecond := func(c *server.Config) { c.Service.PollMin, c.Service.PollMax = time.Second, time.Second }
@@ -145,8 +145,8 @@ func TestWatchesEndWithTheToken(t *testing.T) {
 	}
 }
 
-// What was held back, since the client did not read, is not sent after the token has expired. It is what KooDrive has said
-// since.
+// A state that waits because the client does not read is not sent after the token has expired. It comes from KooDrive's later
+// answers.
 func TestNothingIsSentAfterTheTokenHasExpired(t *testing.T) {
 	fast := func(c *server.Config) { c.Service.PollMin, c.Service.PollMax = time.Second, time.Second }
 	bubbleKnown(t, modes["caller"], fast, func(t *testing.T, s *known) {

@@ -51,11 +51,11 @@ type system struct {
 	credential                    string       // The bearer token of watches; empty: token.
 	admin                         *http.Client
 	log                           *buffer
-	out                           *evidence                   // What comes out of it.
+	out                           *evidence                   // The output of the system.
 	peer                          atomic.Pointer[net.TCPAddr] // Where new connections to the ports come from.
 	resets                        atomic.Bool                 // A client's close is a reset.
-	stop, interrupt               func()                      // Tell the server to stop, as SIGTERM and SIGINT do.
-	stopped                       chan error                  // What Run returned.
+	stop, interrupt               func()                      // Stop the server, like SIGTERM and SIGINT.
+	stopped                       chan error                  // The result of Run.
 }
 
 // buffer is a log that can be read while it is written.
@@ -229,7 +229,7 @@ func httpClient(l *koodrivetest.Listener) *http.Client {
 	}
 }
 
-// h2c makes a client speak HTTP/2 alone, in the clear.
+// h2c makes a client use only HTTP/2, in plaintext.
 func h2c(client *http.Client) *http.Transport {
 	transport := client.Transport.(*http.Transport)
 	transport.Protocols = &http.Protocols{}

@@ -28,7 +28,7 @@ func sampled(to *buffer) func(*server.Config) {
 	}
 }
 
-// logLine is what a line says that is sampled.
+// logLine has the attributes of a sampled line.
 type logLine struct {
 	Msg, Peer, Outcome, Code string
 	LeftOut                  int `json:"left_out"`
@@ -113,7 +113,7 @@ func TestFloodsAreSampled(t *testing.T) {
 					}
 				}
 				if failed > seconds*logging.SampleFirst || failed+leftOut != n || succeeded != 3 {
-					t.Errorf("within %d s %d lines of failures, which tell of %d others, and %d of successes", seconds, failed, leftOut, succeeded)
+					t.Errorf("within %d s %d lines of failures, which report %d others, and %d of successes", seconds, failed, leftOut, succeeded)
 				}
 				if got := s.scrape(t)[row.metric]; got != n {
 					t.Errorf("%s is %v", row.metric, got)
@@ -175,7 +175,7 @@ func TestFloodsOfBrokenConnectionsAreSampled(t *testing.T) {
 				}
 				// A connection has a line when it fails, and perhaps another one a minute later, when it is given up.
 				if lines == 0 || lines > 2*logging.SampleFirst || (lines+leftOut)%n != 0 || strings.Contains(log.String(), junk) {
-					t.Errorf("%d lines, which tell of %d others:\n%.2000s", lines, leftOut, log)
+					t.Errorf("%d lines, which report %d others:\n%.2000s", lines, leftOut, log)
 				}
 			})
 		})

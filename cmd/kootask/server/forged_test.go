@@ -33,8 +33,8 @@ func (s *known) from(t *testing.T, address string) *known {
 	return &known{system: client, mode: s.mode, issuer: s.issuer}
 }
 
-// Four thousand forged tokens cost the honest nothing, and KooDrive, and the issuer next to nothing; and whoever sends them is told
-// to stop.
+// Four thousand forged tokens cost other callers and KooDrive nothing, and the issuer next to nothing. Their sender reaches its
+// limit.
 func TestForgedTokensHarmNobody(t *testing.T) {
 	t.Parallel()
 	const forged, honest, peers = 4_000, 200, 4
@@ -96,7 +96,7 @@ func TestForgedTokensHarmNobody(t *testing.T) {
 		if n := s.audits() - audits; n != forged+honest {
 			t.Errorf("%d decisions were written down", n)
 		}
-		// Who goes on gets the keys fetched no more often than is allowed, and is heard again after a while.
+		// Further forged tokens cause no more fetches than allowed, and the sender may try again after a while.
 		for range 10 {
 			time.Sleep(auth.KeysApart / 3)
 			v := s.fail(t.Context(), t, "rest", s.mode.call(exampleID, "Bearer "+s.jwt(nil, issuertest.Header("kid", "x"))))

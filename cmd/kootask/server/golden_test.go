@@ -23,9 +23,9 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
-// golden compares what was seen with a file of testdata. The files pin what the contract's own checks do not see: how
+// golden compares an answer with a file of testdata. The files pin the parts that the contract's own checks do not see: how
 // things look over HTTP, which clients depend on as much.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
@@ -46,7 +46,7 @@ func golden(t *testing.T, name, got string) {
 
 var changing = regexp.MustCompile(`"retryDelay":"[^"]*"|(?m)^(retry|Retry-After): .*$`)
 
-// stable replaces what differs from run to run: the blanks that protojson puts in at random, and random delays.
+// stable replaces the random parts of an answer: protojson's random spaces, and random delays.
 func stable(t *testing.T, text string) string {
 	t.Helper()
 	var lines []string
@@ -71,7 +71,7 @@ func stable(t *testing.T, text string) string {
 func dump(t *testing.T, resp *http.Response, body string) string {
 	t.Helper()
 	var header bytes.Buffer
-	resp.Header.Del("Content-Length") // Depends on protojson's blanks.
+	resp.Header.Del("Content-Length") // Depends on protojson's random spaces.
 	if err := resp.Header.Write(&header); err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestGoldenMetadata(t *testing.T) {
 	})
 }
 
-// The routes are those of the contract's REST mapping.
+// The routes are the routes of the contract's REST mapping.
 func TestRoutesAreThoseOfTheContract(t *testing.T) {
 	mapping, err := os.ReadFile("../../../proto/koodrive/task/v1/task_gateway.yaml")
 	if err != nil {

@@ -12,10 +12,10 @@ import (
 	"github.com/kootask/kootask/service/gateway"
 )
 
-// patient decides what it means that an HTTP/1 client closes its side of the connection. Some balancers do so as soon as they have sent
-// a GET: such a request is answered, within its own limit. A stream ends, also if the client sent more bytes before: net/http reads
-// one byte during a request, and does not see what follows. A connection that breaks ends both, unless its client has closed its side
-// before: then nothing more is read.
+// patient handles an HTTP/1 client that closes its side of the connection. Some balancers do so as soon as they have sent a GET: such a
+// request is answered, within its own limit. A stream ends, also if the client sent more bytes before. (net/http reads one byte during a
+// request, and does not see the bytes after it.) A broken connection ends both, unless its client closed its side before, because then
+// nothing more is read.
 func patient(handler *gateway.Gateway) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		from, ok := r.Context().Value(fromKey{}).(origin)
@@ -41,21 +41,21 @@ func patient(handler *gateway.Gateway) http.Handler {
 	})
 }
 
-// maxAhead is how many bytes are read of what a client sends during a stream. If it sends more, its close is not noticed before a write
-// fails.
+// maxAhead is the maximum number of bytes that are read from a client during a stream. If it sends more, its close is noticed only when a
+// write fails.
 const maxAhead = 4 << 10
 
-// ahead reads a connection. During a stream it reads on by itself, to notice that the client closes its side, and keeps the bytes for
-// whoever reads next.
+// ahead reads a connection. During a stream it reads ahead, to notice that the client closes its side, and keeps the bytes for the next
+// reader.
 type ahead struct {
 	conn net.Conn
 
 	mu      sync.Mutex
 	changed sync.Cond // Of buffer, err and alone; its L is mu.
 	hangup  func()    // Guarded by mu, as are all fields below. Nil without a stream.
-	broken  bool      // Reading has failed other than by the client's close.
+	broken  bool      // Reading has failed, and not by the client's close.
 	reading bool      // A reader reads the connection itself.
-	alone   bool      // The goroutine of readOn reads it.
+	alone   bool      // The goroutine of readOn reads the connection.
 	waiting int       // Readers that wait for readOn.
 	buffer  []byte
 	err     error
@@ -67,7 +67,7 @@ func newAhead(conn net.Conn) *ahead {
 	return a
 }
 
-// Read returns first what was read ahead. net/http has one reader at a time.
+// Read returns the bytes that were read ahead first. net/http has one reader at a time.
 func (a *ahead) Read(b []byte) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -100,7 +100,7 @@ func (a *ahead) attend(hangup func()) (stop func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.hangup = hangup
-	if a.err != nil { // It has closed already, behind what is in the buffer.
+	if a.err != nil { // The client has closed already, after the bytes in the buffer.
 		hangup()
 	}
 	a.readOnLocked()
@@ -111,7 +111,7 @@ func (a *ahead) attend(hangup func()) (stop func()) {
 	}
 }
 
-// readOnLocked begins to read ahead, if there is a stream and nobody else reads.
+// readOnLocked begins to read ahead, if there is a stream and no other reader.
 func (a *ahead) readOnLocked() {
 	if a.hangup == nil || a.reading || a.alone || len(a.buffer) >= maxAhead || a.err != nil {
 		return
@@ -121,7 +121,7 @@ func (a *ahead) readOnLocked() {
 }
 
 // readOn reads until the stream has ended or the connection fails. It may outlive the stream: a deadline or the close of the
-// connection ends it, as they end every read.
+// connection ends it, like every read.
 func (a *ahead) readOn() {
 	chunk := make([]byte, 512)
 	for goOn := true; goOn; {
@@ -129,7 +129,7 @@ func (a *ahead) readOn() {
 		a.mu.Lock()
 		a.buffer = append(a.buffer, chunk[:n]...)
 		a.readLocked(err)
-		if !errors.Is(err, os.ErrDeadlineExceeded) || a.waiting > 0 { // A deadline is that of a reader.
+		if !errors.Is(err, os.ErrDeadlineExceeded) || a.waiting > 0 { // A deadline belongs to a reader.
 			a.err = err
 		}
 		goOn = err == nil && a.hangup != nil && len(a.buffer) < maxAhead
@@ -139,7 +139,7 @@ func (a *ahead) readOn() {
 	}
 }
 
-// readLocked notes how a read has ended.
+// readLocked notes the end of a read.
 func (a *ahead) readLocked(err error) {
 	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		return

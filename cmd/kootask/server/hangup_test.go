@@ -129,7 +129,7 @@ func TestWatchEndsWhenItsClientCloses(t *testing.T) {
 					}
 					if half {
 						closeWrite(t, conn)
-						if over, ok := conn.(*tls.Conn); ok { // What TLS says of it is not read during a watch.
+						if over, ok := conn.(*tls.Conn); ok { // The TLS alert is not read during a watch.
 							closeWrite(t, over.NetConn())
 						}
 					} else {
@@ -151,7 +151,7 @@ func TestWatchEndsWhenItsClientCloses(t *testing.T) {
 	}
 }
 
-// What a client sends during a watch is its next request, which is answered after the watch.
+// Data that a client sends during a watch is its next request, which is answered after the watch.
 func TestRequestsDuringAWatchAreAnsweredAfterIt(t *testing.T) {
 	bothBubbles(t, func(t *testing.T, s *system, config *tls.Config) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1, 2)})

@@ -100,7 +100,7 @@ func TestTraces(t *testing.T) {
 	})
 }
 
-// What is for tracing fails no call: what is no good is made anew.
+// Headers for tracing never fail a call: invalid ones are replaced.
 func TestTracingFailsNothing(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		for _, bad := range [][]string{
@@ -126,7 +126,7 @@ func TestTracingFailsNothing(t *testing.T) {
 	})
 }
 
-// What is not read may be as long as a header may be at all.
+// An unread header may have the maximum length of all headers.
 func TestLongHeadersThatAreNotRead(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		long := strings.Repeat("x", rpcserver.MaxHeader-500)
@@ -144,7 +144,7 @@ func TestLongHeadersThatAreNotRead(t *testing.T) {
 }
 
 // The request id comes back as a header of an answer, and as a trailer of a failure, which then has no header at all:
-// that is what makes it one that clients may retry.
+// so clients may retry it.
 func TestRequestID(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		var header, trailer metadata.MD
@@ -251,8 +251,7 @@ func TestOneLogLinePerCall(t *testing.T) {
 	})
 }
 
-// What is the same for everybody is compressed, and nothing else: a task's answers and streams come as they are, an event at
-// a time.
+// Only static files are compressed. A task's answers and streams are not, so that events come one at a time.
 func TestCompression(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		_, plain := s.get(t, request(t.Context(), t, "/openapi.json", "Accept-Encoding", "identity"))

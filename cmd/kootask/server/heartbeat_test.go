@@ -107,7 +107,7 @@ func TestAnswerThatTiesWithTheHeartbeat(t *testing.T) {
 	}
 }
 
-// KooDrive stops answering under a watch: heartbeats continue, and their observe_time stands still until KooDrive answers again.
+// KooDrive stops answering under a watch: heartbeats continue, and their observe_time does not change until KooDrive answers again.
 func TestHeartbeatsClaimNoMoreThanIsKnown(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})

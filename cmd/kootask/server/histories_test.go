@@ -25,7 +25,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// schedules is how many random histories are judged, and perSurface how many clients each has on each of the four surfaces.
+// schedules is the number of random histories, and perSurface the number of clients of each on each of the four surfaces.
 const (
 	schedules  = 300
 	perSurface = 4
@@ -33,15 +33,14 @@ const (
 
 // found are the seeds of histories that showed a fault.
 var found = []uint64{
-	// What waited for its turn was sent, although KooDrive had asked to wait meanwhile.
+	// A queued request was sent although KooDrive had sent Retry-After meanwhile.
 	13081929038439496189, 4087821727417325118, 11879357485913347184,
 	// A heartbeat confirmed a state that its client had not been shown: it came and was doubted while the client did not read.
 	13053946328017920088,
 }
 
-// Whatever KooDrive does, and whoever comes, leaves or stalls, the rules hold: what clients saw, on every surface, is judged
-// against what KooDrive said. With KOOTASK_SOAK it goes on for as long as that says; KOOTASK_SEED is the one history to look
-// at.
+// The rules hold with any behaviour of KooDrive, and with any clients that come, leave or stall. The messages that clients saw, on
+// every surface, are compared with KooDrive's answers. KOOTASK_SOAK sets the duration, and KOOTASK_SEED selects one history.
 func TestHistories(t *testing.T) {
 	var mu sync.Mutex
 	var counts history.Counts // Guarded by mu, as is n.
@@ -95,7 +94,7 @@ func TestHistories(t *testing.T) {
 	}
 }
 
-// plan is what a client does.
+// plan is the behaviour of a client.
 type plan struct {
 	surface      string
 	key          history.Key
@@ -181,7 +180,7 @@ func script(r *rand.Rand, rec *recorder) (keys []history.Key) {
 	return keys
 }
 
-// troubles are what may go wrong with an answer.
+// troubles are the faults of an answer.
 var troubles = []func(*rand.Rand) *koodrivetest.Fault{
 	func(*rand.Rand) *koodrivetest.Fault { return koodrivetest.Answer(401, "") },
 	func(*rand.Rand) *koodrivetest.Fault { return koodrivetest.Answer(401, "") },
@@ -210,7 +209,7 @@ var troubles = []func(*rand.Rand) *koodrivetest.Fault{
 // life is the life of a task: on the whole it goes forward, now and then a step back, and now and then something goes wrong.
 func life(r *rand.Rand, key history.Key) (steps []koodrivetest.Step) {
 	long := ""
-	if r.IntN(4) == 0 { // So long that what is sent to somebody who does not read fills up.
+	if r.IntN(4) == 0 { // Long enough to fill the buffers of a client that does not read.
 		long = strings.Repeat("x", 8<<10)
 	}
 	status, name := int64(0), ""
@@ -299,7 +298,7 @@ func (p plan) follow(ctx context.Context, t *testing.T, s *system, rec *recorder
 		timer.Stop()
 		leave()
 		if n := len(v.Events); v.Left && n > 0 && v.Events[n-1].Kind == history.Failure && v.Events[n-1].Reason == "" {
-			v.Events = v.Events[:n-1] // What its own library says to one who leaves.
+			v.Events = v.Events[:n-1] // The error of the client's own library after it has left.
 		}
 		record(v)
 		ended := len(v.Events) > 0 && v.Events[len(v.Events)-1].Kind == history.End
@@ -307,7 +306,7 @@ func (p plan) follow(ctx context.Context, t *testing.T, s *system, rec *recorder
 	}
 }
 
-// mustUnmarshal reads what the gateway has written.
+// mustUnmarshal reads the gateway's JSON.
 func mustUnmarshal(data string, m proto.Message) {
 	if err := protojson.Unmarshal([]byte(data), m); err != nil {
 		panic(err)

@@ -12,7 +12,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// asker is all of a watch that can change what KooDrive answers.
+// asker has every part of a watch that can change KooDrive's answer.
 type asker struct{ authorization, date, user, language, task string }
 
 func (a asker) call() call {
@@ -32,12 +32,12 @@ func signedBy(app string) string {
 	return "HMAC-SHA256 AppId=" + app + ",SignedHeaders=x-date;x-user-id,Signature=c"
 }
 
-// polls is how KooDrive was asked, each way once: by all that it was told.
+// polls returns the different requests to KooDrive, by all their parts.
 func (s *system) polls() map[string]int {
 	asked := map[string]int{}
 	for _, r := range s.koodrive.Requests() {
 		ask := asker{r.Header.Get("Authorization"), r.Header.Get("X-Date"), r.Header.Get("X-User-Id"), r.Header.Get("Language"), r.TaskID}
-		if strings.Contains(ask.authorization, "SignedHeaders=host;") { // Signed here: each time anew.
+		if strings.Contains(ask.authorization, "SignedHeaders=host;") { // Signed here, for each request.
 			ask.authorization, ask.date = "", ""
 		}
 		asked[fmt.Sprint(ask)]++
@@ -130,7 +130,7 @@ func (s *known) share(t *testing.T, name string, a, b call, shared bool) {
 	}
 }
 
-// In app mode it is the user and the task; the caller does not matter, and neither does its language.
+// In app mode the key is the user and the task; the caller and its language do not matter.
 func TestAppsWatchesShareOnlyWhatIsTheSame(t *testing.T) {
 	alice := asker{user: "42", language: "zh-CN", task: taskID}
 	for name, row := range map[string]struct {

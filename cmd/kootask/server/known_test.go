@@ -20,10 +20,10 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// mode is where callers that have to be known say who they are, and whose credential KooDrive sees.
+// mode is the header that authenticates callers, and the credential that KooDrive sees.
 type mode struct {
 	app    bool
-	header string // That of the caller's token.
+	header string // The header of the caller's token.
 }
 
 // modes are all that there are.
@@ -33,7 +33,7 @@ var modes = map[string]mode{
 	"app, and authorization": {true, "authorization"},
 }
 
-// user is whom calls of the mode app are for.
+// user is the KooDrive user of calls in app mode.
 const user = "42"
 
 // call is one with these values of the caller's token. All else about it is good.
@@ -53,11 +53,11 @@ type known struct {
 	*system
 	mode   mode
 	issuer *issuertest.Issuer
-	policy atomic.Pointer[auth.Policy] // Whom it allows what now, in the mode app.
+	policy atomic.Pointer[auth.Policy] // The present policy, in app mode.
 
 	mu      sync.Mutex
-	tokens  int      // How many were issued. Guarded by mu.
-	fetches []string // What the issuer was sent. Guarded by mu.
+	tokens  int      // Number of issued tokens. Guarded by mu.
+	fetches []string // Requests to the issuer. Guarded by mu.
 }
 
 // everybodyAsTheUser is a policy.
@@ -107,7 +107,7 @@ func (s *known) allow(t *testing.T, text string) {
 	s.policy.Store(policy)
 }
 
-// fetched answers for the issuer, and notes what it was sent.
+// fetched answers for the issuer, and notes its requests.
 func (s *known) fetched(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.fetches = append(s.fetches, fmt.Sprint(r.URL, r.Header))
@@ -115,7 +115,7 @@ func (s *known) fetched(w http.ResponseWriter, r *http.Request) {
 	s.issuer.ServeHTTP(w, r)
 }
 
-// apart fails the test if KooDrive got a caller's token, or the issuer what is KooDrive's.
+// apart fails the test if KooDrive got a caller's token, or the issuer a credential for KooDrive.
 func (s *known) apart(t *testing.T) {
 	t.Helper()
 	for _, r := range s.koodrive.Requests() {
@@ -151,7 +151,7 @@ func (s *known) jwt(claims map[string]any, options ...issuertest.Option) string 
 // good is the header value of a good token.
 func (s *known) good() string { return "Bearer " + s.jwt(nil) }
 
-// try makes a call, and says how it failed.
+// try makes a call, and returns its failure.
 func (s *system) try(ctx context.Context, t *testing.T, door string, c call) error {
 	t.Helper()
 	switch door {
@@ -184,5 +184,5 @@ func (s *system) try(ctx context.Context, t *testing.T, door string, c call) err
 	return nil
 }
 
-// audits is how many decisions were written down.
+// audits returns the number of logged decisions.
 func (s *system) audits() int { return strings.Count(s.log.String(), `"msg":"audit"`) }

@@ -12,7 +12,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// named are values of the language header, and which language they name. What is no language names none.
+// named maps values of the language header to the language. An unknown language is empty.
 var named = map[string]string{"": "", "zh-CN": reason.Chinese, "ZH_cn": reason.Chinese, "en-US": reason.English, "en_us": reason.English, "fr-FR": ""}
 
 // Whatever refuses a call, and wherever: it says why in the language that the call named, and in none if it named none.
@@ -101,7 +101,7 @@ func TestFailuresAreInTheCallersLanguage(t *testing.T) {
 	}
 }
 
-// A ticket stands for its caller's language, unless the request that comes with it names another.
+// A ticket has its caller's language, unless the request with the ticket names another.
 func TestTicketsHaveALanguage(t *testing.T) {
 	for _, row := range []struct{ caller, request, want string }{
 		{"", "", ""}, {reason.Chinese, "", reason.Chinese}, {"", reason.Chinese, reason.Chinese}, {reason.English, reason.Chinese, reason.Chinese},
@@ -117,7 +117,7 @@ func TestTicketsHaveALanguage(t *testing.T) {
 				if resp.StatusCode != http.StatusOK || v.reason != "UPSTREAM_PERMISSION_DENIED" || v.language != row.want {
 					t.Errorf("%s, %+v: HTTP %d, %s in %q", surface, row, resp.StatusCode, v.reason, v.language)
 				}
-				// It is used up, and stands for nobody.
+				// It is used up, and has no caller.
 				_, body = s.comes(t, surface, taskID, query, "language", row.request)
 				if v := read(t, parseStatus(t, body)); v.reason != "CALLER_UNAUTHENTICATED" || v.language != row.request {
 					t.Errorf("%s, %+v, again: %s", surface, row, body)

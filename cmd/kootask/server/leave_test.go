@@ -14,8 +14,8 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// A client that leaves an HTTP route, by giving up a request or by closing the connection, ends what was done for the request: at
-// once, the log says so, and KooDrive is not asked any more. Over HTTP/1.1 a call goes on until its own limit, since the client may only
+// A client that leaves an HTTP route, by giving up a request or by closing the connection, ends the work for the request: at
+// once, the log says so, and KooDrive is not asked any more. Over HTTP/1.1 a call continues until its own limit, since the client may only
 // have closed its side.
 func TestLeaving(t *testing.T) {
 	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {

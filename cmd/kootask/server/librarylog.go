@@ -9,18 +9,18 @@ import (
 	"github.com/kootask/kootask/service/caller"
 )
 
-// libraryLog takes what net/http says by itself, a line at a time. Nearly all of that is about connections that clients break,
-// so the lines have what they are sampled by: a peer, empty if there is none, and an outcome.
+// libraryLog takes net/http's own log lines, one at a time. Nearly all of them are about connections that clients break, so they
+// get the attributes by which lines are sampled: a peer, empty if unknown, and an outcome.
 type libraryLog struct{ log *slog.Logger }
 
-// libraryOutcome is the outcome of all lines of the library. It is in no metric.
+// libraryOutcome is the outcome of all lines of the library. Metrics do not have it.
 const libraryOutcome = "HTTP_LIBRARY"
 
-// fromClient is how a line names the client that it is about; why follows.
+// fromClient finds the client in a line. The cause follows it.
 var fromClient = regexp.MustCompile(`^(.* from (?:client )?)(\S+:\d+)(: .*)?$`)
 
-// Write logs a line. Why a client's connection has failed is left out: it may quote what the client has sent. Anybody can cause
-// that, so it is not worth a warning either.
+// Write logs a line. The cause of a client's broken connection is left out, because it may quote the client's data. Anybody can
+// cause such a line, so it is not a warning.
 func (l libraryLog) Write(line []byte) (int, error) {
 	text, level, peer := strings.TrimSuffix(string(line), "\n"), slog.LevelWarn, ""
 	if m := fromClient.FindStringSubmatch(text); m != nil {

@@ -32,14 +32,14 @@ func raw(t *testing.T, port *koodrivetest.Listener, text string) net.Conn {
 	return conn
 }
 
-// closedAfter returns how long it takes until the server closes the connection.
+// closedAfter returns the time until the server closes the connection.
 func closedAfter(conn net.Conn) time.Duration {
 	start := time.Now()
 	_, _ = io.Copy(io.Discard, conn)
 	return time.Since(start)
 }
 
-// Who is slow to say something is not waited for.
+// The server does not wait for slow clients.
 func TestSlowClients(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		const head = "GET /v1/tasks/1 HTTP/1.1\r\nHost: kootask.test\r\n"
@@ -90,7 +90,7 @@ func TestBodiesAreNotWaitedFor(t *testing.T) {
 	})
 }
 
-// A request with too large a header is refused alone: the stream of another request on its connection goes on, over both versions
+// Only the request with too large a header is refused: the stream of another request on its connection continues, over both versions
 // of HTTP, whether one field is long or there are many.
 func TestHeadersAreLimited(t *testing.T) {
 	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
@@ -144,7 +144,7 @@ func TestHeadersAreLimited(t *testing.T) {
 	}
 }
 
-// One connection to a public port has room for 1,000 calls: for more at a time a gRPC client waits, and an HTTP client opens
+// One connection to a public port carries 1,000 calls at a time: for more a gRPC client waits, and an HTTP client opens
 // another one. Other clients are served. All HTTP clients share one connection behind the gateway, which has no limit.
 func TestStreams(t *testing.T) {
 	t.Parallel()
@@ -206,7 +206,7 @@ func (s *system) served(t *testing.T, name string) {
 	})
 }
 
-// Connections on which nothing is said, or half of what must be, take nothing from others, and end.
+// Silent connections and half requests take nothing from other callers, and end.
 func TestHalfOpenConnections(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		start := time.Now()

@@ -14,8 +14,8 @@ import (
 	"github.com/kootask/kootask/service/rpcserver"
 )
 
-// listener is a port that knows its connections: it keeps their number within a limit, and a stop can end those that its server
-// would wait for in vain, because balancers and browsers open some that never say anything.
+// listener is a port that knows its connections. It limits their number, and lets a stop end connections without a call. Balancers
+// and browsers open such connections, and the server would wait for them in vain.
 type listener struct {
 	net.Listener
 	room   room
@@ -25,15 +25,15 @@ type listener struct {
 
 	mu     sync.Mutex
 	conns  map[*conn]struct{} // Guarded by mu, as are all fields below.
-	unused list.List          // Of conns, those that have made no call yet, the oldest first.
-	peers  map[string]*peer   // Those that have a connection.
+	unused list.List          // The conns without a call so far, oldest first.
+	peers  map[string]*peer   // The peers with a connection.
 	lines  lines
 }
 
 // peer is a host, as [caller.Peer] names it, that has connections to a port. Its fields are guarded by the listener's mu.
 type peer struct {
 	conns  int
-	unused list.List // As the listener's.
+	unused list.List // Like the listener's.
 }
 
 // conn is a connection of a listener.
@@ -44,12 +44,12 @@ type conn struct {
 	peer     string
 	accepted time.Time
 	called   atomic.Bool // The client has made a call.
-	// inAll and inPeer are its places among the unused of the listener and of the peer; nil once it has made a call or was
+	// inAll and inPeer are its places among the unused of the listener and of the peer. Nil after its first call, and after it was
 	// closed. Guarded by the listener's mu.
 	inAll, inPeer *list.Element
 }
 
-// Accept waits for a connection that there is room for. It closes one that there is no room for, or makes room.
+// Accept waits for a connection that has room. If there is no room, it closes the new connection or makes room.
 func (l *listener) Accept() (net.Conn, error) {
 	for {
 		accepted, err := l.Listener.Accept()
@@ -68,7 +68,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// enter enters a connection in the books. It returns the one that has to be closed for that, which may be c, and why.
+// enter registers a connection. It returns the connection that has to be closed for it, which may be c, and the reason.
 func (l *listener) enter(c *conn) (out *conn, why string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -76,7 +76,7 @@ func (l *listener) enter(c *conn) (out *conn, why string) {
 	if from == nil {
 		from = &peer{}
 	}
-	// 1. There is room, or one that has made no call yet makes room.
+	// 1. Find room: a free place, or that of a connection without a call.
 	unused := (*list.List)(nil)
 	switch {
 	case l.room.perPeer > 0 && from.conns >= l.room.perPeer:
@@ -92,7 +92,7 @@ func (l *listener) enter(c *conn) (out *conn, why string) {
 		out, why = oldest.Value.(*conn), neverUsed
 		l.leaveLocked(out)
 	}
-	// 2. Only now is the peer entered: it may have had none but the one that has just left.
+	// 2. Register the peer only now, because its only other connection may just have left.
 	if l.conns == nil {
 		l.conns, l.peers = map[*conn]struct{}{}, map[string]*peer{}
 	}
@@ -103,7 +103,7 @@ func (l *listener) enter(c *conn) (out *conn, why string) {
 	return out, why
 }
 
-// leaveLocked takes a connection out of the books, if it is in them.
+// leaveLocked removes a connection, if it is registered.
 func (l *listener) leaveLocked(c *conn) {
 	if _, ok := l.conns[c]; !ok {
 		return
@@ -117,7 +117,7 @@ func (l *listener) leaveLocked(c *conn) {
 	l.open.Dec()
 }
 
-// usedLocked takes a connection off the lists of those that have made no call yet, if it is on them.
+// usedLocked removes a connection from the lists of those without a call, if it is there.
 func (l *listener) usedLocked(c *conn) {
 	if c.inAll != nil {
 		l.unused.Remove(c.inAll)
@@ -126,7 +126,7 @@ func (l *listener) usedLocked(c *conn) {
 	}
 }
 
-// tell counts a connection that was closed for want of room, and logs a line for each peer and minute.
+// tell counts a connection that was closed for lack of room, and logs one line per peer and minute.
 func (l *listener) tell(peer, why string) {
 	l.closed.WithLabelValues(why).Inc()
 	l.mu.Lock()
@@ -141,7 +141,7 @@ func (l *listener) tell(peer, why string) {
 // Read reads from the client.
 func (c *conn) Read(b []byte) (int, error) { return c.ahead.Read(b) }
 
-// RemoteAddr is where the client is. It leads from a call to its connection: see [called].
+// RemoteAddr returns the client's address. It leads from a call to its connection: see [called].
 func (c *conn) RemoteAddr() net.Addr { return origin{c.Conn.RemoteAddr(), c} }
 
 // origin is the address of a connection's client.
@@ -150,7 +150,7 @@ type origin struct {
 	conn *conn
 }
 
-// called notes that a call has come from an address. gRPC and net/http show no more of a call's connection, or what TLS makes of it.
+// called notes a call from an address. gRPC and net/http show nothing else of a call's connection, or only its TLS wrapper.
 func called(from net.Addr) {
 	o, ok := from.(origin)
 	if !ok || o.conn.called.Swap(true) {
@@ -170,8 +170,8 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// closeNew closes the connections whose client has made no call yet and may be in the middle of a handshake. Those that are older than
-// a handshake may take are idle: their servers end them in order.
+// closeNew closes the connections without a call that may be in the middle of a handshake. Connections older than the limit of a
+// handshake are idle: their servers end them gracefully.
 func (l *listener) closeNew() {
 	l.closeIf(func(c *conn) bool { return !c.called.Load() && time.Since(c.accepted) <= rpcserver.ConnectTimeout })
 }

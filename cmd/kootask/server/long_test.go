@@ -31,35 +31,35 @@ func repeat(n int, f *koodrivetest.Fault) []*koodrivetest.Fault {
 	return slices.Repeat([]*koodrivetest.Fault{f}, n)
 }
 
-// How many answers of a kind in succession a watch survives, and how it ends otherwise: the same on every surface.
+// The number of consecutive answers of a kind that a watch survives, and its end otherwise: the same on every surface.
 func TestWhatAWatchSurvives(t *testing.T) {
 	refused, denied, gone := code(401, "1"), code(403, "1"), code(400, "13000309")
 	broken, odd := body(502, ""), answer(id)
 	for name, row := range map[string]struct {
 		steps  []koodrivetest.Step
-		reason string // Empty: it goes on to SUCCESS.
+		reason string // Empty: it continues until SUCCESS.
 	}{
-		"one 401":                      {faults(refused), ""},
-		"two 401":                      {faults(refused, refused), "CREDENTIAL_REJECTED"},
-		"401, well, 401":               {faults(refused, nil, refused), ""},
-		"401, out of order, 401":       {faults(refused, broken, refused), "CREDENTIAL_REJECTED"},
-		"one 403":                      {faults(denied), ""},
-		"two 403":                      {faults(denied, denied), "UPSTREAM_PERMISSION_DENIED"},
-		"401, 403":                     {faults(refused, denied), ""},
-		"not there twice":              {faults(gone, gone), ""},
-		"not there three times":        {faults(gone, gone, gone), "TASK_NOT_FOUND"},
-		"not there, well, not there":   {faults(gone, gone, nil, gone, gone), ""},
-		"contradictory twice":          {faults(odd, odd), ""},
-		"contradictory three times":    {faults(odd, odd, odd), "UPSTREAM_CONTRACT_VIOLATION"},
-		"another code three times":     {faults(repeat(3, code(400, "13000301"))...), "UPSTREAM_BUSINESS_ERROR"},
-		"a redirect three times":       {faults(repeat(3, body(302, ""))...), "UPSTREAM_CONTRACT_VIOLATION"},
-		"a route lost three times":     {faults(repeat(3, body(404, ""))...), "SERVER_MISCONFIGURED"},
-		"a bad parameter":              {faults(code(400, "13000102")), "REQUEST_INVALID"},
-		"out of order five times":      {faults(repeat(5, broken)...), ""},
-		"no JSON five times":           {faults(repeat(5, body(200, "x"))...), ""},
-		"resets five times":            {faults(repeat(5, &koodrivetest.Fault{Reset: true})...), ""},
-		"out of order for ten minutes": {faults(repeat(100, broken)...), "UPSTREAM_STALE"},
-		"hanging for ten minutes":      {faults(repeat(100, &koodrivetest.Fault{Hang: true})...), "UPSTREAM_STALE"},
+		"one 401":                     {faults(refused), ""},
+		"two 401":                     {faults(refused, refused), "CREDENTIAL_REJECTED"},
+		"401, well, 401":              {faults(refused, nil, refused), ""},
+		"401, 503, 401":               {faults(refused, broken, refused), "CREDENTIAL_REJECTED"},
+		"one 403":                     {faults(denied), ""},
+		"two 403":                     {faults(denied, denied), "UPSTREAM_PERMISSION_DENIED"},
+		"401, 403":                    {faults(refused, denied), ""},
+		"not there twice":             {faults(gone, gone), ""},
+		"not there three times":       {faults(gone, gone, gone), "TASK_NOT_FOUND"},
+		"not there, well, not there":  {faults(gone, gone, nil, gone, gone), ""},
+		"contradictory twice":         {faults(odd, odd), ""},
+		"contradictory three times":   {faults(odd, odd, odd), "UPSTREAM_CONTRACT_VIOLATION"},
+		"another code three times":    {faults(repeat(3, code(400, "13000301"))...), "UPSTREAM_BUSINESS_ERROR"},
+		"a redirect three times":      {faults(repeat(3, body(302, ""))...), "UPSTREAM_CONTRACT_VIOLATION"},
+		"a route lost three times":    {faults(repeat(3, body(404, ""))...), "SERVER_MISCONFIGURED"},
+		"a bad parameter":             {faults(code(400, "13000102")), "REQUEST_INVALID"},
+		"unavailable five times":      {faults(repeat(5, broken)...), ""},
+		"no JSON five times":          {faults(repeat(5, body(200, "x"))...), ""},
+		"resets five times":           {faults(repeat(5, &koodrivetest.Fault{Reset: true})...), ""},
+		"unavailable for ten minutes": {faults(repeat(100, broken)...), "UPSTREAM_STALE"},
+		"hanging for ten minutes":     {faults(repeat(100, &koodrivetest.Fault{Hang: true})...), "UPSTREAM_STALE"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, s *system) {
@@ -101,7 +101,7 @@ func TestStaleWatchSaysWhatKooDriveSaidLast(t *testing.T) {
 	})
 }
 
-// From the first doubt on nothing that was known before is told to anybody new.
+// While an answer leaves the state in doubt, new watchers do not get the earlier state.
 func TestDoubtIsNotShared(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: faults(code(401, "1"))})
@@ -118,7 +118,7 @@ func TestDoubtIsNotShared(t *testing.T) {
 	})
 }
 
-// A task that is not there any more is told as one that is not there; the log tells them apart.
+// A task that has disappeared gets the same error as an unknown task. Only the log distinguishes them.
 func TestTaskThatDisappears(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: faults(repeat(3, code(400, "13000309"))...)})

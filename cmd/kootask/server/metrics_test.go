@@ -27,7 +27,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// scrape returns what /metrics says: the value of each series.
+// scrape returns the value of each series in /metrics.
 func (s *system) scrape(t *testing.T) map[string]float64 {
 	t.Helper()
 	resp, err := s.admin.Get("http://localhost/metrics")
@@ -55,7 +55,7 @@ func cutLast(line string) (name, value string, ok bool) {
 	return line[:at], line[at+1:], true
 }
 
-// events are the series that count events of this service, without what every call moves.
+// events are the series that count events of this service, without those that every call moves.
 var events = regexp.MustCompile(`^kootask_(.*_total.*)$`)
 
 // moved returns the counters that do makes go up, and by how much.
@@ -72,7 +72,7 @@ func (s *system) moved(t *testing.T, do func()) map[string]float64 {
 	return changes
 }
 
-// Each event moves the counters that tell of it, and no others.
+// Each event moves its own counters, and no others.
 func TestEveryEventIsCounted(t *testing.T) {
 	t.Parallel()
 	get := func(t *testing.T, s *system) {
@@ -187,7 +187,7 @@ func TestEveryEventIsCounted(t *testing.T) {
 	}
 }
 
-// What KooDrive is not asked is counted too, and why.
+// Requests that are not sent to KooDrive are counted too, with the reason.
 func TestWhatIsWithheldIsCounted(t *testing.T) {
 	for name, row := range map[string]struct {
 		fault   *koodrivetest.Fault
@@ -210,7 +210,7 @@ func TestWhatIsWithheldIsCounted(t *testing.T) {
 	}
 }
 
-// The gauges say how it stands, and the histograms how long it took.
+// The gauges have the present state, and the histograms the durations.
 func TestGauges(t *testing.T) {
 	bubble(t, func(c *server.Config) { c.Upstream.AtOnce, c.Service.PollMax = 1, time.Second }, func(t *testing.T, s *system) {
 		check := func(when string, want map[string]float64) {
@@ -281,7 +281,7 @@ func TestSeriesDoNotGrow(t *testing.T) {
 	})
 }
 
-// Calls are counted as gRPC servers do, retries that there are none for too, and a failing poll confirms nothing.
+// Calls are counted as in other gRPC servers, refused retries are counted too, and a failed poll confirms nothing.
 func TestCountsOfCalls(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: faults(repeat(100, body(502, ""))...)})
@@ -329,7 +329,7 @@ func TestMetricsAreTheOperators(t *testing.T) {
 // exposed is a metric in Prometheus' text format: its name, help and type, and its first series.
 var exposed = regexp.MustCompile(`(?m)^# HELP (kootask_\w+) (.*)\n# TYPE kootask_\w+ (\w+)\n(.*)$`)
 
-// docs/metrics.md has every metric of kootask's, as /metrics shows it: make docs writes it.
+// docs/metrics.md lists every metric of kootask that /metrics shows: make docs writes it.
 func TestMetricsPage(t *testing.T) {
 	everything := func(c *server.Config) {
 		c.TLS = func() server.TLS { return server.TLS{Certificate: certificates.NewCA().Server("kootask.test").TLS} }

@@ -19,7 +19,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// neighbourFaults are what the tasks of a bad neighbour do.
+// neighbourFaults are the faults of a bad neighbour's tasks.
 var neighbourFaults = map[string]*koodrivetest.Fault{
 	"failing":      koodrivetest.Answer(500, `{"code":13000201,"msg":"inner"}`),
 	"hanging":      {Hang: true},
@@ -28,7 +28,7 @@ var neighbourFaults = map[string]*koodrivetest.Fault{
 	"rate-limited": koodrivetest.Throttled(""),
 }
 
-// Ten callers beside one who loops over bad tasks get what they would get without it, and a KooDrive that then fails as a
+// Ten callers beside one that loops over bad tasks get the same answers as without it, and a KooDrive that then fails as a
 // whole is spared.
 func TestNeighbours(t *testing.T) {
 	for _, app := range []bool{false, true} {
@@ -64,8 +64,8 @@ func TestNeighbours(t *testing.T) {
 	}
 }
 
-// A new caller at the address of a bad neighbour, whom KooDrive has not answered yet, is answered too. If failures of three tasks
-// or more have opened the circuit of the address, that may take two pauses: the neighbour's probe and its own.
+// A new caller at the address of a bad neighbour, without an answer from KooDrive so far, is answered too. If failures of three or
+// more tasks have opened the circuit breaker of the address, that may take two pauses: the neighbour's trial request and its own.
 func TestNewcomerBesideANeighbour(t *testing.T) {
 	t.Parallel()
 	for tasks, least := range map[int]int{1: 59, 2: 59, 80: 60 - 2*int(2*upstream.BreakerPause/time.Second)} {
@@ -132,7 +132,7 @@ func newNeighbourhood(s *system, app bool) *neighbourhood {
 	return n
 }
 
-// spoil lets the neighbour's tasks do what a fault does.
+// spoil gives the neighbour's tasks a fault.
 func (n *neighbourhood) spoil(fault string) {
 	for i := range n.tasks {
 		step := koodrivetest.Step{Status: 1, Fault: neighbourFaults[fault]}
@@ -192,7 +192,7 @@ func (n *neighbourhood) visit(ctx context.Context, t *testing.T, name, path stri
 	return err
 }
 
-// honest calls as ten callers, twice a second each, until ctx ends. Of a thousand calls, so many may fail.
+// honest calls as ten callers, twice a second each, until ctx ends. The parameter is the number of calls in a thousand that may fail.
 func (n *neighbourhood) honest(ctx context.Context, t *testing.T, most int64) {
 	t.Helper()
 	var calls, failed atomic.Int64
@@ -216,7 +216,7 @@ func (n *neighbourhood) honest(ctx context.Context, t *testing.T, most int64) {
 	}
 }
 
-// loop asks for a bad task, or watches it, again and again.
+// loop gets or watches a bad task repeatedly.
 func (n *neighbourhood) loop(ctx context.Context, t *testing.T, way, door string, i int) {
 	id := fmt.Sprint("bad-", i%n.tasks)
 	for ctx.Err() == nil {
@@ -237,7 +237,7 @@ func (n *neighbourhood) loop(ctx context.Context, t *testing.T, way, door string
 	}
 }
 
-// outage checks that a KooDrive that fails as a whole gets at most one request a second, though everybody goes on.
+// outage checks that a KooDrive that fails as a whole gets at most one request a second, although all callers continue.
 func (n *neighbourhood) outage(t *testing.T) {
 	t.Helper()
 	n.koodrive.SetFault(koodrivetest.Answer(503, ""))

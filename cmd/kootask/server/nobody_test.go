@@ -24,7 +24,7 @@ func junkHeaders(s *known) (pairs []string) {
 		"x-http-method-override", "kootask-caller", "grpc-metadata-kootask-caller", "kootask-peer", "grpcgateway-authorization",
 	} {
 		value := junk
-		if i%4 == 0 { // All together are to be no larger than a header may be.
+		if i%4 == 0 { // All of them together have to fit into a header.
 			value = other
 		}
 		pairs = append(pairs, name, value)
@@ -32,7 +32,7 @@ func junkHeaders(s *known) (pairs []string) {
 	return pairs
 }
 
-// Whatever comes in, KooDrive gets the headers of a fixed list, and nothing of what kootask knows the caller by: see
+// With any request, KooDrive gets only the headers of a fixed list, and none of the caller's credentials for kootask: see
 // TestHeadersThatPass.
 func TestHeadersThatPassOfKnownCallers(t *testing.T) {
 	for name, m := range modes {
@@ -43,7 +43,7 @@ func TestHeadersThatPassOfKnownCallers(t *testing.T) {
 			if !m.app {
 				c.header = append(c.header, "x-user-id", user, "x-date", "20240831T143829Z")
 			}
-			switch { // What has no meaning in the mode.
+			switch { // Headers without a meaning in the mode.
 			case m.header == "authorization":
 				c.header = append(c.header, "x-kootask-authorization", "Bearer "+junk)
 			case m.app:
@@ -71,8 +71,8 @@ func TestHeadersThatPassOfKnownCallers(t *testing.T) {
 	}
 }
 
-// The gateway hands callers to the service in this process. Nobody is taken for such a caller: neither by a header, nor by being on
-// this machine.
+// The gateway hands callers to the service in this process. Nobody can pass as such a caller, neither with a header nor from the
+// same machine.
 func TestNobodyIsTheGateway(t *testing.T) {
 	for name, m := range modes {
 		bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
@@ -103,7 +103,7 @@ func TestNobodyIsTheGateway(t *testing.T) {
 	}
 }
 
-// While somebody's call is in flight, what stands for it on the gateway's connection is nothing to others.
+// While a call is in flight, its key on the gateway's connection is of no use to others.
 func TestNobodyTakesACallOver(t *testing.T) {
 	bubbleKnown(t, modes["caller"], nil, func(t *testing.T, s *known) {
 		path := "/v1/tasks/" + taskID + ":watch"

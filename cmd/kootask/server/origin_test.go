@@ -20,7 +20,7 @@ func listed(resp *http.Response, name string) (all []string) {
 	return all
 }
 
-// visits are requests of all kinds, and what they come to for a page that may read it.
+// visits are requests of all kinds, with the answers for a page that may read them.
 var visits = map[string]struct {
 	method, path string
 	header       []string
@@ -123,7 +123,7 @@ func TestPagesOfSomeOriginsReadAnswers(t *testing.T) {
 	})
 }
 
-// A browser is told which methods and headers a page may use: those that kootask reads.
+// The answer to a browser lists the allowed methods and headers: those that kootask reads.
 func TestPreflights(t *testing.T) {
 	const good = "https://good.example"
 	bubble(t, func(c *server.Config) { c.Origins = []string{good} }, func(t *testing.T, s *system) {

@@ -19,13 +19,13 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// KooDrive fails for seven minutes, two longer than watches stay open without an answer, under watches whose clients
-// come back as they are told, and calls all the time. What it gets stays under the ceiling and falls, and when it is back it
-// gets, in a minute, no more than twice what it got before.
+// KooDrive fails for seven minutes, two longer than watches stay open without an answer. Clients of watches come back after the
+// retry delay, and there are calls all the time. The requests to KooDrive stay under the ceiling and fall. After the outage there
+// are, in a minute, at most twice as many as before.
 func TestOutage(t *testing.T) {
 	const begins, ends, over = 60, 8 * 60, 10 * 60 // In seconds.
 	for name, load := range map[string]struct {
-		callers, tasks int // Each caller watches so many.
+		callers, tasks int // Number of callers, and of tasks of each.
 		every          time.Duration
 	}{
 		"more than the ceiling": {20, 50, 50 * time.Millisecond},
@@ -64,11 +64,11 @@ func TestOutage(t *testing.T) {
 						time.Sleep(load.every)
 					}
 				})
-				var seconds []int // What KooDrive gets in each.
+				var seconds []int // Requests to KooDrive in each second.
 				for second := range over {
 					switch second {
 					case begins:
-						limited.Store(0) // At first the watches have used up what their address may ask for.
+						limited.Store(0) // At first the watches have used up the limit of their address.
 						s.koodrive.SetFault(koodrivetest.Answer(503, ""))
 					case ends:
 						s.koodrive.SetFault(nil)

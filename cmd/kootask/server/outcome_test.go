@@ -21,7 +21,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// canary stands in every text of KooDrive's: nobody may ever see it. It needs no escaping in JSON.
+// canary is in every text of KooDrive, which nobody may see. It needs no escaping in JSON.
 const canary = "canary-10.1.2.3-geheim <&>'+/"
 
 type outcomeRow struct {
@@ -39,7 +39,7 @@ func body(status int, body string) *koodrivetest.Fault {
 	return f
 }
 
-// code is KooDrive's envelope, apig that of its API gateway.
+// code is KooDrive's envelope, apig the envelope of its API gateway.
 func code(status int, code string) *koodrivetest.Fault {
 	return body(status, `{"code":`+code+`,"msg":"`+canary+`"}`)
 }
@@ -55,7 +55,7 @@ func answer(fields string) *koodrivetest.Fault {
 
 const id = `"taskId":"` + taskID + `"`
 
-// oddNames is an object whose fields are called what nobody may see.
+// oddNames is an object whose field names are canaries.
 var oddNames = fmt.Sprintf(`{%q:1,%q:2,%q:3,%q:4,%q:5,"newField":[%q]}`,
 	canary, token, "Bearer "+token[:16], atToken, koodrivetest.Example().UserID, canary)
 
@@ -168,11 +168,11 @@ func TestWhatKooDriveSaysMeansTheSameAtEveryDoor(t *testing.T) {
 				s.koodrive.SetFault(row.fault)
 				asked := 0
 				for _, door := range doors {
-					time.Sleep(2 * time.Minute) // After a rate limit KooDrive is left alone for one.
+					time.Sleep(2 * time.Minute) // After a rate limit, requests are held for a minute.
 					row.check(t, door, s.fail(t.Context(), t, door, call{id: taskID, header: bearer}))
 					want := 1
 					if row.retry && row.reason != "UPSTREAM_RATE_LIMITED" && (door == "grpc get" || door == "rest") {
-						want = 2 // What may have passed is tried again.
+						want = 2 // A transient failure is tried again.
 					}
 					if n := s.koodrive.Count() - asked; n != want {
 						t.Errorf("%s: KooDrive was asked %d times", door, n)
@@ -262,7 +262,7 @@ func TestKooDriveThatCannotBeReached(t *testing.T) {
 	}
 }
 
-// KooDrive takes longer than a watch waits for its first answer: the unary calls tell what became of it.
+// KooDrive takes longer than a watch waits for its first answer, so only unary calls return the outcome.
 func TestKooDriveThatTakesTooLong(t *testing.T) {
 	for name, fault := range map[string]*koodrivetest.Fault{"hangs": {Hang: true}, "drips": {Drip: time.Second}} {
 		t.Run(name, func(t *testing.T) {
@@ -282,8 +282,8 @@ func TestRetryDelays(t *testing.T) {
 		fault    *koodrivetest.Fault
 		min, max time.Duration
 	}{
-		"out of order":          {body(503, ""), time.Second, 3 * time.Second},
-		"out of order for 7 s":  {&koodrivetest.Fault{Status: 503, Header: http.Header{"Retry-After": {"7"}}}, 7 * time.Second, 9 * time.Second},
+		"unavailable":           {body(503, ""), time.Second, 3 * time.Second},
+		"unavailable for 7 s":   {&koodrivetest.Fault{Status: 503, Header: http.Header{"Retry-After": {"7"}}}, 7 * time.Second, 9 * time.Second},
 		"rate limited":          {koodrivetest.Throttled(""), time.Minute, 75 * time.Second},
 		"rate limited for 90 s": {koodrivetest.Throttled("90"), 90 * time.Second, 105 * time.Second},
 		"rate limited for ages": {koodrivetest.Throttled("9999999999"), 10 * time.Minute, 10*time.Minute + 15*time.Second},

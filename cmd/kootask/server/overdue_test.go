@@ -87,7 +87,7 @@ func TestCallsWithoutARequest(t *testing.T) {
 	})
 }
 
-// goroutines counts those of the process, without those of idle HTTP connections, whose number depends on chance: a request may
+// goroutines counts the goroutines of the process, without those of idle HTTP connections, whose number is random: a request may
 // begin before the connection of the one before it is idle.
 func (s *system) goroutines() int {
 	s.http.CloseIdleConnections()
@@ -96,7 +96,7 @@ func (s *system) goroutines() int {
 	return runtime.NumGoroutine()
 }
 
-// A request that comes in part, or a byte at a time, has no more time than one that does not come.
+// A request that comes in part or byte by byte has no more time than one that does not come.
 func TestRequestsThatComeInPart(t *testing.T) {
 	for name, send := range map[string]func(io.Writer){
 		"half of its length": func(w io.Writer) { _, _ = w.Write([]byte{0, 0}) },

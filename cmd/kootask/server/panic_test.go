@@ -85,7 +85,7 @@ func TestPanicsTellNothing(t *testing.T) {
 	}
 }
 
-// panicOverHTTP asks at the doors of HTTP. What panics in the gateway itself cuts the answer off.
+// panicOverHTTP asks at the doors of HTTP. A panic in the gateway itself cuts the answer off.
 func (s *system) panicOverHTTP(t *testing.T, config gateway.Config) {
 	t.Helper()
 	handler, err := gateway.New(config)

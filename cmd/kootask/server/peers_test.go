@@ -22,7 +22,7 @@ import (
 )
 
 // guess asks for a task with as many made-up credentials as it can until the time is over, from the address that connections
-// come from now, and returns how many it has tried.
+// come from now, and returns the number of tries.
 func (s *system) guess(t *testing.T, door string, until time.Time, every time.Duration) (tried int) {
 	t.Helper()
 	for ; time.Now().Before(until); tried++ {
@@ -47,7 +47,7 @@ func (s *system) guess(t *testing.T, door string, until time.Time, every time.Du
 	return tried
 }
 
-// from is the system as it is seen from an address.
+// from returns the system for a client at an address.
 func (s *system) from(t *testing.T, address string) *system {
 	t.Helper()
 	s.comeFrom(address)
@@ -66,8 +66,8 @@ func defaultPeers(c *server.Config) { c.Service.Quota.NewTasksPerPeer = 0 }
 
 const newTasks, burst = quota.DefaultNewTasksPerPeer, rates.Burst * quota.DefaultNewTasksPerPeer
 
-// Who makes credentials up gets 200 tries at once and 20 a second, over both doors together; what KooDrive is being asked for
-// already is free.
+// A caller with made-up credentials gets 200 tries at once and 20 per second, over both doors together. Tasks that are being
+// polled already do not count.
 func TestNewTasksOfOnePeerAreLimited(t *testing.T) {
 	t.Parallel()
 	bubble(t, defaultPeers, func(t *testing.T, s *system) {
@@ -100,7 +100,7 @@ func TestNewTasksOfOnePeerAreLimited(t *testing.T) {
 		}
 		all.Wait()
 		most := newTasks*int(while/time.Second) + burst
-		if n := s.koodrive.Count() - before; n < most-20 || n > most+20 { // The watch's, and what comes in the first and the last second.
+		if n := s.koodrive.Count() - before; n < most-20 || n > most+20 { // The requests of the watch, and of the first and the last second.
 			t.Errorf("KooDrive was asked %d times, want about %d", n, most)
 		}
 		leave()
@@ -131,8 +131,8 @@ func TestPeersRest(t *testing.T) {
 	})
 }
 
-// Three addresses make up credentials, at every door and all the time. Who is known gets what he asks for: all of them
-// together take no more turns than three callers.
+// Three addresses make up credentials, at every door and all the time. Known callers still get their answers, because each
+// address takes only one caller's slots.
 func TestMadeUpCredentialsStarveNobody(t *testing.T) {
 	t.Parallel()
 	bubble(t, defaultPeers, func(t *testing.T, s *system) {

@@ -16,7 +16,7 @@ import (
 // aliceAsA is a policy that maps a caller to a user.
 const aliceAsA = "callers:\n  - claims: {sub: alice}\n    users: [user-a]\n"
 
-// decision is a line of the log about who may call.
+// decision is a line of the log about a decision.
 type decision struct {
 	Msg, Caller, Outcome, Peer string
 	Allowed                    *bool
@@ -44,14 +44,14 @@ func (m mode) asUser(id, jwt, user string, header ...string) call {
 	return call{id: id, header: append([]string{"x-user-id", user, m.header, "Bearer " + jwt}, header...)}
 }
 
-// anonymous is all that the caller got but the request id. Of a gRPC status it is the JSON: as bytes, what is in a map of it comes
-// in any order.
+// anonymous is the caller's whole answer without the request id. A gRPC status is compared as JSON, because the bytes of its maps
+// have no fixed order.
 func (v verdict) anonymous() string {
 	text, _, _ := strings.Cut(v.everything, "grpc-status-details-bin")
 	return strings.ReplaceAll(text, v.requestID, "")
 }
 
-// Whoever may act for one user asks for another in vain, whatever else it says, and does not find out whether a task is there.
+// A caller that may act for one user cannot act for another, whatever it sends, and cannot find out whether a task exists.
 func TestPolicyKeepsUsersApart(t *testing.T) {
 	for name, m := range modes {
 		if !m.app {
@@ -102,7 +102,7 @@ func TestPolicyKeepsUsersApart(t *testing.T) {
 			if n := s.koodrive.Count(); n != 0 {
 				t.Errorf("%s: KooDrive was asked %d times", name, n)
 			}
-			// Names that mean nothing do not change for whom an allowed call is.
+			// Headers without a meaning do not change the user of an allowed call.
 			for _, door := range doors {
 				s.succeed(t, door, m.asUser(exampleID, s.jwt(claims), "user-a", "grpc-metadata-x-user-id", "user-b", "x-aiuser-id", "user-b"))
 			}
@@ -115,7 +115,7 @@ func TestPolicyKeepsUsersApart(t *testing.T) {
 			if d := last[len(last)-1]; !*d.Allowed || d.Caller != "sub=alice" || d.UserID != "user-a" {
 				t.Errorf("%s: %+v", name, d)
 			}
-			// A second name for the header is none.
+			// The header has only one name.
 			for _, door := range httpDoors {
 				c := call{id: exampleID, header: []string{"grpc-metadata-x-user-id", "user-a", m.header, s.good()}}
 				if v := s.fail(t.Context(), t, door, c); v.reason != "REQUEST_INVALID" {
@@ -126,7 +126,7 @@ func TestPolicyKeepsUsersApart(t *testing.T) {
 	}
 }
 
-// Rules say who by claims, which may be lists, and all of which have to be there.
+// Rules name callers by claims. Claims may be lists, and all of them have to be there.
 func TestWhomAPolicyAllows(t *testing.T) {
 	bubbleKnown(t, modes["app"], nil, func(t *testing.T, s *known) {
 		for name, row := range map[string]struct {
@@ -149,8 +149,8 @@ func TestWhomAPolicyAllows(t *testing.T) {
 			"several rules add up":   {"[{claims: {sub: alice}, users: [user-b]}, {claims: {sub: alice}, users: [user-a]}]", nil, true},
 			"two rules are not one":  {"[{claims: {sub: alice}, users: [user-b]}, {claims: {sub: bob}, users: [user-a]}]", nil, false},
 			"all users":              {"[{claims: {sub: alice}, users: ['*']}]", nil, true},
-			"a name is no pattern":   {"[{claims: {sub: alice}, users: ['user-*']}]", nil, false},
-			"a claim is no pattern":  {"[{claims: {sub: '*'}, users: ['*']}]", nil, false},
+			"a name is a literal":    {"[{claims: {sub: alice}, users: ['user-*']}]", nil, false},
+			"a claim is a literal":   {"[{claims: {sub: '*'}, users: ['*']}]", nil, false},
 			"no certificate, no SAN": {"[{san: 'DNS:alice', users: ['*']}]", map[string]any{"san": "DNS:alice"}, false},
 		} {
 			s.allow(t, "callers: "+row.policy)

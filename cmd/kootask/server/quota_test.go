@@ -40,7 +40,7 @@ func TestRetriesAreTheCallers(t *testing.T) {
 	})
 }
 
-// Where each user of an app has a rate of its own, one that loops is told so, its watches go on more slowly, and other users
+// If each user of an app has its own rate limit, a user that loops gets an error, its watches continue more slowly, and other users
 // notice nothing.
 func TestUsersOfAnAppHaveARate(t *testing.T) {
 	const rate = 2

@@ -22,10 +22,10 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// callTrace is the trace of all calls of a history, so that KooDrive's log tells them from polls.
+// callTrace is the trace of all calls of a history, by which KooDrive's log distinguishes them from polls.
 const callTrace = "4bf92f3577b34da6a3ce929d0e0e4736"
 
-// recorder is a KooDrive for each credential, and what they have said.
+// recorder is a KooDrive for each credential, with their answers.
 type recorder struct {
 	start     time.Time
 	koodrives map[string]*koodrivetest.KooDrive // By credential.
@@ -33,7 +33,7 @@ type recorder struct {
 	answers   []history.Answer // Guarded by mu.
 }
 
-// tee keeps what is written.
+// tee keeps a copy of the answer.
 type tee struct {
 	http.ResponseWriter
 	kept *httptest.ResponseRecorder
@@ -65,7 +65,7 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		if seconds, err := strconv.Atoi(w.Header().Get("Retry-After")); err == nil {
 			a.RetryAfter = time.Duration(seconds) * time.Second
 		}
-		// A client that has gone is told nothing, whatever is written.
+		// A client that has gone gets no answer, whatever is written.
 		if kept.Code == http.StatusOK && req.Context().Err() == nil {
 			a.Task = said(kept.Body.Bytes(), a.TaskID)
 		}
@@ -76,7 +76,7 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.koodrives[credential].ServeHTTP(tee{w, kept}, req)
 }
 
-// said reads an answer of KooDrive's, in a way of its own. It is nil if that does not say how the task stands.
+// said reads KooDrive's answer, independently of the service. It is nil if the answer has no task.
 func said(body []byte, id string) *history.Task {
 	var answer struct {
 		Code     json.Number
@@ -133,7 +133,7 @@ func reasonOf(e event) (name string) {
 	return name
 }
 
-// get makes a call over REST, and returns how it ended.
+// get makes a call over REST, and returns its end.
 func (s *system) getAs(ctx context.Context, credential, id string) (e event, err error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://kootask.test/v1/tasks/"+id, nil)
 	if err != nil {

@@ -83,7 +83,7 @@ func TestBadTaskIDs(t *testing.T) {
 		for _, bytes := range []string{"%ff", "%ff%fe", "%c0%ae", "%ed%a0%80"} { // No UTF-8, too long, half a surrogate.
 			everyDoor(t, s, httpDoors, call{id: bytes, header: bearer}, invalid, "REQUEST_INVALID", "task_id MALFORMED")
 		}
-		// An encoded colon is no verb.
+		// An encoded colon does not begin a verb.
 		everyDoor(t, s, []string{"rest"}, call{id: taskID + "%3Awatch", header: bearer}, invalid, "REQUEST_INVALID", "task_id MALFORMED")
 	})
 }
@@ -175,7 +175,7 @@ func TestBadQueries(t *testing.T) {
 	})
 }
 
-// An answer says what is wrong with a parameter and which ones there are. It repeats no name that may be a secret, and the log
+// An answer names the fault of a parameter and the allowed parameters. It repeats no name that may be a secret, and the log
 // repeats none.
 func TestParametersAreExplained(t *testing.T) {
 	const known = " Known parameters: failedTaskAsError, maxAge. Send credentials as headers."
@@ -221,7 +221,7 @@ func TestBadTimeouts(t *testing.T) {
 	})
 }
 
-// The caller's deadline is the caller's: it is told apart from KooDrive being slow.
+// The end of the caller's own deadline differs from a slow KooDrive.
 func TestCallersDeadline(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetFault(&koodrivetest.Fault{Hang: true})

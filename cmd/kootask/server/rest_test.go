@@ -123,7 +123,7 @@ func TestErrorsPassNarrowDoors(t *testing.T) {
 	})
 }
 
-// Who opens watches and leaves them at once gets KooDrive asked no more than anybody else, and leaves nothing behind.
+// A client that opens watches and leaves them at once causes no more requests than others, and leaves nothing behind.
 func TestWatchesThatAreLeftAtOnce(t *testing.T) {
 	t.Parallel()
 	bubble(t, nil, func(t *testing.T, s *system) {

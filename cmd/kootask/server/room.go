@@ -10,23 +10,23 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// AdminConnections is how many connections the admin port may have at a time.
+// AdminConnections is the maximum number of connections to the admin port.
 const AdminConnections = 32
 
-// room is how many connections a port may have at a time, in all and from one peer. 0 is no limit.
+// room is the maximum number of connections to a port, in all and from one peer. 0: no limit.
 type room struct{ all, perPeer int }
 
-// half is room for a number of connections, of which one peer may have half, so that no peer shuts the others out.
+// half is room for a number of connections, of which one peer may have half, so that a peer cannot exclude the others.
 func half(all int) room { return room{all, (all + 1) / 2} }
 
-// Why a connection is closed for want of room.
+// Reasons for closing a connection for lack of room.
 const (
-	portFull  = "port_full"  // The port has as many as it may have.
-	peerFull  = "peer_full"  // The peer has as many as a peer may have.
-	neverUsed = "never_used" // It had made no call yet, and made room for another one.
+	portFull  = "port_full"  // The port has reached its limit.
+	peerFull  = "peer_full"  // The peer has reached its limit.
+	neverUsed = "never_used" // It had no call, and made room for another connection.
 )
 
-// portMetrics are those of connections, for all ports.
+// portMetrics are the metrics of connections, for all ports.
 type portMetrics struct {
 	open   *prometheus.GaugeVec
 	closed *prometheus.CounterVec
@@ -41,14 +41,14 @@ func newPortMetrics(registerer prometheus.Registerer) portMetrics {
 		}, []string{"port", "reason"}),
 	}
 	for _, port := range []string{"grpc", "http", "admin"} {
-		for _, why := range []string{portFull, peerFull, neverUsed} { // So that the first of its kind is an increase.
+		for _, why := range []string{portFull, peerFull, neverUsed} { // Create each series, so that its first event is an increase.
 			all.closed.WithLabelValues(port, why)
 		}
 	}
 	return all
 }
 
-// port returns a port that has room for connections.
+// port returns a port with a limit on connections.
 func (s *Server) port(name string, l net.Listener, room room) *listener {
 	return &listener{
 		Listener: l, room: room, log: s.config.Log.With("port", name), open: s.ports.open.WithLabelValues(name),
@@ -56,8 +56,8 @@ func (s *Server) port(name string, l net.Listener, room room) *listener {
 	}
 }
 
-// publicRoom is the room of each public port. Behind proxies all connections come from the proxies, so only their number in
-// all is limited.
+// publicRoom returns the room of each public port. Behind proxies, all connections come from the proxies, so only the total is
+// limited.
 func (s *Server) publicRoom() room {
 	if s.config.Auth.TrustedHops > 0 {
 		return room{all: s.config.MaxConnections}
@@ -67,12 +67,12 @@ func (s *Server) publicRoom() room {
 
 type fromKey struct{}
 
-// withOrigin keeps where a connection comes from for its requests.
+// withOrigin keeps the address of a connection for its requests.
 func withOrigin(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, fromKey{}, c.RemoteAddr())
 }
 
-// noted notes each request as a call of its connection.
+// noted marks each request as a call of its connection.
 func noted(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if from, ok := r.Context().Value(fromKey{}).(net.Addr); ok {
@@ -82,10 +82,10 @@ func noted(handler http.Handler) http.Handler {
 	})
 }
 
-// lines decides which peers a line is logged for: each once a minute, and at most maxLines of them in that minute.
+// lines limits the log lines about peers: one per peer and minute, and at most maxLines in a minute.
 type lines struct {
 	since time.Time
-	peers map[string]struct{} // Those that have had theirs since then.
+	peers map[string]struct{} // The peers with a line since then.
 }
 
 const maxLines = 1000

@@ -21,7 +21,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// files are those of a server that speaks TLS, and wants certificates of its clients.
+// files are the files of a server with TLS that requires client certificates.
 type files struct {
 	t   *testing.T
 	dir string
@@ -71,7 +71,7 @@ func filedBubble(t *testing.T, test func(t *testing.T, s *system, f *files)) {
 	})
 }
 
-// shows checks which certificate new connections see on both ports, and what is said of the files.
+// shows checks the certificate of new connections on both ports, and the metrics of the files.
 func (s *system) shows(t *testing.T, when string, want *certificates.Certificate, config *tls.Config, failed float64) {
 	t.Helper()
 	for _, port := range []*koodrivetest.Listener{s.grpcPort, s.httpPort} {
@@ -101,7 +101,7 @@ func (s *system) shows(t *testing.T, when string, want *certificates.Certificate
 // soon is when a change of a file has surely been seen.
 const soon = 2*reload.Interval + time.Second
 
-// load asks and watches over connections that are new every two seconds, until ctx ends, and returns how many calls were made.
+// load gets and watches over connections that are new every two seconds, until ctx ends. It returns the number of calls.
 func (s *system) load(ctx context.Context, t *testing.T, config *tls.Config) (calls func() int64) {
 	t.Helper()
 	var n atomic.Int64
@@ -111,7 +111,7 @@ func (s *system) load(ctx context.Context, t *testing.T, config *tls.Config) (ca
 		all.Go(func() {
 			for ctx.Err() == nil {
 				seen := s.over(t, config, http2)
-				turn, done := context.WithCancel(ctx) // No deadline, of which the server would tell.
+				turn, done := context.WithCancel(ctx) // Not a deadline, because the server would see it.
 				time.AfterFunc(2*time.Second, done)
 				do(turn, seen)
 				_ = seen.conn.Close()
@@ -151,8 +151,8 @@ func (s *system) load(ctx context.Context, t *testing.T, config *tls.Config) (ca
 	return func() int64 { all.Wait(); return n.Load() }
 }
 
-// The certificate, its key and who signs clients' certificates are replaced, one file after the other, and nobody who goes with
-// the time notices. Who does not is out, on connections that are open as well.
+// The certificate, its key and the clients' authority are replaced, one file after the other. Clients with current certificates
+// notice nothing. Clients with old ones are refused, also on open connections.
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	filedBubble(t, func(t *testing.T, s *system, f *files) {
@@ -202,7 +202,7 @@ func TestRotation(t *testing.T) {
 		<-time.After(soon)
 
 		if n := s.scrape(t)[`kootask_files_reloads_total{files="tls"}`]; n != 3 {
-			t.Errorf("the files were read anew %v times", n)
+			t.Errorf("the files were re-read %v times", n)
 		}
 		seconds := time.Since(start).Seconds()
 		stop()
@@ -256,7 +256,7 @@ func TestCertificatesTakeEffectInTime(t *testing.T) {
 	})
 }
 
-// Whatever becomes of the files: what was read last, and is good, stays in use until there is something good again.
+// With any damage to the files, the last valid content stays in use until there is valid content again.
 func TestFilesThatAreNoGood(t *testing.T) {
 	filedBubble(t, func(t *testing.T, s *system, f *files) {
 		config := f.config(f.client.Client("DNS:orders.example"))

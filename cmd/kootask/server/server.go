@@ -1,5 +1,5 @@
 // Package server puts the service together: KooDrive's client, TaskService, its gRPC servers, the gateway and the admin
-// port, on whatever listeners it is given. It starts and stops them in order. It reads no flag and opens no port.
+// port, on the listeners that it is given. It starts and stops them in order. It reads no flag and opens no port.
 //
 //	s, err := server.New(server.Config{Upstream: upstream.Config{BaseURL: url}, Log: log})
 //	…
@@ -32,61 +32,61 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
-// DefaultGrace is how long a stop may take unless it is said otherwise.
+// DefaultGrace is the default of Config.Grace.
 const DefaultGrace = 20 * time.Second
 
-// ErrInterrupted is the cause of a context that a person at a terminal has ended: no balancer is waited for.
+// ErrInterrupted is the cause of a context that a person at a terminal has ended. The stop then does not wait for balancers.
 var ErrInterrupted = errors.New("interrupted")
 
 // Limits of the HTTP port.
 const (
-	// HeaderTimeout is how long a request's header may take, and IdleTimeout how long a connection may be without a request: longer than
-	// balancers keep theirs (60 s by default), so that none is closed at the moment at which a balancer uses it again.
+	// HeaderTimeout is the time for a request's header, and IdleTimeout the time that a connection may be without a request. It is longer
+	// than balancers keep connections (60 s by default), so that none is closed just when a balancer uses it again.
 	HeaderTimeout = 5 * time.Second
 	IdleTimeout   = 90 * time.Second
-	// AnswerTimeout is how long a request may take until its client has read the answer. It is more than a call takes. A watch
-	// replaces it with a limit for each message.
+	// AnswerTimeout is the time until a client has read its answer. It is longer than a call takes. A watch replaces it with a
+	// limit for each message.
 	AnswerTimeout = 60 * time.Second
 )
 
-// Config is what a Server is made of.
+// Config configures a Server.
 type Config struct {
-	// Upstream is how KooDrive is reached; its OutageChanged is filled in by New. Required.
+	// Upstream configures the way to KooDrive; New sets its OutageChanged. Required.
 	Upstream upstream.Config
-	// Service is how it is asked; the Upstream, the Log and the Metrics in it are filled in by New.
+	// Service configures TaskService; New sets its Upstream, Log and Metrics.
 	Service service.Config
-	// Callers is who may call; its Mode, Log and Metrics are filled in by New. The zero Config lets everybody.
+	// Auth configures the authentication of callers; New sets its Mode, Log and Metrics. The zero Config lets everybody call.
 	Auth auth.Config
-	// TLS is what the gRPC and the HTTP port show, and ask of, clients that connect. Nil: they are plaintext.
+	// TLS has the certificates of the gRPC and the HTTP port. Nil: both are plaintext.
 	TLS func() TLS
-	// Files are followed while the Server runs: what they say may have an effect through the rest of the Config. Nil: none.
+	// Files are followed while the Server runs. Their content takes effect through the other fields. Nil: none.
 	Files *reload.Files
-	// Origins are those whose pages may read answers of the HTTP port.
+	// Origins are the origins whose pages may read answers of the HTTP port.
 	Origins []string
-	// LocalHosts is that of the gateway's config: for callers who need not be anybody.
+	// LocalHosts is the field of the gateway's config. It is for callers without authentication.
 	LocalHosts bool
 	// Console serves pages for browsers on the HTTP port: one that watches tasks, at /, and the API reference, at /docs.
 	Console bool
-	// Reflection lets gRPC clients ask for the contract.
+	// Reflection enables gRPC server reflection.
 	Reflection bool
-	// MaxConnections is how many connections the gRPC port may have at a time, and the HTTP port. One address may have half of
-	// them, unless the Callers' TrustedHops say that it is a proxy's. 0 is no limit.
+	// MaxConnections is the maximum number of connections to the gRPC port, and to the HTTP port. One address may have half of
+	// them, unless the Callers' TrustedHops is set. 0: no limit.
 	MaxConnections int
-	// Grace is how long a stop may take. 0 is DefaultGrace.
+	// Grace is the maximum duration of a stop. 0 is DefaultGrace.
 	Grace time.Duration
-	// ShutdownDelay is the part of the Grace for which a server that was told to stop says that it is not ready, and does all else as
-	// before, so that balancers stop sending it calls. At most a quarter of the Grace. 0 is no delay.
+	// ShutdownDelay is the part of the Grace during which a stopping server reports not ready and otherwise works as before, so that
+	// balancers stop sending it calls. At most a quarter of the Grace. 0: no delay.
 	ShutdownDelay time.Duration
-	// Log gets a line for each call. Required. It must not block: calls wait for it.
+	// Log gets a line for each call. Required. It must not block, because calls wait for it.
 	Log *slog.Logger
-	// LogMetrics are those of the log. Nil: it has none.
+	// LogMetrics collects the metrics of the log. Nil: the log has no metrics.
 	LogMetrics prometheus.Collector
 }
 
-// Listeners are where a Server is reached. It closes them.
+// Listeners are the ports of a Server. The Server closes them.
 type Listeners struct {
 	GRPC, HTTP net.Listener
-	// Admin is for the operator alone. It has profiles if it is on a loopback address. Nil: there is no admin port.
+	// Admin is for the operator. It has profiles if it is on a loopback address. Nil: no admin port.
 	Admin net.Listener
 }
 
@@ -105,7 +105,7 @@ type Server struct {
 	draining atomic.Bool
 }
 
-// New returns a Server that does not serve yet. Run it.
+// New returns a Server, which serves in Run.
 func New(config Config) (*Server, error) {
 	if config.Grace <= 0 {
 		config.Grace = DefaultGrace
@@ -167,8 +167,8 @@ func New(config Config) (*Server, error) {
 	return s, nil
 }
 
-// httpServer returns a server for handler. Its WriteTimeout does not end a watch, whose first message comes sooner and sets a
-// limit of its own; without it, an HTTP/2 client that answers pings but leaves no room for an answer would be waited for.
+// httpServer returns a server for handler. Its WriteTimeout does not end a watch, whose first message comes sooner and sets its
+// own limit. Without it, the server would wait for an HTTP/2 client that answers pings but leaves no room for an answer.
 func (s *Server) httpServer(handler http.Handler) *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -182,9 +182,9 @@ func (s *Server) httpServer(handler http.Handler) *http.Server {
 		MaxHeaderBytes:    rpcserver.MaxHeaderRead,
 		Protocols:         &protocols,
 		HTTP2: &http.HTTP2Config{
-			// The default is 250, and lets what is above it hang.
+			// With the default of 250, further requests would hang.
 			MaxConcurrentStreams: rpcserver.MaxStreams,
-			// Without it nobody is pinged.
+			// Without it there are no pings.
 			SendPingTimeout: rpcserver.Ping, PingTimeout: rpcserver.PingTimeout,
 		},
 		ErrorLog: log.New(libraryLog{s.config.Log}, "", 0),
@@ -194,7 +194,7 @@ func (s *Server) httpServer(handler http.Handler) *http.Server {
 }
 
 // Run serves until ctx ends, and then stops within the grace time, without the delay if the cause of ctx is [ErrInterrupted]. It fails
-// if a listener does, or if calls had to be broken off. A Server runs once.
+// if a listener fails, or if calls had to be cut off. A Server runs once.
 func (s *Server) Run(ctx context.Context, l Listeners) error {
 	running, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -234,8 +234,8 @@ func (s *Server) Run(ctx context.Context, l Listeners) error {
 	return err
 }
 
-// stop ends everything in the order in which it depends on each other. Whoever asks whether the server is ready is told
-// first, and until the end: for the delay nothing else changes. Connections that have made no call are not waited for.
+// stop ends all parts in the order of their dependencies. Readiness changes first, and stays until the end; during the delay,
+// nothing else changes. The stop does not wait for connections without a call.
 func (s *Server) stop(delay time.Duration, ports ...*listener) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.Grace)
 	defer cancel()
@@ -258,7 +258,7 @@ func (s *Server) stop(delay time.Duration, ports ...*listener) error {
 	})
 	both.Go(func() { rpcGraceful = s.public.Stop(ctx) })
 	both.Wait()
-	localGraceful := s.local.Stop(ctx) // Its calls are those of HTTP.
+	localGraceful := s.local.Stop(ctx) // Its calls are those of the HTTP port.
 	s.service.Close()
 	s.auth.Close()
 	s.upstream.Close()

@@ -55,7 +55,7 @@ func TestErrorsAreNotRemembered(t *testing.T) {
 	})
 }
 
-// A thousand watchers of one task cost KooDrive what one costs, and nothing once they have left.
+// A thousand watchers of one task cost KooDrive as much as one, and nothing after they have left.
 func TestWatchersAreFree(t *testing.T) {
 	t.Parallel()
 	const watched = 10 * time.Minute
@@ -86,7 +86,7 @@ func TestWatchersAreFree(t *testing.T) {
 		})
 		return requests
 	}
-	// 0, 1, 2.5, … and then every 15 s: 46 polls, each interval a fifth shorter or longer.
+	// 0, 1, 2.5, … and then every 15 s: 46 polls, each interval ±20 %.
 	for watchers, n := range map[int]int{1: cost(1), 300: cost(300)} {
 		if n < 40 || n > 55 {
 			t.Errorf("%d watchers cost %d requests", watchers, n)
@@ -129,7 +129,7 @@ func TestCredentialsShareNothing(t *testing.T) {
 	})
 }
 
-// What one caller was told is told to nobody who has not the same credential: neither from memory nor by a watch that goes on.
+// A caller's answer goes only to callers with the same credential, neither from memory nor by a running watch to others.
 func TestMemoryIsTheCallersOwn(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})

@@ -19,7 +19,7 @@ import (
 )
 
 // One connection of a hundred never reads, while the task changes 100 times, each time by more than its window holds: the
-// others get every state at the instant of its publication, and what is held for the silent one is bounded.
+// others get every state at the instant of its publication, and the memory for the silent one is bounded.
 // When the changes come within the time that a send may take, it is there to the end; otherwise it is let go.
 func TestSilentReaderDelaysNobody(t *testing.T) {
 	t.Parallel()
@@ -27,7 +27,7 @@ func TestSilentReaderDelaysNobody(t *testing.T) {
 		flips  = 100
 		name   = 4 << 10
 		window = 64 << 10 // The client's, the smallest that gRPC has.
-		queue  = 64 << 10 // What gRPC's server takes of a stream before it can send it.
+		queue  = 64 << 10 // Bytes of a stream that gRPC's server queues.
 	)
 	for interval, reason := range map[time.Duration]string{100 * time.Millisecond: "", time.Second: "WATCHER_TOO_SLOW"} {
 		fast := func(c *server.Config) { c.Service.PollMin, c.Upstream.PerSecond = interval, 1000 }
@@ -82,7 +82,7 @@ func TestSilentReaderDelaysNobody(t *testing.T) {
 				}
 				read, last = read+1, m.GetTask()
 			}
-			// What fits, one that is being sent, and the last state.
+			// The queued messages, the one in the send, and the last state.
 			if most := (window+queue)/name + 2; read > most || (reason == "") != last.GetDone() {
 				t.Errorf("%d messages were held for the silent one, and the last of them was %v", read, last.GetStatus())
 			}

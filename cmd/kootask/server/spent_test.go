@@ -15,7 +15,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// timedLine is what a line of the log says of time. What is not said is nil.
+// timedLine has the times in a line of the log. Absent ones are nil.
 type timedLine struct {
 	Msg, Method, Outcome, Error string
 	Seconds                     float64
@@ -38,8 +38,8 @@ func (s *system) timedLines(t *testing.T) (all []timedLine) {
 	return all
 }
 
-// The line of a GetTask says how long it has waited for its turn, and how long for KooDrive; the rest is kootask's own. That
-// of a watch does not, since its requests are many and not its own.
+// The line of a GetTask has the time in the queue and the time of KooDrive's answer; the rest is kootask's own. The line of a
+// watch has neither, because its requests are many and shared.
 func TestCallLinesSplitTheirTime(t *testing.T) {
 	bubble(t, func(c *server.Config) { c.Upstream.AtOnce = 1 }, func(t *testing.T, s *system) {
 		late := func(id string, latency time.Duration, more ...koodrivetest.Step) {
@@ -105,8 +105,8 @@ func TestCallLinesSplitTheirTime(t *testing.T) {
 	})
 }
 
-// An answer that does not fit is told to the log by the names and types of its fields, once with the call or the watch that it
-// ends, and at the level debug for each request. Callers see nothing of it.
+// An answer that does not fit is logged by the names and types of its fields: once with the call or the watch that it ends, and
+// at level debug for each request. Callers do not see it.
 func TestAnswersThatDoNotFitAreLogged(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"code":0,"taskId":"` + taskID + `","state":"RUNNING","` + canary + `":{}}`: "status is missing or not a 32-bit integer; fields: code:number taskId:string state:string …:object",

@@ -167,7 +167,7 @@ func TestWhileStopping(t *testing.T) {
 	})
 }
 
-// What does not end by itself is broken off when the grace time is over, and the stop says so.
+// Calls that do not end by themselves are cut off after the grace time, and the stop reports it.
 func TestStopIsBounded(t *testing.T) {
 	const grace = 3 * time.Second // Less than a call may take.
 	bubble(t, func(c *server.Config) { c.Grace, c.ShutdownDelay = grace, time.Hour }, func(t *testing.T, s *system) {
@@ -189,7 +189,7 @@ func TestStopIsBounded(t *testing.T) {
 	})
 }
 
-// For the delay a server that was told to stop says so, and does all else as before: a balancer has time to notice. A person at a
+// During the delay, a stopping server reports not ready and otherwise works as before, so that balancers can notice. A person at a
 // terminal does not wait for that.
 func TestShutdownDelay(t *testing.T) {
 	const delay = 2 * time.Second
@@ -252,7 +252,7 @@ func TestShutdownDelay(t *testing.T) {
 	}
 }
 
-// Clients that do nothing hold up no stop: each of these alone.
+// Idle clients do not delay a stop: each of these by itself.
 func TestStopWaitsForNobodyIdle(t *testing.T) {
 	ways := map[string]func(t *testing.T, s *system){
 		"reflection": func(t *testing.T, s *system) {

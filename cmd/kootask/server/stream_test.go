@@ -27,7 +27,7 @@ type event struct {
 	err  error
 }
 
-// parse reads a stream in either form until it ends, and hands out each event.
+// parse reads a stream in either form until it ends, and yields each event.
 func parse(t *testing.T, contentType string, body io.Reader, each func(event)) {
 	t.Helper()
 	start := time.Now()
@@ -130,7 +130,7 @@ func (s *system) follow(ctx context.Context, t *testing.T, surface, id string, e
 	parse(t, surface, resp.Body, func(e event) {
 		e.at += offset
 		s.out.event(e)
-		if ctx.Err() == nil { // To who has left, anything may be said.
+		if ctx.Err() == nil { // A client that has left may get any error.
 			openAPI().allowsEvent(t, surface, e)
 		}
 		each(e)

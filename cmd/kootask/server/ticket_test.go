@@ -32,7 +32,7 @@ func (s *system) post(t *testing.T, header ...string) (*http.Response, string) {
 	return s.get(t, r)
 }
 
-// ticket gets one, and checks what is said of it. It is looked for in the log when the test ends.
+// ticket gets a ticket, and checks its description. At the end of the test, the log is searched for it.
 func (s *system) ticket(t *testing.T, header ...string) string {
 	t.Helper()
 	resp, body := s.post(t, header...)
@@ -118,7 +118,7 @@ func TestNoTicketsForBadTaskIDs(t *testing.T) {
 	})
 }
 
-// What a ticket is not good for. Whoever tries has used it up, but for what is no request to watch with a ticket at all.
+// Invalid uses of a ticket. Each uses the ticket up, except requests that are not watches with a ticket.
 func TestTicketsThatAreNoGood(t *testing.T) {
 	const unknown, invalid = "CALLER_UNAUTHENTICATED", "REQUEST_INVALID"
 	rows := map[string]struct {
@@ -176,7 +176,7 @@ func TestTicketsThatAreNoGood(t *testing.T) {
 	})
 }
 
-// Which requests get one.
+// The requests that get a ticket.
 func TestWhoGetsATicket(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		path := "/v1/tasks/" + taskID
@@ -291,7 +291,7 @@ func TestTicketsDoNotOutliveTokens(t *testing.T) {
 	})
 }
 
-// A ticket is for whom its owner may act when it is used, and not when it was given.
+// The policy applies when a ticket is used, and not when it was issued.
 func TestTicketsDoNotOutliveThePolicy(t *testing.T) {
 	var issuer *issuertest.Issuer
 	var policy atomic.Pointer[auth.Policy]

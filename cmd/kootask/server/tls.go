@@ -12,19 +12,19 @@ import (
 	"github.com/kootask/kootask/cmd/kootask/credfile"
 )
 
-// MinTLS is the oldest version of TLS that is spoken.
+// MinTLS is the oldest accepted version of TLS.
 const MinTLS = tls.VersionTLS12
 
-// TLS is what secures the ports.
+// TLS has the certificates of the ports.
 type TLS struct {
-	// Certificate is the server's. Required.
+	// Certificate is the server's certificate. Required.
 	Certificate tls.Certificate
-	// ClientCAs are who signs the certificates that clients have to have. Nil: they need none.
+	// ClientCAs are the authorities of client certificates, which are then required. Nil: clients need no certificate.
 	ClientCAs *x509.CertPool
 }
 
-// ParseTLS reads a certificate (with those of its issuers after it), its key and, unless the zero File is given for them, the
-// certificates of those who sign clients' certificates; all in PEM form. The server's certificate has to be valid now.
+// ParseTLS reads a certificate (followed by those of its issuers), its key and, unless it is the zero File, the authorities of
+// client certificates, all in PEM form. The server's certificate has to be valid now.
 func ParseTLS(certificate, key, clientCAs credfile.File) (TLS, error) {
 	pair, certificateErr, keyErr := credfile.Pair(certificate, key)
 	if err := cmp.Or(certificateErr, keyErr); err != nil {
@@ -42,7 +42,7 @@ func ParseTLS(certificate, key, clientCAs credfile.File) (TLS, error) {
 	return TLS{pair, pool}, err
 }
 
-// tls returns how connections are secured: each handshake as the files are then.
+// tls returns the config of the ports. Each handshake uses the present content of the files.
 func (s *Server) tls() *tls.Config {
 	return &tls.Config{
 		MinVersion: MinTLS,
@@ -53,7 +53,7 @@ func (s *Server) tls() *tls.Config {
 				MinVersion:   MinTLS,
 				NextProtos:   []string{"h2", "http/1.1"},
 				Certificates: []tls.Certificate{now.Certificate},
-				// A session that is resumed is not asked for its certificate again.
+				// A resumed session would not present its certificate again.
 				SessionTicketsDisabled: true,
 			}
 			if now.ClientCAs != nil {
@@ -64,7 +64,7 @@ func (s *Server) tls() *tls.Config {
 	}
 }
 
-// certificateEnd is a metric.
+// certificateEnd exports the end of the server certificate's validity, so that an alert can come in time.
 func (s *Server) certificateEnd() prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "kootask_tls_certificate_end_timestamp_seconds", Help: "End of validity of the server's certificate, in Unix time.",

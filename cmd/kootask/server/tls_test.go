@@ -20,7 +20,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// authorities are who vouches for the server and for its clients. They are made in the bubble whose clock they go by.
+// authorities are the authorities of the server and of its clients. They are made in the bubble whose clock they use.
 type authorities struct{ server, client *certificates.CA }
 
 func newAuthorities() *authorities {
@@ -38,7 +38,7 @@ func (a *authorities) tls(c *server.Config, names ...string) {
 	c.TLS = func() server.TLS { return secured }
 }
 
-// config is that of a client who trusts the server, with a certificate of its own unless own is nil.
+// config is the config of a client that trusts the server, with its own certificate unless own is nil.
 func (a *authorities) config(own *certificates.Certificate) *tls.Config {
 	config := &tls.Config{RootCAs: a.server.Pool(), ServerName: "kootask.test", MinVersion: tls.VersionTLS12}
 	if own != nil { // Whatever authorities the server names.
@@ -149,7 +149,7 @@ func TestWhatIsNoTLSGetsNothing(t *testing.T) {
 	})
 }
 
-// What a client says while it connects may be anything, and is in no log.
+// A client's bytes during the handshake may be anything, and the log does not contain them.
 func TestWhatClientsSayInHandshakesIsNotLogged(t *testing.T) {
 	secureBubble(t, nil, func(t *testing.T, s *system, _ *authorities) {
 		for _, port := range []*koodrivetest.Listener{s.httpPort, s.grpcPort} {
@@ -184,7 +184,7 @@ func TestSessionsAreNotResumed(t *testing.T) {
 	})
 }
 
-// Who has no certificate that is good now is not let in at all.
+// A client without a currently valid certificate gets no connection.
 func TestClientsNeedACertificate(t *testing.T) {
 	const san = "DNS:orders.example"
 	secureBubble(t, []string{"*"}, func(t *testing.T, s *system, a *authorities) {
@@ -206,11 +206,11 @@ func TestClientsNeedACertificate(t *testing.T) {
 				}
 			}
 		}
-		s.over(t, a.config(a.client.Client(san)), true).works(t, "rest") // What is wrong with the others is not what they share.
+		s.over(t, a.config(a.client.Client(san)), true).works(t, "rest") // The common parts of the other certificates are valid.
 	})
 }
 
-// Which names count, of a certificate that is good.
+// The names that count in a valid certificate.
 func TestClientsAreKnownByTheirNames(t *testing.T) {
 	all := []string{"DNS:orders.example", "URI:spiffe://example/orders", "email:orders@example.com", "IP:192.0.2.1"}
 	rows := map[string]struct {

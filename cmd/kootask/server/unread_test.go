@@ -16,7 +16,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// sendQuota is how much gRPC's server takes of a stream, beyond what its client's window holds, before a send waits.
+// sendQuota is the number of bytes that gRPC's server queues for a stream, beyond the client's window, before a send waits.
 const sendQuota = 64 << 10
 
 // Over gRPC a watch ends 30 s after 64 KiB wait for a client that does not read, however long that takes: 64 KiB is gRPC's own

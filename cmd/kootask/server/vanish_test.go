@@ -16,7 +16,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// mortal is a client's end of a connection. After its machine has gone, what either side says is lost, and nothing closes.
+// mortal is a client's end of a connection. After its machine has gone, data of both sides is lost, and nothing closes.
 type mortal struct {
 	net.Conn
 	gone *atomic.Bool
@@ -55,7 +55,7 @@ func TestVanishedClients(t *testing.T) {
 			h2c(s.http).DialContext = overHTTP
 			var watch sync.WaitGroup
 			watch.Go(func() { s.follow(t.Context(), t, surface, taskID, func(event) {}) })
-			time.Sleep(4*time.Minute + time.Second) // As long as it is there, pings are answered: the last one just now.
+			time.Sleep(4*time.Minute + time.Second) // Until it vanishes, pings are answered, the last one just now.
 			if log := s.calls(); log != "" {
 				t.Errorf("%s: before it vanishes:\n%s", surface, log)
 			}
@@ -73,7 +73,7 @@ func TestVanishedClients(t *testing.T) {
 	}
 }
 
-// The call of a client that has vanished ends at the call's own limits, and leaves KooDrive alone.
+// The call of a client that has vanished ends at the call's own limits, and KooDrive gets no more requests.
 func TestCallOfAVanishedClientEnds(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Fault: &koodrivetest.Fault{Hang: true}}}})

@@ -26,7 +26,7 @@ import (
 // doors are all ways to ask for a task: unary and as a stream, over gRPC and over HTTP.
 var doors = []string{"grpc get", "grpc watch", "rest", ndjson, sse}
 
-// verdict is how a call failed, on any of the doors.
+// verdict is the failure of a call, at any of the doors.
 type verdict struct {
 	code       codes.Code
 	reason     string
@@ -35,7 +35,7 @@ type verdict struct {
 	violations []string // "field REASON"
 	retry      *errdetails.RetryInfo
 	requestID  string
-	language   string // Of the text beside the message; empty if there is none.
+	language   string // Of the text beside the message; empty without one.
 	header     http.Header
 	trailer    metadata.MD
 	everything string // All that the caller got.
@@ -144,7 +144,7 @@ func (s *system) failGRPC(ctx context.Context, t *testing.T, door string, c call
 	return v
 }
 
-// read takes a status apart, and checks what is true of every one.
+// read converts a status, and checks the rules that hold for every status.
 func read(t *testing.T, st *status.Status) verdict {
 	t.Helper()
 	v := verdict{code: st.Code()}

@@ -22,7 +22,7 @@ func steps(statuses ...int64) (steps []koodrivetest.Step) {
 	return steps
 }
 
-// names is what a stream said: the statuses of its tasks without their prefix, and the names of its other events.
+// names returns the events of a stream: the statuses of its tasks without their prefix, and the names of its other events.
 func names(t *testing.T, events []event) (all []string) {
 	t.Helper()
 	for _, e := range events {
@@ -44,7 +44,7 @@ func states(t *testing.T, events []event) []string {
 	return slices.DeleteFunc(names(t, events), func(name string) bool { return name == "heartbeat" })
 }
 
-// forSurface is what a surface says where the others say events: server-sent ones have an id at the end.
+// forSurface returns the events of a surface: server-sent ones have an id at the end.
 func forSurface(surface string, events ...string) []string {
 	if surface == sse {
 		for i, name := range events {
@@ -89,7 +89,7 @@ func TestEverySurfaceSeesTheScript(t *testing.T) {
 	})
 }
 
-// A watch that joins later sees the task as it stands first, whatever the others have seen.
+// A watch that joins later first gets the task as it is, whatever the others have seen.
 func TestJoinersSeeTheTaskAsItStands(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{
@@ -219,7 +219,7 @@ func TestFailedTaskAsError(t *testing.T) {
 	})
 }
 
-// After a rate limit KooDrive is left alone for a minute, if it does not say for how long.
+// After a rate limit without Retry-After, requests are held for a minute.
 func TestRateLimitIsHeeded(t *testing.T) {
 	for retryAfter, want := range map[string]time.Duration{"": time.Minute, "7": 7 * time.Second, "100": 100 * time.Second} {
 		bubble(t, nil, func(t *testing.T, s *system) {

@@ -14,7 +14,7 @@ const types = ['TASK_TYPE_TRANSFER_AND_DELETION', 'TASK_TYPE_BATCH_IMPORT'];
 const codes = ['OK', 'CANCELLED', 'UNKNOWN', 'INVALID_ARGUMENT', 'DEADLINE_EXCEEDED', 'NOT_FOUND', 'ALREADY_EXISTS', 'PERMISSION_DENIED',
   'RESOURCE_EXHAUSTED', 'FAILED_PRECONDITION', 'ABORTED', 'OUT_OF_RANGE', 'UNIMPLEMENTED', 'INTERNAL', 'UNAVAILABLE', 'DATA_LOSS', 'UNAUTHENTICATED'];
 
-// ahead is how far the server's clock is ahead of this machine's, in ms: what an answer's date says, at its least delay.
+// ahead is the difference of the server's clock to this machine's in ms, from the Date of the answer with the least delay.
 let ahead = -Infinity;
 const skew = () => Math.abs(ahead) > 2000 && ahead !== -Infinity ? ahead : 0;
 
@@ -22,14 +22,14 @@ export class Card {
   #page;
   #parts = {}; // Of the element, by class.
   #timeline;
-  #watching; // The AbortController of the watch, undefined if there is none.
-  #headers; // What it was begun with.
-  #task; // As it was last told.
-  #confirmed; // When KooDrive last confirmed it, by this machine's clock, in ms.
-  #failures = 0; // How often KooDrive has failed to answer since.
-  #opened = 0; // When the stream began, in ms.
-  #interrupted; // Why the connection was lost, undefined if it is there.
-  #resumes = 0; // When it is tried again, in ms.
+  #watching; // The AbortController of the watch, undefined without a watch.
+  #headers; // The headers of the watch.
+  #task; // The task as last received.
+  #confirmed; // Time of KooDrive's last confirmation, by this machine's clock, in ms.
+  #failures = 0; // Failed polls since then.
+  #opened = 0; // Time at which the stream began, in ms.
+  #interrupted; // Cause of the lost connection, undefined while connected.
+  #resumes = 0; // Time of the next attempt, in ms.
 
   // page has turns, announce(text), changed(), again(card) and remove(card).
   constructor(id, page) {
@@ -51,7 +51,7 @@ export class Card {
     this.#timeline = new Timeline(history, id);
   }
 
-  // connection is how the watch stands, and state how the task does: data-connection and data-state.
+  // connection is the state of the watch, and state that of the task: data-connection and data-state.
   get connection() { return this.element.dataset.connection; }
 
   get state() { return this.element.dataset.state; }
@@ -62,7 +62,7 @@ export class Card {
   // runsWith reports whether there is a watch with the same credentials.
   runsWith(headers) { return this.runs && areSame(this.#headers, headers); }
 
-  // start watches the task with these headers. What was known with others is forgotten.
+  // start watches the task with these headers. Data that came with other headers is forgotten.
   async start(headers) {
     this.#watching?.abort();
     const watching = this.#watching = new AbortController();
@@ -85,7 +85,7 @@ export class Card {
       });
       this.#end('ended');
     } catch (failure) {
-      if (watching.signal.aborted) return; // It was stopped, or begun anew.
+      if (watching.signal.aborted) return; // The watch was stopped or restarted.
       this.#end('failed');
       this.#explain(failure);
     }
@@ -99,10 +99,10 @@ export class Card {
     this.#end('stopped');
   }
 
-  // redraw says in another language what has been said for good.
+  // redraw translates the texts that do not change by themselves.
   redraw() { this.#timeline.redraw(); }
 
-  // tick says what depends on the time.
+  // tick updates the texts that depend on the time.
   tick() {
     const seconds = Math.max(0, Math.ceil((this.#resumes - Date.now()) / 1000));
     say(this.#parts.connection, text(`connection.${this.connection}`, { seconds }));
@@ -118,7 +118,7 @@ export class Card {
 
   #open(headers) {
     this.#opened = Date.now();
-    ahead = Math.max(ahead, Date.parse(headers.get('Date')) + 500 - this.#opened || -Infinity); // It has whole seconds.
+    ahead = Math.max(ahead, Date.parse(headers.get('Date')) + 500 - this.#opened || -Infinity); // Date has whole seconds.
     if (this.#interrupted) {
       this.#timeline.add(text('line.live'));
       this.#page.announce(text('said.live', { id: this.id }));
@@ -131,7 +131,7 @@ export class Card {
     this.#resumes = Date.now() + ms;
     const why = cause(failure);
     if (!this.#interrupted) this.#page.announce(text('said.lost', { id: this.id }));
-    if (JSON.stringify(why) !== this.#interrupted) this.#timeline.add(text('line.lost', { cause: why })); // Once, however often it is tried.
+    if (JSON.stringify(why) !== this.#interrupted) this.#timeline.add(text('line.lost', { cause: why })); // One line for all attempts with the same cause.
     this.#interrupted = JSON.stringify(why);
     this.#connect('lost');
   }
@@ -145,7 +145,7 @@ export class Card {
     const before = this.#task;
     this.#task = task;
     this.#confirm(task.observeTime);
-    // What was known before this stream says nothing of how KooDrive does now.
+    // A confirmation from before this stream does not show that KooDrive answers now.
     if (this.#confirmed > this.#opened - 1000) this.#answers(0);
     this.#describe(task);
     if (before?.status === task.status && before.koodriveStatus === task.koodriveStatus) return;
@@ -166,7 +166,7 @@ export class Card {
     this.tick();
   }
 
-  // #answers says how KooDrive does.
+  // #answers shows whether KooDrive answers.
   #answers(failures, name) {
     const before = this.#failures;
     this.#failures = failures;
@@ -187,15 +187,15 @@ export class Card {
     return words;
   }
 
-  // #connect says how the watch stands, and what can be done about it.
+  // #connect shows the state of the watch, and its buttons.
   #connect(connection) {
     this.element.dataset.connection = connection;
     const { stop, again, health, id } = this.#parts;
-    if (connection !== 'live') health.hidden = true; // It is not known then.
+    if (connection !== 'live') health.hidden = true; // Unknown while not connected.
     const focused = this.element.contains(document.activeElement) ? document.activeElement : undefined;
     stop.hidden = !this.runs;
     again.hidden = this.runs;
-    // A button that goes hands the focus to what it has brought about. Where it is not its doing, nothing is there to be pressed by mistake.
+    // A button that disappears after a press passes the focus to the button in its place. Otherwise the focus goes to the card, so that nothing is pressed by mistake.
     if (focused === again && this.runs) stop.focus();
     if (focused === stop && !this.runs) (connection === 'stopped' ? again : id).focus();
     this.tick();
@@ -232,7 +232,7 @@ export class Card {
   }
 }
 
-// cause is what a failure is called: an error of kootask's in the words that came with it, or in the catalogue's if those are in
+// cause is the Text of a failure. For an error from kootask it is the localized message, or the catalogue's text if that is in
 // another language.
 function cause(failure) {
   if (!(failure instanceof Failure)) return text('lost.page');
@@ -240,7 +240,7 @@ function cause(failure) {
   return failure.localized ? { localized: failure.localized, otherwise: reason(failure.reason) } : reason(failure.reason);
 }
 
-// list fills a dl with pairs of Texts, leaving out what is not there.
+// list fills a dl with pairs of Texts, without the empty ones.
 function list(dl, pairs) {
   const there = pairs.filter(Boolean);
   dl.hidden = there.length === 0;

@@ -1,13 +1,13 @@
-// The credentials of the form: they are in its fields, and with the watches that were begun with them, and nowhere else.
+// The credentials of the form. They are only in its fields and in the watches that were started with them.
 
 const fields = {
   'token': 'Authorization', 'user-id': 'X-User-Id', 'date': 'X-Date', 'caller-token': 'X-Kootask-Authorization',
 };
 
-// What a header may hold.
+// The characters that a header may have.
 const sendable = /^[!-~]([ -~]*[!-~])?$/;
 
-// read returns the headers that the form stands for, and calls wrong(field, key) for each field that cannot be sent.
+// read returns the headers of the form, and calls wrong(field, key) for each field that cannot be sent.
 export function read(wrong) {
   const headers = {};
   for (const [id, name] of Object.entries(fields)) {
@@ -20,17 +20,17 @@ export function read(wrong) {
   return headers;
 }
 
-let caller; // The caller's own token when its field was last left: what is being typed is none yet.
+let caller; // The caller's own token when its field last lost the focus, because a token that is being typed is incomplete.
 document.getElementById('caller-token').addEventListener('change', () => {
   caller = read(() => {})['X-Kootask-Authorization'];
 });
 
-// renew returns headers that were read before with what the form says now of who the caller is: for whom KooDrive is asked stays.
+// renew returns earlier headers with the present caller token. The credential for KooDrive stays.
 export function renew(headers) {
   return sendable.test(caller ?? '') ? { ...headers, 'X-Kootask-Authorization': caller } : headers;
 }
 
-// areSame reports whether headers stand for the same credentials.
+// areSame reports whether headers have the same credentials.
 export function areSame(some, others) {
   return Object.values(fields).every((name) => some[name] === others[name]);
 }

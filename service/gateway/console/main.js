@@ -1,18 +1,18 @@
-// The page: its form, its list of tasks, and what is said of them all.
+// The page: its form, its list of tasks, and its summary and announcements.
 import { Card } from './card.js';
 import { read } from './credentials.js';
 import { languages, say, speak, spoken, text, write } from './text.js';
 import { Turns } from './turns.js';
 
-// Over HTTP/1.1 a browser has six connections to a server: one is left for everything else. Over a newer version they are as many as
-// the servers in front of kootask commonly let through.
+// Streams at a time. Over HTTP/1.1 a browser has six connections to a server, and one of them is left free. Over HTTP/2 the limit is that of
+// common proxies.
 const newer = /^h[23]/.test(performance.getEntriesByType('navigation')[0]?.nextHopProtocol);
 const turns = new Turns(newer ? 100 : 5, 10_000);
 
 const most = 200; // Tasks on the page.
 
 const at = (id) => document.getElementById(id);
-const cards = new Map(); // By task id, as they stand on the page.
+const cards = new Map(); // By task id, in the order of the page.
 
 const page = { turns, announce, changed, again, remove };
 
@@ -30,9 +30,9 @@ at('form').addEventListener('submit', (event) => {
   announce(text('said.begun', { count: begun.length }));
 });
 
-// ask reads the form: undefined if something in it is wrong, which is then said where it is.
+// ask reads the form. It returns undefined for invalid input, and shows the errors at their fields.
 function ask(ids) {
-  const faults = new Map(); // Field → Text. The first of a field counts.
+  const faults = new Map(); // Field → Text. The first fault of a field is shown.
   const wrong = (field, key, values) => { if (!faults.has(field)) faults.set(field, text(key, values)); };
   const asked = { headers: { ...read(wrong), Language: spoken() }, ids: ids(wrong) };
   for (const place of document.querySelectorAll('.error')) {
@@ -57,13 +57,13 @@ function wantedIDs(wrong) {
   return ids;
 }
 
-// again watches a task with what the form says now.
+// again watches a task with the present credentials of the form.
 function again(card) {
   const asked = ask(() => [card.id]);
   if (asked) card.start(asked.headers);
 }
 
-// remove takes a task off the page. The focus goes to its neighbour.
+// remove removes a task from the page. The focus goes to its neighbour.
 function remove(card) {
   const next = card.element.nextElementSibling ?? card.element.previousElementSibling;
   drop(card);
@@ -89,7 +89,7 @@ at('clear').addEventListener('click', () => {
   announce(text('said.removed', { count: ended.length }));
 });
 
-// changed says how many tasks there are of which kind, once after all that happens at a time.
+// changed updates the summary, once after several events.
 let due = false;
 function changed() {
   if (due) return;
@@ -109,7 +109,7 @@ function changed() {
   });
 }
 
-// announce has a screen reader say what has happened within half a second; of much, only that it is much.
+// announce gives a screen reader the events of half a second, or only their number if there are many.
 let news = [];
 function announce(words) {
   news.push(words);
@@ -126,7 +126,7 @@ at('language').addEventListener('change', () => {
   for (const card of cards.values()) card.redraw();
 });
 
-// Whoever leaves the page has done with it, and its token does not come back with it.
+// Leaving the page ends its watches and forgets the token, also if the browser shows the page again.
 addEventListener('pagehide', () => { for (const card of cards.values()) card.stop(); });
 addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
 
@@ -135,7 +135,7 @@ speak(at('language').value);
 changed();
 if (!isSecureContext) {
   at('insecure').hidden = false;
-  at('token').setAttribute('aria-describedby', 'token-hint insecure token-error'); // What is hidden would be read out too.
+  at('token').setAttribute('aria-describedby', 'token-hint insecure token-error'); // Otherwise hidden elements would be read out too.
 }
 if (!AbortSignal.any) {
   say(at('empty'), text('too-old'));

@@ -1,13 +1,13 @@
-// One stream of a watch: what the server sends, as it comes, or a Failure.
+// One stream of a watch: its events as they come, or a Failure.
 
-// A stream is broken if it brings nothing for so long: the server sends something at least every 15 s.
+// A stream without data for this long is broken: the server sends a message at least every 15 s.
 const silence = 20_000;
-// An answer may take longer to begin: the browser may have no connection left for it, which it does not tell.
+// An answer may take longer to begin, because the browser queues requests without a free connection.
 const patience = 60_000;
 
 const domain = 'koodrive.task.v1';
 
-// Failure is why a stream ended.
+// Failure is the cause of a stream's end.
 export class Failure extends Error {
   // kind is 'kootask' for an error of kootask's, 'http' for an answer that is not kootask's, 'redirect' for one that leads elsewhere,
   // and otherwise how the connection was lost: 'network', 'silent' or 'cut'. status is a google.rpc.Status, http the status of the answer.
@@ -20,7 +20,7 @@ export class Failure extends Error {
     this.requestId = detail('RequestInfo')?.requestId;
     this.violations = detail('BadRequest')?.fieldViolations ?? [];
     this.localized = detail('LocalizedMessage');
-    // retryAfter is in ms, undefined if it does not help to ask again.
+    // retryAfter is in ms, undefined if a retry does not help.
     const delay = detail('RetryInfo')?.retryDelay;
     this.retryAfter = delay && parseFloat(delay) * 1000;
   }
@@ -55,7 +55,7 @@ export async function stream(url, headers, signal, on) {
     for await (const line of lines(response.body)) {
       within(silence);
       if (line.trim() === '') continue;
-      const [name, data] = Object.entries(parse(line) ?? {})[0] ?? []; // An event that is newer than this page may be anything.
+      const [name, data] = Object.entries(parse(line) ?? {})[0] ?? []; // Unknown events may have any form.
       if (name === 'failure') throw failed(data, response.status);
       if (name === 'end' || on.event(name, data)) return;
     }
@@ -66,11 +66,11 @@ export async function stream(url, headers, signal, on) {
     throw error;
   } finally {
     clearTimeout(timer);
-    broken.abort(); // Whatever is left of the answer is not read.
+    broken.abort(); // The rest of the answer is not read.
   }
 }
 
-// lost stands for whatever went wrong on the way: a browser does not tell.
+// lost is the Failure for any network error, because browsers do not tell them apart.
 function lost() {
   throw new Failure('network');
 }

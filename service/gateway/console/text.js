@@ -1,62 +1,62 @@
-// Every text of the page, in both languages. What an error means comes from the server's own catalogue.
+// The texts of the page in both languages. The texts of errors come from the server's own catalogue.
 import { reasons } from './reasons.js';
 
 const texts = {
   'en-US': {
     'reference': 'API reference', 'language': 'Language',
     'form.title': 'Watch tasks', 'watch': 'Watch', 'more': 'Other credentials',
-    'token': 'KooDrive token', 'token.hint': "It stays in this tab's memory. The page sends it to its own server, which shows it to KooDrive.",
-    'insecure': 'This page came without TLS: whoever is on the way to the server can read what is sent.',
-    'too-old': 'This browser is too old for this page: it takes Chrome 116, Firefox 124, Safari 17.4, or a newer one.',
-    'ids': 'Task ids', 'ids.hint': 'One or more, separated by blanks, commas or lines.',
-    'user-id': 'KooDrive user id', 'user-id.hint': 'x-user-id: for whom the server asks, where it signs for an app.',
-    'date': 'Date of the signature', 'date.hint': 'x-date: if the token is a ready-made HMAC-SHA256 signature.',
-    'caller-token': 'Your token for kootask', 'caller-token.hint': 'x-kootask-authorization: where the server asks who you are. A new one counts for running watches too.',
-    'error.credential': 'Paste a token here, or say below for which user to ask.',
-    'error.header': 'It has a character that cannot be sent: is something else in it?',
-    'error.no-ids': 'Enter the id of a task.',
-    'error.id': 'An id has 1 to 64 letters, digits, _ and -: look at “{id}”.',
-    'error.many': 'The page holds {limit} tasks at the most: remove some first.',
-    'tasks': 'Tasks', 'empty': 'No task is watched yet.', 'stop-all': 'Stop all', 'clear': 'Remove ended',
+    'token': 'KooDrive token', 'token.hint': "It is kept only in this tab's memory. The page sends it to its own server, which forwards it to KooDrive.",
+    'insecure': 'This page was loaded without TLS: anyone on the way to the server can read the data that you send.',
+    'too-old': 'This browser is too old for this page. Use Chrome 116, Firefox 124, Safari 17.4, or later.',
+    'ids': 'Task ids', 'ids.hint': 'One or more, separated by spaces, commas or line breaks.',
+    'user-id': 'KooDrive user id', 'user-id.hint': 'x-user-id: the KooDrive user to act for, where the server has its own credential.',
+    'date': 'Date of the signature', 'date.hint': 'x-date: required if the token is a ready-made HMAC-SHA256 signature.',
+    'caller-token': 'Your token for kootask', 'caller-token.hint': 'x-kootask-authorization: required where callers must authenticate. A new token also applies to running watches.',
+    'error.credential': 'Paste a token here, or enter a KooDrive user id below.',
+    'error.header': 'The value has a character that cannot be sent. Check that nothing else was pasted with it.',
+    'error.no-ids': 'Enter at least one task id.',
+    'error.id': 'A task id has 1 to 64 letters, digits, _ and -. Correct “{id}”.',
+    'error.many': 'The page holds at most {limit} tasks. Remove some first.',
+    'tasks': 'Tasks', 'empty': 'No tasks are being watched yet.', 'stop-all': 'Stop all', 'clear': 'Remove ended',
     'summary': '{watching} watching · {finished} finished · {failed} with an error · {stopped} stopped',
     'stop': 'Stop', 'again': 'Watch again', 'remove': 'Remove',
     'stop.label': 'Stop watching {id}', 'again.label': 'Watch again: {id}', 'remove.label': 'Remove {id}', 'history.label': 'History of {id}', 'history.name': '{count}: {id}', 'older.label': 'Show older lines of {id}',
     'history': 'History ({count})', 'older': 'Show older', 'history.dropped': 'History (the last {count})',
     'state.unknown': 'Not known yet', 'state.NEW': 'NEW · not started', 'state.EXECUTING': 'EXECUTING · running',
-    'state.SUCCESS': 'SUCCESS · finished', 'state.FAILED': 'FAILED · ended in failure', 'state.other': 'A state that is not listed: {number}',
-    'connection.waiting': 'Waiting for its turn', 'connection.connecting': 'Connecting …', 'connection.live': 'Live',
-    'connection.lost': 'Interrupted: tries again in {seconds} s', 'connection.ended': 'The watch is over',
-    'connection.failed': 'The watch has ended with an error', 'connection.stopped': 'Stopped',
-    'confirmed.never': 'KooDrive has not confirmed it yet.', 'confirmed.seconds': 'Confirmed by KooDrive {n} s ago.',
+    'state.SUCCESS': 'SUCCESS · finished', 'state.FAILED': 'FAILED · ended in failure', 'state.other': 'Unlisted status: {number}',
+    'connection.waiting': 'Waiting for a free connection', 'connection.connecting': 'Connecting …', 'connection.live': 'Live',
+    'connection.lost': 'Interrupted: retrying in {seconds} s', 'connection.ended': 'The watch has ended',
+    'connection.failed': 'The watch ended with an error', 'connection.stopped': 'Stopped',
+    'confirmed.never': 'KooDrive has not confirmed this task yet.', 'confirmed.seconds': 'Confirmed by KooDrive {n} s ago.',
     'confirmed.minutes': 'Confirmed by KooDrive {n} min ago.', 'confirmed.at': 'Confirmed by KooDrive at {time}.',
-    'health.ok': 'KooDrive answers.', 'health.failing.one': 'KooDrive has failed to answer once: {reason}', 'health.failing': 'KooDrive has failed to answer {n} times: {reason}',
-    'fact.type': 'Type', 'fact.user': 'User', 'fact.tenant': 'Tenant', 'fact.result': 'KooDrive’s code',
-    'type.TASK_TYPE_TRANSFER_AND_DELETION': 'transfer and deletion', 'type.TASK_TYPE_BATCH_IMPORT': 'batch import', 'type.other': 'not listed: {number}',
-    'failure.message': 'What happened', 'failure.reason': 'Reason', 'failure.http': 'HTTP status', 'failure.field': 'Field {field}',
+    'health.ok': 'KooDrive answers.', 'health.failing.one': 'The last poll failed: {reason}', 'health.failing': 'The last {n} polls failed: {reason}',
+    'fact.type': 'Type', 'fact.user': 'User', 'fact.tenant': 'Tenant', 'fact.result': 'KooDrive result code',
+    'type.TASK_TYPE_TRANSFER_AND_DELETION': 'transfer and deletion', 'type.TASK_TYPE_BATCH_IMPORT': 'batch import', 'type.other': 'unlisted: {number}',
+    'failure.message': 'Message', 'failure.reason': 'Reason', 'failure.http': 'HTTP status', 'failure.field': 'Field {field}',
     'failure.requestId': 'Request id',
-    'lost.network': 'There is no connection to the server.', 'lost.cut': 'The connection broke off.', 'lost.silent': 'The server has been silent for too long. Without HTTP/2, other tabs may have all connections.',
-    'lost.http': 'Something in front of kootask has answered, with status {http}.',
-    'lost.redirect': 'The server, or something in front of it, has sent the request elsewhere: sign in again, and load this page anew.',
-    'lost.page': 'This page has a fault: please report it, with what the browser’s console says.',
-    'line.lost': 'Interrupted: {cause}', 'line.live': 'Live again', 'line.failing': 'KooDrive fails to answer: {reason}',
-    'line.answers': 'KooDrive answers again', 'line.failed': 'Ended with an error: {cause}', 'line.stopped': 'Stopped', 'line.started': 'Watch begun',
+    'lost.network': 'The server cannot be reached.', 'lost.cut': 'The connection broke.', 'lost.silent': 'The server has sent nothing for too long. Without HTTP/2, other tabs may use all connections.',
+    'lost.http': 'A proxy in front of kootask answered with status {http}.',
+    'lost.redirect': 'The server or a proxy in front of it redirected the request. Sign in again and reload this page.',
+    'lost.page': 'This page has an internal error. Report it with the messages in the browser’s console.',
+    'line.lost': 'Interrupted: {cause}', 'line.live': 'Live again', 'line.failing': 'Poll failed: {reason}',
+    'line.answers': 'KooDrive answers again', 'line.failed': 'Ended with an error: {cause}', 'line.stopped': 'Stopped', 'line.started': 'Watch started',
     'said.state': 'Task {id}: {state}', 'said.lost': 'Task {id}: interrupted', 'said.live': 'Task {id}: live again', 'said.failed': 'Task {id}: ended with an error. {cause}',
-    'said.many': '{count} pieces of news', 'said.stopped': 'Stopped: {count}', 'said.removed': 'Removed: {count}', 'said.begun': 'Watching: {count}',
+    'said.many': '{count} updates', 'said.stopped': 'Stopped: {count}', 'said.removed': 'Removed: {count}', 'said.begun': 'Watching: {count}',
   },
   'zh-CN': {
     'reference': 'API 参考', 'language': '语言',
     'form.title': '监听任务', 'watch': '开始监听', 'more': '其他凭证',
-    'token': 'KooDrive 令牌', 'token.hint': '令牌只保存在本标签页的内存中。本页面只将其发送给所属服务器，由服务器出示给 KooDrive。',
+    'token': 'KooDrive 令牌', 'token.hint': '令牌只保存在本标签页的内存中。本页面只将其发送给所属服务器，由服务器转发给 KooDrive。',
     'insecure': '本页面未通过 TLS 加载：通往服务器途中的任何人都可以读取所发送的内容。',
     'too-old': '浏览器版本过低，本页面需要 Chrome 116、Firefox 124、Safari 17.4 或更高版本。',
     'ids': '任务 ID', 'ids.hint': '可填写一个或多个，用空格、逗号或换行分隔。',
-    'user-id': 'KooDrive 用户 ID', 'user-id.hint': 'x-user-id：服务器以应用身份签名时，代表哪个用户查询。',
-    'date': '签名时间', 'date.hint': 'x-date：当令牌是现成的 HMAC-SHA256 签名时填写。',
-    'caller-token': '访问 kootask 的令牌', 'caller-token.hint': 'x-kootask-authorization：服务器要求确认调用方身份时填写。更新后对正在进行的监听同样生效。',
-    'error.credential': '请在此粘贴令牌，或在下方填写要查询的用户。',
+    'user-id': 'KooDrive 用户 ID', 'user-id.hint': 'x-user-id：服务器使用自有凭证时，代表哪个 KooDrive 用户查询。',
+    'date': '签名时间', 'date.hint': 'x-date：令牌是现成的 HMAC-SHA256 签名时必填。',
+    'caller-token': '访问 kootask 的令牌', 'caller-token.hint': 'x-kootask-authorization：调用方须通过认证时必填。更新后对正在进行的监听同样生效。',
+    'error.credential': '请在此粘贴令牌，或在下方填写 KooDrive 用户 ID。',
     'error.header': '包含无法发送的字符，请检查是否混入了其他内容。',
-    'error.no-ids': '请输入任务 ID。',
-    'error.id': 'ID 由 1 至 64 个字母、数字、_ 和 - 组成，请检查“{id}”。',
+    'error.no-ids': '请至少输入一个任务 ID。',
+    'error.id': '任务 ID 由 1 至 64 个字母、数字、_ 和 - 组成，请更正“{id}”。',
     'error.many': '本页面最多容纳 {limit} 个任务，请先移除一些。',
     'tasks': '任务', 'empty': '尚未监听任何任务。', 'stop-all': '全部停止', 'clear': '移除已结束的任务',
     'summary': '监听中 {watching} · 已完成 {finished} · 出错 {failed} · 已停止 {stopped}',
@@ -65,12 +65,12 @@ const texts = {
     'history': '历史（{count}）', 'older': '显示更早的记录', 'history.dropped': '历史（最近 {count} 条）',
     'state.unknown': '状态未知', 'state.NEW': 'NEW · 未开始', 'state.EXECUTING': 'EXECUTING · 执行中',
     'state.SUCCESS': 'SUCCESS · 成功', 'state.FAILED': 'FAILED · 失败', 'state.other': '未列出的状态：{number}',
-    'connection.waiting': '排队等待连接', 'connection.connecting': '正在连接…', 'connection.live': '实时',
+    'connection.waiting': '等待空闲连接', 'connection.connecting': '正在连接…', 'connection.live': '实时',
     'connection.lost': '连接中断，{seconds} 秒后重试', 'connection.ended': '监听已结束',
     'connection.failed': '监听因错误而结束', 'connection.stopped': '已停止',
-    'confirmed.never': 'KooDrive 尚未确认。', 'confirmed.seconds': 'KooDrive 于 {n} 秒前确认。',
+    'confirmed.never': 'KooDrive 尚未确认此任务。', 'confirmed.seconds': 'KooDrive 于 {n} 秒前确认。',
     'confirmed.minutes': 'KooDrive 于 {n} 分钟前确认。', 'confirmed.at': 'KooDrive 于 {time} 确认。',
-    'health.ok': 'KooDrive 响应正常。', 'health.failing.one': 'KooDrive 有 1 次未能响应：{reason}', 'health.failing': 'KooDrive 已连续 {n} 次未能响应：{reason}',
+    'health.ok': 'KooDrive 响应正常。', 'health.failing.one': '最近 1 次查询失败：{reason}', 'health.failing': '最近 {n} 次查询均失败：{reason}',
     'fact.type': '类型', 'fact.user': '用户', 'fact.tenant': '租户', 'fact.result': 'KooDrive 结果码',
     'type.TASK_TYPE_TRANSFER_AND_DELETION': '移交并删除', 'type.TASK_TYPE_BATCH_IMPORT': '批量导入', 'type.other': '未列出的类型：{number}',
     'failure.message': '说明', 'failure.reason': '原因', 'failure.http': 'HTTP 状态码', 'failure.field': '字段 {field}',
@@ -78,8 +78,8 @@ const texts = {
     'lost.network': '无法连接服务器。', 'lost.cut': '连接已断开。', 'lost.silent': '服务器长时间没有响应。未使用 HTTP/2 时，连接可能已被其他标签页占满。',
     'lost.http': 'kootask 前面的代理返回了状态码 {http}。',
     'lost.redirect': '服务器或其前面的代理将请求转到了别处，请重新登录并重新加载本页面。',
-    'lost.page': '本页面出现故障，请将浏览器控制台的内容一并反馈。',
-    'line.lost': '连接中断：{cause}', 'line.live': '已恢复实时连接', 'line.failing': 'KooDrive 未能响应：{reason}',
+    'lost.page': '本页面出现内部错误，请将浏览器控制台的内容一并反馈。',
+    'line.lost': '连接中断：{cause}', 'line.live': '已恢复实时连接', 'line.failing': '查询失败：{reason}',
     'line.answers': 'KooDrive 已恢复响应', 'line.failed': '因错误而结束：{cause}', 'line.stopped': '已停止', 'line.started': '开始监听',
     'said.state': '任务 {id}：{state}', 'said.lost': '任务 {id}：连接中断', 'said.live': '任务 {id}：已恢复实时连接', 'said.failed': '任务 {id}：因错误而结束。{cause}',
     'said.many': '{count} 条新消息', 'said.stopped': '已停止：{count}', 'said.removed': '已移除：{count}', 'said.begun': '开始监听：{count}',
@@ -90,13 +90,13 @@ export const languages = Object.keys(texts);
 
 let language = languages[0];
 
-// A Text is a key with its values, which may be Texts themselves: it can be said in either language at any time.
+// A Text is a key with its values, which may be Texts themselves. It can be written in either language at any time.
 export const text = (key, values = {}) => ({ key, values });
 
 // reason is the Text of an ErrorReason, from the server's catalogue.
 export const reason = (name) => ({ reason: name });
 
-// write gives the words of a Text. Strings and numbers are themselves, and a Date is a time, with the day if that is not today.
+// write returns the words of a Text. Strings and numbers stay as they are. A Date becomes a time, with the day if that is not today.
 export function write(t) {
   if (t instanceof Date) return t.toDateString() === new Date().toDateString() ? t.toLocaleTimeString(language) : t.toLocaleString(language);
   if (typeof t !== 'object') return String(t);
@@ -110,14 +110,14 @@ export function write(t) {
   return words.replace(/\{(\w+)\}/g, (_, name) => write(t.values[name]));
 }
 
-const said = new WeakMap(); // Element → what it says, and its label.
+const said = new WeakMap(); // Element → its Text and its label.
 
-// say makes an element say a Text, also when the language changes.
+// say shows a Text in an element, also after a change of the language.
 export function say(element, t) {
   show(element, { words: t });
 }
 
-// label does the same for its name, where the words on it are not enough.
+// label does the same for the accessible name, where the visible words are not enough.
 export function label(element, t) {
   show(element, { label: t });
 }
@@ -130,12 +130,12 @@ function show(element, change) {
   if (label !== undefined) element.setAttribute('aria-label', write(label));
 }
 
-// set leaves an element alone that says it already: nothing is drawn, and no selection is lost.
+// set does not touch an element that has the words already, so that a selection is kept.
 function set(element, words) {
   if (element.textContent !== words) element.textContent = words;
 }
 
-// translate says what is below an element in the language; data-text names what is in the document from the start.
+// translate writes all Texts below an element in the language. data-text names those of the document itself.
 export function translate(root) {
   for (const element of root.querySelectorAll('[data-text]')) set(element, write(text(element.dataset.text)));
   for (const element of root.querySelectorAll('[data-said]')) show(element, {});

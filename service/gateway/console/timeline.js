@@ -1,4 +1,4 @@
-// The history of a task: what has happened, newest first. Few lines are in the document at a time, and none while nobody looks.
+// The history of a task, newest line first. Few lines are in the document at a time, and none while the history is closed.
 import { label, say, text, write } from './text.js';
 
 const kept = 10_000;
@@ -7,7 +7,7 @@ const page = 100;
 export class Timeline {
   #lines = []; // Oldest first: { time, text }.
   #dropped = false;
-  #fresh = 0; // How many of the newest lines are not in the document yet.
+  #fresh = 0; // Number of the newest lines that are not in the document yet.
   #shown = page;
   #due = false;
 
@@ -24,7 +24,7 @@ export class Timeline {
     this.#draw();
   }
 
-  // add takes a Text: it has happened now.
+  // add adds a Text with the present time.
   add(words) {
     this.#lines.push({ time: new Date(), words });
     this.#fresh++;
@@ -40,7 +40,7 @@ export class Timeline {
     });
   }
 
-  // redraw says everything anew, in another language.
+  // redraw writes all lines again, in another language.
   redraw() {
     this.list.replaceChildren();
     this.#draw();
@@ -69,7 +69,7 @@ export class Timeline {
     this.#shown += page;
     this.list.append(...older);
     this.#count();
-    if (this.older.hidden) { // The button that had the focus is gone: the oldest line takes it.
+    if (this.older.hidden) { // The focused button has gone, so the oldest line gets the focus.
       this.list.lastElementChild.tabIndex = -1;
       this.list.lastElementChild.focus();
     }

@@ -1,5 +1,5 @@
-// Turns at a limited number of streams: a browser opens six connections to a server that speaks HTTP/1.1, and lets
-// what is above it hang without a word. Who has had a turn for a while gives it to who waits.
+// A queue for a limited number of streams. A browser opens six connections to an HTTP/1.1 server, and lets further requests wait
+// silently. A watch that has had its place for a while passes it on to a waiting one.
 export class Turns {
   #limit;
   #share;
@@ -7,13 +7,13 @@ export class Turns {
   #queue = [];
   #timer;
 
-  // limit is how many turns there are at a time, share how long one is safe from those who wait, in ms.
+  // limit is the number of places, share the time in ms for which a place is safe from waiting watches.
   constructor(limit, share) {
     this.#limit = limit;
     this.#share = share;
   }
 
-  // take waits for a turn. Give it back with end(). When turn.over is aborted, somebody else is waiting for it.
+  // take waits for a place. Give it back with end(). When turn.over is aborted, another watch is waiting for it.
   take(signal) {
     return new Promise((resolve, reject) => {
       signal.throwIfAborted();
@@ -42,7 +42,7 @@ export class Turns {
     const over = new AbortController();
     const turn = {
       over: over.signal,
-      // used starts the clock: a turn is not taken back before it has brought something.
+      // used starts the time of a place, so that it is not taken back before it has brought an event.
       used: () => { turn.since ??= performance.now(); },
       end: () => { if (this.#taken.delete(turn)) this.#serve(); },
       giveUp: () => over.abort(),
@@ -51,7 +51,7 @@ export class Turns {
     return turn;
   }
 
-  // makeWay takes back as many turns as are waited for: those who have had theirs for the longest time come first in the set.
+  // makeWay takes back as many places as there are waiting watches. The oldest places come first in the set.
   #makeWay() {
     const since = performance.now() - this.#share;
     const old = [...this.#taken].filter((turn) => turn.since <= since);

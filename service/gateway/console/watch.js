@@ -1,15 +1,15 @@
-// A watch of one task over as many streams as it takes, by the rules of the clients in all languages.
+// A watch of one task over all its streams, by the same rules as the clients in all languages.
 import { Failure, stream } from './stream.js';
 
-// How long to wait after a stream that broke, in ms; a fifth more or less at random.
+// Delays after a broken stream, in ms, jittered by ±20 %.
 const first = 1000, longest = 15_000, growth = 1.6;
 
 // watch calls on.waiting, on.connecting, on.open(headers), on.task(task), on.heartbeat(heartbeat) and on.lost(failure, ms) as they
-// come. It returns when the task is finished, and fails with a Failure that it does not help to try again after, or
+// come. It returns when the task is finished, and fails with a Failure after which a retry does not help, or
 // with the reason of the signal. headers is called for each stream.
 export async function watch(id, headers, turns, signal, on) {
   let last;
-  let empty = 0; // Streams in succession that ended before a message came.
+  let empty = 0; // Consecutive streams that ended before their first message.
   for (;;) {
     on.waiting();
     const turn = await turns.take(signal);
@@ -22,7 +22,7 @@ export async function watch(id, headers, turns, signal, on) {
         event(name, data) {
           empty = 0;
           if (name === 'heartbeat') {
-            if (data.observeTime || data.failureCount > 0) turn.used(); // What KooDrive has said, and not only that it is asked.
+            if (data.observeTime || data.failureCount > 0) turn.used(); // After KooDrive's first answer or failure, not after a mere heartbeat.
             on.heartbeat(data);
           }
           if (name === 'task') {
@@ -47,7 +47,7 @@ export async function watch(id, headers, turns, signal, on) {
   }
 }
 
-// isBefore reports whether a task is a step back: a new stream may lead to a server that has not seen as much.
+// isBefore reports whether a task is older than another: a new stream may come from a server that has seen less.
 function isBefore(task, last) {
   return last !== undefined && rank(task) < rank(last);
 }
@@ -62,17 +62,17 @@ function changed(before, now) {
   return before['X-Kootask-Authorization'] !== now['X-Kootask-Authorization'];
 }
 
-// delay is after how long to watch again, undefined if not.
+// delay returns the ms until the watch resumes, undefined if it does not.
 function delay(failure, empty, renewed) {
-  if (!(failure instanceof Failure)) return undefined; // A fault of this page's.
+  if (!(failure instanceof Failure)) return undefined; // An internal error of the page.
   const backoff = Math.min(first * growth ** empty, longest) * (0.8 + 0.4 * Math.random());
   switch (failure.kind) {
     case 'kootask':
       if (failure.retryAfter !== undefined) return empty < 2 ? failure.retryAfter : Math.max(failure.retryAfter, backoff);
       return failure.reason === 'CALLER_UNAUTHENTICATED' && empty === 0 && renewed ? backoff : undefined;
-    case 'http': // A proxy's: of 4xx, 408 and 429 alone pass. A page with 200 may be about a pause for maintenance.
+    case 'http': // From a proxy: of 4xx, only 408 and 429 are transient. A page with 200 may announce maintenance.
       return failure.http >= 500 || [200, 408, 429].includes(failure.http) ? backoff : undefined;
-    case 'redirect': // To where one signs in.
+    case 'redirect': // To a login page.
       return undefined;
     default:
       return backoff;

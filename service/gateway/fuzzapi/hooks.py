@@ -15,12 +15,12 @@ import schemathesis
 SEED = os.environ["FUZZ_SEED"]
 SEEN = os.environ["FUZZ_SEEN"]
 BASE = os.environ["FUZZ_BASE"]
-LIMITED = "limited"  # KooDrive asks who asks for it to wait, so it has a credential of its own.
+LIMITED = "limited"  # KooDrive sends Retry-After for it, so it has a credential of its own.
 
 with open(os.path.join(os.path.dirname(__file__), "koodrive.json"), encoding="utf-8") as script:
     TASKS = [task["id"] for task in json.load(script)["tasks"]]
 
-# The good ones are asked for more often: the circuit breaker opens if half of the answers are bad.
+# Good tasks are requested more often, because the circuit breaker opens if half of the answers are bad.
 OFTEN = ["success", "failed", "executing", "unlisted"]
 
 TIMEOUT = re.compile("(?!0+[^0-9])[0-9]{1,8}[HMSmun]")
@@ -39,18 +39,18 @@ def before_call(context, case, kwargs):
     if name not in TASK_OPERATIONS:
         return
     good = case.meta is not None and case.meta.generation.mode.is_positive
-    if not good and (case.query or {}).get("lastEventId") == "end":  # After the end nothing else is looked at.
+    if not good and (case.query or {}).get("lastEventId") == "end":  # After the end, the server checks nothing else.
         del case.query["lastEventId"]
     if good and rng.random() < 0.8:
         case.path_parameters["task_id"] = rng.choice(TASKS if rng.random() < 0.4 else OFTEN)
     task = case.path_parameters.get("task_id")
     if rng.random() < 0.95:
         case.headers["Authorization"] = "Bearer " + ("fuzz-limited" if task == LIMITED else "fuzz-token")
-    if good and case.headers.get("X-Date"):  # A pattern does not know how long months are.
+    if good and case.headers.get("X-Date"):  # A pattern cannot check the length of months.
         case.headers["X-Date"] = case.headers["X-Date"][:6] + "15" + case.headers["X-Date"][8:]
     if name == "TicketForTask":
         return
-    # What is not finished has to end, unless the timeout is what is wrong with the request.
+    # An unfinished task has to end, unless the request's fault is its timeout.
     if task in TASKS and (good or TIMEOUT.fullmatch(case.headers.get("Grpc-Timeout", "1S"))):
         case.headers["Grpc-Timeout"] = "5S" if task in ("success", "failed") else rng.choice(["300m", "700m"])
     if name != "WatchTask":
@@ -63,7 +63,7 @@ def before_call(context, case, kwargs):
         answer = requests.post(
             f"{BASE}/v1/tasks/{task}:ticket", headers={"Authorization": case.headers.pop("Authorization")}, timeout=10
         )
-        for header in ("X-User-Id", "X-Date"):  # The ticket stands for them.
+        for header in ("X-User-Id", "X-Date"):  # The ticket contains them.
             case.headers.pop(header, None)
         case.query["ticket"] = answer.json()["ticket"]
 
@@ -95,7 +95,7 @@ def stream_is_whole(context, response, case):
     assert names[-1] in ("end", "failure") and not {"end", "failure"} & set(names[:-1]), names
 
 
-# Reasons for which somebody has to act. KooDrive answers one task as if its address were wrong, and no other is kootask's fault.
+# Reasons for which the operator has to act. KooDrive answers one task as if its address were wrong; no other reason is allowed.
 FAULTS = {"SERVER_ERROR": (), "SERVER_MISCONFIGURED": ("route",)}
 
 

@@ -1,13 +1,13 @@
-"""The client of kootask: it tells how a KooDrive task stands, and watches one until it is finished.
+"""The Python client of kootask. It reports the status of a KooDrive task, once or until the task is finished.
 
     async with kootask.Client("kootask.example:9090", token=token) as client:
         async for task in client.watch("1534087020903704705"):
             print(kootask.TaskStatus.Name(task.status))
 
-A watch goes on when the server is redeployed or the connection breaks: it begins anew after the delay that the server asked
-for, and hands out no task twice. What it cannot go on after it raises as an Error.
+A watch continues when the server is redeployed or the connection breaks: it resumes after the delay that the server asks for,
+and yields no state twice. If it cannot resume, it raises an Error.
 
-A task that failed is a value: its status says so. The option failed_task_as_error makes it an Error.
+A failed task is a value with the status FAILED. The option failed_task_as_error turns it into an Error.
 """
 
 from grpc import StatusCode

@@ -1,4 +1,4 @@
-"""What the calls of a client have in common."""
+"""The common part of a client's calls."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from kootask.error import Error
 from kootask.pending import Elapsed
 
 _LONGEST = 1e9
-"""Seconds, some thirty years: gRPC cannot count for ever."""
+"""In seconds, about 30 years: gRPC limits the values of timeouts."""
 
 
 def deadline(timeout: float | None) -> float | None:
-    """Return when so many seconds have passed, on the monotonic clock, None: never. Raises ValueError for NaN."""
+    """Return the end of a timeout in seconds, on the monotonic clock. None: no end. Raises ValueError for NaN."""
     if timeout is None or timeout > _LONGEST:
         return None
     if math.isnan(timeout):
-        raise ValueError("timeout: not a number")
+        raise ValueError("timeout must not be NaN")
     return time.monotonic() + timeout
 
 
@@ -39,18 +39,18 @@ class Call:
     deadline: float | None  # On the monotonic clock.
 
     async def caller_token(self) -> str:
-        """Ask for the caller's token as it is now: empty if there is none. Raises Error."""
+        """Return the caller's current token, empty without a provider. Raises Error."""
         try:
             return await caller.caller_token(self.provider, self.connection.pending, self.remaining())
         except Elapsed:
             raise _deadline_passed() from None
 
     def metadata(self, caller_token: str) -> tuple[tuple[str, str], ...]:
-        """Return what the call says of itself. Raises Error."""
+        """Return the metadata of the call. Raises Error."""
         return caller.call_metadata(self.token, self.user_id, self.language, caller_token)
 
     def remaining(self) -> float | None:
-        """Return how many seconds are left, None: as many as it takes. Raises Error if there are none."""
+        """Return the seconds that are left. None: no limit. Raises Error if the deadline has passed."""
         if self.deadline is None:
             return None
         remaining = self.deadline - time.monotonic()
@@ -68,4 +68,4 @@ class Call:
 
 
 def _deadline_passed() -> Error:
-    return Error(StatusCode.DEADLINE_EXCEEDED, "the call has taken longer than its timeout")
+    return Error(StatusCode.DEADLINE_EXCEEDED, "the call's timeout has passed")

@@ -1,4 +1,4 @@
-"""By what kootask, and KooDrive behind it, know who calls."""
+"""The credentials of a call, for kootask and for KooDrive."""
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -9,11 +9,11 @@ from kootask.error import Error
 from kootask.pending import Elapsed, Pending
 
 CallerToken = Callable[[], str | Awaitable[str]]
-"""Returns the token by which kootask knows the caller, a JWT without "Bearer ", or an awaitable of it."""
+"""Returns the token that authenticates the caller to kootask, a JWT without "Bearer ", or an awaitable of it."""
 
 
 async def caller_token(provider: CallerToken | None, pending: Pending, timeout: float | None) -> str:
-    """Ask for the caller's token as it is now: empty if there is none. Raises Error, and Elapsed."""
+    """Return the caller's current token, empty without a provider. Raises Error and Elapsed."""
     if provider is None:
         return ""
     try:
@@ -23,17 +23,17 @@ async def caller_token(provider: CallerToken | None, pending: Pending, timeout: 
         raise
     except Exception as failure:
         pending.check()
-        # Not the failure's text: who knows what a provider writes into it.
-        message = f"the caller's token could not be had: {type(failure).__name__}"
+        # The failure's text is left out, because it may contain the token.
+        message = f"the provider of the caller's token failed: {type(failure).__name__}"
         raise Error(StatusCode.UNAUTHENTICATED, message) from failure
     if not isinstance(token, str) or not _is_ascii(token, "!"):
-        message = "the caller's token holds something else than visible ASCII characters"
+        message = "the caller's token contains characters other than visible ASCII"
         raise Error(StatusCode.UNAUTHENTICATED, message)
     return token
 
 
 def call_metadata(token: str, user_id: str, language: str, caller: str) -> tuple[tuple[str, str], ...]:
-    """Return what a call says of itself. Raises Error: gRPC would quote a value that cannot be sent."""
+    """Return the metadata of a call. Raises Error for invalid values, because gRPC would quote them in its own error."""
     fields = (
         ("authorization", token),
         ("x-user-id", user_id),
@@ -42,7 +42,7 @@ def call_metadata(token: str, user_id: str, language: str, caller: str) -> tuple
     )
     for name, value in fields:
         if not _is_ascii(value, " "):
-            raise Error(StatusCode.INVALID_ARGUMENT, f"{name} holds something else than visible ASCII characters")
+            raise Error(StatusCode.INVALID_ARGUMENT, f"{name} contains characters other than visible ASCII")
     return tuple((name, value) for name, value in fields if value)
 
 

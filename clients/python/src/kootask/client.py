@@ -20,20 +20,20 @@ from kootask.watch import Watch
 
 
 class Client:
-    """Calls kootask. One is enough for a process: any number of calls may be under way.
+    """Calls kootask. One is enough for a process: any number of calls may be in flight.
 
-    Making one does not connect: the first call does, and the connection is renewed whenever it breaks. A client belongs to the
-    event loop in which its first call is made: RuntimeError is raised in any other. Close it, or use it with async with.
+    The constructor does not connect: the first call does, and the connection is renewed whenever it breaks. A client belongs
+    to the event loop of its first call, and raises RuntimeError in any other. Close it, or use it with async with.
 
-    Make no call before a fork: gRPC's library does not survive it. Let processes spawn, or make the first call in the child.
+    gRPC's library does not survive a fork. Start processes with spawn, or make the first call in the child.
 
-    Args of each call, all of which may be left out:
-        token: the KooDrive credential, None: the client's, empty: none.
-        user_id: the KooDrive user on whose behalf the call is made, None: the client's, empty: none.
-        language: en-US or zh-CN, in which errors have a localized_message. Empty: they have none.
-        failed_task_as_error: makes a task that has failed an Error with the reason TASK_FAILED. A watch hands it out first.
-        timeout: how many seconds the call may take, a watch with all its streams: it then ends with an Error whose code is
-            DEADLINE_EXCEEDED, at once if there are none. None, or infinity: as long as it takes. ValueError is raised for NaN.
+    Optional args of each call:
+        token: the KooDrive credential. None: the client's. Empty: no credential.
+        user_id: the KooDrive user to act for. None: the client's. Empty: no user.
+        language: the language of an Error's localized_message, en-US or zh-CN. Empty: errors have no localized_message.
+        failed_task_as_error: turns a failed task into an Error with the reason TASK_FAILED. A watch yields the task first.
+        timeout: the maximum duration of the call in seconds, for a watch with all its streams. After it, the call raises an
+            Error whose code is DEADLINE_EXCEEDED. None or infinity: no limit. Raises ValueError for NaN.
     """
 
     def __init__(
@@ -46,22 +46,21 @@ class Client:
         tls: grpc.ChannelCredentials | None = None,
         plaintext: bool = False,
     ) -> None:
-        """Make a client. Raises ValueError for tls over plaintext.
+        """Make a client. Raises ValueError for tls together with plaintext.
 
         Args:
             addr: kootask's gRPC address, host:port, or any other target that gRPC knows.
-            token: the KooDrive credential, with or without "Bearer " in front, of all calls that name no other. Empty: none.
-            user_id: the KooDrive user on whose behalf all calls are made that name no other. Empty: none.
-            caller_token: returns the token, a JWT without "Bearer ", by which kootask itself knows the caller: token is for
-                KooDrive. It may be async, and must not block otherwise. Every call and every stream of a watch asks for it
-                anew, so that one that is renewed counts. An empty token is not sent. If it raises, the call ends with an
-                Error without a reason, whose code is UNAUTHENTICATED. None: there is no token.
-            tls: how the connection is secured, as grpc.ssl_channel_credentials makes it. None: TLS that trusts whom the
-                system trusts.
-            plaintext: do without TLS; credentials then travel in the clear.
+            token: the KooDrive credential, with or without "Bearer " in front, of all calls without their own. Empty: none.
+            user_id: the KooDrive user to act for, of all calls without their own. Empty: none.
+            caller_token: returns the token, a JWT without "Bearer ", that authenticates the caller to kootask. (token is for
+                KooDrive.) It may be async; if it is not, it must not block. Every call and every stream of a watch calls it,
+                so a renewed token takes effect. An empty token is not sent. If it raises, the call raises an Error without
+                a reason, whose code is UNAUTHENTICATED. None: no token.
+            tls: the credentials of the connection, from grpc.ssl_channel_credentials. None: TLS with the system's roots.
+            plaintext: turns TLS off; credentials are then sent in plaintext.
         """
         if plaintext and tls is not None:
-            raise ValueError("tls over plaintext")
+            raise ValueError("tls and plaintext exclude each other")
         self._connection = Connection(addr, tls, plaintext)
         self._token = token
         self._user_id = user_id
@@ -76,7 +75,7 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        """End all calls that are under way, with an Error whose code is CANCELLED. No more can be made."""
+        """End all calls in flight with an Error whose code is CANCELLED. Later calls fail in the same way."""
         await self._connection.close()
 
     async def get(
@@ -90,12 +89,12 @@ class Client:
         failed_task_as_error: bool = False,
         timeout: float | None = None,
     ) -> Task:
-        """Return a task as it stands now.
+        """Return a task, as it is now.
 
-        It calls once. Raises Error, in which kootask says whether it helps to call again.
+        It calls once. Raises Error, which says whether calling again helps.
 
-        max_age is how many seconds old the answer may be: 0 asks KooDrive in any case. None: a finished task may be a minute
-        old, and KooDrive is asked for any other. For the other options see the class.
+        max_age is the maximum age of the answer in seconds; 0 always asks KooDrive. None: a finished task may be up to a
+        minute old, and KooDrive is asked for any other task. The class describes the other options.
         """
         call = self._call(token, user_id, language, timeout)
         request = GetTaskRequest(task_id=task_id, failed_task_as_error=failed_task_as_error)
@@ -110,8 +109,8 @@ class Client:
             self._connection.met |= bool(error.raw_reason)
             raise error from failure
         finally:
-            rpc.cancel()  # Does nothing to one that is done.
-        if answer is None:  # That is what gRPC makes of it.
+            rpc.cancel()  # Has no effect on a finished call.
+        if answer is None:  # gRPC returns None for an unreadable answer.
             raise Error(StatusCode.INTERNAL, "the answer cannot be read")
         self._connection.met = True
         task: Task = answer.task
@@ -127,9 +126,9 @@ class Client:
         failed_task_as_error: bool = False,
         timeout: float | None = None,
     ) -> AsyncGenerator[Task, None]:
-        """Yield a task as it stands, and again after each change, until it is finished.
+        """Yield a task as it is now, then again after each change, until it is finished.
 
-        None is handed out twice in a row, none is a step back, and one is the last. It resumes, and ends, as events does.
+        It yields no state twice in a row, never goes back, and yields the finished task last. It resumes and ends like events.
         """
         return _tasks(
             self.events(
@@ -152,17 +151,17 @@ class Client:
         failed_task_as_error: bool = False,
         timeout: float | None = None,
     ) -> AsyncGenerator[Event, None]:
-        """Yield all that happens while a task is watched. The loop ends after the finished task, or raises Error.
+        """Yield every event of a watch. The loop ends after the finished task, or raises Error.
 
-        The watch resumes if kootask asks to be called again, after the delay that it names, and if the connection breaks or
-        falls silent. It ends on any other error; as long as the client has had no answer of kootask's at all, it also ends
-        if the connection breaks, or there is none.
+        The watch resumes after an error with retry_after, when that time has passed, and when the connection breaks or is
+        silent for 20 s. It raises any other error. Until kootask has answered the client once, it also ends if the connection
+        breaks or cannot be made.
 
-        When the caller's token expires, which ends a stream with the reason CALLER_UNAUTHENTICATED, the watch resumes if
-        caller_token has another one by then. It ends if there is none, and if a stream ends so before a message came.
+        When the caller's token expires, the stream ends with the reason CALLER_UNAUTHENTICATED. The watch resumes if
+        caller_token returns another token by then. It ends if not, or if the stream ended before its first message.
 
-        To leave the loop, or to be cancelled, ends the call. Who keeps what this returns ends it with aclose, or
-        contextlib.aclosing. For the options see the class.
+        Leaving the loop or cancelling its asyncio task ends the call. If you keep the generator in a variable, close it with
+        aclose or contextlib.aclosing. The class describes the options.
         """
         request = WatchTaskRequest(task_id=task_id, failed_task_as_error=failed_task_as_error)
         return Watch(self._call(token, user_id, language, timeout), request).events()

@@ -1,4 +1,4 @@
-"""How kootask is reached."""
+"""The connection to kootask."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OPTIONS = (
     ("grpc.http2.max_pings_without_data", 0),  # No maximum: a watch sends nothing else.
     # A redeploy is over in seconds.
     ("grpc.max_reconnect_backoff_ms", 5_000),
-    ("grpc.min_reconnect_backoff_ms", 5_000),  # How long an attempt to connect may take.
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # The maximum duration of an attempt to connect.
 )
 
 
@@ -34,13 +34,13 @@ class Connection:
         self._addr = addr
         self._tls = tls
         self._plaintext = plaintext
-        self._channel: grpc.aio.Channel | None = None  # Made late: it belongs to the event loop that runs then,
-        self._loop: asyncio.AbstractEventLoop | None = None  # which is this one.
+        self._channel: grpc.aio.Channel | None = None  # Made by the first call, in whose event loop it lives:
+        self._loop: asyncio.AbstractEventLoop | None = None  # this loop.
         self.pending = Pending()
-        self.met = False  # kootask has answered, once.
+        self.met = False  # kootask has answered at least once.
 
     def stub(self) -> TaskServiceStub:
-        """Return what makes calls. Raises Error if closed, and RuntimeError in another event loop than before."""
+        """Return the stub for calls. Raises Error if closed, and RuntimeError in another event loop than before."""
         self.pending.check()
         loop = asyncio.get_running_loop()
         if self._channel is None:
@@ -56,16 +56,16 @@ class Connection:
         return grpc.aio.secure_channel(self._addr, tls, options=_OPTIONS)
 
     async def close(self) -> None:
-        """End all calls, and those to come."""
+        """End all calls. Later calls fail."""
         self.pending.close()
         if self._channel is not None:
             await self._channel.close()
 
 
 def _system_roots() -> bytes | None:
-    """Return the certificates that the system trusts, as PEM; None if there are none: gRPC then trusts Mozilla's.
+    """Return the certificates that the system trusts, as PEM. None if it has none: gRPC then trusts Mozilla's.
 
-    gRPC's library for Python never looks at the system's by itself. None also if gRPC's own variable names others.
+    gRPC's library for Python does not read the system's certificates. None also if gRPC's own variable names others.
     """
     if os.environ.get("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"):
         return None
@@ -74,7 +74,7 @@ def _system_roots() -> bytes | None:
     if not context.get_ca_certs() and capath:
         # OpenSSL reads this folder only when it looks for a certificate; it finds them by these names.
         for path in Path(capath).glob("[0-9a-f]*.[0-9]"):
-            with suppress(OSError):  # One that cannot be read does not spoil the others.
+            with suppress(OSError):  # Ignore an unreadable file, and read the others.
                 context.load_verify_locations(path)
     roots = (ssl.DER_cert_to_PEM_cert(der) for der in context.get_ca_certs(binary_form=True))
     return "".join(roots).encode() or None

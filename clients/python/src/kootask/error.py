@@ -1,4 +1,4 @@
-"""Calls that failed."""
+"""Failed calls."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from grpc_status import rpc_status
 from kootask.reason import Reason
 
 DOMAIN = "koodrive.task.v1"
-"""That of kootask's reasons."""
+"""The ErrorInfo.domain of kootask's reasons."""
 
 
 @dataclass(frozen=True)
 class Violation:
-    """One field of a request that is wrong."""
+    """The fault of one field of a request."""
 
     field: str
     reason: str
@@ -29,26 +29,26 @@ class Violation:
 
 
 class Error(Exception):
-    """A call that failed. Its text is for people; branch on reason, code and retry_after."""
+    """A failed call. Its text is for people; branch on reason, code and retry_after."""
 
     code: StatusCode
-    """gRPC's; kootask.StatusCode is the same as grpc.StatusCode."""
+    """gRPC's code. kootask.StatusCode is the same as grpc.StatusCode."""
     raw_reason: str
-    """The name of the reason, also of one that is newer than this package. Empty if kootask did not make the error: then
-    gRPC's library did, a proxy, or the client itself."""
+    """The name of the reason, also if it is newer than this package. Empty if the error is not from kootask, but from gRPC's
+    library, a proxy or the client itself."""
     message: str
-    """For people, in English."""
+    """The text for people, in English."""
     retry_after: float | None
-    """After how many seconds calling again may help, as kootask says. None: kootask does not say that it helps. It says
-    nothing where the connection broke: that is an error without a reason, whose code is UNAVAILABLE."""
+    """The seconds after which calling again may help, from kootask. None if kootask does not say that it helps, and after a
+    broken connection (an error without a reason, whose code is UNAVAILABLE), where calling again may help too."""
     request_id: str
-    """Names the call in kootask's log. Empty if kootask did not make the error."""
+    """The id of the call in kootask's log. Empty if the error is not from kootask."""
     metadata: Mapping[str, str]
-    """Further facts, by the names that the contract gives to them: that of a failed task's code is resultCode."""
+    """Further details, under the contract's names. For example, resultCode is the code of a failed task."""
     violations: Sequence[Violation]
-    """What is wrong with the request, with the reason REQUEST_INVALID."""
+    """The faults of the request, if the reason is REQUEST_INVALID."""
     localized_message: str
-    """The message in the language that the call named. Empty if it named none."""
+    """The message in the call's language. Empty without the option language."""
 
     def __init__(self, code: StatusCode, message: str, raw_reason: str = "") -> None:
         super().__init__(code, message, raw_reason)
@@ -63,7 +63,7 @@ class Error(Exception):
 
     @property
     def reason(self) -> Reason | None:
-        """Why, for programs. None if kootask did not make the error, or for a reason that is newer than this package."""
+        """The cause, for programs. None if the error is not from kootask, or if the reason is newer than this package."""
         return Reason.__members__.get(self.raw_reason)
 
     def __str__(self) -> str:
@@ -72,14 +72,14 @@ class Error(Exception):
 
 
 def from_rpc(failure: AioRpcError) -> Error:
-    """Take apart the status with which a call has ended."""
+    """Convert the status with which a call has ended."""
     error = Error(failure.code(), failure.details() or "")
     try:
         status = rpc_status.from_call(failure)  # type: ignore[arg-type] # It has what is asked for.
         if status is not None:
             _add_details(error, status)
     except (ValueError, DecodeError):
-        pass  # Not kootask's: a proxy has been at it.
+        pass  # Not from kootask: a proxy has changed it.
     return error
 
 

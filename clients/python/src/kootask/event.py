@@ -1,4 +1,4 @@
-"""What happens while a task is watched."""
+"""The events of a watch."""
 
 from dataclasses import dataclass
 from typing import Union
@@ -9,13 +9,13 @@ from kootask.error import Error
 
 @dataclass(frozen=True)
 class Resume:
-    """A watch was interrupted, and goes on by itself."""
+    """The watch was interrupted and resumes by itself."""
 
     cause: Error
-    """What ended the stream."""
+    """The error that ended the stream."""
     after: float
-    """How long the watch waits before it begins anew, in seconds."""
+    """The seconds until the watch resumes."""
 
 
 Event = Union[Task, Heartbeat, Resume]  # noqa: UP007 # The generated classes need not know |.
-"""One event: the task, as it stands or has changed; that nothing has changed, and how KooDrive does; an interruption."""
+"""One event: the task, now and after each change; a heartbeat, which says whether KooDrive answers; an interruption."""

@@ -1,4 +1,4 @@
-"""What a client waits for."""
+"""The waits of a client."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -11,16 +11,16 @@ from kootask.error import Error
 _T = TypeVar("_T")
 
 
-class Elapsed(Exception):  # noqa: N818 # Of no concern to users.
-    """The time for waiting is over."""
+class Elapsed(Exception):  # noqa: N818 # Users never see it.
+    """The timeout of a wait has passed."""
 
 
 class Pending:
-    """All that a client waits for, until it is closed.
+    """All waits of a client, until it is closed.
 
-    Each wait is a task of its own. That tells its being cancelled, by close or by gRPC's library, from the caller's being
-    cancelled, and its running into a timeout of its own from ours; and unlike asyncio.wait_for, asyncio.wait has never lost
-    a cancellation in any of Python's versions.
+    Each wait is a task of its own. So a cancellation of the wait, by close or by gRPC's library, differs from a cancellation of
+    the caller, and a timeout inside the wait differs from ours. Unlike asyncio.wait_for, asyncio.wait has never lost a
+    cancellation in any version of Python.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Pending:
         self._closed = False
 
     async def settle(self, awaitable: Awaitable[_T], timeout: float | None = None) -> _T:
-        """Wait for something for so many seconds, None: for ever. Raises what it raises, Elapsed, or Error if closed."""
+        """Wait for an awaitable, at most timeout seconds. Raises its exception, Elapsed, or Error if closed."""
         task = asyncio.ensure_future(awaitable)
         if self._closed:
             task.cancel()
@@ -37,18 +37,18 @@ class Pending:
         try:
             await asyncio.wait({task}, timeout=timeout)
         finally:
-            task.cancel()  # Does nothing to one that is done.
+            task.cancel()  # Has no effect on a finished task.
         if not task.done():
             raise Elapsed
         if task.cancelled():
             self.check()
-            raise Error(StatusCode.CANCELLED, "what the call waited for was cancelled")
+            raise Error(StatusCode.CANCELLED, "the call was cancelled while it waited")
         return task.result()
 
     def _done(self, task: asyncio.Future[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # Else asyncio complains if nobody asks: the caller may have gone.
+            task.exception()  # Mark the exception as read: asyncio would log it if the caller has gone.
 
     def check(self) -> None:
         """Raise Error if closed."""
@@ -56,7 +56,7 @@ class Pending:
             raise Error(StatusCode.CANCELLED, "the client was closed")
 
     def close(self) -> None:
-        """End all waits, and those to come."""
+        """End all waits. Later waits fail."""
         self._closed = True
         for task in self._tasks:
             task.cancel()

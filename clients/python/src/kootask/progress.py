@@ -1,20 +1,19 @@
-"""How far a watch has come."""
+"""The progress of a watch."""
 
 from kootask._gen.task_pb2 import TASK_STATUS_FAILED, TASK_STATUS_NEW, Task
 
 
 class Progress:
-    """The task that was handed out last, and what follows from that."""
+    """The task that was yielded last."""
 
     def __init__(self, failed_task_as_error: bool) -> None:
         self._failed_task_as_error = failed_task_as_error
-        self._last: Task | None = None  # Without its observe_time. A copy: what was handed out is the caller's.
+        self._last: Task | None = None  # Without its observe_time. A copy, because the yielded task belongs to the caller.
 
     def is_news(self, task: Task) -> bool:
-        """Tell whether to hand a task out, which then is the last one.
+        """Tell whether to yield a task, and keep it as the last one.
 
-        A new stream begins with the task as it stands, and may come from a server that has not seen as much as the one
-        before.
+        A new stream begins with the task as it is, and may come from a server that has seen less than the one before.
         """
         new = Task()
         new.CopyFrom(task)
@@ -26,12 +25,12 @@ class Progress:
 
     @property
     def done(self) -> Task | None:
-        """The finished task, if it was handed out."""
+        """The finished task, if it was yielded."""
         return self._last if self._last is not None and self._last.done else None
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more comes: after a failed task an error does, if it was asked for."""
+        """Whether the watch is complete. After a failed task, the error follows if it was requested."""
         return self.done is not None and not (self._failed_task_as_error and self.done.status == TASK_STATUS_FAILED)
 
 

@@ -20,29 +20,29 @@ if TYPE_CHECKING:
     from kootask.call import Call
 
 SILENCE = 20.0
-"""After how many seconds without a message a stream is broken: kootask sends one at least every 15 s."""
+"""A stream without a message for this many seconds is broken: kootask sends one at least every 15 s."""
 
-# Seconds between attempts to resume after a broken connection, each a fifth shorter or longer: kootask says nothing then.
+# Seconds between attempts to resume after a broken connection, for which kootask cannot ask for a delay. Jittered by ±20 %.
 _RESUME_MIN, _RESUME_MAX, _RESUME_GROWTH = 1.0, 15.0, 1.6
 
-# How a stream ends that broke. CANCELLED is a proxy's: that the caller is cancelled is no Error.
+# The codes of a broken stream. CANCELLED comes from a proxy: a cancelled caller gets asyncio.CancelledError.
 _BROKEN = (StatusCode.UNAVAILABLE, StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.CANCELLED)
 
 
 class Watch:
-    """One watch. It has at most one stream at a time, and reads a message when it is asked for the next event."""
+    """One watch. It has at most one stream at a time, and reads a message when the next event is requested."""
 
     def __init__(self, call: Call, request: WatchTaskRequest) -> None:
         self._call = call
         self._request = request
         self._progress = Progress(request.failed_task_as_error)
         self._stream: grpc.aio.UnaryStreamCall[WatchTaskRequest, WatchTaskResponse] | None = None
-        self._messages: AsyncIterator[WatchTaskResponse]  # Those of the stream.
-        self._caller = ""  # The caller's token, of the last stream.
-        self._empty = 0  # Streams in succession that ended before a message came.
+        self._messages: AsyncIterator[WatchTaskResponse]  # Of the stream.
+        self._caller = ""  # The caller's token of the last stream.
+        self._empty = 0  # Consecutive streams that ended before their first message.
 
     async def events(self) -> AsyncGenerator[Event, None]:
-        """Yield all that happens, until the task is finished or an Error is raised."""
+        """Yield all events, until the task is finished or an Error is raised."""
         try:
             while not self._progress.finished:
                 event: Event | None
@@ -58,7 +58,7 @@ class Watch:
             self._hang_up()
 
     def _event(self, message: WatchTaskResponse) -> Event | None:
-        """Return what a message says: None if that was handed out before, is older, or is newer than the contract."""
+        """Return the event of a message. None if it is a repetition, is older, or is of an unknown kind."""
         if message.HasField("heartbeat"):
             return message.heartbeat
         return message.task if message.HasField("task") and self._progress.is_news(message.task) else None
@@ -84,7 +84,8 @@ class Watch:
             self._request, metadata=self._call.metadata(self._caller), timeout=self._call.remaining()
         )
         self._stream, self._messages = stream, aiter(stream)
-        await self._call.connection.pending.settle(stream.wait_for_connection())  # Its turn on a busy connection is no silence.
+        # A wait in the queue of a busy connection is not silence.
+        await self._call.connection.pending.settle(stream.wait_for_connection())
 
     def _hang_up(self) -> None:
         if self._stream is not None:
@@ -92,12 +93,12 @@ class Watch:
             self._stream = None
 
     async def _resume(self, cause: Error) -> Resume:
-        """Return when to begin anew after a stream that has ended. Raises Error if the watch has ended with it."""
+        """Return the resumption after a stream that has ended. Raises Error if the watch ends with it."""
         self._hang_up()
         if cause.raw_reason:
             self._call.connection.met = True
         elif self._progress.done:
-            # The failed task was handed out, and the error that was asked for did not come.
+            # The failed task was yielded, and the stream broke before the requested error came.
             raise _task_failed(self._progress.done) from cause
         self._call.connection.pending.check()
         after = await self._delay(cause)
@@ -106,11 +107,11 @@ class Watch:
         return Resume(cause, after)
 
     async def _delay(self, cause: Error) -> float | None:
-        """Return after how many seconds to watch again, None: not at all."""
+        """Return the seconds until the watch resumes. None: it does not resume."""
         if cause.retry_after is not None:
             if self._empty < 2:
                 return cause.retry_after
-            return max(cause.retry_after, self._backoff())  # kootask may ask for no delay at all.
+            return max(cause.retry_after, self._backoff())  # kootask may ask for a delay of 0.
         if cause.reason is Reason.CALLER_UNAUTHENTICATED and self._empty == 0 and await self._renewed():
             return self._backoff()  # All watches with the token end at the same moment.
         if not cause.raw_reason and self._call.connection.met and cause.code in _BROKEN:
@@ -118,29 +119,29 @@ class Watch:
         return None
 
     async def _renewed(self) -> bool:
-        """Tell whether the caller's token is another one than that of the stream that has ended."""
+        """Tell whether the caller's token differs from the token of the stream that has ended."""
         try:
             return await self._call.caller_token() != self._caller
         except Error:
             return False
 
     def _backoff(self) -> float:
-        """Return how long to wait after a stream that broke, or brought nothing."""
+        """Return the delay after a stream that broke or brought no message."""
         return min(_RESUME_MIN * _RESUME_GROWTH ** min(self._empty, 10), _RESUME_MAX) * random.uniform(0.8, 1.2)
 
 
 async def _next(messages: AsyncIterator[WatchTaskResponse | None]) -> WatchTaskResponse:
     """Return the next message. Raises Error if there is none."""
-    # Not the stream's read(): that does not return what has come when the stream has ended meanwhile.
+    # Not the stream's read(): it loses a message that came before the stream ended.
     async for message in messages:
-        if message is None:  # That is what gRPC makes of it.
+        if message is None:  # gRPC yields None for an unreadable message.
             raise Error(StatusCode.INTERNAL, "the answer cannot be read")
         return message
     raise Error(StatusCode.UNAVAILABLE, "the stream ended before the task was finished")
 
 
 def _task_failed(task: Task) -> Error:
-    """Return the error of a task that has failed, as kootask makes it."""
+    """Return the error that kootask sends for a failed task."""
     error = Error(StatusCode.ABORTED, "The task has failed.", Reason.TASK_FAILED.value)
     error.metadata = {"taskId": task.task_id, "resultCode": task.koodrive_result_code}
     return error

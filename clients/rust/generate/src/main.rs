@@ -1,4 +1,4 @@
-//! Makes the client's `src/gen` anew from the contract in `proto`. `make build` runs it; whoever uses the client does not.
+//! Generates the client's `src/gen` from the contract in `proto`. `make build` runs it; users of the client need not.
 
 use std::{error::Error, path::Path};
 
@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .build_server(false)
         .build_transport(false)
-        .disable_comments(["koodrive.task.v1.TaskService"]) // Its table would be taken for a test.
+        .disable_comments(["koodrive.task.v1.TaskService"]) // rustdoc would take its indented table for a test.
         .message_attribute(".", "#[non_exhaustive]") // The contract may grow.
         .enum_attribute(".", "#[non_exhaustive]")
         .out_dir(client.join("src/gen"))

@@ -1,9 +1,9 @@
 // Package reload follows files that are replaced while the process runs: certificates, keys, secrets and policies. An invalid
 // file is ignored, and the previous version stays in use: the log and a metric say so.
 //
-// Files are read and judged at intervals, and compared by their content. Their times and the file system's events say less: a
-// mounted volume is changed by swapping a link, and a copy may keep its time. They are judged even if they have not changed,
-// since a verdict may depend on the clock.
+// Files are read and judged at intervals, and compared by their content. Their times and file system events are not reliable: a
+// mounted volume is changed by swapping a link, and a copy may keep its time. Files are judged even if they have not changed,
+// because a verdict may depend on the clock.
 //
 //	files := &reload.Files{Log: log}
 //	policy, err := reload.Read(files, "policy", []string{"policy.yaml"}, parse)
@@ -30,38 +30,38 @@ import (
 // Interval is how often files are read. A change takes effect once two consecutive reads agree.
 const Interval = 5 * time.Second
 
-// Settle is the least time between two reads, also if Reread asks for one: a file that is being written is not taken for a
+// Settle is the minimum time between two reads, also after a Reread, so that a file that is being written is not taken for a
 // finished one.
 const Settle = time.Second
 
-// Files are all that are followed. The zero Files has none.
+// Files is the set of followed files. The zero Files is empty.
 type Files struct {
 	// Log gets a line for each change, valid or invalid. Nil: nothing is logged.
 	Log *slog.Logger
-	// Reread makes Follow look at the files at once, and again after Settle. Nil: nothing does.
+	// Reread makes Follow read the files at once, and again after Settle. Nil: no such requests.
 	Reread <-chan os.Signal
 
 	all []*followed
 }
 
-// followed are files that are read together. Fields without a lock belong to Read, and then to Follow.
+// followed is a group of files that are read together. Fields without a lock belong to Read, and then to Follow.
 type followed struct {
 	what    string
 	readers []*credfile.Reader
 	last    [][]byte      // The content that was judged last. Nil if a file could not be read.
 	seen    [][]byte      // The content at the last read.
 	reread  chan struct{} // Of capacity 1: a token asks for a read at once. Never closed.
-	// judge returns how to put the content to use, or why it is invalid.
+	// judge returns a function that puts the content to use, or an error if it is invalid.
 	judge func(contents [][]byte) (use func(), err error)
 
 	mu       sync.Mutex
-	failure  string // Why the content is invalid now; empty if it is valid. Guarded by mu, as is reloaded. Only look sets them.
+	failure  string // Cause of an invalid content, empty if it is valid. Guarded by mu, as is reloaded. Only look sets them.
 	reloaded int
 }
 
-// Read returns how to get what some files say now, by a name for the log and the metrics. It fails if they cannot be read in
-// time, or parse refuses their content. The errors of parse are logged. What parse returns must depend on nothing but the
-// content; whether it fails may depend on the clock too. Read all files before Follow.
+// Read returns a function for the current value of some files, which have a name in the log and the metrics. It fails if they
+// cannot be read in time, or if parse refuses their content. The errors of parse are logged. The result of parse must depend
+// only on the content; its failure may depend on the clock too. Read all files before Follow.
 func Read[T any](files *Files, what string, paths []string, parse func(contents [][]byte) (T, error)) (func() T, error) {
 	var now atomic.Pointer[T]
 	f := &followed{what: what, reread: make(chan struct{}, 1), judge: func(contents [][]byte) (func(), error) {
@@ -104,7 +104,7 @@ func (s *Files) Follow(ctx context.Context) {
 			for _, f := range s.all {
 				select {
 				case f.reread <- struct{}{}:
-				default: // It was asked before, and is about to look.
+				default: // A request is pending already.
 				}
 			}
 		}
@@ -114,7 +114,7 @@ func (s *Files) Follow(ctx context.Context) {
 func (s *Files) follow(ctx context.Context, f *followed) {
 	timer := time.NewTimer(Interval)
 	defer timer.Stop()
-	last, next := time.Now().Add(-Settle), Interval // When the last read was, and how long after a read the next one is.
+	last, next := time.Now().Add(-Settle), Interval // The time of the last read, and the time until the next one.
 	for {
 		select {
 		case <-ctx.Done():
@@ -131,7 +131,7 @@ func (s *Files) follow(ctx context.Context, f *followed) {
 	}
 }
 
-// tellReread logs that the files are about to be read.
+// tellReread logs a request to read the files.
 func (s *Files) tellReread(ctx context.Context) {
 	if s.Log == nil {
 		return
@@ -143,8 +143,8 @@ func (s *Files) tellReread(ctx context.Context) {
 	s.Log.LogAttrs(ctx, slog.LevelInfo, "rereading files", slog.Any("files", names))
 }
 
-// look judges the content, if it is that of the read before: what is being written may look whole, and be half. A pair of
-// files that is replaced one after the other is invalid in between, and valid later.
+// look judges the content if two consecutive reads agree, because a file may look complete while it is being written. A pair
+// of files that is replaced one after the other is invalid in between, and valid later.
 func (s *Files) look(ctx context.Context, f *followed) {
 	contents, err := f.read(ctx)
 	if ctx.Err() != nil {
@@ -183,7 +183,7 @@ func (s *Files) look(ctx context.Context, f *followed) {
 	s.report(ctx, f.what, failure, contents == nil && known != "")
 }
 
-// report logs a change. That invalid files cannot be read is not worth a line.
+// report logs a change. Invalid files that become unreadable are not worth a line.
 func (s *Files) report(ctx context.Context, what, failure string, stillInvalid bool) {
 	switch {
 	case s.Log == nil || stillInvalid:
@@ -195,7 +195,7 @@ func (s *Files) report(ctx context.Context, what, failure string, stillInvalid b
 	}
 }
 
-// read returns what is in the files, nil if one cannot be read.
+// read returns the content of the files, nil if one cannot be read.
 func (f *followed) read(ctx context.Context) ([][]byte, error) {
 	var contents [][]byte
 	for _, reader := range f.readers {

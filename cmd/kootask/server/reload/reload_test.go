@@ -37,7 +37,7 @@ func write(t *testing.T, path, content string) {
 	}
 }
 
-// metric is what one says of the only files.
+// metric is the value of a metric for the only files.
 func metric(t *testing.T, files *reload.Files, name string) float64 {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
@@ -55,7 +55,7 @@ func metric(t *testing.T, files *reload.Files, name string) float64 {
 	return 0
 }
 
-// failed is how many files are invalid.
+// failed is the number of invalid files.
 func failed(t *testing.T, files *reload.Files) (n float64) {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
@@ -117,7 +117,7 @@ func TestGoodChangesCountAndBadOnesDoNot(t *testing.T) {
 			}
 		}
 		if got := metric(t, files, "kootask_files_reloads_total"); got != 3 {
-			t.Errorf("the files were read anew %v times", got)
+			t.Errorf("the files were re-read %v times", got)
 		}
 	})
 }

@@ -21,75 +21,80 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ErrorReason lists what google.rpc.ErrorInfo.reason can be in the domain "koodrive.task.v1". The name of a value is
-// the reason, letter for letter, so that a look-up by name works in every language.
+// ErrorReason lists the values of google.rpc.ErrorInfo.reason in the domain "koodrive.task.v1". The name of an enum value
+// is the reason, letter for letter, so a lookup by name works in every language.
 //
-// No field has this type. A reason travels as a string, so that one that is newer than the client keeps its name; to
-// act on such a one, go by the code and by RetryInfo. Values may be added.
+// No field has this type. A reason travels as a string, so that a reason newer than the client keeps its name. Values
+// may be added: handle an unknown reason by the code and by the presence of RetryInfo.
 //
-// After each value: the gRPC code, the HTTP status, and "retry" if RetryInfo (over REST also Retry-After) is present.
+// Each comment ends with the gRPC code, the HTTP status, and "retry" if RetryInfo is present (over REST also
+// Retry-After).
+//
 // ErrorInfo.metadata of CREDENTIAL_REJECTED, TASK_NOT_FOUND and every UPSTREAM_ reason has upstreamStatus (KooDrive's
-// HTTP status) and upstreamCode (its error code), empty if there was none or it is not told; that of
+// HTTP status) and upstreamCode (its error code). Each is empty if there was none or if it is withheld. The metadata of
 // CALLER_LIMIT_REACHED has limitName and limitValue.
 type ErrorReason int32
 
 const (
 	// Not used.
 	ErrorReason_ERROR_REASON_UNSPECIFIED ErrorReason = 0
-	// Something in the request is missing, malformed, repeated, unknown or out of range; BadRequest names each field,
-	// header or query parameter. INVALID_ARGUMENT, 400.
+	// A part of the request is missing, malformed, repeated, unknown or out of range. BadRequest names each field, header
+	// or query parameter. INVALID_ARGUMENT, 400.
 	ErrorReason_REQUEST_INVALID ErrorReason = 1
-	// There is no credential. UNAUTHENTICATED, 401.
+	// The request has no credential for KooDrive. UNAUTHENTICATED, 401.
 	ErrorReason_CREDENTIAL_MISSING ErrorReason = 2
-	// KooDrive refuses the credential: get a new one. UNAUTHENTICATED, 401.
+	// KooDrive rejected the credential: get a new one. UNAUTHENTICATED, 401.
 	ErrorReason_CREDENTIAL_REJECTED ErrorReason = 3
 	// KooDrive has no such task, or no longer. NOT_FOUND, 404.
 	ErrorReason_TASK_NOT_FOUND ErrorReason = 4
-	// There are too many calls or watches with this credential, or from this peer. RESOURCE_EXHAUSTED, 429, retry.
+	// The credential or the address has reached a limit, for example on calls or watches. RESOURCE_EXHAUSTED, 429, retry.
 	ErrorReason_CALLER_LIMIT_REACHED ErrorReason = 5
 	// The caller's own deadline has passed. DEADLINE_EXCEEDED, 504.
 	ErrorReason_CALLER_DEADLINE ErrorReason = 6
-	// The watch has lasted as long as a watch may. UNAVAILABLE, 503, retry.
+	// The watch has reached its maximum duration. UNAVAILABLE, 503, retry.
 	ErrorReason_WATCH_LIFETIME_REACHED ErrorReason = 7
-	// The client does not read what it is sent. RESOURCE_EXHAUSTED, 429, retry.
+	// The client does not read the stream. RESOURCE_EXHAUSTED, 429, retry.
 	ErrorReason_WATCHER_TOO_SLOW ErrorReason = 8
-	// kootask is stopping; another one answers, or will. UNAVAILABLE, 503, retry.
+	// The server is stopping. Another server answers, or will. UNAVAILABLE, 503, retry.
 	ErrorReason_SERVER_DRAINING ErrorReason = 9
-	// kootask has too much to do. UNAVAILABLE, 503, retry.
+	// The server is overloaded. UNAVAILABLE, 503, retry.
 	ErrorReason_SERVER_OVERLOADED ErrorReason = 10
-	// kootask's operator has to act: KooDrive's address, certificate or kootask's own credential is wrong. INTERNAL, 500.
+	// The server's operator has to act: KooDrive's address, its certificate or the server's own credential is wrong.
+	// INTERNAL, 500.
 	ErrorReason_SERVER_MISCONFIGURED ErrorReason = 11
-	// kootask has a fault: please report it, with the request id. INTERNAL, 500.
+	// Internal error: report it with the request id. INTERNAL, 500.
 	ErrorReason_SERVER_ERROR ErrorReason = 12
-	// KooDrive knows the credential, which may not see this task. PERMISSION_DENIED, 403.
+	// The credential is valid, but may not read this task. PERMISSION_DENIED, 403.
 	ErrorReason_UPSTREAM_PERMISSION_DENIED ErrorReason = 13
-	// KooDrive limits the rate. RESOURCE_EXHAUSTED, 429, retry.
+	// KooDrive limits the rate of requests. RESOURCE_EXHAUSTED, 429, retry.
 	ErrorReason_UPSTREAM_RATE_LIMITED ErrorReason = 14
 	// KooDrive did not answer in time. UNAVAILABLE, 503, retry.
 	ErrorReason_UPSTREAM_TIMEOUT ErrorReason = 15
 	// KooDrive cannot be reached. UNAVAILABLE, 503, retry.
 	ErrorReason_UPSTREAM_UNREACHABLE ErrorReason = 16
-	// KooDrive says that it is unavailable, or a circuit breaker is open because too many requests have failed. UNAVAILABLE, 503, retry.
+	// KooDrive reports that it is unavailable, or a circuit breaker is open because too many requests have failed.
+	// UNAVAILABLE, 503, retry.
 	ErrorReason_UPSTREAM_UNAVAILABLE ErrorReason = 17
-	// KooDrive's answer cannot be read: cut off, or no JSON. UNAVAILABLE, 503, retry.
+	// KooDrive's answer cannot be read: it is cut off or is not JSON. UNAVAILABLE, 503, retry.
 	ErrorReason_UPSTREAM_MALFORMED_BODY ErrorReason = 18
 	// KooDrive has not answered the watch for too long. UNAVAILABLE, 503, retry.
 	ErrorReason_UPSTREAM_STALE ErrorReason = 19
-	// KooDrive's answer can be read, and cannot be right: another task, no status, a redirect. INTERNAL, 500.
+	// KooDrive's answer can be read but is invalid, for example another task, a missing status or a redirect.
+	// INTERNAL, 500.
 	ErrorReason_UPSTREAM_CONTRACT_VIOLATION ErrorReason = 20
-	// KooDrive refused with a code that kootask does not know. UNKNOWN, 500.
+	// KooDrive refused the request with an unknown code. UNKNOWN, 500.
 	ErrorReason_UPSTREAM_BUSINESS_ERROR ErrorReason = 21
-	// REST only: there is no such path. NOT_FOUND, 404.
+	// REST only: the path does not exist. NOT_FOUND, 404.
 	ErrorReason_ROUTE_NOT_FOUND ErrorReason = 22
-	// REST only: the path does not have this method. UNIMPLEMENTED, 405.
+	// REST only: the path does not support the method. UNIMPLEMENTED, 405.
 	ErrorReason_METHOD_NOT_ALLOWED ErrorReason = 23
-	// The task has failed, and the request asked for that as an error. ErrorInfo.metadata has taskId and resultCode, the
-	// code as KooDrive sent it. ABORTED, 409.
+	// The task has failed, and the request asked for that as an error. ErrorInfo.metadata has taskId and resultCode (the
+	// code as KooDrive sent it). ABORTED, 409.
 	ErrorReason_TASK_FAILED ErrorReason = 24
-	// kootask does not know the caller: its token, certificate or ticket is missing, no good or no longer good. It is not the
-	// credential for KooDrive that is at fault. UNAUTHENTICATED, 401.
+	// The caller is not authenticated: the token, certificate or ticket for kootask is missing, invalid or expired. The
+	// credential for KooDrive is not at fault. UNAUTHENTICATED, 401.
 	ErrorReason_CALLER_UNAUTHENTICATED ErrorReason = 25
-	// kootask knows the caller, which may not act for the KooDrive user that it names. KooDrive was not asked.
+	// The caller is authenticated, but may not act for the KooDrive user that it names. KooDrive was not asked.
 	// PERMISSION_DENIED, 403.
 	ErrorReason_USER_NOT_ALLOWED ErrorReason = 26
 )

@@ -4,10 +4,10 @@
 // 	protoc        (unknown)
 // source: koodrive/task/v1/task.proto
 
-// Tasks of KooDrive, typed and pushed: the public contract of kootask.
+// The public contract of kootask, which reports the status of KooDrive tasks.
 //
-// It imports google/protobuf/* and nothing else, so that a client needs no include path beyond protoc's own. The REST
-// mapping is in task_gateway.yaml, the reasons of failed calls are in error_reason.proto.
+// This file imports only google/protobuf/*, so a client needs no include path beyond protoc's own. The REST mapping is in
+// task_gateway.yaml. The reasons of failed calls are in error_reason.proto.
 
 package taskv1
 
@@ -28,19 +28,19 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// TaskStatus is where a task stands, in KooDrive's words. Values may be added.
+// TaskStatus is the status of a task, in KooDrive's words. Values may be added.
 type TaskStatus int32
 
 const (
-	// KooDrive sent a status that is not listed here: see koodrive_status. Not final as far as is known.
+	// KooDrive sent a status that is not listed here: see koodrive_status. kootask treats it as not final.
 	TaskStatus_TASK_STATUS_UNSPECIFIED TaskStatus = 0
-	// Created, not started. KooDrive's 0.
+	// The task is created but not started. KooDrive's 0.
 	TaskStatus_TASK_STATUS_NEW TaskStatus = 1
-	// Running. KooDrive's 1.
+	// The task is running. KooDrive's 1.
 	TaskStatus_TASK_STATUS_EXECUTING TaskStatus = 2
-	// Finished well. KooDrive's 2. Final.
+	// The task has succeeded. KooDrive's 2. Final.
 	TaskStatus_TASK_STATUS_SUCCESS TaskStatus = 3
-	// Finished badly: see result_code and koodrive_result_code. KooDrive's 3. Final.
+	// The task has failed: see result_code and koodrive_result_code. KooDrive's 3. Final.
 	TaskStatus_TASK_STATUS_FAILED TaskStatus = 4
 )
 
@@ -89,13 +89,13 @@ func (TaskStatus) EnumDescriptor() ([]byte, []int) {
 	return file_koodrive_task_v1_task_proto_rawDescGZIP(), []int{0}
 }
 
-// TaskType is what a task does, in KooDrive's words. Values may be added.
+// TaskType is the kind of a task, in KooDrive's words. Values may be added.
 type TaskType int32
 
 const (
 	// KooDrive sent no type, or one that is not listed here: see koodrive_task_type.
 	TaskType_TASK_TYPE_UNSPECIFIED TaskType = 0
-	// Moves one user's data to another, and deletes it at the first. KooDrive's 0.
+	// Moves one user's data to another and deletes the original. KooDrive's 0.
 	TaskType_TASK_TYPE_TRANSFER_AND_DELETION TaskType = 1
 	// Imports many users at once. KooDrive's 1.
 	TaskType_TASK_TYPE_BATCH_IMPORT TaskType = 2
@@ -142,14 +142,14 @@ func (TaskType) EnumDescriptor() ([]byte, []int) {
 	return file_koodrive_task_v1_task_proto_rawDescGZIP(), []int{1}
 }
 
-// ResultCode is why a task failed. Names and numbers are KooDrive's codes, as it documents no meanings. Values may be
-// added. A number that is not listed is never sent.
+// ResultCode is the cause of a task's failure. Names and numbers are KooDrive's codes, because KooDrive does not document
+// their meanings. Values may be added. An unlisted number is never sent.
 type ResultCode int32
 
 const (
 	// KooDrive sent no code, or one that is not listed here: see koodrive_result_code.
 	ResultCode_RESULT_CODE_UNSPECIFIED ResultCode = 0
-	// Seen on a failed transfer. KooDrive does not say what it means.
+	// Seen on a failed transfer. KooDrive does not document its meaning.
 	ResultCode_RESULT_CODE_KOODRIVE_18000205 ResultCode = 18000205
 )
 
@@ -192,18 +192,17 @@ func (ResultCode) EnumDescriptor() ([]byte, []int) {
 	return file_koodrive_task_v1_task_proto_rawDescGZIP(), []int{2}
 }
 
-// Task is one KooDrive task, as KooDrive last described it. All fields are output only.
+// Task is one KooDrive task, as KooDrive last reported it. All fields are output only.
 //
-// The first seven fields are KooDrive's, under KooDrive's names. Where one of them is an enum here (task_type, status,
-// result_code), KooDrive's own value is in the field of that name with koodrive_ in front, whether the enum lists it or
-// not.
+// The first seven fields are KooDrive's, with KooDrive's names. Some of them are enums (task_type, status, result_code).
+// KooDrive's own value is then in the field of that name with koodrive_ in front, also if the enum does not list it.
 type Task struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Id of the task, for example "1534087020903704704": text, although it often looks like a number. Always set.
 	TaskId string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
 	// Name of the task, for example "lym0412normal". Empty if KooDrive sent none.
 	TaskName string `protobuf:"bytes,2,opt,name=task_name,json=taskName,proto3" json:"task_name,omitempty"`
-	// What the task does.
+	// The kind of task. UNSPECIFIED if KooDrive sent none, or one that TaskType does not list.
 	TaskType TaskType `protobuf:"varint,3,opt,name=task_type,json=taskType,proto3,enum=koodrive.task.v1.TaskType" json:"task_type,omitempty"`
 	// Id of the tenant that the task belongs to, for example "d5ac574bd2934a69baa4f23c55daa8d4". Empty if KooDrive sent
 	// none.
@@ -211,11 +210,11 @@ type Task struct {
 	// KooDrive's internal id of the user that the task belongs to, for example "1395497048157130881". Empty if KooDrive
 	// sent none.
 	UserId string `protobuf:"bytes,5,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	// Where the task stands. SUCCESS and FAILED are final: the task does not change any more.
+	// The status of the task. SUCCESS and FAILED are final: the task no longer changes.
 	Status TaskStatus `protobuf:"varint,6,opt,name=status,proto3,enum=koodrive.task.v1.TaskStatus" json:"status,omitempty"`
-	// Why the task failed, if KooDrive says so and ResultCode lists its code.
+	// The cause of the task's failure. UNSPECIFIED if KooDrive sent no code, or one that ResultCode does not list.
 	ResultCode ResultCode `protobuf:"varint,7,opt,name=result_code,json=resultCode,proto3,enum=koodrive.task.v1.ResultCode" json:"result_code,omitempty"`
-	// When kootask received this answer from KooDrive, by kootask's clock, in milliseconds. Always set.
+	// Time at which kootask received this answer from KooDrive, by kootask's clock, in milliseconds. Always set.
 	ObserveTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=observe_time,json=observeTime,proto3" json:"observe_time,omitempty"`
 	// The status as KooDrive sent it: 0 new, 1 executing, 2 success, 3 failed, or another number. Always set.
 	KoodriveStatus *int32 `protobuf:"varint,9,opt,name=koodrive_status,json=koodriveStatus,proto3,oneof" json:"koodrive_status,omitempty"`
@@ -225,8 +224,8 @@ type Task struct {
 	// The result code as KooDrive sent it, for example "18000205". Empty if KooDrive sent none. Compare this, not
 	// result_code, with a code that ResultCode does not list.
 	KoodriveResultCode string `protobuf:"bytes,11,opt,name=koodrive_result_code,json=koodriveResultCode,proto3" json:"koodrive_result_code,omitempty"`
-	// Whether the task is finished and does not change any more. Stop on this rather than on a list of statuses: a final
-	// status that is newer than this contract sets it too.
+	// Whether the task is finished and no longer changes. Stop on this rather than on a list of statuses: a final status
+	// that is newer than this contract sets it too.
 	Done          bool `protobuf:"varint,12,opt,name=done,proto3" json:"done,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -352,14 +351,13 @@ type GetTaskRequest struct {
 	// Id of the task, for example "1534087020903704704". Required. 1 to 64 characters of A-Z, a-z, 0-9, _ and -; not
 	// "list", "result", "create" or "dstUserInfo", in upper or lower case, which mean something else to KooDrive.
 	TaskId string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
-	// How old the answer may be: observe_time is not longer ago than this. Not negative. Over REST seconds followed by an
-	// s, for example ?maxAge=2.5s.
+	// Maximum age of the answer: observe_time is not longer ago than this. Must not be negative. Over REST in seconds
+	// followed by an s, for example ?maxAge=2.5s.
 	//
-	// Not set: KooDrive is asked about a task that is not finished; one that is may come from memory. 0: KooDrive is
-	// asked in any case.
+	// Not set: KooDrive is asked, unless the task is known to be finished. 0: KooDrive is always asked.
 	MaxAge *durationpb.Duration `protobuf:"bytes,2,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
-	// Return a task that FAILED as an error: ABORTED (over REST 409) with reason TASK_FAILED, whose ErrorInfo.metadata
-	// has taskId and resultCode. Not set: a failed task is returned like any other.
+	// Return a failed task as an error: ABORTED (over REST 409) with reason TASK_FAILED, whose ErrorInfo.metadata has
+	// taskId and resultCode. Not set: a failed task is returned like any other.
 	FailedTaskAsError bool `protobuf:"varint,3,opt,name=failed_task_as_error,json=failedTaskAsError,proto3" json:"failed_task_as_error,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -467,8 +465,8 @@ type WatchTaskRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Id of the task, as in GetTaskRequest. Required.
 	TaskId string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
-	// End the watch of a task that FAILED with the error described in GetTaskRequest, after the task itself was sent, and
-	// not with OK.
+	// End the watch of a failed task with the error described in GetTaskRequest, after the task itself was sent. Not set:
+	// such a watch ends with OK.
 	FailedTaskAsError bool `protobuf:"varint,2,opt,name=failed_task_as_error,json=failedTaskAsError,proto3" json:"failed_task_as_error,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -521,7 +519,7 @@ func (x *WatchTaskRequest) GetFailedTaskAsError() bool {
 // WatchTaskResponse is one event of a watch.
 type WatchTaskResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What happened. If nothing is set, it is an event that is newer than this contract: ignore it.
+	// The kind of event. If no field is set, the event is newer than this contract: ignore it.
 	//
 	// Types that are valid to be assigned to Event:
 	//
@@ -592,12 +590,12 @@ type isWatchTaskResponse_Event interface {
 }
 
 type WatchTaskResponse_Task struct {
-	// The task: first as it stands, then as it has changed. A newer observe_time alone is no change.
+	// The task as it is now, then after each change. A newer observe_time alone is not a change.
 	Task *Task `protobuf:"bytes,1,opt,name=task,proto3,oneof"`
 }
 
 type WatchTaskResponse_Heartbeat struct {
-	// Nothing has changed that is known of.
+	// The watch is alive, and there is no known change.
 	Heartbeat *Heartbeat `protobuf:"bytes,2,opt,name=heartbeat,proto3,oneof"`
 }
 
@@ -605,16 +603,16 @@ func (*WatchTaskResponse_Task) isWatchTaskResponse_Event() {}
 
 func (*WatchTaskResponse_Heartbeat) isWatchTaskResponse_Event() {}
 
-// Heartbeat says that the watch is alive, and whether KooDrive is.
+// Heartbeat reports that the watch is alive, and whether KooDrive answers.
 type Heartbeat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// When KooDrive last confirmed the task that was last sent on this stream: by the same clock, and as exact, as
-	// Task.observe_time. Not set before the first task.
+	// Time at which KooDrive last confirmed the task that was last sent on this stream, by kootask's clock, in
+	// milliseconds. Not set before the first task.
 	ObserveTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=observe_time,json=observeTime,proto3" json:"observe_time,omitempty"`
-	// How often KooDrive has failed to answer since then, or since the watch began. 0 if all is well.
+	// Consecutive failed polls since then, or since the watch began. 0 if the last poll succeeded.
 	FailureCount int32 `protobuf:"varint,2,opt,name=failure_count,json=failureCount,proto3" json:"failure_count,omitempty"`
-	// Why it failed the last time: the ErrorInfo.reason that GetTask would fail with, for example "UPSTREAM_TIMEOUT".
-	// Empty if failure_count is 0.
+	// Reason of the last failure: the ErrorInfo.reason that GetTask would fail with, for example "UPSTREAM_TIMEOUT". Empty
+	// if failure_count is 0.
 	FailureReason string `protobuf:"bytes,3,opt,name=failure_reason,json=failureReason,proto3" json:"failure_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

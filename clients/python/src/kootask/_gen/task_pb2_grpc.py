@@ -26,29 +26,33 @@ if _version_not_supported:
 
 
 class TaskServiceStub(object):
-    """TaskService tells how KooDrive tasks stand. It only reads.
+    """TaskService reports the status of KooDrive tasks. It only reads.
 
     Metadata of every call (over REST, the headers of the same names):
 
     authorization               The KooDrive credential, exactly once: "Bearer <token>", or a ready-made
     "HMAC-SHA256 AppId=..." signature with the x-date and x-user-id that it covers.
-    Not where kootask has a credential of its own for KooDrive.
-    x-user-id, x-date           See authorization. Where kootask has a credential of its own, x-user-id is the KooDrive
-    user on whose behalf it asks.
-    x-kootask-authorization     "Bearer <token>", where kootask asks who its callers are.
+    Not used where kootask has a credential of its own for KooDrive.
+    x-user-id, x-date           The user and the date that a signature covers. Where kootask has a credential of its
+    own, x-user-id is required: the KooDrive user to act for.
+    x-kootask-authorization     "Bearer <token>", where callers must authenticate with a token. Never forwarded.
     language                    en-US or zh-CN: the language of LocalizedMessage, which is absent without it.
     x-request-id                Returned in RequestInfo and in the answer's x-request-id (a trailer, if the call failed
-    at once). Made up if absent.
-    traceparent, tracestate     W3C trace context. KooDrive logs its trace id; tracestate is accepted and not used yet.
+    at once). Generated if absent or malformed.
+    traceparent, tracestate     W3C trace context. KooDrive logs its trace id. tracestate is accepted and not used yet.
 
-    A task that FAILED is data: the call is OK. A call that failed has a google.rpc.Status with these details, each at
-    most once: ErrorInfo, always (domain "koodrive.task.v1", reason a name of ErrorReason); RequestInfo, always;
-    RetryInfo, if and only if the same call may succeed after that delay; BadRequest, if the request is invalid;
-    LocalizedMessage, if the call named a language. An error without ErrorInfo is not kootask's: the client's own library
-    (deadline, cancellation, a broken connection) or a proxy made it. Branch on the code, the reason and the presence of RetryInfo, and
-    never parse a message.
+    A failed task is data: the call is OK. A failed call is a google.rpc.Status with these details, each at most once:
 
-    Fields, enum values, events and reasons may be added to v1. Ignore what you do not know.
+    ErrorInfo            Always. The domain is "koodrive.task.v1", and the reason is a name of ErrorReason.
+    RequestInfo          Always. The id of the request, which the server's log has too.
+    RetryInfo            If and only if the same call may succeed after its delay.
+    BadRequest           If the request is invalid. It names each invalid field.
+    LocalizedMessage     If the call named a language.
+
+    Branch on the code, the reason and the presence of RetryInfo, and never parse a message. An error without ErrorInfo
+    comes from the client's own library (deadline, cancellation, a broken connection) or from a proxy.
+
+    Fields, enum values, events and reasons may be added to v1: ignore those that you do not know.
     """
 
     def __init__(self, channel):
@@ -70,60 +74,66 @@ class TaskServiceStub(object):
 
 
 class TaskServiceServicer(object):
-    """TaskService tells how KooDrive tasks stand. It only reads.
+    """TaskService reports the status of KooDrive tasks. It only reads.
 
     Metadata of every call (over REST, the headers of the same names):
 
     authorization               The KooDrive credential, exactly once: "Bearer <token>", or a ready-made
     "HMAC-SHA256 AppId=..." signature with the x-date and x-user-id that it covers.
-    Not where kootask has a credential of its own for KooDrive.
-    x-user-id, x-date           See authorization. Where kootask has a credential of its own, x-user-id is the KooDrive
-    user on whose behalf it asks.
-    x-kootask-authorization     "Bearer <token>", where kootask asks who its callers are.
+    Not used where kootask has a credential of its own for KooDrive.
+    x-user-id, x-date           The user and the date that a signature covers. Where kootask has a credential of its
+    own, x-user-id is required: the KooDrive user to act for.
+    x-kootask-authorization     "Bearer <token>", where callers must authenticate with a token. Never forwarded.
     language                    en-US or zh-CN: the language of LocalizedMessage, which is absent without it.
     x-request-id                Returned in RequestInfo and in the answer's x-request-id (a trailer, if the call failed
-    at once). Made up if absent.
-    traceparent, tracestate     W3C trace context. KooDrive logs its trace id; tracestate is accepted and not used yet.
+    at once). Generated if absent or malformed.
+    traceparent, tracestate     W3C trace context. KooDrive logs its trace id. tracestate is accepted and not used yet.
 
-    A task that FAILED is data: the call is OK. A call that failed has a google.rpc.Status with these details, each at
-    most once: ErrorInfo, always (domain "koodrive.task.v1", reason a name of ErrorReason); RequestInfo, always;
-    RetryInfo, if and only if the same call may succeed after that delay; BadRequest, if the request is invalid;
-    LocalizedMessage, if the call named a language. An error without ErrorInfo is not kootask's: the client's own library
-    (deadline, cancellation, a broken connection) or a proxy made it. Branch on the code, the reason and the presence of RetryInfo, and
-    never parse a message.
+    A failed task is data: the call is OK. A failed call is a google.rpc.Status with these details, each at most once:
 
-    Fields, enum values, events and reasons may be added to v1. Ignore what you do not know.
+    ErrorInfo            Always. The domain is "koodrive.task.v1", and the reason is a name of ErrorReason.
+    RequestInfo          Always. The id of the request, which the server's log has too.
+    RetryInfo            If and only if the same call may succeed after its delay.
+    BadRequest           If the request is invalid. It names each invalid field.
+    LocalizedMessage     If the call named a language.
+
+    Branch on the code, the reason and the presence of RetryInfo, and never parse a message. An error without ErrorInfo
+    comes from the client's own library (deadline, cancellation, a broken connection) or from a proxy.
+
+    Fields, enum values, events and reasons may be added to v1: ignore those that you do not know.
     """
 
     def GetTask(self, request, context):
-        """GetTask returns one task as it stands now.
+        """GetTask returns one task, as it is now.
 
-        It asks KooDrive, unless it can share the answer to a call with the same credential that is under way, or the task
-        was seen finished before, or max_age allows an earlier answer.
+        kootask asks KooDrive, unless a request with the same credential is in flight, whose answer it shares. A task that is
+        known to be finished comes from memory, and so does an earlier answer that max_age allows.
 
         Fails with INVALID_ARGUMENT, UNAUTHENTICATED, PERMISSION_DENIED, NOT_FOUND, RESOURCE_EXHAUSTED, UNAVAILABLE,
-        DEADLINE_EXCEEDED, UNKNOWN, INTERNAL or, if asked for, ABORTED. It is safe to repeat; it is useful to repeat only
-        if RetryInfo is present.
+        DEADLINE_EXCEEDED, UNKNOWN or INTERNAL, and with ABORTED if failed_task_as_error is set. The call is safe to repeat.
+        Repeating it helps only if RetryInfo is present.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchTask(self, request, context):
-        """WatchTask sends the task as it stands now, then again after each change, until it is finished.
+        """WatchTask sends the task as it is now, then again after each change, until it is finished.
 
-        Every task sent is the whole task. States may be skipped but never go back, and the last one is never missed. A
-        change is noticed when KooDrive is next asked, by default 1 to 15 seconds later. Asking prolongs the caller's
-        KooDrive session, as any call does.
+        Every message with a task has the whole task. States may be skipped but never go back, and the final state is never
+        lost. A change is noticed at the next poll, by default 1 to 15 seconds later. Polling prolongs the caller's KooDrive
+        session, as any call does.
 
-        A heartbeat is sent after at most 15 seconds without anything else: a stream that is silent for 20 seconds is broken. If
-        KooDrive's first answer takes longer than 2 seconds, heartbeats come before the first task.
+        A heartbeat is sent after at most 15 seconds without another message: a stream that is silent for 20 seconds is
+        broken. If KooDrive's first answer takes longer than 2 seconds, heartbeats come before the first task.
 
-        The stream ends OK if and only if the finished task was sent (unless failed_task_as_error asks for more); any other
-        end is an error with a reason. KooDrive being slow or broken does not end it: heartbeats say so, by default for up
-        to 5 minutes. A watch is ended after about 30 minutes, and when the server stops, with RetryInfo. To resume, watch
-        again after that delay: the new watch starts with the task as it stands then, so nothing has to be remembered.
-        Before the first message the errors are those of GetTask.
+        The stream ends with OK after the final state. Any other end is an error with a reason; the end after a failed task
+        is one too if failed_task_as_error is set. A slow or broken KooDrive does not end the stream: heartbeats report it,
+        by default for up to 5 minutes. The server ends a watch after about 30 minutes, and when it stops, with RetryInfo.
+
+        Before the first message, the errors are those of GetTask. After it, WATCH_LIFETIME_REACHED, WATCHER_TOO_SLOW,
+        SERVER_DRAINING and UPSTREAM_STALE are added. To resume, watch again after the delay of RetryInfo: the new watch
+        starts with the task as it is then, so there is nothing to remember. Without RetryInfo, remove the cause first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -151,29 +161,33 @@ def add_TaskServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TaskService(object):
-    """TaskService tells how KooDrive tasks stand. It only reads.
+    """TaskService reports the status of KooDrive tasks. It only reads.
 
     Metadata of every call (over REST, the headers of the same names):
 
     authorization               The KooDrive credential, exactly once: "Bearer <token>", or a ready-made
     "HMAC-SHA256 AppId=..." signature with the x-date and x-user-id that it covers.
-    Not where kootask has a credential of its own for KooDrive.
-    x-user-id, x-date           See authorization. Where kootask has a credential of its own, x-user-id is the KooDrive
-    user on whose behalf it asks.
-    x-kootask-authorization     "Bearer <token>", where kootask asks who its callers are.
+    Not used where kootask has a credential of its own for KooDrive.
+    x-user-id, x-date           The user and the date that a signature covers. Where kootask has a credential of its
+    own, x-user-id is required: the KooDrive user to act for.
+    x-kootask-authorization     "Bearer <token>", where callers must authenticate with a token. Never forwarded.
     language                    en-US or zh-CN: the language of LocalizedMessage, which is absent without it.
     x-request-id                Returned in RequestInfo and in the answer's x-request-id (a trailer, if the call failed
-    at once). Made up if absent.
-    traceparent, tracestate     W3C trace context. KooDrive logs its trace id; tracestate is accepted and not used yet.
+    at once). Generated if absent or malformed.
+    traceparent, tracestate     W3C trace context. KooDrive logs its trace id. tracestate is accepted and not used yet.
 
-    A task that FAILED is data: the call is OK. A call that failed has a google.rpc.Status with these details, each at
-    most once: ErrorInfo, always (domain "koodrive.task.v1", reason a name of ErrorReason); RequestInfo, always;
-    RetryInfo, if and only if the same call may succeed after that delay; BadRequest, if the request is invalid;
-    LocalizedMessage, if the call named a language. An error without ErrorInfo is not kootask's: the client's own library
-    (deadline, cancellation, a broken connection) or a proxy made it. Branch on the code, the reason and the presence of RetryInfo, and
-    never parse a message.
+    A failed task is data: the call is OK. A failed call is a google.rpc.Status with these details, each at most once:
 
-    Fields, enum values, events and reasons may be added to v1. Ignore what you do not know.
+    ErrorInfo            Always. The domain is "koodrive.task.v1", and the reason is a name of ErrorReason.
+    RequestInfo          Always. The id of the request, which the server's log has too.
+    RetryInfo            If and only if the same call may succeed after its delay.
+    BadRequest           If the request is invalid. It names each invalid field.
+    LocalizedMessage     If the call named a language.
+
+    Branch on the code, the reason and the presence of RetryInfo, and never parse a message. An error without ErrorInfo
+    comes from the client's own library (deadline, cancellation, a broken connection) or from a proxy.
+
+    Fields, enum values, events and reasons may be added to v1: ignore those that you do not know.
     """
 
     @staticmethod

@@ -12,15 +12,17 @@ export const file_koodrive_task_v1_error_reason: GenFile = /*@__PURE__*/
   fileDesc("CiNrb29kcml2ZS90YXNrL3YxL2Vycm9yX3JlYXNvbi5wcm90bxIQa29vZHJpdmUudGFzay52MSqiBQoLRXJyb3JSZWFzb24SHAoYRVJST1JfUkVBU09OX1VOU1BFQ0lGSUVEEAASEwoPUkVRVUVTVF9JTlZBTElEEAESFgoSQ1JFREVOVElBTF9NSVNTSU5HEAISFwoTQ1JFREVOVElBTF9SRUpFQ1RFRBADEhIKDlRBU0tfTk9UX0ZPVU5EEAQSGAoUQ0FMTEVSX0xJTUlUX1JFQUNIRUQQBRITCg9DQUxMRVJfREVBRExJTkUQBhIaChZXQVRDSF9MSUZFVElNRV9SRUFDSEVEEAcSFAoQV0FUQ0hFUl9UT09fU0xPVxAIEhMKD1NFUlZFUl9EUkFJTklORxAJEhUKEVNFUlZFUl9PVkVSTE9BREVEEAoSGAoUU0VSVkVSX01JU0NPTkZJR1VSRUQQCxIQCgxTRVJWRVJfRVJST1IQDBIeChpVUFNUUkVBTV9QRVJNSVNTSU9OX0RFTklFRBANEhkKFVVQU1RSRUFNX1JBVEVfTElNSVRFRBAOEhQKEFVQU1RSRUFNX1RJTUVPVVQQDxIYChRVUFNUUkVBTV9VTlJFQUNIQUJMRRAQEhgKFFVQU1RSRUFNX1VOQVZBSUxBQkxFEBESGwoXVVBTVFJFQU1fTUFMRk9STUVEX0JPRFkQEhISCg5VUFNUUkVBTV9TVEFMRRATEh8KG1VQU1RSRUFNX0NPTlRSQUNUX1ZJT0xBVElPThAUEhsKF1VQU1RSRUFNX0JVU0lORVNTX0VSUk9SEBUSEwoPUk9VVEVfTk9UX0ZPVU5EEBYSFgoSTUVUSE9EX05PVF9BTExPV0VEEBcSDwoLVEFTS19GQUlMRUQQGBIaChZDQUxMRVJfVU5BVVRIRU5USUNBVEVEEBkSFAoQVVNFUl9OT1RfQUxMT1dFRBAaQnIKEGtvb2RyaXZlLnRhc2sudjFCEEVycm9yUmVhc29uUHJvdG9QAVo2Z2l0aHViLmNvbS9rb290YXNrL2tvb3Rhc2svZ2VuL2tvb2RyaXZlL3Rhc2svdjE7dGFza3YxqgIRS29vRHJpdmUuVGFza3MuVjFiBnByb3RvMw");
 
 /**
- * ErrorReason lists what google.rpc.ErrorInfo.reason can be in the domain "koodrive.task.v1". The name of a value is
- * the reason, letter for letter, so that a look-up by name works in every language.
+ * ErrorReason lists the values of google.rpc.ErrorInfo.reason in the domain "koodrive.task.v1". The name of an enum value
+ * is the reason, letter for letter, so a lookup by name works in every language.
  *
- * No field has this type. A reason travels as a string, so that one that is newer than the client keeps its name; to
- * act on such a one, go by the code and by RetryInfo. Values may be added.
+ * No field has this type. A reason travels as a string, so that a reason newer than the client keeps its name. Values
+ * may be added: handle an unknown reason by the code and by the presence of RetryInfo.
  *
- * After each value: the gRPC code, the HTTP status, and "retry" if RetryInfo (over REST also Retry-After) is present.
+ * Each comment ends with the gRPC code, the HTTP status, and "retry" if RetryInfo is present (over REST also
+ * Retry-After).
+ *
  * ErrorInfo.metadata of CREDENTIAL_REJECTED, TASK_NOT_FOUND and every UPSTREAM_ reason has upstreamStatus (KooDrive's
- * HTTP status) and upstreamCode (its error code), empty if there was none or it is not told; that of
+ * HTTP status) and upstreamCode (its error code). Each is empty if there was none or if it is withheld. The metadata of
  * CALLER_LIMIT_REACHED has limitName and limitValue.
  *
  * @generated from enum koodrive.task.v1.ErrorReason
@@ -34,22 +36,22 @@ export enum ErrorReason {
   ERROR_REASON_UNSPECIFIED = 0,
 
   /**
-   * Something in the request is missing, malformed, repeated, unknown or out of range; BadRequest names each field,
-   * header or query parameter. INVALID_ARGUMENT, 400.
+   * A part of the request is missing, malformed, repeated, unknown or out of range. BadRequest names each field, header
+   * or query parameter. INVALID_ARGUMENT, 400.
    *
    * @generated from enum value: REQUEST_INVALID = 1;
    */
   REQUEST_INVALID = 1,
 
   /**
-   * There is no credential. UNAUTHENTICATED, 401.
+   * The request has no credential for KooDrive. UNAUTHENTICATED, 401.
    *
    * @generated from enum value: CREDENTIAL_MISSING = 2;
    */
   CREDENTIAL_MISSING = 2,
 
   /**
-   * KooDrive refuses the credential: get a new one. UNAUTHENTICATED, 401.
+   * KooDrive rejected the credential: get a new one. UNAUTHENTICATED, 401.
    *
    * @generated from enum value: CREDENTIAL_REJECTED = 3;
    */
@@ -63,7 +65,7 @@ export enum ErrorReason {
   TASK_NOT_FOUND = 4,
 
   /**
-   * There are too many calls or watches with this credential, or from this peer. RESOURCE_EXHAUSTED, 429, retry.
+   * The credential or the address has reached a limit, for example on calls or watches. RESOURCE_EXHAUSTED, 429, retry.
    *
    * @generated from enum value: CALLER_LIMIT_REACHED = 5;
    */
@@ -77,56 +79,57 @@ export enum ErrorReason {
   CALLER_DEADLINE = 6,
 
   /**
-   * The watch has lasted as long as a watch may. UNAVAILABLE, 503, retry.
+   * The watch has reached its maximum duration. UNAVAILABLE, 503, retry.
    *
    * @generated from enum value: WATCH_LIFETIME_REACHED = 7;
    */
   WATCH_LIFETIME_REACHED = 7,
 
   /**
-   * The client does not read what it is sent. RESOURCE_EXHAUSTED, 429, retry.
+   * The client does not read the stream. RESOURCE_EXHAUSTED, 429, retry.
    *
    * @generated from enum value: WATCHER_TOO_SLOW = 8;
    */
   WATCHER_TOO_SLOW = 8,
 
   /**
-   * kootask is stopping; another one answers, or will. UNAVAILABLE, 503, retry.
+   * The server is stopping. Another server answers, or will. UNAVAILABLE, 503, retry.
    *
    * @generated from enum value: SERVER_DRAINING = 9;
    */
   SERVER_DRAINING = 9,
 
   /**
-   * kootask has too much to do. UNAVAILABLE, 503, retry.
+   * The server is overloaded. UNAVAILABLE, 503, retry.
    *
    * @generated from enum value: SERVER_OVERLOADED = 10;
    */
   SERVER_OVERLOADED = 10,
 
   /**
-   * kootask's operator has to act: KooDrive's address, certificate or kootask's own credential is wrong. INTERNAL, 500.
+   * The server's operator has to act: KooDrive's address, its certificate or the server's own credential is wrong.
+   * INTERNAL, 500.
    *
    * @generated from enum value: SERVER_MISCONFIGURED = 11;
    */
   SERVER_MISCONFIGURED = 11,
 
   /**
-   * kootask has a fault: please report it, with the request id. INTERNAL, 500.
+   * Internal error: report it with the request id. INTERNAL, 500.
    *
    * @generated from enum value: SERVER_ERROR = 12;
    */
   SERVER_ERROR = 12,
 
   /**
-   * KooDrive knows the credential, which may not see this task. PERMISSION_DENIED, 403.
+   * The credential is valid, but may not read this task. PERMISSION_DENIED, 403.
    *
    * @generated from enum value: UPSTREAM_PERMISSION_DENIED = 13;
    */
   UPSTREAM_PERMISSION_DENIED = 13,
 
   /**
-   * KooDrive limits the rate. RESOURCE_EXHAUSTED, 429, retry.
+   * KooDrive limits the rate of requests. RESOURCE_EXHAUSTED, 429, retry.
    *
    * @generated from enum value: UPSTREAM_RATE_LIMITED = 14;
    */
@@ -147,14 +150,15 @@ export enum ErrorReason {
   UPSTREAM_UNREACHABLE = 16,
 
   /**
-   * KooDrive says that it is unavailable, or a circuit breaker is open because too many requests have failed. UNAVAILABLE, 503, retry.
+   * KooDrive reports that it is unavailable, or a circuit breaker is open because too many requests have failed.
+   * UNAVAILABLE, 503, retry.
    *
    * @generated from enum value: UPSTREAM_UNAVAILABLE = 17;
    */
   UPSTREAM_UNAVAILABLE = 17,
 
   /**
-   * KooDrive's answer cannot be read: cut off, or no JSON. UNAVAILABLE, 503, retry.
+   * KooDrive's answer cannot be read: it is cut off or is not JSON. UNAVAILABLE, 503, retry.
    *
    * @generated from enum value: UPSTREAM_MALFORMED_BODY = 18;
    */
@@ -168,51 +172,52 @@ export enum ErrorReason {
   UPSTREAM_STALE = 19,
 
   /**
-   * KooDrive's answer can be read, and cannot be right: another task, no status, a redirect. INTERNAL, 500.
+   * KooDrive's answer can be read but is invalid, for example another task, a missing status or a redirect.
+   * INTERNAL, 500.
    *
    * @generated from enum value: UPSTREAM_CONTRACT_VIOLATION = 20;
    */
   UPSTREAM_CONTRACT_VIOLATION = 20,
 
   /**
-   * KooDrive refused with a code that kootask does not know. UNKNOWN, 500.
+   * KooDrive refused the request with an unknown code. UNKNOWN, 500.
    *
    * @generated from enum value: UPSTREAM_BUSINESS_ERROR = 21;
    */
   UPSTREAM_BUSINESS_ERROR = 21,
 
   /**
-   * REST only: there is no such path. NOT_FOUND, 404.
+   * REST only: the path does not exist. NOT_FOUND, 404.
    *
    * @generated from enum value: ROUTE_NOT_FOUND = 22;
    */
   ROUTE_NOT_FOUND = 22,
 
   /**
-   * REST only: the path does not have this method. UNIMPLEMENTED, 405.
+   * REST only: the path does not support the method. UNIMPLEMENTED, 405.
    *
    * @generated from enum value: METHOD_NOT_ALLOWED = 23;
    */
   METHOD_NOT_ALLOWED = 23,
 
   /**
-   * The task has failed, and the request asked for that as an error. ErrorInfo.metadata has taskId and resultCode, the
-   * code as KooDrive sent it. ABORTED, 409.
+   * The task has failed, and the request asked for that as an error. ErrorInfo.metadata has taskId and resultCode (the
+   * code as KooDrive sent it). ABORTED, 409.
    *
    * @generated from enum value: TASK_FAILED = 24;
    */
   TASK_FAILED = 24,
 
   /**
-   * kootask does not know the caller: its token, certificate or ticket is missing, no good or no longer good. It is not the
-   * credential for KooDrive that is at fault. UNAUTHENTICATED, 401.
+   * The caller is not authenticated: the token, certificate or ticket for kootask is missing, invalid or expired. The
+   * credential for KooDrive is not at fault. UNAUTHENTICATED, 401.
    *
    * @generated from enum value: CALLER_UNAUTHENTICATED = 25;
    */
   CALLER_UNAUTHENTICATED = 25,
 
   /**
-   * kootask knows the caller, which may not act for the KooDrive user that it names. KooDrive was not asked.
+   * The caller is authenticated, but may not act for the KooDrive user that it names. KooDrive was not asked.
    * PERMISSION_DENIED, 403.
    *
    * @generated from enum value: USER_NOT_ALLOWED = 26;

@@ -2,10 +2,10 @@
 // @generated from file koodrive/task/v1/task.proto (package koodrive.task.v1, syntax proto3)
 /* eslint-disable */
 
-// Tasks of KooDrive, typed and pushed: the public contract of kootask.
+// The public contract of kootask, which reports the status of KooDrive tasks.
 //
-// It imports google/protobuf/* and nothing else, so that a client needs no include path beyond protoc's own. The REST
-// mapping is in task_gateway.yaml, the reasons of failed calls are in error_reason.proto.
+// This file imports only google/protobuf/*, so a client needs no include path beyond protoc's own. The REST mapping is in
+// task_gateway.yaml. The reasons of failed calls are in error_reason.proto.
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
@@ -20,11 +20,10 @@ export const file_koodrive_task_v1_task: GenFile = /*@__PURE__*/
   fileDesc("Chtrb29kcml2ZS90YXNrL3YxL3Rhc2sucHJvdG8SEGtvb2RyaXZlLnRhc2sudjEipgMKBFRhc2sSDwoHdGFza19pZBgBIAEoCRIRCgl0YXNrX25hbWUYAiABKAkSLQoJdGFza190eXBlGAMgASgOMhoua29vZHJpdmUudGFzay52MS5UYXNrVHlwZRIRCgl0ZW5hbnRfaWQYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRIsCgZzdGF0dXMYBiABKA4yHC5rb29kcml2ZS50YXNrLnYxLlRhc2tTdGF0dXMSMQoLcmVzdWx0X2NvZGUYByABKA4yHC5rb29kcml2ZS50YXNrLnYxLlJlc3VsdENvZGUSMAoMb2JzZXJ2ZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIcCg9rb29kcml2ZV9zdGF0dXMYCSABKAVIAIgBARIfChJrb29kcml2ZV90YXNrX3R5cGUYCiABKAVIAYgBARIcChRrb29kcml2ZV9yZXN1bHRfY29kZRgLIAEoCRIMCgRkb25lGAwgASgIQhIKEF9rb29kcml2ZV9zdGF0dXNCFQoTX2tvb2RyaXZlX3Rhc2tfdHlwZSJrCg5HZXRUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEioKB21heF9hZ2UYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SHAoUZmFpbGVkX3Rhc2tfYXNfZXJyb3IYAyABKAgiNwoPR2V0VGFza1Jlc3BvbnNlEiQKBHRhc2sYASABKAsyFi5rb29kcml2ZS50YXNrLnYxLlRhc2siQQoQV2F0Y2hUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEhwKFGZhaWxlZF90YXNrX2FzX2Vycm9yGAIgASgIInYKEVdhdGNoVGFza1Jlc3BvbnNlEiYKBHRhc2sYASABKAsyFi5rb29kcml2ZS50YXNrLnYxLlRhc2tIABIwCgloZWFydGJlYXQYAiABKAsyGy5rb29kcml2ZS50YXNrLnYxLkhlYXJ0YmVhdEgAQgcKBWV2ZW50ImwKCUhlYXJ0YmVhdBIwCgxvYnNlcnZlX3RpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWZhaWx1cmVfY291bnQYAiABKAUSFgoOZmFpbHVyZV9yZWFzb24YAyABKAkqigEKClRhc2tTdGF0dXMSGwoXVEFTS19TVEFUVVNfVU5TUEVDSUZJRUQQABITCg9UQVNLX1NUQVRVU19ORVcQARIZChVUQVNLX1NUQVRVU19FWEVDVVRJTkcQAhIXChNUQVNLX1NUQVRVU19TVUNDRVNTEAMSFgoSVEFTS19TVEFUVVNfRkFJTEVEEAQqZgoIVGFza1R5cGUSGQoVVEFTS19UWVBFX1VOU1BFQ0lGSUVEEAASIwofVEFTS19UWVBFX1RSQU5TRkVSX0FORF9ERUxFVElPThABEhoKFlRBU0tfVFlQRV9CQVRDSF9JTVBPUlQQAipPCgpSZXN1bHRDb2RlEhsKF1JFU1VMVF9DT0RFX1VOU1BFQ0lGSUVEEAASJAodUkVTVUxUX0NPREVfS09PRFJJVkVfMTgwMDAyMDUQzdLKCDK/AQoLVGFza1NlcnZpY2USUwoHR2V0VGFzaxIgLmtvb2RyaXZlLnRhc2sudjEuR2V0VGFza1JlcXVlc3QaIS5rb29kcml2ZS50YXNrLnYxLkdldFRhc2tSZXNwb25zZSIDkAIBElsKCVdhdGNoVGFzaxIiLmtvb2RyaXZlLnRhc2sudjEuV2F0Y2hUYXNrUmVxdWVzdBojLmtvb2RyaXZlLnRhc2sudjEuV2F0Y2hUYXNrUmVzcG9uc2UiA5ACATABQmsKEGtvb2RyaXZlLnRhc2sudjFCCVRhc2tQcm90b1ABWjZnaXRodWIuY29tL2tvb3Rhc2sva29vdGFzay9nZW4va29vZHJpdmUvdGFzay92MTt0YXNrdjGqAhFLb29Ecml2ZS5UYXNrcy5WMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
- * Task is one KooDrive task, as KooDrive last described it. All fields are output only.
+ * Task is one KooDrive task, as KooDrive last reported it. All fields are output only.
  *
- * The first seven fields are KooDrive's, under KooDrive's names. Where one of them is an enum here (task_type, status,
- * result_code), KooDrive's own value is in the field of that name with koodrive_ in front, whether the enum lists it or
- * not.
+ * The first seven fields are KooDrive's, with KooDrive's names. Some of them are enums (task_type, status, result_code).
+ * KooDrive's own value is then in the field of that name with koodrive_ in front, also if the enum does not list it.
  *
  * @generated from message koodrive.task.v1.Task
  */
@@ -44,7 +43,7 @@ export type Task = Message<"koodrive.task.v1.Task"> & {
   taskName: string;
 
   /**
-   * What the task does.
+   * The kind of task. UNSPECIFIED if KooDrive sent none, or one that TaskType does not list.
    *
    * @generated from field: koodrive.task.v1.TaskType task_type = 3;
    */
@@ -67,21 +66,21 @@ export type Task = Message<"koodrive.task.v1.Task"> & {
   userId: string;
 
   /**
-   * Where the task stands. SUCCESS and FAILED are final: the task does not change any more.
+   * The status of the task. SUCCESS and FAILED are final: the task no longer changes.
    *
    * @generated from field: koodrive.task.v1.TaskStatus status = 6;
    */
   status: TaskStatus;
 
   /**
-   * Why the task failed, if KooDrive says so and ResultCode lists its code.
+   * The cause of the task's failure. UNSPECIFIED if KooDrive sent no code, or one that ResultCode does not list.
    *
    * @generated from field: koodrive.task.v1.ResultCode result_code = 7;
    */
   resultCode: ResultCode;
 
   /**
-   * When kootask received this answer from KooDrive, by kootask's clock, in milliseconds. Always set.
+   * Time at which kootask received this answer from KooDrive, by kootask's clock, in milliseconds. Always set.
    *
    * @generated from field: google.protobuf.Timestamp observe_time = 8;
    */
@@ -111,8 +110,8 @@ export type Task = Message<"koodrive.task.v1.Task"> & {
   koodriveResultCode: string;
 
   /**
-   * Whether the task is finished and does not change any more. Stop on this rather than on a list of statuses: a final
-   * status that is newer than this contract sets it too.
+   * Whether the task is finished and no longer changes. Stop on this rather than on a list of statuses: a final status
+   * that is newer than this contract sets it too.
    *
    * @generated from field: bool done = 12;
    */
@@ -141,19 +140,18 @@ export type GetTaskRequest = Message<"koodrive.task.v1.GetTaskRequest"> & {
   taskId: string;
 
   /**
-   * How old the answer may be: observe_time is not longer ago than this. Not negative. Over REST seconds followed by an
-   * s, for example ?maxAge=2.5s.
+   * Maximum age of the answer: observe_time is not longer ago than this. Must not be negative. Over REST in seconds
+   * followed by an s, for example ?maxAge=2.5s.
    *
-   * Not set: KooDrive is asked about a task that is not finished; one that is may come from memory. 0: KooDrive is
-   * asked in any case.
+   * Not set: KooDrive is asked, unless the task is known to be finished. 0: KooDrive is always asked.
    *
    * @generated from field: google.protobuf.Duration max_age = 2;
    */
   maxAge?: Duration | undefined;
 
   /**
-   * Return a task that FAILED as an error: ABORTED (over REST 409) with reason TASK_FAILED, whose ErrorInfo.metadata
-   * has taskId and resultCode. Not set: a failed task is returned like any other.
+   * Return a failed task as an error: ABORTED (over REST 409) with reason TASK_FAILED, whose ErrorInfo.metadata has
+   * taskId and resultCode. Not set: a failed task is returned like any other.
    *
    * @generated from field: bool failed_task_as_error = 3;
    */
@@ -202,8 +200,8 @@ export type WatchTaskRequest = Message<"koodrive.task.v1.WatchTaskRequest"> & {
   taskId: string;
 
   /**
-   * End the watch of a task that FAILED with the error described in GetTaskRequest, after the task itself was sent, and
-   * not with OK.
+   * End the watch of a failed task with the error described in GetTaskRequest, after the task itself was sent. Not set:
+   * such a watch ends with OK.
    *
    * @generated from field: bool failed_task_as_error = 2;
    */
@@ -224,13 +222,13 @@ export const WatchTaskRequestSchema: GenMessage<WatchTaskRequest> = /*@__PURE__*
  */
 export type WatchTaskResponse = Message<"koodrive.task.v1.WatchTaskResponse"> & {
   /**
-   * What happened. If nothing is set, it is an event that is newer than this contract: ignore it.
+   * The kind of event. If no field is set, the event is newer than this contract: ignore it.
    *
    * @generated from oneof koodrive.task.v1.WatchTaskResponse.event
    */
   event: {
     /**
-     * The task: first as it stands, then as it has changed. A newer observe_time alone is no change.
+     * The task as it is now, then after each change. A newer observe_time alone is not a change.
      *
      * @generated from field: koodrive.task.v1.Task task = 1;
      */
@@ -238,7 +236,7 @@ export type WatchTaskResponse = Message<"koodrive.task.v1.WatchTaskResponse"> & 
     case: "task";
   } | {
     /**
-     * Nothing has changed that is known of.
+     * The watch is alive, and there is no known change.
      *
      * @generated from field: koodrive.task.v1.Heartbeat heartbeat = 2;
      */
@@ -255,29 +253,29 @@ export const WatchTaskResponseSchema: GenMessage<WatchTaskResponse> = /*@__PURE_
   messageDesc(file_koodrive_task_v1_task, 4);
 
 /**
- * Heartbeat says that the watch is alive, and whether KooDrive is.
+ * Heartbeat reports that the watch is alive, and whether KooDrive answers.
  *
  * @generated from message koodrive.task.v1.Heartbeat
  */
 export type Heartbeat = Message<"koodrive.task.v1.Heartbeat"> & {
   /**
-   * When KooDrive last confirmed the task that was last sent on this stream: by the same clock, and as exact, as
-   * Task.observe_time. Not set before the first task.
+   * Time at which KooDrive last confirmed the task that was last sent on this stream, by kootask's clock, in
+   * milliseconds. Not set before the first task.
    *
    * @generated from field: google.protobuf.Timestamp observe_time = 1;
    */
   observeTime?: Timestamp | undefined;
 
   /**
-   * How often KooDrive has failed to answer since then, or since the watch began. 0 if all is well.
+   * Consecutive failed polls since then, or since the watch began. 0 if the last poll succeeded.
    *
    * @generated from field: int32 failure_count = 2;
    */
   failureCount: number;
 
   /**
-   * Why it failed the last time: the ErrorInfo.reason that GetTask would fail with, for example "UPSTREAM_TIMEOUT".
-   * Empty if failure_count is 0.
+   * Reason of the last failure: the ErrorInfo.reason that GetTask would fail with, for example "UPSTREAM_TIMEOUT". Empty
+   * if failure_count is 0.
    *
    * @generated from field: string failure_reason = 3;
    */
@@ -292,41 +290,41 @@ export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
   messageDesc(file_koodrive_task_v1_task, 5);
 
 /**
- * TaskStatus is where a task stands, in KooDrive's words. Values may be added.
+ * TaskStatus is the status of a task, in KooDrive's words. Values may be added.
  *
  * @generated from enum koodrive.task.v1.TaskStatus
  */
 export enum TaskStatus {
   /**
-   * KooDrive sent a status that is not listed here: see koodrive_status. Not final as far as is known.
+   * KooDrive sent a status that is not listed here: see koodrive_status. kootask treats it as not final.
    *
    * @generated from enum value: TASK_STATUS_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * Created, not started. KooDrive's 0.
+   * The task is created but not started. KooDrive's 0.
    *
    * @generated from enum value: TASK_STATUS_NEW = 1;
    */
   NEW = 1,
 
   /**
-   * Running. KooDrive's 1.
+   * The task is running. KooDrive's 1.
    *
    * @generated from enum value: TASK_STATUS_EXECUTING = 2;
    */
   EXECUTING = 2,
 
   /**
-   * Finished well. KooDrive's 2. Final.
+   * The task has succeeded. KooDrive's 2. Final.
    *
    * @generated from enum value: TASK_STATUS_SUCCESS = 3;
    */
   SUCCESS = 3,
 
   /**
-   * Finished badly: see result_code and koodrive_result_code. KooDrive's 3. Final.
+   * The task has failed: see result_code and koodrive_result_code. KooDrive's 3. Final.
    *
    * @generated from enum value: TASK_STATUS_FAILED = 4;
    */
@@ -340,7 +338,7 @@ export const TaskStatusSchema: GenEnum<TaskStatus> = /*@__PURE__*/
   enumDesc(file_koodrive_task_v1_task, 0);
 
 /**
- * TaskType is what a task does, in KooDrive's words. Values may be added.
+ * TaskType is the kind of a task, in KooDrive's words. Values may be added.
  *
  * @generated from enum koodrive.task.v1.TaskType
  */
@@ -353,7 +351,7 @@ export enum TaskType {
   UNSPECIFIED = 0,
 
   /**
-   * Moves one user's data to another, and deletes it at the first. KooDrive's 0.
+   * Moves one user's data to another and deletes the original. KooDrive's 0.
    *
    * @generated from enum value: TASK_TYPE_TRANSFER_AND_DELETION = 1;
    */
@@ -374,8 +372,8 @@ export const TaskTypeSchema: GenEnum<TaskType> = /*@__PURE__*/
   enumDesc(file_koodrive_task_v1_task, 1);
 
 /**
- * ResultCode is why a task failed. Names and numbers are KooDrive's codes, as it documents no meanings. Values may be
- * added. A number that is not listed is never sent.
+ * ResultCode is the cause of a task's failure. Names and numbers are KooDrive's codes, because KooDrive does not document
+ * their meanings. Values may be added. An unlisted number is never sent.
  *
  * @generated from enum koodrive.task.v1.ResultCode
  */
@@ -388,7 +386,7 @@ export enum ResultCode {
   UNSPECIFIED = 0,
 
   /**
-   * Seen on a failed transfer. KooDrive does not say what it means.
+   * Seen on a failed transfer. KooDrive does not document its meaning.
    *
    * @generated from enum value: RESULT_CODE_KOODRIVE_18000205 = 18000205;
    */
@@ -402,42 +400,46 @@ export const ResultCodeSchema: GenEnum<ResultCode> = /*@__PURE__*/
   enumDesc(file_koodrive_task_v1_task, 2);
 
 /**
- * TaskService tells how KooDrive tasks stand. It only reads.
+ * TaskService reports the status of KooDrive tasks. It only reads.
  *
  * Metadata of every call (over REST, the headers of the same names):
  *
  *     authorization               The KooDrive credential, exactly once: "Bearer <token>", or a ready-made
  *                                 "HMAC-SHA256 AppId=..." signature with the x-date and x-user-id that it covers.
- *                                 Not where kootask has a credential of its own for KooDrive.
- *     x-user-id, x-date           See authorization. Where kootask has a credential of its own, x-user-id is the KooDrive
- *                                 user on whose behalf it asks.
- *     x-kootask-authorization     "Bearer <token>", where kootask asks who its callers are.
+ *                                 Not used where kootask has a credential of its own for KooDrive.
+ *     x-user-id, x-date           The user and the date that a signature covers. Where kootask has a credential of its
+ *                                 own, x-user-id is required: the KooDrive user to act for.
+ *     x-kootask-authorization     "Bearer <token>", where callers must authenticate with a token. Never forwarded.
  *     language                    en-US or zh-CN: the language of LocalizedMessage, which is absent without it.
  *     x-request-id                Returned in RequestInfo and in the answer's x-request-id (a trailer, if the call failed
- *                                 at once). Made up if absent.
- *     traceparent, tracestate     W3C trace context. KooDrive logs its trace id; tracestate is accepted and not used yet.
+ *                                 at once). Generated if absent or malformed.
+ *     traceparent, tracestate     W3C trace context. KooDrive logs its trace id. tracestate is accepted and not used yet.
  *
- * A task that FAILED is data: the call is OK. A call that failed has a google.rpc.Status with these details, each at
- * most once: ErrorInfo, always (domain "koodrive.task.v1", reason a name of ErrorReason); RequestInfo, always;
- * RetryInfo, if and only if the same call may succeed after that delay; BadRequest, if the request is invalid;
- * LocalizedMessage, if the call named a language. An error without ErrorInfo is not kootask's: the client's own library
- * (deadline, cancellation, a broken connection) or a proxy made it. Branch on the code, the reason and the presence of RetryInfo, and
- * never parse a message.
+ * A failed task is data: the call is OK. A failed call is a google.rpc.Status with these details, each at most once:
  *
- * Fields, enum values, events and reasons may be added to v1. Ignore what you do not know.
+ *     ErrorInfo            Always. The domain is "koodrive.task.v1", and the reason is a name of ErrorReason.
+ *     RequestInfo          Always. The id of the request, which the server's log has too.
+ *     RetryInfo            If and only if the same call may succeed after its delay.
+ *     BadRequest           If the request is invalid. It names each invalid field.
+ *     LocalizedMessage     If the call named a language.
+ *
+ * Branch on the code, the reason and the presence of RetryInfo, and never parse a message. An error without ErrorInfo
+ * comes from the client's own library (deadline, cancellation, a broken connection) or from a proxy.
+ *
+ * Fields, enum values, events and reasons may be added to v1: ignore those that you do not know.
  *
  * @generated from service koodrive.task.v1.TaskService
  */
 export const TaskService: GenService<{
   /**
-   * GetTask returns one task as it stands now.
+   * GetTask returns one task, as it is now.
    *
-   * It asks KooDrive, unless it can share the answer to a call with the same credential that is under way, or the task
-   * was seen finished before, or max_age allows an earlier answer.
+   * kootask asks KooDrive, unless a request with the same credential is in flight, whose answer it shares. A task that is
+   * known to be finished comes from memory, and so does an earlier answer that max_age allows.
    *
    * Fails with INVALID_ARGUMENT, UNAUTHENTICATED, PERMISSION_DENIED, NOT_FOUND, RESOURCE_EXHAUSTED, UNAVAILABLE,
-   * DEADLINE_EXCEEDED, UNKNOWN, INTERNAL or, if asked for, ABORTED. It is safe to repeat; it is useful to repeat only
-   * if RetryInfo is present.
+   * DEADLINE_EXCEEDED, UNKNOWN or INTERNAL, and with ABORTED if failed_task_as_error is set. The call is safe to repeat.
+   * Repeating it helps only if RetryInfo is present.
    *
    * @generated from rpc koodrive.task.v1.TaskService.GetTask
    */
@@ -447,20 +449,22 @@ export const TaskService: GenService<{
     output: typeof GetTaskResponseSchema;
   },
   /**
-   * WatchTask sends the task as it stands now, then again after each change, until it is finished.
+   * WatchTask sends the task as it is now, then again after each change, until it is finished.
    *
-   * Every task sent is the whole task. States may be skipped but never go back, and the last one is never missed. A
-   * change is noticed when KooDrive is next asked, by default 1 to 15 seconds later. Asking prolongs the caller's
-   * KooDrive session, as any call does.
+   * Every message with a task has the whole task. States may be skipped but never go back, and the final state is never
+   * lost. A change is noticed at the next poll, by default 1 to 15 seconds later. Polling prolongs the caller's KooDrive
+   * session, as any call does.
    *
-   * A heartbeat is sent after at most 15 seconds without anything else: a stream that is silent for 20 seconds is broken. If
-   * KooDrive's first answer takes longer than 2 seconds, heartbeats come before the first task.
+   * A heartbeat is sent after at most 15 seconds without another message: a stream that is silent for 20 seconds is
+   * broken. If KooDrive's first answer takes longer than 2 seconds, heartbeats come before the first task.
    *
-   * The stream ends OK if and only if the finished task was sent (unless failed_task_as_error asks for more); any other
-   * end is an error with a reason. KooDrive being slow or broken does not end it: heartbeats say so, by default for up
-   * to 5 minutes. A watch is ended after about 30 minutes, and when the server stops, with RetryInfo. To resume, watch
-   * again after that delay: the new watch starts with the task as it stands then, so nothing has to be remembered.
-   * Before the first message the errors are those of GetTask.
+   * The stream ends with OK after the final state. Any other end is an error with a reason; the end after a failed task
+   * is one too if failed_task_as_error is set. A slow or broken KooDrive does not end the stream: heartbeats report it,
+   * by default for up to 5 minutes. The server ends a watch after about 30 minutes, and when it stops, with RetryInfo.
+   *
+   * Before the first message, the errors are those of GetTask. After it, WATCH_LIFETIME_REACHED, WATCHER_TOO_SLOW,
+   * SERVER_DRAINING and UPSTREAM_STALE are added. To resume, watch again after the delay of RetryInfo: the new watch
+   * starts with the task as it is then, so there is nothing to remember. Without RetryInfo, remove the cause first.
    *
    * @generated from rpc koodrive.task.v1.TaskService.WatchTask
    */

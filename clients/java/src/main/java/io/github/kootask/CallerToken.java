@@ -5,7 +5,7 @@ import io.grpc.Status;
 
 import java.util.concurrent.Callable;
 
-/** The token by which kootask knows the caller: authorization is KooDrive's. */
+/** The token that authenticates the caller to kootask. The authorization header is for KooDrive. */
 final class CallerToken {
     private static final Metadata.Key<String> HEADER =
             Metadata.Key.of("x-kootask-authorization", Metadata.ASCII_STRING_MARSHALLER);
@@ -16,7 +16,7 @@ final class CallerToken {
         this.provider = provider;
     }
 
-    /** The token as it is now, empty if there is none. */
+    /** Returns the current token, empty without a provider. */
     String get() throws InterruptedException {
         String token;
         try {
@@ -24,20 +24,19 @@ final class CallerToken {
         } catch (InterruptedException e) {
             throw e;
         } catch (Exception e) {
-            throw failure("the caller's token cannot be had", e);
+            throw failure("the provider of the caller's token failed", e);
         }
         if (token == null) {
             return "";
         }
-        // A header may hold no more than that.
+        // A header allows no other characters.
         if (!token.chars().allMatch(c -> c > ' ' && c <= '~')) {
-            throw failure(
-                    "the caller's token holds something else than visible ASCII characters", null);
+            throw failure("the caller's token contains characters other than visible ASCII", null);
         }
         return token;
     }
 
-    /** Reports whether there is another token by now than that of a stream that has ended. */
+    /** Reports whether the current token differs from the token of a stream that has ended. */
     boolean isOtherThan(String token) throws InterruptedException {
         try {
             return !get().equals(token);

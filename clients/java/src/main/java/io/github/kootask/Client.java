@@ -32,11 +32,12 @@ public final class Client implements AutoCloseable {
     private final CallerToken callerToken;
     private final Duration silence;
     private final Reconnect reconnect;
-    private final Set<Watcher> watchers = ConcurrentHashMap.newKeySet(); // Those that have begun.
-    private volatile boolean met; // kootask has answered, once.
+    private final Set<Watcher> watchers =
+            ConcurrentHashMap.newKeySet(); // The watches that have begun.
+    private volatile boolean met; // kootask has answered at least once.
     private volatile boolean closed;
 
-    /** A stream without a message for as long as the silence is broken. */
+    /** A stream without a message for the silence is broken. */
     Client(ManagedChannel channel, Options defaults, CallerToken callerToken, Duration silence) {
         this.channel = channel;
         this.defaults = defaults;
@@ -46,7 +47,7 @@ public final class Client implements AutoCloseable {
     }
 
     /**
-     * Begins a client of the kootask at an address.
+     * Begins to build a client for the kootask at an address.
      *
      * @param address kootask's gRPC address, host:port, or any other target that gRPC knows
      */
@@ -60,10 +61,10 @@ public final class Client implements AutoCloseable {
     }
 
     /**
-     * Returns a task as it stands now. It waits for the answer, and calls once.
+     * Returns a task, as it is now. It waits for the answer, and calls once.
      *
-     * @throws TaskException if the call fails, and if the thread is interrupted, which stays so: it
-     *     says whether it helps to call again
+     * @throws TaskException if the call fails; it says whether calling again helps. Also if the
+     *     thread is interrupted, whose interrupt status stays set
      */
     public Task get(String id, Options options) {
         Options all = options.over(defaults);
@@ -98,10 +99,10 @@ public final class Client implements AutoCloseable {
     }
 
     /**
-     * Watches a task: first comes the task as it stands, then the task after each change, until it
-     * is finished. None is handed out twice in a row, none is a step back, and one is the last. It
-     * resumes as {@link #events(String, Options)} does. Close it: leaving the loop alone ends
-     * nothing.
+     * Watches a task: it returns the task as it is now, then again after each change, until it is
+     * finished. It returns no state twice in a row, never goes back, and returns the finished task
+     * last. It resumes and ends like {@link #events(String, Options)}. Close it: leaving the loop
+     * does not end the watch.
      */
     public Watch<Task> watch(String id, Options options) {
         return new Watch<>(
@@ -114,20 +115,22 @@ public final class Client implements AutoCloseable {
     }
 
     /**
-     * Tells all that happens while a task is watched.
+     * Watches a task and returns every event.
      *
-     * <p>The watch resumes if kootask asks to be called again, after the delay that it names, and
-     * if the connection breaks or falls silent. It ends on any other error; as long as the client
-     * has had no answer of kootask's at all, it also ends if a stream breaks. When the caller's
-     * token expires, the watch resumes if {@link ClientBuilder#callerToken} has another one by
-     * then, unless that happens before a message came.
+     * <p>The watch resumes in two cases: after an error with {@link TaskException#retryAfter}, when
+     * that time has passed; and when the connection breaks or is silent for 20 s. It ends on any
+     * other error. Until kootask has answered the client once, it also ends if a stream breaks.
      *
-     * <p>It connects when it is iterated. {@link Options#timeout} counts from here. Close it:
-     * leaving the loop alone ends nothing.
+     * <p>When the caller's token expires, the stream ends with the reason CALLER_UNAUTHENTICATED.
+     * The watch resumes if {@link ClientBuilder#callerToken} returns another token by then. It ends
+     * if not, or if the stream ended before its first message.
      *
-     * <p>The watch also ends with the {@link io.grpc.Context} in which it is made. Make one that is
-     * to outlive a call that the program serves with {@code Context.ROOT.call(() ->
-     * client.events(id))}.
+     * <p>The watch connects when it is iterated. {@link Options#timeout} counts from this call.
+     * Close the watch: leaving the loop does not end it.
+     *
+     * <p>The watch also ends with the {@link io.grpc.Context} in which it is made. In a gRPC
+     * server, use {@code Context.ROOT.call(() -> client.events(id))} for a watch that outlives the
+     * call.
      */
     public Watch<Event> events(String id, Options options) {
         return new Watch<>(watcher(id, options), event -> event);
@@ -138,8 +141,8 @@ public final class Client implements AutoCloseable {
     }
 
     /**
-     * Ends all calls that are under way, watches with the code CANCELLED, and waits until the
-     * connection is closed: 5 s at most, and not at all on a thread that is interrupted.
+     * Ends all calls in flight, watches with the code CANCELLED, and waits until the connection is
+     * closed, at most 5 s. It does not wait on an interrupted thread.
      */
     @Override
     public void close() {

@@ -13,7 +13,7 @@ import java.util.Objects;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 
-/** How kootask is reached, and as whom. */
+/** Builds a {@link Client}: where kootask is, and which credentials the calls carry. */
 public final class ClientBuilder {
     // kootask disconnects clients that ping more often than every 20 s.
     private static final long PING_AFTER_SECONDS = 30;
@@ -32,45 +32,39 @@ public final class ClientBuilder {
         this.address = Objects.requireNonNull(address);
     }
 
-    /** Calls without TLS: credentials travel in the clear. */
+    /** Turns TLS off: credentials are sent in plaintext. */
     public ClientBuilder plaintext() {
         return tls(InsecureChannelCredentials.create());
     }
 
     /**
-     * Sets how TLS is spoken. Without it, the system's certificates are trusted. Others, and a
-     * client certificate, come from {@link TlsChannelCredentials#newBuilder}.
+     * Sets the TLS credentials. Without it, the client trusts the system's certificates. {@link
+     * TlsChannelCredentials#newBuilder} sets other certificates and a client certificate.
      */
     public ClientBuilder tls(ChannelCredentials credentials) {
         security = Objects.requireNonNull(credentials);
         return this;
     }
 
-    /**
-     * Sets the KooDrive credential of all calls that do not name another with {@link
-     * Options#token}.
-     */
+    /** Sets the KooDrive credential of all calls without {@link Options#token}. */
     public ClientBuilder token(String token) {
         defaults = defaults.token(token);
         return this;
     }
 
-    /**
-     * Sets the KooDrive user on whose behalf all calls are made that do not name another with
-     * {@link Options#userId}.
-     */
+    /** Sets the KooDrive user to act for, of all calls without {@link Options#userId}. */
     public ClientBuilder userId(String userId) {
         defaults = defaults.userId(userId);
         return this;
     }
 
     /**
-     * Sets the provider of the token, a JWT without "Bearer ", by which kootask itself knows the
-     * caller: {@link #token} is for KooDrive. Every call and every stream of a watch asks it anew,
-     * on the caller's thread, so that one that is renewed counts; several may ask at a time. It is
-     * waited for, whatever {@link Options#timeout} says. An empty token is not sent. If it throws,
-     * the call ends with the code UNAUTHENTICATED and the exception as the cause, which must not
-     * tell the token.
+     * Sets the provider of the token, a JWT without "Bearer ", that authenticates the caller to
+     * kootask. ({@link #token} is for KooDrive.) Every call and every stream of a watch calls it on
+     * the caller's thread, so a renewed token takes effect. Several may call it at a time. {@link
+     * Options#timeout} does not interrupt it. An empty token is not sent. If it throws, the call
+     * fails with the code UNAUTHENTICATED and the exception as the cause, which must not contain
+     * the token.
      */
     public ClientBuilder callerToken(Callable<String> provider) {
         callerToken = new CallerToken(Objects.requireNonNull(provider));
@@ -78,10 +72,10 @@ public final class ClientBuilder {
     }
 
     /**
-     * Makes the client. It does not connect: the first call does, and the connection is renewed
+     * Builds the client. It does not connect: the first call does, and the connection is renewed
      * whenever it breaks.
      *
-     * @throws IllegalArgumentException if the address is none
+     * @throws IllegalArgumentException if the address is invalid
      */
     public Client build() {
         ManagedChannelBuilder<?> channel =
@@ -89,7 +83,7 @@ public final class ClientBuilder {
                         .keepAliveTime(PING_AFTER_SECONDS, TimeUnit.SECONDS)
                         .keepAliveTimeout(PING_TIMEOUT_SECONDS, TimeUnit.SECONDS)
                         .userAgent("kootask-java");
-        // It is for all targets of the network.
+        // The builder for every target of the network.
         if (channel instanceof NettyChannelBuilder netty) {
             netty.withOption(ChannelOption.CONNECT_TIMEOUT_MILLIS, CONNECT_TIMEOUT_MILLIS);
         }

@@ -17,8 +17,8 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 
-/** What a status says beside its code and message. A null retryAfter is none. */
-@SuppressWarnings("serial") // What List.copyOf and Map.copyOf return can be serialized.
+/** The details of a status beside its code and message. retryAfter is null without RetryInfo. */
+@SuppressWarnings("serial") // The copies of List.copyOf and Map.copyOf are serializable.
 record Details(
         String reason,
         Map<String, String> metadata,
@@ -27,12 +27,14 @@ record Details(
         List<Violation> violations,
         String localized)
         implements Serializable {
-    /** That of kootask's reasons. */
+    /** The ErrorInfo.domain of kootask's reasons. */
     private static final String DOMAIN = "koodrive.task.v1";
 
     static final Details NONE = new Details("", Map.of(), "", null, List.of(), "");
 
-    /** The details of a status. What cannot be read is left out: the code is still good. */
+    /**
+     * Returns the details of a status. Unreadable details are left out: the code is still valid.
+     */
     static Details of(Status status, Metadata trailers) {
         if (trailers == null) {
             return NONE;

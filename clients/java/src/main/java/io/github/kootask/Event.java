@@ -3,21 +3,21 @@ package io.github.kootask;
 import java.time.Duration;
 
 /**
- * What happens while a task is watched. Kinds may be added, so a switch over them takes a {@code
- * default}; programs are not to add their own.
+ * One event of a watch. Kinds may be added, so give a switch over them a {@code default}. Programs
+ * must not implement this interface.
  */
 public interface Event {
-    /** The task: first as it stands, then after each change. */
+    /** The task as it is now, then after each change. */
     record Task(koodrive.task.v1.Task task) implements Event {}
 
-    /** Nothing has changed; and how KooDrive does. */
+    /** There is no known change. It also says whether KooDrive answers. */
     record Heartbeat(koodrive.task.v1.Heartbeat heartbeat) implements Event {}
 
     /**
-     * The watch was interrupted and goes on by itself.
+     * The watch was interrupted and resumes by itself.
      *
-     * @param cause what ended the stream
-     * @param after how long the watch waits before it begins anew
+     * @param cause the error that ended the stream
+     * @param after the time until the watch resumes
      */
     record Resume(TaskException cause, Duration after) implements Event {}
 }

@@ -11,14 +11,14 @@ import java.util.Objects;
 import java.util.concurrent.TimeUnit;
 
 /**
- * The options of one call, like {@code Options.none().timeout(Duration.ofSeconds(5))}. They do not
- * change: each method returns others. A header's value must be printable ASCII, or an {@link
- * IllegalArgumentException} is thrown.
+ * The options of one call, such as {@code Options.none().timeout(Duration.ofSeconds(5))}. They are
+ * immutable: each method returns a changed copy. A header's value must be printable ASCII;
+ * otherwise the method throws an {@link IllegalArgumentException}.
  */
 public final class Options {
     private static final Options NONE = new Options(null, null, null, null, null, false);
 
-    // Null is what was not set.
+    // Null: not set.
     private final String token;
     private final String userId;
     private final String language;
@@ -41,33 +41,34 @@ public final class Options {
         this.failedTaskAsError = failedTaskAsError;
     }
 
-    /** No options: what the client was built with counts. */
+    /** Returns no options: the client's own values apply. */
     public static Options none() {
         return NONE;
     }
 
-    /** With this KooDrive credential: a token, with or without "Bearer " in front. Empty: none. */
+    /** Sets the KooDrive credential: a token, with or without "Bearer " in front. Empty: none. */
     public Options token(String token) {
         return new Options(
                 header("token", token), userId, language, maxAge, timeout, failedTaskAsError);
     }
 
-    /** On behalf of this KooDrive user. Empty: none. */
+    /** Sets the KooDrive user to act for. Empty: none. */
     public Options userId(String userId) {
         return new Options(
                 token, header("user id", userId), language, maxAge, timeout, failedTaskAsError);
     }
 
-    /** Exceptions carry a message in this language: en-US or zh-CN. Empty: none. */
+    /**
+     * Sets the language of {@link TaskException#localizedDescription}: en-US or zh-CN. Empty: none.
+     */
     public Options language(String language) {
         return new Options(
                 token, userId, header("language", language), maxAge, timeout, failedTaskAsError);
     }
 
     /**
-     * Lets get return an answer that is so old: zero asks KooDrive in any case. Without it a
-     * finished task may be a minute old, and KooDrive is asked for any other. A watch does not heed
-     * it.
+     * Sets the maximum age of the answer of get. Zero always asks KooDrive. Without it, a finished
+     * task may be up to a minute old, and KooDrive is asked for any other task. A watch ignores it.
      */
     public Options maxAge(Duration maxAge) {
         return new Options(
@@ -80,8 +81,8 @@ public final class Options {
     }
 
     /**
-     * How long the call may take, a watch with all that it resumes; then its code is
-     * DEADLINE_EXCEEDED. Without it: for ever.
+     * Sets the maximum duration of the call, for a watch with all its resumes. After it, the call
+     * fails with the code DEADLINE_EXCEEDED. Without it, there is no limit.
      */
     public Options timeout(Duration timeout) {
         return new Options(
@@ -94,8 +95,8 @@ public final class Options {
     }
 
     /**
-     * Makes a task that has failed an exception with the reason TASK_FAILED. A watch hands the task
-     * out first.
+     * Turns a failed task into an exception with the reason TASK_FAILED. A watch returns the task
+     * first.
      */
     public Options failedTaskAsError() {
         return new Options(token, userId, language, maxAge, timeout, true);
@@ -105,12 +106,12 @@ public final class Options {
         // gRPC would send question marks.
         if (!value.chars().allMatch(c -> c >= ' ' && c <= '~')) {
             throw new IllegalArgumentException(
-                    "the " + name + " holds something else than printable ASCII characters");
+                    "the " + name + " contains characters other than printable ASCII");
         }
         return value;
     }
 
-    /** These, and the token and the user of others where these name none. */
+    /** Returns these options, with the token and the user of others where these have none. */
     Options over(Options defaults) {
         return new Options(
                 token == null ? defaults.token : token,
@@ -135,7 +136,7 @@ public final class Options {
         }
     }
 
-    /** When the timeout is over if it begins now. Null: never. */
+    /** Returns the deadline of a timeout that begins now. Null: none. */
     Deadline deadline() {
         return timeout == null
                 ? null

@@ -3,10 +3,10 @@ package io.github.kootask;
 import koodrive.task.v1.Task;
 import koodrive.task.v1.TaskStatus;
 
-/** How far a watch has come, over all its streams. */
+/** The progress of a watch, over all its streams. */
 final class Progress {
     private final boolean failedTaskAsError;
-    private Task last = Task.getDefaultInstance(); // Handed out last.
+    private Task last = Task.getDefaultInstance(); // Returned last.
     private boolean begun;
 
     Progress(boolean failedTaskAsError) {
@@ -14,9 +14,8 @@ final class Progress {
     }
 
     /**
-     * Takes a task if it is neither what was taken last nor older, and reports whether: a new
-     * stream begins with the task as it stands, and may come from a server that has not seen as
-     * much as the one before.
+     * Keeps a task if it is newer than the last one, and reports whether it is. A new stream begins
+     * with the task as it is, and may come from a server that has seen less than the one before.
      */
     boolean take(Task task) {
         if (begun && (rank(task) < rank(last) || isSame(task, last))) {
@@ -46,7 +45,7 @@ final class Progress {
     }
 
     /**
-     * Reports whether nothing more comes: after a failed task an error does, if it was asked for.
+     * Reports whether the watch is complete. After a failed task, the error follows if requested.
      */
     boolean isFinished() {
         return last.getDone()

@@ -9,8 +9,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 
 /**
- * Connects anew, and not too often. Left alone, a channel waits for up to two minutes after an
- * attempt that has failed, and fails all calls until then: a redeploy is over in seconds.
+ * Reconnects, but not too often. By itself, a channel waits for up to two minutes after a failed
+ * attempt and fails all calls until then, although a redeploy is over in seconds.
  */
 final class Reconnect {
     private static final long AT_MOST_EVERY_SECONDS = 5;
@@ -24,7 +24,7 @@ final class Reconnect {
         this.channel = channel;
     }
 
-    /** Attempts it, if the last attempt has failed. It does not wait for the connection. */
+    /** Connects again if the last attempt has failed. It does not wait for the connection. */
     void soon() {
         Deadline due = next.get();
         if (isDown()
@@ -36,9 +36,9 @@ final class Reconnect {
     }
 
     /**
-     * Waits for a connection, while attempts fail. Returns without one when patience or the latch
-     * is at its end: a call then fails at once, and says why there is none, which one that waits
-     * for the channel to be ready does not.
+     * Waits for a connection while attempts fail. Returns without one when the patience or the
+     * latch ends: a call then fails at once with the cause, which a call that waits for a ready
+     * channel does not report.
      */
     void await(Deadline patience, CountDownLatch ended) throws InterruptedException {
         while (isDown() && !patience.isExpired()) {

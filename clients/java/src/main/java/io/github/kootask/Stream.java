@@ -15,9 +15,7 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 
-/**
- * One stream of a watch, read message by message: gRPC is asked for another one when one was taken.
- */
+/** One stream of a watch. It requests the next message from gRPC when one has been taken. */
 final class Stream extends ClientCall.Listener<WatchTaskResponse> {
     private static final Status SILENT =
             Status.UNAVAILABLE.withDescription("kootask has been silent for too long");
@@ -42,7 +40,7 @@ final class Stream extends ClientCall.Listener<WatchTaskResponse> {
         call =
                 channel.newCall(
                         TaskServiceGrpc.getWatchTaskMethod(),
-                        options.withExecutor(Runnable::run)); // Nothing below blocks.
+                        options.withExecutor(Runnable::run)); // No callback below blocks.
         call.start(this, headers);
         call.request(1);
         call.sendMessage(request);
@@ -60,8 +58,8 @@ final class Stream extends ClientCall.Listener<WatchTaskResponse> {
     }
 
     /**
-     * Waits for a message, for as long as the silence from now on: the consumer may have taken its
-     * time. That the stream ends, or is silent for too long, is an exception.
+     * Waits for a message, at most for the silence from now on, because the consumer may take any
+     * time between messages. The end of the stream and too long a silence are exceptions.
      */
     WatchTaskResponse read() throws InterruptedException {
         Object next = arrived.poll(silence.toNanos(), TimeUnit.NANOSECONDS);

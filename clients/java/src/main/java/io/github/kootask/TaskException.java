@@ -12,7 +12,7 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * A call that failed. Branch on the reason, the code and the presence of {@link #retryAfter}; never
+ * A failed call. Branch on the reason, the code and the presence of {@link #retryAfter}, and never
  * parse a message.
  */
 public final class TaskException extends RuntimeException {
@@ -29,7 +29,7 @@ public final class TaskException extends RuntimeException {
         this.details = details;
     }
 
-    /** The status with which a call has ended. There may be no trailers. */
+    /** Converts the status with which a call has ended. The trailers may be null. */
     static TaskException of(Status status, Metadata trailers) {
         Details details = Details.of(status, trailers);
         String description = status.getDescription() == null ? "" : status.getDescription();
@@ -40,8 +40,8 @@ public final class TaskException extends RuntimeException {
     }
 
     /**
-     * What is worth telling of others' words: the first line, and that of why a connection broke,
-     * as "io exception" alone helps nobody.
+     * Returns the first line of a foreign description. For a broken connection it adds the first
+     * line of the cause, because "io exception" alone does not help.
      */
     private static String describe(String description, Status status) {
         String line = firstLine(description);
@@ -54,7 +54,7 @@ public final class TaskException extends RuntimeException {
         return text == null ? "" : text.lines().findFirst().orElse("");
     }
 
-    /** A thread that was interrupted, which it stays. */
+    /** Returns the error of an interrupted thread, whose interrupt status stays set. */
     static TaskException interrupted(InterruptedException cause) {
         Thread.currentThread().interrupt();
         return of(
@@ -62,7 +62,7 @@ public final class TaskException extends RuntimeException {
                 null);
     }
 
-    /** The error of a task that has failed, as kootask makes it. */
+    /** Returns the error that kootask sends for a failed task. */
     static TaskException taskFailed(Task task) {
         Map<String, String> metadata =
                 Map.of("taskId", task.getTaskId(), "resultCode", task.getKoodriveResultCode());
@@ -87,61 +87,61 @@ public final class TaskException extends RuntimeException {
         return text.toString();
     }
 
-    /** gRPC's code. */
+    /** Returns gRPC's code. */
     public Status.Code code() {
         return code;
     }
 
     /**
-     * Why, for programs. {@link ErrorReason#ERROR_REASON_UNSPECIFIED} if kootask did not make the
-     * error (gRPC's library did then, a proxy, or the provider of the caller's token), or if its
-     * reason is newer than this client: see {@link #rawReason}.
+     * Returns the cause, for programs. {@link ErrorReason#ERROR_REASON_UNSPECIFIED} if the reason
+     * is newer than this client (see {@link #rawReason}), or if the error is not from kootask, but
+     * from gRPC's library, a proxy or the provider of the caller's token.
      */
     public ErrorReason reason() {
         var value = ErrorReason.getDescriptor().findValueByName(details.reason());
         return value == null ? ErrorReason.ERROR_REASON_UNSPECIFIED : ErrorReason.valueOf(value);
     }
 
-    /** The reason as kootask sent it, known or not. Empty if kootask did not make the error. */
+    /** Returns the name of the reason, known or not. Empty if the error is not from kootask. */
     public String rawReason() {
         return details.reason();
     }
 
     /**
-     * What happened, for people, without the reason that {@link #getMessage} adds. May be empty.
+     * Returns the text for people, without the reason that {@link #getMessage} adds. May be empty.
      */
     public String description() {
         return description;
     }
 
-    /** The same in the language of {@link Options#language}. Empty if the call named none. */
+    /** Returns the text in the language of {@link Options#language}. Empty without that option. */
     public String localizedDescription() {
         return details.localized();
     }
 
     /**
-     * After how long calling again may help. Empty if kootask does not say that it helps. It says
-     * nothing where the connection broke: that is an error without a reason, whose code is
-     * UNAVAILABLE.
+     * Returns the time after which calling again may help, from kootask. Empty if kootask does not
+     * say that it helps, and after a broken connection (an error without a reason, whose code is
+     * UNAVAILABLE), where calling again may help too.
      */
     public Optional<Duration> retryAfter() {
         return Optional.ofNullable(details.retryAfter());
     }
 
-    /** What names the call in kootask's log. Empty if kootask did not make the error. */
+    /** Returns the id of the call in kootask's log. Empty if the error is not from kootask. */
     public String requestId() {
         return details.requestId();
     }
 
     /**
-     * Further facts, by the names that the contract gives to them: that of a failed task's code is
-     * resultCode.
+     * Returns further details, under the contract's names. For example, resultCode is the code of a
+     * failed task.
      */
     public Map<String, String> metadata() {
         return details.metadata();
     }
 
-    /** What is wrong with the request, with the reason REQUEST_INVALID. */
+    /** Returns the faults of the request, if the reason is REQUEST_INVALID. */
     public List<Violation> violations() {
         return details.violations();
     }

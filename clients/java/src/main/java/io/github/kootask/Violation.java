@@ -3,10 +3,10 @@ package io.github.kootask;
 import java.io.Serializable;
 
 /**
- * One field of a request that is wrong.
+ * The fault of one field of a request.
  *
  * @param field the field's name, or the header's
- * @param reason why, for programs
- * @param description why, for people
+ * @param reason the kind of fault, for programs
+ * @param description the fault, for people
  */
 public record Violation(String field, String reason, String description) implements Serializable {}

@@ -5,12 +5,12 @@ import java.util.NoSuchElementException;
 import java.util.function.Function;
 
 /**
- * A watch that is under way. Iterate over it, once, on one thread at a time, which waits for what
- * comes next; a virtual thread will do. The loop ends after the finished task, and with a {@link
- * TaskException} on any other end: of the code CANCELLED if the watch was closed or the thread
- * interrupted, which stays so. Nothing is asked for that is not taken.
+ * A watch in progress. Iterate over it once, on one thread at a time. The loop blocks its thread
+ * until the next event; virtual threads work well. It ends after the finished task, and with a
+ * {@link TaskException} on any other end. Its code is CANCELLED if the watch was closed or the
+ * thread was interrupted, whose interrupt status stays set. Messages are requested one by one.
  *
- * <p>Close it, best with try: leaving the loop alone ends nothing.
+ * <p>Close it, preferably with try: leaving the loop does not end the watch.
  *
  * @param <T> the contract's Task, or {@link Event}
  */
@@ -18,7 +18,7 @@ public final class Watch<T> implements Iterable<T>, AutoCloseable {
     private final Watcher watcher;
     private final Iterator<T> iterator;
 
-    /** Of the events, those are handed out that are not null as taken. */
+    /** Events that the function maps to null are left out. */
     Watch(Watcher watcher, Function<Event, T> taken) {
         this.watcher = watcher;
         this.iterator = new Events<>(watcher, taken);
@@ -31,7 +31,8 @@ public final class Watch<T> implements Iterable<T>, AutoCloseable {
     }
 
     /**
-     * Ends the watch at once, if it is not over: the call is cancelled. Any thread may close it.
+     * Ends the watch at once and cancels its call. It has no effect on a finished watch. Any thread
+     * may close it.
      */
     @Override
     public void close() {
@@ -41,7 +42,7 @@ public final class Watch<T> implements Iterable<T>, AutoCloseable {
     private static final class Events<T> implements Iterator<T> {
         private final Watcher watcher;
         private final Function<Event, T> taken;
-        private T next; // Null until it was looked for.
+        private T next; // Null until hasNext has read it.
 
         Events(Watcher watcher, Function<Event, T> taken) {
             this.watcher = watcher;

@@ -20,8 +20,9 @@ import java.util.concurrent.TimeUnit;
  * One watch, over all its streams. It belongs to the thread that iterates; any thread may close it.
  */
 final class Watcher {
-    // Between attempts to resume after a broken connection, each a fifth shorter or longer: kootask
-    // says nothing then.
+    // Seconds between attempts to resume after a broken connection, for which kootask cannot ask
+    // for
+    // a delay. Jittered by ±20 %.
     private static final double RESUME_MIN_SECONDS = 1;
     private static final double RESUME_MAX_SECONDS = 15;
     private static final double RESUME_GROWTH = 1.6;
@@ -32,15 +33,16 @@ final class Watcher {
     private final Deadline deadline; // Null: none.
     private final Progress progress;
     private final Context.CancellableContext context =
-            Context.current().withCancellation(); // Its end is the watch's.
-    private final CountDownLatch ended = new CountDownLatch(1); // With the context.
+            Context.current().withCancellation(); // Ends with the watch.
+    private final CountDownLatch ended =
+            new CountDownLatch(1); // Counted down when the context ends.
 
     private boolean begun;
-    private Stream stream; // Null between two.
+    private Stream stream; // Null between two streams.
     private Duration pause = Duration.ZERO; // Before the next stream.
     private String callerToken = ""; // Of the last stream.
-    private int empty; // Streams in succession that ended before a message came.
-    private TaskException failure; // What ended the watch. Null: nothing yet.
+    private int empty; // Consecutive streams that ended before their first message.
+    private TaskException failure; // The error that ended the watch. Null until then.
 
     Watcher(Client client, String id, Options options) {
         this.client = client;
@@ -50,14 +52,14 @@ final class Watcher {
         progress = new Progress(request.getFailedTaskAsError());
     }
 
-    /** Waits for the next event. Null: the watch is over. */
+    /** Waits for the next event. Null: the task is finished. */
     Event next() {
         if (failure != null) {
             throw failure;
         }
         begin();
         if (context.isCancelled() && !progress.isFinished()) {
-            throw end(cancelled()); // Whatever has come meanwhile.
+            throw end(cancelled()); // Even if a message has come meanwhile.
         }
         try {
             rest();
@@ -67,7 +69,7 @@ final class Watcher {
         }
     }
 
-    /** One that never begins is not to be kept by its client, nor by the context. */
+    /** Registers the watch when it begins, so that one that never begins is not kept in memory. */
     private void begin() {
         if (!begun) {
             begun = true;
@@ -80,7 +82,7 @@ final class Watcher {
         return TaskException.of(Contexts.statusFromCancelled(context), null);
     }
 
-    /** Ends the watch, if it is not over. */
+    /** Ends the watch, if it has not ended yet. */
     void close(String why) {
         context.cancel(Status.CANCELLED.withDescription(why).asException());
         client.forget(this);
@@ -105,7 +107,8 @@ final class Watcher {
             throw end(cancelled());
         }
         if (left <= nanos) {
-            Status late = Status.DEADLINE_EXCEEDED.withDescription("the watch's time is over");
+            Status late =
+                    Status.DEADLINE_EXCEEDED.withDescription("the timeout of the watch has passed");
             throw end(TaskException.of(late, null));
         }
     }
@@ -161,7 +164,7 @@ final class Watcher {
         }
     }
 
-    /** Until when to wait for a connection: no longer than for a message. */
+    /** Returns the deadline for a connection: no later than that for a message. */
     private Deadline patience() {
         Deadline silent = Deadline.after(client.silence().toNanos(), TimeUnit.NANOSECONDS);
         return deadline == null ? silent : silent.minimum(deadline);
@@ -176,7 +179,7 @@ final class Watcher {
         }
         TaskException cause = end;
         if (progress.last().getDone() && end.rawReason().isEmpty()) {
-            // The failed task was handed out, and the error that was asked for did not come.
+            // The failed task was returned, and the stream broke before the requested error.
             cause = TaskException.taskFailed(progress.last());
         }
         Duration delay = delay(cause);
@@ -187,14 +190,14 @@ final class Watcher {
         return new Event.Resume(cause, delay);
     }
 
-    /** After how long to watch again. Null: not at all. */
+    /** Returns the time until the watch resumes. Null: it does not resume. */
     private Duration delay(TaskException cause) throws InterruptedException {
         if (cause.retryAfter().isPresent()) {
             Duration asked = cause.retryAfter().get();
             if (empty < 2) {
                 return asked;
             }
-            // Again without a message: kootask may ask for no delay at all.
+            // The second stream without a message: kootask may ask for a delay of 0.
             Duration own = backoff();
             return asked.compareTo(own) > 0 ? asked : own;
         }
@@ -207,13 +210,13 @@ final class Watcher {
             return null;
         }
         return switch (cause.code()) {
-            // The last one from a proxy: the context has not ended.
+            // CANCELLED comes from a proxy here: the context has not ended.
             case UNAVAILABLE, INTERNAL, UNKNOWN, CANCELLED -> backoff();
             default -> null;
         };
     }
 
-    /** How long to wait after a stream that broke, or brought nothing. */
+    /** Returns the delay after a stream that broke or brought no message. */
     private Duration backoff() {
         double seconds =
                 Math.min(RESUME_MIN_SECONDS * Math.pow(RESUME_GROWTH, empty), RESUME_MAX_SECONDS);

@@ -1,6 +1,6 @@
 /**
- * The Java client of kootask: it tells how a KooDrive task stands, and watches one until it is
- * finished.
+ * The Java client of kootask. It reports the status of a KooDrive task, once or live until the task
+ * is finished.
  *
  * <pre>{@code
  * try (var client = Client.to("kootask.example:9090").token(token).build();
@@ -11,12 +11,12 @@
  * }
  * }</pre>
  *
- * <p>A watch goes on when the server is redeployed or the connection breaks: it begins anew after
- * the delay that the server asked for, and hands out no task twice. What it cannot go on after it
- * throws as a {@link io.github.kootask.TaskException}.
+ * <p>A watch continues when the server is redeployed or the connection breaks: it resumes after the
+ * delay that the server asks for, and returns no state twice. If it cannot resume, it throws a
+ * {@link io.github.kootask.TaskException}.
  *
- * <p>A task that failed is a value: its status says so. {@link
- * io.github.kootask.Options#failedTaskAsError} makes it an exception. Tasks and heartbeats are the
- * contract's own, of the package {@code koodrive.task.v1}, and so is {@code ErrorReason}.
+ * <p>A failed task is a value with the status FAILED. {@link
+ * io.github.kootask.Options#failedTaskAsError} turns it into an exception. Tasks, heartbeats and
+ * {@code ErrorReason} are the contract's own types, from the package {@code koodrive.task.v1}.
  */
 package io.github.kootask;

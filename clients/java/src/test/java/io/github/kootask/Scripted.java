@@ -22,7 +22,7 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.function.Consumer;
 
-/** A kootask whose every stream does the same, and a client of it. */
+/** A kootask whose streams all follow the same script, and a client of it. */
 final class Scripted implements AutoCloseable {
     /** Counted down when a client has cancelled a stream. */
     final CountDownLatch cancelled = new CountDownLatch(1);

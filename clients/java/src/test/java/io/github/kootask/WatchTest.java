@@ -24,7 +24,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 
-/** What ends a watch from outside, in Java's ways: the conformance program shows the rest. */
+/** Ends of a watch from outside, in Java's ways. The conformance suite tests the rest. */
 @Timeout(10)
 class WatchTest {
     private static final Status.Code CANCELLED = Status.Code.CANCELLED;
@@ -43,7 +43,7 @@ class WatchTest {
         return new Scripted(stream, () -> "", Duration.ofSeconds(20));
     }
 
-    /** Ends a watch by what is to be run when its first task, and first interruption, have come. */
+    /** Ends a watch by an action after its first task and its first interruption. */
     private static void endedBy(Scripted scripted, Watch<Event> watch, int events, Runnable end)
             throws Exception {
         for (int i = 0; i < events; i++) {

@@ -12,7 +12,7 @@ import java.time.Duration;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
 
-/** What one run is to do: a line of JSON. */
+/** The command of one run: a line of JSON. */
 record Command(JsonObject values) {
     private static final Set<String> KEYS =
             Set.of(
@@ -45,7 +45,7 @@ record Command(JsonObject values) {
         return values.get(key).getAsString();
     }
 
-    /** After how many tasks to cancel; 0: never. */
+    /** The number of tasks after which to cancel; 0: never. */
     int cancelAfterTasks() {
         return values.has("cancelAfterTasks") ? values.get("cancelAfterTasks").getAsInt() : 0;
     }

@@ -11,7 +11,7 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 
-/** Does what one line on stdin says, prints what it sees, and stays until stdin ends. */
+/** Reads a command from stdin, prints the results, and stays until stdin ends. */
 final class Conformance {
     private Conformance() {}
 
@@ -35,7 +35,7 @@ final class Conformance {
                 out.failure(e);
             }
             while (in.readLine() != null) {
-                // More than one line is not meant to come.
+                // There should be only one line.
             }
         }
     }
@@ -51,7 +51,7 @@ final class Conformance {
                     for (Event event : events) {
                         out.event(event);
                         if (event instanceof Event.Task && ++tasks == command.cancelAfterTasks()) {
-                            return "cancelled"; // Which closes the watch.
+                            return "cancelled"; // Leaving the block closes the watch.
                         }
                     }
                 }
