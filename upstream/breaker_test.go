@@ -137,38 +137,40 @@ func TestWhoseCircuitOpens(t *testing.T) {
 			[]voter{at(1, 2, "other"), of(2, "other")}, []voter{at(1, 3, "other"), of(3, "other")},
 		},
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			told := 0
-			b := newBreaker(func(bool) { told++ })
-			fail(t, b, row.fails, row.tasks)
-			for i, q := range row.shut {
-				if send(b, q, nil) {
-					t.Errorf("%s: request %d passes", name, i)
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				told := 0
+				b := newBreaker(func(bool) { told++ })
+				fail(t, b, row.fails, row.tasks)
+				for i, q := range row.shut {
+					if send(b, q, nil) {
+						t.Errorf("request %d passes", i)
+					}
 				}
-			}
-			if down, open := b.state(); !down || open == 0 || told != 1 {
-				t.Errorf("%s: the only caller's circuit is not the common one: %v, %d open, told %d times", name, down, open, told)
-			}
-			for i, q := range row.passes {
-				if !send(b, q, nil) {
-					t.Errorf("%s: request %d of others is refused", name, i)
+				if down, open := b.state(); !down || open == 0 || told != 1 {
+					t.Errorf("the only caller's circuit is not the common one: %v, %d open, told %d times", down, open, told)
 				}
-			}
-			if down, _ := b.state(); down || told != 2 {
-				t.Errorf("%s: KooDrive answers others, and is taken to be down: %v, told %d times", name, down, told)
-			}
-			again := row.shut[0]
-			again.task = "task-0"
-			fail := func() bool { return send(b, again, failure) }
-			time.Sleep(BreakerPause)
-			if !fail() || fail() {
-				t.Errorf("%s: after a pause there is not one probe", name)
-			}
-			for i, q := range row.passes {
-				if !send(b, q, nil) {
-					t.Errorf("%s: request %d of others is refused after the probe", name, i)
+				for i, q := range row.passes {
+					if !send(b, q, nil) {
+						t.Errorf("request %d of others is refused", i)
+					}
 				}
-			}
+				if down, _ := b.state(); down || told != 2 {
+					t.Errorf("KooDrive answers others, and is taken to be down: %v, told %d times", down, told)
+				}
+				again := row.shut[0]
+				again.task = "task-0"
+				fail := func() bool { return send(b, again, failure) }
+				time.Sleep(BreakerPause)
+				if !fail() || fail() {
+					t.Error("after a pause there is not one probe")
+				}
+				for i, q := range row.passes {
+					if !send(b, q, nil) {
+						t.Errorf("request %d of others is refused after the probe", i)
+					}
+				}
+			})
 		})
 	}
 }
@@ -200,17 +202,19 @@ func TestVotes(t *testing.T) {
 		"all of two, with three tasks": {2, 0, 3, true},
 		"one of eleven":                {1, 10, 10, false},
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			b := newBreaker(nil)
-			for i := range row.working {
-				send(b, of(100+i, "good"), nil)
-			}
-			for i := range 3 * BreakerAttempts {
-				send(b, of(i%row.failing, fmt.Sprint("bad-", i%row.tasks)), failure)
-			}
-			if got := !send(b, of(1000, "good"), nil); got != row.opens {
-				t.Errorf("%s: the common circuit is open: %v", name, got)
-			}
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBreaker(nil)
+				for i := range row.working {
+					send(b, of(100+i, "good"), nil)
+				}
+				for i := range 3 * BreakerAttempts {
+					send(b, of(i%row.failing, fmt.Sprint("bad-", i%row.tasks)), failure)
+				}
+				if got := !send(b, of(1000, "good"), nil); got != row.opens {
+					t.Errorf("the common circuit is open: %v", got)
+				}
+			})
 		})
 	}
 }
@@ -225,26 +229,28 @@ func TestKooDriveIsDownBeforeTheFirstCall(t *testing.T) {
 		"1000 unknown callers, one address":  func(i int) voter { return at(1, 1+i%1000, fmt.Sprint(i%1000)) },
 		"1000 unknown callers and addresses": func(i int) voter { return at(1+i%1000, 1+i%1000, fmt.Sprint(i%1000)) },
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			b, asked := newBreaker(nil), 0
-			for i := range 60 * 1000 {
-				if send(b, query(i), failure) {
-					asked++
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, asked := newBreaker(nil), 0
+				for i := range 60 * 1000 {
+					if send(b, query(i), failure) {
+						asked++
+					}
+					time.Sleep(time.Millisecond)
 				}
-				time.Sleep(time.Millisecond)
-			}
-			if most := BreakerAttempts + int(time.Minute/BreakerPause); asked > most {
-				t.Errorf("%s: %d requests in a minute, want %d at most", name, asked, most)
-			}
-			time.Sleep(BreakerPause)
-			if down, _ := b.state(); !down {
-				t.Errorf("%s: KooDrive is taken to work", name)
-			}
-			for i := range 3 {
-				if !send(b, query(i), nil) && i > 0 {
-					t.Errorf("%s: request %d after the recovery is refused", name, i)
+				if most := BreakerAttempts + int(time.Minute/BreakerPause); asked > most {
+					t.Errorf("%d requests in a minute, want %d at most", asked, most)
 				}
-			}
+				time.Sleep(BreakerPause)
+				if down, _ := b.state(); !down {
+					t.Error("KooDrive is taken to work")
+				}
+				for i := range 3 {
+					if !send(b, query(i), nil) && i > 0 {
+						t.Errorf("request %d after the recovery is refused", i)
+					}
+				}
+			})
 		})
 	}
 }

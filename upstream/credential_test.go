@@ -83,11 +83,13 @@ func TestForwardRefuses(t *testing.T) {
 		"an odd name":       {covering("host;x-dat\"e"), "1", "20240831T143829Z", CredentialError{"authorization", false, ""}},
 		"bad date, token":   {"Bearer a", "", "tomorrow", CredentialError{"x-date", false, ""}},
 	} {
-		_, err := Forward(secret.New(row.authorization), row.userID, row.date)
-		var got *CredentialError
-		if !errors.As(err, &got) || *got != row.want {
-			t.Errorf("%s: got %v, want %v", name, err, row.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			_, err := Forward(secret.New(row.authorization), row.userID, row.date)
+			var got *CredentialError
+			if !errors.As(err, &got) || *got != row.want {
+				t.Errorf("got %v, want %v", err, row.want)
+			}
+		})
 	}
 }
 

@@ -224,16 +224,18 @@ func TestInterimAnswers(t *testing.T) {
 		})
 	}
 	for status, good := range map[string]bool{"100": true, "103": true, "101": false, "102": false} {
-		synctest.Test(t, func(t *testing.T) {
-			c := overFrames(t, upstream.Config{}, func(p *peer, stream uint32, _ byte) {
-				p.status(stream, status, 0)
-				p.answer(stream)
+		t.Run("HTTP/2, "+status, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := overFrames(t, upstream.Config{}, func(p *peer, stream uint32, _ byte) {
+					p.status(stream, status, 0)
+					p.answer(stream)
+				})
+				_, err := c.Task(t.Context(), query(t, c), upstream.Call{})
+				var fault *upstream.AnswerError
+				if good != (err == nil) || !good && (!errors.As(err, &fault) || fault.Fault != upstream.Contradictory) {
+					t.Errorf("HTTP/2, %s: %v", status, err)
+				}
 			})
-			_, err := c.Task(t.Context(), query(t, c), upstream.Call{})
-			var fault *upstream.AnswerError
-			if good != (err == nil) || !good && (!errors.As(err, &fault) || fault.Fault != upstream.Contradictory) {
-				t.Errorf("HTTP/2, %s: %v", status, err)
-			}
 		})
 	}
 }

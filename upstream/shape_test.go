@@ -79,10 +79,12 @@ func TestErrorsTellTheShape(t *testing.T) {
 		"refusal, page":      {503, "text/html", `<html>geheim`, "503 without a code"},
 		"refusal, of a kind": {400, "application/json", `{"code":13000309,"geheim":1}`, "400 with code 13000309"},
 	} {
-		_, err := answered(row.status, row.contentType, row.body).task(id)
-		if err == nil || !strings.HasSuffix(err.Error(), row.want) || strings.Contains(err.Error(), "geheim") {
-			t.Errorf("%s: %v, want %q", name, err, row.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			_, err := answered(row.status, row.contentType, row.body).task(id)
+			if err == nil || !strings.HasSuffix(err.Error(), row.want) || strings.Contains(err.Error(), "geheim") {
+				t.Errorf("%v, want %q", err, row.want)
+			}
+		})
 	}
 }
 
