@@ -96,15 +96,17 @@ func TestMakeNamesTheGoVersion(t *testing.T) {
 		"a download that fails":    "echo 'go: download go9.9.9: refused' >&2; exit 1",
 		"an older Go by one patch": "echo go1.26.9",
 	} {
-		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, "go"), []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		command := exec.Command("make", "build")
-		command.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "MAKEFLAGS=", "MAKELEVEL=")
-		out, err := command.CombinedOutput()
-		if said := string(out); err == nil || strings.Count(said, "\n") != 1 || !strings.Contains(said, "needs Go 1.") {
-			t.Errorf("%s: %v, %q", name, err, said)
-		}
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "go"), []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			command := exec.Command("make", "build")
+			command.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "MAKEFLAGS=", "MAKELEVEL=")
+			out, err := command.CombinedOutput()
+			if said := string(out); err == nil || strings.Count(said, "\n") != 1 || !strings.Contains(said, "needs Go 1.") {
+				t.Errorf("%v, %q", err, said)
+			}
+		})
 	}
 }

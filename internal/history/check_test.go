@@ -155,20 +155,22 @@ func TestEveryRuleCanBeBroken(t *testing.T) {
 		"a request that is sent again after it was cut": {func(h *history.History) { again(h, 2) }, nil},
 		"one that is sent again twice":                  {func(h *history.History) { again(h, 3) }, []string{"Polite"}},
 	} {
-		h := good()
-		row.spoil(&h)
-		broken := map[string]bool{}
-		for _, v := range h.Check(rules) {
-			broken[v.Rule] = true
-		}
-		for _, rule := range row.want {
-			if !broken[rule] {
-				t.Errorf("%s: %s is not broken: %v", name, rule, h.Check(rules))
+		t.Run(name, func(t *testing.T) {
+			h := good()
+			row.spoil(&h)
+			broken := map[string]bool{}
+			for _, v := range h.Check(rules) {
+				broken[v.Rule] = true
 			}
-			delete(broken, rule)
-		}
-		if len(broken) > 0 {
-			t.Errorf("%s: %v", name, h.Check(rules))
-		}
+			for _, rule := range row.want {
+				if !broken[rule] {
+					t.Errorf("%s is not broken: %v", rule, h.Check(rules))
+				}
+				delete(broken, rule)
+			}
+			if len(broken) > 0 {
+				t.Errorf("%v", h.Check(rules))
+			}
+		})
 	}
 }

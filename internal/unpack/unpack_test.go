@@ -42,12 +42,14 @@ func TestBothNamesOfGzipAreRead(t *testing.T) {
 		"bytes after":  {body: zipped + "geheim", want: text, fails: true},
 		"a bomb":       {body: zip(t, string(make([]byte, 1<<20))), want: string(make([]byte, 100))},
 	} {
-		for _, coding := range []string{"gzip", "GZIP", "x-gzip", "X-GZip"} {
-			body, err := answer(t, row.body, coding)
-			if string(body) != row.want || (err != nil) != row.fails {
-				t.Errorf("%s, %s: %q, %v", name, coding, body, err)
+		t.Run(name, func(t *testing.T) {
+			for _, coding := range []string{"gzip", "GZIP", "x-gzip", "X-GZip"} {
+				body, err := answer(t, row.body, coding)
+				if string(body) != row.want || (err != nil) != row.fails {
+					t.Errorf("%s: %q, %v", coding, body, err)
+				}
 			}
-		}
+		})
 	}
 }
 

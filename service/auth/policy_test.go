@@ -110,15 +110,17 @@ func TestParsePolicy(t *testing.T) {
 		"all, twice":               {"callers:\n- claims: {sub: a}\n  users: ['*', '*']", "stands alone"},
 		"all, without quotes":      {"callers:\n- claims: {sub: a}\n  users: [*]", "yaml"},
 	} {
-		policy, err := auth.ParsePolicy([]byte(row.text))
-		switch {
-		case row.refusal == "" && (err != nil || policy == nil):
-			t.Errorf("%s: %v", name, err)
-		case row.refusal != "" && (err == nil || policy != nil || !strings.Contains(err.Error(), row.refusal)):
-			t.Errorf("%s: %v, want %q", name, err, row.refusal)
-		case err != nil && strings.Contains(err.Error(), "gehe"):
-			t.Errorf("%s: the error quotes the file: %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			policy, err := auth.ParsePolicy([]byte(row.text))
+			switch {
+			case row.refusal == "" && (err != nil || policy == nil):
+				t.Errorf("%v", err)
+			case row.refusal != "" && (err == nil || policy != nil || !strings.Contains(err.Error(), row.refusal)):
+				t.Errorf("%v, want %q", err, row.refusal)
+			case err != nil && strings.Contains(err.Error(), "gehe"):
+				t.Errorf("the error quotes the file: %v", err)
+			}
+		})
 	}
 }
 

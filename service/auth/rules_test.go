@@ -34,8 +34,10 @@ callers:
 		"nobody":               {identity{}, "1", false},
 		"every user by name":   {identity{sans: []string{"DNS:b"}}, "*", false},
 	} {
-		if got := policy.allows(row.id, row.user); got != row.want {
-			t.Errorf("%s: %v", name, got)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := policy.allows(row.id, row.user); got != row.want {
+				t.Errorf("%v", got)
+			}
+		})
 	}
 }

@@ -205,31 +205,33 @@ func TestOwnTransport(t *testing.T) {
 		"http":  {start: (*httptest.Server).Start, want: ok},
 		"https": {start: (*httptest.Server).StartTLS, want: unavailable, cause: "certificate"},
 	} {
-		var issuer *issuertest.Issuer
-		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { issuer.ServeHTTP(w, r) }))
-		closed := make(chan struct{}, 10)
-		server.Config.ErrorLog = log.New(io.Discard, "", 0)
-		server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-			if state == http.StateClosed {
-				closed <- struct{}{}
+		t.Run(scheme, func(t *testing.T) {
+			var issuer *issuertest.Issuer
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { issuer.ServeHTTP(w, r) }))
+			closed := make(chan struct{}, 10)
+			server.Config.ErrorLog = log.New(io.Discard, "", 0)
+			server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+				if state == http.StateClosed {
+					closed <- struct{}{}
+				}
 			}
-		}
-		row.start(server)
-		issuer = issuertest.New(server.URL)
-		tokens, err := auth.NewTokens(auth.TokensConfig{Issuer: server.URL, Audience: issuertest.Audience})
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _, err = tokens.Verify(t.Context(), issuer.Token(alice()))
-		if got := outcome(t, err); got != row.want || err != nil && !strings.Contains(err.Error(), row.cause) {
-			t.Errorf("%s: %v", scheme, err)
-		}
-		select {
-		case <-closed:
-		case <-time.After(auth.FetchTimeout - time.Second):
-			t.Errorf("%s: an idle connection outlives the fetch", scheme)
-		}
-		tokens.Close()
-		server.Close()
+			row.start(server)
+			issuer = issuertest.New(server.URL)
+			tokens, err := auth.NewTokens(auth.TokensConfig{Issuer: server.URL, Audience: issuertest.Audience})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _, err = tokens.Verify(t.Context(), issuer.Token(alice()))
+			if got := outcome(t, err); got != row.want || err != nil && !strings.Contains(err.Error(), row.cause) {
+				t.Errorf("%v", err)
+			}
+			select {
+			case <-closed:
+			case <-time.After(auth.FetchTimeout - time.Second):
+				t.Error("an idle connection outlives the fetch")
+			}
+			tokens.Close()
+			server.Close()
+		})
 	}
 }

@@ -74,14 +74,16 @@ func TestLengths(t *testing.T) {
 		"the token in app mode":             {caller.App, caller.HeaderCallerToken, caller.HeaderCallerToken, caller.MaxToken},
 		"the token as authorization":        {caller.App, caller.HeaderAuthorization, caller.HeaderAuthorization, caller.MaxToken},
 	} {
-		for _, length := range []int{row.longest, row.longest + 1} {
-			md := metadata.Pairs("authorization", "Bearer x", "x-user-id", "42")
-			md.Set(row.header, strings.Repeat("x", length))
-			_, err := caller.NewReader(row.mode, row.tokenHeader).Read(md.Get)
-			if want := length > row.longest; (err != nil) != want || err != nil && reason.Of(err).Violations[0].Reason != reason.TooLong {
-				t.Errorf("%s of %d bytes: %v", name, length, err)
+		t.Run(name, func(t *testing.T) {
+			for _, length := range []int{row.longest, row.longest + 1} {
+				md := metadata.Pairs("authorization", "Bearer x", "x-user-id", "42")
+				md.Set(row.header, strings.Repeat("x", length))
+				_, err := caller.NewReader(row.mode, row.tokenHeader).Read(md.Get)
+				if want := length > row.longest; (err != nil) != want || err != nil && reason.Of(err).Violations[0].Reason != reason.TooLong {
+					t.Errorf("%s of %d bytes: %v", name, length, err)
+				}
 			}
-		}
+		})
 	}
 }
 

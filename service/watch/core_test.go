@@ -182,18 +182,20 @@ func TestStrikesInSuccessionEnd(t *testing.T) {
 		"kinds are counted apart":      {[]error{strikeError("a"), strikeError("a"), strikeError("b"), strikeError("b")}, false},
 		"one that lasts":               {[]error{errLasting}, true},
 	} {
-		c := core[value]{config: testConfig()}
-		c.answered(at(10, 0))
-		for _, err := range row.polls {
-			if errors.Is(err, answer) {
-				c.answered(at(10, 1))
-			} else {
-				c.failed(err, judged(err))
+		t.Run(name, func(t *testing.T) {
+			c := core[value]{config: testConfig()}
+			c.answered(at(10, 0))
+			for _, err := range row.polls {
+				if errors.Is(err, answer) {
+					c.answered(at(10, 1))
+				} else {
+					c.failed(err, judged(err))
+				}
 			}
-		}
-		if c.state.Ended != row.ends {
-			t.Errorf("%s: %+v", name, c.state)
-		}
+			if c.state.Ended != row.ends {
+				t.Errorf("%+v", c.state)
+			}
+		})
 	}
 	c := core[value]{config: testConfig()}
 	if c.failed(strikeError("a"), judged(strikeError("a"))); !c.state.Ended {

@@ -132,13 +132,14 @@ func TestPausedWatchesPollOnceBeforeTheyEnd(t *testing.T) {
 			14*time.Minute + 50*time.Second, 15*time.Minute + 5*time.Second, since(10*time.Minute, 100*ms), 15*time.Minute + 5*time.Second, 0,
 		},
 	} {
-		for _, staleTurn := range []bool{false, true} {
-			r := run{from: row.from, to: row.to, poll: row.poll, staleTurn: staleTurn}
-			got := r.until(2 * time.Hour)
-			if got != row.ends || got > 0 && (r.after != row.after || !errors.Is(r.core.state.Err, errStale)) {
-				t.Errorf("%s, staleness first: %v: it ends after %v, %d polls and with %v, want %v and %d",
-					name, staleTurn, got, r.after, r.core.state.Err, row.ends, row.after)
+		t.Run(name, func(t *testing.T) {
+			for _, staleTurn := range []bool{false, true} {
+				r := run{from: row.from, to: row.to, poll: row.poll, staleTurn: staleTurn}
+				got := r.until(2 * time.Hour)
+				if got != row.ends || got > 0 && (r.after != row.after || !errors.Is(r.core.state.Err, errStale)) {
+					t.Errorf("staleness first: %v: it ends after %v, %d polls and with %v, want %v and %d", staleTurn, got, r.after, r.core.state.Err, row.ends, row.after)
+				}
 			}
-		}
+		})
 	}
 }
