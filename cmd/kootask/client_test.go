@@ -43,11 +43,13 @@ func TestHelp(t *testing.T) {
 		"help-simulate.txt": {"simulate", "--help"}, "help-get.txt": {"get", "--help"}, "help-watch.txt": {"watch", "--help"},
 		"help-version.txt": {"version", "--help"},
 	} {
-		code, stdout, stderr := ask(t, args...)
-		if code != exitOK || stderr != "" {
-			t.Errorf("%q: exit %d, %s", args, code, stderr)
-		}
-		golden(t, name, stdout)
+		t.Run(name, func(t *testing.T) {
+			code, stdout, stderr := ask(t, args...)
+			if code != exitOK || stderr != "" {
+				t.Errorf("exit %d, %s", code, stderr)
+			}
+			golden(t, name, stdout)
+		})
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,17 +19,16 @@ var moment = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
 func TestWatchThroughAPipe(t *testing.T) {
 	t.Parallel()
 	addr, _ := demo(t, "--heartbeat=1s", "--poll-backoff-max=2s")
-	var all sync.WaitGroup
 	for name, args := range map[string][]string{"pipe-lively.txt": {livelyID}, "pipe-outage.txt": {outageID}} {
-		all.Go(func() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			p := start(t, []string{tokenVariable + "=" + demoToken}, append([]string{"watch", addr}, args...)...)
 			if state := p.ends(t, 3*time.Minute); state.ExitCode() != exitOK || p.stderr.String() != "" {
-				t.Errorf("%q: %v, %s", args, state, &p.stderr)
+				t.Errorf("%v, %s", state, &p.stderr)
 			}
 			golden(t, name, story(slices.Collect(strings.Lines(p.stdout.String()))))
 		})
 	}
-	all.Wait()
 }
 
 // changing is what differs from run to run in what people see.
@@ -97,7 +95,6 @@ func drawOnTerminal(t *testing.T, screen io.Writer, rows, columns uint16, args .
 func TestWatchOnATerminal(t *testing.T) {
 	t.Parallel()
 	addr, _ := demo(t, "--heartbeat=1s", "--poll-backoff-max=2s")
-	var all sync.WaitGroup
 	for name, row := range map[string]struct {
 		id   string
 		code int
@@ -105,15 +102,15 @@ func TestWatchOnATerminal(t *testing.T) {
 		"terminal-lively.txt": {livelyID, exitOK}, "terminal-outage.txt": {outageID, exitOK},
 		"terminal-failed.txt": {failedID, exitFailed}, "terminal-unknown.txt": {"9", exitNotFound},
 	} {
-		all.Go(func() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			screen, code := watchOnTerminal(t, 30, 140, addr, row.id)
 			if code != row.code {
-				t.Errorf("%s: exit %d", name, code)
+				t.Errorf("exit %d", code)
 			}
 			golden(t, name, story(redraw.Split(screen, -1)))
 		})
 	}
-	all.Wait()
 }
 
 // However small the terminal is, the end of every task is on it, in full.

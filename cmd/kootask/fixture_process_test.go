@@ -183,12 +183,14 @@ func TestSignalsAndTheDelay(t *testing.T) {
 // A stop with nothing to wait for ends well. Nobody can press SIGTERM again.
 func TestFirstSignal(t *testing.T) {
 	for signal, want := range map[syscall.Signal]string{syscall.SIGINT: "stopping; press again to stop at once", syscall.SIGTERM: "stopping"} {
-		p := start(t, nil, append([]string{"demo", "--log-format=text"}, anyPorts...)...)
-		p.says(t, "Tokens: ")
-		p.signal(t, signal)
-		if state := p.ends(t, time.Minute); !state.Success() || !regexp.MustCompile(` level=INFO msg="?`+want+`"?\n.* msg=stopped\n$`).MatchString(p.stderr.String()) {
-			t.Errorf("%v: it ended with %v:\n%s", signal, state, &p.stderr)
-		}
+		t.Run(signal.String(), func(t *testing.T) {
+			p := start(t, nil, append([]string{"demo", "--log-format=text"}, anyPorts...)...)
+			p.says(t, "Tokens: ")
+			p.signal(t, signal)
+			if state := p.ends(t, time.Minute); !state.Success() || !regexp.MustCompile(` level=INFO msg="?`+want+`"?\n.* msg=stopped\n$`).MatchString(p.stderr.String()) {
+				t.Errorf("it ended with %v:\n%s", state, &p.stderr)
+			}
+		})
 	}
 	for _, args := range [][]string{append([]string{"demo"}, anyPorts...), {"simulate", "--addr=127.0.0.1:0"}} {
 		p := start(t, nil, args...)
@@ -208,17 +210,19 @@ func TestTakenPorts(t *testing.T) {
 		"serve":    {"grpc-addr", "http-addr", "admin-addr"},
 		"simulate": {"addr"},
 	} {
-		args := []string{command}
-		var want strings.Builder
-		for _, flag := range flags {
-			args = append(args, "--"+flag+"="+address)
-			_, _ = fmt.Fprintf(&want, "kootask: --%s: listen tcp %s: bind: address already in use. Stop the process that uses it, or choose another address: --%s=127.0.0.1:0 takes a free port\n", flag, address, flag)
-		}
-		if command == "serve" {
-			args = append(args, "--upstream-url=https://koodrive.test")
-		}
-		if code, stdout, stderr := ask(t, args...); code != exitUsage || stdout != "" || stderr != want.String() {
-			t.Errorf("%s: exit %d: %s%swant\n%s", command, code, stdout, stderr, &want)
-		}
+		t.Run(command, func(t *testing.T) {
+			args := []string{command}
+			var want strings.Builder
+			for _, flag := range flags {
+				args = append(args, "--"+flag+"="+address)
+				_, _ = fmt.Fprintf(&want, "kootask: --%s: listen tcp %s: bind: address already in use. Stop the process that uses it, or choose another address: --%s=127.0.0.1:0 takes a free port\n", flag, address, flag)
+			}
+			if command == "serve" {
+				args = append(args, "--upstream-url=https://koodrive.test")
+			}
+			if code, stdout, stderr := ask(t, args...); code != exitUsage || stdout != "" || stderr != want.String() {
+				t.Errorf("exit %d: %s%swant\n%s", code, stdout, stderr, &want)
+			}
+		})
 	}
 }

@@ -108,19 +108,21 @@ func TestNginxKeepsNothing(t *testing.T) {
 		"/v1/tasks/" + failedID + "?maxAge=0s": {"", demoToken, 401, 200},
 	} {
 		for name, e := range map[string]*edge{"heeding": heeding, "heedless": heedless} {
-			kept := name == "heedless"
-			_, first := e.get(t, path, row.first, http.Header{})
-			tries := 0
-			await(t, e.nginx.ended, func() bool { // nginx keeps an answer a moment after it has sent it.
-				before := first
-				_, first = e.get(t, path, row.first, http.Header{})
-				tries++
-				return first == before || !kept && tries == 5
+			t.Run(name+path, func(t *testing.T) {
+				kept := name == "heedless"
+				_, first := e.get(t, path, row.first, http.Header{})
+				tries := 0
+				await(t, e.nginx.ended, func() bool { // nginx keeps an answer a moment after it has sent it.
+					before := first
+					_, first = e.get(t, path, row.first, http.Header{})
+					tries++
+					return first == before || !kept && tries == 5
+				})
+				status, second := e.get(t, path, row.second, http.Header{})
+				if kept != (first == second) || !kept && status != row.another || kept && status != row.status {
+					t.Errorf("first %s\nthen %d, %s", first, status, second)
+				}
 			})
-			status, second := e.get(t, path, row.second, http.Header{})
-			if kept != (first == second) || !kept && status != row.another || kept && status != row.status {
-				t.Errorf("%s, %s: first %s\nthen %d, %s", name, path, first, status, second)
-			}
 		}
 	}
 }

@@ -91,14 +91,16 @@ func TestDamagedFiles(t *testing.T) {
 			rows["a zero-width space"] = row{"\u200b" + good, false}
 		}
 		for name, row := range rows {
-			path := file(t, row.text)
-			code, _, stderr := ask(t, append(f.args[:len(f.args):len(f.args)], "--"+f.name+"="+path)...)
-			if (code != exitUsage) != row.accepted {
-				t.Errorf("--%s, %s: exit %d: %s", f.name, name, code, stderr)
-			}
-			if !row.accepted && (strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, path)) || strings.Contains(strings.ToLower(stderr), "geheim") {
-				t.Errorf("--%s, %s: %s", f.name, name, stderr)
-			}
+			t.Run(f.name+"/"+name, func(t *testing.T) {
+				path := file(t, row.text)
+				code, _, stderr := ask(t, append(f.args[:len(f.args):len(f.args)], "--"+f.name+"="+path)...)
+				if (code != exitUsage) != row.accepted {
+					t.Errorf("exit %d: %s", code, stderr)
+				}
+				if !row.accepted && (strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, path)) || strings.Contains(strings.ToLower(stderr), "geheim") {
+					t.Error(stderr)
+				}
+			})
 		}
 	}
 }

@@ -34,10 +34,12 @@ func TestMaxConnections(t *testing.T) {
 		"no room":                 {0, 200, 64, 0, "leaves 4 connections for each port, but 16 are needed. Raise the limit (ulimit -n) to 224"},
 		"many requests in flight": {0, 1024, 500, 0, "leaves 0 connections for each port, but 16 are needed. Raise the limit (ulimit -n) to 1096"},
 	} {
-		got, err := maxConnections(row.wanted, row.files, row.atOnce)
-		if got != row.want || fmt.Sprint(err) != "<nil>" && (row.problem == "" || !strings.Contains(err.Error(), row.problem)) || err == nil && row.problem != "" {
-			t.Errorf("%s: %d, %v", name, got, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			got, err := maxConnections(row.wanted, row.files, row.atOnce)
+			if got != row.want || fmt.Sprint(err) != "<nil>" && (row.problem == "" || !strings.Contains(err.Error(), row.problem)) || err == nil && row.problem != "" {
+				t.Errorf("%d, %v", got, err)
+			}
+		})
 	}
 }
 

@@ -57,17 +57,19 @@ func TestEveryCertificateOfAFileIsRead(t *testing.T) {
 		"OpenSSL's trusted form":     {bytes.ReplaceAll(one, []byte("CERTIFICATE"), []byte("TRUSTED CERTIFICATE")), 0, "has something other than a certificate"},
 		"a request":                  {bytes.ReplaceAll(one, []byte("CERTIFICATE"), []byte("CERTIFICATE REQUEST")), 0, "has something other than a certificate"},
 	} {
-		f := credfile.File{Name: "bundle.pem", Content: row.text}
-		certificates, err := f.Certificates()
-		_, poolErr := f.Pool()
-		switch {
-		case row.count > 0 && (err != nil || poolErr != nil || len(certificates) != row.count):
-			t.Errorf("%s: %d certificates, %v", name, len(certificates), err)
-		case row.count == 0 && (err == nil || poolErr == nil || !strings.HasPrefix(err.Error(), "bundle.pem") || !strings.Contains(err.Error(), row.refusal)):
-			t.Errorf("%s: %v, want %q", name, err, row.refusal)
-		case err != nil && strings.Contains(err.Error(), "geheim"):
-			t.Errorf("%s: the error quotes the file: %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			f := credfile.File{Name: "bundle.pem", Content: row.text}
+			certificates, err := f.Certificates()
+			_, poolErr := f.Pool()
+			switch {
+			case row.count > 0 && (err != nil || poolErr != nil || len(certificates) != row.count):
+				t.Errorf("%d certificates, %v", len(certificates), err)
+			case row.count == 0 && (err == nil || poolErr == nil || !strings.HasPrefix(err.Error(), "bundle.pem") || !strings.Contains(err.Error(), row.refusal)):
+				t.Errorf("%v, want %q", err, row.refusal)
+			case err != nil && strings.Contains(err.Error(), "geheim"):
+				t.Errorf("the error quotes the file: %v", err)
+			}
+		})
 	}
 }
 
@@ -130,19 +132,21 @@ func TestPair(t *testing.T) {
 		"something else":            {own.CertPEM, bytes.ReplaceAll(own.KeyPEM, []byte("PRIVATE KEY"), []byte("PUBLIC KEY")), "key.pem, line 1, has something other than a private key"},
 		"no key":                    {own.CertPEM, own.CertPEM, "key.pem contains no private key"},
 	} {
-		pair, certificateErr, keyErr := credfile.Pair(credfile.File{Name: "cert.pem", Content: row.certificate}, credfile.File{Name: "key.pem", Content: row.key})
-		said := ""
-		for _, err := range []error{certificateErr, keyErr} {
-			if err != nil {
-				said += err.Error()
+		t.Run(name, func(t *testing.T) {
+			pair, certificateErr, keyErr := credfile.Pair(credfile.File{Name: "cert.pem", Content: row.certificate}, credfile.File{Name: "key.pem", Content: row.key})
+			said := ""
+			for _, err := range []error{certificateErr, keyErr} {
+				if err != nil {
+					said += err.Error()
+				}
 			}
-		}
-		if row.refusal == "" && (said != "" || pair.Leaf == nil) || row.refusal != "" && !strings.Contains(said, row.refusal) || strings.Contains(said, "geheim") {
-			t.Errorf("%s: %q, want %q", name, said, row.refusal)
-		}
-		if row.refusal == "" && len(pair.Certificate) != bytes.Count(row.certificate, []byte("BEGIN CERTIFICATE")) {
-			t.Errorf("%s: %d certificates", name, len(pair.Certificate))
-		}
+			if row.refusal == "" && (said != "" || pair.Leaf == nil) || row.refusal != "" && !strings.Contains(said, row.refusal) || strings.Contains(said, "geheim") {
+				t.Errorf("%q, want %q", said, row.refusal)
+			}
+			if row.refusal == "" && len(pair.Certificate) != bytes.Count(row.certificate, []byte("BEGIN CERTIFICATE")) {
+				t.Errorf("%d certificates", len(pair.Certificate))
+			}
+		})
 	}
 	if _, err := x509.ParseCertificate(own.TLS.Certificate[0]); err != nil {
 		t.Fatal(err)

@@ -45,23 +45,25 @@ func TestProfilesAreForThisMachine(t *testing.T) {
 		"a socket's":       {&net.UnixAddr{Name: "/run/127.0.0.1:9091", Net: "unix"}, 404},
 		"none":             {koodrivetest.Listen().Addr(), 404},
 	} {
-		onAdminPort(t, row.addr, func(t *testing.T, client *http.Client) {
-			for path, want := range map[string]int{
-				"/debug/pprof/": row.want, "/debug/pprof/cmdline": row.want, "/debug/pprof/symbol": row.want, "/debug/pprof/heap": row.want,
-				"/debug/pprof/goroutine?debug=2": row.want, "/debug/pprof/profile?seconds=x": row.want, "/metrics": 200, "/healthz": 200, "/readyz": 200,
-			} {
-				if strings.Contains(path, "profile?") && want == 200 {
-					continue // It takes real time.
+		t.Run(name, func(t *testing.T) {
+			onAdminPort(t, row.addr, func(t *testing.T, client *http.Client) {
+				for path, want := range map[string]int{
+					"/debug/pprof/": row.want, "/debug/pprof/cmdline": row.want, "/debug/pprof/symbol": row.want, "/debug/pprof/heap": row.want,
+					"/debug/pprof/goroutine?debug=2": row.want, "/debug/pprof/profile?seconds=x": row.want, "/metrics": 200, "/healthz": 200, "/readyz": 200,
+				} {
+					if strings.Contains(path, "profile?") && want == 200 {
+						continue // It takes real time.
+					}
+					resp, err := client.Get("http://localhost" + path)
+					if err != nil {
+						t.Fatal(err)
+					}
+					_ = resp.Body.Close()
+					if resp.StatusCode != want {
+						t.Errorf("%s: HTTP %d", path, resp.StatusCode)
+					}
 				}
-				resp, err := client.Get("http://localhost" + path)
-				if err != nil {
-					t.Fatal(err)
-				}
-				_ = resp.Body.Close()
-				if resp.StatusCode != want {
-					t.Errorf("%s, %s: HTTP %d", name, path, resp.StatusCode)
-				}
-			}
+			})
 		})
 	}
 }
@@ -97,26 +99,28 @@ func TestAdminPortAnswersItsOwnSiteOnly(t *testing.T) {
 		"a user types a pod's address":             {pod, "10.1.2.3:9091", []string{"none"}, 200},
 		"localhost, which a tunnel leads to a pod": {pod, "localhost", []string{"same-origin"}, 200},
 	} {
-		onAdminPort(t, &net.TCPAddr{IP: row.ip, Port: 9091}, func(t *testing.T, client *http.Client) {
-			for _, path := range []string{"/metrics", "/healthz", "/readyz", "/debug/pprof/cmdline", "/nowhere"} {
-				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+row.host+path, nil)
-				if err != nil {
-					t.Fatal(err)
+		t.Run(name, func(t *testing.T) {
+			onAdminPort(t, &net.TCPAddr{IP: row.ip, Port: 9091}, func(t *testing.T, client *http.Client) {
+				for _, path := range []string{"/metrics", "/healthz", "/readyz", "/debug/pprof/cmdline", "/nowhere"} {
+					r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+row.host+path, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					r.Header["Sec-Fetch-Site"] = row.site
+					resp, err := client.Do(r)
+					if err != nil {
+						t.Fatal(err)
+					}
+					_ = resp.Body.Close()
+					want := row.want
+					if want == http.StatusOK && (path == "/nowhere" || row.ip.Equal(pod) && strings.HasPrefix(path, "/debug")) {
+						want = http.StatusNotFound
+					}
+					if resp.StatusCode != want {
+						t.Errorf("%s: HTTP %d, want %d", path, resp.StatusCode, want)
+					}
 				}
-				r.Header["Sec-Fetch-Site"] = row.site
-				resp, err := client.Do(r)
-				if err != nil {
-					t.Fatal(err)
-				}
-				_ = resp.Body.Close()
-				want := row.want
-				if want == http.StatusOK && (path == "/nowhere" || row.ip.Equal(pod) && strings.HasPrefix(path, "/debug")) {
-					want = http.StatusNotFound
-				}
-				if resp.StatusCode != want {
-					t.Errorf("%s, %s: HTTP %d, want %d", name, path, resp.StatusCode, want)
-				}
-			}
+			})
 		})
 	}
 }

@@ -117,24 +117,26 @@ func TestStopWithAnOldConnection(t *testing.T) {
 // An idle HTTP connection is kept for longer than balancers keep theirs by default, 60 s, over both versions.
 func TestIdleConnectionsOutliveThoseOfBalancers(t *testing.T) {
 	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
-		bubble(t, nil, func(t *testing.T, s *system) {
-			if protocol == "HTTP/2.0" {
-				h2c(s.http)
-			}
-			var dials atomic.Int32
-			s.http.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-				dials.Add(1)
-				return s.httpPort.Dial(ctx, network, address)
-			}
-			for range 3 {
-				if resp, _ := s.get(t, request(t.Context(), t, "/v1/tasks/"+exampleID)); resp.Proto != protocol {
-					t.Errorf("%s: %s", protocol, resp.Proto)
+		t.Run(protocol, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s *system) {
+				if protocol == "HTTP/2.0" {
+					h2c(s.http)
 				}
-				time.Sleep(75 * time.Second)
-			}
-			if dials.Load() != 1 {
-				t.Errorf("%s: %d connections", protocol, dials.Load())
-			}
+				var dials atomic.Int32
+				s.http.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+					dials.Add(1)
+					return s.httpPort.Dial(ctx, network, address)
+				}
+				for range 3 {
+					if resp, _ := s.get(t, request(t.Context(), t, "/v1/tasks/"+exampleID)); resp.Proto != protocol {
+						t.Error(resp.Proto)
+					}
+					time.Sleep(75 * time.Second)
+				}
+				if dials.Load() != 1 {
+					t.Errorf("%d connections", dials.Load())
+				}
+			})
 		})
 	}
 }

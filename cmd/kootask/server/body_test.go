@@ -43,36 +43,38 @@ func TestEmptyBodies(t *testing.T) {
 			"no end":             {head(method, path, chunked), "400"},
 			"not even the bytes": {head(method, path, "Content-Length: 1"), "400"},
 		} {
-			bubble(t, nil, func(t *testing.T, s *system) {
-				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(2)})
-				want := row.want
-				if path == "/openapi.json" { // Nobody reads the body of a file's request.
-					want = "200"
-				}
-				start := time.Now()
-				conn, err := s.httpPort.Dial(t.Context(), "", "")
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer conn.Close()
-				_, _ = io.WriteString(conn, row.text)
-				answers := bufio.NewReader(conn)
-				resp, err := http.ReadResponse(answers, nil)
-				if err != nil {
-					t.Fatalf("%s %s: %v", path, name, err)
-				}
-				_, _ = io.ReadAll(resp.Body)
-				if took := time.Since(start); !strings.HasPrefix(resp.Status, want) || took > 2*time.Second {
-					t.Errorf("%s, %s: HTTP %s after %v, want %s", path, name, resp.Status, took, want)
-				}
-				if row.want == "400" {
-					return
-				}
-				time.Sleep(2 * time.Second) // Longer than a body may take.
-				_, _ = io.WriteString(conn, head("GET", "/v1/tasks/"+taskID))
-				if again, err := http.ReadResponse(answers, nil); err != nil || again.StatusCode != http.StatusOK {
-					t.Errorf("%s, %s, the next request: %v, %v", path, name, again, err)
-				}
+			t.Run(method+" "+path+", "+name, func(t *testing.T) {
+				bubble(t, nil, func(t *testing.T, s *system) {
+					s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(2)})
+					want := row.want
+					if path == "/openapi.json" { // Nobody reads the body of a file's request.
+						want = "200"
+					}
+					start := time.Now()
+					conn, err := s.httpPort.Dial(t.Context(), "", "")
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer conn.Close()
+					_, _ = io.WriteString(conn, row.text)
+					answers := bufio.NewReader(conn)
+					resp, err := http.ReadResponse(answers, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					_, _ = io.ReadAll(resp.Body)
+					if took := time.Since(start); !strings.HasPrefix(resp.Status, want) || took > 2*time.Second {
+						t.Errorf("HTTP %s after %v, want %s", resp.Status, took, want)
+					}
+					if row.want == "400" {
+						return
+					}
+					time.Sleep(2 * time.Second) // Longer than a body may take.
+					_, _ = io.WriteString(conn, head("GET", "/v1/tasks/"+taskID))
+					if again, err := http.ReadResponse(answers, nil); err != nil || again.StatusCode != http.StatusOK {
+						t.Errorf("the next request: %v, %v", again, err)
+					}
+				})
 			})
 		}
 	}

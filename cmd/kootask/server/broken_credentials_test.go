@@ -169,23 +169,25 @@ func brokenCredentials(s *known) map[string]broken {
 // The scheme of a token is read in any case and with any number of spaces after it, at every door and in every header.
 func TestSpellingsOfTheScheme(t *testing.T) {
 	for name, m := range modes {
-		bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
-			for _, scheme := range []string{"Bearer ", "bearer ", "BEARER ", "Bearer  ", "Bearer" + strings.Repeat(" ", 100)} {
-				for _, door := range doors {
-					c := m.call(exampleID, scheme+s.jwt(nil))
-					if !m.app {
-						c.header = append([]string{"authorization", scheme + token}, c.header[2:]...)
-					}
-					if err := s.try(t.Context(), t, door, c); err != nil {
-						t.Errorf("%s, %s, %d spaces: %v", name, door, strings.Count(scheme, " "), err)
+		t.Run(name, func(t *testing.T) {
+			bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
+				for _, scheme := range []string{"Bearer ", "bearer ", "BEARER ", "Bearer  ", "Bearer" + strings.Repeat(" ", 100)} {
+					for _, door := range doors {
+						c := m.call(exampleID, scheme+s.jwt(nil))
+						if !m.app {
+							c.header = append([]string{"authorization", scheme + token}, c.header[2:]...)
+						}
+						if err := s.try(t.Context(), t, door, c); err != nil {
+							t.Errorf("%s, %d spaces: %v", door, strings.Count(scheme, " "), err)
+						}
 					}
 				}
-			}
-			for _, r := range s.koodrive.Requests() {
-				if sent := r.Header.Get("Authorization"); !m.app && sent != "Bearer "+token {
-					t.Errorf("KooDrive was sent %q", sent)
+				for _, r := range s.koodrive.Requests() {
+					if sent := r.Header.Get("Authorization"); !m.app && sent != "Bearer "+token {
+						t.Errorf("KooDrive was sent %q", sent)
+					}
 				}
-			}
+			})
 		})
 	}
 }
@@ -194,25 +196,27 @@ func TestSpellingsOfTheScheme(t *testing.T) {
 func TestBrokenCredentials(t *testing.T) {
 	t.Parallel()
 	for name, m := range modes {
-		bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
-			corpus := brokenCredentials(s)
-			if len(corpus) < 90 {
-				t.Errorf("there are only %d", len(corpus))
-			}
-			for what, row := range corpus {
-				c := m.call(exampleID, row.values...)
-				c.header = append(c.header, row.beside...)
-				on := doors
-				if row.doors != nil {
-					on = row.doors
+		t.Run(name, func(t *testing.T) {
+			bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
+				corpus := brokenCredentials(s)
+				if len(corpus) < 90 {
+					t.Errorf("there are only %d", len(corpus))
 				}
-				for _, door := range on {
-					s.refused(t, fmt.Sprintf("%s, %s, %s", name, what, door), door, c, row)
+				for what, row := range corpus {
+					c := m.call(exampleID, row.values...)
+					c.header = append(c.header, row.beside...)
+					on := doors
+					if row.doors != nil {
+						on = row.doors
+					}
+					for _, door := range on {
+						s.refused(t, what+", "+door, door, c, row)
+					}
 				}
-			}
-			for _, door := range doors { // All else was right.
-				s.succeed(t, door, m.call(exampleID, s.good()))
-			}
+				for _, door := range doors { // All else was right.
+					s.succeed(t, door, m.call(exampleID, s.good()))
+				}
+			})
 		})
 	}
 }
@@ -253,26 +257,28 @@ func (s *system) succeed(t *testing.T, door string, c call) {
 // Go's gRPC client does not send what is not ASCII, and trims nothing: an HTTP/2 client does as it is told.
 func TestBrokenBytesOverHTTP2(t *testing.T) {
 	for name, m := range modes {
-		bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
-			good := s.good()
-			for _, value := range []string{"Bearer ä", "Bearer \xff\xfe", "Bearer\t" + good, " " + good, good + " ", good + "\t"} {
-				if v := s.rawGRPC(t, m.call(exampleID, value)); v.reason != "REQUEST_INVALID" {
-					t.Errorf("%s, %q over gRPC: %+v", name, value, v)
-				}
-				plain := s.http
-				s.http = httpClient(s.httpPort)
-				transport := h2c(s.http)
-				for _, door := range httpDoors {
-					if v := s.fail(t.Context(), t, door, m.call(exampleID, value)); v.reason != "REQUEST_INVALID" {
-						t.Errorf("%s, %q on %s: %+v", name, value, door, v)
+		t.Run(name, func(t *testing.T) {
+			bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
+				good := s.good()
+				for _, value := range []string{"Bearer ä", "Bearer \xff\xfe", "Bearer\t" + good, " " + good, good + " ", good + "\t"} {
+					if v := s.rawGRPC(t, m.call(exampleID, value)); v.reason != "REQUEST_INVALID" {
+						t.Errorf("%q over gRPC: %+v", value, v)
 					}
+					plain := s.http
+					s.http = httpClient(s.httpPort)
+					transport := h2c(s.http)
+					for _, door := range httpDoors {
+						if v := s.fail(t.Context(), t, door, m.call(exampleID, value)); v.reason != "REQUEST_INVALID" {
+							t.Errorf("%q on %s: %+v", value, door, v)
+						}
+					}
+					transport.CloseIdleConnections()
+					s.http = plain
 				}
-				transport.CloseIdleConnections()
-				s.http = plain
-			}
-			if n := s.koodrive.Count(); n != 0 {
-				t.Errorf("%s: KooDrive was asked %d times", name, n)
-			}
+				if n := s.koodrive.Count(); n != 0 {
+					t.Errorf("KooDrive was asked %d times", n)
+				}
+			})
 		})
 	}
 }
@@ -339,43 +345,45 @@ func groups(n int) (all []string) {
 // not, and what is longer gets a clear answer.
 func TestLongCallerTokens(t *testing.T) {
 	for name, m := range modes {
-		bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
-			for _, n := range []int{0, 60, 100, 150, 260} {
-				made := s.jwt(map[string]any{"groups": groups(n)})
-				for _, door := range doors {
-					if err := s.try(t.Context(), t, door, m.call(exampleID, "Bearer "+made)); err != nil {
-						t.Errorf("%s, %d groups, %d bytes on %s: %v", name, n, len(made), door, err)
+		t.Run(name, func(t *testing.T) {
+			bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
+				for _, n := range []int{0, 60, 100, 150, 260} {
+					made := s.jwt(map[string]any{"groups": groups(n)})
+					for _, door := range doors {
+						if err := s.try(t.Context(), t, door, m.call(exampleID, "Bearer "+made)); err != nil {
+							t.Errorf("%d groups, %d bytes on %s: %v", n, len(made), door, err)
+						}
 					}
 				}
-			}
-			before := s.koodrive.Count()
-			long := s.jwt(map[string]any{"groups": groups(320)})
-			if len(long) < caller.MaxToken || len(long) > caller.MaxToken+2<<10 {
-				t.Fatalf("a token of %d bytes", len(long))
-			}
-			r := request(t.Context(), t, "/v1/tasks/"+exampleID, m.call(exampleID, "Bearer "+long).header...)
-			resp, err := s.http.Do(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			body, _ := io.ReadAll(resp.Body)
-			if _ = resp.Body.Close(); resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge || !strings.Contains(string(body), "larger than 16 KiB") {
-				t.Errorf("%s over HTTP: %v %s", name, resp, body)
-			}
-			if err := s.try(t.Context(), t, "grpc get", m.call(exampleID, "Bearer "+long)); !strings.Contains(fmt.Sprint(err), "more than 16 KiB") {
-				t.Errorf("%s over gRPC: %v", name, err)
-			}
-			if !m.app {
-				c := call{id: exampleID, header: []string{"authorization", "Bearer " + strings.Repeat("x", caller.MaxAuthorization), m.header, s.good()}}
-				for _, door := range doors {
-					if v := s.fail(t.Context(), t, door, c); !slices.Equal(v.violations, []string{"authorization TOO_LONG"}) {
-						t.Errorf("a long credential for KooDrive on %s: %+v", door, v)
+				before := s.koodrive.Count()
+				long := s.jwt(map[string]any{"groups": groups(320)})
+				if len(long) < caller.MaxToken || len(long) > caller.MaxToken+2<<10 {
+					t.Fatalf("a token of %d bytes", len(long))
+				}
+				r := request(t.Context(), t, "/v1/tasks/"+exampleID, m.call(exampleID, "Bearer "+long).header...)
+				resp, err := s.http.Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				body, _ := io.ReadAll(resp.Body)
+				if _ = resp.Body.Close(); resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge || !strings.Contains(string(body), "larger than 16 KiB") {
+					t.Errorf("over HTTP: %v %s", resp, body)
+				}
+				if err := s.try(t.Context(), t, "grpc get", m.call(exampleID, "Bearer "+long)); !strings.Contains(fmt.Sprint(err), "more than 16 KiB") {
+					t.Errorf("%s over gRPC: %v", name, err)
+				}
+				if !m.app {
+					c := call{id: exampleID, header: []string{"authorization", "Bearer " + strings.Repeat("x", caller.MaxAuthorization), m.header, s.good()}}
+					for _, door := range doors {
+						if v := s.fail(t.Context(), t, door, c); !slices.Equal(v.violations, []string{"authorization TOO_LONG"}) {
+							t.Errorf("a long credential for KooDrive on %s: %+v", door, v)
+						}
 					}
 				}
-			}
-			if n := s.koodrive.Count() - before; n != 0 {
-				t.Errorf("%s: KooDrive was asked %d times", name, n)
-			}
+				if n := s.koodrive.Count() - before; n != 0 {
+					t.Errorf("KooDrive was asked %d times", n)
+				}
+			})
 		})
 	}
 }
@@ -383,30 +391,32 @@ func TestLongCallerTokens(t *testing.T) {
 // What is no header, or larger than one may be, comes to nobody.
 func TestBrokenHeadersComeToNobody(t *testing.T) {
 	for name, m := range modes {
-		bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
-			for _, value := range []string{"Bearer \x00", "Bearer \x01" + s.jwt(nil), "Bearer \x7f", "Bearer a\rb", "\x1b[2J"} {
-				text := "GET /v1/tasks/" + exampleID + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-User-Id: 42\r\n" +
-					http.CanonicalHeaderKey(m.header) + ": " + value + "\r\n\r\n"
-				answer, _ := io.ReadAll(raw(t, s.httpPort, text))
-				if !strings.HasPrefix(string(answer), "HTTP/1.1 400 ") {
-					t.Errorf("%s, %q: %.100q", name, value, answer)
+		t.Run(name, func(t *testing.T) {
+			bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
+				for _, value := range []string{"Bearer \x00", "Bearer \x01" + s.jwt(nil), "Bearer \x7f", "Bearer a\rb", "\x1b[2J"} {
+					text := "GET /v1/tasks/" + exampleID + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-User-Id: 42\r\n" +
+						http.CanonicalHeaderKey(m.header) + ": " + value + "\r\n\r\n"
+					answer, _ := io.ReadAll(raw(t, s.httpPort, text))
+					if !strings.HasPrefix(string(answer), "HTTP/1.1 400 ") {
+						t.Errorf("%q: %.100q", value, answer)
+					}
 				}
-			}
-			huge := s.jwt(map[string]any{"more": strings.Repeat("x", 2*rpcserver.MaxHeader)})
-			for _, header := range []string{m.header, "x-more"} {
-				c := m.call(exampleID)
-				c.header = append(c.header, header, "Bearer "+huge)
-				r := request(t.Context(), t, "/v1/tasks/"+exampleID, c.header...)
-				if resp, err := s.http.Do(r); err != nil || resp.Body.Close() != nil || resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
-					t.Errorf("%s, %s: %v, %v", name, header, resp, err)
+				huge := s.jwt(map[string]any{"more": strings.Repeat("x", 2*rpcserver.MaxHeader)})
+				for _, header := range []string{m.header, "x-more"} {
+					c := m.call(exampleID)
+					c.header = append(c.header, header, "Bearer "+huge)
+					r := request(t.Context(), t, "/v1/tasks/"+exampleID, c.header...)
+					if resp, err := s.http.Do(r); err != nil || resp.Body.Close() != nil || resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+						t.Errorf("%s: %v, %v", header, resp, err)
+					}
+					if err := s.try(t.Context(), t, "grpc get", c); err == nil {
+						t.Errorf("%s: it came through", header)
+					}
 				}
-				if err := s.try(t.Context(), t, "grpc get", c); err == nil {
-					t.Errorf("%s, %s: it came through", name, header)
+				if n := s.koodrive.Count(); n != 0 || s.audits() != 0 {
+					t.Errorf("KooDrive was asked %d times, and %d decisions made", n, s.audits())
 				}
-			}
-			if n := s.koodrive.Count(); n != 0 || s.audits() != 0 {
-				t.Errorf("%s: KooDrive was asked %d times, and %d decisions made", name, n, s.audits())
-			}
+			})
 		})
 	}
 }
@@ -414,51 +424,53 @@ func TestBrokenHeadersComeToNobody(t *testing.T) {
 // Without callers that have to be known, the only credential is the one for KooDrive. What cannot be one goes no further; what
 // can is KooDrive's to judge, a JWT too.
 func TestBrokenKooDriveCredentials(t *testing.T) {
-	bubble(t, nil, func(t *testing.T, s *system) {
-		const date = "20240831T143829Z"
-		for name, row := range map[string]struct {
-			header []string
-			want   string
-		}{
-			"none":                      {nil, ""},
-			"empty":                     {[]string{"authorization", ""}, ""},
-			"elsewhere":                 {[]string{"x-kootask-authorization", "Bearer " + token}, ""},
-			"smuggled":                  {[]string{"grpc-metadata-authorization", "Bearer " + token, "proxy-authorization", "Bearer " + token}, ""},
-			"a cookie":                  {[]string{"cookie", "authorization=" + token}, ""},
-			"only the scheme":           {[]string{"authorization", "Bearer"}, "authorization MALFORMED"},
-			"only the other scheme":     {[]string{"authorization", "AT"}, "sent"},
-			"two lines":                 {append(bearer[:2:2], bearer...), "authorization REPEATED"},
-			"two lines, one empty":      {append(bearer[:2:2], "authorization", ""), "authorization REPEATED"},
-			"joined":                    {[]string{"authorization", "Bearer a, Bearer b"}, "authorization MALFORMED"},
-			"two spaces within":         {[]string{"authorization", "Bearer a  b"}, "authorization MALFORMED"},
-			"two spaces":                {[]string{"authorization", "Bearer  a"}, "sent"},
-			"8 KiB":                     {[]string{"authorization", "Bearer " + strings.Repeat("x", 8<<10)}, "authorization TOO_LONG"},
-			"Basic":                     {[]string{"authorization", "Basic dTpw"}, "authorization MALFORMED"},
-			"the scheme twice":          {[]string{"authorization", "Bearer Bearer a"}, "authorization MALFORMED"},
-			"Digest":                    {[]string{"authorization", `Digest username="a"`}, "authorization MALFORMED"},
-			"a signature of nothing":    {[]string{"authorization", "HMAC-SHA256 AppId=a", "x-user-id", "1", "x-date", date}, "authorization MALFORMED"},
-			"a signature with blanks":   {[]string{"authorization", strings.ReplaceAll(signed, ",", ", "), "x-user-id", "1", "x-date", date}, "authorization MALFORMED"},
-			"a signature without user":  {[]string{"authorization", signed, "x-date", date}, "x-user-id MISSING"},
-			"a signature without date":  {[]string{"authorization", signed, "x-user-id", "1"}, "x-date MISSING"},
-			"a signature with no date":  {[]string{"authorization", signed, "x-user-id", "1", "x-date", "2024-08-31"}, "x-date MALFORMED"},
-			"a signature, a field more": {[]string{"authorization", signed + ",A=b", "x-user-id", "1", "x-date", date}, "authorization MALFORMED"},
-			"a JWT":                     {[]string{"authorization", "Bearer e30.e30.e30"}, "sent"},
-			"garbage":                   {[]string{"authorization", junk}, "sent"},
-		} {
-			for _, door := range doors {
-				before := s.koodrive.Count()
-				v := s.fail(t.Context(), t, door, call{id: taskID, header: row.header})
-				want, violations, sent := "REQUEST_INVALID", []string{row.want}, false
-				switch row.want {
-				case "":
-					want, violations = "CREDENTIAL_MISSING", nil
-				case "sent":
-					want, violations, sent = "CREDENTIAL_REJECTED", nil, true
+	const date = "20240831T143829Z"
+	for name, row := range map[string]struct {
+		header []string
+		want   string
+	}{
+		"none":                      {nil, ""},
+		"empty":                     {[]string{"authorization", ""}, ""},
+		"elsewhere":                 {[]string{"x-kootask-authorization", "Bearer " + token}, ""},
+		"smuggled":                  {[]string{"grpc-metadata-authorization", "Bearer " + token, "proxy-authorization", "Bearer " + token}, ""},
+		"a cookie":                  {[]string{"cookie", "authorization=" + token}, ""},
+		"only the scheme":           {[]string{"authorization", "Bearer"}, "authorization MALFORMED"},
+		"only the other scheme":     {[]string{"authorization", "AT"}, "sent"},
+		"two lines":                 {append(bearer[:2:2], bearer...), "authorization REPEATED"},
+		"two lines, one empty":      {append(bearer[:2:2], "authorization", ""), "authorization REPEATED"},
+		"joined":                    {[]string{"authorization", "Bearer a, Bearer b"}, "authorization MALFORMED"},
+		"two spaces within":         {[]string{"authorization", "Bearer a  b"}, "authorization MALFORMED"},
+		"two spaces":                {[]string{"authorization", "Bearer  a"}, "sent"},
+		"8 KiB":                     {[]string{"authorization", "Bearer " + strings.Repeat("x", 8<<10)}, "authorization TOO_LONG"},
+		"Basic":                     {[]string{"authorization", "Basic dTpw"}, "authorization MALFORMED"},
+		"the scheme twice":          {[]string{"authorization", "Bearer Bearer a"}, "authorization MALFORMED"},
+		"Digest":                    {[]string{"authorization", `Digest username="a"`}, "authorization MALFORMED"},
+		"a signature of nothing":    {[]string{"authorization", "HMAC-SHA256 AppId=a", "x-user-id", "1", "x-date", date}, "authorization MALFORMED"},
+		"a signature with blanks":   {[]string{"authorization", strings.ReplaceAll(signed, ",", ", "), "x-user-id", "1", "x-date", date}, "authorization MALFORMED"},
+		"a signature without user":  {[]string{"authorization", signed, "x-date", date}, "x-user-id MISSING"},
+		"a signature without date":  {[]string{"authorization", signed, "x-user-id", "1"}, "x-date MISSING"},
+		"a signature with no date":  {[]string{"authorization", signed, "x-user-id", "1", "x-date", "2024-08-31"}, "x-date MALFORMED"},
+		"a signature, a field more": {[]string{"authorization", signed + ",A=b", "x-user-id", "1", "x-date", date}, "authorization MALFORMED"},
+		"a JWT":                     {[]string{"authorization", "Bearer e30.e30.e30"}, "sent"},
+		"garbage":                   {[]string{"authorization", junk}, "sent"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s *system) {
+				for _, door := range doors {
+					before := s.koodrive.Count()
+					v := s.fail(t.Context(), t, door, call{id: taskID, header: row.header})
+					want, violations, sent := "REQUEST_INVALID", []string{row.want}, false
+					switch row.want {
+					case "":
+						want, violations = "CREDENTIAL_MISSING", nil
+					case "sent":
+						want, violations, sent = "CREDENTIAL_REJECTED", nil, true
+					}
+					if v.reason != want || !slices.Equal(v.violations, violations) || s.koodrive.Count() > before != sent {
+						t.Errorf("%s: %s %q, and KooDrive was asked %d times", door, v.reason, v.violations, s.koodrive.Count()-before)
+					}
 				}
-				if v.reason != want || !slices.Equal(v.violations, violations) || s.koodrive.Count() > before != sent {
-					t.Errorf("%s, %s: %s %q, and KooDrive was asked %d times", name, door, v.reason, v.violations, s.koodrive.Count()-before)
-				}
-			}
-		}
-	})
+			})
+		})
+	}
 }

@@ -20,40 +20,44 @@ func TestWrongClock(t *testing.T) {
 		"10 s ahead":        {10 * time.Second, 2, 1},
 	} {
 		for _, door := range doors {
-			bubble(t, appMode("s3cr3t"), func(t *testing.T, s *system) {
-				s.koodrive.AddApp("app", "s3cr3t")
-				requests := func() int { // Of a call that KooDrive accepts: that a task is not there is never remembered.
-					before := s.koodrive.Count()
-					if v := s.fail(t.Context(), t, door, call{id: taskID, header: user}); v.reason != "TASK_NOT_FOUND" {
-						t.Errorf("%s, %s: %+v", name, door, v)
+			t.Run(name+"/"+door, func(t *testing.T) {
+				bubble(t, appMode("s3cr3t"), func(t *testing.T, s *system) {
+					s.koodrive.AddApp("app", "s3cr3t")
+					requests := func() int { // Of a call that KooDrive accepts: that a task is not there is never remembered.
+						before := s.koodrive.Count()
+						if v := s.fail(t.Context(), t, door, call{id: taskID, header: user}); v.reason != "TASK_NOT_FOUND" {
+							t.Errorf("%+v", v)
+						}
+						return s.koodrive.Count() - before
 					}
-					return s.koodrive.Count() - before
-				}
-				s.koodrive.SetSkew(-row.offset)
-				if n := requests(); n != row.first {
-					t.Errorf("%s, %s: %d requests at first", name, door, n)
-				}
-				if n := requests(); n != 1 {
-					t.Errorf("%s, %s: %d requests once it is known", name, door, n)
-				}
-				s.koodrive.SetSkew(0)
-				if n := requests(); n != row.then {
-					t.Errorf("%s, %s: %d requests once it is right", name, door, n)
-				}
-				if n := requests(); n != 1 {
-					t.Errorf("%s, %s: %d requests in the end", name, door, n)
-				}
+					s.koodrive.SetSkew(-row.offset)
+					if n := requests(); n != row.first {
+						t.Errorf("%d requests at first", n)
+					}
+					if n := requests(); n != 1 {
+						t.Errorf("%d requests once it is known", n)
+					}
+					s.koodrive.SetSkew(0)
+					if n := requests(); n != row.then {
+						t.Errorf("%d requests once it is right", n)
+					}
+					if n := requests(); n != 1 {
+						t.Errorf("%d requests in the end", n)
+					}
+				})
 			})
 		}
 	}
 	for _, door := range doors {
-		bubble(t, appMode("s3cr3t"), func(t *testing.T, s *system) {
-			s.koodrive.AddApp("app", "s3cr3t")
-			s.koodrive.SetSkew(-20 * time.Minute)
-			v := s.fail(t.Context(), t, door, call{id: taskID, header: user})
-			if v.code != codes.Internal || v.reason != "SERVER_MISCONFIGURED" || v.retry != nil || s.koodrive.Count() != 2 {
-				t.Errorf("20 minutes ahead, %s: %+v after %d requests", door, v, s.koodrive.Count())
-			}
+		t.Run("20 minutes ahead/"+door, func(t *testing.T) {
+			bubble(t, appMode("s3cr3t"), func(t *testing.T, s *system) {
+				s.koodrive.AddApp("app", "s3cr3t")
+				s.koodrive.SetSkew(-20 * time.Minute)
+				v := s.fail(t.Context(), t, door, call{id: taskID, header: user})
+				if v.code != codes.Internal || v.reason != "SERVER_MISCONFIGURED" || v.retry != nil || s.koodrive.Count() != 2 {
+					t.Errorf("%+v after %d requests", v, s.koodrive.Count())
+				}
+			})
 		})
 	}
 }

@@ -118,45 +118,47 @@ func limited(c *server.Config) { c.MaxConnections = 20 }
 func TestOneAddressCannotTakeAllConnections(t *testing.T) {
 	for _, name := range []string{"grpc", "http", "admin"} {
 		for _, used := range []bool{false, true} {
-			bubble(t, limited, func(t *testing.T, s *system) {
-				port, half := s.ports()[name], 10
-				text, want := port.hello, "290 0 0"
-				if name == "admin" {
-					half, want = server.AdminConnections/2, "284 0 0"
-				}
-				if used {
-					text, want = port.call, strings.Join(strings.Fields("0 "+strings.Fields(want)[0]+" 0"), " ")
-				}
-				s.comeFrom("192.0.2.1:1000")
-				s.scrape(t) // Over a connection that is there from now on.
-				s.comeFrom("192.0.2.9:1000")
-				var closed []func() bool
-				for range 300 {
-					closed = append(closed, s.connect(t, port.port, text))
-				}
-				stay := 0
-				for i, closed := range closed {
-					if !closed() {
-						stay++
-						if first := i < half; first != used { // Of those that have made no call, the newest stay.
-							t.Errorf("%s, used: %v: connection %d stays", name, used, i)
+			t.Run(fmt.Sprintf("%s, used: %v", name, used), func(t *testing.T) {
+				bubble(t, limited, func(t *testing.T, s *system) {
+					port, half := s.ports()[name], 10
+					text, want := port.hello, "290 0 0"
+					if name == "admin" {
+						half, want = server.AdminConnections/2, "284 0 0"
+					}
+					if used {
+						text, want = port.call, strings.Join(strings.Fields("0 "+strings.Fields(want)[0]+" 0"), " ")
+					}
+					s.comeFrom("192.0.2.1:1000")
+					s.scrape(t) // Over a connection that is there from now on.
+					s.comeFrom("192.0.2.9:1000")
+					var closed []func() bool
+					for range 300 {
+						closed = append(closed, s.connect(t, port.port, text))
+					}
+					stay := 0
+					for i, closed := range closed {
+						if !closed() {
+							stay++
+							if first := i < half; first != used { // Of those that have made no call, the newest stay.
+								t.Errorf("connection %d stays", i)
+							}
 						}
 					}
-				}
-				open, shut := s.room(t, name)
-				if name == "admin" {
-					open-- // The scrape's.
-				}
-				if stay != half || open != float64(half) || shut != want {
-					t.Errorf("%s, used: %v: %d stay, %v are open, closed were %s, want %s", name, used, stay, open, shut, want)
-				}
-				for i := range 5 {
-					s.newcomers(t, fmt.Sprint("one address has half of ", name), fmt.Sprintf("198.51.100.%d:1", i))
-				}
-				time.Sleep(time.Hour) // With those of HTTP that are idle, the books are closed too.
-				if open, _ := s.room(t, name); name != "grpc" && open > 1 {
-					t.Errorf("%s: %v connections are open in the end", name, open)
-				}
+					open, shut := s.room(t, name)
+					if name == "admin" {
+						open-- // The scrape's.
+					}
+					if stay != half || open != float64(half) || shut != want {
+						t.Errorf("%d stay, %v are open, closed were %s, want %s", stay, open, shut, want)
+					}
+					for i := range 5 {
+						s.newcomers(t, fmt.Sprint("one address has half of ", name), fmt.Sprintf("198.51.100.%d:1", i))
+					}
+					time.Sleep(time.Hour) // With those of HTTP that are idle, the books are closed too.
+					if open, _ := s.room(t, name); name != "grpc" && open > 1 {
+						t.Errorf("%v connections are open in the end", open)
+					}
+				})
 			})
 		}
 	}
@@ -215,25 +217,27 @@ func TestWhoseConnectionsCountTogether(t *testing.T) {
 		"loopback":               {"127.0.0.1:%[2]d", 0, 10},
 		"loopback, behind nginx": {"127.0.0.1:%[2]d", 1, 20},
 	} {
-		bubble(t, func(c *server.Config) { limited(c); c.Auth.TrustedHops = row.hops }, func(t *testing.T, s *system) {
-			var stay int
-			var closed []func() bool
-			for i := range 30 {
-				if strings.Contains(row.address, "%[1]") {
-					s.comeFrom(fmt.Sprintf(row.address, 1+i, 1000+i))
-				} else {
-					s.comeFrom(fmt.Sprintf(strings.ReplaceAll(row.address, "%[2]", "%"), 1000+i))
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(c *server.Config) { limited(c); c.Auth.TrustedHops = row.hops }, func(t *testing.T, s *system) {
+				var stay int
+				var closed []func() bool
+				for i := range 30 {
+					if strings.Contains(row.address, "%[1]") {
+						s.comeFrom(fmt.Sprintf(row.address, 1+i, 1000+i))
+					} else {
+						s.comeFrom(fmt.Sprintf(strings.ReplaceAll(row.address, "%[2]", "%"), 1000+i))
+					}
+					closed = append(closed, s.connect(t, s.grpcPort, grpcCall))
 				}
-				closed = append(closed, s.connect(t, s.grpcPort, grpcCall))
-			}
-			for _, closed := range closed {
-				if !closed() {
-					stay++
+				for _, closed := range closed {
+					if !closed() {
+						stay++
+					}
 				}
-			}
-			if stay != row.want {
-				t.Errorf("%s: %d connections stay, want %d", name, stay, row.want)
-			}
+				if stay != row.want {
+					t.Errorf("%d connections stay, want %d", stay, row.want)
+				}
+			})
 		})
 	}
 }

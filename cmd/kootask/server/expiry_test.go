@@ -106,39 +106,40 @@ func TestWatchesEndWithTheToken(t *testing.T) {
 	for name, row := range rows {
 		for modeName, m := range modes {
 			for _, surface := range surfaces {
-				bubbleKnown(t, m, row.configure, func(t *testing.T, s *known) {
-					name := fmt.Sprintf("%s, %s, %s", name, modeName, surface)
-					s.koodrive.SetTask(row.task)
-					c := m.call(taskID, "Bearer "+s.jwt(map[string]any{"exp": time.Now().Add(row.life).Unix()}))
-					events := s.follow(t.Context(), t, surface, c)
-					last := events[len(events)-1]
-					if v := verdictOf(t, last); last.name != "failure" || v.reason != row.want || (v.retry != nil) != (row.want == "WATCH_LIFETIME_REACHED") {
-						t.Errorf("%s: it ended with %+v", name, v)
-					}
-					if last.at < 4*time.Second || last.at > 6*time.Second || row.want == "CALLER_UNAUTHENTICATED" && last.at.Round(time.Millisecond) != row.life {
-						t.Errorf("%s: it ended after %v", name, last.at)
-					}
-					for _, e := range events[:len(events)-1] {
-						if e.name == "failure" || e.name == "end" || e.at >= row.life {
-							t.Errorf("%s: %s after %v", name, e.name, e.at)
+				t.Run(name+"/"+modeName+"/"+surface, func(t *testing.T) {
+					bubbleKnown(t, m, row.configure, func(t *testing.T, s *known) {
+						s.koodrive.SetTask(row.task)
+						c := m.call(taskID, "Bearer "+s.jwt(map[string]any{"exp": time.Now().Add(row.life).Unix()}))
+						events := s.follow(t.Context(), t, surface, c)
+						last := events[len(events)-1]
+						if v := verdictOf(t, last); last.name != "failure" || v.reason != row.want || (v.retry != nil) != (row.want == "WATCH_LIFETIME_REACHED") {
+							t.Errorf("it ended with %+v", v)
 						}
-					}
-					if len(events) < 2 {
-						t.Errorf("%s: %v", name, events)
-					}
-					time.Sleep(row.life - last.at)
-					asked := s.koodrive.Count()
-					for _, door := range doors {
-						if v := s.fail(t.Context(), t, door, c); v.reason != "CALLER_UNAUTHENTICATED" {
-							t.Errorf("%s: afterwards %s came to %+v", name, door, v)
+						if last.at < 4*time.Second || last.at > 6*time.Second || row.want == "CALLER_UNAUTHENTICATED" && last.at.Round(time.Millisecond) != row.life {
+							t.Errorf("it ended after %v", last.at)
 						}
-					}
-					if n := s.koodrive.Count() - asked; n != 0 {
-						t.Errorf("%s: afterwards KooDrive was asked %d times", name, n)
-					}
-					if !strings.Contains(s.log.String(), `"outcome":"CALLER_TOKEN_EXPIRED"`) {
-						t.Errorf("%s: the log does not say why", name)
-					}
+						for _, e := range events[:len(events)-1] {
+							if e.name == "failure" || e.name == "end" || e.at >= row.life {
+								t.Errorf("%s after %v", e.name, e.at)
+							}
+						}
+						if len(events) < 2 {
+							t.Error(events)
+						}
+						time.Sleep(row.life - last.at)
+						asked := s.koodrive.Count()
+						for _, door := range doors {
+							if v := s.fail(t.Context(), t, door, c); v.reason != "CALLER_UNAUTHENTICATED" {
+								t.Errorf("afterwards %s came to %+v", door, v)
+							}
+						}
+						if n := s.koodrive.Count() - asked; n != 0 {
+							t.Errorf("afterwards KooDrive was asked %d times", n)
+						}
+						if !strings.Contains(s.log.String(), `"outcome":"CALLER_TOKEN_EXPIRED"`) {
+							t.Error("the log does not say why")
+						}
+					})
 				})
 			}
 		}

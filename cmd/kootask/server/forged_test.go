@@ -176,37 +176,39 @@ func TestIssuerThatIsDown(t *testing.T) {
 			"503": issuertest.Status(http.StatusServiceUnavailable), "hangs": issuertest.Hang,
 			"lies": issuertest.JSON(map[string]any{"issuer": "https://other.test", "jwks_uri": "https://issuer.test/keys"}),
 		} {
-			bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
-				s.issuer.Handle(issuertest.Discovery, handler)
-				var wait time.Duration
-				for _, door := range doors {
-					v := s.fail(t.Context(), t, door, m.call(exampleID, s.good()))
-					if v.code != codes.Unavailable || v.reason != "SERVER_OVERLOADED" || v.http != 0 && v.http != http.StatusServiceUnavailable || v.retry == nil {
-						t.Errorf("%s, %s, %s: %+v", name, fault, door, v)
+			t.Run(name+"/"+fault, func(t *testing.T) {
+				bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
+					s.issuer.Handle(issuertest.Discovery, handler)
+					var wait time.Duration
+					for _, door := range doors {
+						v := s.fail(t.Context(), t, door, m.call(exampleID, s.good()))
+						if v.code != codes.Unavailable || v.reason != "SERVER_OVERLOADED" || v.http != 0 && v.http != http.StatusServiceUnavailable || v.retry == nil {
+							t.Errorf("%s: %+v", door, v)
+						}
+						if wait = v.retry.GetRetryDelay().AsDuration(); wait > auth.KeysApart*11/10 {
+							t.Errorf("%s: it shall be tried again after %v", door, wait)
+						}
 					}
-					if wait = v.retry.GetRetryDelay().AsDuration(); wait > auth.KeysApart*11/10 {
-						t.Errorf("%s, %s, %s: it shall be tried again after %v", name, fault, door, wait)
+					if n := len(s.issuer.Fetches(issuertest.Discovery)); n != 1 || s.koodrive.Count() != 0 || s.audits() != len(doors) {
+						t.Errorf("the issuer was asked %d times, KooDrive %d times; %d decisions", n, s.koodrive.Count(), s.audits())
 					}
-				}
-				if n := len(s.issuer.Fetches(issuertest.Discovery)); n != 1 || s.koodrive.Count() != 0 || s.audits() != len(doors) {
-					t.Errorf("%s, %s: the issuer was asked %d times, KooDrive %d times; %d decisions", name, fault, n, s.koodrive.Count(), s.audits())
-				}
-				s.issuer.Handle(issuertest.Discovery, nil)
-				time.Sleep(wait)
-				for _, door := range doors {
-					s.succeed(t, door, m.call(exampleID, s.good()))
-				}
-				for _, fault := range []http.HandlerFunc{issuertest.Status(http.StatusServiceUnavailable), issuertest.Hang} {
-					s.issuer.Handle("", fault) // Keys that are known stay so.
-					time.Sleep(time.Hour + auth.KeysApart/10)
-					begin := time.Now()
+					s.issuer.Handle(issuertest.Discovery, nil)
+					time.Sleep(wait)
 					for _, door := range doors {
 						s.succeed(t, door, m.call(exampleID, s.good()))
 					}
-					if took := time.Since(begin); took != 0 {
-						t.Errorf("%s: with known keys, calls took %v", name, took)
+					for _, fault := range []http.HandlerFunc{issuertest.Status(http.StatusServiceUnavailable), issuertest.Hang} {
+						s.issuer.Handle("", fault) // Keys that are known stay so.
+						time.Sleep(time.Hour + auth.KeysApart/10)
+						begin := time.Now()
+						for _, door := range doors {
+							s.succeed(t, door, m.call(exampleID, s.good()))
+						}
+						if took := time.Since(begin); took != 0 {
+							t.Errorf("with known keys, calls took %v", took)
+						}
 					}
-				}
+				})
 			})
 		}
 	}

@@ -91,11 +91,13 @@ func TestHalfAHandshakeEnds(t *testing.T) {
 			"half a ClientHello":       "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("x", 100),
 			"nothing of the handshake": "",
 		} {
-			secureBubble(t, nil, func(t *testing.T, s *system, _ *authorities) {
-				conn := raw(t, s.ports()[port].port, text)
-				if took := closedAfter(conn); took != limit {
-					t.Errorf("%s, %s: it ended after %v, want %v", port, name, took, limit)
-				}
+			t.Run(port+"/"+name, func(t *testing.T) {
+				secureBubble(t, nil, func(t *testing.T, s *system, _ *authorities) {
+					conn := raw(t, s.ports()[port].port, text)
+					if took := closedAfter(conn); took != limit {
+						t.Errorf("it ended after %v, want %v", took, limit)
+					}
+				})
 			})
 		}
 	}
@@ -142,13 +144,15 @@ func (s *system) hangs(t *testing.T, name string, secured *tls.Config) {
 // An answer for which an HTTP/2 client leaves no room is not waited for, although the client answers pings.
 func TestAnswersWithoutRoom(t *testing.T) {
 	for port, block := range map[string]string{"http": getOpenAPI, "admin": getHealth} {
-		bubble(t, nil, func(t *testing.T, s *system) {
-			conn := raw(t, s.ports()[port].port, noWindow+headers(endStream|endHeaders, block))
-			start := time.Now()
-			if reset := resetAt(conn); reset.Sub(start) != server.AnswerTimeout {
-				t.Errorf("%s: the stream was reset after %v", port, reset.Sub(start))
-			}
-			_ = conn.Close()
+		t.Run(port, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s *system) {
+				conn := raw(t, s.ports()[port].port, noWindow+headers(endStream|endHeaders, block))
+				start := time.Now()
+				if reset := resetAt(conn); reset.Sub(start) != server.AnswerTimeout {
+					t.Errorf("the stream was reset after %v", reset.Sub(start))
+				}
+				_ = conn.Close()
+			})
 		})
 	}
 }

@@ -3,6 +3,7 @@ package server_test
 import (
 	"bufio"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -75,25 +76,27 @@ func TestHalfClosedGetIsAnswered(t *testing.T) {
 // A client that closes its side does not keep a call longer than the call's own limit, and one whose connection breaks ends it at once.
 func TestHalfClosedGetIsBounded(t *testing.T) {
 	for outcome, resets := range map[string]bool{"UPSTREAM_TIMEOUT": false, "CALLER_CANCELLED": true} {
-		bothBubbles(t, func(t *testing.T, s *system, config *tls.Config) {
-			s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Fault: &koodrivetest.Fault{Hang: true}}}})
-			s.resets.Store(resets)
-			conn := s.hello(t, config)
-			_, _ = io.WriteString(conn, head("/v1/tasks/"+taskID))
-			time.Sleep(time.Second)
-			if config == nil {
-				closeWrite(t, conn)
-			} else {
-				closeWrite(t, conn.(*tls.Conn).NetConn())
-			}
-			synctest.Wait()
-			if log := s.calls(); strings.Contains(log, outcome) != resets {
-				t.Errorf("at once, the log: %s", log)
-			}
-			time.Sleep(service.GetTimeout)
-			if log := s.calls(); strings.Count(log, `"outcome":"`+outcome+`"`) != 1 {
-				t.Errorf("after %v, the log: %s", service.GetTimeout, log)
-			}
+		t.Run(outcome, func(t *testing.T) {
+			bothBubbles(t, func(t *testing.T, s *system, config *tls.Config) {
+				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Fault: &koodrivetest.Fault{Hang: true}}}})
+				s.resets.Store(resets)
+				conn := s.hello(t, config)
+				_, _ = io.WriteString(conn, head("/v1/tasks/"+taskID))
+				time.Sleep(time.Second)
+				if config == nil {
+					closeWrite(t, conn)
+				} else {
+					closeWrite(t, conn.(*tls.Conn).NetConn())
+				}
+				synctest.Wait()
+				if log := s.calls(); strings.Contains(log, outcome) != resets {
+					t.Errorf("at once, the log: %s", log)
+				}
+				time.Sleep(service.GetTimeout)
+				if log := s.calls(); strings.Count(log, `"outcome":"`+outcome+`"`) != 1 {
+					t.Errorf("after %v, the log: %s", service.GetTimeout, log)
+				}
+			})
 		})
 	}
 }
@@ -106,45 +109,47 @@ func TestWatchEndsWhenItsClientCloses(t *testing.T) {
 	} {
 		for _, accept := range []string{ndjson, sse} {
 			for _, half := range []bool{true, false} {
-				bothBubbles(t, func(t *testing.T, s *system, config *tls.Config) {
-					s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
-					conn := s.hello(t, config)
-					_, err := io.WriteString(conn, strings.Replace(head("/v1/tasks/"+taskID+":watch"), "\r\n\r\n", "\r\nAccept: "+accept+"\r\n\r\n", 1))
-					if err != nil {
-						t.Fatal(err)
-					}
-					ended := make(chan struct{})
-					go func() {
-						defer close(ended)
-						_, _ = io.Copy(io.Discard, conn)
-					}()
-					time.Sleep(time.Second)
-					for part := range strings.SplitAfterSeq(sent, "\n") { // Not in one piece.
-						_, _ = io.WriteString(conn, part)
-						synctest.Wait()
-					}
-					time.Sleep(time.Second)
-					if log := s.calls(); log != "" {
-						t.Fatalf("%s, %s: before: %s", name, accept, log)
-					}
-					if half {
-						closeWrite(t, conn)
-						if over, ok := conn.(*tls.Conn); ok { // What TLS says of it is not read during a watch.
-							closeWrite(t, over.NetConn())
+				t.Run(fmt.Sprintf("%s/%s/half=%v", name, accept, half), func(t *testing.T) {
+					bothBubbles(t, func(t *testing.T, s *system, config *tls.Config) {
+						s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
+						conn := s.hello(t, config)
+						_, err := io.WriteString(conn, strings.Replace(head("/v1/tasks/"+taskID+":watch"), "\r\n\r\n", "\r\nAccept: "+accept+"\r\n\r\n", 1))
+						if err != nil {
+							t.Fatal(err)
 						}
-					} else {
+						ended := make(chan struct{})
+						go func() {
+							defer close(ended)
+							_, _ = io.Copy(io.Discard, conn)
+						}()
+						time.Sleep(time.Second)
+						for part := range strings.SplitAfterSeq(sent, "\n") { // Not in one piece.
+							_, _ = io.WriteString(conn, part)
+							synctest.Wait()
+						}
+						time.Sleep(time.Second)
+						if log := s.calls(); log != "" {
+							t.Fatalf("before: %s", log)
+						}
+						if half {
+							closeWrite(t, conn)
+							if over, ok := conn.(*tls.Conn); ok { // What TLS says of it is not read during a watch.
+								closeWrite(t, over.NetConn())
+							}
+						} else {
+							_ = conn.Close()
+						}
+						time.Sleep(2 * time.Second)
+						if log := s.calls(); strings.Count(log, `"outcome":"CALLER_CANCELLED"`) != 1 {
+							t.Errorf("half: %v, TLS: %v: the log: %s", half, config != nil, log)
+						}
+						asked := s.koodrive.Count()
+						if time.Sleep(time.Minute); s.koodrive.Count() != asked {
+							t.Error("KooDrive is still asked")
+						}
 						_ = conn.Close()
-					}
-					time.Sleep(2 * time.Second)
-					if log := s.calls(); strings.Count(log, `"outcome":"CALLER_CANCELLED"`) != 1 {
-						t.Errorf("%s, %s, half: %v, TLS: %v: the log: %s", name, accept, half, config != nil, log)
-					}
-					asked := s.koodrive.Count()
-					if time.Sleep(time.Minute); s.koodrive.Count() != asked {
-						t.Errorf("%s, %s: KooDrive is still asked", name, accept)
-					}
-					_ = conn.Close()
-					<-ended
+						<-ended
+					})
 				})
 			}
 		}

@@ -57,27 +57,29 @@ func TestHeadersLeaveWithTheFirstMessage(t *testing.T) {
 		{2100 * time.Millisecond, 2 * time.Second, http.StatusOK, "heartbeat"},
 	} {
 		for _, accept := range []string{ndjson, sse} {
-			bubble(t, nil, func(t *testing.T, s *system) {
-				fault := &koodrivetest.Fault{Latency: row.latency}
-				if row.latency%time.Second != 0 {
-					fault.Status = http.StatusUnauthorized
-				}
-				s.koodrive.SetFault(fault)
-				start := time.Now()
-				ctx, leave := context.WithCancel(t.Context())
-				defer leave()
-				resp, err := s.http.Do(request(ctx, t, "/v1/tasks/"+exampleID+":watch", "Accept", accept))
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer resp.Body.Close()
-				if took := time.Since(start); took != row.header || resp.StatusCode != row.status {
-					t.Errorf("%s after %v: HTTP %d after %v, want %d after %v", accept, row.latency, resp.StatusCode, took, row.status, row.header)
-				}
-				first, _ := bufio.NewReader(resp.Body).ReadString('\n')
-				if took := time.Since(start); took != row.header || !strings.Contains(first, row.first) {
-					t.Errorf("%s after %v: first came %q after %v", accept, row.latency, first, took)
-				}
+			t.Run(fmt.Sprintf("%v/%s", row.latency, accept), func(t *testing.T) {
+				bubble(t, nil, func(t *testing.T, s *system) {
+					fault := &koodrivetest.Fault{Latency: row.latency}
+					if row.latency%time.Second != 0 {
+						fault.Status = http.StatusUnauthorized
+					}
+					s.koodrive.SetFault(fault)
+					start := time.Now()
+					ctx, leave := context.WithCancel(t.Context())
+					defer leave()
+					resp, err := s.http.Do(request(ctx, t, "/v1/tasks/"+exampleID+":watch", "Accept", accept))
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer resp.Body.Close()
+					if took := time.Since(start); took != row.header || resp.StatusCode != row.status {
+						t.Errorf("HTTP %d after %v, want %d after %v", resp.StatusCode, took, row.status, row.header)
+					}
+					first, _ := bufio.NewReader(resp.Body).ReadString('\n')
+					if took := time.Since(start); took != row.header || !strings.Contains(first, row.first) {
+						t.Errorf("first came %q after %v", first, took)
+					}
+				})
 			})
 		}
 	}

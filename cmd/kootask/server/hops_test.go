@@ -44,30 +44,32 @@ func TestHops(t *testing.T) {
 		"past one of the two":  {2, []string{"198.51.100.1"}, "192.0.2.1"},
 		"a lie past one of it": {2, []string{"203.0.113.9, 198.51.100.1, " + junk}, "198.51.100.1"},
 	} {
-		bubble(t, func(c *server.Config) { c.Auth.TrustedHops = row.hops }, func(t *testing.T, s *system) {
-			header := []string{"x-real-ip", "203.0.113.1", "forwarded", "for=203.0.113.2"}
-			for _, line := range row.header {
-				header = append(header, "x-forwarded-for", line)
-			}
-			check := func(door string) {
-				if got := s.peerOf(t); got != row.want {
-					t.Errorf("%s, %s: %q, want %q", name, door, got, row.want)
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(c *server.Config) { c.Auth.TrustedHops = row.hops }, func(t *testing.T, s *system) {
+				header := []string{"x-real-ip", "203.0.113.1", "forwarded", "for=203.0.113.2"}
+				for _, line := range row.header {
+					header = append(header, "x-forwarded-for", line)
 				}
-			}
-			for _, door := range doors {
-				s.fail(t.Context(), t, door, call{id: "unknown", header: append(header, bearer...)})
-				check(door)
-			}
-			for _, path := range []string{"/nothing", "/v1/tasks/1?a", "/v1/tasks/a%20b:watch"} { // The gateway alone sees these.
-				s.get(t, request(t.Context(), t, path, header...))
-				check(path)
-			}
-			// What a client sends for the gateway's own use counts for nothing.
-			ctx := metadata.AppendToOutgoingContext(t.Context(), append(append(header, "kootask-caller", "1"), bearer...)...)
-			if _, err := s.tasks.GetTask(ctx, &taskv1.GetTaskRequest{TaskId: "unknown"}); err == nil {
-				t.Error("an unknown task is there")
-			}
-			check("gRPC, with a handover")
+				check := func(door string) {
+					if got := s.peerOf(t); got != row.want {
+						t.Errorf("%s: %q, want %q", door, got, row.want)
+					}
+				}
+				for _, door := range doors {
+					s.fail(t.Context(), t, door, call{id: "unknown", header: append(header, bearer...)})
+					check(door)
+				}
+				for _, path := range []string{"/nothing", "/v1/tasks/1?a", "/v1/tasks/a%20b:watch"} { // The gateway alone sees these.
+					s.get(t, request(t.Context(), t, path, header...))
+					check(path)
+				}
+				// What a client sends for the gateway's own use counts for nothing.
+				ctx := metadata.AppendToOutgoingContext(t.Context(), append(append(header, "kootask-caller", "1"), bearer...)...)
+				if _, err := s.tasks.GetTask(ctx, &taskv1.GetTaskRequest{TaskId: "unknown"}); err == nil {
+					t.Error("an unknown task is there")
+				}
+				check("gRPC, with a handover")
+			})
 		})
 	}
 }
@@ -86,19 +88,21 @@ func TestHopsHaveLimitsOfTheirOwn(t *testing.T) {
 		"past the first of two":  {2, "198.51.100.1", "198.51.100.2", true},
 	} {
 		for _, door := range []string{"grpc get", "rest"} {
-			bubble(t, func(c *server.Config) { c.Service.Quota.NewTasksPerPeer, c.Auth.TrustedHops = 1, row.hops }, func(t *testing.T, s *system) {
-				ask := func(i int, from string) string {
-					header := []string{"x-forwarded-for", from, "authorization", fmt.Sprint("Bearer guess-", i)}
-					return s.fail(t.Context(), t, door, call{id: taskID, header: header}).reason
-				}
-				for i := range rates.Burst {
-					if got := ask(i, row.first); got != "CREDENTIAL_REJECTED" {
-						t.Fatalf("%s, %s: %s", name, door, got)
+			t.Run(name+"/"+door, func(t *testing.T) {
+				bubble(t, func(c *server.Config) { c.Service.Quota.NewTasksPerPeer, c.Auth.TrustedHops = 1, row.hops }, func(t *testing.T, s *system) {
+					ask := func(i int, from string) string {
+						header := []string{"x-forwarded-for", from, "authorization", fmt.Sprint("Bearer guess-", i)}
+						return s.fail(t.Context(), t, door, call{id: taskID, header: header}).reason
 					}
-				}
-				if got := ask(100, row.second); (got == "CALLER_LIMIT_REACHED") != row.same {
-					t.Errorf("%s, %s: %s", name, door, got)
-				}
+					for i := range rates.Burst {
+						if got := ask(i, row.first); got != "CREDENTIAL_REJECTED" {
+							t.Fatalf("%s", got)
+						}
+					}
+					if got := ask(100, row.second); (got == "CALLER_LIMIT_REACHED") != row.same {
+						t.Error(got)
+					}
+				})
 			})
 		}
 	}

@@ -91,22 +91,24 @@ func TestWatchesShareOnlyWhatIsTheSame(t *testing.T) {
 		"a border: token, task":   {asker{"Bearer 1", "", "", "", "23"}, asker{"Bearer 12", "", "", "", "3"}, false},
 		"a border: user, nothing": {asker{"Bearer a", "", "b", "", taskID}, asker{"Bearer ab", "", "", "", taskID}, false},
 	} {
-		bubble(t, nil, func(t *testing.T, plain *system) {
-			s := &known{system: plain}
-			for _, token := range []string{token, token + "2", "AT " + token, "a", "ab", "1", "12"} {
-				s.koodrive.AddToken(token, 0)
-			}
-			for _, id := range []string{taskID, exampleID, "23", "3"} {
-				s.koodrive.SetTask(koodrivetest.Task{ID: id, Steps: steps(1)})
-			}
-			s.koodrive.SetFault(&koodrivetest.Fault{Latency: time.Second}) // So that signatures, which are refused, could share.
-			s.share(t, name, row.a.call(), row.b.call(), row.shared)
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, plain *system) {
+				s := &known{system: plain}
+				for _, token := range []string{token, token + "2", "AT " + token, "a", "ab", "1", "12"} {
+					s.koodrive.AddToken(token, 0)
+				}
+				for _, id := range []string{taskID, exampleID, "23", "3"} {
+					s.koodrive.SetTask(koodrivetest.Task{ID: id, Steps: steps(1)})
+				}
+				s.koodrive.SetFault(&koodrivetest.Fault{Latency: time.Second}) // So that signatures, which are refused, could share.
+				s.share(t, row.a.call(), row.b.call(), row.shared)
+			})
 		})
 	}
 }
 
 // share has two callers watch, and says whether they shared.
-func (s *known) share(t *testing.T, name string, a, b call, shared bool) {
+func (s *known) share(t *testing.T, a, b call, shared bool) {
 	t.Helper()
 	first, second := s.watchBoth(t, a, b)
 	asked := s.polls()
@@ -115,17 +117,17 @@ func (s *known) share(t *testing.T, name string, a, b call, shared bool) {
 		want = 1
 	}
 	if len(asked) != want {
-		t.Errorf("%s: KooDrive was asked in %d ways: %v", name, len(asked), asked)
+		t.Errorf("KooDrive was asked in %d ways: %v", len(asked), asked)
 	}
 	if n := s.koodrive.Count(); shared && n > 10 { // In half a minute one watch makes some 7.
-		t.Errorf("%s: KooDrive was asked %d times", name, n)
+		t.Errorf("KooDrive was asked %d times", n)
 	}
 	for id, events := range map[string][]event{a.id: first, b.id: second} {
 		if len(events) < 1 {
-			t.Fatalf("%s: a watch has no end", name)
+			t.Fatal("a watch has no end")
 		}
 		if task := events[0].task; task != nil && task.GetTaskId() != id {
-			t.Errorf("%s: %s in place of %s", name, task.GetTaskId(), id)
+			t.Errorf("%s in place of %s", task.GetTaskId(), id)
 		}
 	}
 }
@@ -144,16 +146,18 @@ func TestAppsWatchesShareOnlyWhatIsTheSame(t *testing.T) {
 		"the task":     {asker{user: "42", language: "zh-CN", task: exampleID}, false},
 		"a border":     {asker{user: "421", language: "zh-CN", task: taskID[1:]}, false},
 	} {
-		bubbleKnown(t, modes["app"], nil, func(t *testing.T, s *known) {
-			s.allow(t, "callers: [{claims: {iss: 'https://issuer.test'}, users: ['*']}]")
-			for _, id := range []string{taskID, taskID[1:], exampleID} {
-				s.koodrive.SetTask(koodrivetest.Task{ID: id, Steps: steps(1)})
-			}
-			s.koodrive.SetFault(&koodrivetest.Fault{Latency: time.Second})
-			a, b := alice.call(), row.b.call()
-			a.header = append(a.header, s.mode.header, s.good())
-			b.header = append(b.header, s.mode.header, "Bearer "+s.jwt(map[string]any{"sub": "bob"}))
-			s.share(t, name, a, b, row.shared)
+		t.Run(name, func(t *testing.T) {
+			bubbleKnown(t, modes["app"], nil, func(t *testing.T, s *known) {
+				s.allow(t, "callers: [{claims: {iss: 'https://issuer.test'}, users: ['*']}]")
+				for _, id := range []string{taskID, taskID[1:], exampleID} {
+					s.koodrive.SetTask(koodrivetest.Task{ID: id, Steps: steps(1)})
+				}
+				s.koodrive.SetFault(&koodrivetest.Fault{Latency: time.Second})
+				a, b := alice.call(), row.b.call()
+				a.header = append(a.header, s.mode.header, s.good())
+				b.header = append(b.header, s.mode.header, "Bearer "+s.jwt(map[string]any{"sub": "bob"}))
+				s.share(t, a, b, row.shared)
+			})
 		})
 	}
 }

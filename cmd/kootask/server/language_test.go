@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -73,29 +74,31 @@ func TestErrorsAreInTheCallersLanguage(t *testing.T) {
 func TestFailuresAreInTheCallersLanguage(t *testing.T) {
 	for given, language := range map[string]string{"": "", "zh-CN": reason.Chinese, "en-US": reason.English} {
 		for _, surface := range surfaces {
-			bubbleKnown(t, modes["caller"], nil, func(t *testing.T, s *known) {
-				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Status: 1}, {Fault: koodrivetest.Answer(403, "")}}})
-				c := s.mode.call(taskID, s.good())
-				c.header = append(c.header, "language", given)
-				events := s.follow(t.Context(), t, surface, c)
-				v := verdictOf(t, events[len(events)-1])
-				if len(events) < 2 || v.reason != "UPSTREAM_PERMISSION_DENIED" || v.language != language {
-					t.Errorf("%s: %d events, the last %s in %q, want it in %q", surface, len(events), v.reason, v.language, language)
-				}
-			})
-			bubbleKnown(t, modes["caller"], nil, func(t *testing.T, s *known) {
-				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
-				c := s.mode.call(taskID, s.good())
-				c.header = append(c.header, "language", given)
-				go func() {
-					time.Sleep(5 * time.Second)
-					s.stop()
-				}()
-				events := s.follow(t.Context(), t, surface, c)
-				if v := verdictOf(t, events[len(events)-1]); v.reason != "SERVER_DRAINING" || v.language != language {
-					t.Errorf("%s: a stop ends it with %s in %q, want it in %q", surface, v.reason, v.language, language)
-				}
-				synctest.Wait()
+			t.Run(fmt.Sprintf("%q/%s", given, surface), func(t *testing.T) {
+				bubbleKnown(t, modes["caller"], nil, func(t *testing.T, s *known) {
+					s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Status: 1}, {Fault: koodrivetest.Answer(403, "")}}})
+					c := s.mode.call(taskID, s.good())
+					c.header = append(c.header, "language", given)
+					events := s.follow(t.Context(), t, surface, c)
+					v := verdictOf(t, events[len(events)-1])
+					if len(events) < 2 || v.reason != "UPSTREAM_PERMISSION_DENIED" || v.language != language {
+						t.Errorf("%d events, the last %s in %q, want it in %q", len(events), v.reason, v.language, language)
+					}
+				})
+				bubbleKnown(t, modes["caller"], nil, func(t *testing.T, s *known) {
+					s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
+					c := s.mode.call(taskID, s.good())
+					c.header = append(c.header, "language", given)
+					go func() {
+						time.Sleep(5 * time.Second)
+						s.stop()
+					}()
+					events := s.follow(t.Context(), t, surface, c)
+					if v := verdictOf(t, events[len(events)-1]); v.reason != "SERVER_DRAINING" || v.language != language {
+						t.Errorf("a stop ends it with %s in %q, want it in %q", v.reason, v.language, language)
+					}
+					synctest.Wait()
+				})
 			})
 		}
 	}

@@ -197,15 +197,17 @@ func TestWhatIsWithheldIsCounted(t *testing.T) {
 		"a rest":                  {body(503, ""), `upstream_withheld_total{outcome="UPSTREAM_CIRCUIT_OPEN"}`, 1},
 		"what KooDrive asked for": {koodrivetest.Throttled("30"), `upstream_withheld_total{outcome="UPSTREAM_RATE_LIMITED"}`, 0},
 	} {
-		bubble(t, nil, func(t *testing.T, s *system) {
-			s.koodrive.SetFault(row.fault)
-			for range 25 {
-				s.fail(t.Context(), t, "grpc get", call{id: taskID, header: bearer})
-			}
-			got := s.moved(t, func() { s.fail(t.Context(), t, "rest", call{id: taskID, header: bearer}) })
-			if got[row.want] != 1 || s.scrape(t)["kootask_upstream_circuit_open"] != row.resting {
-				t.Errorf("%s: %v", name, got)
-			}
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s *system) {
+				s.koodrive.SetFault(row.fault)
+				for range 25 {
+					s.fail(t.Context(), t, "grpc get", call{id: taskID, header: bearer})
+				}
+				got := s.moved(t, func() { s.fail(t.Context(), t, "rest", call{id: taskID, header: bearer}) })
+				if got[row.want] != 1 || s.scrape(t)["kootask_upstream_circuit_open"] != row.resting {
+					t.Error(got)
+				}
+			})
 		})
 	}
 }

@@ -69,36 +69,38 @@ func TestNeighbours(t *testing.T) {
 func TestNewcomerBesideANeighbour(t *testing.T) {
 	t.Parallel()
 	for tasks, least := range map[int]int{1: 59, 2: 59, 80: 60 - 2*int(2*upstream.BreakerPause/time.Second)} {
-		bubble(t, quiet(false), func(t *testing.T, s *system) {
-			n := newNeighbourhood(s, false)
-			n.tasks = tasks
-			n.spoil("failing")
-			ctx, leave := context.WithTimeout(t.Context(), 45*time.Second)
-			defer leave()
-			var loops sync.WaitGroup
-			for i := range 80 {
-				loops.Go(func() { n.loop(ctx, t, "call", "grpc", i) })
-			}
-			time.Sleep(10 * time.Second)
-			answered, from := 0, time.Now()
-			for time.Since(from) < 30*time.Second {
-				if n.get(ctx, t, "grpc", 0) == nil {
-					answered++
+		t.Run(fmt.Sprintf("%d bad tasks", tasks), func(t *testing.T) {
+			bubble(t, quiet(false), func(t *testing.T, s *system) {
+				n := newNeighbourhood(s, false)
+				n.tasks = tasks
+				n.spoil("failing")
+				ctx, leave := context.WithTimeout(t.Context(), 45*time.Second)
+				defer leave()
+				var loops sync.WaitGroup
+				for i := range 80 {
+					loops.Go(func() { n.loop(ctx, t, "call", "grpc", i) })
 				}
-				time.Sleep(time.Second / 2)
-			}
-			t.Logf("%d bad tasks: %d of 60 calls of a newcomer at the same address are answered", tasks, answered)
-			if answered < least {
-				t.Errorf("%d bad tasks: %d of 60 calls are answered, want %d", tasks, answered, least)
-			}
-			// At another address there is no difference.
-			other := newNeighbourhood(s.from(t, "203.0.113.7:1000"), false)
-			for i := range 5 {
-				if err := other.get(ctx, t, "grpc", 1+i); err != nil {
-					t.Errorf("%d bad tasks: a newcomer at another address: %v", tasks, err)
+				time.Sleep(10 * time.Second)
+				answered, from := 0, time.Now()
+				for time.Since(from) < 30*time.Second {
+					if n.get(ctx, t, "grpc", 0) == nil {
+						answered++
+					}
+					time.Sleep(time.Second / 2)
 				}
-			}
-			loops.Wait()
+				t.Logf("%d of 60 calls of a newcomer at the same address are answered", answered)
+				if answered < least {
+					t.Errorf("%d of 60 calls are answered, want %d", answered, least)
+				}
+				// At another address there is no difference.
+				other := newNeighbourhood(s.from(t, "203.0.113.7:1000"), false)
+				for i := range 5 {
+					if err := other.get(ctx, t, "grpc", 1+i); err != nil {
+						t.Errorf("a newcomer at another address: %v", err)
+					}
+				}
+				loops.Wait()
+			})
 		})
 	}
 }

@@ -103,7 +103,7 @@ func TestPagesOfSomeOriginsReadAnswers(t *testing.T) {
 					t.Errorf("%s: shows %q", name, got)
 				}
 				if !slices.Contains(listed(resp, "Vary"), "origin") || resp.Header.Get("Access-Control-Allow-Credentials") != "" {
-					t.Errorf("%s: %v", name, resp.Header)
+					t.Error(resp.Header)
 				}
 			}
 			for _, origin := range []string{
@@ -126,45 +126,47 @@ func TestPagesOfSomeOriginsReadAnswers(t *testing.T) {
 // A browser is told which methods and headers a page may use: those that kootask reads.
 func TestPreflights(t *testing.T) {
 	const good = "https://good.example"
-	bubble(t, func(c *server.Config) { c.Origins = []string{good} }, func(t *testing.T, s *system) {
-		for name, row := range map[string]struct {
-			method, headers string // As browsers write them: lower case and sorted.
-			allowed         bool
-		}{
-			"none":            {"GET", "", true},
-			"the credential":  {"GET", "authorization", true},
-			"a token":         {"POST", "authorization,x-kootask-authorization", true},
-			"all":             {"GET", "accept,authorization,grpc-timeout,language,last-event-id,traceparent,x-date,x-kootask-authorization,x-request-id,x-user-id", true},
-			"an event source": {"GET", "authorization,cache-control,last-event-id", true},
-			"tracing":         {"GET", "authorization,traceparent,tracestate", true},
-			"an address":      {"GET", "x-forwarded-for", false},
-			"a cookie's":      {"GET", "x-xsrf-token", false},
-			"one of them not": {"GET", "authorization,x-forwarded-for", false},
-			"a body's":        {"POST", "content-type", false},
-			"the handover":    {"GET", "kootask-caller", false},
-			"deleting":        {"DELETE", "", false},
-			"putting":         {"PUT", "authorization", false},
-		} {
-			header := []string{"Origin", good, "Access-Control-Request-Method", row.method, "Access-Control-Request-Private-Network", "true"}
-			if row.headers != "" {
-				header = append(header, "Access-Control-Request-Headers", row.headers)
-			}
-			resp := s.visit(t, "OPTIONS", "/v1/tasks/"+taskID, header...)
-			if resp.StatusCode != http.StatusNoContent || resp.Header.Get("Access-Control-Allow-Credentials") != "" ||
-				resp.Header.Get("Access-Control-Allow-Private-Network") != "" {
-				t.Errorf("%s: HTTP %d, %v", name, resp.StatusCode, resp.Header)
-			}
-			if !row.allowed {
-				readsNothing(t, name, resp)
-				continue
-			}
-			if resp.Header.Get("Access-Control-Allow-Origin") != good || resp.Header.Get("Access-Control-Allow-Methods") != row.method ||
-				resp.Header.Get("Access-Control-Allow-Headers") != row.headers || resp.Header.Get("Access-Control-Max-Age") == "" {
-				t.Errorf("%s: %v", name, resp.Header)
-			}
-		}
-		if n := s.koodrive.Count(); n != 0 {
-			t.Errorf("KooDrive was asked %d times", n)
-		}
-	})
+	for name, row := range map[string]struct {
+		method, headers string // As browsers write them: lower case and sorted.
+		allowed         bool
+	}{
+		"none":            {"GET", "", true},
+		"the credential":  {"GET", "authorization", true},
+		"a token":         {"POST", "authorization,x-kootask-authorization", true},
+		"all":             {"GET", "accept,authorization,grpc-timeout,language,last-event-id,traceparent,x-date,x-kootask-authorization,x-request-id,x-user-id", true},
+		"an event source": {"GET", "authorization,cache-control,last-event-id", true},
+		"tracing":         {"GET", "authorization,traceparent,tracestate", true},
+		"an address":      {"GET", "x-forwarded-for", false},
+		"a cookie's":      {"GET", "x-xsrf-token", false},
+		"one of them not": {"GET", "authorization,x-forwarded-for", false},
+		"a body's":        {"POST", "content-type", false},
+		"the handover":    {"GET", "kootask-caller", false},
+		"deleting":        {"DELETE", "", false},
+		"putting":         {"PUT", "authorization", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(c *server.Config) { c.Origins = []string{good} }, func(t *testing.T, s *system) {
+				header := []string{"Origin", good, "Access-Control-Request-Method", row.method, "Access-Control-Request-Private-Network", "true"}
+				if row.headers != "" {
+					header = append(header, "Access-Control-Request-Headers", row.headers)
+				}
+				resp := s.visit(t, "OPTIONS", "/v1/tasks/"+taskID, header...)
+				if resp.StatusCode != http.StatusNoContent || resp.Header.Get("Access-Control-Allow-Credentials") != "" ||
+					resp.Header.Get("Access-Control-Allow-Private-Network") != "" {
+					t.Errorf("HTTP %d, %v", resp.StatusCode, resp.Header)
+				}
+				if n := s.koodrive.Count(); n != 0 {
+					t.Errorf("KooDrive was asked %d times", n)
+				}
+				if !row.allowed {
+					readsNothing(t, name, resp)
+					return
+				}
+				if resp.Header.Get("Access-Control-Allow-Origin") != good || resp.Header.Get("Access-Control-Allow-Methods") != row.method ||
+					resp.Header.Get("Access-Control-Allow-Headers") != row.headers || resp.Header.Get("Access-Control-Max-Age") == "" {
+					t.Error(resp.Header)
+				}
+			})
+		})
+	}
 }

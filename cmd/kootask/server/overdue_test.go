@@ -108,32 +108,34 @@ func TestRequestsThatComeInPart(t *testing.T) {
 		},
 	} {
 		for _, method := range openMethods {
-			bubble(t, nil, func(t *testing.T, s *system) {
-				body, to := io.Pipe()
-				r := request(t.Context(), t, "")
-				r.Method, r.URL.Path, r.Body = http.MethodPost, method, body
-				r.Header.Set("Content-Type", "application/grpc")
-				r.Header.Set("Te", "trailers")
-				client := httpClient(s.grpcPort)
-				transport := h2c(client)
-				transport.DialContext = s.roomy
-				var sending sync.WaitGroup
-				defer func() { // In this order: a connection is not idle while a request is sent.
-					_ = body.Close()
-					sending.Wait()
-					synctest.Wait()
-					transport.CloseIdleConnections()
-				}()
-				sending.Go(func() { send(to) })
-				start := time.Now()
-				resp, err := client.Do(r)
-				if err != nil {
-					t.Fatal(err)
-				}
-				_ = resp.Body.Close()
-				if got := resp.Header.Get("Grpc-Status"); got != fmt.Sprint(int(codes.Canceled)) || time.Since(start) != rpcserver.RequestTimeout {
-					t.Errorf("%s, %s: status %q after %v", name, method, got, time.Since(start))
-				}
+			t.Run(name+method, func(t *testing.T) {
+				bubble(t, nil, func(t *testing.T, s *system) {
+					body, to := io.Pipe()
+					r := request(t.Context(), t, "")
+					r.Method, r.URL.Path, r.Body = http.MethodPost, method, body
+					r.Header.Set("Content-Type", "application/grpc")
+					r.Header.Set("Te", "trailers")
+					client := httpClient(s.grpcPort)
+					transport := h2c(client)
+					transport.DialContext = s.roomy
+					var sending sync.WaitGroup
+					defer func() { // In this order: a connection is not idle while a request is sent.
+						_ = body.Close()
+						sending.Wait()
+						synctest.Wait()
+						transport.CloseIdleConnections()
+					}()
+					sending.Go(func() { send(to) })
+					start := time.Now()
+					resp, err := client.Do(r)
+					if err != nil {
+						t.Fatal(err)
+					}
+					_ = resp.Body.Close()
+					if got := resp.Header.Get("Grpc-Status"); got != fmt.Sprint(int(codes.Canceled)) || time.Since(start) != rpcserver.RequestTimeout {
+						t.Errorf("status %q after %v", got, time.Since(start))
+					}
+				})
 			})
 		}
 	}

@@ -233,24 +233,26 @@ func TestPeers(t *testing.T) {
 		"what a proxy says of many": {"192.0.2.1:1", "192.0.2.1:2", []string{"x-forwarded-for", "192.0.2.9"}, true},
 	} {
 		for _, door := range doors {
-			bubble(t, func(c *server.Config) { c.Service.Quota.NewTasksPerPeer = 1 }, func(t *testing.T, s *system) {
-				s.comeFrom(row.first)
-				credential := func(i int) []string { return []string{"authorization", "Bearer " + fmt.Sprint("guess-", i)} }
-				for i := range rates.Burst {
-					if v := s.fail(t.Context(), t, door, call{id: taskID, header: credential(i)}); v.reason != "CREDENTIAL_REJECTED" {
-						t.Fatalf("%s, %s: %+v", name, door, v)
+			t.Run(name+"/"+door, func(t *testing.T) {
+				bubble(t, func(c *server.Config) { c.Service.Quota.NewTasksPerPeer = 1 }, func(t *testing.T, s *system) {
+					s.comeFrom(row.first)
+					credential := func(i int) []string { return []string{"authorization", "Bearer " + fmt.Sprint("guess-", i)} }
+					for i := range rates.Burst {
+						if v := s.fail(t.Context(), t, door, call{id: taskID, header: credential(i)}); v.reason != "CREDENTIAL_REJECTED" {
+							t.Fatalf("%+v", v)
+						}
 					}
-				}
-				s.comeFrom(row.second)
-				s.http.CloseIdleConnections()
-				s.conn = s.dial(t)
-				s.tasks = taskv1.NewTaskServiceClient(s.conn)
-				start := time.Now()
-				v := s.fail(t.Context(), t, door, call{id: taskID, header: append(credential(100), row.header...)})
-				// A call is refused, a watch has to wait.
-				if limited := v.reason == "CALLER_LIMIT_REACHED" || time.Since(start) > time.Second/2; limited != row.same {
-					t.Errorf("%s, %s: %+v", name, door, v)
-				}
+					s.comeFrom(row.second)
+					s.http.CloseIdleConnections()
+					s.conn = s.dial(t)
+					s.tasks = taskv1.NewTaskServiceClient(s.conn)
+					start := time.Now()
+					v := s.fail(t.Context(), t, door, call{id: taskID, header: append(credential(100), row.header...)})
+					// A call is refused, a watch has to wait.
+					if limited := v.reason == "CALLER_LIMIT_REACHED" || time.Since(start) > time.Second/2; limited != row.same {
+						t.Errorf("%+v", v)
+					}
+				})
 			})
 		}
 	}

@@ -148,7 +148,7 @@ func TestWatchesThatAreLeftAtOnce(t *testing.T) {
 		}
 		got := s.scrape(t)
 		if got["kootask_watchers"]+got["kootask_watched_tasks"]+got["kootask_upstream_requests_in_flight"]+got["kootask_upstream_requests_queued"] != 0 {
-			t.Errorf("%v", got)
+			t.Error(got)
 		}
 	})
 }

@@ -157,15 +157,17 @@ func TestMemoryIsTheCallersOwn(t *testing.T) {
 // A client that leaves is noticed, on every surface: the request in flight ends.
 func TestLeavingEndsTheRequest(t *testing.T) {
 	for _, surface := range surfaces {
-		bubble(t, nil, func(t *testing.T, s *system) {
-			s.koodrive.SetFault(&koodrivetest.Fault{Hang: true})
-			ctx, leave := context.WithTimeout(t.Context(), 5*time.Second)
-			defer leave()
-			s.follow(ctx, t, surface, taskID, func(event) {})
-			time.Sleep(100 * time.Millisecond)
-			if r := s.koodrive.Requests()[0]; r.Ended.IsZero() || s.koodrive.Count() != 1 {
-				t.Errorf("%s: %d requests, the first ended %v", surface, s.koodrive.Count(), r.Ended)
-			}
+		t.Run(surface, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s *system) {
+				s.koodrive.SetFault(&koodrivetest.Fault{Hang: true})
+				ctx, leave := context.WithTimeout(t.Context(), 5*time.Second)
+				defer leave()
+				s.follow(ctx, t, surface, taskID, func(event) {})
+				time.Sleep(100 * time.Millisecond)
+				if r := s.koodrive.Requests()[0]; r.Ended.IsZero() || s.koodrive.Count() != 1 {
+					t.Errorf("%d requests, the first ended %v", s.koodrive.Count(), r.Ended)
+				}
+			})
 		})
 	}
 }

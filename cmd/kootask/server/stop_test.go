@@ -201,53 +201,55 @@ func TestShutdownDelay(t *testing.T) {
 		"SIGTERM, short grace": {4 * time.Second, time.Second, func(s *system) { s.stop() }},
 		"SIGINT":               {server.DefaultGrace, 0, func(s *system) { s.interrupt() }},
 	} {
-		bubble(t, func(c *server.Config) { c.Grace, c.ShutdownDelay = row.grace, delay }, func(t *testing.T, s *system) {
-			s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
-			ready := func() int { return readyz(t, s) }
-			serving := func() bool {
-				resp, err := healthv1.NewHealthClient(s.conn).Check(t.Context(), &healthv1.HealthCheckRequest{})
-				return err == nil && resp.GetStatus() == healthv1.HealthCheckResponse_SERVING
-			}
-			if ready() != http.StatusOK || !serving() {
-				t.Error("the server is not ready")
-			}
-			var watches sync.WaitGroup
-			watch := func(when string, least time.Duration) {
-				for _, surface := range surfaces {
-					watches.Go(func() {
-						events := s.watch(t.Context(), t, surface, taskID)
-						last := events[len(events)-1]
-						if v := verdictOf(t, last); v.reason != "SERVER_DRAINING" || last.at < least || names(t, events)[0] != "EXECUTING" {
-							t.Errorf("%s: %s, %s: %q after %v", name, surface, when, names(t, events), last.at)
-						}
-					})
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(c *server.Config) { c.Grace, c.ShutdownDelay = row.grace, delay }, func(t *testing.T, s *system) {
+				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
+				ready := func() int { return readyz(t, s) }
+				serving := func() bool {
+					resp, err := healthv1.NewHealthClient(s.conn).Check(t.Context(), &healthv1.HealthCheckRequest{})
+					return err == nil && resp.GetStatus() == healthv1.HealthCheckResponse_SERVING
 				}
-			}
-			watch("before", row.want)
-			time.Sleep(100 * time.Millisecond) // Connections are made.
-			start := time.Now()
-			row.stop(s)
-			if row.want > 0 {
-				time.Sleep(row.want - time.Millisecond)
-				if ready() != http.StatusServiceUnavailable || serving() {
-					t.Errorf("%s: the server is ready", name)
+				if ready() != http.StatusOK || !serving() {
+					t.Error("the server is not ready")
 				}
-				watch("in the delay", 0)
-				conn := s.dial(t)
-				if _, err := taskv1.NewTaskServiceClient(conn).GetTask(as(t.Context(), token), &taskv1.GetTaskRequest{TaskId: exampleID}); err != nil {
-					t.Errorf("%s: a call over a new connection: %v", name, err)
+				var watches sync.WaitGroup
+				watch := func(when string, least time.Duration) {
+					for _, surface := range surfaces {
+						watches.Go(func() {
+							events := s.watch(t.Context(), t, surface, taskID)
+							last := events[len(events)-1]
+							if v := verdictOf(t, last); v.reason != "SERVER_DRAINING" || last.at < least || names(t, events)[0] != "EXECUTING" {
+								t.Errorf("%s, %s: %q after %v", surface, when, names(t, events), last.at)
+							}
+						})
+					}
 				}
-				if resp, body := s.get(t, request(t.Context(), t, "/v1/tasks/"+exampleID)); resp.StatusCode != http.StatusOK {
-					t.Errorf("%s: a request: HTTP %d %s", name, resp.StatusCode, body)
+				watch("before", row.want)
+				time.Sleep(100 * time.Millisecond) // Connections are made.
+				start := time.Now()
+				row.stop(s)
+				if row.want > 0 {
+					time.Sleep(row.want - time.Millisecond)
+					if ready() != http.StatusServiceUnavailable || serving() {
+						t.Error("the server is ready")
+					}
+					watch("in the delay", 0)
+					conn := s.dial(t)
+					if _, err := taskv1.NewTaskServiceClient(conn).GetTask(as(t.Context(), token), &taskv1.GetTaskRequest{TaskId: exampleID}); err != nil {
+						t.Errorf("a call over a new connection: %v", err)
+					}
+					if resp, body := s.get(t, request(t.Context(), t, "/v1/tasks/"+exampleID)); resp.StatusCode != http.StatusOK {
+						t.Errorf("a request: HTTP %d %s", resp.StatusCode, body)
+					}
+					synctest.Wait()
 				}
-				synctest.Wait()
-			}
-			watches.Wait()
-			err := <-s.stopped
-			if took := time.Since(start); err != nil || took < row.want || took > row.want+row.grace/2+time.Second {
-				t.Errorf("%s: stopped with %v after %v", name, err, took)
-			}
-			s.stopped <- nil
+				watches.Wait()
+				err := <-s.stopped
+				if took := time.Since(start); err != nil || took < row.want || took > row.want+row.grace/2+time.Second {
+					t.Errorf("stopped with %v after %v", err, took)
+				}
+				s.stopped <- nil
+			})
 		})
 	}
 }
@@ -301,21 +303,23 @@ func TestStopWaitsForNobodyIdle(t *testing.T) {
 	}
 	for name, way := range ways {
 		for _, age := range []time.Duration{0, 3 * time.Second} {
-			bubble(t, nil, func(t *testing.T, s *system) {
-				way(t, s)
-				synctest.Wait()
-				time.Sleep(age)
-				start := time.Now()
-				s.stop()
-				err := <-s.stopped
-				limit := time.Second
-				if name == "gRPC, a header" {
-					limit = 6 * time.Second // gRPC's library waits for the answer to the ping that it sends with GOAWAY.
-				}
-				if took := time.Since(start); err != nil || took > limit {
-					t.Errorf("%s, %v old: stopped with %v after %v", name, age, err, took)
-				}
-				s.stopped <- nil
+			t.Run(fmt.Sprintf("%s, %v old", name, age), func(t *testing.T) {
+				bubble(t, nil, func(t *testing.T, s *system) {
+					way(t, s)
+					synctest.Wait()
+					time.Sleep(age)
+					start := time.Now()
+					s.stop()
+					err := <-s.stopped
+					limit := time.Second
+					if name == "gRPC, a header" {
+						limit = 6 * time.Second // gRPC's library waits for the answer to the ping that it sends with GOAWAY.
+					}
+					if took := time.Since(start); err != nil || took > limit {
+						t.Errorf("stopped with %v after %v", err, took)
+					}
+					s.stopped <- nil
+				})
 			})
 		}
 	}

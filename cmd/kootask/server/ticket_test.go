@@ -69,35 +69,37 @@ func (s *system) comes(t *testing.T, accept, id, query string, header ...string)
 // An event source, which can send no header, watches with a ticket as its owner would with the credential.
 func TestWatchWithATicket(t *testing.T) {
 	for _, surface := range []string{ndjson, sse} {
-		bubble(t, nil, func(t *testing.T, s *system) {
-			s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1, 2)})
-			ticket := s.ticket(t, append(bearer, "language", "en-US")...)
-			if n := s.koodrive.Count(); n != 0 {
-				t.Errorf("for a ticket KooDrive was asked %d times", n)
-			}
-			time.Sleep(auth.TicketLife - time.Second)
-			resp, body := s.comes(t, surface, taskID, ":watch?ticket="+ticket)
-			var got []event
-			parse(t, surface, strings.NewReader(body), func(e event) { got = append(got, e) })
-			if want := forSurface(surface, "EXECUTING", "SUCCESS", "end"); resp.StatusCode != 200 || !slices.Equal(names(t, got), want) {
-				t.Errorf("%s: HTTP %d, %q", surface, resp.StatusCode, names(t, got))
-			}
-			for _, r := range s.koodrive.Requests() {
-				if r.Header.Get("Authorization") != "Bearer "+token || r.Header.Get("Language") != "en-US" {
-					t.Errorf("KooDrive got %v", r.Header)
+		t.Run(surface, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s *system) {
+				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1, 2)})
+				ticket := s.ticket(t, append(bearer, "language", "en-US")...)
+				if n := s.koodrive.Count(); n != 0 {
+					t.Errorf("for a ticket KooDrive was asked %d times", n)
 				}
-			}
-			// The event source comes back, before it has seen the end and after.
-			if resp, body := s.comes(t, surface, taskID, ":watch?ticket="+ticket, "Last-Event-ID", "1"); resp.StatusCode != 401 {
-				t.Errorf("%s, again: HTTP %d, %s", surface, resp.StatusCode, body)
-			}
-			if resp, body := s.comes(t, surface, taskID, ":watch?ticket="+ticket+"&lastEventId=end"); resp.StatusCode != 204 || body != "" {
-				t.Errorf("%s, after the end, without headers: HTTP %d, %s", surface, resp.StatusCode, body)
-			}
-			want := map[string]int{ndjson: 401, sse: 204}[surface]
-			if resp, body := s.comes(t, surface, taskID, ":watch?ticket="+ticket, "Last-Event-ID", "end"); resp.StatusCode != want {
-				t.Errorf("%s, after the end: HTTP %d, %s", surface, resp.StatusCode, body)
-			}
+				time.Sleep(auth.TicketLife - time.Second)
+				resp, body := s.comes(t, surface, taskID, ":watch?ticket="+ticket)
+				var got []event
+				parse(t, surface, strings.NewReader(body), func(e event) { got = append(got, e) })
+				if want := forSurface(surface, "EXECUTING", "SUCCESS", "end"); resp.StatusCode != 200 || !slices.Equal(names(t, got), want) {
+					t.Errorf("HTTP %d, %q", resp.StatusCode, names(t, got))
+				}
+				for _, r := range s.koodrive.Requests() {
+					if r.Header.Get("Authorization") != "Bearer "+token || r.Header.Get("Language") != "en-US" {
+						t.Errorf("KooDrive got %v", r.Header)
+					}
+				}
+				// The event source comes back, before it has seen the end and after.
+				if resp, body := s.comes(t, surface, taskID, ":watch?ticket="+ticket, "Last-Event-ID", "1"); resp.StatusCode != 401 {
+					t.Errorf("again: HTTP %d, %s", resp.StatusCode, body)
+				}
+				if resp, body := s.comes(t, surface, taskID, ":watch?ticket="+ticket+"&lastEventId=end"); resp.StatusCode != 204 || body != "" {
+					t.Errorf("after the end, without headers: HTTP %d, %s", resp.StatusCode, body)
+				}
+				want := map[string]int{ndjson: 401, sse: 204}[surface]
+				if resp, body := s.comes(t, surface, taskID, ":watch?ticket="+ticket, "Last-Event-ID", "end"); resp.StatusCode != want {
+					t.Errorf("after the end: HTTP %d, %s", resp.StatusCode, body)
+				}
+			})
 		})
 	}
 }
@@ -178,45 +180,47 @@ func TestTicketsThatAreNoGood(t *testing.T) {
 
 // Which requests get one.
 func TestWhoGetsATicket(t *testing.T) {
-	bubble(t, nil, func(t *testing.T, s *system) {
-		path := "/v1/tasks/" + taskID
-		for name, row := range map[string]struct {
-			method, path, body string
-			header             []string
-			code               int
-			reason, allow      string
-		}{
-			"without a credential":   {"POST", path + ":ticket", "", nil, 401, "CREDENTIAL_MISSING", ""},
-			"a malformed credential": {"POST", path + ":ticket", "", []string{"Authorization", "a\xffb"}, 400, "REQUEST_INVALID", ""},
-			"a bad id":               {"POST", "/v1/tasks/a%20b:ticket", "", bearer, 400, "REQUEST_INVALID", ""},
-			"a body":                 {"POST", path + ":ticket", "{}", bearer, 400, "REQUEST_INVALID", ""},
-			"a parameter":            {"POST", path + ":ticket?maxAge=1s", "", bearer, 400, "REQUEST_INVALID", ""},
-			"a token in the URL":     {"POST", path + ":ticket?access_token=" + junk, "", bearer, 400, "REQUEST_INVALID", ""},
-			"a ticket for a ticket":  {"POST", path + ":ticket?ticket=a", "", nil, 400, "REQUEST_INVALID", ""},
-			"GET":                    {"GET", path + ":ticket", "", bearer, 405, "METHOD_NOT_ALLOWED", "POST"},
-			"PUT":                    {"PUT", path + ":ticket", "", bearer, 405, "METHOD_NOT_ALLOWED", "POST"},
-			"POST to the task":       {"POST", path, "", bearer, 405, "METHOD_NOT_ALLOWED", "GET"},
-			"POST to the watch":      {"POST", path + ":watch", "", bearer, 405, "METHOD_NOT_ALLOWED", "GET"},
-		} {
-			r := request(t.Context(), t, row.path)
-			r.Method, r.Header = row.method, http.Header{}
-			if row.body != "" {
-				r, _ = http.NewRequestWithContext(t.Context(), row.method, r.URL.String(), strings.NewReader(row.body))
-			}
-			for i := 0; i < len(row.header); i += 2 {
-				r.Header[row.header[i]] = nil
-				r.Header.Add(row.header[i], row.header[i+1])
-			}
-			resp, body := s.get(t, r)
-			v := read(t, parseStatus(t, body))
-			if resp.StatusCode != row.code || v.reason != row.reason || resp.Header.Get("Allow") != row.allow {
-				t.Errorf("%s: HTTP %d, Allow %q, %+v", name, resp.StatusCode, resp.Header.Get("Allow"), v)
-			}
-		}
-		if n := s.koodrive.Count(); n != 0 {
-			t.Errorf("KooDrive was asked %d times", n)
-		}
-	})
+	path := "/v1/tasks/" + taskID
+	for name, row := range map[string]struct {
+		method, path, body string
+		header             []string
+		code               int
+		reason, allow      string
+	}{
+		"without a credential":   {"POST", path + ":ticket", "", nil, 401, "CREDENTIAL_MISSING", ""},
+		"a malformed credential": {"POST", path + ":ticket", "", []string{"Authorization", "a\xffb"}, 400, "REQUEST_INVALID", ""},
+		"a bad id":               {"POST", "/v1/tasks/a%20b:ticket", "", bearer, 400, "REQUEST_INVALID", ""},
+		"a body":                 {"POST", path + ":ticket", "{}", bearer, 400, "REQUEST_INVALID", ""},
+		"a parameter":            {"POST", path + ":ticket?maxAge=1s", "", bearer, 400, "REQUEST_INVALID", ""},
+		"a token in the URL":     {"POST", path + ":ticket?access_token=" + junk, "", bearer, 400, "REQUEST_INVALID", ""},
+		"a ticket for a ticket":  {"POST", path + ":ticket?ticket=a", "", nil, 400, "REQUEST_INVALID", ""},
+		"GET":                    {"GET", path + ":ticket", "", bearer, 405, "METHOD_NOT_ALLOWED", "POST"},
+		"PUT":                    {"PUT", path + ":ticket", "", bearer, 405, "METHOD_NOT_ALLOWED", "POST"},
+		"POST to the task":       {"POST", path, "", bearer, 405, "METHOD_NOT_ALLOWED", "GET"},
+		"POST to the watch":      {"POST", path + ":watch", "", bearer, 405, "METHOD_NOT_ALLOWED", "GET"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s *system) {
+				r := request(t.Context(), t, row.path)
+				r.Method, r.Header = row.method, http.Header{}
+				if row.body != "" {
+					r, _ = http.NewRequestWithContext(t.Context(), row.method, r.URL.String(), strings.NewReader(row.body))
+				}
+				for i := 0; i < len(row.header); i += 2 {
+					r.Header[row.header[i]] = nil
+					r.Header.Add(row.header[i], row.header[i+1])
+				}
+				resp, body := s.get(t, r)
+				v := read(t, parseStatus(t, body))
+				if resp.StatusCode != row.code || v.reason != row.reason || resp.Header.Get("Allow") != row.allow {
+					t.Errorf("HTTP %d, Allow %q, %+v", resp.StatusCode, resp.Header.Get("Allow"), v)
+				}
+				if n := s.koodrive.Count(); n != 0 {
+					t.Errorf("KooDrive was asked %d times", n)
+				}
+			})
+		})
+	}
 }
 
 // One address gets as many tickets as it may ask for new tasks.

@@ -266,29 +266,31 @@ func TestClientsAreKnownByTheirNames(t *testing.T) {
 // A certificate that ends while its connection is open is good for no more calls, and its watches end.
 func TestCertificatesEndOnOpenConnections(t *testing.T) {
 	for _, surface := range surfaces {
-		secureBubble(t, []string{"*"}, func(t *testing.T, s *system, a *authorities) {
-			s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
-			const left = 100 * time.Second
-			seen := s.over(t, a.config(a.client.Issue(certificates.Spec{
-				SANs: []string{"DNS:orders.example"}, Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, NotAfter: time.Now().Add(left),
-			})), true)
-			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-			defer cancel()
-			start := time.Now()
-			events := seen.watch(ctx, t, surface, taskID)
-			last := events[len(events)-1]
-			if got := time.Since(start); last.name != "failure" || got < left || got > left+17*time.Second {
-				t.Errorf("%s ended after %v: %+v", surface, got, last)
-			}
-			open := httpDoors
-			if surface == "grpc" {
-				open = doors[:2]
-			}
-			for _, door := range open {
-				if v := seen.fail(t.Context(), t, door, call{id: taskID, header: bearer}); v.reason != "CALLER_UNAUTHENTICATED" {
-					t.Errorf("%s: %+v", door, v)
+		t.Run(surface, func(t *testing.T) {
+			secureBubble(t, []string{"*"}, func(t *testing.T, s *system, a *authorities) {
+				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
+				const left = 100 * time.Second
+				seen := s.over(t, a.config(a.client.Issue(certificates.Spec{
+					SANs: []string{"DNS:orders.example"}, Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, NotAfter: time.Now().Add(left),
+				})), true)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				start := time.Now()
+				events := seen.watch(ctx, t, surface, taskID)
+				last := events[len(events)-1]
+				if got := time.Since(start); last.name != "failure" || got < left || got > left+17*time.Second {
+					t.Errorf("ended after %v: %+v", got, last)
 				}
-			}
+				open := httpDoors
+				if surface == "grpc" {
+					open = doors[:2]
+				}
+				for _, door := range open {
+					if v := seen.fail(t.Context(), t, door, call{id: taskID, header: bearer}); v.reason != "CALLER_UNAUTHENTICATED" {
+						t.Errorf("%s: %+v", door, v)
+					}
+				}
+			})
 		})
 	}
 }

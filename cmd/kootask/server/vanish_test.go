@@ -40,35 +40,37 @@ func (m mortal) Write(b []byte) (int, error) {
 // The watch of a client that has vanished ends within 90 s where the server can ping; HTTP/1.1 has only the kernel's limit.
 func TestVanishedClients(t *testing.T) {
 	for _, surface := range surfaces {
-		bubble(t, nil, func(t *testing.T, s *system) {
-			s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
-			var gone atomic.Bool
-			dialer := func(l *koodrivetest.Listener) func(context.Context, string, string) (net.Conn, error) {
-				return func(ctx context.Context, network, address string) (net.Conn, error) {
-					conn, err := l.Dial(ctx, network, address)
-					return mortal{conn, &gone}, err
+		t.Run(surface, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s *system) {
+				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
+				var gone atomic.Bool
+				dialer := func(l *koodrivetest.Listener) func(context.Context, string, string) (net.Conn, error) {
+					return func(ctx context.Context, network, address string) (net.Conn, error) {
+						conn, err := l.Dial(ctx, network, address)
+						return mortal{conn, &gone}, err
+					}
 				}
-			}
-			overGRPC, overHTTP := dialer(s.grpcPort), dialer(s.httpPort)
-			s.tasks = taskv1.NewTaskServiceClient(s.dial(t, grpc.WithContextDialer(
-				func(ctx context.Context, address string) (net.Conn, error) { return overGRPC(ctx, "", address) })))
-			h2c(s.http).DialContext = overHTTP
-			var watch sync.WaitGroup
-			watch.Go(func() { s.follow(t.Context(), t, surface, taskID, func(event) {}) })
-			time.Sleep(4*time.Minute + time.Second) // As long as it is there, pings are answered: the last one just now.
-			if log := s.calls(); log != "" {
-				t.Errorf("%s: before it vanishes:\n%s", surface, log)
-			}
-			gone.Store(true)
-			time.Sleep(90 * time.Second)
-			if log := s.calls(); strings.Count(log, `"outcome":"CALLER_CANCELLED"`) != 1 {
-				t.Errorf("%s: the log is %q", surface, log)
-			}
-			asked := s.koodrive.Count()
-			if time.Sleep(time.Minute); s.koodrive.Count() != asked {
-				t.Errorf("%s: KooDrive is still asked", surface)
-			}
-			watch.Wait()
+				overGRPC, overHTTP := dialer(s.grpcPort), dialer(s.httpPort)
+				s.tasks = taskv1.NewTaskServiceClient(s.dial(t, grpc.WithContextDialer(
+					func(ctx context.Context, address string) (net.Conn, error) { return overGRPC(ctx, "", address) })))
+				h2c(s.http).DialContext = overHTTP
+				var watch sync.WaitGroup
+				watch.Go(func() { s.follow(t.Context(), t, surface, taskID, func(event) {}) })
+				time.Sleep(4*time.Minute + time.Second) // As long as it is there, pings are answered: the last one just now.
+				if log := s.calls(); log != "" {
+					t.Errorf("before it vanishes:\n%s", log)
+				}
+				gone.Store(true)
+				time.Sleep(90 * time.Second)
+				if log := s.calls(); strings.Count(log, `"outcome":"CALLER_CANCELLED"`) != 1 {
+					t.Errorf("the log is %q", log)
+				}
+				asked := s.koodrive.Count()
+				if time.Sleep(time.Minute); s.koodrive.Count() != asked {
+					t.Error("KooDrive is still asked")
+				}
+				watch.Wait()
+			})
 		})
 	}
 }

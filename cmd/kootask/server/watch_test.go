@@ -222,15 +222,17 @@ func TestFailedTaskAsError(t *testing.T) {
 // After a rate limit KooDrive is left alone for a minute, if it does not say for how long.
 func TestRateLimitIsHeeded(t *testing.T) {
 	for retryAfter, want := range map[string]time.Duration{"": time.Minute, "7": 7 * time.Second, "100": 100 * time.Second} {
-		bubble(t, nil, func(t *testing.T, s *system) {
-			s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{
-				{Status: 1}, {Fault: koodrivetest.Throttled(retryAfter)}, {Status: 2},
-			}})
-			s.watch(t.Context(), t, "grpc", taskID)
-			r := s.koodrive.Requests()
-			if waited := r[2].Received.Sub(r[1].Received); waited < want || waited > want*12/10 {
-				t.Errorf("Retry-After %q: asked again after %v", retryAfter, waited)
-			}
+		t.Run(fmt.Sprintf("Retry-After %q", retryAfter), func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s *system) {
+				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{
+					{Status: 1}, {Fault: koodrivetest.Throttled(retryAfter)}, {Status: 2},
+				}})
+				s.watch(t.Context(), t, "grpc", taskID)
+				r := s.koodrive.Requests()
+				if waited := r[2].Received.Sub(r[1].Received); waited < want || waited > want*12/10 {
+					t.Errorf("polled again after %v", waited)
+				}
+			})
 		})
 	}
 }
