@@ -11,70 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/kootask/kootask/service/watch"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-const final = 100
-
-func newHub() *watch.Hub[string, int] {
-	return watch.NewHub[string, int](watch.Config[int]{
-		Min: time.Second, Max: 15 * time.Second, BackoffMax: time.Minute,
-		Rank:  func(n int) int { return n },
-		Same:  func(a, b int) bool { return a == b },
-		Final: func(n int) bool { return n >= final },
-		Judge: func(err error) watch.Verdict {
-			if errors.Is(err, errPassing) {
-				return watch.Verdict{Tolerance: -1}
-			}
-			return watch.Verdict{Kind: "strike", Tolerance: 3}
-		},
-		StaleAfter: 5 * time.Minute,
-		Stale:      func(last error) error { return fmt.Errorf("stale: %w", last) },
-		Random:     func() float64 { return 0.5 },
-	})
-}
-
-var errPassing, errDrained = errors.New("passing"), errors.New("drained")
-
-// answers returns a poll that gives one value after the other, and then the last for ever, and counts its calls.
-func answers(count *atomic.Int32, values ...int) watch.Poll[int] {
-	return func(context.Context) (watch.Answer[int], error) {
-		n := int(count.Add(1))
-		return watch.Answer[int]{Value: values[min(n, len(values))-1], At: time.Now()}, nil
-	}
-}
-
-// watching is a subscription with a channel of its own.
-type watching struct {
-	*watch.Subscription[int]
-	wake chan struct{}
-}
-
-func (w watching) Wake() <-chan struct{} { return w.wake }
-
-func subscribe(hub *watch.Hub[string, int], key string, poll watch.Poll[int]) watching {
-	wake := make(chan struct{}, 1)
-	return watching{hub.Subscribe(key, poll, wake), wake}
-}
-
-// follow returns all values that a new subscription sees until it ends.
-func follow(s watching) (values []int, err error) {
-	defer s.Close()
-	for range s.Wake() {
-		state, unseen := s.Next()
-		if unseen {
-			values = append(values, state.Value)
-		}
-		if state.Ended {
-			return values, state.Err
-		}
-	}
-	return values, errors.New("the channel was closed")
-}
 
 func TestWatchersShareOnePoller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -197,80 +135,6 @@ func TestOneGoroutineFollowsManyKeys(t *testing.T) {
 		}
 		if seen != 300 {
 			t.Errorf("%d values of 300 were seen", seen)
-		}
-	})
-}
-
-func TestPanicEndsTheKeyAlone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		hub := newHub()
-		defer hub.Close(errDrained)
-		var polls atomic.Int32
-		healthy := subscribe(hub, "healthy", answers(&polls, 1, 2, final))
-		broken := subscribe(hub, "broken", func(context.Context) (watch.Answer[int], error) { panic("secret") })
-		if _, err := follow(broken); err == nil {
-			t.Error("no error")
-		}
-		if values, err := follow(healthy); err != nil || len(values) != 3 {
-			t.Errorf("saw %v, %v", values, err)
-		}
-	})
-}
-
-func TestDrainEndsAllAndLetsNobodyIn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		hub := newHub()
-		var polls atomic.Int32
-		var all sync.WaitGroup
-		for _, key := range []string{"a", "b", "b"} {
-			s := subscribe(hub, key, answers(&polls, 1))
-			all.Go(func() {
-				if values, err := follow(s); !errors.Is(err, errDrained) || len(values) != 1 {
-					t.Errorf("saw %v, %v", values, err)
-				}
-			})
-		}
-		finished := subscribe(hub, "c", answers(new(atomic.Int32), final))
-		synctest.Wait()
-		hub.Drain(errDrained)
-		all.Wait()
-		if values, err := follow(finished); err != nil || len(values) != 1 {
-			t.Errorf("a finished watch saw %v, %v", values, err)
-		}
-		if values, err := follow(subscribe(hub, "d", answers(&polls, 1))); !errors.Is(err, errDrained) || values != nil {
-			t.Errorf("a late one saw %v, %v", values, err)
-		}
-		hub.Close(errDrained)
-		before := polls.Load()
-		if time.Sleep(time.Hour); polls.Load() != before {
-			t.Error("polling went on")
-		}
-	})
-}
-
-// Without an answer a watch ends when its time is over, whether polls fail or hang; an answer starts the time over.
-func TestStale(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		hub := newHub()
-		defer hub.Close(errDrained)
-		start := time.Now()
-		failing := func(context.Context) (watch.Answer[int], error) {
-			if time.Since(start) < 10*time.Minute {
-				return watch.Answer[int]{Value: 1}, nil
-			}
-			return watch.Answer[int]{}, errPassing
-		}
-		values, err := follow(subscribe(hub, "failing", failing))
-		if took := time.Since(start); len(values) != 1 || !errors.Is(err, errPassing) || took < 14*time.Minute+30*time.Second || took > 15*time.Minute {
-			t.Errorf("saw %v, %v after %v", values, err, took)
-		}
-		start = time.Now()
-		hanging := func(ctx context.Context) (watch.Answer[int], error) {
-			<-ctx.Done()
-			return watch.Answer[int]{}, ctx.Err()
-		}
-		if values, err := follow(subscribe(hub, "hanging", hanging)); values != nil || err == nil || time.Since(start) != 5*time.Minute {
-			t.Errorf("saw %v, %v after %v", values, err, time.Since(start))
 		}
 	})
 }
