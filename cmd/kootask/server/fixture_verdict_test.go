@@ -187,3 +187,12 @@ func read(t *testing.T, st *status.Status) verdict {
 	}
 	return v
 }
+
+// verdictOf reads the last event of a stream that failed.
+func verdictOf(t *testing.T, e event) verdict {
+	t.Helper()
+	if e.err != nil {
+		return read(t, status.Convert(e.err))
+	}
+	return read(t, parseStatus(t, e.data))
+}

@@ -1,76 +1,21 @@
 package server_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"net/http"
-	"regexp"
-	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/kootask/kootask/cmd/kootask/logging"
 	"github.com/kootask/kootask/cmd/kootask/server"
-	"github.com/kootask/kootask/cmd/kootask/server/reload"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
-	"github.com/kootask/kootask/internal/certificates"
-	"github.com/kootask/kootask/internal/docpage"
-	"github.com/kootask/kootask/service/auth"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
-
-// scrape returns what /metrics says: the value of each series.
-func (s *system) scrape(t *testing.T) map[string]float64 {
-	t.Helper()
-	resp, err := s.admin.Get("http://localhost/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	all := map[string]float64{}
-	lines := bufio.NewScanner(resp.Body)
-	for lines.Scan() {
-		if name, value, ok := cutLast(lines.Text()); ok && !strings.HasPrefix(name, "#") {
-			if all[name], err = strconv.ParseFloat(value, 64); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-	return all
-}
-
-func cutLast(line string) (name, value string, ok bool) {
-	at := strings.LastIndexByte(line, ' ')
-	if at < 0 {
-		return "", "", false
-	}
-	return line[:at], line[at+1:], true
-}
-
-// events are the series that count events of this service, without what every call moves.
-var events = regexp.MustCompile(`^kootask_(.*_total.*)$`)
-
-// moved returns the counters that do makes go up, and by how much.
-func (s *system) moved(t *testing.T, do func()) map[string]float64 {
-	t.Helper()
-	before := s.scrape(t)
-	do()
-	changes := map[string]float64{}
-	for name, value := range s.scrape(t) {
-		if m := events.FindStringSubmatch(name); m != nil && value != before[name] {
-			changes[m[1]] = value - before[name]
-		}
-	}
-	return changes
-}
 
 // Each event moves the counters that tell of it, and no others.
 func TestEveryEventIsCounted(t *testing.T) {
@@ -324,47 +269,6 @@ func TestMetricsAreTheOperators(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		if resp, _ := s.get(t, request(t.Context(), t, "/metrics")); resp.StatusCode != http.StatusNotFound {
 			t.Errorf("%d", resp.StatusCode)
-		}
-	})
-}
-
-// exposed is a metric in Prometheus' text format: its name, help and type, and its first series.
-var exposed = regexp.MustCompile(`(?m)^# HELP (kootask_\w+) (.*)\n# TYPE kootask_\w+ (\w+)\n(.*)$`)
-
-// docs/metrics.md has every metric of kootask's, as /metrics shows it: make docs writes it.
-func TestMetricsPage(t *testing.T) {
-	everything := func(c *server.Config) {
-		c.TLS = func() server.TLS { return server.TLS{Certificate: certificates.NewCA().Server("kootask.test").TLS} }
-		c.Auth.Tokens = &auth.TokensConfig{Issuer: "https://issuer.test", Audience: "kootask"}
-		c.LogMetrics = logging.New(io.Discard, func(to io.Writer) slog.Handler { return slog.NewJSONHandler(to, nil) })
-		c.Files = &reload.Files{}
-		if _, err := reload.Read(c.Files, "file", []string{"metrics_test.go"}, func([][]byte) (int, error) { return 0, nil }); err != nil {
-			t.Fatal(err)
-		}
-	}
-	bubble(t, everything, func(t *testing.T, s *system) {
-		resp, err := s.admin.Get("http://localhost/metrics")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		text, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		rows := [][]string{{"metric", "type", "labels", ""}}
-		for _, m := range exposed.FindAllStringSubmatch(string(text), -1) {
-			name, help, kind, series := m[1], m[2], m[3], m[4]
-			var labels []string
-			for _, l := range regexp.MustCompile(`(\w+)="`).FindAllStringSubmatch(series, -1) {
-				if l[1] != "le" {
-					labels = append(labels, "`"+l[1]+"`")
-				}
-			}
-			rows = append(rows, []string{"`" + name + "`", kind, strings.Join(labels, ", "), help})
-		}
-		if err := docpage.Sync("../../../docs/metrics.md", "metrics", docpage.Table(rows), *update); err != nil {
-			t.Error(err)
 		}
 	})
 }
