@@ -10,7 +10,7 @@ import (
 	"github.com/kootask/kootask/internal/secret"
 )
 
-func TestWhatOpensTheBreaker(t *testing.T) {
+func TestFailuresOpenTheBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, failure := range failures {
 			b := newBreaker(nil)
@@ -63,7 +63,7 @@ func TestOldFailuresDoNotCount(t *testing.T) {
 }
 
 // A request that was admitted and then not sent, because KooDrive had asked to wait, is no failure.
-func TestWithheldRequestsAreNoFailures(t *testing.T) {
+func TestWithheldRequestsAreNotFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker(nil)
 		for range 10 * BreakerAttempts {

@@ -8,7 +8,7 @@ import (
 )
 
 // Whose requests fail opens circuits for those whose requests they were, and for nobody else.
-func TestWhoseCircuitOpens(t *testing.T) {
+func TestCircuitsOfOneCallerOpenAlone(t *testing.T) {
 	for name, row := range map[string]struct {
 		fails        func(task string) voter
 		tasks        int

@@ -109,7 +109,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
-func TestWhoLeavesEndsTheRequest(t *testing.T) {
+func TestCancelledCallEndsTheRequest(t *testing.T) {
 	bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, c *upstream.Client) {
 		k.SetFault(&koodrivetest.Fault{Hang: true})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

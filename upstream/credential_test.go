@@ -122,7 +122,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	}
 }
 
-func TestKeyTellsApartWhateverCanChangeTheAnswer(t *testing.T) {
+func TestKeyCoversEverythingThatChangesTheAnswer(t *testing.T) {
 	newClient := func(url string) *Client {
 		c, err := NewClient(Config{BaseURL: url})
 		if err != nil {

@@ -21,7 +21,7 @@ func answered(status int, contentType, body string) *response {
 
 func ptr(n int32) *int32 { return &n }
 
-func TestAnswersThatAreTasks(t *testing.T) {
+func TestValidAnswers(t *testing.T) {
 	plain := Task{ID: id, Status: StatusExecuting}
 	for name, row := range map[string]struct {
 		body string
@@ -69,7 +69,7 @@ func TestIDsAreComparedToTheLetter(t *testing.T) {
 	}
 }
 
-func TestAnswersThatAreNone(t *testing.T) {
+func TestInvalidAnswers(t *testing.T) {
 	good := `{"taskId":"` + id + `","status":1,"code":0}`
 	for name, row := range map[string]struct {
 		status      int

@@ -36,7 +36,7 @@ func (d deaf) Close() error { return nil }
 
 // net/http does not return from a connection that ignores its end. The attempt does, and the ones after it use new
 // connections.
-func TestWhatDoesNotReturnIsLeftBehind(t *testing.T) {
+func TestStuckAttemptsAreAbandoned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		released := make(chan struct{})
 		var from atomic.Bool

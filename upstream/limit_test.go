@@ -166,7 +166,7 @@ func TestOneSlotIsServed(t *testing.T) {
 	})
 }
 
-func TestWhoLeavesTheLine(t *testing.T) {
+func TestCancelledCallLeavesTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(1000, 1)
 		if err := l.acquire(t.Context(), caller(1)); err != nil {

@@ -55,7 +55,7 @@ func TestShapesOfBodies(t *testing.T) {
 var shapeForm = regexp.MustCompile(`^(|type: [a-z]+|fields: none|fields:( ([A-Za-z_][A-Za-z0-9_.-]{0,31}|…):[a-z]+){1,20}( …)?)$`)
 
 // Every fault of an answer whose body is JSON has its shape, in the text that is logged. So has a refusal without a code.
-func TestErrorsTellTheShape(t *testing.T) {
+func TestErrorsDescribeTheBody(t *testing.T) {
 	good := `{"taskId":"` + id + `","status":1,"code":0,"taskName":"geheim"}`
 	for name, row := range map[string]struct {
 		status      int

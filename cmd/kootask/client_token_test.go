@@ -33,7 +33,7 @@ func TestCallerTokenFile(t *testing.T) {
 }
 
 // The file is written anew while a watch goes on: each stream has the token that is there when it begins.
-func TestCallerTokenIsReadAnew(t *testing.T) {
+func TestCallerTokenIsReread(t *testing.T) {
 	token := file(t, "a")
 	d := &double{stream: func(n int, s grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error {
 		if n == 2 {

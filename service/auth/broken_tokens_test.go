@@ -150,7 +150,7 @@ func TestBrokenTokens(t *testing.T) {
 }
 
 // What can be told without keys asks the issuer for none.
-func TestBrokenTokensAreNoCauseToFetch(t *testing.T) {
+func TestBrokenTokensCauseNoFetch(t *testing.T) {
 	bubble(t, func(t *testing.T, issuer *issuertest.Issuer, tokens *auth.Tokens) {
 		for _, token := range []string{
 			"", "geheim", issuer.Token(alice(), issuertest.Unsigned()), issuer.Token(alice(), issuertest.Secret("HS256")),

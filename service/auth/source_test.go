@@ -89,7 +89,7 @@ func with(i *issuertest.Issuer, name string, value any) map[string]any {
 	return document
 }
 
-func TestWhatIssuersAnswer(t *testing.T) {
+func TestIssuerAnswers(t *testing.T) {
 	type handlers func(i *issuertest.Issuer) map[string]http.HandlerFunc
 	discovery := func(h func(i *issuertest.Issuer) http.HandlerFunc) handlers {
 		return func(i *issuertest.Issuer) map[string]http.HandlerFunc {

@@ -104,7 +104,7 @@ func TestCallerDoesNotPrintItsCredential(t *testing.T) {
 }
 
 // Whatever is no task id may be a credential that was put in the wrong place.
-func TestWhatIsNoTaskIDIsNotLogged(t *testing.T) {
+func TestInvalidTaskIDsAreNotLogged(t *testing.T) {
 	for id, logged := range map[string]bool{"1534087020903704704": true, "Bearer geheim": false, strings.Repeat("9", 65): false} {
 		if line := fmt.Sprint(caller.Caller{}.LogAttrs(id)); strings.Contains(line, id) != logged {
 			t.Errorf("logged as %s", line)

@@ -86,7 +86,7 @@ func TestLastCallersLeavingEndsTheRequest(t *testing.T) {
 	})
 }
 
-func TestWhoComesAfterTheLastHasLeftGetsItsOwnRequest(t *testing.T) {
+func TestCallAfterTheLastHasLeftGetsItsOwnRequest(t *testing.T) {
 	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
 		slow := func(ctx context.Context, begun func()) (int, error) { // Takes a second to notice that it is cancelled.
 			_, err := s.ask(ctx, begun)

@@ -169,7 +169,7 @@ func TestLastingErrorEnds(t *testing.T) {
 	}
 }
 
-func TestStrikesInSuccessionEnd(t *testing.T) {
+func TestConsecutiveStrikesEnd(t *testing.T) {
 	const answer = strikeError("")
 	for name, row := range map[string]struct {
 		polls []error // answer stands for one.

@@ -36,7 +36,7 @@ func TestFloodIsSampled(t *testing.T) {
 }
 
 // When a flood is over, its number is told all the same, a second after it began.
-func TestEndOfAFloodIsTold(t *testing.T) {
+func TestEndOfAFloodIsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &file{}
 		log := open(f)
@@ -56,7 +56,7 @@ func TestEndOfAFloodIsTold(t *testing.T) {
 }
 
 // Successful calls, audit lines and the operator's lines are all written, and no address or outcome takes another's place.
-func TestWhatIsNotSampled(t *testing.T) {
+func TestUnsampledRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &file{}
 		log := open(f).With("port", "http") // As the HTTP port's is.

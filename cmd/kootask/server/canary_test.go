@@ -107,7 +107,7 @@ func TestCanariesInBadRequests(t *testing.T) {
 }
 
 // What cannot even be read as a request: the libraries answer it, and log it, in their own words.
-func TestCanariesInWhatIsNoRequest(t *testing.T) {
+func TestCanariesInMalformedHTTP(t *testing.T) {
 	const get, preface = "GET /v1/tasks/1 HTTP/1.1\r\n", "PRI * HTTP/2.0\r\n\r\n"
 	bubble(t, nil, func(t *testing.T, s *system) {
 		for _, text := range []string{

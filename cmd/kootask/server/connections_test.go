@@ -201,7 +201,7 @@ func TestFullPortMakesRoom(t *testing.T) {
 }
 
 // An IPv6 network is one address, and behind proxies an address is not a client's.
-func TestWhoseConnectionsCountTogether(t *testing.T) {
+func TestConnectionsAreCountedByAddress(t *testing.T) {
 	for name, row := range map[string]struct {
 		address string
 		hops    int

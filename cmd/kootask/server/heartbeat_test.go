@@ -15,7 +15,7 @@ import (
 )
 
 // While KooDrive hangs, the stream opens in time, and heartbeats report it.
-func TestHangingKooDriveIsTold(t *testing.T) {
+func TestHangingKooDriveIsReported(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetFault(&koodrivetest.Fault{Hang: true})
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)

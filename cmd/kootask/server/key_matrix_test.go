@@ -60,7 +60,7 @@ func (s *known) watchBoth(t *testing.T, a, b call) (first, second []event) {
 
 // Two watches that differ in anything that KooDrive sees share neither a request nor a message; two that differ in nothing share
 // all.
-func TestWatchesShareOnlyWhatIsTheSame(t *testing.T) {
+func TestOnlyEqualWatchesShare(t *testing.T) {
 	const date, later = "20240831T143829Z", "20240831T143830Z"
 	plain := asker{"Bearer " + token, "", "42", "zh-CN", taskID}
 	hmac := asker{signedBy("a"), date, "42", "zh-CN", taskID}
@@ -133,7 +133,7 @@ func (s *known) share(t *testing.T, a, b call, shared bool) {
 }
 
 // In app mode it is the user and the task; the caller does not matter, and neither does its language.
-func TestAppsWatchesShareOnlyWhatIsTheSame(t *testing.T) {
+func TestOnlyEqualWatchesOfAnAppShare(t *testing.T) {
 	alice := asker{user: "42", language: "zh-CN", task: taskID}
 	for name, row := range map[string]struct {
 		b      asker

@@ -68,7 +68,7 @@ func TestLongCallerTokens(t *testing.T) {
 }
 
 // What is no header, or larger than one may be, comes to nobody.
-func TestBrokenHeadersComeToNobody(t *testing.T) {
+func TestBrokenHeadersReachNobody(t *testing.T) {
 	for name, m := range modes {
 		t.Run(name, func(t *testing.T) {
 			bubbleKnown(t, m, nil, func(t *testing.T, s *known) {

@@ -32,7 +32,7 @@ func repeat(n int, f *koodrivetest.Fault) []*koodrivetest.Fault {
 }
 
 // How many answers of a kind in succession a watch survives, and how it ends otherwise: the same on every surface.
-func TestWhatAWatchSurvives(t *testing.T) {
+func TestWatchSurvivesFailures(t *testing.T) {
 	refused, denied, gone := code(401, "1"), code(403, "1"), code(400, "13000309")
 	broken, odd := body(502, ""), answer(id)
 	for name, row := range map[string]struct {

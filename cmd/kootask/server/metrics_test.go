@@ -133,7 +133,7 @@ func TestEveryEventIsCounted(t *testing.T) {
 }
 
 // What KooDrive is not asked is counted too, and why.
-func TestWhatIsWithheldIsCounted(t *testing.T) {
+func TestWithheldRequestsAreCounted(t *testing.T) {
 	for name, row := range map[string]struct {
 		fault   *koodrivetest.Fault
 		want    string

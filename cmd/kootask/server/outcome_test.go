@@ -18,7 +18,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-func TestWhatKooDriveSaysMeansTheSameAtEveryDoor(t *testing.T) {
+func TestOutcomesAreTheSameAtEveryDoor(t *testing.T) {
 	t.Parallel()
 	if len(outcomeRows) < 30 {
 		t.Fatalf("%d rows", len(outcomeRows))

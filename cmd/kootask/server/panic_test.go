@@ -47,7 +47,7 @@ func (p panicking) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.
 
 // A panic may hold anything: its type is logged, and where it was, but not its value. Nothing of the service can be made to
 // panic from outside, so these are its doors around something that does.
-func TestPanicsTellNothing(t *testing.T) {
+func TestPanicsRevealNothing(t *testing.T) {
 	for name, value := range map[string]any{
 		"a text":   "Bearer " + token,
 		"an error": fmt.Errorf("asking: %w", errors.New(token)),

@@ -133,7 +133,7 @@ func TestPeersRest(t *testing.T) {
 
 // Three addresses make up credentials, at every door and all the time. Who is known gets what he asks for: all of them
 // together take no more turns than three callers.
-func TestMadeUpCredentialsStarveNobody(t *testing.T) {
+func TestInventedCredentialsStarveNobody(t *testing.T) {
 	t.Parallel()
 	bubble(t, defaultPeers, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})

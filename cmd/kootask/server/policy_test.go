@@ -129,7 +129,7 @@ func TestPolicyKeepsUsersApart(t *testing.T) {
 }
 
 // Rules say who by claims, which may be lists, and all of which have to be there.
-func TestWhomAPolicyAllows(t *testing.T) {
+func TestPolicyRules(t *testing.T) {
 	for name, row := range map[string]struct {
 		policy  string
 		claims  map[string]any

@@ -121,7 +121,7 @@ func TestCertificatesTakeEffectInTime(t *testing.T) {
 }
 
 // Whatever becomes of the files: what was read last, and is good, stays in use until there is something good again.
-func TestFilesThatAreNoGood(t *testing.T) {
+func TestInvalidFiles(t *testing.T) {
 	filedBubble(t, func(t *testing.T, s *system, f *files) {
 		config := f.config(f.client.Client("DNS:orders.example"))
 		current := serverFor(f.server, 30*time.Hour)

@@ -115,7 +115,7 @@ func TestNoTicketsForBadTaskIDs(t *testing.T) {
 }
 
 // What a ticket is not good for. Whoever tries has used it up, but for what is no request to watch with a ticket at all.
-func TestTicketsThatAreNoGood(t *testing.T) {
+func TestInvalidTickets(t *testing.T) {
 	const unknown, invalid = "CALLER_UNAUTHENTICATED", "REQUEST_INVALID"
 	rows := map[string]struct {
 		after  time.Duration
@@ -173,7 +173,7 @@ func TestTicketsThatAreNoGood(t *testing.T) {
 }
 
 // Which requests get one.
-func TestWhoGetsATicket(t *testing.T) {
+func TestTicketRequests(t *testing.T) {
 	path := "/v1/tasks/" + taskID
 	for name, row := range map[string]struct {
 		method, path, body string

@@ -120,7 +120,7 @@ func TestEveryDoorSpeaksTLS(t *testing.T) {
 }
 
 // Neither plaintext nor old versions of TLS get as far as kootask. To HTTP in plaintext the library says that it is.
-func TestWhatIsNoTLSGetsNothing(t *testing.T) {
+func TestConnectionsWithoutTLSGetNothing(t *testing.T) {
 	secureBubble(t, nil, func(t *testing.T, s *system, a *authorities) {
 		old := a.config(nil)
 		old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
@@ -150,7 +150,7 @@ func TestWhatIsNoTLSGetsNothing(t *testing.T) {
 }
 
 // What a client says while it connects may be anything, and is in no log.
-func TestWhatClientsSayInHandshakesIsNotLogged(t *testing.T) {
+func TestHandshakeTextIsNotLogged(t *testing.T) {
 	secureBubble(t, nil, func(t *testing.T, s *system, _ *authorities) {
 		for _, port := range []*koodrivetest.Listener{s.httpPort, s.grpcPort} {
 			conn, err := port.Dial(t.Context(), "", "")

@@ -90,7 +90,7 @@ func TestEverySurfaceSeesTheScript(t *testing.T) {
 }
 
 // A watch that joins later sees the task as it stands first, whatever the others have seen.
-func TestJoinersSeeTheTaskAsItStands(t *testing.T) {
+func TestJoinersSeeTheCurrentTask(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{
 			{Status: koodrivetest.StatusNew, For: 10 * time.Second}, {Status: koodrivetest.StatusExecuting, For: 30 * time.Second},

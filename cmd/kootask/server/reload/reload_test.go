@@ -72,7 +72,7 @@ func failed(t *testing.T, files *reload.Files) (n float64) {
 	return n
 }
 
-func TestGoodChangesCountAndBadOnesDoNot(t *testing.T) {
+func TestOnlyValidChangesTakeEffect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		one, two := filepath.Join(dir, "one"), filepath.Join(dir, "two")
