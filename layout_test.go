@@ -1,4 +1,4 @@
-// Package kootask_test checks what holds for the whole tree: who may import whom, and what no code does.
+// Package kootask_test checks rules for the whole tree: which package may import which, and what no code may do.
 package kootask_test
 
 import (
@@ -16,8 +16,8 @@ import (
 
 const module = "github.com/kootask/kootask/"
 
-// imports are the packages of ours that a package may import; a test may import more. Every package has a row, unless it is part of a
-// program: those may import everything, and nothing else imports them.
+// imports are the packages of ours that a package may import; a test may import more. Every package has a row, unless it is part of
+// a program: those may import everything, and nothing else imports them.
 var imports = map[string][]string{
 	"clients/go":              {"gen/koodrive/task/v1", "internal/ascii"},
 	"gen/koodrive/task/v1":    {},
@@ -102,7 +102,7 @@ func TestImports(t *testing.T) {
 			if to, ours := strings.CutPrefix(name, module); ours && !slices.Contains(allowed, to) {
 				t.Errorf("%s imports %s: if it should, add it to the row %q of imports in layout_test.go", path, to, from)
 			}
-			// Programs in Go are tested with the double, and should not need the server's dependencies for that.
+			// Go programs are tested with the double, and should not need the server's dependencies for that.
 			if from == "upstream/koodrivetest" && strings.Contains(name, ".") && !strings.HasPrefix(name, "github.com/go-json-experiment/json") {
 				t.Errorf("%s imports %s, but may import only the standard library and go-json-experiment/json", path, name)
 			}
@@ -115,7 +115,7 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// On the server's side one constructor builds gRPC servers, and one package builds statuses.
+// In the server, one constructor builds gRPC servers, and one package builds statuses.
 func TestOnePlace(t *testing.T) {
 	places := map[string][]string{
 		"grpc.NewServer": {"service/rpcserver/server.go"},
@@ -140,7 +140,7 @@ func TestOnePlace(t *testing.T) {
 	})
 }
 
-// name is how a call is written: package and function, or the function alone.
+// name is a call as written: package and function, or the function alone.
 func name(fun ast.Expr) string {
 	switch f := fun.(type) {
 	case *ast.Ident:
@@ -153,8 +153,8 @@ func name(fun ast.Expr) string {
 	return ""
 }
 
-// A test may sleep only in virtual time: inside a function that is handed to synctest.Test, or to a bubble of its
-// package, which does so.
+// A test may sleep only in virtual time: inside a function that is passed to synctest.Test, or to a bubble of its package, which
+// passes it on.
 func TestSleepsAreInBubbles(t *testing.T) {
 	goFiles(t, func(_ string, file *ast.File, set *token.FileSet) {
 		var open []ast.Node
@@ -180,10 +180,10 @@ func TestSleepsAreInBubbles(t *testing.T) {
 	})
 }
 
-// A comment stands above what it is about: none is left behind at the end of a file, and no line of one begins with the name of
-// another declaration of the package, as its own comment would.
+// A comment stands above its declaration: none is left behind at the end of a file, and no line of one begins with the name of
+// another declaration of the package, as that one's comment would.
 func TestCommentsStandWhereTheyBelong(t *testing.T) {
-	names := map[string]map[string]bool{} // By folder: what is declared there.
+	names := map[string]map[string]bool{} // By folder: the declared names.
 	type comment struct {
 		folder string
 		own    []string
@@ -223,7 +223,7 @@ func TestCommentsStandWhereTheyBelong(t *testing.T) {
 	}
 }
 
-// declared are the names of a declaration, and its comment.
+// declared returns the names of a declaration, and its comment.
 func declared(decl ast.Decl) (names []string, doc *ast.CommentGroup) {
 	switch d := decl.(type) {
 	case *ast.FuncDecl:
@@ -244,7 +244,7 @@ func declared(decl ast.Decl) (names []string, doc *ast.CommentGroup) {
 	return nil, nil
 }
 
-// No test is skipped but for what .ci/missing reports, so that nothing is left out without a word.
+// Tests are skipped only for reasons that .ci/missing reports, so that no test is left out silently.
 func TestSkipsAreReported(t *testing.T) {
 	goFiles(t, func(path string, file *ast.File, set *token.FileSet) {
 		ast.Inspect(file, func(n ast.Node) bool {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What make builds and installs is static, also where there is a C compiler: it asks for no loader and no library.
+// The programs that make builds and installs are static, even with a C compiler: they need no loader and no library.
 func TestProgramIsStatic(t *testing.T) {
 	bin := t.TempDir()
 	built := filepath.Join(bin, "built") // Not bin/kootask, which another test may run.

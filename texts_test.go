@@ -26,7 +26,7 @@ func documents(t *testing.T) (paths []string) {
 	return paths
 }
 
-// Every path that a text names is there.
+// Every path in a text exists.
 func TestPathsInTextsExist(t *testing.T) {
 	found := 0
 	for _, document := range documents(t) {
@@ -34,7 +34,7 @@ func TestPathsInTextsExist(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var paths []string // With the heading that is meant, if one is.
+		var paths []string // With the heading, if the link names one.
 		for _, m := range quoted.FindAllStringSubmatch(string(text), -1) {
 			if notPath.MatchString(m[1]) {
 				continue
@@ -67,10 +67,10 @@ func TestPathsInTextsExist(t *testing.T) {
 	}
 }
 
-// notPath matches what only looks like a path, and what is built.
+// notPath matches text that only looks like a path, and paths of build results.
 var notPath = regexp.MustCompile(`^(text/event-stream|application/x-ndjson|testing/synctest|` + module + `.*|(target|dist|bin)/.*)$`)
 
-// headings are those of a text, as links name them.
+// headings returns the headings of a text, as links name them.
 func headings(t *testing.T, path string) (all []string) {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -83,7 +83,7 @@ func headings(t *testing.T, path string) (all []string) {
 	return all
 }
 
-// Every name in capitals that a text names is one of the contract's, a code of gRPC's or an environment variable.
+// Every name in capitals in a text is one of the contract's, a gRPC code or an environment variable.
 func TestNamesInTextsExist(t *testing.T) {
 	found := 0
 	for _, document := range documents(t) {
@@ -111,7 +111,7 @@ func TestNamesInTextsExist(t *testing.T) {
 	}
 }
 
-// targets are those of the Makefile in a folder, if there is one.
+// targets returns the make targets of a folder's Makefile, if it has one.
 func targets(folder string) (all []string) {
 	makefile, err := os.ReadFile(filepath.Join(folder, "Makefile"))
 	if err != nil {
@@ -123,7 +123,7 @@ func targets(folder string) (all []string) {
 	return all
 }
 
-// Every make target that a text or .ci/run names is there: of a client's README in its own folder, or at the root.
+// Every make target that a text or .ci/run names exists: for a client's README in its own folder, or at the root.
 func TestMakeTargetsExist(t *testing.T) {
 	found := 0
 	for _, document := range append(documents(t), ".ci/run") {

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// Where all tests have to run, make says what is missing before it runs any of them.
+// Where all tests have to run, make reports missing programs before it runs any test.
 func TestTestAllFailsAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	for _, program := range []string{"make", "sed", "sort"} {
@@ -42,12 +42,12 @@ func TestTestAllFailsAtOnce(t *testing.T) {
 	}
 }
 
-// While tests compile and run, a line now and then says how far they are, to a pipe too. The exit code is that of the command, and nothing
-// holds the pipe open after it.
+// While tests compile and run, a line now and then reports progress, to a pipe too. The exit code is the command's, and nothing
+// keeps the pipe open afterwards.
 func TestProgressIsShown(t *testing.T) {
 	dir := t.TempDir()
 	events, next := filepath.Join(dir, "tests.json"), filepath.Join(dir, "next")
-	for _, pipe := range []string{"0", "1"} { // One for each wait: the writer of the first one may still be there.
+	for _, pipe := range []string{"0", "1"} { // One per wait: the writer of the first one may still exist.
 		if err := syscall.Mkfifo(next+pipe, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +89,7 @@ func TestProgressIsShown(t *testing.T) {
 	}
 }
 
-// Make names the version that it needs, in one line, if go is older and cannot fetch it.
+// If go is older and cannot fetch the required version, make names that version, in one line.
 func TestMakeNamesTheGoVersion(t *testing.T) {
 	for name, script := range map[string]string{
 		"an older Go":              "echo go1.19.8",

@@ -16,7 +16,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// xGzip is the other name of gzip, as servers write it.
+// xGzip is the other name of gzip that servers use.
 var xGzip = http.Header{"Content-Encoding": {"X-GZip"}}
 
 func TestFaultsOfAnAnswer(t *testing.T) {
@@ -59,7 +59,7 @@ func TestLargeAnswersPass(t *testing.T) {
 	})
 }
 
-// A body that is too long is known to be so without the rest of it, which may never end.
+// An overlong body is refused without reading the rest of it, which may never end.
 func TestLongBodiesAreNotReadToTheirEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := connect(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -97,7 +97,7 @@ func TestAnswersThatTakeTooLong(t *testing.T) {
 	}
 }
 
-// A refusal is one even if its body does not come; where only the body tells what it means, that is a fault of its own.
+// A refusal counts although its body cannot be read. Where only the body says what the status means, that is an answer fault.
 func TestRefusalsWhoseBodyCannotBeRead(t *testing.T) {
 	for _, cut := range []koodrivetest.Fault{{Truncate: true}, {Drip: time.Minute}, {Header: http.Header{"Content-Encoding": {"gzip"}}}, {Header: xGzip}} {
 		for status, want := range map[int]int{401: 401, 403: 403, 302: 302, 429: 429, 503: 503, 400: 0, 404: 0} {
@@ -115,7 +115,7 @@ func TestRefusalsWhoseBodyCannotBeRead(t *testing.T) {
 	}
 }
 
-// What came is in no error: it may be an echo of what was sent.
+// No error quotes an answer: it may be an echo of the request.
 func TestErrorsQuoteNothing(t *testing.T) {
 	for _, answer := range []string{
 		"HTTP/1.1 200 OK\r\nAuthorization Bearer geheim\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: geheim\r\n\r\n",
@@ -131,7 +131,7 @@ func TestErrorsQuoteNothing(t *testing.T) {
 				if err != nil {
 					return
 				}
-				_, _ = http.ReadRequest(bufio.NewReader(conn)) // Otherwise what is told may be that it was not wanted.
+				_, _ = http.ReadRequest(bufio.NewReader(conn)) // Otherwise the error may be that the context was cancelled.
 				_, _ = io.WriteString(conn, answer)
 				_ = conn.Close()
 			}()

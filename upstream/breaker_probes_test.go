@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A failed probe's caller lets another one that waits go first: what fails for one may work for all others.
+// After a failed probe another waiting caller goes first: a request that fails for one caller may work for all others.
 func TestProbesGoRound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker(nil)
@@ -38,7 +38,7 @@ func TestProbesGoRound(t *testing.T) {
 		if !send(b, of(11, "a"), failure) {
 			t.Error("nobody else waits, and there is no probe")
 		}
-		send(b, of(5, "good"), nil) // It is refused, and never comes back.
+		send(b, of(5, "good"), nil) // It is refused and never comes back.
 		time.Sleep(2 * BreakerPause)
 		if !send(b, of(11, "a"), nil) {
 			t.Error("one that has left keeps the others waiting")
@@ -46,8 +46,8 @@ func TestProbesGoRound(t *testing.T) {
 	})
 }
 
-// A probe that shows nothing, a 404 or one that is given up, does not let its caller keep the probes for itself, nor KooDrive get
-// more than one a second.
+// A probe that proves nothing (a 404, or a cancelled one) neither lets its caller keep the probes for itself nor allows more than
+// one request per second.
 func TestNeutralProbesGoRound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker(nil)
@@ -70,7 +70,7 @@ func TestNeutralProbesGoRound(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 			probe, err = b.enter(of(7, "gone"))
 		}
-		send(b, of(5, "good"), nil) // It is refused, and comes again.
+		send(b, of(5, "good"), nil) // It is refused and comes again.
 		probe.sent = true
 		probe.end(neutral[1])
 		time.Sleep(2 * time.Second)

@@ -49,7 +49,7 @@ func TestRefusalsDoNotHideAnOutage(t *testing.T) {
 	})
 }
 
-// A window that is over does not count.
+// Failures of an earlier window do not count.
 func TestOldFailuresDoNotCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker(nil)
@@ -62,7 +62,7 @@ func TestOldFailuresDoNotCount(t *testing.T) {
 	})
 }
 
-// A request that was admitted and then not sent, because KooDrive had asked to wait, is no failure.
+// A request that was admitted but not sent, because of a Retry-After, is not a failure.
 func TestWithheldRequestsAreNotFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker(nil)
@@ -76,7 +76,7 @@ func TestWithheldRequestsAreNotFailures(t *testing.T) {
 	})
 }
 
-// One caller's loop does not make KooDrive look down while others, who ask seldom, are answered.
+// One caller's loop does not open the common circuit while other callers, who send few requests, are answered.
 func TestALoopIsNotAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker(nil)
@@ -90,8 +90,8 @@ func TestALoopIsNotAnOutage(t *testing.T) {
 	})
 }
 
-// A request that was sent before a circuit opened, and ends after that, decides nothing; one that was admitted and has not
-// been sent is not sent.
+// A request that was sent before a circuit opened and ends after that changes nothing. One that was admitted and not yet sent is
+// not sent.
 func TestStragglersDecideNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker(nil)
@@ -125,7 +125,7 @@ func TestStragglersDecideNothing(t *testing.T) {
 	})
 }
 
-// However many callers there are, the breaker remembers those of a window.
+// The breaker's memory is bounded by the requests of one window, however many callers there are.
 func TestBreakerIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, most := newBreaker(nil), 0
@@ -148,7 +148,7 @@ func TestBreakerIsBounded(t *testing.T) {
 	})
 }
 
-// A request that panics gives its permit back, and tells nothing.
+// A request that panics returns its permit and counts neither as a success nor as a failure.
 func TestPanicLeavesTheBreakerAsItIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, err := NewClient(Config{BaseURL: "https://koodrive.test"})

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Whose requests fail opens circuits for those whose requests they were, and for nobody else.
+// Failing requests open the circuits of their own caller and address, and no other.
 func TestCircuitsOfOneCallerOpenAlone(t *testing.T) {
 	for name, row := range map[string]struct {
 		fails        func(task string) voter
@@ -69,7 +69,8 @@ func TestCircuitsOfOneCallerOpenAlone(t *testing.T) {
 	}
 }
 
-// A caller that KooDrive has answered once, and that is then alone with its failures, learns of a KooDrive that has moved.
+// A caller that KooDrive has answered before, and that is then alone with its failures, also opens the common circuit: KooDrive may
+// have moved.
 func TestTheOnlyCallersCircuitIsTheCommonOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker(nil)
@@ -83,7 +84,7 @@ func TestTheOnlyCallersCircuitIsTheCommonOne(t *testing.T) {
 	})
 }
 
-// One caller that works outvotes one that does not; of three, two that do not outvote it, if enough tasks fail.
+// One working caller outvotes one failing caller. Two of three failing callers outvote a working one, if enough tasks fail.
 func TestVotes(t *testing.T) {
 	for name, row := range map[string]struct {
 		failing, working, tasks int
@@ -113,7 +114,7 @@ func TestVotes(t *testing.T) {
 	}
 }
 
-// A KooDrive that is down before the first call gets, after the requests that show it, one every five seconds.
+// If KooDrive is down before the first call, then after the requests that show it, it gets one request every 5 s.
 func TestKooDriveIsDownBeforeTheFirstCall(t *testing.T) {
 	for name, query := range map[string]func(i int) voter{
 		"one caller, one task":               func(int) voter { return of(1, "a") },
@@ -149,7 +150,7 @@ func TestKooDriveIsDownBeforeTheFirstCall(t *testing.T) {
 	}
 }
 
-// Callers whose circuits stay open are still heard: the common circuit opens again although their attempts have left the window.
+// Callers with open circuits keep their vote: the common circuit opens again although their attempts have left the window.
 func TestOpenCircuitsVote(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker(nil)

@@ -126,7 +126,7 @@ func TestCancelledCallEndsTheRequest(t *testing.T) {
 
 func TestBrokenConnectionsAreNotRetried(t *testing.T) {
 	bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, c *upstream.Client) {
-		if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); err != nil { // Leaves a connection that is kept alive.
+		if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); err != nil { // Leaves a kept-alive connection.
 			t.Fatal(err)
 		}
 		k.SetFault(&koodrivetest.Fault{Reset: true})

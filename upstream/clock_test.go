@@ -11,7 +11,7 @@ import (
 )
 
 func TestClockIsCorrected(t *testing.T) {
-	// koodriveAhead is how far our clock is behind KooDrive's; attempts is how many the first call takes.
+	// koodriveAhead is how far our clock is behind KooDrive's; attempts is the number of requests of the first call.
 	for name, row := range map[string]struct {
 		koodriveAhead time.Duration
 		attempts      int
@@ -21,7 +21,7 @@ func TestClockIsCorrected(t *testing.T) {
 		"1 s fast":        {-time.Second, 1, false},
 		"10 s fast":       {-10 * time.Second, 2, false},
 		"13 min fast":     {-13 * time.Minute, 2, false},
-		"20 min fast":     {-20 * time.Minute, 2, true}, // More than is made up for.
+		"20 min fast":     {-20 * time.Minute, 2, true}, // More than is corrected.
 		"1 s slow":        {time.Second, 1, false},
 		"14 min slow":     {14 * time.Minute, 1, false},
 		"20 min slow":     {20 * time.Minute, 2, false},
@@ -45,7 +45,7 @@ func TestClockIsCorrected(t *testing.T) {
 				if _, err := c.Task(t.Context(), signedQuery(t, c), upstream.Call{}); err != nil || k.Count() != before+1 {
 					t.Errorf("once it is learnt: %v after %d attempts", err, k.Count()-before)
 				}
-				k.SetSkew(0) // The clock is set right.
+				k.SetSkew(0) // The clock is corrected.
 				before = k.Count()
 				if _, err := c.Task(t.Context(), signedQuery(t, c), upstream.Call{}); err != nil || k.Count() > before+2 {
 					t.Errorf("once it is corrected: %v after %d attempts", err, k.Count()-before)

@@ -11,7 +11,7 @@ import (
 
 const id = "1534087020903704704"
 
-// answered is a response as attempt reads it.
+// answered is a response as an attempt reads it.
 func answered(status int, contentType, body string) *response {
 	if len(body) > MaxBody+1 {
 		body = body[:MaxBody+1]
@@ -53,7 +53,7 @@ func TestValidAnswers(t *testing.T) {
 	}
 }
 
-// An object is taken for what it is, whatever it is called.
+// An object is decoded whatever its Content-Type says.
 func TestContentTypes(t *testing.T) {
 	for _, contentType := range []string{"", "text/plain", "text/html", "application/json", "application/problem+json", "text/json; charset=x", ";;"} {
 		if _, err := answered(200, contentType, " {\"taskId\":\""+id+"\",\"status\":1,\"code\":0}").task(id); err != nil {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// results are the ends of requests, by what they tell.
+// failures and neutral are ends of requests: those that count against KooDrive, and those that do not.
 var (
 	failures = []error{
 		&TransportError{Fault: TimedOut}, &TransportError{Fault: Unreachable}, &StatusError{Status: 500}, &StatusError{Status: 503},
@@ -21,13 +21,13 @@ var (
 	failure = failures[0]
 )
 
-// numbered is a key of callers or addresses.
+// numbered is the key of caller or address n.
 func numbered(n int) (k Key) {
 	binary.BigEndian.PutUint32(k[:], uint32(n))
 	return k
 }
 
-// of is a query of a caller whom KooDrive has answered lately, at is one of another caller, at an address.
+// of is a query of a caller that KooDrive has answered lately; at is one of another caller, at an address.
 func of(caller int, task string) voter {
 	return voter{caller: numbered(caller), queue: numbered(caller), task: task}
 }
@@ -46,7 +46,7 @@ func send(b *breaker, v voter, err error) bool {
 	return refused == nil
 }
 
-// fail makes as many requests as open a circuit, for as many tasks.
+// fail makes enough failing requests to open a circuit, for as many tasks as given.
 func fail(t *testing.T, b *breaker, q func(task string) voter, tasks int) {
 	t.Helper()
 	for i := range BreakerAttempts {

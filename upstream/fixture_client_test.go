@@ -91,7 +91,7 @@ func signedQuery(t *testing.T, c *upstream.Client) upstream.Query {
 	return prepared(t, c, credential)
 }
 
-// prepared is the question for the example of KooDrive's documents.
+// prepared is a query for the task of KooDrive's documented example.
 func prepared(t *testing.T, c *upstream.Client, credential upstream.Credential) upstream.Query {
 	t.Helper()
 	q, err := c.Query(credential, exampleID)

@@ -17,7 +17,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// deaf is a connection that hears nothing more from a moment on, and ignores that it is closed, until it is released.
+// deaf is a connection that, from a moment on, receives nothing and ignores Close, until it is released.
 type deaf struct {
 	net.Conn
 	from     *atomic.Bool
@@ -34,8 +34,7 @@ func (d deaf) Read(b []byte) (int, error) {
 
 func (d deaf) Close() error { return nil }
 
-// net/http does not return from a connection that ignores its end. The attempt does, and the ones after it use new
-// connections.
+// net/http does not return from a connection that ignores Close. The attempt does, and later attempts use new connections.
 func TestStuckAttemptsAreAbandoned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		released := make(chan struct{})
@@ -47,7 +46,7 @@ func TestStuckAttemptsAreAbandoned(t *testing.T) {
 		listener := koodrivetest.Listen()
 		var dials atomic.Int32
 		c := connectTo(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if slow.Load() { // The header comes, and then nothing is heard.
+			if slow.Load() { // The header arrives, and then nothing.
 				w.Header().Set("Content-Length", "52")
 				_, _ = io.WriteString(w, "{")
 				_ = http.NewResponseController(w).Flush()
@@ -82,8 +81,8 @@ func TestStuckAttemptsAreAbandoned(t *testing.T) {
 	})
 }
 
-// A connection over HTTP/2 on which nothing is answered any more is not used for long, though pings are answered. While others
-// get answers on it, one that does not says nothing of the connection.
+// An HTTP/2 connection that answers nothing is soon abandoned, even if it answers pings. While other requests on it are answered,
+// one that is not answered says nothing about the connection.
 func TestSilentConnectionsAreReplaced(t *testing.T) {
 	for name, quiet := range map[string]bool{"nobody is answered": true, "others are answered": false} {
 		t.Run(name, func(t *testing.T) {
@@ -127,8 +126,8 @@ func TestSilentConnectionsAreReplaced(t *testing.T) {
 	}
 }
 
-// Dials that hang keep no place, are not many, and end: also those whose requests have been given up. The first request after
-// that is answered at once.
+// Hanging dials hold no slot, are few, and end, also those whose requests have been cancelled. The first request after that is
+// answered at once.
 func TestHangingDialsAreBounded(t *testing.T) {
 	const atOnce = 5
 	for name, give := range map[string]time.Duration{"timed out": 0, "given up": 100 * time.Millisecond} {
@@ -181,7 +180,7 @@ func TestHangingDialsAreBounded(t *testing.T) {
 	}
 }
 
-// A resolver that takes longer than an attempt: the dial goes on, and its connection serves the next attempt.
+// A dial may take longer than its attempt: it goes on, and its connection serves the next attempt.
 func TestDialOutlivesItsAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := koodrivetest.New()

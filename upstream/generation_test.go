@@ -16,8 +16,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// A connection that is never idle is replaced after its age, and no request fails for that: not one that is in flight then,
-// nor one that comes next.
+// A connection that is never idle is replaced when it reaches its maximum age, without failing a request in flight or a later one.
 func TestConnectionsAge(t *testing.T) {
 	bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, _ *upstream.Client) {
 		listener := koodrivetest.Listen()
@@ -55,7 +54,8 @@ func TestConnectionsAge(t *testing.T) {
 	})
 }
 
-// A KooDrive that has moved is found when the old machine, which keeps its connections, has failed often enough.
+// If KooDrive moves to another machine, kootask finds it after enough failures, although the old machine keeps its connections
+// open.
 func TestOpenCircuitMakesNewConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var moved atomic.Bool
@@ -92,7 +92,7 @@ func TestOpenCircuitMakesNewConnections(t *testing.T) {
 	})
 }
 
-// Other roots lead to other connections: what was trusted is not any more, and the other way round.
+// New roots cause new connections, so a certificate that is trusted no longer is refused, and a newly trusted one is accepted.
 func TestRootsAreFollowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one, trustOne := certificate(t)
@@ -127,9 +127,9 @@ func TestRootsAreFollowed(t *testing.T) {
 		}{
 			{&one, trustOne, true, 1},
 			{&one, trustOne, true, 1},
-			{&one, trustOne.Clone(), true, 1}, // Another pool with the same certificates.
+			{&one, trustOne.Clone(), true, 1}, // A different pool with the same certificates.
 			{&one, both, true, 2},
-			{&two, both, true, 2}, // On the connection that is open.
+			{&two, both, true, 2}, // On the open connection.
 			{&two, trustOne, false, 3},
 			{&two, trustTwo, true, 4},
 			{&two, nil, false, 5},

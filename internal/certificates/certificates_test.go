@@ -13,7 +13,7 @@ import (
 	"github.com/kootask/kootask/internal/certificates"
 )
 
-// What is said in a certificate decides who takes it: an authority, a host, a use, a time.
+// A certificate is accepted or refused by its authority, its names, its usage and its dates.
 func TestVerify(t *testing.T) {
 	now := time.Now()
 	ca, other := certificates.NewCA(), certificates.NewCA()
@@ -63,7 +63,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// Both sides present what was read from files, and accept each other.
+// Both sides present certificates that were read from files, and accept each other.
 func TestHandshake(t *testing.T) {
 	ca := certificates.NewCA()
 	read := func(c *certificates.Certificate) []tls.Certificate {

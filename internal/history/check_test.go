@@ -21,7 +21,7 @@ var (
 
 func task(name string, status int64) history.Task { return history.Task{Name: name, Status: status} }
 
-// again adds a request to a history as often as it is sent: each time but the last, the connection is cut.
+// again records a request as sent several times: all but the last time the connection is cut.
 func again(h *history.History, times int) {
 	for i := range times {
 		at := 12*second + 3*second/5 + time.Duration(i)*second/10
@@ -74,7 +74,7 @@ func TestGoodHistory(t *testing.T) {
 	}
 }
 
-// Each way to go wrong breaks its rule, and no other unless it is said so.
+// Each violation breaks its own rule, and only the other rules that its row names.
 func TestEveryRuleCanBeBroken(t *testing.T) {
 	for name, row := range map[string]struct {
 		spoil func(h *history.History)

@@ -9,7 +9,7 @@ import (
 	"github.com/kootask/kootask/service/auth/issuertest"
 )
 
-// brokenTokens are tokens that nobody may call with, by what is wrong with them. Secret things in them contain "geheim".
+// brokenTokens are tokens that must be refused, by their fault. Secret texts in them contain "geheim".
 func brokenTokens(i *issuertest.Issuer) map[string]string {
 	now := time.Now()
 	good := i.Token(alice())
@@ -18,7 +18,7 @@ func brokenTokens(i *issuertest.Issuer) map[string]string {
 	other := issuertest.New(i.URL())
 	changed := segment(`{"iss":"` + i.URL() + `","aud":"kootask","sub":"geheim","exp":99999999999}`)
 	return map[string]string{
-		// Its form.
+		// Form.
 		"empty":                      "",
 		"no parts":                   "geheim",
 		"two parts":                  parts[0] + "." + parts[1],
@@ -40,7 +40,7 @@ func brokenTokens(i *issuertest.Issuer) map[string]string {
 		"a number that is too large": i.Sign([]byte(`{"x":271828e999}`)),
 		"nothing signed":             parts[0] + "." + parts[1] + ".",
 
-		// Its algorithm.
+		// Algorithm.
 		"no alg":                        i.Token(alice(), issuertest.Header("alg", nil)),
 		"an alg that is a number":       i.Token(alice(), issuertest.Header("alg", 256)),
 		"none":                          i.Token(alice(), issuertest.Unsigned()),
@@ -58,7 +58,7 @@ func brokenTokens(i *issuertest.Issuer) map[string]string {
 		"ES256 with the id of P-384":    i.Token(alice(), issuertest.Alg("ES256"), issuertest.Header("kid", i.KeyID("ES384"))),
 		"ES384 key that signs as ES256": i.Token(alice(), issuertest.Alg("ES384"), issuertest.Header("alg", "ES256")),
 
-		// Its header.
+		// Header.
 		"no kid":                   i.Token(alice(), issuertest.Header("kid", nil)),
 		"an empty kid":             i.Token(alice(), issuertest.Header("kid", "")),
 		"a kid that is a number":   i.Token(alice(), issuertest.Header("kid", 1)),
@@ -73,7 +73,7 @@ func brokenTokens(i *issuertest.Issuer) map[string]string {
 		"jku to the forger's keys": i.Token(alice(), issuertest.Forged(), issuertest.Header("jku", "https://geheim.test/keys")),
 		"x5u to the forger's":      i.Token(alice(), issuertest.Forged(), issuertest.Header("x5u", "https://geheim.test/crt")),
 
-		// Its signature.
+		// Signature.
 		"signed by another RSA":     i.Token(alice(), issuertest.Forged()),
 		"signed by another EC":      i.Token(alice(), issuertest.Alg("ES256"), issuertest.Forged()),
 		"signed by another Ed25519": i.Token(alice(), issuertest.Alg("EdDSA"), issuertest.Forged()),
@@ -83,7 +83,7 @@ func brokenTokens(i *issuertest.Issuer) map[string]string {
 		"a signature that is short": es[0] + "." + es[1] + "." + es[2][:40],
 		"forged and expired":        i.Token(alice("exp", now.Add(-time.Hour).Unix()), issuertest.Forged()),
 
-		// Its claims.
+		// Claims.
 		"no iss":                     i.Token(alice("iss", nil)),
 		"another iss":                i.Token(alice("iss", "https://geheim.test")),
 		"iss with a slash":           i.Token(alice("iss", i.URL()+"/")),
@@ -122,7 +122,7 @@ func brokenTokens(i *issuertest.Issuer) map[string]string {
 	}
 }
 
-// next returns the letter of base64url after c: of the last one of a signature of 256 bytes it changes bits that do not
+// next returns the letter of base64url after c. As the last letter of a signature of 256 bytes it changes only bits that do not
 // count.
 func next(c byte) string {
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -149,7 +149,7 @@ func TestBrokenTokens(t *testing.T) {
 	})
 }
 
-// What can be told without keys asks the issuer for none.
+// Tokens that can be refused without keys cause no fetch.
 func TestBrokenTokensCauseNoFetch(t *testing.T) {
 	bubble(t, func(t *testing.T, issuer *issuertest.Issuer, tokens *auth.Tokens) {
 		for _, token := range []string{

@@ -21,7 +21,7 @@ func fetches(issuer *issuertest.Issuer, begin time.Time) []time.Duration {
 	return since
 }
 
-// want fails the test unless token comes to an outcome, and at once.
+// want fails the test unless token has an outcome, and at once.
 func want(t *testing.T, tokens *auth.Tokens, token, outcome string) {
 	t.Helper()
 	begin := time.Now()
@@ -33,7 +33,7 @@ func want(t *testing.T, tokens *auth.Tokens, token, outcome string) {
 	}
 }
 
-// together verifies a token n times at once, and returns how many came to what.
+// together verifies a token n times at once, and counts the outcomes.
 func together(t *testing.T, tokens *auth.Tokens, token string, n int) map[string]int {
 	t.Helper()
 	var mu sync.Mutex

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const issuerURL = "https://issuer.test/realm"
 
-// bubble runs test in virtual time, with an issuer and who verifies its tokens.
+// bubble runs test in virtual time, with an issuer and a verifier of its tokens.
 func bubble(t *testing.T, test func(t *testing.T, issuer *issuertest.Issuer, tokens *auth.Tokens)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -28,7 +28,7 @@ func bubble(t *testing.T, test func(t *testing.T, issuer *issuertest.Issuer, tok
 	})
 }
 
-// verifier returns Tokens for an issuer that they reach in memory. What c leaves open is set.
+// verifier returns Tokens for an issuer that they reach in memory. It sets the fields that c leaves open.
 func verifier(t *testing.T, issuer *issuertest.Issuer, c auth.TokensConfig) *auth.Tokens {
 	t.Helper()
 	listener := koodrivetest.Listen()
@@ -53,7 +53,7 @@ func verifier(t *testing.T, issuer *issuertest.Issuer, c auth.TokensConfig) *aut
 	return tokens
 }
 
-// outcome returns what an error of Verify's came to, "OK" if it is nil.
+// outcome returns the outcome of an error of Verify, "OK" if it is nil.
 func outcome(t *testing.T, err error) string {
 	t.Helper()
 	if err == nil {
@@ -80,7 +80,7 @@ const (
 	unavailable      = "CALLER_KEYS_UNAVAILABLE"
 )
 
-// alice is a token's sub.
+// alice returns claims with alice as the subject.
 func alice(claims ...any) map[string]any {
 	all := map[string]any{"sub": "alice"}
 	for i := 0; i < len(claims); i += 2 {
@@ -92,5 +92,5 @@ func alice(claims ...any) map[string]any {
 // segment encodes a part of a token.
 func segment(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 
-// jwkOf returns the public key that a forger would put into the header.
+// jwkOf returns a public key, as a forger would put it into the header.
 func jwkOf(i *issuertest.Issuer) map[string]any { return i.KeySet()[0] }

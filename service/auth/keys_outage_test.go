@@ -20,7 +20,7 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// While the issuer hangs, a token of a known key waits for nothing, however old the key is and whoever has the keys fetched.
+// While the issuer hangs, a token of a known key is verified at once, however old the key is and whatever fetches are in flight.
 func TestHangingIssuerDelaysNoKnownKey(t *testing.T) {
 	for name, path := range map[string]string{"discovery": issuertest.Discovery, "keys": issuertest.Keys, "both": ""} {
 		t.Run(name, func(t *testing.T) {
@@ -81,7 +81,7 @@ func TestIssuerIsDownAtTheStart(t *testing.T) {
 	})
 }
 
-// Whoever leaves takes nobody's fetch along.
+// A caller that leaves does not cancel the fetch that others wait for.
 func TestFetchOutlivesItsCauser(t *testing.T) {
 	bubble(t, func(t *testing.T, issuer *issuertest.Issuer, tokens *auth.Tokens) {
 		issuer.Handle("", slowly(issuer, time.Second))
@@ -97,7 +97,7 @@ func TestFetchOutlivesItsCauser(t *testing.T) {
 		go func() { second <- verify(t, tokens, token) }()
 		synctest.Wait()
 		cancel()
-		if err := <-first; err != context.Canceled { //nolint:errorlint // It is ctx's own, not wrapped.
+		if err := <-first; err != context.Canceled { //nolint:errorlint // The context's own error, not wrapped.
 			t.Errorf("the first: %v", err)
 		}
 		if got := <-second; got != ok {
@@ -129,7 +129,7 @@ func TestClose(t *testing.T) {
 	})
 }
 
-// lingering is a transport that takes its time, whatever the request's context says.
+// lingering is a transport that ignores the request's context and takes its time.
 type lingering struct {
 	time     time.Duration
 	requests atomic.Int32
@@ -141,8 +141,8 @@ func (l *lingering) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, errors.New("nobody is there")
 }
 
-// With a transport that does not end when it should, a token waits for its keys as long as a fetch may take, Close waits for
-// nothing, and there is no fetch after it.
+// If the transport ignores cancellation, a token waits at most the time of a fetch for its keys, Close returns at once, and no
+// fetch follows it.
 func TestTransportThatLingers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		transport := &lingering{time: time.Minute}
@@ -169,7 +169,7 @@ func TestTransportThatLingers(t *testing.T) {
 	})
 }
 
-// Ten thousand forged tokens at once, and more as time goes on, cost a fetch in KeysApart, and no caller a moment.
+// Ten thousand forged tokens at once, and more later, cost one fetch per KeysApart and delay no caller.
 func TestForgedFlood(t *testing.T) {
 	bubble(t, func(t *testing.T, issuer *issuertest.Issuer, tokens *auth.Tokens) {
 		want(t, tokens, issuer.Token(alice()), ok)
@@ -179,7 +179,7 @@ func TestForgedFlood(t *testing.T) {
 		forged := make([]string, 500)
 		for i := range forged {
 			forged[i] = issuer.Token(alice(), issuertest.Alg("EdDSA"), issuertest.Header("kid", fmt.Sprint("forged-", i)))
-			if i%10 == 1 { // The id is the issuer's, and the key is not.
+			if i%10 == 1 { // The id is the issuer's, the key is not.
 				forged[i] = issuer.Token(alice(), issuertest.Alg("EdDSA"), issuertest.Forged())
 			}
 		}
@@ -196,7 +196,7 @@ func TestForgedFlood(t *testing.T) {
 		}
 		before := runtime.NumGoroutine()
 		flood(10_000)
-		// The flight, and the two ends of its connection.
+		// The fetch, and the two ends of its connection.
 		if more := runtime.NumGoroutine() - before - 10_000; more > 10 {
 			t.Errorf("%d goroutines beside the callers'", more)
 		}

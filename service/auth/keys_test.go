@@ -44,7 +44,7 @@ func TestRotation(t *testing.T) {
 		time.Sleep(auth.KeysApart - 1)
 		issuer.Rotate()
 		after := issuer.Token(alice())
-		want(t, tokens, after, notAuthenticated) // The next fetch may not be made yet.
+		want(t, tokens, after, notAuthenticated) // The next fetch is not allowed yet.
 		want(t, tokens, before, ok)
 		time.Sleep(time.Nanosecond)
 		issuer.Handle("", slowly(issuer, time.Second))
@@ -52,19 +52,19 @@ func TestRotation(t *testing.T) {
 			t.Error(diff)
 		}
 		want(t, tokens, after, ok)
-		want(t, tokens, before, notAuthenticated) // Its key has gone.
+		want(t, tokens, before, notAuthenticated) // Its key is gone.
 		if diff := cmp.Diff([]time.Duration{0, auth.KeysApart}, fetches(issuer, begin)); diff != "" {
 			t.Error(diff)
 		}
 	})
 }
 
-// A key is replaced under its id: the first token that it signs has the keys fetched, if that is allowed again, and is good.
+// A key is replaced under its id: the first token that the new key signs causes a fetch, if one is allowed again, and is accepted.
 func TestKeyIsReplacedUnderItsID(t *testing.T) {
 	for name, row := range map[string]struct {
 		alg     string
 		set     func(i *issuertest.Issuer) []any // Nil: all keys of the issuer.
-		replace func(i *issuertest.Issuer)       // Nil: by one of the same kind.
+		replace func(i *issuertest.Issuer)       // Nil: replaced by a key of the same kind.
 		options []issuertest.Option
 	}{
 		"RSA":     {alg: "RS256"},
@@ -109,7 +109,7 @@ func TestKeyIsReplacedUnderItsID(t *testing.T) {
 				}
 				after := issuer.Token(alice(), options...)
 				time.Sleep(auth.KeysApart - 1)
-				want(t, tokens, after, notAuthenticated) // The next fetch may not be made yet.
+				want(t, tokens, after, notAuthenticated) // The next fetch is not allowed yet.
 				time.Sleep(time.Nanosecond)
 				if diff := cmp.Diff(map[string]int{ok: 100}, together(t, tokens, after, 100)); diff != "" {
 					t.Error(diff)
@@ -133,7 +133,7 @@ func TestOldKeysServeWhileNewOnesAreFetched(t *testing.T) {
 		before := issuer.Token(alice())
 		issuer.Rotate()
 		issuer.Handle("", slowly(issuer, time.Second))
-		for range 2 { // Discovery takes one second, and the keys another.
+		for range 2 { // Discovery takes 1 s, and the keys another.
 			time.Sleep(time.Second)
 			want(t, tokens, before, ok)
 		}
@@ -177,7 +177,7 @@ func TestLastGoodKeysStay(t *testing.T) {
 	})
 }
 
-// A key that was withdrawn while no token came is good for none that comes.
+// A key that was withdrawn while no token arrived accepts none of the later tokens.
 func TestOldKeysAreNotBelieved(t *testing.T) {
 	bubble(t, func(t *testing.T, issuer *issuertest.Issuer, tokens *auth.Tokens) {
 		claims := alice()

@@ -7,11 +7,11 @@ import (
 	"github.com/kootask/kootask/service/auth"
 )
 
-// What a policy says is said without a doubt, or it is refused.
+// A policy that can be misread is refused.
 func TestParsePolicy(t *testing.T) {
 	const sub = "- claims: {sub: a}\n  users: [u]\n"
 	for name, row := range map[string]struct {
-		text, refusal string // Empty: it is accepted.
+		text, refusal string // Empty: accepted.
 	}{
 		"a san":                 {"callers:\n- san: DNS:a\n  users: [u]", ""},
 		"every kind of san":     {"callers:\n- {san: 'DNS:a', users: [u]}\n- {san: 'URI:spiffe://a/b', users: [u]}\n- {san: 'IP:::1', users: [u]}\n- {san: 'email:a@b', users: [u]}", ""},
@@ -59,7 +59,7 @@ func TestParsePolicy(t *testing.T) {
 		"a number for a claim":  {"callers:\n- claims: {n: 5}\n  users: [u]", "line 2: the value of a claim is a text"},
 		"a truth for a claim":   {"callers:\n- claims: {admin: true}\n  users: [u]", "line 2: the value of a claim is a text"},
 		"a number in quotes":    {"callers:\n- claims: {n: '5'}\n  users: [u]", ""},
-		// A name with nothing behind it would ask for less than it says.
+		// A name with an empty value would require less than it seems to.
 		"an empty san":             {"callers:\n- san: ''\n  claims: {sub: a}\n  users: [u]", "line 2: a value is empty"},
 		"nothing for a san":        {"callers:\n- san:\n  claims: {sub: a}\n  users: [u]", "line 2: a value is empty"},
 		"empty claims":             {"callers:\n- san: DNS:a\n  claims: {}\n  users: [u]", "line 3: a value is empty"},
@@ -124,7 +124,7 @@ func TestParsePolicy(t *testing.T) {
 	}
 }
 
-// utf16 is a text of ASCII as Windows writes it.
+// utf16 encodes an ASCII text as Windows does.
 func utf16(text string) string {
 	all := []byte("\xff\xfe")
 	for _, b := range []byte(text) {

@@ -2,7 +2,7 @@ package auth
 
 import "testing"
 
-// A rule that names a certificate and claims is about callers who have both; one user of a rule is not another's.
+// A rule that names a certificate and claims applies only to callers with both, and its users only to its callers.
 func TestRulesNeedAllThatTheyName(t *testing.T) {
 	policy, err := ParsePolicy([]byte(`
 callers:

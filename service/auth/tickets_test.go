@@ -15,7 +15,7 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// redeem makes a request with a ticket, and returns what it came to.
+// redeem makes a request with a ticket, and returns the caller and the outcome.
 func redeem(c *Authenticator, value, taskID string, header ...string) (caller.Caller, string) {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	for i := 0; i < len(header); i += 2 {
@@ -28,14 +28,14 @@ func redeem(c *Authenticator, value, taskID string, header ...string) (caller.Ca
 	return who, allowed
 }
 
-// left is how many tickets are in memory, and with them the credentials for which they stand.
+// left is the number of tickets in memory, and thus of the credentials for which they stand.
 func (c *Authenticator) left() int {
 	c.tickets.mu.Lock()
 	defer c.tickets.mu.Unlock()
 	return len(c.tickets.all)
 }
 
-// Whatever becomes of a ticket, what it stands for is not kept longer than it is good.
+// The credential behind a ticket is kept no longer than the ticket is valid, used or not.
 func TestTicketsAreForgotten(t *testing.T) {
 	for name, row := range map[string]struct {
 		after  time.Duration
@@ -89,7 +89,7 @@ func TestTicketsAreForgotten(t *testing.T) {
 	})
 }
 
-// There are so many tickets and no more, until old ones are over.
+// The number of tickets is limited; expired tickets make room.
 func TestTicketsAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := New(Config{Log: slog.New(slog.DiscardHandler)})
@@ -117,7 +117,7 @@ func TestTicketsAreCounted(t *testing.T) {
 	})
 }
 
-// A ticket that was got with a certificate is good over connections of that one alone.
+// A ticket that was issued over a connection with a client certificate is valid only over connections with the same certificate.
 func TestTicketsGoWithTheirCertificate(t *testing.T) {
 	over := func(one string) *tls.ConnectionState {
 		return &tls.ConnectionState{PeerCertificates: []*x509.Certificate{{Raw: []byte(one)}}}

@@ -36,7 +36,7 @@ func TestGoodTokens(t *testing.T) {
 	})
 }
 
-// Claims and headers that a token may have, beside those that every token must have.
+// Claims and headers that a valid token may have in addition to the required ones.
 func TestTokensWithMore(t *testing.T) {
 	for name, token := range map[string]func(i *issuertest.Issuer) string{
 		"as long as it may be": func(i *issuertest.Issuer) string {
@@ -65,7 +65,7 @@ func TestTokensWithMore(t *testing.T) {
 	}
 }
 
-// Whatever comes as a token, to read it takes little memory: nobody is known by then.
+// Reading a token takes little memory, whatever it contains: its caller is unauthenticated.
 func TestReadingATokenTakesLittleMemory(t *testing.T) {
 	issuer := issuertest.New(issuerURL)
 	tokens, err := auth.NewTokens(auth.TokensConfig{Issuer: issuerURL, Audience: issuertest.Audience, Transport: direct{issuer}})
@@ -111,7 +111,7 @@ func TestTimesOfTokens(t *testing.T) {
 	for name, row := range map[string]struct {
 		claim string
 		after time.Duration // From now until the claim.
-		wait  time.Duration // Until the token is shown.
+		wait  time.Duration // Until the token is verified.
 		want  string
 	}{
 		"the last moment":      {"exp", time.Minute, time.Minute - 1, ok},
@@ -185,7 +185,7 @@ func TestTheCallersContextEndsTheWait(t *testing.T) {
 		issuer.Handle("", issuertest.Hang)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, _, err := tokens.Verify(ctx, issuer.Token(alice())); err != context.DeadlineExceeded { //nolint:errorlint // It is ctx's own, not wrapped.
+		if _, _, err := tokens.Verify(ctx, issuer.Token(alice())); err != context.DeadlineExceeded { //nolint:errorlint // The context's own error, not wrapped.
 			t.Errorf("%v", err)
 		}
 	})

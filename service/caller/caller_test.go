@@ -61,7 +61,7 @@ func TestEveryFaultIsNamed(t *testing.T) {
 	}
 }
 
-// The token for kootask may be longer than a credential for KooDrive, wherever it travels.
+// The token for kootask may be longer than a credential for KooDrive, in whichever header it is.
 func TestLengths(t *testing.T) {
 	for name, row := range map[string]struct {
 		mode                caller.Mode
@@ -103,7 +103,7 @@ func TestCallerDoesNotPrintItsCredential(t *testing.T) {
 	}
 }
 
-// Whatever is no task id may be a credential that was put in the wrong place.
+// An invalid task id may be a credential in the wrong place.
 func TestInvalidTaskIDsAreNotLogged(t *testing.T) {
 	for id, logged := range map[string]bool{"1534087020903704704": true, "Bearer geheim": false, strings.Repeat("9", 65): false} {
 		if line := fmt.Sprint(caller.Caller{}.LogAttrs(id)); strings.Contains(line, id) != logged {

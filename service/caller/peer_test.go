@@ -7,7 +7,7 @@ import (
 	"github.com/kootask/kootask/service/caller"
 )
 
-// forwarded are rows of what proxies and clients say, and who the peer is then, of a connection from 192.0.2.1.
+// forwarded are forwarding headers as proxies and clients send them, with the resulting peer of a connection from 192.0.2.1.
 var forwarded = map[string]struct {
 	hops  int
 	lines []string

@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// source is asked by an Observer: an answer takes a second and is the number of the request.
+// source answers an Observer: an answer takes 1 s and is the number of the request.
 type source struct {
 	mu               sync.Mutex
 	asked            int

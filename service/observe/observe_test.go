@@ -156,7 +156,7 @@ func TestFinalValueIsAnsweredFromMemoryForAMinute(t *testing.T) {
 		if first.Answered.Sub(first.Asked) != time.Second {
 			t.Errorf("asked %v, answered %v", first.Asked, first.Answered)
 		}
-		time.Sleep(30 * time.Second) // 31 since it was asked.
+		time.Sleep(30 * time.Second) // 31 s after it was requested.
 		if first.Source != observe.Fresh {
 			t.Errorf("it comes from %v", first.Source)
 		}
@@ -170,7 +170,7 @@ func TestFinalValueIsAnsweredFromMemoryForAMinute(t *testing.T) {
 		if get(age(31*time.Second - 1)); s.asked != 2 {
 			t.Error("an older observation than allowed was returned")
 		}
-		for range 2 { // That somebody asks for it does not make it last.
+		for range 2 { // Requests for it do not prolong it.
 			time.Sleep(29 * time.Second)
 			if get(nil); s.asked != 2 {
 				t.Error("an observation was not kept for a minute")
@@ -195,7 +195,7 @@ func TestMaxAgeTakesAnUnfinishedValue(t *testing.T) {
 func TestMaxAgeZeroSharesTheNextRequest(t *testing.T) {
 	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
 		go func() { _, _ = o.Get(t.Context(), "k", observe.Wish{}, s.ask) }()
-		synctest.Wait() // The first request has begun, and at this same moment:
+		synctest.Wait() // The first request has begun, and at the same moment:
 		var all sync.WaitGroup
 		for range 10 {
 			all.Go(func() {
@@ -226,7 +226,7 @@ func TestMaxAgeJoinsARequestThatIsYoungEnough(t *testing.T) {
 	})
 }
 
-// Who has no patience leaves while the request waits for its turn; the others get its answer.
+// A call without patience leaves while its request is queued; the others get its answer.
 func TestPatience(t *testing.T) {
 	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
 		s.queue = 3 * time.Second

@@ -19,7 +19,7 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// retryable are the reasons after which the contract says "retry", of those that there is a row for.
+// retryable are the reasons after which the contract says "retry", as far as they have a row.
 var retryable = []taskv1.ErrorReason{
 	taskv1.ErrorReason_WATCH_LIFETIME_REACHED, taskv1.ErrorReason_WATCHER_TOO_SLOW, taskv1.ErrorReason_UPSTREAM_STALE,
 	taskv1.ErrorReason_SERVER_OVERLOADED, taskv1.ErrorReason_CALLER_LIMIT_REACHED,
@@ -27,12 +27,12 @@ var retryable = []taskv1.ErrorReason{
 	taskv1.ErrorReason_UPSTREAM_UNREACHABLE, taskv1.ErrorReason_UPSTREAM_UNAVAILABLE, taskv1.ErrorReason_UPSTREAM_MALFORMED_BODY,
 }
 
-// later are the reasons whose mechanism does not exist yet.
+// later are the reasons that nothing returns yet.
 var later = []taskv1.ErrorReason{
 	taskv1.ErrorReason_ERROR_REASON_UNSPECIFIED,
 }
 
-// The worst case of every row keeps to what every status promises, and its details are those of the contract.
+// The worst case of every row keeps the promises of every status, and its details are those of the contract.
 func TestEveryReason(t *testing.T) {
 	bad := strings.Repeat("\xff\x00ä\n", 1000)
 	for n, name := range taskv1.ErrorReason_name {
@@ -105,7 +105,7 @@ func checkStatus(t *testing.T, e *reason.Error, st *status.Status, language stri
 	}
 }
 
-// The catalogue has every reason in both languages, and nothing else.
+// The catalogue has exactly the contract's reasons, in both languages.
 func TestCatalogue(t *testing.T) {
 	all := reason.Catalogue()
 	if len(all) != 2 {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// value is a task as far as this package needs one: its tens are its rank, and 30 and more are final.
+// value stands for a task: its tens are its rank, and values from 30 on are final.
 type value int
 
 func testConfig() Config[value] {
@@ -35,7 +35,7 @@ func testConfig() Config[value] {
 	}
 }
 
-// judged is how an error is taken.
+// judged classifies errors.
 func judged(err error) Verdict { return testConfig().Judge(err) }
 
 var errPassing, errLasting = errors.New("passing"), errors.New("lasting")
@@ -44,7 +44,7 @@ type waitError time.Duration
 
 func (waitError) Error() string { return "wait" }
 
-// strikeError is one of a kind of which three in succession end the watch.
+// strikeError is an error of which three consecutive ones end the watch.
 type strikeError string
 
 func (e strikeError) Error() string { return string(e) }
@@ -172,7 +172,7 @@ func TestLastingErrorEnds(t *testing.T) {
 func TestConsecutiveStrikesEnd(t *testing.T) {
 	const answer = strikeError("")
 	for name, row := range map[string]struct {
-		polls []error // answer stands for one.
+		polls []error // answer stands for a successful poll.
 		ends  bool
 	}{
 		"two":                          {[]error{strikeError("a"), strikeError("a")}, false},

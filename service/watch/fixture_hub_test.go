@@ -37,7 +37,7 @@ func newHub() *watch.Hub[string, int] {
 
 var errPassing, errDrained = errors.New("passing"), errors.New("drained")
 
-// answers returns a poll that gives one value after the other, and then the last for ever, and counts its calls.
+// answers returns a poll that gives one value after the other, and then the last one forever, and counts its calls.
 func answers(count *atomic.Int32, values ...int) watch.Poll[int] {
 	return func(context.Context) (watch.Answer[int], error) {
 		n := int(count.Add(1))
@@ -58,7 +58,7 @@ func subscribe(hub *watch.Hub[string, int], key string, poll watch.Poll[int]) wa
 	return watching{hub.Subscribe(key, poll, wake), wake}
 }
 
-// follow returns all values that a new subscription sees until it ends.
+// follow returns all values of a new subscription until it ends.
 func follow(s watching) (values []int, err error) {
 	defer s.Close()
 	for range s.Wake() {

@@ -59,7 +59,7 @@ func TestDrainEndsAllAndLetsNobodyIn(t *testing.T) {
 	})
 }
 
-// Without an answer a watch ends when its time is over, whether polls fail or hang; an answer starts the time over.
+// A watch without an answer ends when it is stale, whether polls fail or hang; an answer restarts the time.
 func TestStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := newHub()

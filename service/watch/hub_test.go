@@ -109,7 +109,7 @@ func TestFailureBeforeTheFirstValueIsSeenByAll(t *testing.T) {
 	})
 }
 
-// One goroutine can follow many keys: their subscriptions share a channel, which is never so full that a change is missed.
+// One goroutine can follow many keys: their subscriptions share a channel that never fills up so far that a change is missed.
 func TestOneGoroutineFollowsManyKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := newHub()
@@ -139,7 +139,7 @@ func TestOneGoroutineFollowsManyKeys(t *testing.T) {
 	})
 }
 
-// While a value is doubtful, nobody who comes is shown it; once it is confirmed, everybody is.
+// While a value is doubtful, new subscribers do not get it. Once it is confirmed, all do.
 func TestJoinerOfADoubtfulKeyWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := newHub()
@@ -167,7 +167,7 @@ func TestJoinerOfADoubtfulKeyWaits(t *testing.T) {
 	})
 }
 
-// A poller that takes its time to stop is waited for by the next one of its key, and does not take that one with it.
+// The next poller of a key waits for a predecessor that is slow to stop, and is not stopped with it.
 func TestSuccessorWaitsAndStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := newHub()
@@ -203,8 +203,8 @@ func TestSuccessorWaitsAndStays(t *testing.T) {
 	})
 }
 
-// Watchers come and go around the moments at which the key is polled and finishes. Who stays sees the final value, no
-// two polls of the key overlap, and whoever comes is served within two intervals.
+// Watchers come and go around the moments at which the key is polled and finishes. Those who stay see the final value, no two polls
+// of the key overlap, and every newcomer is served within two intervals.
 func TestJoinLeaveAndTerminalLoseNothing(t *testing.T) {
 	const rounds = 10_000
 	hub := newHub()
