@@ -18,7 +18,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// at is a listener that says where it is.
+// at is a listener with another address.
 type at struct {
 	*koodrivetest.Listener
 	addr net.Addr
@@ -26,7 +26,7 @@ type at struct {
 
 func (l at) Addr() net.Addr { return l.addr }
 
-// Profiles show what is in memory: they are for those who are on this machine.
+// Profiles show what is in memory, so they are served on loopback addresses only.
 func TestProfilesAreForThisMachine(t *testing.T) {
 	tcp := func(ip string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 9091} }
 	for name, row := range map[string]struct {
@@ -68,8 +68,8 @@ func TestProfilesAreForThisMachine(t *testing.T) {
 	}
 }
 
-// On a loopback address the admin port answers loopback hosts only; on other addresses any. A request that a browser marks as
-// another site's is refused on both.
+// On a loopback address the admin port answers only requests for loopback hosts; on other addresses, for any host. It always
+// refuses a request that a browser marks as another site's.
 func TestAdminPortAnswersItsOwnSiteOnly(t *testing.T) {
 	local, pod := net.IPv4(127, 0, 0, 1), net.IPv4(10, 1, 2, 3)
 	for name, row := range map[string]struct {
@@ -125,7 +125,7 @@ func TestAdminPortAnswersItsOwnSiteOnly(t *testing.T) {
 	}
 }
 
-// onAdminPort runs test in a bubble with a client of an admin port that is at addr.
+// onAdminPort runs test in a bubble with a client of an admin port at addr.
 func onAdminPort(t *testing.T, addr net.Addr, test func(*testing.T, *http.Client)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -152,7 +152,7 @@ func onAdminPort(t *testing.T, addr net.Addr, test func(*testing.T, *http.Client
 	})
 }
 
-// A page of somebody else's gets nothing out of the operator's browser, whatever it asks the admin port for.
+// A page of another site gets nothing from the admin port through the operator's browser.
 func TestAdminAnswersAreGuarded(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		for path, want := range map[string]int{"/": 404, "/metrics": 200, "/healthz": 200, "/readyz": 200, "/debug/pprof/": 200, "/debug/pprof/none": 404} {
@@ -180,7 +180,7 @@ func TestAdminAnswersAreGuarded(t *testing.T) {
 	})
 }
 
-// Who tries all doors of the public ports finds those of the contract.
+// The public ports serve only the routes of the contract.
 func TestNothingElseIsOnThePublicPorts(t *testing.T) {
 	bubble(t, func(c *server.Config) { c.Reflection = false }, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(2)})

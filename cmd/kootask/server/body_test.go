@@ -13,13 +13,13 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// blankBody is a body of unknown length without a byte. Over HTTP/2 it is an empty DATA frame.
+// blankBody is an empty body of unknown length. Over HTTP/2 it is an empty DATA frame.
 type blankBody struct{ io.Reader }
 
 func (blankBody) Close() error { return nil }
 
-// A body without bytes counts as none, however it is announced. One with bytes, or one that does not end within a second, is
-// refused. A connection that had an empty body serves the next request.
+// An empty body is accepted, however it is announced. A body with bytes, or one that does not end within 1 s, is refused. A
+// connection that had an empty body serves the next request.
 func TestEmptyBodies(t *testing.T) {
 	head := func(method, path string, header ...string) string {
 		lines := append([]string{method + " " + path + " HTTP/1.1", "Host: kootask.test", "Authorization: Bearer " + token}, header...)
@@ -47,7 +47,7 @@ func TestEmptyBodies(t *testing.T) {
 				bubble(t, nil, func(t *testing.T, s *system) {
 					s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(2)})
 					want := row.want
-					if path == "/openapi.json" { // Nobody reads the body of a file's request.
+					if path == "/openapi.json" { // A request for a static file may have a body.
 						want = "200"
 					}
 					start := time.Now()

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// The scheme of a token is read in any case and with any number of spaces after it, at every door and in every header.
+// The scheme of a token may be in any case and be followed by any number of spaces, at every door and in every header.
 func TestSpellingsOfTheScheme(t *testing.T) {
 	for name, m := range modes {
 		t.Run(name, func(t *testing.T) {
@@ -35,7 +35,7 @@ func TestSpellingsOfTheScheme(t *testing.T) {
 	}
 }
 
-// Whoever is not known is told so in the same words everywhere, and KooDrive is not asked. Each decision is written down.
+// Every unauthenticated caller gets the same error everywhere, and KooDrive gets no request. Each decision is logged.
 func TestBrokenCredentials(t *testing.T) {
 	t.Parallel()
 	for name, m := range modes {
@@ -56,7 +56,7 @@ func TestBrokenCredentials(t *testing.T) {
 						s.refused(t, what+", "+door, door, c, row)
 					}
 				}
-				for _, door := range doors { // All else was right.
+				for _, door := range doors { // Everything else was valid.
 					s.succeed(t, door, m.call(exampleID, s.good()))
 				}
 			})
@@ -97,7 +97,7 @@ func (s *system) succeed(t *testing.T, door string, c call) {
 	}
 }
 
-// Go's gRPC client does not send what is not ASCII, and trims nothing: an HTTP/2 client does as it is told.
+// Go's gRPC client sends no non-ASCII bytes and does not trim values; an HTTP/2 client sends any.
 func TestBrokenBytesOverHTTP2(t *testing.T) {
 	for name, m := range modes {
 		t.Run(name, func(t *testing.T) {

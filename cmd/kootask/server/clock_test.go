@@ -7,13 +7,13 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// A clock that is wrong, and then set right, costs the first call one request more, at every door. One that is too far
-// ahead is the operator's to mend.
+// A wrong clock, and then its correction, cost one extra request each, at every door. A clock that is too far ahead is an error for
+// the operator.
 func TestWrongClock(t *testing.T) {
 	user := []string{"x-user-id", "1395497048157130881"}
 	for name, row := range map[string]struct {
 		offset      time.Duration // Of our clock.
-		first, then int           // Requests of the first call with it, and of the first one after it was set right.
+		first, then int           // Requests of the first call, and of the first call after the correction.
 	}{
 		"20 minutes behind": {-20 * time.Minute, 2, 2},
 		"40 s behind":       {-40 * time.Second, 1, 2},
@@ -23,7 +23,7 @@ func TestWrongClock(t *testing.T) {
 			t.Run(name+"/"+door, func(t *testing.T) {
 				bubble(t, appMode("s3cr3t"), func(t *testing.T, s *system) {
 					s.koodrive.AddApp("app", "s3cr3t")
-					requests := func() int { // Of a call that KooDrive accepts: that a task is not there is never remembered.
+					requests := func() int { // Of a call that KooDrive accepts: "not found" is never cached.
 						before := s.koodrive.Count()
 						if v := s.fail(t.Context(), t, door, call{id: taskID, header: user}); v.reason != "TASK_NOT_FOUND" {
 							t.Errorf("%+v", v)

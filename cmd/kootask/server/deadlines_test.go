@@ -16,8 +16,7 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// ways are those in which what lies on the way to KooDrive can hang, each with the time that an attempt then takes and how it
-// ends.
+// ways are the ways in which the path to KooDrive can hang, each with the duration of an attempt and its error.
 var ways = []struct {
 	name   string
 	proxy  bool
@@ -57,8 +56,8 @@ var ways = []struct {
 	}, 10 * time.Second, "UPSTREAM_TIMEOUT"},
 }
 
-// Whatever hangs on the way to KooDrive, an attempt ends at its limit with its reason, and its slot comes back: when the way is
-// free, the next call is answered at once, and so is the watch with its next poll. A stop waits for none of it.
+// Whatever hangs on the path to KooDrive, an attempt ends at its limit with its reason and frees its slot. Once the path works
+// again, the next call is answered at once, and so is the watch with its next poll. A stop waits for none of it.
 func TestDeadlineMatrix(t *testing.T) {
 	for _, way := range ways {
 		for name, check := range map[string]func(*testing.T, *system, *lane){
@@ -75,7 +74,7 @@ func TestDeadlineMatrix(t *testing.T) {
 					s.stop()
 					err := <-s.stopped // Before anything is released.
 					s.stopped <- err
-					close(l.released) // All goroutines then end, or the bubble complains.
+					close(l.released) // All goroutines must then end, or the bubble fails.
 					l.peers.Wait()
 				})
 			})

@@ -14,7 +14,7 @@ var (
 	unescape = strings.NewReplacer("~1", "/", "~0", "~")
 )
 
-// Pages and documents are as described, new and known already.
+// Pages and documents match their descriptions, in full and as 304.
 func TestPagesAreDescribed(t *testing.T) {
 	bubble(t, func(c *server.Config) { c.Console = true }, func(t *testing.T, s *system) {
 		for _, path := range []string{"/", "/docs", "/openapi.json"} {
@@ -31,7 +31,7 @@ func TestPagesAreDescribed(t *testing.T) {
 				if resp.StatusCode != http.StatusOK || again.StatusCode != http.StatusNotModified {
 					t.Errorf("%s: HTTP %d, %d", path, resp.StatusCode, again.StatusCode)
 				}
-				// Parts and other conditions are not known: it is the whole that comes.
+				// Ranges and other conditions are ignored: the answer is the whole document.
 				for _, header := range [][]string{{"Range", "bytes=0-9"}, {"Range", "bytes=99999999-"}, {"If-Match", `"other"`}, {"If-None-Match", `"other"`}} {
 					if whole, _ := s.get(t, request(t.Context(), t, path, append(header, "Accept-Encoding", encoding)...)); whole.StatusCode != http.StatusOK {
 						t.Errorf("%s with %q: HTTP %d", path, header, whole.StatusCode)
@@ -42,7 +42,7 @@ func TestPagesAreDescribed(t *testing.T) {
 	})
 }
 
-// The description can be broken: what no answer may look like is none that it allows.
+// The description refuses answers that it must not allow.
 func TestDescriptionAllowsNothingElse(t *testing.T) {
 	const info = `{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "domain": "koodrive.task.v1", "reason": `
 	const request = `{"@type": "type.googleapis.com/google.rpc.RequestInfo", "requestId": "1"}`

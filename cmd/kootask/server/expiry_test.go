@@ -18,7 +18,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// follow watches a task on a surface with a call's headers, and returns all events: the last is the end, or the failure.
+// follow watches a task on a surface with a call's headers, and returns all events. The last one is the end or the failure.
 func (s *known) follow(ctx context.Context, t *testing.T, surface string, c call) (events []event) {
 	t.Helper()
 	if surface == "grpc" {
@@ -70,7 +70,7 @@ func (s *known) followGRPC(ctx context.Context, c call) (events []event) {
 	return append(events, event{name: "failure", at: time.Since(start), err: err})
 }
 
-// restless is a task of which KooDrive says something new each time.
+// restless is a task that changes with each answer.
 func restless(name string) koodrivetest.Task {
 	task := koodrivetest.Task{ID: taskID}
 	for i := range 1000 {
@@ -79,7 +79,7 @@ func restless(name string) koodrivetest.Task {
 	return task
 }
 
-// A watch ends with the token that it began with, whatever else is due then, and nothing more is to be had with it.
+// A watch ends when the token that it began with expires, whatever else is due then, and the expired token gets nothing more.
 func TestWatchesEndWithTheToken(t *testing.T) {
 	t.Parallel()
 	everySecond := func(c *server.Config) { c.Service.PollMin, c.Service.PollMax = time.Second, time.Second }
@@ -146,8 +146,7 @@ func TestWatchesEndWithTheToken(t *testing.T) {
 	}
 }
 
-// What was held back, since the client did not read, is not sent after the token has expired. It is what KooDrive has said
-// since.
+// A message that was held back because the client did not read is not sent after the token has expired: it is newer than the token.
 func TestNothingIsSentAfterTheTokenHasExpired(t *testing.T) {
 	fast := func(c *server.Config) { c.Service.PollMin, c.Service.PollMax = time.Second, time.Second }
 	bubbleKnown(t, modes["caller"], fast, func(t *testing.T, s *known) {

@@ -11,16 +11,16 @@ import (
 	"github.com/kootask/kootask/service/auth/issuertest"
 )
 
-// broken is a credential by which nobody is known.
+// broken is a credential that authenticates nobody.
 type broken struct {
-	values []string // Of the header for it.
-	beside []string // Further headers, and their values.
-	// violation is what is wrong with the request itself. Empty: it is all right, and the caller is not known.
+	values []string // Of the credential's header.
+	beside []string // Further headers, as names and values.
+	// violation is the expected violation of the request. Empty: the request is valid, and the caller is unauthenticated.
 	violation string
 	doors     []string // Nil: all of them.
 }
 
-// brokenTokens are tokens that an issuer may have made, and never for these callers.
+// brokenTokens are tokens that an issuer may have made, but not for callers of this service.
 func brokenTokens(s *known) map[string]string {
 	now := time.Now().Unix()
 	with := func(name string, value any) string { return s.jwt(map[string]any{name: value}) }
@@ -105,7 +105,7 @@ func brokenTokens(s *known) map[string]string {
 	return tokens
 }
 
-// brokenCredentials are all that nobody is known by, in a mode.
+// brokenCredentials are all credentials that must be refused in a mode.
 func brokenCredentials(s *known) map[string]broken {
 	good := s.jwt(nil)
 	all := map[string]broken{
@@ -133,7 +133,7 @@ func brokenCredentials(s *known) map[string]broken {
 	for name, made := range brokenTokens(s) {
 		all[name] = broken{values: []string{"Bearer " + made}}
 	}
-	// It is not read from anywhere else.
+	// The token is read from no other place.
 	for _, name := range []string{
 		"grpc-metadata-x-kootask-authorization", "grpc-metadata-authorization", "proxy-authorization", "x-forwarded-authorization",
 		"kootask-authorization", "x-authorization", "x-kootask-token", "x_kootask_authorization", "kootask-caller", "x-kootask-caller",

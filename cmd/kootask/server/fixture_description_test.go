@@ -17,17 +17,17 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// Every test of this package that asks over HTTP is one of the description too: each answer has to be one that it allows, with its
-// status, its headers and its body, each line or event of a stream included.
+// Every test of this package that uses HTTP also tests the description: each answer must match it, with its status, its headers and
+// its body, and each line or event of a stream too.
 
-// description is what the HTTP port is said to answer.
+// description is the OpenAPI document of the HTTP port.
 type description struct {
 	document map[string]any
 	compiler *jsonschema.Compiler
-	forms    map[string]*regexp.Regexp // Of the paths that are described.
+	forms    map[string]*regexp.Regexp // Of the described paths.
 	mu       sync.Mutex
 	schemas  map[string]*jsonschema.Schema // Guarded by mu, by their places.
-	allowed  map[uint64]bool               // Guarded by mu: the hashes of texts that were found good where they stand.
+	allowed  map[uint64]bool               // Guarded by mu: hashes of texts that have been validated at a place.
 	seed     maphash.Seed
 }
 
@@ -55,7 +55,7 @@ var openAPI = sync.OnceValue(func() *description {
 	return d
 })
 
-// pointer is where something stands in the document.
+// pointer is a place in the document.
 type pointer string
 
 func (p pointer) to(names ...string) pointer {
@@ -65,7 +65,7 @@ func (p pointer) to(names ...string) pointer {
 	return p
 }
 
-// at returns what stands at a place, nil if there is nothing, and where it is itself if there is a reference.
+// at returns the value at a place, following a reference, and the place where the value is. Nil: there is none.
 func (d *description) at(p pointer) (map[string]any, pointer) {
 	value := any(d.document)
 	for name := range strings.SplitSeq(strings.TrimPrefix(string(p), "/"), "/") {
@@ -84,13 +84,13 @@ func (d *description) validate(p pointer, value any) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.schemas[string(p)] == nil {
-		// In a URL a place looks otherwise.
+		// A place in a URL is escaped.
 		d.schemas[string(p)] = d.compiler.MustCompile("openapi#" + strings.NewReplacer("{", "%7B", "}", "%7D").Replace(string(p)))
 	}
 	return d.schemas[string(p)].Validate(value)
 }
 
-// once calls check for what stands at a place, unless it was found good there before: a thousand watchers get the same.
+// once calls check for text at a place unless it has been validated there: a thousand watchers get the same.
 func (d *description) once(check func() error, where ...string) error {
 	key := maphash.Comparable(d.seed, strings.Join(where, "\n"))
 	d.mu.Lock()
@@ -108,7 +108,7 @@ func (d *description) once(check func() error, where ...string) error {
 	return err
 }
 
-// responses is where the answers to a request are described: those to what has no route are among the others.
+// responses is the place that describes the answers to a request. Those for missing routes are among the others.
 func (d *description) responses(r *http.Request) pointer {
 	best := ""
 	for path, form := range d.forms {
@@ -127,15 +127,15 @@ func (d *description) responses(r *http.Request) pointer {
 	return p
 }
 
-// unsaid are headers that HTTP has anyway.
+// unsaid are headers of HTTP itself, which are not described.
 var unsaid = regexp.MustCompile(`^(Date|Connection|Content-Length|Content-Type|Access-Control-.*)$`)
 
-// allows fails the test if an answer is not one that the description allows.
+// allows fails the test if the description does not allow an answer.
 func (d *description) allows(t *testing.T, resp *http.Response, body string) {
 	t.Helper()
 	what := resp.Request.Method + " " + resp.Request.URL.EscapedPath() + ": HTTP " + resp.Status
 	if resp.Request.Method == http.MethodOptions && resp.StatusCode == http.StatusNoContent {
-		return // A browser's own question.
+		return // A preflight.
 	}
 	answer, p := d.at(d.responses(resp.Request).to(strconv.Itoa(resp.StatusCode)))
 	if answer == nil {
@@ -201,7 +201,7 @@ func (d *description) allowsBody(t *testing.T, what string, p pointer, contentTy
 	}
 }
 
-// allowsEvent fails the test if an event is none that a stream may have.
+// allowsEvent fails the test if a stream may not have an event.
 func (d *description) allowsEvent(t *testing.T, surface string, e event) {
 	t.Helper()
 	err := d.once(func() error { return d.checkEvent(surface, e) }, surface, e.name, e.id, e.wait, e.data)

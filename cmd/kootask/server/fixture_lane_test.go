@@ -18,10 +18,10 @@ import (
 	"github.com/kootask/kootask/internal/certificates"
 )
 
-// lane is the way to KooDrive, which speaks TLS, while something on it hangs, and when that is over.
+// lane is the path to KooDrive, over TLS. It hangs in a given way until it is freed.
 type lane struct {
 	hangs    atomic.Bool
-	released chan struct{} // Closed at the end: what ignores everything else then returns.
+	released chan struct{} // Closed at the end, so that connections that ignore everything else return.
 	peers    sync.WaitGroup
 	koodrive func(ctx context.Context, network, address string) (net.Conn, error)
 	cert     tls.Certificate
@@ -75,14 +75,14 @@ func tunnel(conn net.Conn) bool {
 	return err == nil
 }
 
-// accepting is a peer that accepts connections, and serves each.
+// accepting accepts connections, and serves each.
 func accepting(serve func(l *lane, conn net.Conn)) func(*lane, context.Context) (net.Conn, error) {
 	return func(l *lane, _ context.Context) (net.Conn, error) {
 		return l.accept(func(conn net.Conn) { serve(l, conn) }), nil
 	}
 }
 
-// begins is a KooDrive that writes a text when a request has come, and then drips, if there is something to, until the
+// begins is a KooDrive that writes a text when a request has arrived, and then drip, if it is not empty, again and again until the
 // connection ends.
 func begins(text, drip string) func(l *lane, conn net.Conn) {
 	return func(l *lane, conn net.Conn) {
@@ -105,11 +105,11 @@ func silent(_ *lane, conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
 // unread does not even read.
 func unread(l *lane, _ net.Conn) { <-l.released }
 
-// deaf is a connection that from a number of reads or writes on ignores everything, its end too, until it is released.
+// deaf is a connection that ignores everything, Close too, from a number of reads or writes on, until it is released.
 type deaf struct {
 	net.Conn
 	lane          *lane
-	reads, writes atomic.Int32 // Those that are left.
+	reads, writes atomic.Int32 // Reads and writes that are left.
 }
 
 func (d *deaf) Read(b []byte) (int, error) {
@@ -154,7 +154,7 @@ func ignoring(reads, writes int32) func(*lane, context.Context) (net.Conn, error
 	}
 }
 
-// many is more than a connection is read or written.
+// many is more than a connection is ever read or written.
 const many = 1000
 
 func (l *lane) configure(c *server.Config) {
@@ -169,7 +169,7 @@ func (l *lane) configure(c *server.Config) {
 	}
 }
 
-// free ends what hangs, and checks that nothing is left of it.
+// free lets the lane work again, and checks that no request is left in flight.
 func (l *lane) free(t *testing.T, s *system) {
 	t.Helper()
 	l.hangs.Store(false)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// scrape returns what /metrics says: the value of each series.
+// scrape returns the value of each series of /metrics.
 func (s *system) scrape(t *testing.T) map[string]float64 {
 	t.Helper()
 	resp, err := s.admin.Get("http://localhost/metrics")
@@ -36,10 +36,10 @@ func cutLast(line string) (name, value string, ok bool) {
 	return line[:at], line[at+1:], true
 }
 
-// events are the series that count events of this service, without what every call moves.
+// events are the series that count events of this service, except those that every call moves.
 var events = regexp.MustCompile(`^kootask_(.*_total.*)$`)
 
-// moved returns the counters that do makes go up, and by how much.
+// moved returns the counters that do increases, and by how much.
 func (s *system) moved(t *testing.T, do func()) map[string]float64 {
 	t.Helper()
 	before := s.scrape(t)

@@ -15,7 +15,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// canary stands in every text of KooDrive's: nobody may ever see it. It needs no escaping in JSON.
+// canary is in every text of KooDrive, and must never be shown. It needs no escaping in JSON.
 const canary = "canary-10.1.2.3-geheim <&>'+/"
 
 type outcomeRow struct {
@@ -24,7 +24,7 @@ type outcomeRow struct {
 	reason   string
 	http     int
 	retry    bool
-	upstream string // upstreamStatus and upstreamCode; empty: not there.
+	upstream string // upstreamStatus and upstreamCode; empty: absent.
 }
 
 func body(status int, body string) *koodrivetest.Fault {
@@ -33,7 +33,7 @@ func body(status int, body string) *koodrivetest.Fault {
 	return f
 }
 
-// code is KooDrive's envelope, apig that of its API gateway.
+// code is an error in KooDrive's envelope; apig is one of its API gateway.
 func code(status int, code string) *koodrivetest.Fault {
 	return body(status, `{"code":`+code+`,"msg":"`+canary+`"}`)
 }
@@ -42,14 +42,14 @@ func apig(status int, code string) *koodrivetest.Fault {
 	return body(status, `{"error_msg":"`+canary+`","error_code":"`+code+`","request_id":"`+canary+`"}`)
 }
 
-// answer is a 200 with these fields, beside those that a task must have.
+// answer is a 200 with these fields, beside the required ones of a task.
 func answer(fields string) *koodrivetest.Fault {
 	return body(http.StatusOK, `{"taskName":"`+koodrivetest.Example().Name+`",`+fields+`}`)
 }
 
 const id = `"taskId":"` + taskID + `"`
 
-// oddNames is an object whose fields are called what nobody may see.
+// oddNames is an object whose field names must never be shown.
 var oddNames = fmt.Sprintf(`{%q:1,%q:2,%q:3,%q:4,%q:5,"newField":[%q]}`,
 	canary, token, "Bearer "+token[:16], atToken, koodrivetest.Example().UserID, canary)
 
@@ -150,7 +150,7 @@ func (row outcomeRow) check(t *testing.T, door string, v verdict) {
 	}
 }
 
-// bearer is the header of a good credential.
+// bearer is the header of a valid credential.
 var bearer = []string{"authorization", "Bearer " + token}
 
 func appMode(key string) func(*server.Config) {

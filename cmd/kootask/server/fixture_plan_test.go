@@ -16,18 +16,18 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// plan is what a client does.
+// plan is the behaviour of one client.
 type plan struct {
 	surface      string
 	key          history.Key
 	start, stay  time.Duration
-	stallAt      int // The event after which it does not read for a while; negative: none.
+	stallAt      int // The event after which it stops reading for a while; negative: none.
 	stall        time.Duration
-	again, calls bool          // It watches again until the task is finished, or calls.
+	again, calls bool          // It watches again until the task is finished, or makes calls.
 	between      time.Duration // From the end of a watch or a call to the next.
 }
 
-// script gives each credential a KooDrive of its own, whose tasks nobody else's are like.
+// script gives each credential a KooDrive of its own, with tasks of its own.
 func script(r *rand.Rand, rec *recorder) (keys []history.Key) {
 	for credential := range 2 {
 		name := fmt.Sprint("credential-", credential)
@@ -43,7 +43,7 @@ func script(r *rand.Rand, rec *recorder) (keys []history.Key) {
 	return keys
 }
 
-// troubles are what may go wrong with an answer.
+// troubles are faults of single answers.
 var troubles = []func(*rand.Rand) *koodrivetest.Fault{
 	func(*rand.Rand) *koodrivetest.Fault { return koodrivetest.Answer(401, "") },
 	func(*rand.Rand) *koodrivetest.Fault { return koodrivetest.Answer(401, "") },
@@ -69,10 +69,10 @@ var troubles = []func(*rand.Rand) *koodrivetest.Fault{
 	},
 }
 
-// life is the life of a task: on the whole it goes forward, now and then a step back, and now and then something goes wrong.
+// life is the life of a task: mostly forward, with a few steps back and faults.
 func life(r *rand.Rand, key history.Key) (steps []koodrivetest.Step) {
 	long := ""
-	if r.IntN(4) == 0 { // So long that what is sent to somebody who does not read fills up.
+	if r.IntN(4) == 0 { // So long that the buffers of a client that does not read fill up.
 		long = strings.Repeat("x", 8<<10)
 	}
 	status, name := int64(0), ""
@@ -100,7 +100,7 @@ func life(r *rand.Rand, key history.Key) (steps []koodrivetest.Step) {
 	if r.IntN(4) > 0 {
 		name = fmt.Sprint(key.Credential, "/", key.TaskID, "/last", long)
 		steps = append(steps, koodrivetest.Step{Status: 2 + r.Int64N(2), Name: name, ResultCode: "18000205"})
-		if r.IntN(3) == 0 { // Some node lags.
+		if r.IntN(3) == 0 { // A node lags behind.
 			steps = append(steps, koodrivetest.Step{Status: 1, Name: name}, koodrivetest.Step{Status: 2, Name: name})
 		}
 	}
@@ -114,7 +114,7 @@ func newPlan(r *rand.Rand, i int, keys []history.Key, length time.Duration) plan
 		again: r.IntN(3) > 0, between: 2*time.Second + span(8*time.Second),
 	}
 	p.calls = p.surface == "rest"
-	if i < len(keys) { // Somebody is there from the start, for each task.
+	if i < len(keys) { // Each task has a watcher from the start.
 		p.key, p.again = keys[i], true
 	} else {
 		p.start = span(length * 3 / 4)
@@ -128,7 +128,7 @@ func newPlan(r *rand.Rand, i int, keys []history.Key, length time.Duration) plan
 	return p
 }
 
-// follow does as planned, and hands over each view.
+// follow plays the plan, and records each view.
 func (p plan) follow(ctx context.Context, t *testing.T, s *system, rec *recorder, over <-chan struct{}, record func(history.View)) {
 	wait := func(d time.Duration) (goOn bool) {
 		select {
@@ -161,7 +161,7 @@ func (p plan) follow(ctx context.Context, t *testing.T, s *system, rec *recorder
 		timer.Stop()
 		leave()
 		if n := len(v.Events); v.Left && n > 0 && v.Events[n-1].Kind == history.Failure && v.Events[n-1].Reason == "" {
-			v.Events = v.Events[:n-1] // What its own library says to one who leaves.
+			v.Events = v.Events[:n-1] // Its own library's error for a client that has left.
 		}
 		record(v)
 		ended := len(v.Events) > 0 && v.Events[len(v.Events)-1].Kind == history.End
@@ -169,7 +169,7 @@ func (p plan) follow(ctx context.Context, t *testing.T, s *system, rec *recorder
 	}
 }
 
-// mustUnmarshal reads what the gateway has written.
+// mustUnmarshal reads JSON of the gateway.
 func mustUnmarshal(data string, m proto.Message) {
 	if err := protojson.Unmarshal([]byte(data), m); err != nil {
 		panic(err)

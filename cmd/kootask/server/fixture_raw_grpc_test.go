@@ -16,7 +16,7 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// rawGRPC makes a GetTask that must fail, with headers as they are.
+// rawGRPC makes a GetTask that must fail, with headers sent as they are.
 func (s *known) rawGRPC(t *testing.T, c call) verdict {
 	t.Helper()
 	message, _ := proto.Marshal(&taskv1.GetTaskRequest{TaskId: c.id})
@@ -50,7 +50,7 @@ func (s *known) rawGRPC(t *testing.T, c call) verdict {
 	return read(t, status.FromProto(st))
 }
 
-// roomy connects to the gRPC port, with room for a few bytes on the way: client and server both begin by writing.
+// roomy connects to the gRPC port through a small buffer: client and server both begin by writing.
 func (s *system) roomy(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := s.grpcPort.Dial(ctx, network, address)
 	if err != nil {

@@ -19,14 +19,14 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// files are those of a server that speaks TLS, and wants certificates of its clients.
+// files are the certificate files of a server with mutual TLS.
 type files struct {
 	t   *testing.T
 	dir string
 	authorities
 }
 
-// write replaces the content of one.
+// write replaces the content of a file.
 func (f *files) write(name string, text []byte) {
 	f.t.Helper()
 	if err := os.WriteFile(filepath.Join(f.dir, name), text, 0o600); err != nil {
@@ -34,14 +34,14 @@ func (f *files) write(name string, text []byte) {
 	}
 }
 
-// serverFor returns a server's certificate that ends after some time.
+// serverFor returns a server certificate with a lifetime.
 func serverFor(ca *certificates.CA, lasts time.Duration) *certificates.Certificate {
 	return ca.Issue(certificates.Spec{
 		SANs: []string{"DNS:kootask.test"}, Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, NotAfter: time.Now().Add(lasts),
 	})
 }
 
-// filedBubble is a bubble whose server follows files, as `kootask serve` does. They have a certificate of a day.
+// filedBubble is a bubble whose server follows files, as `kootask serve` does. They begin with a certificate for one day.
 func filedBubble(t *testing.T, test func(t *testing.T, s *system, f *files)) {
 	t.Helper()
 	f := &files{t: t, dir: t.TempDir()}
@@ -69,7 +69,7 @@ func filedBubble(t *testing.T, test func(t *testing.T, s *system, f *files)) {
 	})
 }
 
-// shows checks which certificate new connections see on both ports, and what is said of the files.
+// shows checks which certificate new connections see on both ports, and the metrics of the files.
 func (s *system) shows(t *testing.T, when string, want *certificates.Certificate, config *tls.Config, failed float64) {
 	t.Helper()
 	for _, port := range []*koodrivetest.Listener{s.grpcPort, s.httpPort} {
@@ -96,10 +96,10 @@ func (s *system) shows(t *testing.T, when string, want *certificates.Certificate
 	}
 }
 
-// soon is when a change of a file has surely been seen.
+// soon is long enough for a change of a file to take effect.
 const soon = 2*reload.Interval + time.Second
 
-// load asks and watches over connections that are new every two seconds, until ctx ends, and returns how many calls were made.
+// load calls and watches over connections that are replaced every 2 s, until ctx ends. calls returns the number of calls made.
 func (s *system) load(ctx context.Context, t *testing.T, config *tls.Config) (calls func() int64) {
 	t.Helper()
 	var n atomic.Int64
@@ -109,7 +109,7 @@ func (s *system) load(ctx context.Context, t *testing.T, config *tls.Config) (ca
 		all.Go(func() {
 			for ctx.Err() == nil {
 				seen := s.over(t, config, http2)
-				turn, done := context.WithCancel(ctx) // No deadline, of which the server would tell.
+				turn, done := context.WithCancel(ctx) // Without a deadline, which the server would report.
 				time.AfterFunc(2*time.Second, done)
 				do(turn, seen)
 				_ = seen.conn.Close()

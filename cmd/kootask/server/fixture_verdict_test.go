@@ -23,10 +23,10 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// doors are all ways to ask for a task: unary and as a stream, over gRPC and over HTTP.
+// doors are all ways to call: unary and as a stream, over gRPC and over HTTP.
 var doors = []string{"grpc get", "grpc watch", "rest", ndjson, sse}
 
-// verdict is how a call failed, on any of the doors.
+// verdict is the failure of a call, at any of the doors.
 type verdict struct {
 	code       codes.Code
 	reason     string
@@ -35,13 +35,13 @@ type verdict struct {
 	violations []string // "field REASON"
 	retry      *errdetails.RetryInfo
 	requestID  string
-	language   string // Of the text beside the message; empty if there is none.
+	language   string // Of the localized message; empty if there is none.
 	header     http.Header
 	trailer    metadata.MD
-	everything string // All that the caller got.
+	everything string // Everything that the caller received.
 }
 
-// call is a request as a test wants it, for any of the doors.
+// call is a request of a test, for any of the doors.
 type call struct {
 	id      string
 	query   string   // For HTTP.
@@ -144,7 +144,7 @@ func (s *system) failGRPC(ctx context.Context, t *testing.T, door string, c call
 	return v
 }
 
-// read takes a status apart, and checks what is true of every one.
+// read parses a status, and checks the promises of every status.
 func read(t *testing.T, st *status.Status) verdict {
 	t.Helper()
 	v := verdict{code: st.Code()}

@@ -18,7 +18,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// sampled makes a server log as `kootask serve` does, at the level debug.
+// sampled makes a server log as `kootask serve` does, at debug level.
 func sampled(to *buffer) func(*server.Config) {
 	return func(c *server.Config) {
 		log := logging.New(to, func(to io.Writer) slog.Handler {
@@ -28,7 +28,7 @@ func sampled(to *buffer) func(*server.Config) {
 	}
 }
 
-// logLine is what a line says that is sampled.
+// logLine is a line that may be sampled.
 type logLine struct {
 	Msg, Peer, Outcome, Code string
 	LeftOut                  int `json:"left_out"`
@@ -46,8 +46,8 @@ func logLines(t *testing.T, log *buffer) (all []logLine) {
 	return all
 }
 
-// However fast an address fails or leaves, and at whichever door, it causes ten lines a second and one that counts the
-// others; the metrics count all. Calls that succeed, and those of other addresses, have their lines.
+// An address that fails or leaves causes at most ten lines per second and one that counts the rest, at every door. The metrics
+// count all. Successful calls, and calls of other addresses, keep their lines.
 func TestFloodsAreSampled(t *testing.T) {
 	const n = 200
 	get := func(id, path string) func(*testing.T, *system) {
@@ -123,7 +123,7 @@ func TestFloodsAreSampled(t *testing.T) {
 	}
 }
 
-// Connections that break cause no more lines either, and their lines quote nothing that came.
+// Broken connections are sampled too, and their lines quote nothing that was received.
 func TestFloodsOfBrokenConnectionsAreSampled(t *testing.T) {
 	const (
 		n, junk  = 100, "canary-junk"
@@ -131,7 +131,7 @@ func TestFloodsOfBrokenConnectionsAreSampled(t *testing.T) {
 		settings = "\x00\x00\x00\x04\x00\x00\x00\x00"
 	)
 	for name, row := range map[string]struct {
-		serves, speaks bool // TLS, the server and its client.
+		serves, speaks bool // TLS: the server and its client.
 		send           string
 	}{
 		"not TLS":                  {true, false, "GET /" + junk + " HTTP/1.1\r\n\r\n"},
@@ -173,7 +173,7 @@ func TestFloodsOfBrokenConnectionsAreSampled(t *testing.T) {
 						lines++
 					}
 				}
-				// A connection has a line when it fails, and perhaps another one a minute later, when it is given up.
+				// A connection causes a line when it fails, and maybe another one a minute later, when it is given up.
 				if lines == 0 || lines > 2*logging.SampleFirst || (lines+leftOut)%n != 0 || strings.Contains(log.String(), junk) {
 					t.Errorf("%d lines, which tell of %d others:\n%.2000s", lines, leftOut, log)
 				}

@@ -23,8 +23,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// golden compares what was seen with a file of testdata. The files pin what the contract's own checks do not see: how
-// things look over HTTP, which clients depend on as much.
+// golden compares a text with a file of testdata. The files pin what the contract's checks do not see: the form of answers over
+// HTTP, on which clients depend as much.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	file := filepath.Join("testdata", name)
@@ -44,7 +44,7 @@ func golden(t *testing.T, name, got string) {
 
 var changing = regexp.MustCompile(`"retryDelay":"[^"]*"|(?m)^(retry|Retry-After): .*$`)
 
-// stable replaces what differs from run to run: the blanks that protojson puts in at random, and random delays.
+// stable replaces what differs from run to run: the random spaces of protojson, and random delays.
 func stable(t *testing.T, text string) string {
 	t.Helper()
 	var lines []string
@@ -69,7 +69,7 @@ func stable(t *testing.T, text string) string {
 func dump(t *testing.T, resp *http.Response, body string) string {
 	t.Helper()
 	var header bytes.Buffer
-	resp.Header.Del("Content-Length") // Depends on protojson's blanks.
+	resp.Header.Del("Content-Length") // Depends on protojson's spaces.
 	if err := resp.Header.Write(&header); err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestGoldenHTTP(t *testing.T) {
 				}
 				asked := s.koodrive.Count()
 				resp, body := s.get(t, request(t.Context(), t, row.path, append(row.header, "X-Request-Id", "golden")...))
-				// The clock of a bubble starts at one and the same moment, but polls come at random intervals.
+				// The clock of a bubble always starts at the same moment, but polls come at random intervals.
 				text := stable(t, dump(t, resp, body))
 				text = regexp.MustCompile(`2000-01-01T00:00:0([1-9][0-9.]*|0\.[0-9]+)Z`).ReplaceAllString(text, "(later)")
 				golden(t, name, regexp.MustCompile(`(?m)^Date: .*$`).ReplaceAllString(text, "Date: (now)"))

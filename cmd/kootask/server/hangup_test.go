@@ -16,7 +16,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// head is the header of a GET with the token, as text.
+// head is the text of a GET with the token.
 func head(path string) string {
 	return "GET " + path + " HTTP/1.1\r\nHost: kootask.test\r\nAuthorization: Bearer " + token + "\r\n\r\n"
 }
@@ -52,7 +52,7 @@ func bothBubbles(t *testing.T, test func(t *testing.T, s *system, config *tls.Co
 	secureBubble(t, nil, func(t *testing.T, s *system, a *authorities) { test(t, s, a.config(nil)) })
 }
 
-// A client that closes its side after a GET gets its answer, however long KooDrive takes: some balancers do that.
+// A client that closes its side after a GET gets its answer, however long KooDrive takes, as some balancers do that.
 func TestHalfClosedGetIsAnswered(t *testing.T) {
 	for _, latency := range []time.Duration{0, 5 * time.Second} {
 		bothBubbles(t, func(t *testing.T, s *system, config *tls.Config) {
@@ -73,7 +73,7 @@ func TestHalfClosedGetIsAnswered(t *testing.T) {
 	}
 }
 
-// A client that closes its side does not keep a call longer than the call's own limit, and one whose connection breaks ends it at once.
+// If a client closes its side, the call still ends at its own limit. If its connection breaks, the call ends at once.
 func TestHalfClosedGetIsBounded(t *testing.T) {
 	for outcome, resets := range map[string]bool{"UPSTREAM_TIMEOUT": false, "CALLER_CANCELLED": true} {
 		t.Run(outcome, func(t *testing.T) {
@@ -101,8 +101,8 @@ func TestHalfClosedGetIsBounded(t *testing.T) {
 	}
 }
 
-// A watch ends when its client closes, at most 2 s later, whatever the client has sent meanwhile: nothing, a stray line end, another
-// request, or a lot.
+// A watch ends at most 2 s after its client closes, whatever the client has sent meanwhile: nothing, a stray line end, another
+// request, or many.
 func TestWatchEndsWhenItsClientCloses(t *testing.T) {
 	for name, sent := range map[string]string{
 		"nothing": "", "a line end": "\r\n", "a request": head("/openapi.json"), "many requests": strings.Repeat(head("/openapi.json"), 8),
@@ -123,7 +123,7 @@ func TestWatchEndsWhenItsClientCloses(t *testing.T) {
 							_, _ = io.Copy(io.Discard, conn)
 						}()
 						time.Sleep(time.Second)
-						for part := range strings.SplitAfterSeq(sent, "\n") { // Not in one piece.
+						for part := range strings.SplitAfterSeq(sent, "\n") { // In several pieces.
 							_, _ = io.WriteString(conn, part)
 							synctest.Wait()
 						}
@@ -133,7 +133,7 @@ func TestWatchEndsWhenItsClientCloses(t *testing.T) {
 						}
 						if half {
 							closeWrite(t, conn)
-							if over, ok := conn.(*tls.Conn); ok { // What TLS says of it is not read during a watch.
+							if over, ok := conn.(*tls.Conn); ok { // During a watch, close_notify is not read.
 								closeWrite(t, over.NetConn())
 							}
 						} else {
@@ -156,7 +156,7 @@ func TestWatchEndsWhenItsClientCloses(t *testing.T) {
 	}
 }
 
-// What a client sends during a watch is its next request, which is answered after the watch.
+// Data that a client sends during a watch is its next request, which is answered after the watch.
 func TestRequestsDuringAWatchAreAnsweredAfterIt(t *testing.T) {
 	bothBubbles(t, func(t *testing.T, s *system, config *tls.Config) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1, 2)})
@@ -187,7 +187,7 @@ func TestRequestsDuringAWatchAreAnsweredAfterIt(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Minute)
-		if _, err := io.WriteString(conn, head("/v1/tasks/"+exampleID)); err != nil { // The connection lives.
+		if _, err := io.WriteString(conn, head("/v1/tasks/"+exampleID)); err != nil { // The connection is open.
 			t.Fatal(err)
 		}
 		if resp, err := http.ReadResponse(answers, nil); err != nil || resp.StatusCode != http.StatusOK {

@@ -43,7 +43,7 @@ func TestHangingKooDriveIsReported(t *testing.T) {
 	})
 }
 
-// Over HTTP nothing is sent before the first message: no early 200, and nothing later than 2 s.
+// Over HTTP the headers are sent with the first message, within 2 s: there is no early 200.
 func TestHeadersLeaveWithTheFirstMessage(t *testing.T) {
 	for _, row := range []struct {
 		latency, header time.Duration
@@ -109,7 +109,8 @@ func TestAnswerThatTiesWithTheHeartbeat(t *testing.T) {
 	}
 }
 
-// KooDrive stops answering under a watch: heartbeats continue, and their observe_time stands still until KooDrive answers again.
+// If KooDrive stops answering during a watch, heartbeats continue, and their observe_time stands still until KooDrive answers
+// again.
 func TestHeartbeatsClaimNoMoreThanIsKnown(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
@@ -159,7 +160,7 @@ func TestHeartbeatsDuringAStepBack(t *testing.T) {
 	})
 }
 
-// The first verdict is the call's own. After it, transient failures are survived and lasting ones end the watch.
+// The first failure is the call's own. Later, a watch survives transient failures and ends with lasting ones.
 func TestFailuresBeforeAndAfterTheFirstMessage(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{
@@ -183,7 +184,7 @@ func TestFailuresBeforeAndAfterTheFirstMessage(t *testing.T) {
 	})
 }
 
-// A watch that joins while KooDrive fails gets the failure at once, although another one lives on with heartbeats.
+// A watch that joins while KooDrive fails gets the failure at once, although an earlier one lives on with heartbeats.
 func TestJoinerOfAFailingPollerGetsTheFailure(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{

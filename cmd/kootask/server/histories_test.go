@@ -21,21 +21,20 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// schedules is how many random histories are judged, and perSurface how many clients each has on each of the four surfaces.
+// schedules is the number of random histories; perSurface is the number of clients of each on each of the four surfaces.
 const (
 	schedules  = 300
 	perSurface = 4
 )
 
-// found are the seeds of histories that showed a fault.
+// found are the seeds of histories that once showed a fault.
 var found = []uint64{
-	// What waited for its turn was sent, although KooDrive had asked to wait meanwhile.
+	// Queued requests were sent although KooDrive had sent a Retry-After meanwhile.
 	13081929038439496189, 4087821727417325118, 11879357485913347184,
 }
 
-// Whatever KooDrive does, and whoever comes, leaves or stalls, the rules hold: what clients saw, on every surface, is judged
-// against what KooDrive said. With KOOTASK_SOAK it goes on for as long as that says; KOOTASK_SEED is the one history to look
-// at.
+// The rules hold, whatever KooDrive does and whichever clients come, leave or stall: all that clients saw, on every surface, is
+// judged against KooDrive's answers. KOOTASK_SOAK sets a duration for which it goes on; KOOTASK_SEED selects a single history.
 func TestHistories(t *testing.T) {
 	var mu sync.Mutex
 	var counts history.Counts // Guarded by mu, as is n.
@@ -114,7 +113,7 @@ func judge(t *testing.T, seed uint64) (counts history.Counts) {
 		rec.start = time.Now()
 		keys := script(r, rec)
 		ctx, leave := context.WithCancel(t.Context())
-		over := make(chan struct{}) // Nobody comes any more.
+		over := make(chan struct{}) // No new clients come.
 		var mu sync.Mutex
 		var all sync.WaitGroup
 		for i := range 4 * perSurface {

@@ -13,7 +13,7 @@ import (
 	"github.com/kootask/kootask/internal/rates"
 )
 
-// peerOf returns whom the last line of the log names as the peer.
+// peerOf returns the peer in the last line of the log.
 func (s *system) peerOf(t *testing.T) string {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(s.calls()), "\n")
@@ -24,7 +24,7 @@ func (s *system) peerOf(t *testing.T) string {
 	return line.Peer
 }
 
-// Whom a call comes from is said by as many proxies as are trusted, at every door, and by nobody else.
+// The peer of a call is named by as many proxies as are trusted, at every door, and by nobody else.
 func TestHops(t *testing.T) {
 	for name, row := range map[string]struct {
 		hops   int
@@ -59,11 +59,11 @@ func TestHops(t *testing.T) {
 					s.fail(t.Context(), t, door, call{id: "unknown", header: append(header, bearer...)})
 					check(door)
 				}
-				for _, path := range []string{"/nothing", "/v1/tasks/1?a", "/v1/tasks/a%20b:watch"} { // The gateway alone sees these.
+				for _, path := range []string{"/nothing", "/v1/tasks/1?a", "/v1/tasks/a%20b:watch"} { // Only the gateway sees these.
 					s.get(t, request(t.Context(), t, path, header...))
 					check(path)
 				}
-				// What a client sends for the gateway's own use counts for nothing.
+				// Headers for the gateway's own use are ignored when a client sends them.
 				ctx := metadata.AppendToOutgoingContext(t.Context(), append(append(header, "kootask-caller", "1"), bearer...)...)
 				if _, err := s.tasks.GetTask(ctx, &taskv1.GetTaskRequest{TaskId: "unknown"}); err == nil {
 					t.Error("an unknown task is there")
@@ -74,7 +74,7 @@ func TestHops(t *testing.T) {
 	}
 }
 
-// Who comes through a proxy that is trusted has a limit of its own, and nobody gets another one by saying so.
+// A client behind a trusted proxy has a limit of its own, and a client cannot forge another one.
 func TestHopsHaveLimitsOfTheirOwn(t *testing.T) {
 	for name, row := range map[string]struct {
 		hops          int

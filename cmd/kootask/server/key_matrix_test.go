@@ -12,7 +12,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// asker is all of a watch that can change what KooDrive answers.
+// asker is everything of a watch that can change KooDrive's answer.
 type asker struct{ authorization, date, user, language, task string }
 
 func (a asker) call() call {
@@ -27,17 +27,17 @@ func (a asker) call() call {
 	return c
 }
 
-// signedBy is a signature as a caller has made it. KooDrive refuses it, and is asked nonetheless.
+// signedBy is a caller's own signature. KooDrive gets it, and refuses it.
 func signedBy(app string) string {
 	return "HMAC-SHA256 AppId=" + app + ",SignedHeaders=x-date;x-user-id,Signature=c"
 }
 
-// polls is how KooDrive was asked, each way once: by all that it was told.
+// polls counts the requests to KooDrive that are equal in everything that can change the answer.
 func (s *system) polls() map[string]int {
 	asked := map[string]int{}
 	for _, r := range s.koodrive.Requests() {
 		ask := asker{r.Header.Get("Authorization"), r.Header.Get("X-Date"), r.Header.Get("X-User-Id"), r.Header.Get("Language"), r.TaskID}
-		if strings.Contains(ask.authorization, "SignedHeaders=host;") { // Signed here: each time anew.
+		if strings.Contains(ask.authorization, "SignedHeaders=host;") { // Signed here: different each time.
 			ask.authorization, ask.date = "", ""
 		}
 		asked[fmt.Sprint(ask)]++
@@ -45,20 +45,20 @@ func (s *system) polls() map[string]int {
 	return asked
 }
 
-// watchBoth has two callers watch at once, for a moment, on a surface each.
+// watchBoth has two callers watch at the same time, for a moment, on a surface each.
 func (s *known) watchBoth(t *testing.T, a, b call) (first, second []event) {
 	t.Helper()
 	ctx, leave := context.WithTimeout(t.Context(), 30*time.Second)
 	defer leave()
 	var both sync.WaitGroup
 	both.Go(func() { first = s.followGRPC(ctx, a) })
-	synctest.Wait() // KooDrive is being asked for the first.
+	synctest.Wait() // The first request is in flight.
 	both.Go(func() { second = s.followGRPC(ctx, b) })
 	both.Wait()
 	return first, second
 }
 
-// Two watches that differ in anything that KooDrive sees share neither a request nor a message; two that differ in nothing share
+// Two watches that differ in anything that KooDrive sees share neither a request nor a message. Two that differ in nothing share
 // all.
 func TestOnlyEqualWatchesShare(t *testing.T) {
 	const date, later = "20240831T143829Z", "20240831T143830Z"
@@ -100,14 +100,14 @@ func TestOnlyEqualWatchesShare(t *testing.T) {
 				for _, id := range []string{taskID, exampleID, "23", "3"} {
 					s.koodrive.SetTask(koodrivetest.Task{ID: id, Steps: steps(1)})
 				}
-				s.koodrive.SetFault(&koodrivetest.Fault{Latency: time.Second}) // So that signatures, which are refused, could share.
+				s.koodrive.SetFault(&koodrivetest.Fault{Latency: time.Second}) // So that signatures, which are refused, could be shared.
 				s.share(t, row.a.call(), row.b.call(), row.shared)
 			})
 		})
 	}
 }
 
-// share has two callers watch, and says whether they shared.
+// share has two callers watch, and checks whether they shared.
 func (s *known) share(t *testing.T, a, b call, shared bool) {
 	t.Helper()
 	first, second := s.watchBoth(t, a, b)
@@ -119,7 +119,7 @@ func (s *known) share(t *testing.T, a, b call, shared bool) {
 	if len(asked) != want {
 		t.Errorf("KooDrive was asked in %d ways: %v", len(asked), asked)
 	}
-	if n := s.koodrive.Count(); shared && n > 10 { // In half a minute one watch makes some 7.
+	if n := s.koodrive.Count(); shared && n > 10 { // A watch makes some 7 requests in 30 s.
 		t.Errorf("KooDrive was asked %d times", n)
 	}
 	for id, events := range map[string][]event{a.id: first, b.id: second} {
@@ -132,7 +132,7 @@ func (s *known) share(t *testing.T, a, b call, shared bool) {
 	}
 }
 
-// In app mode it is the user and the task; the caller does not matter, and neither does its language.
+// In app mode only the user and the task count, not the caller or its language.
 func TestOnlyEqualWatchesOfAnAppShare(t *testing.T) {
 	alice := asker{user: "42", language: "zh-CN", task: taskID}
 	for name, row := range map[string]struct {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Without callers that have to be known, the only credential is the one for KooDrive. What cannot be one goes no further; what
-// can is KooDrive's to judge, a JWT too.
+// Without authentication, the only credential is the one for KooDrive. An invalid one is refused; any other is sent to KooDrive, a
+// JWT too.
 func TestBrokenKooDriveCredentials(t *testing.T) {
 	const date = "20240831T143829Z"
 	for name, row := range map[string]struct {

@@ -13,10 +13,10 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// named are values of the language header, and which language they name. What is no language names none.
+// named are values of the language header, and the languages that they select. An unsupported one selects none.
 var named = map[string]string{"": "", "zh-CN": reason.Chinese, "ZH_cn": reason.Chinese, "en-US": reason.English, "en_us": reason.English, "fr-FR": ""}
 
-// Whatever refuses a call, and wherever: it says why in the language that the call named, and in none if it named none.
+// Every error, of whatever origin, has a text in the language of the call, and none if the call names no language.
 func TestErrorsAreInTheCallersLanguage(t *testing.T) {
 	m := modes["caller"]
 	bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
@@ -70,7 +70,7 @@ func TestErrorsAreInTheCallersLanguage(t *testing.T) {
 	})
 }
 
-// A watch that fails after its first message, too.
+// The same holds for a watch that fails after its first message.
 func TestFailuresAreInTheCallersLanguage(t *testing.T) {
 	for given, language := range map[string]string{"": "", "zh-CN": reason.Chinese, "en-US": reason.English} {
 		for _, surface := range surfaces {
@@ -104,7 +104,7 @@ func TestFailuresAreInTheCallersLanguage(t *testing.T) {
 	}
 }
 
-// A ticket stands for its caller's language, unless the request that comes with it names another.
+// A ticket keeps its caller's language, unless the request with the ticket names another.
 func TestTicketsHaveALanguage(t *testing.T) {
 	for _, row := range []struct{ caller, request, want string }{
 		{"", "", ""}, {reason.Chinese, "", reason.Chinese}, {"", reason.Chinese, reason.Chinese}, {reason.English, reason.Chinese, reason.Chinese},
@@ -120,7 +120,7 @@ func TestTicketsHaveALanguage(t *testing.T) {
 				if resp.StatusCode != http.StatusOK || v.reason != "UPSTREAM_PERMISSION_DENIED" || v.language != row.want {
 					t.Errorf("%s, %+v: HTTP %d, %s in %q", surface, row, resp.StatusCode, v.reason, v.language)
 				}
-				// It is used up, and stands for nobody.
+				// It is used up, and belongs to nobody.
 				_, body = s.comes(t, surface, taskID, query, "language", row.request)
 				if v := read(t, parseStatus(t, body)); v.reason != "CALLER_UNAUTHENTICATED" || v.language != row.request {
 					t.Errorf("%s, %+v, again: %s", surface, row, body)

@@ -32,14 +32,14 @@ func raw(t *testing.T, port *koodrivetest.Listener, text string) net.Conn {
 	return conn
 }
 
-// closedAfter returns how long it takes until the server closes the connection.
+// closedAfter returns how long the server takes to close the connection.
 func closedAfter(conn net.Conn) time.Duration {
 	start := time.Now()
 	_, _ = io.Copy(io.Discard, conn)
 	return time.Since(start)
 }
 
-// Who is slow to say something is not waited for.
+// Slow clients are disconnected.
 func TestSlowClients(t *testing.T) {
 	const head = "GET /v1/tasks/1 HTTP/1.1\r\nHost: kootask.test\r\n"
 	for name, row := range map[string]struct {
@@ -66,8 +66,8 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
-// A request whose body does not come is answered, and its connection closed. One of unknown length may be empty: whether it is takes a
-// second to find out.
+// A request whose body does not arrive is answered, and its connection closed. A body of unknown length may be empty, which takes 1
+// s to find out.
 func TestBodiesAreNotWaitedFor(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		for _, line := range []string{"GET /v1/tasks/1", "GET /v1/tasks/1:watch", "POST /v1/tasks/1", "GET /nowhere", "GET /openapi.json"} {
@@ -84,7 +84,7 @@ func TestBodiesAreNotWaitedFor(t *testing.T) {
 					t.Fatalf("%s, %.30s: %v after %v", line, length, err, time.Since(start))
 				}
 				_ = resp.Body.Close()
-				if took := closedAfter(conn); took > 1500*time.Millisecond { // The last half is net/http's, for the answer to arrive.
+				if took := closedAfter(conn); took > 1500*time.Millisecond { // net/http adds up to 0.5 s for the answer to arrive.
 					t.Errorf("%s, %.30s: closed after %v", line, length, took)
 				}
 			}
@@ -148,15 +148,15 @@ func TestHeadersAreLimited(t *testing.T) {
 	}
 }
 
-// One connection to a public port has room for 1,000 calls: for more at a time a gRPC client waits, and an HTTP client opens
-// another one. Other clients are served. All HTTP clients share one connection behind the gateway, which has no limit.
+// One connection to a public port has room for 1,000 calls. For more, a gRPC client waits, and an HTTP client opens another one.
+// Other clients are served. Behind the gateway all HTTP clients share one connection, which has no limit.
 func TestStreams(t *testing.T) {
 	t.Parallel()
 	const watches = rpcserver.MaxStreams + 50
 	for name, row := range map[string]struct {
 		surface       string
 		http2         bool
-		served, conns int32 // The latter over HTTP.
+		served, conns int32 // conns counts connections over HTTP.
 	}{
 		"gRPC":     {"grpc", false, rpcserver.MaxStreams, 1},
 		"HTTP/2":   {ndjson, true, watches, 2},
@@ -174,7 +174,7 @@ func TestStreams(t *testing.T) {
 					return s.httpPort.Dial(ctx, network, address)
 				}
 				if row.http2 {
-					h2c(crowd.http).MaxConnsPerHost = 1 // That is, beside those that are full.
+					h2c(crowd.http).MaxConnsPerHost = 1 // Beside those that are full.
 				}
 				crowd.get(t, request(t.Context(), t, "/openapi.json")) // Over the connection that the watches then share.
 				ctx, leave := context.WithCancel(t.Context())
@@ -212,7 +212,7 @@ func (s *system) served(t *testing.T, name string) {
 	})
 }
 
-// Connections on which nothing is said, or half of what must be, take nothing from others, and end.
+// Silent connections, and those that stop in the middle of a request, take nothing from others, and end.
 func TestHalfOpenConnections(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		start := time.Now()
@@ -237,7 +237,7 @@ func TestHalfOpenConnections(t *testing.T) {
 	})
 }
 
-// Connections that have said nothing do not hold a stop up, and neither does a client that does not finish.
+// Silent connections do not delay a stop, and neither does a client that does not finish its request.
 func TestStopDoesNotWaitForTheSilent(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		raw(t, s.httpPort, "")

@@ -12,7 +12,7 @@ import (
 	"github.com/kootask/kootask/service/rpcserver"
 )
 
-// groups are those of a user, as issuers name them.
+// groups are a user's groups, as issuers name them.
 func groups(n int) (all []string) {
 	for i := range n {
 		all = append(all, fmt.Sprintf("%08x-1111-2222-3333-%012x", i, i))
@@ -20,8 +20,8 @@ func groups(n int) (all []string) {
 	return all
 }
 
-// A token may be as long as a request's header has room for: issuers put a user's groups into it. A credential for KooDrive may
-// not, and what is longer gets a clear answer.
+// A caller's token may be as long as a request's header has room for, since issuers put a user's groups into it. A credential for
+// KooDrive may not; a longer one gets a clear error.
 func TestLongCallerTokens(t *testing.T) {
 	for name, m := range modes {
 		t.Run(name, func(t *testing.T) {
@@ -67,7 +67,7 @@ func TestLongCallerTokens(t *testing.T) {
 	}
 }
 
-// What is no header, or larger than one may be, comes to nobody.
+// Invalid or oversized headers reach neither the caller's checks nor KooDrive.
 func TestBrokenHeadersReachNobody(t *testing.T) {
 	for name, m := range modes {
 		t.Run(name, func(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// faults is a script: a task that is executing, then one answer for each fault (nil: a good one), and then SUCCESS.
+// faults is a script: a task that is executing, then one answer per fault (nil: a valid one), and then SUCCESS.
 func faults(all ...*koodrivetest.Fault) []koodrivetest.Step {
 	steps := []koodrivetest.Step{{Status: koodrivetest.StatusExecuting}}
 	for _, f := range all {
@@ -31,7 +31,8 @@ func repeat(n int, f *koodrivetest.Fault) []*koodrivetest.Fault {
 	return slices.Repeat([]*koodrivetest.Fault{f}, n)
 }
 
-// How many answers of a kind in succession a watch survives, and how it ends otherwise: the same on every surface.
+// The number of consecutive failures of a kind that a watch survives, and the error with which it ends otherwise, are the same on
+// every surface.
 func TestWatchSurvivesFailures(t *testing.T) {
 	refused, denied, gone := code(401, "1"), code(403, "1"), code(400, "13000309")
 	broken, odd := body(502, ""), answer(id)
@@ -101,13 +102,13 @@ func TestStaleWatchSaysWhatKooDriveSaidLast(t *testing.T) {
 	})
 }
 
-// From the first doubt on nothing that was known before is told to anybody new.
+// From the first rejection on, new watchers are not shown the earlier state.
 func TestDoubtIsNotShared(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: faults(code(401, "1"))})
 		var first sync.WaitGroup
 		first.Go(func() { s.watch(t.Context(), t, "grpc", taskID) })
-		time.Sleep(1500 * time.Millisecond) // The refusal has come, its confirmation has not.
+		time.Sleep(1500 * time.Millisecond) // After the rejection, before its confirmation.
 		everySurface(t, func(surface string) {
 			events := s.watch(t.Context(), t, surface, taskID)
 			if events[0].name != "task" || events[0].at == 0 || events[0].status(t) != "TASK_STATUS_SUCCESS" {
@@ -118,7 +119,7 @@ func TestDoubtIsNotShared(t *testing.T) {
 	})
 }
 
-// A task that is not there any more is told as one that is not there; the log tells them apart.
+// A task that has disappeared gets the same error as one that never existed; the log distinguishes them.
 func TestTaskThatDisappears(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: faults(repeat(3, code(400, "13000309"))...)})
@@ -157,7 +158,7 @@ func TestLifetime(t *testing.T) {
 	})
 }
 
-// A gRPC client that does not read is let go half a minute after its window is full, although the send is stuck.
+// A gRPC client that does not read is disconnected 30 s after its window is full, although the send is stuck.
 func TestSilentGRPCReaderIsLetGo(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		long := strings.Repeat("x", 8<<10)
@@ -188,7 +189,7 @@ func TestSilentGRPCReaderIsLetGo(t *testing.T) {
 	})
 }
 
-// A client that reads late gets the newest state, not all of them, and the last one before the end.
+// A client that reads late gets the newest state, not all of them, and the final state before the end.
 func TestLateReaderGetsTheLastState(t *testing.T) {
 	short := func(c *server.Config) { c.Service.WatchLifetime = 24 * time.Second }
 	bubble(t, short, func(t *testing.T, s *system) {
@@ -203,7 +204,7 @@ func TestLateReaderGetsTheLastState(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(30 * time.Second) // All 20 changes come within 25 s, and the watch's time is over within 29 s.
+		time.Sleep(30 * time.Second) // All 20 changes come within 25 s, and the watch ends within 29 s.
 		s.stop()                     // The task is finished: neither changes anything.
 		var last *taskv1.Task
 		messages := 0
@@ -224,7 +225,7 @@ func TestLateReaderGetsTheLastState(t *testing.T) {
 	})
 }
 
-// GetTask takes no longer than 25 s, and then KooDrive is to blame.
+// GetTask takes at most 25 s, and the error then blames KooDrive.
 func TestGetTaskIsBounded(t *testing.T) {
 	bubble(t, func(c *server.Config) { c.Upstream.Timeout = time.Minute }, func(t *testing.T, s *system) {
 		s.koodrive.SetFault(&koodrivetest.Fault{Hang: true})

@@ -33,7 +33,7 @@ func (s *system) watchAll(ctx context.Context, t *testing.T, all *sync.WaitGroup
 	}
 }
 
-// The busiest second of what KooDrive was asked.
+// The busiest second of KooDrive's.
 func busiest(requests []koodrivetest.Request) (most int) {
 	for i, r := range requests {
 		n := 0
@@ -47,8 +47,8 @@ func busiest(requests []koodrivetest.Request) (most int) {
 	return most
 }
 
-// One caller watches 1,000 tasks, another one: at a ceiling of 50 requests a second the first one's intervals grow, and the
-// other's are what they are when it is alone.
+// Of two callers, one watches 1,000 tasks: under a ceiling of 50 requests per second its intervals grow, and the other's are as if
+// it were alone.
 func TestCallersDoNotSlowEachOther(t *testing.T) {
 	t.Parallel()
 	intervals := func(t *testing.T, crowd int) (all []time.Duration) {
@@ -92,7 +92,7 @@ func TestCallersDoNotSlowEachOther(t *testing.T) {
 	}
 }
 
-// A GetTask whose turn does not come within a second says so, and costs KooDrive nothing; a watch waits.
+// A GetTask that is queued for 1 s fails, and costs KooDrive nothing; a watch waits.
 func TestGetTaskWithoutAPermit(t *testing.T) {
 	bubble(t, func(c *server.Config) { c.Upstream.AtOnce = 1 }, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Status: 1, Fault: &koodrivetest.Fault{Latency: 5 * time.Second}}}})
@@ -121,7 +121,7 @@ func TestGetTaskWithoutAPermit(t *testing.T) {
 	})
 }
 
-// A GetTask is tried twice, and what has passed meanwhile is not seen; everybody's retries come from one budget.
+// A GetTask is tried twice, and a failure that passes stays invisible. All retries share one budget.
 func TestRetries(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Fault: koodrivetest.Answer(502, "")}, {Status: 1}}})
@@ -163,7 +163,7 @@ func TestRetries(t *testing.T) {
 	})
 }
 
-// That KooDrive asks one caller to wait holds for all tasks of that caller, and for nobody else.
+// A Retry-After holds for all tasks of its caller, and for no other caller.
 func TestRateLimitIsTheCallers(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.AddToken("other", 0)
@@ -189,7 +189,7 @@ func TestRateLimitIsTheCallers(t *testing.T) {
 	})
 }
 
-// In app mode KooDrive counts the app's requests, whoever they are for.
+// In app mode a Retry-After holds for the app, whichever user the request was for.
 func TestRateLimitIsTheApps(t *testing.T) {
 	bubble(t, appMode("s3cr3t"), func(t *testing.T, s *system) {
 		s.koodrive.AddApp("app", "s3cr3t")
@@ -205,7 +205,7 @@ func TestRateLimitIsTheApps(t *testing.T) {
 	})
 }
 
-// How many tasks are watched is limited; how many watch each is not. Who leaves makes room.
+// The number of watched tasks is limited; the number of watches of each is not. A watch that ends makes room.
 func TestTasksAreLimited(t *testing.T) {
 	few := func(c *server.Config) { c.Service.Quota.MaxTasks, c.Service.Quota.MaxTasksPerCredential = 5, 3 }
 	bubble(t, few, func(t *testing.T, s *system) {
@@ -247,7 +247,7 @@ func TestTasksAreLimited(t *testing.T) {
 	})
 }
 
-// Who says that a token is many users' is still one caller.
+// A token counts as one caller, whichever users its calls name.
 func TestOneTokenIsOneCaller(t *testing.T) {
 	bubble(t, func(c *server.Config) { c.Service.Quota.MaxTasksPerCredential = 3 }, func(t *testing.T, s *system) {
 		ctx, leave := context.WithCancel(t.Context())
@@ -265,7 +265,7 @@ func TestOneTokenIsOneCaller(t *testing.T) {
 	})
 }
 
-// A call that is tried again waits for its turn no longer than the first time.
+// A retry waits in the queue no longer than the first attempt.
 func TestRetryWaitsForItsTurn(t *testing.T) {
 	bubble(t, func(c *server.Config) { c.Upstream.AtOnce = 1 }, func(t *testing.T, s *system) {
 		slow := &koodrivetest.Fault{Latency: 5 * time.Second}

@@ -17,7 +17,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// Each event moves the counters that tell of it, and no others.
+// Each event increases its own counters, and no others.
 func TestEveryEventIsCounted(t *testing.T) {
 	t.Parallel()
 	get := func(t *testing.T, s *system) {
@@ -132,7 +132,7 @@ func TestEveryEventIsCounted(t *testing.T) {
 	}
 }
 
-// What KooDrive is not asked is counted too, and why.
+// Withheld requests are counted, by reason.
 func TestWithheldRequestsAreCounted(t *testing.T) {
 	for name, row := range map[string]struct {
 		fault   *koodrivetest.Fault
@@ -157,7 +157,7 @@ func TestWithheldRequestsAreCounted(t *testing.T) {
 	}
 }
 
-// The gauges say how it stands, and the histograms how long it took.
+// The gauges show the current state, and the histograms show durations.
 func TestGauges(t *testing.T) {
 	bubble(t, func(c *server.Config) { c.Upstream.AtOnce, c.Service.PollMax = 1, time.Second }, func(t *testing.T, s *system) {
 		check := func(when string, want map[string]float64) {
@@ -198,7 +198,7 @@ func TestGauges(t *testing.T) {
 	})
 }
 
-// However many ask, and whatever they ask for, there are as many series.
+// The number of series does not depend on callers or tasks.
 func TestSeriesDoNotGrow(t *testing.T) {
 	t.Parallel()
 	bubble(t, nil, func(t *testing.T, s *system) {
@@ -228,7 +228,7 @@ func TestSeriesDoNotGrow(t *testing.T) {
 	})
 }
 
-// Calls are counted as gRPC servers do, retries that there are none for too, and a failing poll confirms nothing.
+// Calls are counted as gRPC servers do. Refused retries are counted too. A failing poll confirms nothing.
 func TestCountsOfCalls(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: faults(repeat(100, body(502, ""))...)})

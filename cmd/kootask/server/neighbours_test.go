@@ -19,7 +19,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// neighbourFaults are what the tasks of a bad neighbour do.
+// neighbourFaults are the faults of a bad neighbour's tasks.
 var neighbourFaults = map[string]*koodrivetest.Fault{
 	"failing":      koodrivetest.Answer(500, `{"code":13000201,"msg":"inner"}`),
 	"hanging":      {Hang: true},
@@ -28,8 +28,8 @@ var neighbourFaults = map[string]*koodrivetest.Fault{
 	"rate-limited": koodrivetest.Throttled(""),
 }
 
-// Ten callers beside one who loops over bad tasks get what they would get without it, and a KooDrive that then fails as a
-// whole is spared.
+// Ten callers beside one that loops over bad tasks are served as if they were alone. If KooDrive then fails for all, it gets few
+// requests.
 func TestNeighbours(t *testing.T) {
 	for _, app := range []bool{false, true} {
 		for fault := range neighbourFaults {
@@ -64,8 +64,8 @@ func TestNeighbours(t *testing.T) {
 	}
 }
 
-// A new caller at the address of a bad neighbour, whom KooDrive has not answered yet, is answered too. If failures of three tasks
-// or more have opened the circuit of the address, that may take two pauses: the neighbour's probe and its own.
+// A new caller at the address of a bad neighbour is served too. If failures of three tasks or more have opened the circuit of the
+// address, that may take two pauses: one for the neighbour's probe and one for its own.
 func TestNewcomerBesideANeighbour(t *testing.T) {
 	t.Parallel()
 	for tasks, least := range map[int]int{1: 59, 2: 59, 80: 60 - 2*int(2*upstream.BreakerPause/time.Second)} {
@@ -134,7 +134,7 @@ func newNeighbourhood(s *system, app bool) *neighbourhood {
 	return n
 }
 
-// spoil lets the neighbour's tasks do what a fault does.
+// spoil gives the neighbour's tasks a fault.
 func (n *neighbourhood) spoil(fault string) {
 	for i := range n.tasks {
 		step := koodrivetest.Step{Status: 1, Fault: neighbourFaults[fault]}
@@ -150,7 +150,7 @@ func (n *neighbourhood) as(ctx context.Context, name string) context.Context {
 	return as(ctx, name)
 }
 
-// meet lets KooDrive answer everybody for a while before anything goes wrong. The neighbour asks most.
+// meet lets KooDrive answer everybody for a while before anything fails. The neighbour calls most.
 func (n *neighbourhood) meet(t *testing.T, door string) {
 	t.Helper()
 	known, done := context.WithTimeout(t.Context(), time.Second)
@@ -165,7 +165,7 @@ func (n *neighbourhood) meet(t *testing.T, door string) {
 	loops.Wait()
 }
 
-// get asks for the task of an honest caller.
+// get calls GetTask for an honest caller.
 func (n *neighbourhood) get(ctx context.Context, t *testing.T, door string, i int) error {
 	name, id := fmt.Sprint("honest-", i), fmt.Sprint("good-", i)
 	if door == "grpc" {
@@ -194,7 +194,8 @@ func (n *neighbourhood) visit(ctx context.Context, t *testing.T, name, path stri
 	return err
 }
 
-// honest calls as ten callers, twice a second each, until ctx ends. Of a thousand calls, so many may fail.
+// honest calls as ten callers, each twice per second, until ctx ends, and checks that no more than the allowed share of the calls
+// fails.
 func (n *neighbourhood) honest(ctx context.Context, t *testing.T, most int64) {
 	t.Helper()
 	var calls, failed atomic.Int64
@@ -218,7 +219,7 @@ func (n *neighbourhood) honest(ctx context.Context, t *testing.T, most int64) {
 	}
 }
 
-// loop asks for a bad task, or watches it, again and again.
+// loop calls or watches a bad task in a loop.
 func (n *neighbourhood) loop(ctx context.Context, t *testing.T, way, door string, i int) {
 	id := fmt.Sprint("bad-", i%n.tasks)
 	for ctx.Err() == nil {
@@ -239,7 +240,7 @@ func (n *neighbourhood) loop(ctx context.Context, t *testing.T, way, door string
 	}
 }
 
-// outage checks that a KooDrive that fails as a whole gets at most one request a second, though everybody goes on.
+// outage checks that a KooDrive that fails for all gets at most one request per second, though everybody keeps calling.
 func (n *neighbourhood) outage(t *testing.T) {
 	t.Helper()
 	n.koodrive.SetFault(koodrivetest.Answer(503, ""))

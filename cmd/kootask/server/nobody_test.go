@@ -11,7 +11,7 @@ import (
 	"github.com/kootask/kootask/service/auth/issuertest"
 )
 
-// junkHeaders are those that nobody asked for, as names in lower case and values.
+// junkHeaders are headers without a meaning, as names in lower case and values.
 func junkHeaders(s *known) (pairs []string) {
 	for i := range 200 {
 		pairs = append(pairs, "x-junk-"+strconv.Itoa(i), "junk")
@@ -24,7 +24,7 @@ func junkHeaders(s *known) (pairs []string) {
 		"x-http-method-override", "kootask-caller", "grpc-metadata-kootask-caller", "kootask-peer", "grpcgateway-authorization",
 	} {
 		value := junk
-		if i%4 == 0 { // All together are to be no larger than a header may be.
+		if i%4 == 0 { // Their sum must fit into a header.
 			value = other
 		}
 		pairs = append(pairs, name, value)
@@ -32,7 +32,7 @@ func junkHeaders(s *known) (pairs []string) {
 	return pairs
 }
 
-// Whatever comes in, KooDrive gets the headers of a fixed list, and nothing of what kootask knows the caller by: see
+// Of all headers, only those of a fixed list reach KooDrive, and nothing that authenticates the caller to kootask: see
 // TestHeadersThatPass.
 func TestHeadersThatPassOfKnownCallers(t *testing.T) {
 	for name, m := range modes {
@@ -44,7 +44,7 @@ func TestHeadersThatPassOfKnownCallers(t *testing.T) {
 				if !m.app {
 					c.header = append(c.header, "x-user-id", user, "x-date", "20240831T143829Z")
 				}
-				switch { // What has no meaning in the mode.
+				switch { // Headers without a meaning in the mode.
 				case m.header == "authorization":
 					c.header = append(c.header, "x-kootask-authorization", "Bearer "+junk)
 				case m.app:
@@ -73,8 +73,8 @@ func TestHeadersThatPassOfKnownCallers(t *testing.T) {
 	}
 }
 
-// The gateway has a connection of its own to the gRPC server. Nobody is taken for it: neither by what goes over that connection,
-// nor by being on this machine.
+// The gateway has its own connection to the gRPC server. Nobody else is trusted like it: neither by forging its headers nor by
+// connecting from this machine.
 func TestNobodyIsTheGateway(t *testing.T) {
 	for name, m := range modes {
 		t.Run(name, func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestNobodyIsTheGateway(t *testing.T) {
 	}
 }
 
-// While somebody's call is in flight, what stands for it on the gateway's connection is nothing to others.
+// While a call is in flight, its handover on the gateway's connection is of no use to others.
 func TestNobodyTakesACallOver(t *testing.T) {
 	bubbleKnown(t, modes["caller"], nil, func(t *testing.T, s *known) {
 		path := "/v1/tasks/" + taskID + ":watch"

@@ -10,7 +10,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// listed are the values of a header that is a list.
+// listed returns the values of a list header.
 func listed(resp *http.Response, name string) (all []string) {
 	for _, value := range resp.Header.Values(name) {
 		for one := range strings.SplitSeq(value, ",") {
@@ -20,7 +20,7 @@ func listed(resp *http.Response, name string) (all []string) {
 	return all
 }
 
-// visits are requests of all kinds, and what they come to for a page that may read it.
+// visits are requests of all kinds, with the status for a page that may read them.
 var visits = map[string]struct {
 	method, path string
 	header       []string
@@ -41,7 +41,7 @@ var visits = map[string]struct {
 	"options":        {"OPTIONS", "/v1/tasks/" + taskID, nil, 405},
 }
 
-// visit makes one of them.
+// visit makes a request.
 func (s *system) visit(t *testing.T, method, path string, header ...string) *http.Response {
 	t.Helper()
 	r := request(t.Context(), t, path)
@@ -55,7 +55,7 @@ func (s *system) visit(t *testing.T, method, path string, header ...string) *htt
 
 var preflight = []string{"Access-Control-Request-Method", "GET", "Access-Control-Request-Headers", "authorization"}
 
-// Unless it is said whose pages may read answers, none may.
+// Unless origins are configured, no page may read answers.
 func TestPagesOfOthersReadNothing(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(2)})
@@ -88,7 +88,7 @@ func readsNothing(t *testing.T, name string, resp *http.Response) {
 	}
 }
 
-// Pages of the origins that are configured may read all answers, and nobody else's.
+// Pages of the configured origins may read all answers, and no other pages.
 func TestPagesOfSomeOriginsReadAnswers(t *testing.T) {
 	const good, other = "https://good.example", "http://localhost:3000"
 	bubble(t, func(c *server.Config) { c.Origins = []string{good, other} }, func(t *testing.T, s *system) {
@@ -123,7 +123,7 @@ func TestPagesOfSomeOriginsReadAnswers(t *testing.T) {
 	})
 }
 
-// A browser is told which methods and headers a page may use: those that kootask reads.
+// A preflight allows exactly the methods and headers that kootask reads.
 func TestPreflights(t *testing.T) {
 	const good = "https://good.example"
 	for name, row := range map[string]struct {

@@ -30,11 +30,11 @@ func TestOutcomesAreTheSameAtEveryDoor(t *testing.T) {
 				s.koodrive.SetFault(row.fault)
 				asked := 0
 				for _, door := range doors {
-					time.Sleep(2 * time.Minute) // After a rate limit KooDrive is left alone for one.
+					time.Sleep(2 * time.Minute) // After a rate limit, requests are withheld.
 					row.check(t, door, s.fail(t.Context(), t, door, call{id: taskID, header: bearer}))
 					want := 1
 					if row.retry && row.reason != "UPSTREAM_RATE_LIMITED" && (door == "grpc get" || door == "rest") {
-						want = 2 // What may have passed is tried again.
+						want = 2 // Failures that may pass are retried.
 					}
 					if n := s.koodrive.Count() - asked; n != want {
 						t.Errorf("%s: KooDrive was asked %d times", door, n)
@@ -46,7 +46,7 @@ func TestOutcomesAreTheSameAtEveryDoor(t *testing.T) {
 	}
 }
 
-// In app mode the credential is ours: whatever is wrong with it is not the caller's fault.
+// In app mode the credential is ours: a rejection is not the caller's fault.
 func TestAppMode(t *testing.T) {
 	misconfigured := outcomeRow{code: codes.Internal, reason: "SERVER_MISCONFIGURED", http: 500}
 	notFound := outcomeRow{code: codes.NotFound, reason: "TASK_NOT_FOUND", http: 404, upstream: " "}
@@ -115,7 +115,7 @@ func TestKooDriveThatCannotBeReached(t *testing.T) {
 	}
 }
 
-// KooDrive takes longer than a watch waits for its first answer: the unary calls tell what became of it.
+// KooDrive takes longer than a watch waits for its first answer: unary calls return the error.
 func TestKooDriveThatTakesTooLong(t *testing.T) {
 	for name, fault := range map[string]*koodrivetest.Fault{"hangs": {Hang: true}, "drips": {Drip: time.Second}} {
 		t.Run(name, func(t *testing.T) {

@@ -26,8 +26,8 @@ var openMethods = []string{
 	"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
 }
 
-// Of 2,000 calls whose request never comes, or never ends, each is over after 5 s and leaves nothing behind; calls of others
-// are answered meanwhile.
+// Of 2,000 calls whose request never arrives or never ends, each ends after 5 s and leaves nothing behind; other calls are answered
+// meanwhile.
 func TestCallsWithoutARequest(t *testing.T) {
 	const calls, perConn = 2000, 500
 	bubble(t, nil, func(t *testing.T, s *system) {
@@ -50,14 +50,14 @@ func TestCallsWithoutARequest(t *testing.T) {
 		for i := range calls {
 			method := openMethods[i%len(openMethods)]
 			ctx := context.Background()
-			if i%2 == 0 || method == openMethods[1] { // Without a credential a watch is over at once.
+			if i%2 == 0 || method == openMethods[1] { // Without a credential a watch ends at once.
 				ctx = as(ctx, token)
 			}
 			stream, err := conns[i/perConn].NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if i%10 < 4 { // Of the kinds that have a single request: it comes, but the client does not say that it is all.
+			if i%10 < 4 { // A method with a single request: it arrives, but the client does not end its side.
 				_ = stream.SendMsg(&taskv1.GetTaskRequest{TaskId: taskID})
 			}
 			all.Go(func() {
@@ -81,14 +81,14 @@ func TestCallsWithoutARequest(t *testing.T) {
 		if waiting, over := metrics[`kootask_requests_awaited{port="grpc"}`], metrics[`kootask_requests_overdue_total{port="grpc"}`]; waiting != 0 || over != calls {
 			t.Errorf("%v requests are awaited, %v were overdue", waiting, over)
 		}
-		if after := s.goroutines(); after > before+calls/100 { // The process has others, too.
+		if after := s.goroutines(); after > before+calls/100 { // The process has other goroutines, too.
 			t.Errorf("%d goroutines, before %d", after, before)
 		}
 	})
 }
 
 // goroutines counts those of the process, without those of idle HTTP connections, whose number depends on chance: a request may
-// begin before the connection of the one before it is idle.
+// begin before the previous connection is idle.
 func (s *system) goroutines() int {
 	s.http.CloseIdleConnections()
 	s.admin.CloseIdleConnections()
@@ -96,7 +96,7 @@ func (s *system) goroutines() int {
 	return runtime.NumGoroutine()
 }
 
-// A request that comes in part, or a byte at a time, has no more time than one that does not come.
+// A request that arrives in part, or byte by byte, gets no more time than one that does not arrive.
 func TestRequestsThatComeInPart(t *testing.T) {
 	for name, send := range map[string]func(io.Writer){
 		"half of its length": func(w io.Writer) { _, _ = w.Write([]byte{0, 0}) },
@@ -141,7 +141,7 @@ func TestRequestsThatComeInPart(t *testing.T) {
 	}
 }
 
-// A stop does not wait for a request that does not come.
+// A stop does not wait for a request that does not arrive.
 func TestStopWithCallsWithoutARequest(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		for _, method := range openMethods {

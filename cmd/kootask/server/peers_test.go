@@ -21,8 +21,8 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// guess asks for a task with as many made-up credentials as it can until the time is over, from the address that connections
-// come from now, and returns how many it has tried.
+// guess calls with as many invented credentials as it can for a time, from the current address of new connections, and returns
+// their number.
 func (s *system) guess(t *testing.T, door string, until time.Time, every time.Duration) (tried int) {
 	t.Helper()
 	for ; time.Now().Before(until); tried++ {
@@ -47,7 +47,7 @@ func (s *system) guess(t *testing.T, door string, until time.Time, every time.Du
 	return tried
 }
 
-// from is the system as it is seen from an address.
+// from returns the system as seen from an address.
 func (s *system) from(t *testing.T, address string) *system {
 	t.Helper()
 	s.comeFrom(address)
@@ -55,7 +55,7 @@ func (s *system) from(t *testing.T, address string) *system {
 	conn.Connect()
 	seen := &system{koodrive: s.koodrive, conn: conn, tasks: taskv1.NewTaskServiceClient(conn), httpPort: s.httpPort, log: s.log}
 	seen.http = httpClient(s.httpPort)
-	seen.http.Transport.(*http.Transport).MaxConnsPerHost = 1 // Kept, so that it comes from there later too.
+	seen.http.Transport.(*http.Transport).MaxConnsPerHost = 1 // Kept, so that later requests come from there too.
 	seen.get(t, request(t.Context(), t, "/openapi.json"))
 	synctest.Wait()
 	t.Cleanup(seen.http.CloseIdleConnections)
@@ -66,8 +66,8 @@ func defaultPeers(c *server.Config) { c.Service.Quota.NewTasksPerPeer = 0 }
 
 const newTasks, burst = quota.DefaultNewTasksPerPeer, rates.Burst * quota.DefaultNewTasksPerPeer
 
-// Who makes credentials up gets 200 tries at once and 20 a second, over both doors together; what KooDrive is being asked for
-// already is free.
+// A peer with invented credentials gets 200 tries at once and 20 per second, over both doors together. Joining a task that is
+// already polled is free.
 func TestNewTasksOfOnePeerAreLimited(t *testing.T) {
 	t.Parallel()
 	bubble(t, defaultPeers, func(t *testing.T, s *system) {
@@ -100,7 +100,7 @@ func TestNewTasksOfOnePeerAreLimited(t *testing.T) {
 		}
 		all.Wait()
 		most := newTasks*int(while/time.Second) + burst
-		if n := s.koodrive.Count() - before; n < most-20 || n > most+20 { // The watch's, and what comes in the first and the last second.
+		if n := s.koodrive.Count() - before; n < most-20 || n > most+20 { // The watch's, and those of the first and the last second.
 			t.Errorf("KooDrive was asked %d times, want about %d", n, most)
 		}
 		leave()
@@ -108,7 +108,7 @@ func TestNewTasksOfOnePeerAreLimited(t *testing.T) {
 	})
 }
 
-// A peer that rests has all of its tries again, but no sooner than it takes.
+// An idle peer regains all of its tries, but no faster than the rate.
 func TestPeersRest(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(c *server.Config) { c.Service.Quota.NewTasksPerPeer, c.Upstream.PerSecond = 0, 10_000 }, func(t *testing.T, s *system) {
@@ -131,8 +131,8 @@ func TestPeersRest(t *testing.T) {
 	})
 }
 
-// Three addresses make up credentials, at every door and all the time. Who is known gets what he asks for: all of them
-// together take no more turns than three callers.
+// Three addresses send invented credentials, at every door and all the time. Authenticated callers are served: all three together
+// take no more of the queue than three callers.
 func TestInventedCredentialsStarveNobody(t *testing.T) {
 	t.Parallel()
 	bubble(t, defaultPeers, func(t *testing.T, s *system) {
@@ -178,7 +178,7 @@ func TestInventedCredentialsStarveNobody(t *testing.T) {
 	})
 }
 
-// A thousand watches of one address that come back within a quarter of a minute, as a stop spreads them, are all let in.
+// A thousand watches of one address that reconnect within 15 s, as a stop spreads them, are all admitted.
 func TestHerdIsLetIn(t *testing.T) {
 	t.Parallel()
 	bubble(t, defaultPeers, func(t *testing.T, s *system) {
@@ -213,7 +213,7 @@ func TestHerdIsLetIn(t *testing.T) {
 	})
 }
 
-// A peer is an address of the network, which no request can make up, with all of its ports, and all of a host's addresses.
+// A peer is a network address, which no request can forge, with all of its ports and all addresses of a host's network.
 func TestPeers(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
@@ -248,7 +248,7 @@ func TestPeers(t *testing.T) {
 					s.tasks = taskv1.NewTaskServiceClient(s.conn)
 					start := time.Now()
 					v := s.fail(t.Context(), t, door, call{id: taskID, header: append(credential(100), row.header...)})
-					// A call is refused, a watch has to wait.
+					// A call is refused; a watch waits.
 					if limited := v.reason == "CALLER_LIMIT_REACHED" || time.Since(start) > time.Second/2; limited != row.same {
 						t.Errorf("%+v", v)
 					}

@@ -16,7 +16,7 @@ import (
 // aliceAsA is a policy that maps a caller to a user.
 const aliceAsA = "callers:\n  - claims: {sub: alice}\n    users: [user-a]\n"
 
-// decision is a line of the log about who may call.
+// decision is an audit line of the log.
 type decision struct {
 	Msg, Caller, Outcome, Peer string
 	Allowed                    *bool
@@ -24,7 +24,7 @@ type decision struct {
 	RequestID                  string `json:"request_id"`
 }
 
-// decisions are all of them.
+// decisions returns all audit lines.
 func (s *known) decisions(t *testing.T) (all []decision) {
 	t.Helper()
 	for line := range strings.Lines(s.log.String()) {
@@ -44,14 +44,14 @@ func (m mode) asUser(id, jwt, user string, header ...string) call {
 	return call{id: id, header: append([]string{"x-user-id", user, m.header, "Bearer " + jwt}, header...)}
 }
 
-// anonymous is all that the caller got but the request id. Of a gRPC status it is the JSON: as bytes, what is in a map of it comes
-// in any order.
+// anonymous is everything that the caller received but the request id. A gRPC status is taken as JSON, since the bytes of a map
+// have no fixed order.
 func (v verdict) anonymous() string {
 	text, _, _ := strings.Cut(v.everything, "grpc-status-details-bin")
 	return strings.ReplaceAll(text, v.requestID, "")
 }
 
-// Whoever may act for one user asks for another in vain, whatever else it says, and does not find out whether a task is there.
+// A caller that may act for one user gets nothing for another, whatever headers it sends, and does not learn whether a task exists.
 func TestPolicyKeepsUsersApart(t *testing.T) {
 	for name, m := range modes {
 		if !m.app {
@@ -103,7 +103,7 @@ func TestPolicyKeepsUsersApart(t *testing.T) {
 				if n := s.koodrive.Count(); n != 0 {
 					t.Errorf("KooDrive was asked %d times", n)
 				}
-				// Names that mean nothing do not change for whom an allowed call is.
+				// Headers without a meaning do not change the user of an allowed call.
 				for _, door := range doors {
 					s.succeed(t, door, m.asUser(exampleID, s.jwt(claims), "user-a", "grpc-metadata-x-user-id", "user-b", "x-aiuser-id", "user-b"))
 				}
@@ -116,7 +116,7 @@ func TestPolicyKeepsUsersApart(t *testing.T) {
 				if d := last[len(last)-1]; !*d.Allowed || d.Caller != "sub=alice" || d.UserID != "user-a" {
 					t.Errorf("%s: %+v", name, d)
 				}
-				// A second name for the header is none.
+				// A second name for the header is ignored.
 				for _, door := range httpDoors {
 					c := call{id: exampleID, header: []string{"grpc-metadata-x-user-id", "user-a", m.header, s.good()}}
 					if v := s.fail(t.Context(), t, door, c); v.reason != "REQUEST_INVALID" {
@@ -128,7 +128,7 @@ func TestPolicyKeepsUsersApart(t *testing.T) {
 	}
 }
 
-// Rules say who by claims, which may be lists, and all of which have to be there.
+// Rules match callers by claims, which may be lists; all claims of a rule must match.
 func TestPolicyRules(t *testing.T) {
 	for name, row := range map[string]struct {
 		policy  string
@@ -168,11 +168,11 @@ func TestPolicyRules(t *testing.T) {
 	}
 }
 
-// A policy that changes ends watches that it does not allow any more, and no others.
+// A changed policy ends the watches that it no longer allows, and no others.
 func TestPolicyChangesDuringAWatch(t *testing.T) {
 	restless := restless("")
 	restless.Steps = restless.Steps[:0]
-	for i := range 40 { // Nothing is new for 10 s, then everything.
+	for i := range 40 { // Nothing changes for 10 s, then everything.
 		restless.Steps = append(restless.Steps, koodrivetest.Step{Status: 1, Name: fmt.Sprint(i), For: 10 * time.Second})
 	}
 	for what, task := range map[string]koodrivetest.Task{"nothing is said": {ID: taskID}, "much is said": restless} {
@@ -203,7 +203,7 @@ func TestPolicyChangesDuringAWatch(t *testing.T) {
 	}
 }
 
-// In app mode KooDrive's verdicts on a task of somebody else's and on one that is not there are the same answer.
+// In app mode the errors for another user's task and for a missing one are equal.
 func TestOthersTasksAreNotThere(t *testing.T) {
 	for name, m := range modes {
 		if !m.app {

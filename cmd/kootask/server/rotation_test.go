@@ -15,8 +15,8 @@ import (
 	"github.com/kootask/kootask/service"
 )
 
-// The certificate, its key and who signs clients' certificates are replaced, one file after the other, and nobody who goes with
-// the time notices. Who does not is out, on connections that are open as well.
+// The certificate, its key and the clients' authority are replaced, one file after the other. Clients with current certificates
+// notice nothing. Others are refused, also on open connections.
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	filedBubble(t, func(t *testing.T, s *system, f *files) {
@@ -88,8 +88,8 @@ func TestRotation(t *testing.T) {
 	})
 }
 
-// A certificate that is renewed ahead of its time takes effect when its time comes. One that has expired stays in use until there
-// is another one, and that is said.
+// A certificate that is renewed ahead of time takes effect when it becomes valid. One that has expired stays in use until there is
+// another one, which is logged.
 func TestCertificatesTakeEffectInTime(t *testing.T) {
 	filedBubble(t, func(t *testing.T, s *system, f *files) {
 		config := f.config(f.client.Client("DNS:orders.example"))
@@ -120,7 +120,7 @@ func TestCertificatesTakeEffectInTime(t *testing.T) {
 	})
 }
 
-// Whatever becomes of the files: what was read last, and is good, stays in use until there is something good again.
+// Whatever happens to the files, the last valid version stays in use until there is another valid one.
 func TestInvalidFiles(t *testing.T) {
 	filedBubble(t, func(t *testing.T, s *system, f *files) {
 		config := f.config(f.client.Client("DNS:orders.example"))
@@ -158,7 +158,7 @@ func TestInvalidFiles(t *testing.T) {
 			for _, door := range []string{"grpc get", "rest"} {
 				seen.works(t, door)
 			}
-			if i%2 == 0 { // The same files are good again, or new ones are.
+			if i%2 == 0 { // The same files are valid again, or new ones are.
 				f.write(row.file, good(row.file))
 			} else {
 				current = serverFor(f.server, time.Duration(31+i)*time.Hour)

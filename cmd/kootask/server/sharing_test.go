@@ -55,7 +55,7 @@ func TestErrorsAreNotRemembered(t *testing.T) {
 	})
 }
 
-// A thousand watchers of one task cost KooDrive what one costs, and nothing once they have left.
+// A thousand watchers of one task cost KooDrive as much as one, and nothing once they have left.
 func TestWatchersAreFree(t *testing.T) {
 	t.Parallel()
 	const watched = 10 * time.Minute
@@ -86,7 +86,7 @@ func TestWatchersAreFree(t *testing.T) {
 		})
 		return requests
 	}
-	// 0, 1, 2.5, … and then every 15 s: 46 polls, each interval a fifth shorter or longer.
+	// 0, 1, 2.5, … and then every 15 s: 46 polls, each interval jittered by ±20 %.
 	for watchers, n := range map[int]int{1: cost(1), 300: cost(300)} {
 		if n < 40 || n > 55 {
 			t.Errorf("%d watchers cost %d requests", watchers, n)
@@ -129,7 +129,7 @@ func TestCredentialsShareNothing(t *testing.T) {
 	})
 }
 
-// What one caller was told is told to nobody who has not the same credential: neither from memory nor by a watch that goes on.
+// A caller's answer is shown only to callers with the same credential: neither the cache nor a running watch gives it to others.
 func TestMemoryIsTheCallersOwn(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
@@ -154,7 +154,7 @@ func TestMemoryIsTheCallersOwn(t *testing.T) {
 	})
 }
 
-// A client that leaves is noticed, on every surface: the request in flight ends.
+// A client that leaves is noticed on every surface: the request in flight ends.
 func TestLeavingEndsTheRequest(t *testing.T) {
 	for _, surface := range surfaces {
 		t.Run(surface, func(t *testing.T) {
@@ -172,7 +172,7 @@ func TestLeavingEndsTheRequest(t *testing.T) {
 	}
 }
 
-// KooDrive's session is prolonged by each call: it dies as soon as nobody watches any more.
+// Each call prolongs KooDrive's session, which must expire once nobody watches any more.
 func TestSessionDiesWithTheLastWatcher(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.AddToken(token, 20*time.Minute)

@@ -18,16 +18,16 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// One connection of a hundred never reads, while the task changes 100 times, each time by more than its window holds: the
-// others get every state at the instant of its publication, and what is held for the silent one is bounded.
-// When the changes come within the time that a send may take, it is there to the end; otherwise it is let go.
+// One connection of a hundred never reads, while the task changes 100 times, each time by more than its window holds. The others
+// get every state at once, and the memory for the silent one is bounded. It survives if all changes come within the time of one
+// send; otherwise it is disconnected.
 func TestSilentReaderDelaysNobody(t *testing.T) {
 	t.Parallel()
 	const (
 		flips  = 100
 		name   = 4 << 10
 		window = 64 << 10 // The client's, the smallest that gRPC has.
-		queue  = 64 << 10 // What gRPC's server takes of a stream before it can send it.
+		queue  = 64 << 10 // What gRPC's server buffers of a stream before it can send it.
 	)
 	for interval, reason := range map[time.Duration]string{100 * time.Millisecond: "", time.Second: "WATCHER_TOO_SLOW"} {
 		t.Run(interval.String(), func(t *testing.T) {
@@ -83,7 +83,7 @@ func TestSilentReaderDelaysNobody(t *testing.T) {
 					}
 					read, last = read+1, m.GetTask()
 				}
-				// What fits, one that is being sent, and the last state.
+				// The window, one message that is being sent, and the last state.
 				if most := (window+queue)/name + 2; read > most || (reason == "") != last.GetDone() {
 					t.Errorf("%d messages were held for the silent one, and the last of them was %v", read, last.GetStatus())
 				}
@@ -92,8 +92,8 @@ func TestSilentReaderDelaysNobody(t *testing.T) {
 	}
 }
 
-// An HTTP client that never reads is cut off after 30 s, and little is kept for it meanwhile. Others, on its own connection
-// too, see each state when it is there.
+// An HTTP client that never reads is disconnected after 30 s, with little memory used meanwhile. Others, on its own connection too,
+// see each state at once.
 func TestSilentHTTPReaderIsCutOff(t *testing.T) {
 	t.Parallel()
 	const flips, window = 100, 64 << 10
@@ -109,7 +109,7 @@ func TestSilentHTTPReaderIsCutOff(t *testing.T) {
 				bubble(t, func(c *server.Config) { c.Service.PollMin = 100 * time.Millisecond }, func(t *testing.T, s *system) {
 					s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: script})
 					if http2 {
-						h2c(s.http).HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: window} // Go's own is 4 MiB.
+						h2c(s.http).HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: window} // Go's default is 4 MiB.
 					}
 					resp, err := s.http.Do(request(t.Context(), t, "/v1/tasks/"+taskID+":watch", "Accept", accept))
 					if err != nil {
@@ -135,7 +135,7 @@ func TestSilentHTTPReaderIsCutOff(t *testing.T) {
 					if got := s.scrape(t)["kootask_http_too_slow_total"]; got != 1 || strings.Count(s.log.String(), `"outcome":"WATCHER_TOO_SLOW"`) != 1 {
 						t.Errorf("%v streams were cut:\n%s", got, s.log)
 					}
-					// It has not read the first message, or, over HTTP/2, the first that its window has no room for.
+					// It has not read the first message, or, over HTTP/2, the first message that does not fit into its window.
 					if after := time.Since(start); after < 30*time.Second || after > 32*time.Second {
 						t.Errorf("cut off after %v", after)
 					}

@@ -20,8 +20,8 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// For the delay a server that was told to stop says so, and does all else as before: a balancer has time to notice. A person at a
-// terminal does not wait for that.
+// During the shutdown delay a server reports that it is not ready and works as before, so that balancers notice. SIGINT skips the
+// delay.
 func TestShutdownDelay(t *testing.T) {
 	const delay = 2 * time.Second
 	for name, row := range map[string]struct {
@@ -85,7 +85,7 @@ func TestShutdownDelay(t *testing.T) {
 	}
 }
 
-// Clients that do nothing hold up no stop: each of these alone.
+// Idle clients delay no stop, each kind of them alone.
 func TestStopWaitsForNobodyIdle(t *testing.T) {
 	ways := map[string]func(t *testing.T, s *system){
 		"reflection": func(t *testing.T, s *system) {

@@ -20,7 +20,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// A stop ends every watch with a reason and a delay that differ from watch to watch, refuses new ones, and is over soon.
+// A stop ends every watch with a reason and a retry delay that differs from watch to watch, refuses new ones, and ends soon.
 func TestStopEndsEveryWatch(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})

@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// parse takes whatever does not say bad.
+// parse refuses contents that contain "bad".
 func parse(contents [][]byte) (string, error) {
 	all := string(bytes.Join(contents, []byte("+")))
 	if strings.Contains(all, "bad") {
@@ -37,7 +37,7 @@ func write(t *testing.T, path, content string) {
 	}
 }
 
-// metric is what one says of the only files.
+// metric returns the value of a metric of the only files.
 func metric(t *testing.T, files *reload.Files, name string) float64 {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
@@ -55,7 +55,7 @@ func metric(t *testing.T, files *reload.Files, name string) float64 {
 	return 0
 }
 
-// failed is how many files are invalid.
+// failed returns the number of invalid files.
 func failed(t *testing.T, files *reload.Files) (n float64) {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
@@ -136,8 +136,8 @@ func TestBadFilesAtTheStart(t *testing.T) {
 	files.Follow(t.Context()) // There is nothing to follow.
 }
 
-// A request for a read causes one at once, and a change takes effect a second later. Two reads are never closer than that, however
-// often one is asked for, so a file that is being written is not taken for a finished one.
+// A requested read happens at once, and a change takes effect 1 s later. Two reads are never closer than that, however many are
+// requested, so a file that is being written is not taken for finished.
 func TestReread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "file")
@@ -189,7 +189,7 @@ func TestReread(t *testing.T) {
 		if got := metric(t, files, "kootask_files_failed"); got != 1 {
 			t.Errorf("the metric says %v", got)
 		}
-		write(t, path, "3") // Nobody asks any more.
+		write(t, path, "3") // No more requests.
 		time.Sleep(2 * reload.Interval)
 		is("3")
 		stop()
@@ -200,7 +200,7 @@ func TestReread(t *testing.T) {
 	})
 }
 
-// Without files, a request for a read is logged with an empty list.
+// Without files, a requested read is logged with an empty list.
 func TestRereadWithoutFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
