@@ -60,7 +60,7 @@ func TestWatchSurvivesAKill(t *testing.T) {
 	}
 	server := serve()
 	watch := start(t, []string{tokenVariable + "=" + demoToken}, append([]string{"watch", "--addr=" + addr, "--output=json"}, livelyIDs...)...)
-	// What people see of it, through a pipe and on a terminal.
+	// The views for people: through a pipe and on a terminal.
 	piped := start(t, []string{tokenVariable + "=" + demoToken}, "watch", "--addr="+addr, livelyID)
 	var people sync.WaitGroup
 	var screen buffer
@@ -72,7 +72,7 @@ func TestWatchSurvivesAKill(t *testing.T) {
 	})
 	piped.says(t, "NEW")
 	await(t, watch.ended, func() bool { return strings.Count(watch.stdout.String(), "TASK_STATUS_NEW") == len(livelyIDs) })
-	await(t, watch.ended, func() bool { return strings.Contains(screen.String(), "NEW") }) // Who has seen nothing gives up.
+	await(t, watch.ended, func() bool { return strings.Contains(screen.String(), "NEW") }) // A client that has seen nothing gives up.
 	server.signal(t, os.Kill)
 	server.ends(t, time.Minute)
 	piped.says(t, "interrupted")

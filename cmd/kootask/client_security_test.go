@@ -18,7 +18,7 @@ import (
 	"github.com/kootask/kootask/internal/certificates"
 )
 
-// How get and watch fare with servers that are secured in one way or another, and what they say of the others.
+// get and watch against servers with various kinds of security, with the errors for the others.
 func TestSecurity(t *testing.T) {
 	port := func(config *tls.Config) string { return "127.0.0.1:" + new(double).serve(t, config) }
 	good, plain, mutual12, mutual13 := presents(serverAuthority.Server("127.0.0.1")), port(nil), port(mutual(tls.VersionTLS12)), port(mutual(0))
@@ -37,7 +37,7 @@ func TestSecurity(t *testing.T) {
 	for name, row := range map[string]struct {
 		addr  string
 		flags []string
-		want  string // SUCCESS, or what is said of the address.
+		want  string // SUCCESS, or the error about the address.
 	}{
 		"plaintext":                           {plain, nil, "SUCCESS"},
 		"TLS":                                 {secure, []string{ca}, "SUCCESS"},
@@ -79,7 +79,7 @@ func TestSecurity(t *testing.T) {
 	}
 }
 
-// Old TLS is not spoken, whatever the server would accept.
+// Old TLS is refused, whatever the server would accept.
 func TestOldTLSIsRefused(t *testing.T) {
 	config := presents(serverAuthority.Server("127.0.0.1"))
 	config.MinVersion, config.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
@@ -90,7 +90,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 	}
 }
 
-// An address beyond loopback, by its name, gets nothing in plaintext unless that is said; 0.0.0.0 is this machine all the same.
+// An address beyond loopback gets nothing in plaintext without a flag, even if a name hides it; 0.0.0.0 counts as this machine.
 func TestPlaintextBeyondLoopback(t *testing.T) {
 	t.Setenv(tokenVariable, demoToken)
 	t.Setenv("KOOTASK_ALLOW_PLAINTEXT", "true") // It is serve's.
@@ -114,7 +114,7 @@ func TestPlaintextBeyondLoopback(t *testing.T) {
 	}
 }
 
-// What is wrong with the flags is all said at once, and nothing of a key or token with it.
+// All faults of the flags are reported at once, and no report quotes a key or token.
 func TestSecurityFlags(t *testing.T) {
 	const secret = "c2VjcmV0"
 	cert, key := clientAuthority.Client("DNS:orders.example").WriteFiles(t.TempDir())
@@ -125,7 +125,7 @@ func TestSecurityFlags(t *testing.T) {
 	text := file(t, secret)
 	for name, row := range map[string]struct {
 		flags []string
-		want  []string // What each line holds.
+		want  []string // Texts of the lines.
 	}{
 		"plaintext":           {[]string{"--addr=kootask.example:1"}, []string{"--addr: credentials would travel unencrypted. Set --tls, or --allow-plaintext"}},
 		"an address":          {[]string{"--addr=192.0.2.1:1"}, []string{"--addr: credentials would"}},
@@ -170,7 +170,7 @@ func TestSecurityFlags(t *testing.T) {
 	}
 }
 
-// A variable that is set for a server in the same environment says nothing to its clients.
+// A variable that is set for a server in the same environment does not affect clients.
 func TestClientsVariablesAreNotTheServers(t *testing.T) {
 	parser, err := kong.New(&commands{}, kong.DefaultEnvars("KOOTASK"))
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// golden compares what a person sees with a file of testdata.
+// golden compares printed text with a file of testdata.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -98,7 +98,7 @@ func TestExitCodes(t *testing.T) {
 		token string
 		args  []string
 		code  int
-		want  string // In what is printed.
+		want  string // In the output.
 	}{
 		"get, success":          {demoToken, []string{"get", addr, finishedID}, exitOK, "SUCCESS"},
 		"get, not finished":     {demoToken, []string{"get", addr, runningID}, exitOK, "EXECUTING"},
@@ -170,7 +170,7 @@ func TestWorst(t *testing.T) {
 	}
 }
 
-// A result that cannot be printed is none.
+// A result that cannot be printed is an error.
 func TestLostResult(t *testing.T) {
 	addr, _ := demo(t)
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)

@@ -12,7 +12,7 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// The forms that a file with the caller's token may have.
+// The forms of a file with the caller's token.
 func TestCallerTokenFile(t *testing.T) {
 	d := &double{caller: "Bearer a.b-c_d"}
 	addr := "--addr=127.0.0.1:" + d.serve(t, presents(serverAuthority.Server("127.0.0.1")))
@@ -32,7 +32,7 @@ func TestCallerTokenFile(t *testing.T) {
 	}
 }
 
-// The file is written anew while a watch goes on: each stream has the token that is there when it begins.
+// The file is rewritten during a watch: each stream uses the token that is there when it begins.
 func TestCallerTokenIsReread(t *testing.T) {
 	token := file(t, "a")
 	d := &double{stream: func(n int, s grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error {
@@ -58,7 +58,7 @@ func TestCallerTokenIsReread(t *testing.T) {
 	}
 }
 
-// A file that is gone by the time of a stream ends the watch, as a caller who is refused.
+// If the file is gone when a stream begins, the watch ends as if the caller were refused.
 func TestCallerTokenIsGone(t *testing.T) {
 	token := file(t, "a")
 	d := &double{stream: func(int, grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error {

@@ -15,7 +15,7 @@ import (
 
 var moment = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
 
-// What a program sees through a pipe: a line for each change.
+// The output through a pipe: a line for each change.
 func TestWatchThroughAPipe(t *testing.T) {
 	t.Parallel()
 	addr, _ := demo(t, "--heartbeat=1s", "--poll-backoff-max=2s")
@@ -31,7 +31,7 @@ func TestWatchThroughAPipe(t *testing.T) {
 	}
 }
 
-// changing is what differs from run to run in what people see.
+// changing is the part of the output that differs from run to run.
 var changing = []struct {
 	form *regexp.Regexp
 	is   string
@@ -49,7 +49,7 @@ var changing = []struct {
 // passing is a live line that may or may not be drawn: before the first state, or between the last one and the end.
 var passing = regexp.MustCompile(`(?m)^\S+ +(waiting|SUCCESS|FAILED \d+) +for \(a while\).*$`)
 
-// story is what a person sees, one thing after the other, without what differs from run to run and without repeats.
+// story is the output without repeats and without parts that differ from run to run.
 func story(pieces []string) string {
 	var seen []string
 	for _, piece := range pieces {
@@ -75,7 +75,7 @@ func watchOnTerminal(t *testing.T, rows, columns uint16, args ...string) (screen
 	return drawn.String(), code
 }
 
-// drawOnTerminal is watchOnTerminal for a test that has to see what is drawn meanwhile.
+// drawOnTerminal is watchOnTerminal for a test that has to read the screen meanwhile.
 func drawOnTerminal(t *testing.T, screen io.Writer, rows, columns uint16, args ...string) (code int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, append([]string{"watch"}, args...)...)
@@ -91,7 +91,7 @@ func drawOnTerminal(t *testing.T, screen io.Writer, rows, columns uint16, args .
 	return cmd.ProcessState.ExitCode()
 }
 
-// What a person sees on a terminal: the lines as they are drawn, one after the other.
+// The output on a terminal: the lines as they are drawn, one after the other.
 func TestWatchOnATerminal(t *testing.T) {
 	t.Parallel()
 	addr, _ := demo(t, "--heartbeat=1s", "--poll-backoff-max=2s")
@@ -113,7 +113,7 @@ func TestWatchOnATerminal(t *testing.T) {
 	}
 }
 
-// However small the terminal is, the end of every task is on it, in full.
+// However small the terminal is, the end of every task is printed in full.
 func TestWatchOnSmallTerminals(t *testing.T) {
 	t.Parallel()
 	addr, _ := demo(t)

@@ -14,7 +14,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// tabTo presses the tabulator until the focus is on what a selector finds. On its way it is always somewhere.
+// tabTo presses Tab until the element of a selector has the focus. The focus is never lost on the way.
 func (p *tab) tabTo(t *testing.T, selector string) {
 	t.Helper()
 	for range 40 {
@@ -27,7 +27,7 @@ func (p *tab) tabTo(t *testing.T, selector string) {
 	t.Fatalf("the tabulator does not lead to %s", selector)
 }
 
-// focused fails if the focus is lost: who uses the keyboard would have to begin anew.
+// focused fails if the focus is lost: a keyboard user would have to start over.
 func (p *tab) focused(t *testing.T) {
 	t.Helper()
 	if eval[bool](t, p, `document.activeElement === document.body || document.activeElement === null`) {
@@ -35,7 +35,7 @@ func (p *tab) focused(t *testing.T) {
 	}
 }
 
-// Everything can be done with the keyboard alone, which always is somewhere.
+// Everything works with the keyboard alone, and the focus is never lost.
 func TestConsoleKeyboard(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -63,7 +63,7 @@ func TestConsoleKeyboard(t *testing.T) {
 	p.press(t, " ")
 	p.becomes(t, first, "connection", "live")
 	p.sees(t, fmt.Sprintf(`document.activeElement.matches(%q)`, card(first, ".stop")))
-	s.set(first, koodrivetest.StatusSuccess) // The button under the focus goes. What comes in its place must not be pressed by mistake.
+	s.set(first, koodrivetest.StatusSuccess) // The focused button disappears. Its replacement must not be pressed by mistake.
 	p.becomes(t, first, "connection", "ended")
 	p.sees(t, fmt.Sprintf(`document.activeElement.matches(%q)`, card(first, ".id")))
 
@@ -82,7 +82,7 @@ func TestConsoleKeyboard(t *testing.T) {
 	s.settles(t)
 }
 
-// What cannot be sent is not: the page says beside the field what is wrong.
+// Invalid input is not sent: the page shows the error beside the field.
 func TestConsoleBadInput(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -111,7 +111,7 @@ func TestConsoleBadInput(t *testing.T) {
 	}
 }
 
-// Who has a wrong token reads so, in either language, and goes on with another one.
+// A wrong token gives an error, in either language, and another one can be entered.
 func TestConsoleWrongToken(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -143,7 +143,7 @@ func TestConsoleWrongToken(t *testing.T) {
 	p.sees(t, fmt.Sprintf(`document.querySelector(%q).hidden`, card(id, ".failure")))
 }
 
-// keepsNothing fails if the page keeps anything in the browser.
+// keepsNothing fails if the page stores anything in the browser.
 func (p *tab) keepsNothing(t *testing.T) {
 	t.Helper()
 	p.expects(`^issue: PerformanceIssue .*DocumentCookie`) // Which is read here.
@@ -155,7 +155,7 @@ func (p *tab) keepsNothing(t *testing.T) {
 	}
 }
 
-// A token is nowhere but in its field.
+// A token is only in its field.
 func TestConsoleKeepsNoToken(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -181,7 +181,7 @@ func TestConsoleKeepsNoToken(t *testing.T) {
 	p.sees(t, `document.readyState === 'complete' && document.querySelectorAll('.card').length === 0 && document.querySelector('#token').value === ''`)
 }
 
-// All texts follow the language, wherever they come from.
+// All texts follow the language, whatever their origin.
 func TestConsoleLanguages(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -205,7 +205,7 @@ func TestConsoleLanguages(t *testing.T) {
 	s.koodrive.SetFault(koodrivetest.Answer(503, ""))
 	p.sees(t, fmt.Sprintf(`document.querySelector(%q)`, card(ids[2], ".health.failing")))
 
-	// Whatever has words, with the names of what has any.
+	// Everything with words, and the names of elements.
 	const words = `[...document.querySelectorAll('[data-text], [data-said], .timeline li')].filter((e) => e.checkVisibility())
 		.flatMap((e) => [e.textContent, e.ariaLabel].map((words) => ({ what: e.dataset.text ?? e.closest('[class]')?.className ?? e.id, words })))
 		.filter(({ what, words }) => words !== null)`
@@ -229,7 +229,7 @@ func TestConsoleLanguages(t *testing.T) {
 	}
 }
 
-// Who reads Chinese gets Chinese, without a choice.
+// A Chinese browser gets Chinese by default.
 func TestConsoleStartsInTheBrowsersLanguage(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)

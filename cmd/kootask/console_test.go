@@ -18,7 +18,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// site is kootask with its page, and a KooDrive that does as it is told.
+// site is kootask with its page, and a KooDrive that the test controls.
 type site struct {
 	koodrive *koodrivetest.KooDrive
 	upstream string // KooDrive's URL.
@@ -28,7 +28,7 @@ type site struct {
 
 const pageToken = "token-of-the-page"
 
-// newSite starts both. KooDrive is asked often.
+// newSite starts both. Polls are frequent.
 func newSite(t *testing.T, env []string, flags ...string) *site {
 	t.Helper()
 	koodrive := koodrivetest.New()
@@ -63,7 +63,7 @@ func (s *site) setMany(n int) (ids []string) {
 	return ids
 }
 
-// settles waits until nobody watches.
+// settles waits until nothing is watched.
 func (s *site) settles(t *testing.T) {
 	t.Helper()
 	await(t, nil, func() bool {
@@ -119,7 +119,7 @@ func (c *cable) cut() {
 
 func (c *cable) mend() { c.broken.Store(false) }
 
-// watch fills the form in and sends it.
+// watch fills in the form and submits it.
 func (p *tab) watch(t *testing.T, token string, ids ...string) {
 	t.Helper()
 	p.fill(t, "#token", token)
@@ -147,7 +147,7 @@ func (p *tab) history(t *testing.T, id string) []string {
 	return slices.Compact(lines)
 }
 
-// Three tasks at a time: one succeeds, one fails, and one loses its connection, which comes back by itself.
+// Three tasks at once: one succeeds, one fails, and one loses its connection, which recovers by itself.
 func TestConsoleFollowsTasks(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -254,7 +254,7 @@ func TestConsoleClosedTab(t *testing.T) {
 	}
 	await(t, nil, func() bool { return s.koodrive.Count() > 20 })
 	p.close(t)
-	resp, err := http.Get(s.upstream + "/closed") // KooDrive's own time counts.
+	resp, err := http.Get(s.upstream + "/closed") // By KooDrive's clock.
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,7 +285,7 @@ func TestConsoleClosedTab(t *testing.T) {
 	}
 }
 
-// Who leaves the page has left the tasks, also if the browser keeps the page to go back to; and finds no token then.
+// Leaving the page ends its watches, even if the browser keeps the page for the back button. On return the token field is empty.
 func TestConsoleLeftPage(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -303,7 +303,7 @@ func TestConsoleLeftPage(t *testing.T) {
 	}
 }
 
-// A tab that nobody sees goes on, and its title says so.
+// A hidden tab goes on, and its title reports the changes.
 func TestConsoleHiddenTab(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)

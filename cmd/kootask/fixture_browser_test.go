@@ -21,27 +21,27 @@ import (
 // browsers has a place for each Chromium that may run at a time.
 var browsers = make(chan struct{}, 2)
 
-// tab is a page in a Chromium of its own. Whatever no page of kootask's should do is a fault: requests to others, errors and warnings on
-// the console, exceptions, what the browser finds wrong with it, like a violation of its policy, and what hinders some people.
+// tab is a page in a Chromium of its own. It records faults, which no page of kootask may have: requests to other servers, errors
+// and warnings on the console, exceptions, the browser's own issues, such as policy violations, and barriers to accessibility.
 type tab struct {
 	ctx      context.Context
-	origin   string // Of the page. Others are not to be asked.
+	origin   string // Of the page. No other origin may be requested.
 	closed   bool
 	judged   bool
 	expected []*regexp.Regexp // Faults.
 
-	mu     sync.Mutex // Guards what follows.
+	mu     sync.Mutex // Guards the following fields.
 	faults []string
-	urls   []string // All that were requested.
+	urls   []string // All requested URLs.
 }
 
-// openTab opens a page. The test has to judge it at its end, while all that the page needs is still there.
+// openTab opens a page. The test must call judge at its end, while everything that the page needs is still there.
 func openTab(t *testing.T, url string, before ...chromedp.Action[chromedp.Void]) *tab {
 	t.Helper()
 	p := &tab{origin: regexp.MustCompile(`^https?://[^/]+`).FindString(url) + "/"}
 	options := slices.Concat(chromedp.DefaultExecAllocatorOptions[:], []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(need(t, "pages")), chromedp.Flag("accept-lang", "en-US"),
-		// A tab that nobody sees is to be treated as such.
+		// The browser must treat hidden tabs as hidden.
 		chromedp.Flag("disable-background-timer-throttling", false), chromedp.Flag("disable-renderer-backgrounding", false),
 		chromedp.Flag("disable-backgrounding-occluded-windows", false),
 	})
@@ -61,7 +61,7 @@ func openTab(t *testing.T, url string, before ...chromedp.Action[chromedp.Void])
 	return p
 }
 
-// hear notes what the page does.
+// hear records an event of the page.
 func (p *tab) hear(event any) {
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
@@ -96,12 +96,12 @@ func (p *tab) fault(format string, args ...any) {
 	p.faults = append(p.faults, fmt.Sprintf(format, args...))
 }
 
-// expects names a fault that the test itself brings about, or cannot help, at least once.
+// expects announces a fault that the test causes or cannot avoid, and that occurs at least once.
 func (p *tab) expects(pattern string) {
 	p.expected = append(p.expected, regexp.MustCompile(pattern))
 }
 
-// judge fails the test if the page has done what it should not, or has not what is expected of it.
+// judge fails the test if the page has an unexpected fault, or lacks an expected one.
 func (p *tab) judge(t *testing.T) {
 	p.judged = true
 	if t.Failed() && !p.closed {
@@ -127,7 +127,7 @@ func (p *tab) noted() []string {
 	return slices.Clone(p.faults)
 }
 
-// requested are the URLs that were requested so far and match.
+// requested returns the requested URLs that match.
 func (p *tab) requested(pattern string) (all []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

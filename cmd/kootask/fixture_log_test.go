@@ -54,7 +54,7 @@ func pipe(t *testing.T) (r, w *os.File) {
 	return r, w
 }
 
-// freeAddress is one that can be listened on, as long as nobody else takes it.
+// freeAddress is free to listen on, unless another process takes it.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -65,7 +65,7 @@ func freeAddress(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// fetch asks for a task over REST, and returns the HTTP status.
+// fetch calls GetTask over REST, and returns the HTTP status.
 func fetch(t *testing.T, addr, id string) int {
 	t.Helper()
 	resp := send(t, addr, id)
@@ -98,7 +98,7 @@ func send(t *testing.T, addr, path string) *http.Response {
 	return resp
 }
 
-// first reads lines up to one that holds a text.
+// first reads lines until one contains a text.
 func first(t *testing.T, lines *bufio.Scanner, text string) {
 	t.Helper()
 	for lines.Scan() {

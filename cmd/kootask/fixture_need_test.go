@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// needs are the programs that some tests run, by what is tried with them. Each program has the names that it is known by: the first one
-// that is found is used. .ci/missing says the same to users, and how to get them.
+// needs are the programs that some tests run, by the group of these tests. Each program has alternative names, of which the first
+// one found is used. .ci/missing names them to users, with the way to install them.
 var needs = map[string][]string{
 	"pages": {
 		"chromium", "chromium-browser", "google-chrome",
@@ -17,7 +17,7 @@ var needs = map[string][]string{
 	"README commands": {"curl"},
 }
 
-// need returns the path of the program that a group of tests runs. Without it, the test is not tried.
+// need returns the path of the program that a group of tests runs. Without it, the test is skipped.
 func need(t *testing.T, group string) string {
 	t.Helper()
 	for _, name := range needs[group] {
@@ -29,8 +29,8 @@ func need(t *testing.T, group string) string {
 	return ""
 }
 
-// notTried skips a test that this machine cannot run. Where all tests have to run, it fails. The group is one of .ci/missing's, which
-// reports it once, before and after the tests.
+// notTried skips a test that this machine cannot run. Where all tests have to run, it fails. The group is one of .ci/missing's,
+// which reports it once, before and after the tests.
 func notTried(t *testing.T, group string) {
 	t.Helper()
 	if everything() {

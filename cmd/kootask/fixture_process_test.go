@@ -28,20 +28,20 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// process is a kootask that runs.
+// process is a running kootask.
 type process struct {
 	*exec.Cmd
 	stdout, stderr buffer
 	ended          chan error
 }
 
-// start runs kootask until the test ends. The environment is empty but for what is given.
+// start runs kootask until the test ends. The environment is empty but for env.
 func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
 	return startInto(t, nil, env, program, args...)
 }
 
-// startInto runs a command with a log that goes to a file. Nil: the process keeps what it says.
+// startInto runs a command whose log goes to a file. Nil: the process keeps its output.
 func startInto(t *testing.T, log *os.File, env []string, command string, args ...string) *process {
 	t.Helper()
 	p := &process{Cmd: exec.CommandContext(t.Context(), command, args...), ended: make(chan error, 1)}
@@ -57,7 +57,7 @@ func startInto(t *testing.T, log *os.File, env []string, command string, args ..
 	return p
 }
 
-// says waits until the process has printed what matches, and returns the first group.
+// says waits until the process has printed text that matches, and returns the first group.
 func (p *process) says(t *testing.T, pattern string) string {
 	t.Helper()
 	var m []string

@@ -16,7 +16,7 @@ func presents(c *certificates.Certificate) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{c.TLS}}
 }
 
-// mutual is one that asks for a client certificate.
+// mutual is one that requires a client certificate.
 func mutual(maxVersion uint16) *tls.Config {
 	config := presents(serverAuthority.Server("127.0.0.1"))
 	config.ClientAuth, config.ClientCAs, config.MaxVersion = tls.RequireAndVerifyClientCert, clientAuthority.Pool(), maxVersion
@@ -30,7 +30,7 @@ func withClient(t *testing.T, c *certificates.Certificate) []string {
 	return []string{"--cert=" + cert, "--key=" + key}
 }
 
-// hangsUp takes connections and closes them. It returns its address.
+// hangsUp accepts connections and closes them. It returns its address.
 func hangsUp(t *testing.T) string {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -21,7 +21,7 @@ func (p *tab) close(t *testing.T) {
 	p.closed = true
 }
 
-// command is one of the browser's protocol, whose result does not matter.
+// command is a command of the browser's protocol whose result does not matter.
 func command[P, R any](c cdp.Command[P, R], params P) chromedp.Action[chromedp.Void] {
 	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		_, err := cdp.Call(ctx, target, c, params)
@@ -36,7 +36,7 @@ func (p *tab) do(t *testing.T, actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// eval is what an expression yields on the page, which its policy does not forbid to the debugger. It may be a promise.
+// eval evaluates an expression on the page, which the page's policy does not forbid to the debugger. It may be a promise.
 func eval[T any](t *testing.T, p *tab, expression string) T {
 	t.Helper()
 	value, err := chromedp.Run(p.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
@@ -59,26 +59,26 @@ func (p *tab) sees(t *testing.T, expression string) {
 	seen = true
 }
 
-// text is what people see of the first element that a selector finds.
+// text is the visible text of the first element that a selector finds.
 func (p *tab) text(t *testing.T, selector string) string {
 	t.Helper()
 	return eval[string](t, p, fmt.Sprintf(`document.querySelector(%q).innerText`, selector))
 }
 
-// click presses the mouse's button on an element.
+// click clicks on an element.
 func (p *tab) click(t *testing.T, selector string) {
 	t.Helper()
 	p.do(t, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
 }
 
-// fill types a value into a field, in place of what is there.
+// fill replaces the value of a field by typing.
 func (p *tab) fill(t *testing.T, selector, value string) {
 	t.Helper()
 	eval[chromedp.Void](t, p, fmt.Sprintf(`{ const field = document.querySelector(%q); field.focus(); field.select(); }`, selector))
 	p.press(t, kb.Backspace+value)
 }
 
-// press types on the keyboard, wherever the focus is.
+// press presses keys, wherever the focus is.
 func (p *tab) press(t *testing.T, keys string) {
 	t.Helper()
 	p.do(t, chromedp.KeyEvent(keys))

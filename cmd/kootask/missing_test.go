@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// missing is what .ci/missing prints in a new checkout, on a machine that has only the programs with these names.
+// missing is the output of .ci/missing in a new checkout, on a machine that has only the programs with these names.
 func missing(t *testing.T, env string, programs ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	checkout, path := t.TempDir(), t.TempDir()
@@ -39,7 +39,7 @@ func missing(t *testing.T, env string, programs ...string) (stdout, stderr strin
 	return out.String(), errs.String(), err
 }
 
-// .ci/missing looks for the programs that the tests look for, by all their names.
+// .ci/missing looks for the same programs as the tests, by all their names.
 func TestMissingLooksForWhatTheTestsNeed(t *testing.T) {
 	for group, names := range needs {
 		here := slices.ContainsFunc(names, func(name string) bool {
@@ -58,9 +58,10 @@ func TestMissingLooksForWhatTheTestsNeed(t *testing.T) {
 	}
 }
 
-// All that is missing is named at once, each group in one line with the way to get it. It is an error where all tests have to run.
+// Everything missing is reported at once, each group in one line with the way to install it. It is an error where all tests have to
+// run.
 func TestMissingNamesEverything(t *testing.T) {
-	var few []string // What the machine's own limit adds.
+	var few []string // Added by the machine's own limit.
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)

@@ -7,7 +7,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// The reference shows every route, and lets its reader ask for a task there and then.
+// The reference page shows every route, and lets its reader call it.
 func TestReference(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -15,15 +15,15 @@ func TestReference(t *testing.T) {
 	p := openTab(t, s.url+"docs")
 	defer p.judge(t)
 	for _, rule := range []string{
-		"button-name",                 // Some have an icon alone.
+		"button-name",                 // Some have only an icon.
 		"color-contrast",              // Its colours are pale.
 		"label-content-name-mismatch", // “Authorize” in the dialog is called “Apply credentials”.
-		"nested-interactive",          // What opens a route holds a link.
+		"nested-interactive",          // The button of a route contains a link.
 		"scrollable-region-focusable", // Examples cannot be scrolled with the keyboard.
-		"select-name",                 // What chooses a server or a value has no name.
+		"select-name",                 // The selects of servers and values have no names.
 	} {
 		if _, fetched := axeCore(t); fetched {
-			p.expects("^axe: " + rule + ": ") // Swagger UI's own: it makes all that is on the page.
+			p.expects("^axe: " + rule + ": ") // Swagger UI's own: it renders the whole page.
 		}
 	}
 	p.expects(`^width: reference-tried-phone`)                                    // Its table of parameters is wide.

@@ -12,8 +12,8 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// Whatever becomes of the log, calls are answered, watches go on, and a stop ends everything within the grace time. All that
-// is stuck is the one goroutine that writes.
+// Whatever happens to the log, calls are answered, watches go on, and a stop ends everything within the grace time. Only the one
+// goroutine that writes may be stuck.
 func TestLogMayHangOrFail(t *testing.T) {
 	for name, open := range logs {
 		t.Run(name, func(t *testing.T) {
@@ -66,7 +66,7 @@ func TestLogMayHangOrFail(t *testing.T) {
 	}
 }
 
-// A stop that breaks calls off has an error to tell: a log that is stuck does not keep it either.
+// A stop that cancels calls has an error to report: a stuck log does not delay it either.
 func TestFailedStopWithAStuckLog(t *testing.T) {
 	_, w := pipe(t)
 	_ = w.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
@@ -100,7 +100,7 @@ func TestFailedStopWithAStuckLog(t *testing.T) {
 	}
 }
 
-// When serve ends, its log is complete: also the number of the lines that were left out.
+// When serve ends, its log is complete, including the number of dropped lines.
 func TestLogIsWrittenToItsEnd(t *testing.T) {
 	p := start(t, nil, append([]string{"serve", "--upstream-url=https://koodrive.test"}, anyPorts...)...)
 	addr := p.says(t, `"http":"([^"]+)"`)
@@ -120,7 +120,7 @@ func TestLogIsWrittenToItsEnd(t *testing.T) {
 	}
 }
 
-// A command that is a filter dies when nobody reads what it prints; only serve does not.
+// Commands that are filters die when nobody reads their output; only serve does not.
 func TestFiltersDieOfABrokenPipe(t *testing.T) {
 	r, w := pipe(t)
 	_ = r.Close()

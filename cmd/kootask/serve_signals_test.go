@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// silentServer takes connections and says nothing. It returns its address, and a channel that is closed with the first one.
+// silentServer accepts connections and sends nothing. It returns its address, and a channel that is closed with the first
+// connection.
 func silentServer(t *testing.T) (addr string, asked chan struct{}) {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -30,7 +31,7 @@ func silentServer(t *testing.T) (addr string, asked chan struct{}) {
 	return listener.Addr().String(), asked
 }
 
-// The first signal lets a call in flight end; the second one ends the process there and then.
+// The first signal lets a call in flight end; the second one ends the process at once.
 func TestSecondSignal(t *testing.T) {
 	silent, asked := silentServer(t)
 	p := start(t, nil, append([]string{"serve", "--upstream-allow-http", "--upstream-url=http://" + silent}, anyPorts...)...)
@@ -46,7 +47,7 @@ func TestSecondSignal(t *testing.T) {
 	<-asked
 	p.signal(t, syscall.SIGINT)
 	p.says(t, `"level":"INFO","msg":"stopping; press again to stop at once"}`)
-	await(t, p.ended, func() bool { // It takes no more calls, and lives.
+	await(t, p.ended, func() bool { // It accepts no more calls, and still runs.
 		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
 		if err == nil {
 			_ = conn.Close()
@@ -59,7 +60,7 @@ func TestSecondSignal(t *testing.T) {
 	}
 }
 
-// After SIGTERM a server says that it is not ready, and serves on for the delay. SIGINT skips the delay.
+// After SIGTERM a server reports that it is not ready, and serves on for the delay. SIGINT skips the delay.
 func TestSignalsAndTheDelay(t *testing.T) {
 	serve := func() *process {
 		return start(t, nil, "serve", "--upstream-allow-http", "--upstream-url=http://127.0.0.1:1", "--shutdown-grace=1h", "--shutdown-delay=15m",
@@ -98,7 +99,7 @@ func TestSignalsAndTheDelay(t *testing.T) {
 	}
 }
 
-// A stop with nothing to wait for ends well. Nobody can press SIGTERM again.
+// A stop without calls in flight succeeds. Only after SIGINT does the log mention a second signal.
 func TestFirstSignal(t *testing.T) {
 	for signal, want := range map[syscall.Signal]string{syscall.SIGINT: "stopping; press again to stop at once", syscall.SIGTERM: "stopping"} {
 		t.Run(signal.String(), func(t *testing.T) {
@@ -120,7 +121,7 @@ func TestFirstSignal(t *testing.T) {
 	}
 }
 
-// All addresses that are in use are named at once, each with its flag and the way out.
+// All addresses in use are reported at once, each with its flag and a way out.
 func TestTakenPorts(t *testing.T) {
 	address := start(t, nil, "simulate", "--addr=127.0.0.1:0").says(t, `http://([^\s,]+)`)
 	for command, flags := range map[string][]string{

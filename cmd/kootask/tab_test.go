@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// What a page should not do is noted.
+// A tab records the faults of its page.
 func TestTabNotesFaults(t *testing.T) {
 	t.Parallel()
 	other := httptest.NewServer(http.NotFoundHandler())

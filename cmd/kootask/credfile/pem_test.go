@@ -26,12 +26,12 @@ func join(parts ...any) []byte {
 	return all.Bytes()
 }
 
-// A file with certificates is read whole, or refused by its name.
+// A file with certificates is read completely, or refused with its name.
 func TestEveryCertificateOfAFileIsRead(t *testing.T) {
 	for name, row := range map[string]struct {
 		text    []byte
-		count   int    // 0: it is refused.
-		refusal string // What follows the file's name.
+		count   int    // 0: refused.
+		refusal string // The text after the file's name.
 	}{
 		"one":                        {one, 1, ""},
 		"two":                        {join(one, two), 2, ""},
@@ -73,7 +73,7 @@ func TestEveryCertificateOfAFileIsRead(t *testing.T) {
 	}
 }
 
-// utf16 is a text of ASCII as Windows writes it.
+// utf16 encodes an ASCII text as Windows does.
 func utf16(text []byte) []byte {
 	all := []byte("\xff\xfe")
 	for _, b := range text {
@@ -82,7 +82,7 @@ func utf16(text []byte) []byte {
 	return all
 }
 
-// Wherever a file ends too early, and whichever of its bytes is another one, no certificate is left out without a word.
+// Wherever a file is cut, and whichever of its bytes is damaged, no certificate is dropped silently.
 func TestNoDamageDropsACertificate(t *testing.T) {
 	both := join(one, two)
 	for end := len(one) + 1; end < len(both)-1; end++ {
@@ -104,7 +104,7 @@ func TestNoDamageDropsACertificate(t *testing.T) {
 	}
 }
 
-// A certificate and its key may stand in one file. The error names the file at fault.
+// A certificate and its key may be in one file. The error names the file at fault.
 func TestPair(t *testing.T) {
 	ca := certificates.NewCA()
 	own, other := ca.Server("a"), ca.Server("b")
@@ -113,7 +113,7 @@ func TestPair(t *testing.T) {
 	})
 	for name, row := range map[string]struct {
 		certificate, key []byte
-		refusal          string // Empty: it is good.
+		refusal          string // Empty: accepted.
 	}{
 		"apart":                     {own.CertPEM, own.KeyPEM, ""},
 		"with its issuer":           {join(own.CertPEM, ca.PEM()), own.KeyPEM, ""},

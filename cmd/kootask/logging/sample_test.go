@@ -9,7 +9,7 @@ import (
 	"github.com/kootask/kootask/cmd/kootask/logging"
 )
 
-// Of an address's lines with one outcome the first ten of each second are written, then one that counts the others.
+// Of an address's lines with one outcome, the first ten of each second are written, then one that counts the others.
 func TestFloodIsSampled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &file{}
@@ -35,7 +35,7 @@ func TestFloodIsSampled(t *testing.T) {
 	})
 }
 
-// When a flood is over, its number is told all the same, a second after it began.
+// A flood that is over is counted too, 1 s after it began.
 func TestEndOfAFloodIsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &file{}
@@ -78,7 +78,7 @@ func TestUnsampledRecords(t *testing.T) {
 	})
 }
 
-// However many addresses there are, the sampler remembers a bounded number of them; the others are sampled as one.
+// However many addresses there are, the sampler remembers a bounded number of them; the others are sampled together.
 func TestSourcesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &file{}

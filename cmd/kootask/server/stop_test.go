@@ -56,14 +56,14 @@ func TestStopEndsEveryWatch(t *testing.T) {
 		synctest.Wait()
 		late := taskv1.NewTaskServiceClient(s.conn)
 		if stream, err := late.WatchTask(as(t.Context(), token), &taskv1.WatchTaskRequest{TaskId: exampleID}); err == nil {
-			// The port takes no more calls, or the service refuses this one.
+			// The port accepts no more calls, or the service refuses this one.
 			if _, err := stream.Recv(); status.Code(err) != codes.Unavailable {
 				t.Errorf("a watch during the stop: %v", err)
 			}
 		}
 		all.Wait()
 		err := <-s.stopped
-		if err != nil || time.Since(start) > server.DefaultGrace/2+time.Second { // net/http looks twice a second.
+		if err != nil || time.Since(start) > server.DefaultGrace/2+time.Second { // net/http checks twice per second.
 			t.Errorf("stopped with %v after %v", err, time.Since(start))
 		}
 		s.stopped <- nil
@@ -79,7 +79,7 @@ func TestStopEndsEveryWatch(t *testing.T) {
 	})
 }
 
-// readyz is the status that the admin port's /readyz answers.
+// readyz returns the status of /readyz on the admin port.
 func readyz(t *testing.T, s *system) int {
 	t.Helper()
 	resp, err := s.admin.Get("http://localhost/readyz")
@@ -90,7 +90,7 @@ func readyz(t *testing.T, s *system) int {
 	return resp.StatusCode
 }
 
-// While it stops, a server says so, refuses watches, and still answers calls in flight.
+// A stopping server reports it, refuses watches, and still answers calls in flight.
 func TestWhileStopping(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		health := healthv1.NewHealthClient(s.conn)
@@ -152,7 +152,7 @@ func TestWhileStopping(t *testing.T) {
 	})
 }
 
-// What does not end by itself is broken off when the grace time is over, and the stop says so.
+// Calls that do not end by themselves are cancelled when the grace time is over, and Run returns an error.
 func TestStopIsBounded(t *testing.T) {
 	const grace = 3 * time.Second // Less than a call may take.
 	bubble(t, func(c *server.Config) { c.Grace, c.ShutdownDelay = grace, time.Hour }, func(t *testing.T, s *system) {

@@ -16,7 +16,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// direct answers requests by a handler of this process.
+// direct answers requests with a handler of this process.
 type direct struct{ http.Handler }
 
 func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -27,14 +27,14 @@ func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
 
 const issuerURL = "http://127.0.0.1:1"
 
-// withTokens makes a server want tokens of an issuer.
+// withTokens makes a server require tokens of an issuer.
 func withTokens(c *server.Config) (issuer *issuertest.Issuer) {
 	issuer = issuertest.New(issuerURL)
 	c.Auth.Tokens = &auth.TokensConfig{Issuer: issuerURL, Audience: issuertest.Audience, Transport: direct{issuer}}
 	return issuer
 }
 
-// Where callers need a token they need it for a ticket too, and the ticket is worth no more than the token.
+// Callers who need a token for calls need it for a ticket too, and the ticket is valid no longer than the token.
 func TestTicketsDoNotOutliveTokens(t *testing.T) {
 	var issuer *issuertest.Issuer
 	bubble(t, func(c *server.Config) { issuer = withTokens(c) }, func(t *testing.T, s *system) {
@@ -69,7 +69,7 @@ func TestTicketsDoNotOutliveTokens(t *testing.T) {
 	})
 }
 
-// A ticket is for whom its owner may act when it is used, and not when it was given.
+// A ticket allows what the policy allows its owner when it is used, not when it was issued.
 func TestTicketsDoNotOutliveThePolicy(t *testing.T) {
 	var issuer *issuertest.Issuer
 	var policy atomic.Pointer[auth.Policy]

@@ -14,7 +14,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// post asks for a ticket, with these headers and no others.
+// post requests a ticket, with these headers and no others.
 func (s *system) post(t *testing.T, header ...string) (*http.Response, string) {
 	t.Helper()
 	r := request(t.Context(), t, "/v1/tasks/"+taskID+":ticket")
@@ -26,7 +26,7 @@ func (s *system) post(t *testing.T, header ...string) (*http.Response, string) {
 	return s.get(t, r)
 }
 
-// ticket gets one, and checks what is said of it. It is looked for in the log when the test ends.
+// ticket returns a ticket, and checks the answer. The log is searched for it when the test ends.
 func (s *system) ticket(t *testing.T, header ...string) string {
 	t.Helper()
 	resp, body := s.post(t, header...)
@@ -82,7 +82,7 @@ func TestWatchWithATicket(t *testing.T) {
 						t.Errorf("KooDrive got %v", r.Header)
 					}
 				}
-				// The event source comes back, before it has seen the end and after.
+				// The event source reconnects, before it has seen the end and after.
 				if resp, body := s.comes(t, surface, taskID, ":watch?ticket="+ticket, "Last-Event-ID", "1"); resp.StatusCode != 401 {
 					t.Errorf("again: HTTP %d, %s", resp.StatusCode, body)
 				}
@@ -114,7 +114,7 @@ func TestNoTicketsForBadTaskIDs(t *testing.T) {
 	})
 }
 
-// What a ticket is not good for. Whoever tries has used it up, but for what is no request to watch with a ticket at all.
+// Requests for which a ticket is invalid. Each uses the ticket up, unless it is not a request to watch with a ticket at all.
 func TestInvalidTickets(t *testing.T) {
 	const unknown, invalid = "CALLER_UNAUTHENTICATED", "REQUEST_INVALID"
 	rows := map[string]struct {
@@ -122,7 +122,7 @@ func TestInvalidTickets(t *testing.T) {
 		path   string // $ is the ticket.
 		header []string
 		reason string
-		left   bool // It is good afterwards.
+		left   bool // The ticket is still valid afterwards.
 	}{
 		"too late":              {auth.TicketLife, taskID + ":watch?ticket=$", nil, unknown, false},
 		"for another task":      {0, exampleID + ":watch?ticket=$", nil, unknown, false},
@@ -172,7 +172,7 @@ func TestInvalidTickets(t *testing.T) {
 	})
 }
 
-// Which requests get one.
+// Valid and invalid requests for tickets.
 func TestTicketRequests(t *testing.T) {
 	path := "/v1/tasks/" + taskID
 	for name, row := range map[string]struct {
@@ -217,7 +217,7 @@ func TestTicketRequests(t *testing.T) {
 	}
 }
 
-// One address gets as many tickets as it may ask for new tasks.
+// The tickets of one address are limited like its new tasks.
 func TestTicketsOfOnePeerAreLimited(t *testing.T) {
 	bubble(t, defaultPeers, func(t *testing.T, s *system) {
 		for _, many := range []int{burst, newTasks} {

@@ -20,14 +20,14 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// authorities are who vouches for the server and for its clients. They are made in the bubble whose clock they go by.
+// authorities vouch for the server and for its clients. They are made in the bubble, by its clock.
 type authorities struct{ server, client *certificates.CA }
 
 func newAuthorities() *authorities {
 	return &authorities{certificates.NewCA(), certificates.NewCA()}
 }
 
-// tls makes a server speak TLS, and with names ask clients for certificates that have one of them.
+// tls makes a server use TLS and, with names, require client certificates that have one of them.
 func (a *authorities) tls(c *server.Config, names ...string) {
 	secured := server.TLS{Certificate: a.server.Server("kootask.test").TLS}
 	if names != nil {
@@ -38,16 +38,16 @@ func (a *authorities) tls(c *server.Config, names ...string) {
 	c.TLS = func() server.TLS { return secured }
 }
 
-// config is that of a client who trusts the server, with a certificate of its own unless own is nil.
+// config is that of a client that trusts the server, with the certificate own unless it is nil.
 func (a *authorities) config(own *certificates.Certificate) *tls.Config {
 	config := &tls.Config{RootCAs: a.server.Pool(), ServerName: "kootask.test", MinVersion: tls.VersionTLS12}
-	if own != nil { // Whatever authorities the server names.
+	if own != nil { // Whichever authorities the server names.
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &own.TLS, nil }
 	}
 	return config
 }
 
-// secureBubble is a bubble whose server speaks TLS. Its system's own clients do not.
+// secureBubble is a bubble whose server uses TLS. The system's own clients do not.
 func secureBubble(t *testing.T, names []string, test func(t *testing.T, s *system, a *authorities)) {
 	t.Helper()
 	var a *authorities
@@ -60,7 +60,7 @@ func secureBubble(t *testing.T, names []string, test func(t *testing.T, s *syste
 	})
 }
 
-// works makes a call that must succeed, on any of the doors.
+// works makes a call that must succeed, at any of the doors.
 func (s *system) works(t *testing.T, door string) {
 	t.Helper()
 	switch door {
@@ -80,7 +80,8 @@ func (s *system) works(t *testing.T, door string) {
 	}
 }
 
-// isShutOut checks that no door opens: the connection is refused, or each call on it is by its reason. KooDrive is not asked.
+// isShutOut checks that no door opens: the connection or each call on it is refused, with the expected reason, and KooDrive gets no
+// request.
 func (s *system) isShutOut(t *testing.T, name string) {
 	t.Helper()
 	before := s.koodrive.Count()
@@ -119,7 +120,7 @@ func TestEveryDoorSpeaksTLS(t *testing.T) {
 	}
 }
 
-// Neither plaintext nor old versions of TLS get as far as kootask. To HTTP in plaintext the library says that it is.
+// Neither plaintext nor old versions of TLS reach kootask. For plaintext HTTP, net/http's own answer says so.
 func TestConnectionsWithoutTLSGetNothing(t *testing.T) {
 	secureBubble(t, nil, func(t *testing.T, s *system, a *authorities) {
 		old := a.config(nil)
@@ -149,7 +150,7 @@ func TestConnectionsWithoutTLSGetNothing(t *testing.T) {
 	})
 }
 
-// What a client says while it connects may be anything, and is in no log.
+// Data in a handshake is logged nowhere.
 func TestHandshakeTextIsNotLogged(t *testing.T) {
 	secureBubble(t, nil, func(t *testing.T, s *system, _ *authorities) {
 		for _, port := range []*koodrivetest.Listener{s.httpPort, s.grpcPort} {
@@ -166,7 +167,7 @@ func TestHandshakeTextIsNotLogged(t *testing.T) {
 	})
 }
 
-// A session is not resumed: a client shows its certificate, and is looked at, each time.
+// Sessions are not resumed: a client shows its certificate, which is verified, each time.
 func TestSessionsAreNotResumed(t *testing.T) {
 	secureBubble(t, []string{"*"}, func(t *testing.T, s *system, a *authorities) {
 		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
@@ -184,7 +185,7 @@ func TestSessionsAreNotResumed(t *testing.T) {
 	})
 }
 
-// Who has no certificate that is good now is not let in at all.
+// A client without a currently valid certificate is refused.
 func TestClientsNeedACertificate(t *testing.T) {
 	const san = "DNS:orders.example"
 	secureBubble(t, []string{"*"}, func(t *testing.T, s *system, a *authorities) {
@@ -206,17 +207,17 @@ func TestClientsNeedACertificate(t *testing.T) {
 				}
 			}
 		}
-		s.over(t, a.config(a.client.Client(san)), true).works(t, "rest") // What is wrong with the others is not what they share.
+		s.over(t, a.config(a.client.Client(san)), true).works(t, "rest") // The others do not fail for a common fault of the test.
 	})
 }
 
-// Which names count, of a certificate that is good.
+// The names of a valid certificate that are compared with the list.
 func TestClientsAreKnownByTheirNames(t *testing.T) {
 	all := []string{"DNS:orders.example", "URI:spiffe://example/orders", "email:orders@example.com", "IP:192.0.2.1"}
 	rows := map[string]struct {
 		name  string
 		sans  []string
-		known []string // By which single entries of the list.
+		known []string // Entries of the list that match, each alone.
 	}{
 		"DNS":                   {"", all[:1], all[:1]},
 		"URI":                   {"", all[1:2], all[1:2]},
@@ -256,14 +257,14 @@ func TestClientsAreKnownByTheirNames(t *testing.T) {
 					if n := s.koodrive.Count() - before; (n > 0) != known {
 						t.Errorf("%s: KooDrive was asked %d times", name, n)
 					}
-					<-time.After(2 * time.Minute) // Nothing is known from memory.
+					<-time.After(2 * time.Minute) // The cache has expired.
 				}
 			})
 		})
 	}
 }
 
-// A certificate that ends while its connection is open is good for no more calls, and its watches end.
+// A certificate that expires while its connection is open is refused for further calls, and its watches end.
 func TestCertificatesEndOnOpenConnections(t *testing.T) {
 	for _, surface := range surfaces {
 		t.Run(surface, func(t *testing.T) {

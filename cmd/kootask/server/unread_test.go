@@ -16,11 +16,11 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// sendQuota is how much gRPC's server takes of a stream, beyond what its client's window holds, before a send waits.
+// sendQuota is how much gRPC's server buffers of a stream, beyond its client's window, before a send waits.
 const sendQuota = 64 << 10
 
-// Over gRPC a watch ends 30 s after 64 KiB wait for a client that does not read, however long that takes: 64 KiB is gRPC's own
-// measure, and this test finds it out.
+// Over gRPC a watch ends 30 s after 64 KiB wait for a client that does not read, however long that takes. gRPC's library sets the
+// 64 KiB, and this test verifies it.
 func TestUnreadBytesEndAWatchOverGRPC(t *testing.T) {
 	t.Parallel()
 	const window = 64 << 10 // The client's, the smallest that gRPC has.
@@ -66,7 +66,7 @@ func TestUnreadBytesEndAWatchOverGRPC(t *testing.T) {
 	}
 }
 
-// A watch that has little to say never fills that: it ends at its lifetime, although its client reads nothing.
+// A watch with few messages never fills the buffer: it ends at its lifetime, although its client reads nothing.
 func TestUnreadHeartbeatsEndWithTheWatch(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})

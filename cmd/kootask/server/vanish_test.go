@@ -16,7 +16,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// mortal is a client's end of a connection. After its machine has gone, what either side says is lost, and nothing closes.
+// mortal is a client's end of a connection. After its machine has gone, data in both directions is lost, and nothing closes.
 type mortal struct {
 	net.Conn
 	gone *atomic.Bool
@@ -37,7 +37,7 @@ func (m mortal) Write(b []byte) (int, error) {
 	return m.Conn.Write(b)
 }
 
-// The watch of a client that has vanished ends within 90 s where the server can ping; HTTP/1.1 has only the kernel's limit.
+// The watch of a vanished client ends within 90 s where the server can ping; HTTP/1.1 has only the kernel's limit.
 func TestVanishedClients(t *testing.T) {
 	for _, surface := range surfaces {
 		t.Run(surface, func(t *testing.T) {
@@ -56,7 +56,7 @@ func TestVanishedClients(t *testing.T) {
 				h2c(s.http).DialContext = overHTTP
 				var watch sync.WaitGroup
 				watch.Go(func() { s.follow(t.Context(), t, surface, taskID, func(event) {}) })
-				time.Sleep(4*time.Minute + time.Second) // As long as it is there, pings are answered: the last one just now.
+				time.Sleep(4*time.Minute + time.Second) // Until then pings are answered: the last one just now.
 				if log := s.calls(); log != "" {
 					t.Errorf("before it vanishes:\n%s", log)
 				}
@@ -75,7 +75,7 @@ func TestVanishedClients(t *testing.T) {
 	}
 }
 
-// The call of a client that has vanished ends at the call's own limits, and leaves KooDrive alone.
+// The call of a vanished client ends at the call's own limits, and its request to KooDrive with it.
 func TestCallOfAVanishedClientEnds(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Fault: &koodrivetest.Fault{Hang: true}}}})

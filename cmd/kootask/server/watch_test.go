@@ -22,7 +22,7 @@ func steps(statuses ...int64) (steps []koodrivetest.Step) {
 	return steps
 }
 
-// names is what a stream said: the statuses of its tasks without their prefix, and the names of its other events.
+// names are the events of a stream: the statuses of its tasks without their prefix, and the names of its other events.
 func names(t *testing.T, events []event) (all []string) {
 	t.Helper()
 	for _, e := range events {
@@ -38,13 +38,13 @@ func names(t *testing.T, events []event) (all []string) {
 	return all
 }
 
-// states are the names of events without heartbeats, whose number depends on when KooDrive is polled.
+// states are the names of events without heartbeats, whose number depends on the times of polls.
 func states(t *testing.T, events []event) []string {
 	t.Helper()
 	return slices.DeleteFunc(names(t, events), func(name string) bool { return name == "heartbeat" })
 }
 
-// forSurface is what a surface says where the others say events: server-sent ones have an id at the end.
+// forSurface is the end of a stream as a surface names it: server-sent events have an id there.
 func forSurface(surface string, events ...string) []string {
 	if surface == sse {
 		for i, name := range events {
@@ -89,7 +89,7 @@ func TestEverySurfaceSeesTheScript(t *testing.T) {
 	})
 }
 
-// A watch that joins later sees the task as it stands first, whatever the others have seen.
+// A watch that joins later first gets the current state, whatever the others have seen.
 func TestJoinersSeeTheCurrentTask(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{
@@ -164,7 +164,7 @@ func TestStepsBackAreHeld(t *testing.T) {
 	}
 }
 
-// 100 answers that differ in nothing a watcher can see are one message.
+// 100 answers without a visible difference are one message.
 func TestNoRepeats(t *testing.T) {
 	patient := func(c *server.Config) { c.Service.WatchLifetime = 2 * time.Hour }
 	bubble(t, patient, func(t *testing.T, s *system) {
@@ -219,7 +219,7 @@ func TestFailedTaskAsError(t *testing.T) {
 	})
 }
 
-// After a rate limit KooDrive is left alone for a minute, if it does not say for how long.
+// After a rate limit without a Retry-After, requests are withheld for 60 s.
 func TestRateLimitIsHeeded(t *testing.T) {
 	for retryAfter, want := range map[string]time.Duration{"": time.Minute, "7": 7 * time.Second, "100": 100 * time.Second} {
 		t.Run(fmt.Sprintf("Retry-After %q", retryAfter), func(t *testing.T) {
