@@ -101,7 +101,7 @@ func TestNamesInTextsExist(t *testing.T) {
 				known = known || ok
 			}
 			if !known {
-				t.Errorf("%s names %s, which is nothing", document, name)
+				t.Errorf("%s names %s, which does not exist", document, name)
 			}
 			found++
 		}

@@ -113,7 +113,7 @@ func TestTheProbeDecides(t *testing.T) {
 		time.Sleep(BreakerPause)
 		for _, nothing := range neutral { // Each leaves room for the next probe.
 			if !send(b, of(1, "a"), nothing) {
-				t.Errorf("a probe that ends with %v holds its place", nothing)
+				t.Errorf("a probe that ends with %v is not released", nothing)
 			}
 		}
 		for range 2 {

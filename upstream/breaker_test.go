@@ -85,7 +85,7 @@ func TestALoopIsNotAnOutage(t *testing.T) {
 		}
 		fail(t, b, func(task string) voter { return of(1, task) }, 5)
 		if down, open := b.state(); down || open != 1 {
-			t.Errorf("KooDrive is taken to be down: %v, %d circuits are open", down, open)
+			t.Errorf("KooDrive counts as down: %v, %d circuits are open", down, open)
 		}
 	})
 }
@@ -139,7 +139,7 @@ func TestBreakerIsBounded(t *testing.T) {
 		}
 		// In the window and the pauses after it, 50 callers a second with three attempts each, and two circuits each.
 		if limit := 50 * 3 * int((BreakerWindow*2+BreakerPause)/time.Second); most > limit {
-			t.Errorf("it holds %d attempts or circuits, want %d at most", most, limit)
+			t.Errorf("it holds %d attempts or circuits, want at most %d", most, limit)
 		}
 		time.Sleep(2*BreakerWindow + BreakerPause)
 		if _, open := b.state(); open != 0 || len(b.circuits) != 0 || len(b.window) != 0 || b.votes.all != 0 || b.votes.failing != 0 {
@@ -176,7 +176,7 @@ func TestPanicLeavesTheBreakerAsItIs(t *testing.T) {
 		}()
 		for range 2 { // The probe, and the next one.
 			if !send(c.breaker, of(1, "9"), nil) {
-				t.Error("the probe that panicked holds its place")
+				t.Error("the probe that panicked is not released")
 			}
 		}
 		if c.limiter.inFlight != 0 {

@@ -26,7 +26,7 @@ func TestCircuitsOfOneCallerOpenAlone(t *testing.T) {
 			func(task string) voter { return at(1, 2, task) }, 5,
 			[]voter{at(1, 2, "other"), at(1, 3, "other")}, []voter{at(2, 4, "other"), of(4, "task-0")},
 		},
-		"a caller whom KooDrive answers at last": {
+		"a caller that KooDrive answers at last": {
 			func(task string) voter { return at(1, 2, task) }, 2,
 			[]voter{at(1, 2, "other"), of(2, "other")}, []voter{at(1, 3, "other"), of(3, "other")},
 		},
@@ -42,7 +42,7 @@ func TestCircuitsOfOneCallerOpenAlone(t *testing.T) {
 					}
 				}
 				if down, open := b.state(); !down || open == 0 || told != 1 {
-					t.Errorf("the only caller's circuit is not the common one: %v, %d open, told %d times", down, open, told)
+					t.Errorf("the only caller's circuit is not the common one: %v, %d open, reported %d times", down, open, told)
 				}
 				for i, q := range row.passes {
 					if !send(b, q, nil) {
@@ -50,7 +50,7 @@ func TestCircuitsOfOneCallerOpenAlone(t *testing.T) {
 					}
 				}
 				if down, _ := b.state(); down || told != 2 {
-					t.Errorf("KooDrive answers others, and is taken to be down: %v, told %d times", down, told)
+					t.Errorf("KooDrive answers others, but counts as down: %v, reported %d times", down, told)
 				}
 				again := row.shut[0]
 				again.task = "task-0"
@@ -79,7 +79,7 @@ func TestTheOnlyCallersCircuitIsTheCommonOne(t *testing.T) {
 			send(b, of(2, "a"), failure)
 		}
 		if down, _ := b.state(); !down {
-			t.Error("KooDrive is taken to work")
+			t.Error("KooDrive counts as up")
 		}
 	})
 }
@@ -134,11 +134,11 @@ func TestKooDriveIsDownBeforeTheFirstCall(t *testing.T) {
 					time.Sleep(time.Millisecond)
 				}
 				if most := BreakerAttempts + int(time.Minute/BreakerPause); asked > most {
-					t.Errorf("%d requests in a minute, want %d at most", asked, most)
+					t.Errorf("%d requests in a minute, want at most %d", asked, most)
 				}
 				time.Sleep(BreakerPause)
 				if down, _ := b.state(); !down {
-					t.Error("KooDrive is taken to work")
+					t.Error("KooDrive counts as up")
 				}
 				for i := range 3 {
 					if !send(b, query(i), nil) && i > 0 {
@@ -168,7 +168,7 @@ func TestOpenCircuitsVote(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 		}
 		if most := BreakerAttempts + 60/5; asked > most {
-			t.Errorf("KooDrive, which is down, gets %d requests in a minute, want %d at most", asked, most)
+			t.Errorf("KooDrive, which is down, gets %d requests in a minute, want at most %d", asked, most)
 		}
 	})
 }

@@ -43,12 +43,12 @@ func TestClockIsCorrected(t *testing.T) {
 				}
 				before := k.Count()
 				if _, err := c.Task(t.Context(), signedQuery(t, c), upstream.Call{}); err != nil || k.Count() != before+1 {
-					t.Errorf("once it is learnt: %v after %d attempts", err, k.Count()-before)
+					t.Errorf("once the skew is known: %v after %d attempts", err, k.Count()-before)
 				}
 				k.SetSkew(0) // The clock is corrected.
 				before = k.Count()
 				if _, err := c.Task(t.Context(), signedQuery(t, c), upstream.Call{}); err != nil || k.Count() > before+2 {
-					t.Errorf("once it is corrected: %v after %d attempts", err, k.Count()-before)
+					t.Errorf("once the clock is correct: %v after %d attempts", err, k.Count()-before)
 				}
 			})
 		})

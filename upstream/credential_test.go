@@ -61,8 +61,8 @@ func TestForwardRefuses(t *testing.T) {
 	}{
 		"nothing":           {"", "1", "", CredentialError{"authorization", true, ""}},
 		"scheme alone":      {"Bearer ", "", "", CredentialError{"authorization", false, ""}},
-		"scheme, no blank":  {"Bearer", "", "", CredentialError{"authorization", false, ""}},
-		"blank in token":    {"Bearer a b", "", "", CredentialError{"authorization", false, ""}},
+		"scheme, no space":  {"Bearer", "", "", CredentialError{"authorization", false, ""}},
+		"space in token":    {"Bearer a b", "", "", CredentialError{"authorization", false, ""}},
 		"spaces alone":      {"Bearer   ", "", "", CredentialError{"authorization", false, ""}},
 		"tab for a space":   {"Bearer \tabc", "", "", CredentialError{"authorization", false, ""}},
 		"space, plus":       {"Bearer +", "1", "tomorrow", CredentialError{"x-date", false, ""}}, // The token is "+".
@@ -182,6 +182,6 @@ func TestKeyCoversEverythingThatChangesTheAnswer(t *testing.T) {
 	}
 	spelled := key(one, forward("Bearer+a", "1", date), "9")
 	if keys[spelled] != "first" {
-		t.Error("another spelling of one token makes another key")
+		t.Error("another spelling of a token has another key")
 	}
 }

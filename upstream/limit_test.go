@@ -29,7 +29,7 @@ func isIdle(t *testing.T, l *limiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.inFlight != 0 || len(l.queues) != 0 || l.turns.Len() != 0 {
-		t.Errorf("%d permits are held, %d callers and %d turns are left", l.inFlight, len(l.queues), l.turns.Len())
+		t.Errorf("%d permits are held, %d callers and %d queued requests are left", l.inFlight, len(l.queues), l.turns.Len())
 	}
 }
 

@@ -60,7 +60,7 @@ func TestPausesOfAnApp(t *testing.T) {
 		time.Sleep(time.Second)
 		p.learn(app, honest, sent, limited)
 		if paused(p, loop) != RatePause || paused(p, honest) != 0 {
-			t.Errorf("after one 429, the user who asks most pauses for %v, another one for %v", paused(p, loop), paused(p, honest))
+			t.Errorf("after one 429, the user with the most requests pauses for %v, another one for %v", paused(p, loop), paused(p, honest))
 		}
 		p.learn(app, honest, sent, limited) // It was in flight meanwhile.
 		if paused(p, honest) != 0 {

@@ -197,7 +197,7 @@ func TestProxyRefuses(t *testing.T) {
 				p.answer.Store(nil)
 				time.Sleep(upstream.BreakerPause)
 				if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); err != nil {
-					t.Errorf("when it lets us through: %v", err)
+					t.Errorf("when the proxy works again: %v", err)
 				}
 			})
 		})

@@ -166,7 +166,7 @@ func TestWorst(t *testing.T) {
 		}
 	}
 	if code := codeOf(&taskv1.Task{Done: true}, nil); code != exitError {
-		t.Errorf("a task that is done in a way that nobody knows: %d", code)
+		t.Errorf("a task that is done with an unknown status: %d", code)
 	}
 }
 

@@ -24,7 +24,7 @@ func (p *tab) tabTo(t *testing.T, selector string) {
 			return
 		}
 	}
-	t.Fatalf("the tabulator does not lead to %s", selector)
+	t.Fatalf("Tab does not lead to %s", selector)
 }
 
 // focused fails if the focus is lost: a keyboard user would have to start over.
@@ -99,10 +99,10 @@ func TestConsoleBadInput(t *testing.T) {
 		p.sees(t, fmt.Sprintf(`document.querySelector('#%[1]s').getAttribute('aria-invalid') === 'true' && document.activeElement.id === '%[1]s'`, row.field))
 		p.sees(t, fmt.Sprintf(`document.querySelector('#%[1]s').getAttribute('aria-describedby').split(' ').includes('%[1]s-error')`, row.field))
 		if says := p.text(t, "#"+row.field+"-error"); !strings.Contains(says, row.says) {
-			t.Errorf("of %q it says %q", row, says)
+			t.Errorf("for %q the error is %q", row, says)
 		}
 		if n := eval[int](t, p, `document.querySelectorAll('[aria-invalid=true]').length`); n != 1 {
-			t.Errorf("of %q it says that %d fields are wrong", row, n)
+			t.Errorf("for %q %d fields are invalid", row, n)
 		}
 	}
 	p.looks(t, "bad-input")

@@ -88,7 +88,7 @@ func TestConsoleTenThousandLines(t *testing.T) {
 	}
 	newest(most + 1000)
 	if typed := eval[string](t, p, `document.querySelector('#ids').value`); typed != strings.Repeat("a", 10) {
-		t.Errorf("what was typed is %q", typed)
+		t.Errorf("the typed text is %q", typed)
 	}
 	if nodes := eval[int](t, p, `document.querySelectorAll('*').length`); nodes > 600 {
 		t.Errorf("the document has %d elements", nodes)
@@ -113,7 +113,7 @@ func (p *tab) delays(t *testing.T, when string) {
 	p.sees(t, `delays.length > 0`)
 	all := eval[[]float64](t, p, `delays.splice(0)`)
 	slices.Sort(all)
-	t.Logf("%s: from a key to the next frame %.0f ms at the most, %.0f in the middle of %d", when, all[len(all)-1], all[len(all)/2], len(all))
+	t.Logf("%s: from a key to the next frame at most %.0f ms, median %.0f of %d", when, all[len(all)-1], all[len(all)/2], len(all))
 }
 
 // A new line that is not drawn yet when older ones are requested does not duplicate any of them.

@@ -135,6 +135,6 @@ func TestConsoleClaimsNoHealth(t *testing.T) {
 	p.sees(t, fmt.Sprintf(`document.querySelector(%q).innerText === 'KooDrive answers.'`, card("known-now", ".health")))
 	p.becomes(t, "known-before", "state", "EXECUTING")
 	if says := p.text(t, card("known-before", "")); strings.Contains(says, "answers") || !strings.Contains(says, "3 min ago") {
-		t.Errorf("of what was known before it says %q", says)
+		t.Errorf("for an earlier answer the card shows %q", says)
 	}
 }

@@ -206,7 +206,7 @@ func TestConsoleFollowsTasks(t *testing.T) {
 		t.Errorf("the history of %s is %q", interrupted, history)
 	}
 	if summary := p.text(t, "#summary"); !strings.HasPrefix(summary, "0 watching · 2 finished · 1 with an error") {
-		t.Errorf("of all it says %q", summary)
+		t.Errorf("the summary of all is %q", summary)
 	}
 }
 

@@ -45,7 +45,7 @@ func TestConsoleForAnApp(t *testing.T) {
 	p.becomes(t, id, "state", "EXECUTING")
 	for _, r := range s.koodrive.Requests() {
 		if user := r.Header.Get("X-User-Id"); user != "1395497048157130881" {
-			t.Errorf("KooDrive was asked for user %q", user)
+			t.Errorf("KooDrive got a request for user %q", user)
 		}
 	}
 }

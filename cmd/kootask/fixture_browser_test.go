@@ -53,7 +53,7 @@ func openTab(t *testing.T, url string, before ...chromedp.Action[chromedp.Void])
 	t.Cleanup(cancel)
 	t.Cleanup(func() {
 		if !p.judged {
-			t.Error("nobody has judged the page")
+			t.Error("the page was not judged")
 		}
 	})
 	p.do(t, command(network.Enable, network.EnableParams{}), command(audits.Enable, cdp.Empty{}))

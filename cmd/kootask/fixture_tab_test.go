@@ -52,7 +52,7 @@ func (p *tab) sees(t *testing.T, expression string) {
 	seen := false
 	defer func() {
 		if !seen {
-			t.Logf("this does not come to be true: %s", expression)
+			t.Logf("this never becomes true: %s", expression)
 		}
 	}()
 	await(t, nil, func() bool { return eval[bool](t, p, "Boolean("+expression+")") })

@@ -148,7 +148,7 @@ func TestNginxClientLeaves(t *testing.T) {
 		others := e.asked(t, "other")
 		await(t, e.kootask.ended, func() bool { return e.asked(t, "other") >= others+5 })
 		if n := e.asked(t, w.name) - asked; n > 1 { // One may be in flight.
-			t.Errorf("%s: KooDrive was asked %d times for nobody", w.name, n)
+			t.Errorf("%s: KooDrive got %d requests for unauthenticated callers", w.name, n)
 		}
 	}
 }

@@ -57,7 +57,7 @@ func TestReference(t *testing.T) {
 	p.click(t, watch+".execute")
 	p.sees(t, `document.querySelector('`+watch+`.live-responses-table .response-col_status')`)
 	if says := p.text(t, watch+".live-responses-table"); !strings.Contains(says, `{"end":{}}`) || strings.Contains(says, "can't parse") {
-		t.Errorf("of a watch it says %q", says)
+		t.Errorf("for a watch it shows %q", says)
 	}
 	p.keepsNothing(t)
 	if asked := p.requested(`/v1/`); len(asked) != 2 || asked[0] != s.url+"v1/tasks/"+id || asked[1] != asked[0]+":watch" {

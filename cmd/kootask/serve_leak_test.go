@@ -90,7 +90,7 @@ func TestWatchesLeaveNothingBehind(t *testing.T) {
 		asked := koodrive.Count()
 		heaps[round] = admin.heap(t)
 		if more := koodrive.Count() - asked; more != 0 {
-			t.Errorf("KooDrive was asked %d times for nobody", more)
+			t.Errorf("KooDrive got %d requests for unauthenticated callers", more)
 		}
 	}
 	t.Logf("the heap after each time: %d", heaps)

@@ -25,7 +25,7 @@ func TestRatesAreForgotten(t *testing.T) {
 			t.Errorf("%d peers were remembered", most)
 		}
 		if rates.Of("busy").AllowN(time.Now(), 2) {
-			t.Error("who is busy was forgotten")
+			t.Error("a busy peer was forgotten")
 		}
 	})
 }

@@ -34,7 +34,7 @@ func TestHangingIssuerDelaysNoKnownKey(t *testing.T) {
 					for _, bad := range []issuertest.Option{issuertest.Header("kid", "unknown"), issuertest.Forged()} {
 						others.Go(func() {
 							if got := verify(t, tokens, issuer.Token(alice(), issuertest.Alg("EdDSA"), bad)); got == ok {
-								t.Error("a forged one is good")
+								t.Error("a forged token is accepted")
 							}
 						})
 					}
@@ -119,7 +119,7 @@ func TestClose(t *testing.T) {
 		begin := time.Now()
 		tokens.Close()
 		if got := <-waiting; got != unavailable || time.Since(begin) != 0 {
-			t.Errorf("who waited: %s, after %v", got, time.Since(begin))
+			t.Errorf("the waiting one: %s, after %v", got, time.Since(begin))
 		}
 		time.Sleep(time.Hour)
 		want(t, tokens, issuer.Token(alice()), unavailable)

@@ -29,10 +29,10 @@ func TestConcurrentCallsShareOneRequest(t *testing.T) {
 		}
 		all.Wait()
 		if s.asked != 1 || fresh.Load() != 1 {
-			t.Errorf("asked %d times, fresh for %d", s.asked, fresh.Load())
+			t.Errorf("%d requests, fresh for %d", s.asked, fresh.Load())
 		}
 		if _, err := o.Get(t.Context(), "k", observe.Wish{}, s.ask); err != nil || s.asked != 2 {
-			t.Errorf("an unfinished value was answered from memory: asked %d times, %v", s.asked, err)
+			t.Errorf("an unfinished value was answered from memory: %d requests, %v", s.asked, err)
 		}
 	})
 }
@@ -45,7 +45,7 @@ func TestKeysDoNotShare(t *testing.T) {
 		}
 		all.Wait()
 		if s.asked != 2 {
-			t.Errorf("asked %d times", s.asked)
+			t.Errorf("%d requests", s.asked)
 		}
 	})
 }
@@ -67,7 +67,7 @@ func TestFirstCallersLeavingFailsNobodyElse(t *testing.T) {
 			t.Errorf("the one who stayed got %+v, %v", got, err)
 		}
 		if s.asked != 1 || s.cancelled != 0 {
-			t.Errorf("asked %d times, cancelled %d", s.asked, s.cancelled)
+			t.Errorf("%d requests, %d cancelled", s.asked, s.cancelled)
 		}
 	})
 }
@@ -119,11 +119,11 @@ func TestErrorsAreSharedAndForgotten(t *testing.T) {
 		}
 		all.Wait()
 		if s.asked != 1 {
-			t.Errorf("asked %d times", s.asked)
+			t.Errorf("%d requests", s.asked)
 		}
 		s.err = nil
 		if got, err := o.Get(t.Context(), "k", observe.Wish{MaxAge: age(time.Minute)}, s.ask); err != nil || got.Value != 2 || s.asked != 2 {
-			t.Errorf("the failure was kept: %+v, %v, asked %d times", got, err, s.asked)
+			t.Errorf("the failure was kept: %+v, %v, %d requests", got, err, s.asked)
 		}
 	})
 }
@@ -162,7 +162,7 @@ func TestFinalValueIsAnsweredFromMemoryForAMinute(t *testing.T) {
 		}
 		first.Source = observe.Memory
 		if again := get(nil); again != first || s.asked != 1 {
-			t.Errorf("asked %d times: %+v", s.asked, again)
+			t.Errorf("%d requests: %+v", s.asked, again)
 		}
 		if get(age(31 * time.Second)); s.asked != 1 {
 			t.Error("an observation exactly as old as allowed was refused")
@@ -187,7 +187,7 @@ func TestMaxAgeTakesAnUnfinishedValue(t *testing.T) {
 	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
 		_, _ = o.Get(t.Context(), "k", observe.Wish{}, s.ask)
 		if got, err := o.Get(t.Context(), "k", observe.Wish{MaxAge: age(time.Second)}, s.ask); err != nil || got.Value != 1 || s.asked != 1 {
-			t.Errorf("got %+v, %v; asked %d times", got, err, s.asked)
+			t.Errorf("got %+v, %v; %d requests", got, err, s.asked)
 		}
 	})
 }
@@ -206,7 +206,7 @@ func TestMaxAgeZeroSharesTheNextRequest(t *testing.T) {
 		}
 		all.Wait()
 		if s.asked != 2 || s.peak != 1 {
-			t.Errorf("asked %d times, %d at once", s.asked, s.peak)
+			t.Errorf("%d requests, %d at once", s.asked, s.peak)
 		}
 	})
 }
@@ -248,7 +248,7 @@ func TestPatience(t *testing.T) {
 		}
 		synctest.Wait()
 		if time.Sleep(time.Hour); s.asked != 1 {
-			t.Errorf("asked %d times: the request that nobody waited for was made", s.asked)
+			t.Errorf("%d requests: the abandoned one was sent", s.asked)
 		}
 	})
 }

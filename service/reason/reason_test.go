@@ -65,7 +65,7 @@ func checkStatus(t *testing.T, e *reason.Error, st *status.Status, language stri
 		t.Errorf("%s: %d bytes, message %q, %v", name, len(raw), st.Message(), err)
 	}
 	if strings.Contains(st.String(), "geheim") {
-		t.Errorf("%s: the cause is told: %v", name, st)
+		t.Errorf("%s: the error reveals the cause: %v", name, st)
 	}
 	kinds := map[string]int{}
 	for _, d := range st.Details() {

@@ -175,12 +175,12 @@ func TestConsecutiveStrikesEnd(t *testing.T) {
 		polls []error // answer stands for a successful poll.
 		ends  bool
 	}{
-		"two":                          {[]error{strikeError("a"), strikeError("a")}, false},
-		"three":                        {[]error{strikeError("a"), strikeError("a"), strikeError("a")}, true},
-		"an answer starts over":        {[]error{strikeError("a"), strikeError("a"), answer, strikeError("a"), strikeError("a")}, false},
-		"what passes leaves the count": {[]error{strikeError("a"), errPassing, strikeError("a"), waitError(1), strikeError("a")}, true},
-		"kinds are counted apart":      {[]error{strikeError("a"), strikeError("a"), strikeError("b"), strikeError("b")}, false},
-		"one that lasts":               {[]error{errLasting}, true},
+		"two":                                  {[]error{strikeError("a"), strikeError("a")}, false},
+		"three":                                {[]error{strikeError("a"), strikeError("a"), strikeError("a")}, true},
+		"an answer starts over":                {[]error{strikeError("a"), strikeError("a"), answer, strikeError("a"), strikeError("a")}, false},
+		"a transient failure leaves the count": {[]error{strikeError("a"), errPassing, strikeError("a"), waitError(1), strikeError("a")}, true},
+		"kinds are counted apart":              {[]error{strikeError("a"), strikeError("a"), strikeError("b"), strikeError("b")}, false},
+		"one that lasts":                       {[]error{errLasting}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := core[value]{config: testConfig()}
@@ -208,7 +208,7 @@ func TestDoubt(t *testing.T) {
 	c.answered(at(10, 0))
 	c.failed(errPassing, judged(errPassing))
 	if c.state.Doubted {
-		t.Error("what passes makes a value doubtful")
+		t.Error("a transient failure makes a value doubtful")
 	}
 	c.failed(strikeError("a"), judged(strikeError("a")))
 	c.failed(errPassing, judged(errPassing))
@@ -223,7 +223,7 @@ func TestDoubt(t *testing.T) {
 func TestFailureIsNewsOnlyBeforeTheFirstValue(t *testing.T) {
 	c := core[value]{config: testConfig()}
 	if news := c.failed(errPassing, judged(errPassing)).news; !news {
-		t.Error("who waits for a first value is not told of the failure")
+		t.Error("a watcher without a first value does not get the failure")
 	}
 	c.answered(at(10, 0))
 	if news := c.failed(errPassing, judged(errPassing)).news; news {

@@ -128,7 +128,7 @@ func TestPausedWatchesPollOnceBeforeTheyEnd(t *testing.T) {
 		"it ends when the time is nearly over": {10 * time.Minute, 14*time.Minute + 59*time.Second, func(time.Duration) (time.Duration, bool) {
 			return 9 * time.Second, true
 		}, 0, 0},
-		"KooDrive had failed before, and was not to be asked yet": {
+		"KooDrive had failed before, and the next poll was not due": {
 			14*time.Minute + 50*time.Second, 15*time.Minute + 5*time.Second, since(10*time.Minute, 100*ms), 15*time.Minute + 5*time.Second, 0,
 		},
 	} {

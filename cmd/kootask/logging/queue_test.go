@@ -134,7 +134,7 @@ func TestStuckReaderDelaysNobody(t *testing.T) {
 			}
 		}
 		if broken != 0 || read+lost != lines+1 || told != lost || last != lines {
-			t.Errorf("%d lines are read, %d broken, %d told to be lost of %d; the last one is %d", read, broken, told, lost, last)
+			t.Errorf("%d lines are read, %d broken, %d reported lost of %d; the last one is %d", read, broken, told, lost, last)
 		}
 	})
 }

@@ -30,7 +30,7 @@ func TestFloodIsSampled(t *testing.T) {
 			}
 		}
 		if len(all) != 33 || at != 3 || want+30 != 3000 {
-			t.Errorf("%d lines after %v, of which %d tell of %d others", len(all), time.Since(start), at, want)
+			t.Errorf("%d lines after %v, of which %d count %d others", len(all), time.Since(start), at, want)
 		}
 	})
 }

@@ -27,7 +27,7 @@ func TestSpellingsOfTheScheme(t *testing.T) {
 				}
 				for _, r := range s.koodrive.Requests() {
 					if sent := r.Header.Get("Authorization"); !m.app && sent != "Bearer "+token {
-						t.Errorf("KooDrive was sent %q", sent)
+						t.Errorf("KooDrive got %q", sent)
 					}
 				}
 			})
@@ -82,10 +82,10 @@ func (s *known) refused(t *testing.T, name, door string, c call, row broken) {
 		t.Errorf("%s: %v %s %d %q, want %v %s %q", name, v.code, v.reason, v.http, v.violations, code, want, violations)
 	}
 	if n := s.audits() - before; n != audits {
-		t.Errorf("%s: %d decisions were written down", name, n)
+		t.Errorf("%s: %d decisions were logged", name, n)
 	}
 	if n := s.koodrive.Count(); n != 0 {
-		t.Fatalf("%s: KooDrive was asked %d times", name, n)
+		t.Fatalf("%s: KooDrive got %d requests", name, n)
 	}
 }
 
@@ -119,7 +119,7 @@ func TestBrokenBytesOverHTTP2(t *testing.T) {
 					s.http = plain
 				}
 				if n := s.koodrive.Count(); n != 0 {
-					t.Errorf("KooDrive was asked %d times", n)
+					t.Errorf("KooDrive got %d requests", n)
 				}
 			})
 		})

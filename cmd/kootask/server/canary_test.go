@@ -160,7 +160,7 @@ func TestCanariesInMidWatch(t *testing.T) {
 		leave()
 		all.Wait()
 		if s.out.pieces[inTask] == 0 || s.out.pieces[inDump] == 0 || s.out.pieces[inMetrics] == 0 {
-			t.Errorf("what was searched: %v", s.out.pieces)
+			t.Errorf("searched: %v", s.out.pieces)
 		}
 	})
 }
@@ -183,7 +183,7 @@ func TestCanariesInTransportErrors(t *testing.T) {
 					}
 				}
 				if log := s.log.String(); !strings.Contains(log, "UPSTREAM_CIRCUIT_OPEN") {
-					t.Error("KooDrive was given no rest")
+					t.Error("the circuit did not open")
 				}
 			})
 		})

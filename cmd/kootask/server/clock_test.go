@@ -35,11 +35,11 @@ func TestWrongClock(t *testing.T) {
 						t.Errorf("%d requests at first", n)
 					}
 					if n := requests(); n != 1 {
-						t.Errorf("%d requests once it is known", n)
+						t.Errorf("%d requests once the skew is known", n)
 					}
 					s.koodrive.SetSkew(0)
 					if n := requests(); n != row.then {
-						t.Errorf("%d requests once it is right", n)
+						t.Errorf("%d requests once the clock is right", n)
 					}
 					if n := requests(); n != 1 {
 						t.Errorf("%d requests in the end", n)

@@ -89,8 +89,8 @@ func TestWatchesEndWithTheToken(t *testing.T) {
 		task      koodrivetest.Task
 		want      string
 	}{
-		"nothing is said": {5 * time.Second, nil, koodrivetest.Task{ID: taskID}, "CALLER_UNAUTHENTICATED"},
-		"much is said":    {5 * time.Second, everySecond, restless(""), "CALLER_UNAUTHENTICATED"},
+		"no messages":   {5 * time.Second, nil, koodrivetest.Task{ID: taskID}, "CALLER_UNAUTHENTICATED"},
+		"many messages": {5 * time.Second, everySecond, restless(""), "CALLER_UNAUTHENTICATED"},
 		"a heartbeat is due": {
 			5 * time.Second, func(c *server.Config) { c.Service.Heartbeat = time.Second }, koodrivetest.Task{ID: taskID}, "CALLER_UNAUTHENTICATED",
 		},
@@ -134,7 +134,7 @@ func TestWatchesEndWithTheToken(t *testing.T) {
 							}
 						}
 						if n := s.koodrive.Count() - asked; n != 0 {
-							t.Errorf("afterwards KooDrive was asked %d times", n)
+							t.Errorf("afterwards KooDrive got %d requests", n)
 						}
 						if !strings.Contains(s.log.String(), `"outcome":"CALLER_TOKEN_EXPIRED"`) {
 							t.Error("the log does not say why")
@@ -172,7 +172,7 @@ func TestNothingIsSentAfterTheTokenHasExpired(t *testing.T) {
 			last = m.GetTask()
 		}
 		if seen := last.GetObserveTime().AsTime().Sub(began); seen > life {
-			t.Errorf("the last message is of %v", seen)
+			t.Errorf("the last message is from %v", seen)
 		}
 	})
 }

@@ -113,7 +113,7 @@ var outcomeRows = map[string]outcomeRow{
 	"400 names":                 {body(400, oddNames), codes.Unauthenticated, "CREDENTIAL_REJECTED", 401, false, "400 "},
 	"200 an array":              {body(200, `["`+canary+`"]`), codes.Internal, "UPSTREAM_CONTRACT_VIOLATION", 500, false, "200 "},
 	"200 a string":              {body(200, `"`+canary+`"`), codes.Internal, "UPSTREAM_CONTRACT_VIOLATION", 500, false, "200 "},
-	"200 no JSON":               {body(200, "<html>"+canary), codes.Unavailable, "UPSTREAM_MALFORMED_BODY", 503, true, "200 "},
+	"200 not JSON":              {body(200, "<html>"+canary), codes.Unavailable, "UPSTREAM_MALFORMED_BODY", 503, true, "200 "},
 	"200 empty":                 {body(200, ""), codes.Unavailable, "UPSTREAM_MALFORMED_BODY", 503, true, "200 "},
 	"200 trailing bytes":        {body(200, `{`+id+`,"status":1,"code":0}`+canary), codes.Unavailable, "UPSTREAM_MALFORMED_BODY", 503, true, "200 "},
 	"200 not UTF-8":             {answer(id + `,"status":1,"code":0,"userId":"` + "\xff" + `"`), codes.Unavailable, "UPSTREAM_MALFORMED_BODY", 503, true, "200 "},

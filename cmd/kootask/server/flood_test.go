@@ -80,9 +80,9 @@ func TestFloodsAreSampled(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "CALLER_CANCELLED", `kootask_failures_total{outcome="CALLER_CANCELLED",port="grpc"}`},
-		"calls over HTTP that fail":            {get("list", "/v1/tasks/"), "TASK_ID_INVALID", `kootask_failures_total{outcome="TASK_ID_INVALID",port="http"}`},
-		"requests that the HTTP port refuses":  {get("1?a=b", "/v1/tasks/"), "QUERY_INVALID", `kootask_http_refused_total{outcome="QUERY_INVALID"}`},
-		"requests for a route that is missing": {get("", "/v2"), "ROUTE_NOT_FOUND", `kootask_http_refused_total{outcome="ROUTE_NOT_FOUND"}`},
+		"calls over HTTP that fail":           {get("list", "/v1/tasks/"), "TASK_ID_INVALID", `kootask_failures_total{outcome="TASK_ID_INVALID",port="http"}`},
+		"requests that the HTTP port refuses": {get("1?a=b", "/v1/tasks/"), "QUERY_INVALID", `kootask_http_refused_total{outcome="QUERY_INVALID"}`},
+		"requests for a missing route":        {get("", "/v2"), "ROUTE_NOT_FOUND", `kootask_http_refused_total{outcome="ROUTE_NOT_FOUND"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := &buffer{}
@@ -113,7 +113,7 @@ func TestFloodsAreSampled(t *testing.T) {
 					}
 				}
 				if failed > seconds*logging.SampleFirst || failed+leftOut != n || succeeded != 3 {
-					t.Errorf("within %d s %d lines of failures, which tell of %d others, and %d of successes", seconds, failed, leftOut, succeeded)
+					t.Errorf("within %d s %d lines of failures, which count %d others, and %d of successes", seconds, failed, leftOut, succeeded)
 				}
 				if got := s.scrape(t)[row.metric]; got != n {
 					t.Errorf("%s is %v", row.metric, got)
@@ -175,7 +175,7 @@ func TestFloodsOfBrokenConnectionsAreSampled(t *testing.T) {
 				}
 				// A connection causes a line when it fails, and maybe another one a minute later, when it is given up.
 				if lines == 0 || lines > 2*logging.SampleFirst || (lines+leftOut)%n != 0 || strings.Contains(log.String(), junk) {
-					t.Errorf("%d lines, which tell of %d others:\n%.2000s", lines, leftOut, log)
+					t.Errorf("%d lines, which count %d others:\n%.2000s", lines, leftOut, log)
 				}
 			})
 		})

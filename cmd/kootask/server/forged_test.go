@@ -85,16 +85,16 @@ func TestForgedTokensHarmNobody(t *testing.T) {
 		most := peers * (200 + int(20*time.Since(begin).Seconds()) + 1)
 		if told["CALLER_UNAUTHENTICATED"] > most || told["CALLER_UNAUTHENTICATED"] < peers*200 ||
 			told["CALLER_UNAUTHENTICATED"]+told["CALLER_LIMIT_REACHED"] != forged {
-			t.Errorf("they were told %v", told)
+			t.Errorf("they got %v", told)
 		}
 		if n := len(s.issuer.Fetches(issuertest.Keys)); n != 1 {
 			t.Errorf("the keys were fetched %d times", n)
 		}
 		if n := s.koodrive.Count(); n > honest {
-			t.Errorf("KooDrive was asked %d times", n)
+			t.Errorf("KooDrive got %d requests", n)
 		}
 		if n := s.audits() - audits; n != forged+honest {
-			t.Errorf("%d decisions were written down", n)
+			t.Errorf("%d decisions were logged", n)
 		}
 		// A sender that goes on causes no more fetches than allowed, and may authenticate again after a while.
 		for range 10 {
@@ -186,11 +186,11 @@ func TestIssuerThatIsDown(t *testing.T) {
 							t.Errorf("%s: %+v", door, v)
 						}
 						if wait = v.retry.GetRetryDelay().AsDuration(); wait > auth.KeysApart*11/10 {
-							t.Errorf("%s: it shall be tried again after %v", door, wait)
+							t.Errorf("%s: the retry delay is %v", door, wait)
 						}
 					}
 					if n := len(s.issuer.Fetches(issuertest.Discovery)); n != 1 || s.koodrive.Count() != 0 || s.audits() != len(doors) {
-						t.Errorf("the issuer was asked %d times, KooDrive %d times; %d decisions", n, s.koodrive.Count(), s.audits())
+						t.Errorf("the issuer got %d requests, KooDrive %d; %d decisions", n, s.koodrive.Count(), s.audits())
 					}
 					s.issuer.Handle(issuertest.Discovery, nil)
 					time.Sleep(wait)

@@ -118,7 +118,7 @@ func TestGoldenHTTP(t *testing.T) {
 				text = regexp.MustCompile(`2000-01-01T00:00:0([1-9][0-9.]*|0\.[0-9]+)Z`).ReplaceAllString(text, "(later)")
 				golden(t, name, regexp.MustCompile(`(?m)^Date: .*$`).ReplaceAllString(text, "Date: (now)"))
 				if name == "reconnect.http" && s.koodrive.Count() != asked {
-					t.Error("KooDrive was asked")
+					t.Error("KooDrive got a request")
 				}
 			})
 		})

@@ -198,7 +198,7 @@ func TestAnswersThatAreNotRead(t *testing.T) {
 				<-time.After(server.AnswerTimeout)
 				start := time.Now()
 				if n, _ := io.Copy(io.Discard, conn); n > 0 || time.Since(start) > 0 {
-					t.Errorf("it was waited for: then come %d bytes within %v", n, time.Since(start))
+					t.Errorf("the server waited for it: %d more bytes within %v", n, time.Since(start))
 				}
 			})
 		})

@@ -145,7 +145,7 @@ func TestWatchEndsWhenItsClientCloses(t *testing.T) {
 						}
 						asked := s.koodrive.Count()
 						if time.Sleep(time.Minute); s.koodrive.Count() != asked {
-							t.Error("KooDrive is still asked")
+							t.Error("KooDrive is still polled")
 						}
 						_ = conn.Close()
 						<-ended

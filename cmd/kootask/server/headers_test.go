@@ -63,7 +63,7 @@ func TestHeadersThatPass(t *testing.T) {
 		}
 		requests := s.koodrive.Requests()
 		if len(requests) != 2 {
-			t.Fatalf("KooDrive was asked %d times", len(requests))
+			t.Fatalf("KooDrive got %d requests", len(requests))
 		}
 		for _, r := range requests {
 			if got := slices.Sorted(maps.Keys(r.Header)); !slices.Equal(got, want) {

@@ -117,10 +117,10 @@ func (s *known) share(t *testing.T, a, b call, shared bool) {
 		want = 1
 	}
 	if len(asked) != want {
-		t.Errorf("KooDrive was asked in %d ways: %v", len(asked), asked)
+		t.Errorf("KooDrive got %d kinds of requests: %v", len(asked), asked)
 	}
 	if n := s.koodrive.Count(); shared && n > 10 { // A watch makes some 7 requests in 30 s.
-		t.Errorf("KooDrive was asked %d times", n)
+		t.Errorf("KooDrive got %d requests", n)
 	}
 	for id, events := range map[string][]event{a.id: first, b.id: second} {
 		if len(events) < 1 {

@@ -31,7 +31,7 @@ func TestBrokenKooDriveCredentials(t *testing.T) {
 		"the scheme twice":          {[]string{"authorization", "Bearer Bearer a"}, "authorization MALFORMED"},
 		"Digest":                    {[]string{"authorization", `Digest username="a"`}, "authorization MALFORMED"},
 		"a signature of nothing":    {[]string{"authorization", "HMAC-SHA256 AppId=a", "x-user-id", "1", "x-date", date}, "authorization MALFORMED"},
-		"a signature with blanks":   {[]string{"authorization", strings.ReplaceAll(signed, ",", ", "), "x-user-id", "1", "x-date", date}, "authorization MALFORMED"},
+		"a signature with spaces":   {[]string{"authorization", strings.ReplaceAll(signed, ",", ", "), "x-user-id", "1", "x-date", date}, "authorization MALFORMED"},
 		"a signature without user":  {[]string{"authorization", signed, "x-date", date}, "x-user-id MISSING"},
 		"a signature without date":  {[]string{"authorization", signed, "x-user-id", "1"}, "x-date MISSING"},
 		"a signature with no date":  {[]string{"authorization", signed, "x-user-id", "1", "x-date", "2024-08-31"}, "x-date MALFORMED"},
@@ -52,7 +52,7 @@ func TestBrokenKooDriveCredentials(t *testing.T) {
 						want, violations, sent = "CREDENTIAL_REJECTED", nil, true
 					}
 					if v.reason != want || !slices.Equal(v.violations, violations) || s.koodrive.Count() > before != sent {
-						t.Errorf("%s: %s %q, and KooDrive was asked %d times", door, v.reason, v.violations, s.koodrive.Count()-before)
+						t.Errorf("%s: %s %q, and KooDrive got %d requests", door, v.reason, v.violations, s.koodrive.Count()-before)
 					}
 				}
 			})

@@ -59,7 +59,7 @@ func TestLeaving(t *testing.T) {
 						})
 						time.Sleep(time.Second)
 						if n := s.koodrive.Count(); n == 0 || strings.Contains(s.log.String(), `"msg":"call"`) {
-							t.Fatalf("KooDrive was asked %d times; the log: %s", n, s.log)
+							t.Fatalf("KooDrive got %d requests; the log: %s", n, s.log)
 						}
 						if way == "gives up" {
 							giveUp()
@@ -77,10 +77,10 @@ func TestLeaving(t *testing.T) {
 						}
 						requests := s.koodrive.Requests()
 						if last := requests[len(requests)-1]; last.Ended.IsZero() {
-							t.Error("KooDrive's answer is still waited for")
+							t.Error("the request to KooDrive is still in flight")
 						}
 						if time.Sleep(time.Minute); s.koodrive.Count() != len(requests) {
-							t.Errorf("KooDrive was asked %d times more", s.koodrive.Count()-len(requests))
+							t.Errorf("KooDrive got %d more requests", s.koodrive.Count()-len(requests))
 						}
 						client.Wait()
 					})

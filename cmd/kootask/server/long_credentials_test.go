@@ -60,7 +60,7 @@ func TestLongCallerTokens(t *testing.T) {
 					}
 				}
 				if n := s.koodrive.Count() - before; n != 0 {
-					t.Errorf("KooDrive was asked %d times", n)
+					t.Errorf("KooDrive got %d requests", n)
 				}
 			})
 		})
@@ -93,7 +93,7 @@ func TestBrokenHeadersReachNobody(t *testing.T) {
 					}
 				}
 				if n := s.koodrive.Count(); n != 0 || s.audits() != 0 {
-					t.Errorf("KooDrive was asked %d times, and %d decisions made", n, s.audits())
+					t.Errorf("KooDrive got %d requests, and %d decisions made", n, s.audits())
 				}
 			})
 		})

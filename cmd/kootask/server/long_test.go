@@ -40,27 +40,27 @@ func TestWatchSurvivesFailures(t *testing.T) {
 		steps  []koodrivetest.Step
 		reason string // Empty: it goes on to SUCCESS.
 	}{
-		"one 401":                      {faults(refused), ""},
-		"two 401":                      {faults(refused, refused), "CREDENTIAL_REJECTED"},
-		"401, well, 401":               {faults(refused, nil, refused), ""},
-		"401, out of order, 401":       {faults(refused, broken, refused), "CREDENTIAL_REJECTED"},
-		"one 403":                      {faults(denied), ""},
-		"two 403":                      {faults(denied, denied), "UPSTREAM_PERMISSION_DENIED"},
-		"401, 403":                     {faults(refused, denied), ""},
-		"not there twice":              {faults(gone, gone), ""},
-		"not there three times":        {faults(gone, gone, gone), "TASK_NOT_FOUND"},
-		"not there, well, not there":   {faults(gone, gone, nil, gone, gone), ""},
-		"contradictory twice":          {faults(odd, odd), ""},
-		"contradictory three times":    {faults(odd, odd, odd), "UPSTREAM_CONTRACT_VIOLATION"},
-		"another code three times":     {faults(repeat(3, code(400, "13000301"))...), "UPSTREAM_BUSINESS_ERROR"},
-		"a redirect three times":       {faults(repeat(3, body(302, ""))...), "UPSTREAM_CONTRACT_VIOLATION"},
-		"a route lost three times":     {faults(repeat(3, body(404, ""))...), "SERVER_MISCONFIGURED"},
-		"a bad parameter":              {faults(code(400, "13000102")), "REQUEST_INVALID"},
-		"out of order five times":      {faults(repeat(5, broken)...), ""},
-		"no JSON five times":           {faults(repeat(5, body(200, "x"))...), ""},
-		"resets five times":            {faults(repeat(5, &koodrivetest.Fault{Reset: true})...), ""},
-		"out of order for ten minutes": {faults(repeat(100, broken)...), "UPSTREAM_STALE"},
-		"hanging for ten minutes":      {faults(repeat(100, &koodrivetest.Fault{Hang: true})...), "UPSTREAM_STALE"},
+		"one 401":                     {faults(refused), ""},
+		"two 401":                     {faults(refused, refused), "CREDENTIAL_REJECTED"},
+		"401, well, 401":              {faults(refused, nil, refused), ""},
+		"401, unavailable, 401":       {faults(refused, broken, refused), "CREDENTIAL_REJECTED"},
+		"one 403":                     {faults(denied), ""},
+		"two 403":                     {faults(denied, denied), "UPSTREAM_PERMISSION_DENIED"},
+		"401, 403":                    {faults(refused, denied), ""},
+		"not found twice":             {faults(gone, gone), ""},
+		"not found three times":       {faults(gone, gone, gone), "TASK_NOT_FOUND"},
+		"not found, well, not found":  {faults(gone, gone, nil, gone, gone), ""},
+		"contradictory twice":         {faults(odd, odd), ""},
+		"contradictory three times":   {faults(odd, odd, odd), "UPSTREAM_CONTRACT_VIOLATION"},
+		"another code three times":    {faults(repeat(3, code(400, "13000301"))...), "UPSTREAM_BUSINESS_ERROR"},
+		"a redirect three times":      {faults(repeat(3, body(302, ""))...), "UPSTREAM_CONTRACT_VIOLATION"},
+		"a route lost three times":    {faults(repeat(3, body(404, ""))...), "SERVER_MISCONFIGURED"},
+		"a bad parameter":             {faults(code(400, "13000102")), "REQUEST_INVALID"},
+		"unavailable five times":      {faults(repeat(5, broken)...), ""},
+		"not JSON five times":         {faults(repeat(5, body(200, "x"))...), ""},
+		"resets five times":           {faults(repeat(5, &koodrivetest.Fault{Reset: true})...), ""},
+		"unavailable for ten minutes": {faults(repeat(100, broken)...), "UPSTREAM_STALE"},
+		"hanging for ten minutes":     {faults(repeat(100, &koodrivetest.Fault{Hang: true})...), "UPSTREAM_STALE"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, s *system) {
@@ -174,11 +174,11 @@ func TestSilentGRPCReaderIsLetGo(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		if n := strings.Count(s.log.String(), `"outcome":"WATCHER_TOO_SLOW"`); n != 1 {
-			t.Errorf("%d watches were let go:\n%s", n, s.log)
+			t.Errorf("%d watches were disconnected:\n%s", n, s.log)
 		}
 		asked := s.koodrive.Count()
 		if time.Sleep(time.Minute); s.koodrive.Count() != asked {
-			t.Error("KooDrive is still asked")
+			t.Error("KooDrive is still polled")
 		}
 		for err == nil {
 			_, err = stream.Recv()

@@ -116,7 +116,7 @@ func TestGetTaskWithoutAPermit(t *testing.T) {
 		}
 		busy.Wait()
 		if n := s.koodrive.Count(); n != 2 {
-			t.Errorf("KooDrive was asked %d times", n)
+			t.Errorf("KooDrive got %d requests", n)
 		}
 	})
 }
@@ -177,7 +177,7 @@ func TestRateLimitIsTheCallers(t *testing.T) {
 			}
 		}
 		if n := s.koodrive.Count(); n != 1 {
-			t.Errorf("KooDrive was asked %d times", n)
+			t.Errorf("KooDrive got %d requests", n)
 		}
 		if _, err := s.tasks.GetTask(as(t.Context(), "other"), &taskv1.GetTaskRequest{TaskId: exampleID}); err != nil {
 			t.Errorf("another caller: %v", err)
@@ -200,7 +200,7 @@ func TestRateLimitIsTheApps(t *testing.T) {
 			t.Errorf("for another user: %+v", v)
 		}
 		if n := s.koodrive.Count(); n != 1 {
-			t.Errorf("KooDrive was asked %d times", n)
+			t.Errorf("KooDrive got %d requests", n)
 		}
 	})
 }
@@ -230,7 +230,7 @@ func TestTasksAreLimited(t *testing.T) {
 			}
 		}
 		if n := s.koodrive.Count(); n != asked {
-			t.Errorf("KooDrive was asked %d times", n-asked)
+			t.Errorf("KooDrive got %d requests", n-asked)
 		}
 		firstLeaves() // The tasks are still watched.
 		first.Wait()

@@ -56,13 +56,13 @@ func TestEveryEventIsCounted(t *testing.T) {
 	}{
 		"a watch of three states": {nil, steps(0, 1, 2), watch, lets("OK", 3)},
 		"a step back":             {nil, steps(0, 1, 0, 2), watch, and(lets("OK", 4), one("state_regressions_total"))},
-		"numbers that nobody knows": {nil, []koodrivetest.Step{{Fault: answer(`"code":0,` + id + `,"status":77,"taskType":9`)}, {Status: 3, ResultCode: "18000999"}}, watch,
+		"unknown numbers": {nil, []koodrivetest.Step{{Fault: answer(`"code":0,` + id + `,"status":77,"taskType":9`)}, {Status: 3, ResultCode: "18000999"}}, watch,
 			and(lets("OK", 2), one(`unknown_values_total{field="status"}`, `unknown_values_total{field="task_type"}`, `unknown_values_total{field="result_code"}`))},
 		"a strike": {nil, faults(code(401, "1")), watch,
 			and(lets("OK", 2), one(`watch_strikes_total{outcome="UPSTREAM_TOKEN_REJECTED"}`, `upstream_requests_total{outcome="UPSTREAM_TOKEN_REJECTED"}`))},
 		"a poll that fails": {nil, faults(body(502, "")), watch,
 			and(lets("OK", 2), one(`upstream_requests_total{outcome="UPSTREAM_UNAVAILABLE"}`))},
-		"a task that is not there": {nil, []koodrivetest.Step{{Fault: code(400, "13000309")}}, watch,
+		"a missing task": {nil, []koodrivetest.Step{{Fault: code(400, "13000309")}}, watch,
 			one(`failures_total{outcome="TASK_NOT_FOUND",port="grpc"}`, `watch_ends_total{reason="TASK_NOT_FOUND"}`,
 				`watch_strikes_total{outcome="TASK_NOT_FOUND"}`, `upstream_requests_total{outcome="TASK_NOT_FOUND"}`)},
 		"a call that is tried twice": {nil, []koodrivetest.Step{{Fault: body(502, "")}, {Status: 2}}, get,
@@ -109,7 +109,7 @@ func TestEveryEventIsCounted(t *testing.T) {
 				`upstream_requests_total{outcome="CALLER_CANCELLED"}`: 1, `watch_ends_total{reason="UPSTREAM_STALE"}`: 1,
 				`failures_total{outcome="UPSTREAM_STALE",port="grpc"}`: 1,
 			}},
-		"a turn that does not come": {func(c *server.Config) { c.Upstream.AtOnce = 1 },
+		"a queue timeout": {func(c *server.Config) { c.Upstream.AtOnce = 1 },
 			[]koodrivetest.Step{{Status: 1, Fault: &koodrivetest.Fault{Latency: 5 * time.Second}}}, func(t *testing.T, s *system) {
 				var slow sync.WaitGroup
 				slow.Go(func() { get(t, s) })
@@ -139,8 +139,8 @@ func TestWithheldRequestsAreCounted(t *testing.T) {
 		want    string
 		resting float64
 	}{
-		"a rest":                  {body(503, ""), `upstream_withheld_total{outcome="UPSTREAM_CIRCUIT_OPEN"}`, 1},
-		"what KooDrive asked for": {koodrivetest.Throttled("30"), `upstream_withheld_total{outcome="UPSTREAM_RATE_LIMITED"}`, 0},
+		"an open circuit": {body(503, ""), `upstream_withheld_total{outcome="UPSTREAM_CIRCUIT_OPEN"}`, 1},
+		"a Retry-After":   {koodrivetest.Throttled("30"), `upstream_withheld_total{outcome="UPSTREAM_RATE_LIMITED"}`, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, s *system) {

@@ -55,7 +55,7 @@ func TestHeadersThatPassOfKnownCallers(t *testing.T) {
 					before := s.koodrive.Count()
 					s.succeed(t, door, c)
 					if n := s.koodrive.Count() - before; n != 1 && (door == "grpc get" || door == "rest") {
-						t.Errorf("%s: KooDrive was asked %d times", door, n)
+						t.Errorf("%s: KooDrive got %d requests", door, n)
 					}
 				}
 				for _, r := range s.koodrive.Requests() {
@@ -100,7 +100,7 @@ func TestNobodyIsTheGateway(t *testing.T) {
 					}
 				}
 				if n := s.koodrive.Count() - asked; n != 0 {
-					t.Errorf("KooDrive was asked %d times", n)
+					t.Errorf("KooDrive got %d requests", n)
 				}
 			})
 		})

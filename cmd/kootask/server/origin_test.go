@@ -156,7 +156,7 @@ func TestPreflights(t *testing.T) {
 					t.Errorf("HTTP %d, %v", resp.StatusCode, resp.Header)
 				}
 				if n := s.koodrive.Count(); n != 0 {
-					t.Errorf("KooDrive was asked %d times", n)
+					t.Errorf("KooDrive got %d requests", n)
 				}
 				if !row.allowed {
 					readsNothing(t, name, resp)

@@ -37,7 +37,7 @@ func TestOutcomesAreTheSameAtEveryDoor(t *testing.T) {
 						want = 2 // Failures that may pass are retried.
 					}
 					if n := s.koodrive.Count() - asked; n != want {
-						t.Errorf("%s: KooDrive was asked %d times", door, n)
+						t.Errorf("%s: KooDrive got %d requests", door, n)
 					}
 					asked = s.koodrive.Count()
 				}
@@ -135,8 +135,8 @@ func TestRetryDelays(t *testing.T) {
 		fault    *koodrivetest.Fault
 		min, max time.Duration
 	}{
-		"out of order":          {body(503, ""), time.Second, 3 * time.Second},
-		"out of order for 7 s":  {&koodrivetest.Fault{Status: 503, Header: http.Header{"Retry-After": {"7"}}}, 7 * time.Second, 9 * time.Second},
+		"unavailable":           {body(503, ""), time.Second, 3 * time.Second},
+		"unavailable for 7 s":   {&koodrivetest.Fault{Status: 503, Header: http.Header{"Retry-After": {"7"}}}, 7 * time.Second, 9 * time.Second},
 		"rate limited":          {koodrivetest.Throttled(""), time.Minute, 75 * time.Second},
 		"rate limited for 90 s": {koodrivetest.Throttled("90"), 90 * time.Second, 105 * time.Second},
 		"rate limited for ages": {koodrivetest.Throttled("9999999999"), 10 * time.Minute, 10*time.Minute + 15*time.Second},

@@ -101,7 +101,7 @@ func TestNewTasksOfOnePeerAreLimited(t *testing.T) {
 		all.Wait()
 		most := newTasks*int(while/time.Second) + burst
 		if n := s.koodrive.Count() - before; n < most-20 || n > most+20 { // The watch's, and those of the first and the last second.
-			t.Errorf("KooDrive was asked %d times, want about %d", n, most)
+			t.Errorf("KooDrive got %d requests, want about %d", n, most)
 		}
 		leave()
 		watching.Wait()
@@ -125,7 +125,7 @@ func TestPeersRest(t *testing.T) {
 				want = burst
 			}
 			if n := s.koodrive.Count() - before; n != want {
-				t.Errorf("after %v KooDrive was asked %d times at once, want %d", rest, n, want)
+				t.Errorf("after %v KooDrive got %d requests at once, want %d", rest, n, want)
 			}
 		}
 	})
@@ -221,16 +221,16 @@ func TestPeers(t *testing.T) {
 		header        []string // Of the second.
 		same          bool
 	}{
-		"another port":              {"192.0.2.1:1", "192.0.2.1:2", nil, true},
-		"another address":           {"192.0.2.1:1", "192.0.2.2:1", nil, false},
-		"IPv4 in IPv6":              {"192.0.2.1:1", "[::ffff:192.0.2.1]:1", nil, true},
-		"another of a host's":       {"[2001:db8::1]:1", "[2001:db8::2:3]:1", nil, true},
-		"another of a customer's":   {"[2001:db8::1]:1", "[2001:db8:0:1::1]:1", nil, true},
-		"another customer":          {"[2001:db8::1]:1", "[2001:db8:0:100::1]:1", nil, false},
-		"another on the link":       {"[fe80::1%eth0]:1", "[fe80::2%eth0]:1", nil, false},
-		"the gateway's own header":  {"192.0.2.1:1", "192.0.2.1:2", []string{"kootask-peer", "192.0.2.9"}, true},
-		"the same for the gateway":  {"192.0.2.1:1", "192.0.2.1:2", []string{"grpc-metadata-kootask-peer", "192.0.2.9"}, true},
-		"what a proxy says of many": {"192.0.2.1:1", "192.0.2.1:2", []string{"x-forwarded-for", "192.0.2.9"}, true},
+		"another port":             {"192.0.2.1:1", "192.0.2.1:2", nil, true},
+		"another address":          {"192.0.2.1:1", "192.0.2.2:1", nil, false},
+		"IPv4 in IPv6":             {"192.0.2.1:1", "[::ffff:192.0.2.1]:1", nil, true},
+		"another of a host's":      {"[2001:db8::1]:1", "[2001:db8::2:3]:1", nil, true},
+		"another of a customer's":  {"[2001:db8::1]:1", "[2001:db8:0:1::1]:1", nil, true},
+		"another customer":         {"[2001:db8::1]:1", "[2001:db8:0:100::1]:1", nil, false},
+		"another on the link":      {"[fe80::1%eth0]:1", "[fe80::2%eth0]:1", nil, false},
+		"the gateway's own header": {"192.0.2.1:1", "192.0.2.1:2", []string{"kootask-peer", "192.0.2.9"}, true},
+		"the same for the gateway": {"192.0.2.1:1", "192.0.2.1:2", []string{"grpc-metadata-kootask-peer", "192.0.2.9"}, true},
+		"a proxy's header":         {"192.0.2.1:1", "192.0.2.1:2", []string{"x-forwarded-for", "192.0.2.9"}, true},
 	} {
 		for _, door := range doors {
 			t.Run(name+"/"+door, func(t *testing.T) {

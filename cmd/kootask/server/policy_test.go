@@ -65,17 +65,17 @@ func TestPolicyKeepsUsersApart(t *testing.T) {
 					"act": map[string]any{"sub": "user-b"}, "scope": "user-b *",
 				}
 				for what, c := range map[string]func(id string) call{
-					"by x-user-id":   func(id string) call { return m.asUser(id, s.jwt(nil), "user-b") },
-					"by claims too":  func(id string) call { return m.asUser(id, s.jwt(claims), "user-b") },
-					"of both":        func(id string) call { return m.asUser(id, s.jwt(nil), "user-b", "grpc-metadata-x-user-id", "user-a") },
-					"by the cookie":  func(id string) call { return m.asUser(id, s.jwt(nil), "user-b", "cookie", "x-user-id=user-a") },
-					"as all":         func(id string) call { return m.asUser(id, s.jwt(nil), "*") },
-					"as no text":     func(id string) call { return m.asUser(id, s.jwt(nil), "user-a,user-b") },
-					"as a prefix":    func(id string) call { return m.asUser(id, s.jwt(nil), "user-") },
-					"in upper case":  func(id string) call { return m.asUser(id, s.jwt(nil), "USER-A") },
-					"by nobody":      func(id string) call { return m.asUser(id, s.jwt(map[string]any{"sub": "mallory"}), "user-a") },
-					"in other case":  func(id string) call { return m.asUser(id, s.jwt(map[string]any{"sub": "Alice"}), "user-a") },
-					"by who is like": func(id string) call { return m.asUser(id, s.jwt(map[string]any{"sub": "alice2"}), "user-a") },
+					"by x-user-id":         func(id string) call { return m.asUser(id, s.jwt(nil), "user-b") },
+					"by claims too":        func(id string) call { return m.asUser(id, s.jwt(claims), "user-b") },
+					"of both":              func(id string) call { return m.asUser(id, s.jwt(nil), "user-b", "grpc-metadata-x-user-id", "user-a") },
+					"by the cookie":        func(id string) call { return m.asUser(id, s.jwt(nil), "user-b", "cookie", "x-user-id=user-a") },
+					"as all":               func(id string) call { return m.asUser(id, s.jwt(nil), "*") },
+					"as two users":         func(id string) call { return m.asUser(id, s.jwt(nil), "user-a,user-b") },
+					"as a prefix":          func(id string) call { return m.asUser(id, s.jwt(nil), "user-") },
+					"in upper case":        func(id string) call { return m.asUser(id, s.jwt(nil), "USER-A") },
+					"by an unknown caller": func(id string) call { return m.asUser(id, s.jwt(map[string]any{"sub": "mallory"}), "user-a") },
+					"in other case":        func(id string) call { return m.asUser(id, s.jwt(map[string]any{"sub": "Alice"}), "user-a") },
+					"by a similar caller":  func(id string) call { return m.asUser(id, s.jwt(map[string]any{"sub": "alice2"}), "user-a") },
 				} {
 					for _, door := range doors {
 						where := what + ", " + door
@@ -91,7 +91,7 @@ func TestPolicyKeepsUsersApart(t *testing.T) {
 						}
 						written := s.decisions(t)[before:]
 						if len(written) != 2 {
-							t.Fatalf("%s: %d decisions were written down", where, len(written))
+							t.Fatalf("%s: %d decisions were logged", where, len(written))
 						}
 						d := written[0]
 						if d.Allowed == nil || *d.Allowed || !strings.HasPrefix(d.Caller, "sub=") || d.UserID == "" || d.RequestID != there.requestID ||
@@ -101,7 +101,7 @@ func TestPolicyKeepsUsersApart(t *testing.T) {
 					}
 				}
 				if n := s.koodrive.Count(); n != 0 {
-					t.Errorf("KooDrive was asked %d times", n)
+					t.Errorf("KooDrive got %d requests", n)
 				}
 				// Headers without a meaning do not change the user of an allowed call.
 				for _, door := range doors {
@@ -109,7 +109,7 @@ func TestPolicyKeepsUsersApart(t *testing.T) {
 				}
 				for _, r := range s.koodrive.Requests() {
 					if got := r.Header.Values("X-User-Id"); len(got) != 1 || got[0] != "user-a" {
-						t.Errorf("%s: KooDrive was asked for %q", name, got)
+						t.Errorf("%s: KooDrive got a request for %q", name, got)
 					}
 				}
 				last := s.decisions(t)
@@ -135,24 +135,24 @@ func TestPolicyRules(t *testing.T) {
 		claims  map[string]any
 		allowed bool
 	}{
-		"a claim":                {"[{claims: {team: drive}, users: [user-a]}]", map[string]any{"team": "drive"}, true},
-		"a list with it":         {"[{claims: {groups: drive}, users: [user-a]}]", map[string]any{"groups": []string{"x", "drive"}}, true},
-		"a list without it":      {"[{claims: {groups: drive}, users: [user-a]}]", map[string]any{"groups": []string{"x", "drive2"}}, false},
-		"a list in a list":       {"[{claims: {groups: drive}, users: [user-a]}]", map[string]any{"groups": []any{[]string{"drive"}}}, false},
-		"a text that holds it":   {"[{claims: {groups: drive}, users: [user-a]}]", map[string]any{"groups": "x drive"}, false},
-		"a number":               {"[{claims: {team: '7'}, users: [user-a]}]", map[string]any{"team": 7}, false},
-		"the number's text":      {"[{claims: {team: '7'}, users: [user-a]}]", map[string]any{"team": "7"}, true},
-		"true":                   {"[{claims: {admin: 'true'}, users: [user-a]}]", map[string]any{"admin": true}, false},
-		"an object":              {"[{claims: {team: drive}, users: [user-a]}]", map[string]any{"team": map[string]any{"drive": "drive"}}, false},
-		"one of two claims":      {"[{claims: {sub: alice, team: drive}, users: [user-a]}]", nil, false},
-		"two claims":             {"[{claims: {sub: alice, team: drive}, users: [user-a]}]", map[string]any{"team": "drive"}, true},
-		"the second rule":        {"[{claims: {sub: bob}, users: [user-b]}, {claims: {sub: alice}, users: [user-a]}]", nil, true},
-		"several rules add up":   {"[{claims: {sub: alice}, users: [user-b]}, {claims: {sub: alice}, users: [user-a]}]", nil, true},
-		"two rules are not one":  {"[{claims: {sub: alice}, users: [user-b]}, {claims: {sub: bob}, users: [user-a]}]", nil, false},
-		"all users":              {"[{claims: {sub: alice}, users: ['*']}]", nil, true},
-		"a name is no pattern":   {"[{claims: {sub: alice}, users: ['user-*']}]", nil, false},
-		"a claim is no pattern":  {"[{claims: {sub: '*'}, users: ['*']}]", nil, false},
-		"no certificate, no SAN": {"[{san: 'DNS:alice', users: ['*']}]", map[string]any{"san": "DNS:alice"}, false},
+		"a claim":                  {"[{claims: {team: drive}, users: [user-a]}]", map[string]any{"team": "drive"}, true},
+		"a list with it":           {"[{claims: {groups: drive}, users: [user-a]}]", map[string]any{"groups": []string{"x", "drive"}}, true},
+		"a list without it":        {"[{claims: {groups: drive}, users: [user-a]}]", map[string]any{"groups": []string{"x", "drive2"}}, false},
+		"a list in a list":         {"[{claims: {groups: drive}, users: [user-a]}]", map[string]any{"groups": []any{[]string{"drive"}}}, false},
+		"a text that holds it":     {"[{claims: {groups: drive}, users: [user-a]}]", map[string]any{"groups": "x drive"}, false},
+		"a number":                 {"[{claims: {team: '7'}, users: [user-a]}]", map[string]any{"team": 7}, false},
+		"the number's text":        {"[{claims: {team: '7'}, users: [user-a]}]", map[string]any{"team": "7"}, true},
+		"true":                     {"[{claims: {admin: 'true'}, users: [user-a]}]", map[string]any{"admin": true}, false},
+		"an object":                {"[{claims: {team: drive}, users: [user-a]}]", map[string]any{"team": map[string]any{"drive": "drive"}}, false},
+		"one of two claims":        {"[{claims: {sub: alice, team: drive}, users: [user-a]}]", nil, false},
+		"two claims":               {"[{claims: {sub: alice, team: drive}, users: [user-a]}]", map[string]any{"team": "drive"}, true},
+		"the second rule":          {"[{claims: {sub: bob}, users: [user-b]}, {claims: {sub: alice}, users: [user-a]}]", nil, true},
+		"several rules add up":     {"[{claims: {sub: alice}, users: [user-b]}, {claims: {sub: alice}, users: [user-a]}]", nil, true},
+		"two rules are not one":    {"[{claims: {sub: alice}, users: [user-b]}, {claims: {sub: bob}, users: [user-a]}]", nil, false},
+		"all users":                {"[{claims: {sub: alice}, users: ['*']}]", nil, true},
+		"a name is not a pattern":  {"[{claims: {sub: alice}, users: ['user-*']}]", nil, false},
+		"a claim is not a pattern": {"[{claims: {sub: '*'}, users: ['*']}]", nil, false},
+		"no certificate, no SAN":   {"[{san: 'DNS:alice', users: ['*']}]", map[string]any{"san": "DNS:alice"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubbleKnown(t, modes["app"], nil, func(t *testing.T, s *known) {
@@ -175,7 +175,7 @@ func TestPolicyChangesDuringAWatch(t *testing.T) {
 	for i := range 40 { // Nothing changes for 10 s, then everything.
 		restless.Steps = append(restless.Steps, koodrivetest.Step{Status: 1, Name: fmt.Sprint(i), For: 10 * time.Second})
 	}
-	for what, task := range map[string]koodrivetest.Task{"nothing is said": {ID: taskID}, "much is said": restless} {
+	for what, task := range map[string]koodrivetest.Task{"no messages": {ID: taskID}, "many messages": restless} {
 		for _, surface := range surfaces {
 			t.Run(what+"/"+surface, func(t *testing.T) {
 				bubbleKnown(t, modes["app"], nil, func(t *testing.T, s *known) {

@@ -32,7 +32,7 @@ func everyDoor(t *testing.T, s *system, on []string, c call, want codes.Code, re
 			t.Errorf("%s: %v %s %q, want %v %s %q", door, v.code, v.reason, v.violations, want, reason, violations)
 		}
 		if n := s.koodrive.Count(); n != 0 {
-			t.Errorf("%s: KooDrive was asked %d times", door, n)
+			t.Errorf("%s: KooDrive got %d requests", door, n)
 		}
 	}
 }
@@ -289,7 +289,7 @@ func TestRoutesAndMethods(t *testing.T) {
 			}
 		}
 		if n := s.koodrive.Count(); n != 0 {
-			t.Errorf("KooDrive was asked %d times", n)
+			t.Errorf("KooDrive got %d requests", n)
 		}
 	})
 }

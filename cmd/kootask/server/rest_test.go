@@ -55,7 +55,7 @@ func TestRest(t *testing.T) {
 			}
 		}
 		if s.koodrive.Count() != asked {
-			t.Error("KooDrive is asked during its rest")
+			t.Error("KooDrive got a request while the circuit was open")
 		}
 		s.koodrive.RevokeToken(token)
 		s.koodrive.SetFault(nil)

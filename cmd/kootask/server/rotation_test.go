@@ -66,7 +66,7 @@ func TestRotation(t *testing.T) {
 		<-time.After(soon)
 
 		if n := s.scrape(t)[`kootask_files_reloads_total{files="tls"}`]; n != 3 {
-			t.Errorf("the files were read anew %v times", n)
+			t.Errorf("the files were reloaded %v times", n)
 		}
 		seconds := time.Since(start).Seconds()
 		stop()

@@ -85,7 +85,7 @@ func TestSilentReaderDelaysNobody(t *testing.T) {
 				}
 				// The window, one message that is being sent, and the last state.
 				if most := (window+queue)/name + 2; read > most || (reason == "") != last.GetDone() {
-					t.Errorf("%d messages were held for the silent one, and the last of them was %v", read, last.GetStatus())
+					t.Errorf("%d messages were buffered for the silent one, the last of them %v", read, last.GetStatus())
 				}
 			})
 		})

@@ -59,7 +59,7 @@ func TestTicketsDoNotOutliveTokens(t *testing.T) {
 			}
 		}
 		if n := s.koodrive.Count(); n != 0 {
-			t.Errorf("KooDrive was asked %d times", n)
+			t.Errorf("KooDrive got %d requests", n)
 		}
 		start := time.Now()
 		_, body := s.comes(t, ndjson, taskID, ":watch?ticket="+long)
@@ -99,7 +99,7 @@ func TestTicketsDoNotOutliveThePolicy(t *testing.T) {
 			t.Errorf("HTTP %d, %s", resp.StatusCode, body)
 		}
 		if n := s.koodrive.Count(); n != 0 {
-			t.Errorf("KooDrive was asked %d times", n)
+			t.Errorf("KooDrive got %d requests", n)
 		}
 		allow("1001")
 		if resp, body := s.comes(t, sse, taskID, ":watch?ticket="+first); resp.StatusCode != 200 {

@@ -68,7 +68,7 @@ func TestWatchWithATicket(t *testing.T) {
 				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1, 2)})
 				ticket := s.ticket(t, append(bearer, "language", "en-US")...)
 				if n := s.koodrive.Count(); n != 0 {
-					t.Errorf("for a ticket KooDrive was asked %d times", n)
+					t.Errorf("for a ticket KooDrive got %d requests", n)
 				}
 				time.Sleep(auth.TicketLife - time.Second)
 				resp, body := s.comes(t, surface, taskID, ":watch?ticket="+ticket)
@@ -126,11 +126,11 @@ func TestInvalidTickets(t *testing.T) {
 	}{
 		"too late":              {auth.TicketLife, taskID + ":watch?ticket=$", nil, unknown, false},
 		"for another task":      {0, exampleID + ":watch?ticket=$", nil, unknown, false},
-		"made up":               {0, taskID + ":watch?ticket=" + strings.Repeat("A", 43), nil, unknown, true},
+		"invented":              {0, taskID + ":watch?ticket=" + strings.Repeat("A", 43), nil, unknown, true},
 		"another case":          {0, taskID + ":watch?ticket=$A", nil, unknown, true},
 		"empty":                 {0, taskID + ":watch?ticket=", nil, unknown, true},
 		"no value":              {0, taskID + ":watch?ticket", nil, unknown, true},
-		"of no form":            {0, taskID + ":watch?ticket=$%20", nil, invalid, true},
+		"in no known form":      {0, taskID + ":watch?ticket=$%20", nil, invalid, true},
 		"twice in one":          {0, taskID + ":watch?ticket=$&ticket=$", nil, invalid, true},
 		"on GetTask":            {0, taskID + "?ticket=$", nil, invalid, true},
 		"by another name":       {0, taskID + ":watch?Ticket=$", nil, invalid, true},
@@ -161,7 +161,7 @@ func TestInvalidTickets(t *testing.T) {
 					asked = 1
 				}
 				if v.reason != row.reason || resp.StatusCode != wantHTTP || v.retry != nil || s.koodrive.Count() != before+asked {
-					t.Errorf("%s, %s: HTTP %d, %+v; KooDrive was asked %d times", name, surface, resp.StatusCode, v, s.koodrive.Count()-before)
+					t.Errorf("%s, %s: HTTP %d, %+v; KooDrive got %d requests", name, surface, resp.StatusCode, v, s.koodrive.Count()-before)
 				}
 				resp, _ = s.comes(t, surface, taskID, ":watch?ticket="+ticket)
 				if left := resp.StatusCode == 200; left != row.left {
@@ -210,7 +210,7 @@ func TestTicketRequests(t *testing.T) {
 					t.Errorf("HTTP %d, Allow %q, %+v", resp.StatusCode, resp.Header.Get("Allow"), v)
 				}
 				if n := s.koodrive.Count(); n != 0 {
-					t.Errorf("KooDrive was asked %d times", n)
+					t.Errorf("KooDrive got %d requests", n)
 				}
 			})
 		})

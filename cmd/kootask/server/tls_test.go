@@ -99,7 +99,7 @@ func (s *system) isShutOut(t *testing.T, name string) {
 		}
 	}
 	if n := s.koodrive.Count() - before; n != 0 {
-		t.Errorf("%s: KooDrive was asked %d times", name, n)
+		t.Errorf("%s: KooDrive got %d requests", name, n)
 	}
 }
 
@@ -145,7 +145,7 @@ func TestConnectionsWithoutTLSGetNothing(t *testing.T) {
 			}
 		}
 		if n := s.koodrive.Count(); n != 0 {
-			t.Errorf("KooDrive was asked %d times", n)
+			t.Errorf("KooDrive got %d requests", n)
 		}
 	})
 }
@@ -160,7 +160,7 @@ func TestHandshakeTextIsNotLogged(t *testing.T) {
 			}
 			client := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, ServerName: junk + ".test", NextProtos: []string{junk}})
 			if err := client.HandshakeContext(t.Context()); err == nil {
-				t.Error("a protocol that nobody knows is accepted")
+				t.Error("an unknown protocol is accepted")
 			}
 			_ = conn.Close()
 		}
@@ -255,7 +255,7 @@ func TestClientsAreKnownByTheirNames(t *testing.T) {
 						}
 					}
 					if n := s.koodrive.Count() - before; (n > 0) != known {
-						t.Errorf("%s: KooDrive was asked %d times", name, n)
+						t.Errorf("%s: KooDrive got %d requests", name, n)
 					}
 					<-time.After(2 * time.Minute) // The cache has expired.
 				}

@@ -67,7 +67,7 @@ func TestVanishedClients(t *testing.T) {
 				}
 				asked := s.koodrive.Count()
 				if time.Sleep(time.Minute); s.koodrive.Count() != asked {
-					t.Error("KooDrive is still asked")
+					t.Error("KooDrive is still polled")
 				}
 				watch.Wait()
 			})

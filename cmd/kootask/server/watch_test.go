@@ -77,7 +77,7 @@ func TestEverySurfaceSeesTheScript(t *testing.T) {
 		})
 		requests := s.koodrive.Requests()
 		if len(requests) != 4 {
-			t.Fatalf("KooDrive was asked %d times", len(requests))
+			t.Fatalf("KooDrive got %d requests", len(requests))
 		}
 		// At once, 1 s after a change, 1.5 s after none, 1 s after a change: ±20 %.
 		for i, interval := range []time.Duration{time.Second, 1500 * time.Millisecond, time.Second} {
@@ -139,7 +139,7 @@ func TestFinishedTaskIsOneMessage(t *testing.T) {
 		})
 		time.Sleep(time.Hour)
 		if n := s.koodrive.Count(); n != 1 {
-			t.Errorf("KooDrive was asked %d times", n)
+			t.Errorf("KooDrive got %d requests", n)
 		}
 	})
 }

@@ -51,7 +51,7 @@ func metric(t *testing.T, files *reload.Files, name string) float64 {
 			return one[0].GetGauge().GetValue() + one[0].GetCounter().GetValue()
 		}
 	}
-	t.Fatalf("there is no one metric %s", name)
+	t.Fatalf("there is not exactly one metric %s", name)
 	return 0
 }
 
@@ -113,11 +113,11 @@ func TestOnlyValidChangesTakeEffect(t *testing.T) {
 				t.Errorf("with %q there are %d lines, want %d:\n%s", step.want, lines, step.lines, log.String())
 			}
 			if got := metric(t, files, "kootask_files_failed"); got != float64(step.failed) {
-				t.Errorf("with %q the metric says %v", step.want, got)
+				t.Errorf("with %q the metric is %v", step.want, got)
 			}
 		}
 		if got := metric(t, files, "kootask_files_reloads_total"); got != 3 {
-			t.Errorf("the files were read anew %v times", got)
+			t.Errorf("the files were reloaded %v times", got)
 		}
 	})
 }
@@ -187,7 +187,7 @@ func TestReread(t *testing.T) {
 		time.Sleep(2 * reload.Settle)
 		is("whole")
 		if got := metric(t, files, "kootask_files_failed"); got != 1 {
-			t.Errorf("the metric says %v", got)
+			t.Errorf("the metric is %v", got)
 		}
 		write(t, path, "3") // No more requests.
 		time.Sleep(2 * reload.Interval)
