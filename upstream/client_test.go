@@ -19,25 +19,27 @@ import (
 )
 
 func TestTheDocumentedExample(t *testing.T) {
-	bubble(t, func(t *testing.T, _ *koodrivetest.KooDrive, c *upstream.Client) {
-		transfer := upstream.TypeTransferAndDeletion
-		for name, q := range map[string]upstream.Query{"token": query(t, c), "signature": signedQuery(t, c)} {
-			task, err := c.Task(t.Context(), q, upstream.Call{})
-			if err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
-			if task.Type == nil || *task.Type != transfer {
-				t.Errorf("%s: type %v", name, task.Type)
-			}
-			task.Type = nil
-			if want := (upstream.Task{
-				ID: exampleID, Name: "lym0412normal", TenantID: "d5ac574bd2934a69baa4f23c55daa8d4",
-				UserID: userID, Status: upstream.StatusFailed, ResultCode: "18000205",
-			}); task != want {
-				t.Errorf("%s: %+v, want %+v", name, task, want)
-			}
-		}
-	})
+	transfer := upstream.TypeTransferAndDeletion
+	for name, prepare := range map[string]func(*testing.T, *upstream.Client) upstream.Query{"token": query, "signature": signedQuery} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, _ *koodrivetest.KooDrive, c *upstream.Client) {
+				task, err := c.Task(t.Context(), prepare(t, c), upstream.Call{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if task.Type == nil || *task.Type != transfer {
+					t.Errorf("type %v", task.Type)
+				}
+				task.Type = nil
+				if want := (upstream.Task{
+					ID: exampleID, Name: "lym0412normal", TenantID: "d5ac574bd2934a69baa4f23c55daa8d4",
+					UserID: userID, Status: upstream.StatusFailed, ResultCode: "18000205",
+				}); task != want {
+					t.Errorf("%+v, want %+v", task, want)
+				}
+			})
+		})
+	}
 }
 
 func TestNothingButTheAllowListIsSent(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // golden compares printed text with a file of testdata.
 func golden(t *testing.T, name, got string) {

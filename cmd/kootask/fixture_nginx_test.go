@@ -29,7 +29,7 @@ http {
 }
 `
 
-// edge is nginx in front of kootask and of KooDrive's double.
+// edge is nginx in front of a kootask whose KooDrive is the double.
 type edge struct {
 	koodrive         string // The double's URL.
 	kootask, nginx   *process

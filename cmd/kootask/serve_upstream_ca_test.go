@@ -54,6 +54,6 @@ func TestUpstreamCAIsFollowed(t *testing.T) {
 	p := &problems{}
 	koodriveFlags{UpstreamURL: "https://koodrive.test", UpstreamCA: filepath.Join(dir, "missing")}.config(p, &reload.Files{})
 	if p.err() == nil {
-		t.Error("a file that is missing is no problem")
+		t.Error("a missing file is not reported")
 	}
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // golden compares a text with a file of testdata. The files pin what the contract's checks do not see: the form of answers over
 // HTTP, on which clients depend as much.

@@ -33,7 +33,7 @@ func (s *system) watchAll(ctx context.Context, t *testing.T, all *sync.WaitGroup
 	}
 }
 
-// The busiest second of KooDrive's.
+// busiest returns the number of requests in the busiest second.
 func busiest(requests []koodrivetest.Request) (most int) {
 	for i, r := range requests {
 		n := 0
