@@ -1,4 +1,4 @@
-// Package kootask_test checks rules of the whole tree: allowed imports, forbidden calls, and the names in texts.
+// Package kootask_test checks rules for the whole tree: which package may import which, and what no code may do.
 package kootask_test
 
 import (
@@ -6,23 +6,18 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-
-	"google.golang.org/genproto/googleapis/rpc/code"
-
-	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
 const module = "github.com/kootask/kootask/"
 
-// imports are the packages of ours that a package may import; a test may import more. Every package has a row, unless it is part of a
-// program: those may import everything, and nothing else imports them.
+// imports are the packages of ours that a package may import; a test may import more. Every package has a row, unless it is part of
+// a program: those may import everything, and nothing else imports them.
 var imports = map[string][]string{
 	"clients/go":              {"gen/koodrive/task/v1", "internal/ascii"},
 	"gen/koodrive/task/v1":    {},
@@ -107,7 +102,7 @@ func TestImports(t *testing.T) {
 			if to, ours := strings.CutPrefix(name, module); ours && !slices.Contains(allowed, to) {
 				t.Errorf("%s imports %s: if it should, add it to the row %q of imports in layout_test.go", path, to, from)
 			}
-			// Programs in Go are tested with the double, and should not need the server's dependencies for that.
+			// Go programs are tested with the double, and should not need the server's dependencies for that.
 			if from == "upstream/koodrivetest" && strings.Contains(name, ".") && !strings.HasPrefix(name, "github.com/go-json-experiment/json") {
 				t.Errorf("%s imports %s, but may import only the standard library and go-json-experiment/json", path, name)
 			}
@@ -120,7 +115,7 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// On the server's side one constructor builds gRPC servers, and one package builds statuses.
+// In the server, one constructor builds gRPC servers, and one package builds statuses.
 func TestOnePlace(t *testing.T) {
 	places := map[string][]string{
 		"grpc.NewServer": {"service/rpcserver/server.go"},
@@ -145,7 +140,7 @@ func TestOnePlace(t *testing.T) {
 	})
 }
 
-// name returns the function of a call, with its package if it is written.
+// name is a call as written: package and function, or the function alone.
 func name(fun ast.Expr) string {
 	switch f := fun.(type) {
 	case *ast.Ident:
@@ -158,8 +153,8 @@ func name(fun ast.Expr) string {
 	return ""
 }
 
-// A test may sleep only in virtual time: inside a function that is handed to synctest.Test, or to a bubble of its
-// package, which does so.
+// A test may sleep only in virtual time: inside a function that is passed to synctest.Test, or to a bubble of its package, which
+// passes it on.
 func TestSleepsAreInBubbles(t *testing.T) {
 	goFiles(t, func(_ string, file *ast.File, set *token.FileSet) {
 		var open []ast.Node
@@ -185,10 +180,10 @@ func TestSleepsAreInBubbles(t *testing.T) {
 	})
 }
 
-// A comment stands above what it is about: none is left behind at the end of a file, and no line of one begins with the name of
-// another declaration of the package, as its own comment would.
+// A comment stands above its declaration: none is left behind at the end of a file, and no line of one begins with the name of
+// another declaration of the package, as that one's comment would.
 func TestCommentsStandWhereTheyBelong(t *testing.T) {
-	names := map[string]map[string]bool{} // Declared names, by folder.
+	names := map[string]map[string]bool{} // By folder: the declared names.
 	type comment struct {
 		folder string
 		own    []string
@@ -228,7 +223,7 @@ func TestCommentsStandWhereTheyBelong(t *testing.T) {
 	}
 }
 
-// declared are the names of a declaration, and its comment.
+// declared returns the names of a declaration, and its comment.
 func declared(decl ast.Decl) (names []string, doc *ast.CommentGroup) {
 	switch d := decl.(type) {
 	case *ast.FuncDecl:
@@ -249,7 +244,7 @@ func declared(decl ast.Decl) (names []string, doc *ast.CommentGroup) {
 	return nil, nil
 }
 
-// Tests are skipped only for the causes that .ci/missing reports, so that nothing is left out silently.
+// Tests are skipped only for reasons that .ci/missing reports, so that no test is left out silently.
 func TestSkipsAreReported(t *testing.T) {
 	goFiles(t, func(path string, file *ast.File, set *token.FileSet) {
 		ast.Inspect(file, func(n ast.Node) bool {
@@ -271,148 +266,17 @@ var (
 	linked = regexp.MustCompile(`\]\(([^)#:]*)(#[^)]*)?\)`)
 )
 
-// documents are all texts for people.
-func documents(t *testing.T) (paths []string) {
-	t.Helper()
-	for _, pattern := range []string{"*.md", "docs/*.md", "clients/*/README.md"} {
-		found, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		paths = append(paths, found...)
-	}
-	return paths
-}
-
-// Every path that a text names is there.
-func TestPathsInTextsExist(t *testing.T) {
-	found := 0
-	for _, document := range documents(t) {
-		text, err := os.ReadFile(document)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var paths []string // With the heading that is meant, if one is.
-		for _, m := range quoted.FindAllStringSubmatch(string(text), -1) {
-			if notPath.MatchString(m[1]) {
-				continue
-			}
-			path := m[1]
-			if _, err := os.Stat(path); err != nil {
-				path = filepath.Join(filepath.Dir(document), path)
-			}
-			paths = append(paths, path)
-		}
-		for _, m := range linked.FindAllStringSubmatch(string(text), -1) {
-			path := document
-			if m[1] != "" {
-				path = filepath.Join(filepath.Dir(document), m[1])
-			}
-			paths = append(paths, path+m[2])
-		}
-		for _, path := range paths {
-			path, heading, deep := strings.Cut(path, "#")
-			if _, err := os.Stat(path); err != nil {
-				t.Errorf("%s: %v", document, err)
-			} else if deep && !slices.Contains(headings(t, path), heading) {
-				t.Errorf("%s: there is no #%s in %s", document, heading, path)
-			}
-		}
-		found += len(paths)
-	}
-	if found < 20 {
-		t.Errorf("%d paths found", found)
-	}
-}
-
-// notPath matches texts that only look like a path, and built files.
-var notPath = regexp.MustCompile(`^(text/event-stream|application/x-ndjson|testing/synctest|` + module + `.*|(target|dist|bin)/.*)$`)
-
 var (
 	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
 	unsaid  = regexp.MustCompile(`[^a-z0-9 _-]`)
 )
-
-// headings returns the headings of a text, in the form of links.
-func headings(t *testing.T, path string) (all []string) {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range heading.FindAllStringSubmatch(string(text), -1) {
-		all = append(all, strings.ReplaceAll(unsaid.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-"))
-	}
-	return all
-}
 
 var (
 	shouted     = regexp.MustCompile("`([A-Z]+(?:_[A-Z0-9]+)+)`")
 	environment = regexp.MustCompile(`^(KOOTASK|NODE|GRPC)_`)
 )
 
-// Every name in capitals in a text is a name of the contract, a gRPC code or an environment variable.
-func TestNamesInTextsExist(t *testing.T) {
-	found := 0
-	for _, document := range documents(t) {
-		text, err := os.ReadFile(document)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range shouted.FindAllStringSubmatch(string(text), -1) {
-			name := m[1]
-			known := environment.MatchString(name)
-			for _, values := range []map[string]int32{
-				taskv1.ErrorReason_value, taskv1.TaskStatus_value, taskv1.TaskType_value, taskv1.ResultCode_value, code.Code_value,
-			} {
-				_, ok := values[name]
-				known = known || ok
-			}
-			if !known {
-				t.Errorf("%s names %s, which is nothing", document, name)
-			}
-			found++
-		}
-	}
-	if found < 50 {
-		t.Errorf("%d names found", found)
-	}
-}
-
 var (
 	target = regexp.MustCompile(`(?m)^([a-z-]+):`)
 	made   = regexp.MustCompile("(?m)^(?:stage \\S+ )?make ([a-z-]+)$|`make ([a-z-]+)`")
 )
-
-// targets returns the targets of the Makefile in a folder, if it has one.
-func targets(folder string) (all []string) {
-	makefile, err := os.ReadFile(filepath.Join(folder, "Makefile"))
-	if err != nil {
-		return nil
-	}
-	for _, m := range target.FindAllStringSubmatch(string(makefile), -1) {
-		all = append(all, m[1])
-	}
-	return all
-}
-
-// Every make target that a text or .ci/run names is there: of a client's README in its own folder, or at the root.
-func TestMakeTargetsExist(t *testing.T) {
-	found := 0
-	for _, document := range append(documents(t), ".ci/run") {
-		text, err := os.ReadFile(document)
-		if err != nil {
-			t.Fatal(err)
-		}
-		known := append(targets("."), targets(filepath.Dir(document))...)
-		for _, m := range made.FindAllStringSubmatch(string(text), -1) {
-			found++
-			if name := m[1] + m[2]; !slices.Contains(known, name) {
-				t.Errorf("%s names make %s", document, name)
-			}
-		}
-	}
-	if found < 20 {
-		t.Errorf("%d targets found", found)
-	}
-}

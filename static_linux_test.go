@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// The program of make build and make install is static, also with a C compiler: it needs no loader and no library.
+// The programs that make builds and installs are static, even with a C compiler: they need no loader and no library.
 func TestProgramIsStatic(t *testing.T) {
 	bin := t.TempDir()
 	built := filepath.Join(bin, "built") // Not bin/kootask, which another test may run.

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// If all tests have to run, make lists missing programs before it runs any test.
+// Where all tests have to run, make reports missing programs before it runs any test.
 func TestTestAllFailsAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	for _, program := range []string{"make", "sed", "sort"} {
@@ -42,12 +42,12 @@ func TestTestAllFailsAtOnce(t *testing.T) {
 	}
 }
 
-// While tests compile and run, lines report their progress, to a pipe too. The exit code is the command's, and no process holds the pipe
-// open after it.
+// While tests compile and run, a line now and then reports progress, to a pipe too. The exit code is the command's, and nothing
+// keeps the pipe open afterwards.
 func TestProgressIsShown(t *testing.T) {
 	dir := t.TempDir()
 	events, next := filepath.Join(dir, "tests.json"), filepath.Join(dir, "next")
-	for _, pipe := range []string{"0", "1"} { // One for each wait: the writer of the first one may still be there.
+	for _, pipe := range []string{"0", "1"} { // One per wait: the writer of the first one may still exist.
 		if err := syscall.Mkfifo(next+pipe, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -89,22 +89,24 @@ func TestProgressIsShown(t *testing.T) {
 	}
 }
 
-// Make names the version that it needs, in one line, if go is older and cannot fetch it.
+// If go is older and cannot fetch the required version, make names that version, in one line.
 func TestMakeNamesTheGoVersion(t *testing.T) {
 	for name, script := range map[string]string{
 		"an older Go":              "echo go1.19.8",
 		"a download that fails":    "echo 'go: download go9.9.9: refused' >&2; exit 1",
 		"an older Go by one patch": "echo go1.26.9",
 	} {
-		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, "go"), []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		command := exec.Command("make", "build")
-		command.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "MAKEFLAGS=", "MAKELEVEL=")
-		out, err := command.CombinedOutput()
-		if said := string(out); err == nil || strings.Count(said, "\n") != 1 || !strings.Contains(said, "needs Go 1.") {
-			t.Errorf("%s: %v, %q", name, err, said)
-		}
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "go"), []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			command := exec.Command("make", "build")
+			command.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "MAKEFLAGS=", "MAKELEVEL=")
+			out, err := command.CombinedOutput()
+			if said := string(out); err == nil || strings.Count(said, "\n") != 1 || !strings.Contains(said, "needs Go 1.") {
+				t.Errorf("%v, %q", err, said)
+			}
+		})
 	}
 }

@@ -163,7 +163,7 @@ var promiseBounds = promise{
 			in:   "upstream.response.believe",
 			from: `err != nil || status == nil`,
 			to:   `status == nil { status = new(int32) }; if err != nil`,
-			red:  "upstream.TestAnswersThatAreNone",
+			red:  "upstream.TestInvalidAnswers",
 		},
 		{
 			name: "one credential may watch any number of tasks",
@@ -184,7 +184,7 @@ var promiseBounds = promise{
 			in:   "upstream.breaker.tripsLocked",
 			from: `case scopeAddress: return enough && len(c.tasks) >= BreakerTasks`,
 			to:   `case scopeAddress: return enough`,
-			red:  "upstream.TestWhoseCircuitOpens",
+			red:  "upstream.TestCircuitsOfOneCallerOpenAlone",
 		},
 		{
 			name: "the busiest caller gets every probe",

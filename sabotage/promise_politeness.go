@@ -72,7 +72,7 @@ var promisePoliteness = promise{
 			in:   "upstream.breaker.countLocked",
 			from: `b.openLocked(at.circuit, now)`,
 			to:   ``,
-			red:  "upstream.TestWhatOpensTheBreaker",
+			red:  "upstream.TestFailuresOpenTheBreaker",
 		},
 		{
 			name: "the common circuit never opens",
@@ -93,7 +93,7 @@ var promisePoliteness = promise{
 			in:   "upstream.tells",
 			from: `http.StatusInternalServerError`,
 			to:   `http.StatusUnauthorized`,
-			red:  "upstream.TestWhatOpensTheBreaker",
+			red:  "upstream.TestFailuresOpenTheBreaker",
 		},
 		{
 			name: "an outage doubles the requests",

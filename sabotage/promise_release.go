@@ -37,7 +37,7 @@ var promiseRelease = promise{
 			in:   "service/reason.tolerance",
 			from: `UpstreamTokenRejected:      2`,
 			to:   `UpstreamTokenRejected:      3`,
-			red:  "cmd/kootask/server.TestWhatAWatchSurvives",
+			red:  "cmd/kootask/server.TestWatchSurvivesFailures",
 		},
 		{
 			name: "a new watcher gets the state of a rejected credential",

@@ -23,7 +23,7 @@ var promiseSecrets = promise{
 			in:   "service/caller.Caller.LogAttrs",
 			from: `!taskid.Valid(taskID)`,
 			to:   `taskid.MaxLength == 0`,
-			red:  "service/caller.TestWhatIsNoTaskIDIsNotLogged",
+			red:  "service/caller.TestInvalidTaskIDsAreNotLogged",
 		},
 		{
 			name: "a printed secret is readable",

@@ -21,7 +21,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// certificate is one for koodrive.test, good for a while of virtual time.
+// certificate is valid for koodrive.test, for a while of virtual time.
 func certificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	return certificateFor(t, "koodrive.test")
@@ -50,7 +50,7 @@ func certificateFor(t *testing.T, host string) (tls.Certificate, *x509.CertPool)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
 }
 
-// hole is a connection on which, once it is dead, nothing arrives any more, either way, and nobody is told.
+// hole is a connection that, once it is dead, delivers nothing in either direction and reports no error.
 type hole struct {
 	net.Conn
 	dead   atomic.Bool
@@ -79,7 +79,7 @@ func (h *hole) Close() error {
 	return h.Conn.Close()
 }
 
-// A connection that something on the way has forgotten is given up before long: HTTP/2 would put every request on it.
+// A connection that a middlebox has silently dropped is soon given up: HTTP/2 would put every request on it.
 func TestDeadConnectionIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := koodrivetest.New()
@@ -132,7 +132,7 @@ func TestDeadConnectionIsGivenUp(t *testing.T) {
 	})
 }
 
-// counted is a connection that is counted while it is open.
+// counted is a connection that counts itself while it is open.
 type counted struct {
 	net.Conn
 	open *atomic.Int32
@@ -144,7 +144,7 @@ func (c *counted) Close() error {
 	return c.Conn.Close()
 }
 
-// There are no more connections than requests at a time, and those are kept.
+// There are never more connections than concurrent requests, and connections are kept alive.
 func TestConnectionsAreFew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := koodrivetest.New()
@@ -166,7 +166,7 @@ func TestConnectionsAreFew(t *testing.T) {
 		for i := range 500 {
 			all.Go(func() {
 				q, call := query(t, c), upstream.Call{}
-				call.Queue = upstream.Key{byte(i)} // One caller alone would have half of them.
+				call.Queue = upstream.Key{byte(i)} // One caller alone would get half of them.
 				if _, err := c.Task(t.Context(), q, call); err != nil {
 					t.Error(err)
 				}

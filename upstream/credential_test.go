@@ -44,7 +44,7 @@ func covering(names string) string {
 	return "HMAC-SHA256 AppId=a,SignedHeaders=" + names + ",Signature=00ff"
 }
 
-// What a signature may cover is sent as it was signed.
+// Headers that a signature may cover are sent exactly as they were signed.
 func TestSignaturesCoverWhatIsSent(t *testing.T) {
 	for _, names := range []string{"host;x-date;x-user-id", "x-date;x-user-id", "host", "Host;X-Date;X-User-Id"} {
 		if _, err := Forward(secret.New(covering(names)), "1", "20240831T143829Z"); err != nil {
@@ -61,8 +61,8 @@ func TestForwardRefuses(t *testing.T) {
 	}{
 		"nothing":           {"", "1", "", CredentialError{"authorization", true, ""}},
 		"scheme alone":      {"Bearer ", "", "", CredentialError{"authorization", false, ""}},
-		"scheme, no blank":  {"Bearer", "", "", CredentialError{"authorization", false, ""}},
-		"blank in token":    {"Bearer a b", "", "", CredentialError{"authorization", false, ""}},
+		"scheme, no space":  {"Bearer", "", "", CredentialError{"authorization", false, ""}},
+		"space in token":    {"Bearer a b", "", "", CredentialError{"authorization", false, ""}},
 		"spaces alone":      {"Bearer   ", "", "", CredentialError{"authorization", false, ""}},
 		"tab for a space":   {"Bearer \tabc", "", "", CredentialError{"authorization", false, ""}},
 		"space, plus":       {"Bearer +", "1", "tomorrow", CredentialError{"x-date", false, ""}}, // The token is "+".
@@ -83,11 +83,13 @@ func TestForwardRefuses(t *testing.T) {
 		"an odd name":       {covering("host;x-dat\"e"), "1", "20240831T143829Z", CredentialError{"authorization", false, ""}},
 		"bad date, token":   {"Bearer a", "", "tomorrow", CredentialError{"x-date", false, ""}},
 	} {
-		_, err := Forward(secret.New(row.authorization), row.userID, row.date)
-		var got *CredentialError
-		if !errors.As(err, &got) || *got != row.want {
-			t.Errorf("%s: got %v, want %v", name, err, row.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			_, err := Forward(secret.New(row.authorization), row.userID, row.date)
+			var got *CredentialError
+			if !errors.As(err, &got) || *got != row.want {
+				t.Errorf("got %v, want %v", err, row.want)
+			}
+		})
 	}
 }
 
@@ -120,7 +122,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	}
 }
 
-func TestKeyTellsApartWhateverCanChangeTheAnswer(t *testing.T) {
+func TestKeyCoversEverythingThatChangesTheAnswer(t *testing.T) {
 	newClient := func(url string) *Client {
 		c, err := NewClient(Config{BaseURL: url})
 		if err != nil {
@@ -180,6 +182,6 @@ func TestKeyTellsApartWhateverCanChangeTheAnswer(t *testing.T) {
 	}
 	spelled := key(one, forward("Bearer+a", "1", date), "9")
 	if keys[spelled] != "first" {
-		t.Error("another spelling of one token makes another key")
+		t.Error("another spelling of a token has another key")
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 const id = "1534087020903704704"
 
-// answered is a response as attempt reads it.
+// answered is a response as an attempt reads it.
 func answered(status int, contentType, body string) *response {
 	if len(body) > MaxBody+1 {
 		body = body[:MaxBody+1]
@@ -21,7 +21,7 @@ func answered(status int, contentType, body string) *response {
 
 func ptr(n int32) *int32 { return &n }
 
-func TestAnswersThatAreTasks(t *testing.T) {
+func TestValidAnswers(t *testing.T) {
 	plain := Task{ID: id, Status: StatusExecuting}
 	for name, row := range map[string]struct {
 		body string
@@ -53,7 +53,7 @@ func TestAnswersThatAreTasks(t *testing.T) {
 	}
 }
 
-// An object is taken for what it is, whatever it is called.
+// An object is decoded whatever its Content-Type says.
 func TestContentTypes(t *testing.T) {
 	for _, contentType := range []string{"", "text/plain", "text/html", "application/json", "application/problem+json", "text/json; charset=x", ";;"} {
 		if _, err := answered(200, contentType, " {\"taskId\":\""+id+"\",\"status\":1,\"code\":0}").task(id); err != nil {
@@ -69,7 +69,7 @@ func TestIDsAreComparedToTheLetter(t *testing.T) {
 	}
 }
 
-func TestAnswersThatAreNone(t *testing.T) {
+func TestInvalidAnswers(t *testing.T) {
 	good := `{"taskId":"` + id + `","status":1,"code":0}`
 	for name, row := range map[string]struct {
 		status      int

@@ -14,15 +14,15 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// hostile are ids that would lead elsewhere.
+// hostile are ids that would lead to another path or host.
 var hostile = []string{
 	"", ".", "..", "...", "../users/1", "//evil.example/x", "/", "a/b", "a%2Fb", "%2e%2e", "a?b", "a#b", "a b", "a\n", "\n", "a\r\nHost: x", "a\x00",
 	"a;b", "a\\b", "..\\..", "@", "a@b:80", "a:watch", "http://evil.example", "list", "LIST", "result", "Create", "dstuserinfo", "dstUserInfo/1",
 	"lists", "ＬＩＳＴ", "liſt", "ä", "\xff", "١", "\u202e", "-", "_", "-1", "a-B_9", strings.Repeat("x", 64), strings.Repeat("x", 65),
 }
 
-// Every id that is accepted is one segment of the path of one task at the same host, with nothing after it, in the bytes that
-// are sent. Every other one fails with a typed error before anything is sent.
+// Every accepted id is exactly one segment of the path of one task at the same host, byte for byte. Every other id fails with a
+// typed error before anything is sent.
 func FuzzTaskID(f *testing.F) {
 	for _, id := range append(hostile, id) {
 		f.Add(id)
@@ -65,7 +65,7 @@ func FuzzTaskID(f *testing.F) {
 	})
 }
 
-// isPlain is the rule for ids, written without a regular expression.
+// isPlain is the rule for task ids, written without a regular expression.
 func isPlain(id string) bool {
 	const characters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 	lower := strings.ToLower(id)
@@ -82,8 +82,8 @@ func inside(s, characters string) bool {
 	return true
 }
 
-// What is signed is what is sent: KooDrive's stand-in computes the signature anew, by its own reading of KooDrive's text, from
-// the bytes that a request is on the wire, and accepts it whatever the host, the user and the task are.
+// The signature covers exactly the bytes that are sent: KooDrive's double recomputes it, by its own reading of KooDrive's
+// documents, from the request on the wire, and accepts it for any host, user and task.
 func FuzzSignature(f *testing.F) {
 	for _, base := range []string{
 		"https://koodrive.test", "https://koodrive.test:443", "https://KOODRIVE.test:8443/", "http://127.0.0.1:80", "http://127.0.0.1:8080", "https://[::1]",
@@ -134,15 +134,15 @@ func FuzzSignature(f *testing.F) {
 	})
 }
 
-// canonical is the text that is signed for a request.
+// canonical is the text that a request signs.
 func canonical(q request, req *http.Request) string {
 	return signed{
 		method: req.Method, host: req.Host, path: req.URL.EscapedPath(), date: req.Header.Get(HeaderDate), userID: q.credential.userID,
 	}.canonicalRequest()
 }
 
-// A credential that is accepted is sent as it is kept: one visible value in each header. Saying it once more in that form makes
-// no other one of it, and no error repeats anything of what it refuses.
+// An accepted credential is sent as it is stored: one printable value per header. Parsing the stored form again gives the same
+// credential, and no error quotes a refused one.
 func FuzzForward(f *testing.F) {
 	const date = "20240831T143829Z"
 	for _, authorization := range []string{
@@ -214,7 +214,7 @@ func FuzzForward(f *testing.F) {
 	})
 }
 
-// split is text in n parts, cut where cuts say.
+// split cuts text into n parts, at the places that cuts says.
 func split(text string, cuts []uint8) []string {
 	at := []int{0, len(text)}
 	for _, cut := range cuts {
@@ -228,7 +228,7 @@ func split(text string, cuts []uint8) []string {
 	return parts
 }
 
-// Two requests that differ, and be it by where one part ends and the next begins, never have the same text to sign.
+// Two different requests never have the same text to sign, even if they differ only in where one part ends and the next begins.
 func FuzzCanonicalRequest(f *testing.F) {
 	f.Add("koodrive.test12345", "koodrive.test12345", uint8(13), uint8(15), uint8(13), uint8(16))
 	f.Add("koodrive.test12345", "koodrive.test12345", uint8(13), uint8(15), uint8(12), uint8(15))
@@ -250,7 +250,7 @@ func FuzzCanonicalRequest(f *testing.F) {
 	})
 }
 
-// signable is what is signed for a host, a task and a user, if they are accepted.
+// signable is the text that is signed for a host, a task and a user, if they are accepted.
 func signable(t *testing.T, parts []string) (signed, bool) {
 	t.Helper()
 	c, err := NewClient(Config{BaseURL: "https://" + parts[0]})

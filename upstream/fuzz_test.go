@@ -17,7 +17,7 @@ import (
 	"github.com/kootask/kootask/internal/secret"
 )
 
-// canned is a transport whose every answer is the same.
+// canned is a transport that gives the same answer every time.
 type canned struct {
 	status int
 	header http.Header
@@ -28,12 +28,12 @@ func (c *canned) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: c.status, Header: c.header, Body: io.NopCloser(bytes.NewReader(c.body))}, nil
 }
 
-// maxAllocated is what reading a body of so many bytes may allocate. The most is for thousands of objects in one another, which
-// the decoder keeps the names of, and that twice if a name is to be repaired. What else the process does meanwhile counts too.
+// maxAllocated is how much reading a body of that many bytes may allocate. The worst case is thousands of nested objects: the
+// decoder keeps their names, twice if a name has to be repaired. Allocations of the rest of the process count too.
 func maxAllocated(body int) uint64 { return uint64(1<<20 + 256*body) }
 
-// An answer is a task if and only if a second reading, by another decoder and other rules of form, says so and finds the same
-// task. Whatever else it is comes to a typed error that repeats nothing of it but a code that has the form of one.
+// An answer is accepted if and only if a second reading, with another decoder and other rules, finds the same task. Any other
+// answer gives a typed error that quotes at most a well-formed code.
 func FuzzAnswer(f *testing.F) {
 	good := `{"taskId":"` + id + `","status":1,"code":0}`
 	for _, body := range []string{
@@ -70,7 +70,7 @@ func FuzzAnswer(f *testing.F) {
 	ask := asking(f)
 	f.Fuzz(func(t *testing.T, body []byte, id string, status int, contentType string, padding uint16) {
 		if CheckTaskID(id) != nil {
-			return // It is never asked for.
+			return // Never sent.
 		}
 		body = append(bytes.Clone(body), bytes.Repeat([]byte(" "), int(padding))...)
 		got, err := ask(t, id, canned{status: status, header: http.Header{"Content-Type": {contentType}}, body: body})
@@ -96,8 +96,8 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// asking returns a func that makes one attempt, to which it is told the answer. It waits for no turn, and no failure has
-// consequences. What reading the answer allocates is limited.
+// asking returns a function that makes one attempt and gets a canned answer. It skips the queue, and failures have no consequences.
+// Reading the answer may allocate only a bounded amount.
 func asking(tb testing.TB) func(t *testing.T, id string, answer canned) (Task, error) {
 	tb.Helper()
 	transport := &canned{}
@@ -106,7 +106,7 @@ func asking(tb testing.TB) func(t *testing.T, id string, answer canned) (Task, e
 		tb.Fatal(err)
 	}
 	g := c.connections.enter()
-	g.until = time.Now().Add(24 * time.Hour) // However long it is fuzzed.
+	g.until = time.Now().Add(24 * time.Hour) // However long the fuzzing lasts.
 	g.leave()
 	g.transport.RegisterProtocol("http", transport)
 	credential, err := Forward(secret.New("token"), "", "")
@@ -129,7 +129,7 @@ func asking(tb testing.TB) func(t *testing.T, id string, answer canned) (Task, e
 	}
 }
 
-// The bodies that cost most. Among the seeds they would slow everything down.
+// The most expensive bodies. As fuzzing seeds they would slow everything down.
 func TestReadingAllocatesWithinBounds(t *testing.T) {
 	ask := asking(t)
 	for _, body := range []string{
@@ -150,7 +150,7 @@ func allocated() uint64 {
 	return sample[0].Value.Uint64()
 }
 
-// checkRefusal checks the error that an answer with a status has come to.
+// checkRefusal checks the error for an answer with a status.
 func checkRefusal(t *testing.T, err error, status int, tooLarge bool) {
 	t.Helper()
 	if s := shapeOf(err); !shapeForm.MatchString(s) || len(err.Error()) > 1000 {
@@ -178,7 +178,7 @@ func checkRefusal(t *testing.T, err error, status int, tooLarge bool) {
 	}
 }
 
-// isCode reports whether code is empty, 1 to 32 of the characters of a code, or a negative number.
+// isCode reports whether code is empty, 1 to 32 characters of a code, or a negative number.
 func isCode(code string) bool {
 	if digits, negative := strings.CutPrefix(code, "-"); negative {
 		return digits != "" && strings.Trim(digits, "0123456789") == "" && len(digits) <= 32
@@ -186,8 +186,7 @@ func isCode(code string) bool {
 	return strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.") == "" && len(code) <= 32
 }
 
-// What KooDrive asks to wait is never negative nor longer than the longest wait, whatever it says and however often; and
-// seconds and dates are taken for what they are.
+// A Retry-After is never negative and never longer than the maximum. Seconds and dates are both parsed.
 func FuzzRetryAfter(f *testing.F) {
 	for _, value := range []string{
 		"", "0", "7", "600", "601", "-5", "+5", "1.5", "1e3", " 7", "0x7", "1_0", "soon", "9999999999", "99999999999", "18446744073709551616",
@@ -214,7 +213,7 @@ func FuzzRetryAfter(f *testing.F) {
 			for _, one := range values {
 				longer = max(longer, retryAfter(http.Header{"Retry-After": {one}}))
 			}
-			if (got - longer).Abs() > time.Second { // A date's wait gets shorter meanwhile.
+			if (got - longer).Abs() > time.Second { // The wait until a date gets shorter meanwhile.
 				t.Errorf("%q: %v, want %v", values, got, longer)
 			}
 		}
@@ -228,7 +227,7 @@ func FuzzRetryAfter(f *testing.F) {
 				t.Errorf("%q: %v, want %v", value, got, want)
 			}
 		}
-		// Dates have four digits for the year.
+		// HTTP dates have four-digit years.
 		at := time.Now().Add(time.Duration(seconds) * time.Second).UTC().Truncate(time.Second)
 		if at.Year() < 1 || at.Year() > 9999 {
 			return

@@ -23,13 +23,13 @@ func hold(t *testing.T, l *limiter, n byte, d time.Duration, granted func()) {
 	time.AfterFunc(d, func() { l.release(caller(n)) })
 }
 
-// isIdle checks that nobody waits, and no permit is lost.
+// isIdle checks that nothing is queued and no permit is lost.
 func isIdle(t *testing.T, l *limiter) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.inFlight != 0 || len(l.queues) != 0 || l.turns.Len() != 0 {
-		t.Errorf("%d permits are held, %d callers and %d turns are left", l.inFlight, len(l.queues), l.turns.Len())
+		t.Errorf("%d permits are held, %d callers and %d queued requests are left", l.inFlight, len(l.queues), l.turns.Len())
 	}
 }
 
@@ -89,7 +89,7 @@ func TestConcurrencyCeiling(t *testing.T) {
 	})
 }
 
-// A caller with a thousand requests in line makes another one wait for one request, not for a thousand.
+// A caller with a thousand queued requests makes another caller wait for one request, not for a thousand.
 func TestCallersTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(50, 64)
@@ -109,7 +109,7 @@ func TestCallersTakeTurns(t *testing.T) {
 	})
 }
 
-// Of 64 slots, however long they are held, one caller gets half, two get a third each, and a newcomer finds a free one.
+// However long slots are held, one caller gets half of 64, two get a third each, and a newcomer finds a free one.
 func TestSlotsAreShared(t *testing.T) {
 	for callers, each := range map[int]int{1: 32, 2: 21, 3: 16, 20: 0} {
 		synctest.Test(t, func(t *testing.T) {
@@ -128,7 +128,7 @@ func TestSlotsAreShared(t *testing.T) {
 						l.release(caller(byte(i % callers)))
 					}
 				})
-				synctest.Wait() // They come in turn.
+				synctest.Wait() // They queue in this order.
 			}
 			time.Sleep(time.Second)
 			mu.Lock()
@@ -152,7 +152,7 @@ func TestSlotsAreShared(t *testing.T) {
 	}
 }
 
-// A single slot is anybody's.
+// If there is a single slot, any caller may use it.
 func TestOneSlotIsServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(1000, 1)
@@ -166,7 +166,7 @@ func TestOneSlotIsServed(t *testing.T) {
 	})
 }
 
-func TestWhoLeavesTheLine(t *testing.T) {
+func TestCancelledCallLeavesTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(1000, 1)
 		if err := l.acquire(t.Context(), caller(1)); err != nil {

@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// Requests in flight together may be asked to wait for different times: it is the longest that is kept, in whatever order
-// they end.
+// Requests in flight together may get different Retry-After values: the longest wins, in whatever order the requests end.
 func TestLongestPauseCounts(t *testing.T) {
 	for _, waits := range [][]time.Duration{{10 * time.Second, 5 * time.Second}, {5 * time.Second, 10 * time.Second}} {
 		synctest.Test(t, func(t *testing.T) {
@@ -32,7 +31,8 @@ func TestLongestPauseCounts(t *testing.T) {
 	}
 }
 
-// An app's quota is one for all its users: a Retry-After pauses the app, and without one the user who asks most pauses first.
+// An app has one quota for all its users: a Retry-After pauses the whole app. Without a Retry-After, the user with the most
+// requests pauses first.
 func TestPausesOfAnApp(t *testing.T) {
 	app, loop, honest := Key{1}, Key{2}, Key{3}
 	limited := &StatusError{Status: 429}
@@ -60,7 +60,7 @@ func TestPausesOfAnApp(t *testing.T) {
 		time.Sleep(time.Second)
 		p.learn(app, honest, sent, limited)
 		if paused(p, loop) != RatePause || paused(p, honest) != 0 {
-			t.Errorf("after one 429, the user who asks most pauses for %v, another one for %v", paused(p, loop), paused(p, honest))
+			t.Errorf("after one 429, the user with the most requests pauses for %v, another one for %v", paused(p, loop), paused(p, honest))
 		}
 		p.learn(app, honest, sent, limited) // It was in flight meanwhile.
 		if paused(p, honest) != 0 {
@@ -85,7 +85,7 @@ func TestPausesOfAnApp(t *testing.T) {
 		}
 
 		p = ask()
-		for range 5 { // What is asked for while it is withheld counts: whoever goes on in a loop is who pauses again.
+		for range 5 { // Withheld requests count too: a user that keeps calling is paused again.
 			time.Sleep(RatePause + time.Second)
 			for range 20 {
 				p.asks(loop)
@@ -99,7 +99,7 @@ func TestPausesOfAnApp(t *testing.T) {
 	})
 }
 
-// However many callers are asked to wait, and however many users an app has, what is remembered is bounded.
+// The memory for pauses is bounded, however many callers get a Retry-After and however many users an app has.
 func TestPausesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pauses{}

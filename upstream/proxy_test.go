@@ -21,13 +21,13 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// proxy is one in memory, before one KooDrive.
+// proxy is an in-memory proxy in front of a KooDrive.
 type proxy struct {
 	listener, koodrive *koodrivetest.Listener
-	answer             atomic.Pointer[string] // Written in place of what a proxy does, if it is set.
+	answer             atomic.Pointer[string] // Written in place of the proxy's answer, if set.
 	hangs              atomic.Bool            // Does not answer.
-	wanted             string                 // The Proxy-Authorization that it wants.
-	certificate        *tls.Certificate       // What it shows, if it is reached by https.
+	wanted             string                 // The Proxy-Authorization that it requires.
+	certificate        *tls.Certificate       // Its certificate, if it is reached over https.
 }
 
 func (p *proxy) run() {
@@ -83,7 +83,7 @@ func (p *proxy) serve(conn net.Conn) {
 	_, _ = io.Copy(conn, there)
 }
 
-// through returns a client that reaches a KooDrive through p, by the schemes of both.
+// through returns a client that reaches a KooDrive through p, with the schemes of both.
 func (p *proxy) through(t *testing.T, scheme, proxyURL string) *upstream.Client {
 	t.Helper()
 	p.listener, p.koodrive = koodrivetest.Listen(), koodrivetest.Listen()
@@ -148,14 +148,14 @@ func TestThroughAProxy(t *testing.T) {
 	}
 }
 
-// A proxy that refuses is to blame, and not KooDrive: it needs other settings. One that cannot reach KooDrive, or has too much
-// to do, may do better later.
+// If a proxy refuses, the error names the proxy and not KooDrive, since its settings are wrong. A proxy that cannot reach KooDrive,
+// or is overloaded, may work later.
 func TestProxyRefuses(t *testing.T) {
 	const later = upstream.Unreachable
 	for _, row := range []struct {
 		scheme string
 		answer string
-		fault  upstream.TransportFault // 0: it is KooDrive's answer.
+		fault  upstream.TransportFault // 0: the answer is KooDrive's.
 		says   string
 	}{
 		{"https", "HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n", upstream.ProxyRefused, "the proxy answered CONNECT with status 407"},
@@ -197,14 +197,14 @@ func TestProxyRefuses(t *testing.T) {
 				p.answer.Store(nil)
 				time.Sleep(upstream.BreakerPause)
 				if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); err != nil {
-					t.Errorf("when it lets us through: %v", err)
+					t.Errorf("when the proxy works again: %v", err)
 				}
 			})
 		})
 	}
 }
 
-// Without a proxy, 407 is KooDrive's.
+// Without a proxy, a 407 is KooDrive's answer.
 func TestProxyStatusWithoutAProxy(t *testing.T) {
 	bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, c *upstream.Client) {
 		k.SetFault(koodrivetest.Answer(http.StatusProxyAuthRequired, ""))
@@ -216,7 +216,7 @@ func TestProxyStatusWithoutAProxy(t *testing.T) {
 	})
 }
 
-// A proxy that hangs costs the requests that are made meanwhile, each its time. When it is back, so is KooDrive, at once.
+// A hanging proxy costs each request that is made meanwhile its timeout. Once it works again, the next request is answered at once.
 func TestProxyHangs(t *testing.T) {
 	for _, scheme := range []string{"http", "https"} {
 		for _, proxyURL := range []string{"http://proxy.test", "https://proxy.test"} {

@@ -46,7 +46,7 @@ func TestTraceHeader(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		date := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(http.TimeFormat) }
-		ahead := func(d time.Duration, more ...string) http.Header { // KooDrive's clock is.
+		ahead := func(d time.Duration, more ...string) http.Header { // KooDrive's clock is correct.
 			return http.Header{"Date": {date(d)}, "Age": more}
 		}
 		for _, row := range []struct {
@@ -70,7 +70,7 @@ func TestRetryAfter(t *testing.T) {
 			{[]string{date(30 * time.Second)}, nil, 30 * time.Second},
 			{[]string{date(-time.Hour)}, nil, 0},
 			{[]string{date(24 * time.Hour)}, nil, MaxRetryAfter},
-			// Of several the longest counts, whatever they look like.
+			// Of several Retry-After values the longest counts, in whatever form.
 			{[]string{"7", "8"}, nil, 8 * time.Second},
 			{[]string{"8", "7", "8"}, nil, 8 * time.Second},
 			{[]string{"8", "soon"}, nil, 8 * time.Second},
@@ -78,7 +78,7 @@ func TestRetryAfter(t *testing.T) {
 			{[]string{"5", date(20 * time.Second)}, nil, 20 * time.Second},
 			{[]string{date(20*time.Second) + ", 30"}, nil, 30 * time.Second},
 			{[]string{"5, " + date(20*time.Second)}, nil, 20 * time.Second},
-			// A date is one of the clock that the answer shows.
+			// A date is read by the clock of the answer's Date.
 			{[]string{date(150 * time.Second)}, ahead(2 * time.Minute), 30 * time.Second},
 			{[]string{date(-90 * time.Second)}, ahead(-2 * time.Minute), 30 * time.Second},
 			{[]string{date(-2 * time.Minute)}, ahead(-time.Minute), 0},

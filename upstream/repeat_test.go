@@ -16,7 +16,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// A GET has no body, and says so: proxies and servers need not wait for one.
+// A GET says that it has no body, so that proxies and servers need not wait for one.
 func TestRequestsEndWithTheirHeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := overFrames(t, upstream.Config{}, func(p *peer, stream uint32, flags byte) {
@@ -33,7 +33,7 @@ func TestRequestsEndWithTheirHeader(t *testing.T) {
 	})
 }
 
-// What KooDrive says it has not processed is sent again, and nobody sees it: it is one request with one good end.
+// A request that KooDrive reports as unprocessed is sent again, invisibly: callers see one request that ends well.
 func TestUnprocessedRequestsAreSentAgain(t *testing.T) {
 	for name, refuse := range map[string]func(p *peer, stream uint32){
 		"REFUSED_STREAM": func(p *peer, stream uint32) { p.reset(stream, refusedStream) },
@@ -72,8 +72,8 @@ func TestUnprocessedRequestsAreSentAgain(t *testing.T) {
 	}
 }
 
-// A KooDrive that refuses for ever is one that cannot be reached. It gets few requests for a call, as few as the rate allows,
-// and other failures of a stream are not repeated at all.
+// A KooDrive that always refuses requests counts as unreachable. It gets few requests per call, no more than the rate allows. Other
+// failures of a stream are never repeated.
 func TestRepeatsAreBounded(t *testing.T) {
 	refused := func(p *peer, stream uint32) { p.reset(stream, refusedStream) }
 	for name, row := range map[string]struct {
@@ -115,8 +115,8 @@ func TestRepeatsAreBounded(t *testing.T) {
 	}
 }
 
-// A connection that was kept alive, and is dead when it is used, costs a query that wants it nothing but a second request;
-// and no other query one, since KooDrive may have got the first.
+// A kept-alive connection that is dead when it is used costs a query with Resend a second request and nothing else. Other queries
+// are not repeated, since KooDrive may have received the first request.
 func TestDeadKeptAliveConnections(t *testing.T) {
 	for _, resend := range []bool{false, true} {
 		check := func(t *testing.T, err error, requests, want int) {
@@ -166,7 +166,7 @@ func TestDeadKeptAliveConnections(t *testing.T) {
 	}
 }
 
-// A second death in one attempt is a failure, even if all connections that were kept alive are dead.
+// A second dead connection in one attempt is a failure, even if all kept-alive connections are dead.
 func TestResendIsOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, c *upstream.Client) {
 		q, call := query(t, c), upstream.Call{}
@@ -185,25 +185,25 @@ func TestResendIsOnce(t *testing.T) {
 	})
 }
 
-// Answers of 1xx that no request asks for are none, and there are never many.
+// Unexpected 1xx answers are refused, and many 1xx answers too.
 func TestInterimAnswers(t *testing.T) {
 	const end = "HTTP/1.1 200 OK\r\nContent-Length: 52\r\n\r\n" + `{"taskId":"` + exampleID + `","status":1,"code":0}`
 	for name, row := range map[string]struct {
 		header string
 		good   bool
 	}{
-		"100":               {"HTTP/1.1 100 Continue\r\n\r\n" + end, true},
-		"103":               {"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n" + end, true},
-		"ten of them":       {strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 10) + end, true},
-		"eleven":            {strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 11) + end, false},
-		"102":               {"HTTP/1.1 102 Processing\r\n\r\n" + end, false},
-		"199":               {"HTTP/1.1 199 Odd\r\n\r\n" + end, false},
-		"101":               {"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", false},
-		"101 to HTTP/2":     {"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", false},
-		"101 without more":  {"HTTP/1.1 101 Switching Protocols\r\n\r\n" + end, false},
-		"101 after 100":     {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", false},
-		"a status below":    {"HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n", false},
-		"100 without a end": {strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 1000), false},
+		"100":              {"HTTP/1.1 100 Continue\r\n\r\n" + end, true},
+		"103":              {"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n" + end, true},
+		"ten of them":      {strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 10) + end, true},
+		"eleven":           {strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 11) + end, false},
+		"102":              {"HTTP/1.1 102 Processing\r\n\r\n" + end, false},
+		"199":              {"HTTP/1.1 199 Odd\r\n\r\n" + end, false},
+		"101":              {"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", false},
+		"101 to HTTP/2":    {"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", false},
+		"101 without more": {"HTTP/1.1 101 Switching Protocols\r\n\r\n" + end, false},
+		"101 after 100":    {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", false},
+		"a status below":   {"HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n", false},
+		"endless 100":      {strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 1000), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -224,21 +224,23 @@ func TestInterimAnswers(t *testing.T) {
 		})
 	}
 	for status, good := range map[string]bool{"100": true, "103": true, "101": false, "102": false} {
-		synctest.Test(t, func(t *testing.T) {
-			c := overFrames(t, upstream.Config{}, func(p *peer, stream uint32, _ byte) {
-				p.status(stream, status, 0)
-				p.answer(stream)
+		t.Run("HTTP/2, "+status, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := overFrames(t, upstream.Config{}, func(p *peer, stream uint32, _ byte) {
+					p.status(stream, status, 0)
+					p.answer(stream)
+				})
+				_, err := c.Task(t.Context(), query(t, c), upstream.Call{})
+				var fault *upstream.AnswerError
+				if good != (err == nil) || !good && (!errors.As(err, &fault) || fault.Fault != upstream.Contradictory) {
+					t.Errorf("HTTP/2, %s: %v", status, err)
+				}
 			})
-			_, err := c.Task(t.Context(), query(t, c), upstream.Call{})
-			var fault *upstream.AnswerError
-			if good != (err == nil) || !good && (!errors.As(err, &fault) || fault.Fault != upstream.Contradictory) {
-				t.Errorf("HTTP/2, %s: %v", status, err)
-			}
 		})
 	}
 }
 
-// overBytes returns a client for a KooDrive that answers each connection's first request as answer does.
+// overBytes returns a client for a KooDrive that answers the first request of each connection as answer does.
 func overBytes(t *testing.T, config upstream.Config, answer func(net.Conn)) *upstream.Client {
 	t.Helper()
 	listener := koodrivetest.Listen()

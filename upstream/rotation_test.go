@@ -30,7 +30,7 @@ func TestSecondSecretIsTriedOnceIfTheFirstIsRefused(t *testing.T) {
 		skew     time.Duration
 		fault    *koodrivetest.Fault
 		requests int
-		status   int // Of the refusal; 0: there is none.
+		status   int // Of the refusal; 0 if there is none.
 	}{
 		"the first is good":           {"one", 0, nil, 1, 0},
 		"the second is good":          {"two", 0, nil, 2, 0},
@@ -71,8 +71,8 @@ func TestSecondSecretIsTriedOnceIfTheFirstIsRefused(t *testing.T) {
 	}
 }
 
-// The file gets the new secret as its second line, then KooDrive has it, and then the first line goes: no call fails. (The other
-// way round, a call could be refused for the new one before KooDrive has it, and for the old one after.)
+// The file gets the new secret as its second line, then KooDrive accepts it, and then the first line goes: no call fails. (In the
+// other order, the new secret could be refused before KooDrive knows it, and the old one after.)
 func TestRotationUnderLoad(t *testing.T) {
 	bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, c *upstream.Client) {
 		var now atomic.Pointer[[]secret.Value]

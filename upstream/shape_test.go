@@ -19,18 +19,18 @@ func TestShapesOfBodies(t *testing.T) {
 		` true `:   "type: boolean",
 		`null`:     "type: null",
 
-		// Names that may be anything.
+		// Field names of any kind.
 		`{"` + name + `":1,"` + name + `x":1}`:                              "fields: " + name + ":number …:number",
 		`{"":1,"0ffee":1,"a b":1,"a\nb":1,"ä":1,"a/b":1,"Bearer geheim":1}`: "fields: …:number …:number …:number …:number …:number …:number …:number",
 		"{\"a\xff\":1,\"b\\ud800\":2}":                                      "fields: …:number …:number",
 		`{"\u0063ode":1,"_a.b-C9":1}`:                                       "fields: code:number _a.b-C9:number",
 		`{"status":1,"status":"2"}`:                                         "fields: status:number status:string",
 
-		// Their number.
+		// The number of fields.
 		`{` + strings.Repeat(`"a":1,`, 19) + `"a":1}`: "fields: " + strings.TrimSpace(strings.Repeat("a:number ", 20)),
 		`{` + strings.Repeat(`"a":1,`, 20) + `"a":1}`: "fields: " + strings.Repeat("a:number ", 20) + "…",
 
-		// What is JSON at its beginning alone.
+		// Bodies that are JSON only at their beginning.
 		`{"a":1,"b":"gehei`:  "fields: a:number",
 		`{"a":1,"b":`:        "fields: a:number",
 		`{"a":1}{"b":1}`:     "fields: a:number",
@@ -51,11 +51,11 @@ func TestShapesOfBodies(t *testing.T) {
 	}
 }
 
-// shapeForm is the form of all that may be said.
+// shapeForm is the form of every shape that may be logged.
 var shapeForm = regexp.MustCompile(`^(|type: [a-z]+|fields: none|fields:( ([A-Za-z_][A-Za-z0-9_.-]{0,31}|…):[a-z]+){1,20}( …)?)$`)
 
-// Every fault of an answer whose body is JSON has its shape, in the text that is logged. So has a refusal without a code.
-func TestErrorsTellTheShape(t *testing.T) {
+// For every answer fault whose body is JSON, the logged error has the body's shape. So has a refusal without a code.
+func TestErrorsDescribeTheBody(t *testing.T) {
 	good := `{"taskId":"` + id + `","status":1,"code":0,"taskName":"geheim"}`
 	for name, row := range map[string]struct {
 		status      int
@@ -79,14 +79,16 @@ func TestErrorsTellTheShape(t *testing.T) {
 		"refusal, page":      {503, "text/html", `<html>geheim`, "503 without a code"},
 		"refusal, of a kind": {400, "application/json", `{"code":13000309,"geheim":1}`, "400 with code 13000309"},
 	} {
-		_, err := answered(row.status, row.contentType, row.body).task(id)
-		if err == nil || !strings.HasSuffix(err.Error(), row.want) || strings.Contains(err.Error(), "geheim") {
-			t.Errorf("%s: %v, want %q", name, err, row.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			_, err := answered(row.status, row.contentType, row.body).task(id)
+			if err == nil || !strings.HasSuffix(err.Error(), row.want) || strings.Contains(err.Error(), "geheim") {
+				t.Errorf("%v, want %q", err, row.want)
+			}
+		})
 	}
 }
 
-// shapeOf returns the shape that an error tells.
+// shapeOf returns the shape in an error.
 func shapeOf(err error) string {
 	var refused *StatusError
 	var fault *AnswerError

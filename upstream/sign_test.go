@@ -10,7 +10,7 @@ import (
 	"github.com/kootask/kootask/internal/secret"
 )
 
-// The vectors were computed from KooDrive's text: it publishes no example that can be recomputed.
+// The vectors were computed from KooDrive's documents, which publish no example that can be recomputed.
 func TestSignatureVectors(t *testing.T) {
 	raw, err := os.ReadFile("testdata/app-signature.json")
 	if err != nil {

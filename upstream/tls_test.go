@@ -30,7 +30,7 @@ func serveTLS(t *testing.T, minVersion, maxVersion uint16) (string, *x509.CertPo
 	return server.URL, pool
 }
 
-// always returns a function for roots that stay.
+// always returns roots that never change.
 func always(pool *x509.CertPool) func() *x509.CertPool { return func() *x509.CertPool { return pool } }
 
 func ask(t *testing.T, config upstream.Config) error {
@@ -69,5 +69,5 @@ func TestOldTLSIsRefused(t *testing.T) {
 	}
 }
 
-// quiet is a server's log that nobody reads.
+// quiet is a server's log that is discarded.
 var quiet = log.New(io.Discard, "", 0)

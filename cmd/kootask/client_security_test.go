@@ -5,10 +5,8 @@ import (
 	"crypto/x509"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,37 +14,11 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
-	"github.com/google/go-cmp/cmp"
-	"google.golang.org/grpc"
 
-	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/internal/certificates"
-	"github.com/kootask/kootask/service/reason"
 )
 
-// clientAuthority vouches for clients, and serverAuthority for servers.
-var clientAuthority, serverAuthority = certificates.NewCA(), certificates.NewCA()
-
-// presents is a server's configuration with a certificate.
-func presents(c *certificates.Certificate) *tls.Config {
-	return &tls.Config{Certificates: []tls.Certificate{c.TLS}}
-}
-
-// mutual is one that asks for a client certificate.
-func mutual(maxVersion uint16) *tls.Config {
-	config := presents(serverAuthority.Server("127.0.0.1"))
-	config.ClientAuth, config.ClientCAs, config.MaxVersion = tls.RequireAndVerifyClientCert, clientAuthority.Pool(), maxVersion
-	return config
-}
-
-// withClient returns the flags for a client certificate.
-func withClient(t *testing.T, c *certificates.Certificate) []string {
-	t.Helper()
-	cert, key := c.WriteFiles(t.TempDir())
-	return []string{"--cert=" + cert, "--key=" + key}
-}
-
-// get and watch with servers of different TLS settings, and their errors about unsuitable ones.
+// get and watch against servers with various kinds of security, with the errors for the others.
 func TestSecurity(t *testing.T) {
 	port := func(config *tls.Config) string { return "127.0.0.1:" + new(double).serve(t, config) }
 	good, plain, mutual12, mutual13 := presents(serverAuthority.Server("127.0.0.1")), port(nil), port(mutual(tls.VersionTLS12)), port(mutual(0))
@@ -107,28 +79,7 @@ func TestSecurity(t *testing.T) {
 	}
 }
 
-// hangsUp takes connections and closes them. It returns its address.
-func hangsUp(t *testing.T) string {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = conn.Read(make([]byte, 1<<10))
-			_ = conn.Close()
-		}
-	}()
-	return listener.Addr().String()
-}
-
-// Old TLS is not spoken, whatever the server would accept.
+// Old TLS is refused, whatever the server would accept.
 func TestOldTLSIsRefused(t *testing.T) {
 	config := presents(serverAuthority.Server("127.0.0.1"))
 	config.MinVersion, config.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
@@ -139,7 +90,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 	}
 }
 
-// An address beyond loopback, by its name, gets nothing in plaintext unless that is said; 0.0.0.0 is this machine all the same.
+// An address beyond loopback gets nothing in plaintext without a flag, even if a name hides it; 0.0.0.0 counts as this machine.
 func TestPlaintextBeyondLoopback(t *testing.T) {
 	t.Setenv(tokenVariable, demoToken)
 	t.Setenv("KOOTASK_ALLOW_PLAINTEXT", "true") // It is serve's.
@@ -163,7 +114,7 @@ func TestPlaintextBeyondLoopback(t *testing.T) {
 	}
 }
 
-// All problems with the flags are reported together, without the content of a key or token.
+// All faults of the flags are reported at once, and no report quotes a key or token.
 func TestSecurityFlags(t *testing.T) {
 	const secret = "c2VjcmV0"
 	cert, key := clientAuthority.Client("DNS:orders.example").WriteFiles(t.TempDir())
@@ -174,7 +125,7 @@ func TestSecurityFlags(t *testing.T) {
 	text := file(t, secret)
 	for name, row := range map[string]struct {
 		flags []string
-		want  []string // The content of each line.
+		want  []string // Texts of the lines.
 	}{
 		"plaintext":           {[]string{"--addr=kootask.example:1"}, []string{"--addr: credentials would travel unencrypted. Set --tls, or --allow-plaintext"}},
 		"an address":          {[]string{"--addr=192.0.2.1:1"}, []string{"--addr: credentials would"}},
@@ -219,68 +170,7 @@ func TestSecurityFlags(t *testing.T) {
 	}
 }
 
-// The forms that a file with the caller's token may have.
-func TestCallerTokenFile(t *testing.T) {
-	d := &double{caller: "Bearer a.b-c_d"}
-	addr := "--addr=127.0.0.1:" + d.serve(t, presents(serverAuthority.Server("127.0.0.1")))
-	ca := "--ca=" + serverAuthority.WriteFile(t.TempDir())
-	for content, want := range map[string]int{
-		"a.b-c_d": exitOK, "a.b-c_d\n": exitOK, "Bearer a.b-c_d": exitOK, " bearer a.b-c_d\r\n": exitOK, "Bearer   a.b-c_d": exitOK, "another": exitRefused,
-	} {
-		for _, command := range []string{"get", "watch"} {
-			code, stdout, stderr := ask(t, command, "9", addr, ca, "--caller-token-file="+file(t, content))
-			if code != want || strings.Contains(stdout+stderr, "CALLER_UNAUTHENTICATED") != (want == exitRefused) || strings.Contains(stderr, content) {
-				t.Errorf("%s with %q: exit %d, want %d:\n%s%s", command, content, code, want, stdout, stderr)
-			}
-		}
-	}
-	if code, stdout, stderr := ask(t, "get", "9", addr, ca); code != exitRefused {
-		t.Errorf("without: exit %d:\n%s%s", code, stdout, stderr)
-	}
-}
-
-// The file is replaced during a watch: each stream has the token that is there when it begins.
-func TestCallerTokenIsReadAnew(t *testing.T) {
-	token := file(t, "a")
-	d := &double{stream: func(n int, s grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error {
-		if n == 2 {
-			return nil
-		}
-		running := &taskv1.Task{TaskId: "9", Status: taskv1.TaskStatus_TASK_STATUS_EXECUTING}
-		if err := s.Send(&taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Task{Task: running}}); err != nil {
-			return err
-		}
-		if err := os.WriteFile(token, []byte{"bc"[n]}, 0o600); err != nil {
-			return err
-		}
-		outcome := []reason.Outcome{reason.WatchLifetimeReached, reason.CallerTokenExpired}[n]
-		return (&reason.Error{Outcome: outcome}).Status("of-the-double", "").Err()
-	}}
-	code, stdout, stderr := ask(t, "watch", "9", "--addr=127.0.0.1:"+d.serve(t, nil), "--caller-token-file="+token)
-	if code != exitOK || !strings.Contains(stdout, "interrupted (CALLER_UNAUTHENTICATED), again in") {
-		t.Errorf("exit %d:\n%s%s", code, stdout, stderr)
-	}
-	if diff := cmp.Diff([]string{"Bearer a", "Bearer b", "Bearer c"}, d.callers); diff != "" {
-		t.Error(diff)
-	}
-}
-
-// A missing file at the begin of a stream ends the watch, with the exit code of a refused caller.
-func TestCallerTokenIsGone(t *testing.T) {
-	token := file(t, "a")
-	d := &double{stream: func(int, grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error {
-		if err := os.Truncate(token, 0); err != nil {
-			return err
-		}
-		return (&reason.Error{Outcome: reason.WatchLifetimeReached}).Status("of-the-double", "").Err()
-	}}
-	code, stdout, stderr := ask(t, "watch", "9", "--addr=127.0.0.1:"+d.serve(t, nil), "--caller-token-file="+token)
-	if code != exitRefused || !strings.Contains(stdout, token+" is empty") || len(d.callers) != 1 {
-		t.Errorf("exit %d after %d streams:\n%s%s", code, len(d.callers), stdout, stderr)
-	}
-}
-
-// A variable that is set for a server in the same environment says nothing to its clients.
+// A variable that is set for a server in the same environment does not affect clients.
 func TestClientsVariablesAreNotTheServers(t *testing.T) {
 	parser, err := kong.New(&commands{}, kong.DefaultEnvars("KOOTASK"))
 	if err != nil {

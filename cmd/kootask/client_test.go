@@ -19,7 +19,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// golden compares the output for people with a file of testdata.
+// golden compares printed text with a file of testdata.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -43,11 +43,13 @@ func TestHelp(t *testing.T) {
 		"help-simulate.txt": {"simulate", "--help"}, "help-get.txt": {"get", "--help"}, "help-watch.txt": {"watch", "--help"},
 		"help-version.txt": {"version", "--help"},
 	} {
-		code, stdout, stderr := ask(t, args...)
-		if code != exitOK || stderr != "" {
-			t.Errorf("%q: exit %d, %s", args, code, stderr)
-		}
-		golden(t, name, stdout)
+		t.Run(name, func(t *testing.T) {
+			code, stdout, stderr := ask(t, args...)
+			if code != exitOK || stderr != "" {
+				t.Errorf("exit %d, %s", code, stderr)
+			}
+			golden(t, name, stdout)
+		})
 	}
 }
 
@@ -96,7 +98,7 @@ func TestExitCodes(t *testing.T) {
 		token string
 		args  []string
 		code  int
-		want  string // A part of the output.
+		want  string // In the output.
 	}{
 		"get, success":          {demoToken, []string{"get", addr, finishedID}, exitOK, "SUCCESS"},
 		"get, not finished":     {demoToken, []string{"get", addr, runningID}, exitOK, "EXECUTING"},
@@ -164,11 +166,11 @@ func TestWorst(t *testing.T) {
 		}
 	}
 	if code := codeOf(&taskv1.Task{Done: true}, nil); code != exitError {
-		t.Errorf("a task that is done in a way that nobody knows: %d", code)
+		t.Errorf("a task that is done with an unknown status: %d", code)
 	}
 }
 
-// A result that cannot be printed is a failure.
+// A result that cannot be printed is an error.
 func TestLostResult(t *testing.T) {
 	addr, _ := demo(t)
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)

@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,20 +19,19 @@ var moment = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
 func TestWatchThroughAPipe(t *testing.T) {
 	t.Parallel()
 	addr, _ := demo(t, "--heartbeat=1s", "--poll-backoff-max=2s")
-	var all sync.WaitGroup
 	for name, args := range map[string][]string{"pipe-lively.txt": {livelyID}, "pipe-outage.txt": {outageID}} {
-		all.Go(func() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			p := start(t, []string{tokenVariable + "=" + demoToken}, append([]string{"watch", addr}, args...)...)
 			if state := p.ends(t, 3*time.Minute); state.ExitCode() != exitOK || p.stderr.String() != "" {
-				t.Errorf("%q: %v, %s", args, state, &p.stderr)
+				t.Errorf("%v, %s", state, &p.stderr)
 			}
 			golden(t, name, story(slices.Collect(strings.Lines(p.stdout.String()))))
 		})
 	}
-	all.Wait()
 }
 
-// changing are the parts of the output that differ between runs.
+// changing is the part of the output that differs from run to run.
 var changing = []struct {
 	form *regexp.Regexp
 	is   string
@@ -51,7 +49,7 @@ var changing = []struct {
 // passing is a live line that may or may not be drawn: before the first state, or between the last one and the end.
 var passing = regexp.MustCompile(`(?m)^\S+ +(waiting|SUCCESS|FAILED \d+) +for \(a while\).*$`)
 
-// story returns the visible texts in order, without the parts that differ between runs and without repetitions.
+// story is the output without repeats and without parts that differ from run to run.
 func story(pieces []string) string {
 	var seen []string
 	for _, piece := range pieces {
@@ -77,7 +75,7 @@ func watchOnTerminal(t *testing.T, rows, columns uint16, args ...string) (screen
 	return drawn.String(), code
 }
 
-// drawOnTerminal is watchOnTerminal for a test that has to see the text while it is drawn.
+// drawOnTerminal is watchOnTerminal for a test that has to read the screen meanwhile.
 func drawOnTerminal(t *testing.T, screen io.Writer, rows, columns uint16, args ...string) (code int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, append([]string{"watch"}, args...)...)
@@ -93,11 +91,10 @@ func drawOnTerminal(t *testing.T, screen io.Writer, rows, columns uint16, args .
 	return cmd.ProcessState.ExitCode()
 }
 
-// The output on a terminal: the drawn lines, in order.
+// The output on a terminal: the lines as they are drawn, one after the other.
 func TestWatchOnATerminal(t *testing.T) {
 	t.Parallel()
 	addr, _ := demo(t, "--heartbeat=1s", "--poll-backoff-max=2s")
-	var all sync.WaitGroup
 	for name, row := range map[string]struct {
 		id   string
 		code int
@@ -105,18 +102,18 @@ func TestWatchOnATerminal(t *testing.T) {
 		"terminal-lively.txt": {livelyID, exitOK}, "terminal-outage.txt": {outageID, exitOK},
 		"terminal-failed.txt": {failedID, exitFailed}, "terminal-unknown.txt": {"9", exitNotFound},
 	} {
-		all.Go(func() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			screen, code := watchOnTerminal(t, 30, 140, addr, row.id)
 			if code != row.code {
-				t.Errorf("%s: exit %d", name, code)
+				t.Errorf("exit %d", code)
 			}
 			golden(t, name, story(redraw.Split(screen, -1)))
 		})
 	}
-	all.Wait()
 }
 
-// However small the terminal is, the end of every task is on it, in full.
+// However small the terminal is, the end of every task is printed in full.
 func TestWatchOnSmallTerminals(t *testing.T) {
 	t.Parallel()
 	addr, _ := demo(t)

@@ -14,7 +14,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// tabTo presses the tabulator until the focus is on the element of a selector. On the way, the focus is never lost.
+// tabTo presses Tab until the element of a selector has the focus. The focus is never lost on the way.
 func (p *tab) tabTo(t *testing.T, selector string) {
 	t.Helper()
 	for range 40 {
@@ -24,10 +24,10 @@ func (p *tab) tabTo(t *testing.T, selector string) {
 			return
 		}
 	}
-	t.Fatalf("the tabulator does not lead to %s", selector)
+	t.Fatalf("Tab does not lead to %s", selector)
 }
 
-// focused fails if the focus is lost, because a keyboard user would have to start again.
+// focused fails if the focus is lost: a keyboard user would have to start over.
 func (p *tab) focused(t *testing.T) {
 	t.Helper()
 	if eval[bool](t, p, `document.activeElement === document.body || document.activeElement === null`) {
@@ -35,7 +35,7 @@ func (p *tab) focused(t *testing.T) {
 	}
 }
 
-// The page is usable with the keyboard only, whose focus is never lost.
+// Everything works with the keyboard alone, and the focus is never lost.
 func TestConsoleKeyboard(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -63,7 +63,7 @@ func TestConsoleKeyboard(t *testing.T) {
 	p.press(t, " ")
 	p.becomes(t, first, "connection", "live")
 	p.sees(t, fmt.Sprintf(`document.activeElement.matches(%q)`, card(first, ".stop")))
-	s.set(first, koodrivetest.StatusSuccess) // The focused button disappears. The control in its place must not be pressed by mistake.
+	s.set(first, koodrivetest.StatusSuccess) // The focused button disappears. Its replacement must not be pressed by mistake.
 	p.becomes(t, first, "connection", "ended")
 	p.sees(t, fmt.Sprintf(`document.activeElement.matches(%q)`, card(first, ".id")))
 
@@ -82,7 +82,7 @@ func TestConsoleKeyboard(t *testing.T) {
 	s.settles(t)
 }
 
-// Invalid input is not sent. The page shows the error beside the field.
+// Invalid input is not sent: the page shows the error beside the field.
 func TestConsoleBadInput(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -99,10 +99,10 @@ func TestConsoleBadInput(t *testing.T) {
 		p.sees(t, fmt.Sprintf(`document.querySelector('#%[1]s').getAttribute('aria-invalid') === 'true' && document.activeElement.id === '%[1]s'`, row.field))
 		p.sees(t, fmt.Sprintf(`document.querySelector('#%[1]s').getAttribute('aria-describedby').split(' ').includes('%[1]s-error')`, row.field))
 		if says := p.text(t, "#"+row.field+"-error"); !strings.Contains(says, row.says) {
-			t.Errorf("of %q it says %q", row, says)
+			t.Errorf("for %q the error is %q", row, says)
 		}
 		if n := eval[int](t, p, `document.querySelectorAll('[aria-invalid=true]').length`); n != 1 {
-			t.Errorf("of %q it says that %d fields are wrong", row, n)
+			t.Errorf("for %q %d fields are invalid", row, n)
 		}
 	}
 	p.looks(t, "bad-input")
@@ -111,7 +111,7 @@ func TestConsoleBadInput(t *testing.T) {
 	}
 }
 
-// A user with a wrong token reads the error, in either language, and continues with another token.
+// A wrong token gives an error, in either language, and another one can be entered.
 func TestConsoleWrongToken(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -143,7 +143,7 @@ func TestConsoleWrongToken(t *testing.T) {
 	p.sees(t, fmt.Sprintf(`document.querySelector(%q).hidden`, card(id, ".failure")))
 }
 
-// keepsNothing fails if the page keeps anything in the browser.
+// keepsNothing fails if the page stores anything in the browser.
 func (p *tab) keepsNothing(t *testing.T) {
 	t.Helper()
 	p.expects(`^issue: PerformanceIssue .*DocumentCookie`) // The test itself reads the cookies.
@@ -155,7 +155,7 @@ func (p *tab) keepsNothing(t *testing.T) {
 	}
 }
 
-// A token is nowhere but in its field.
+// A token is only in its field.
 func TestConsoleKeepsNoToken(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -181,7 +181,7 @@ func TestConsoleKeepsNoToken(t *testing.T) {
 	p.sees(t, `document.readyState === 'complete' && document.querySelectorAll('.card').length === 0 && document.querySelector('#token').value === ''`)
 }
 
-// All texts follow the language, wherever they come from.
+// All texts follow the language, whatever their origin.
 func TestConsoleLanguages(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -205,7 +205,7 @@ func TestConsoleLanguages(t *testing.T) {
 	s.koodrive.SetFault(koodrivetest.Answer(503, ""))
 	p.sees(t, fmt.Sprintf(`document.querySelector(%q)`, card(ids[2], ".health.failing")))
 
-	// All elements with text, with their labels.
+	// Everything with words, and the names of elements.
 	const words = `[...document.querySelectorAll('[data-text], [data-said], .timeline li')].filter((e) => e.checkVisibility())
 		.flatMap((e) => [e.textContent, e.ariaLabel].map((words) => ({ what: e.dataset.text ?? e.closest('[class]')?.className ?? e.id, words })))
 		.filter(({ what, words }) => words !== null)`
@@ -229,7 +229,7 @@ func TestConsoleLanguages(t *testing.T) {
 	}
 }
 
-// A browser in Chinese gets Chinese, without a choice.
+// A Chinese browser gets Chinese by default.
 func TestConsoleStartsInTheBrowsersLanguage(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)

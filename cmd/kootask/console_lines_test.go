@@ -16,7 +16,7 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// change is line number n of a watch whose task always is in another state that nobody knows.
+// change is line number n of a watch whose task is in a different unknown state each time.
 func change(id string, n int) string {
 	event := &taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Task{Task: &taskv1.Task{
 		TaskId: id, ObserveTime: timestamppb.Now(), KoodriveStatus: new(int32(n)),
@@ -28,7 +28,8 @@ func change(id string, n int) string {
 	return string(line) + "\n"
 }
 
-// A history of more than ten thousand lines leaves the page usable: it keeps the newest ones, draws few, and reacts to keys and clicks.
+// With a history of more than ten thousand lines the page stays usable: it keeps the newest ones, draws few, and responds to keys
+// and clicks.
 func TestConsoleTenThousandLines(t *testing.T) {
 	t.Parallel()
 	const id, kept, most = "1534087020903704801", 10_000, 12_000
@@ -78,7 +79,7 @@ func TestConsoleTenThousandLines(t *testing.T) {
 		t.Errorf("of the history, %d lines are shown, from %q", len(history), history[0])
 	}
 
-	// Somebody types while more come.
+	// Keys are pressed while more lines come.
 	p.delays(t, "before")
 	p.fill(t, "#ids", "")
 	for n := range 10 {
@@ -87,7 +88,7 @@ func TestConsoleTenThousandLines(t *testing.T) {
 	}
 	newest(most + 1000)
 	if typed := eval[string](t, p, `document.querySelector('#ids').value`); typed != strings.Repeat("a", 10) {
-		t.Errorf("what was typed is %q", typed)
+		t.Errorf("the typed text is %q", typed)
 	}
 	if nodes := eval[int](t, p, `document.querySelectorAll('*').length`); nodes > 600 {
 		t.Errorf("the document has %d elements", nodes)
@@ -106,7 +107,7 @@ func TestConsoleTenThousandLines(t *testing.T) {
 	p.becomes(t, id, "connection", "stopped")
 }
 
-// delays logs the time from a key to the next frame. It does not judge it, because it depends on the machine.
+// delays logs the time from a key to the next frame. It is not judged, since it depends on the machine.
 func (p *tab) delays(t *testing.T, when string) {
 	t.Helper()
 	p.sees(t, `delays.length > 0`)
@@ -115,7 +116,7 @@ func (p *tab) delays(t *testing.T, when string) {
 	t.Logf("%s: from a key to the next frame at most %.0f ms, median %.0f of %d", when, all[len(all)-1], all[len(all)/2], len(all))
 }
 
-// A line that has come just before older ones are asked for, and is not drawn yet, makes none of them come twice.
+// A new line that is not drawn yet when older ones are requested does not duplicate any of them.
 func TestConsoleHistoryHasNoLineTwice(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)

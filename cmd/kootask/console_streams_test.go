@@ -15,7 +15,7 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// line is one of a watch, about a task that KooDrive has confirmed some time ago.
+// line is a line of a watch, about a task that was confirmed some time ago.
 func line(id string, status taskv1.TaskStatus, ago time.Duration) string {
 	done := status == taskv1.TaskStatus_TASK_STATUS_SUCCESS
 	data, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(&taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Task{Task: &taskv1.Task{
@@ -27,7 +27,7 @@ func line(id string, status taskv1.TaskStatus, ago time.Duration) string {
 	return string(data) + "\n"
 }
 
-// Whatever answers a watch, the page does as the other clients do.
+// For every kind of answer to a watch, the page does the same as the other clients.
 func TestConsoleOddStreams(t *testing.T) {
 	t.Parallel()
 	const executing, success = taskv1.TaskStatus_TASK_STATUS_EXECUTING, taskv1.TaskStatus_TASK_STATUS_SUCCESS
@@ -36,10 +36,10 @@ func TestConsoleOddStreams(t *testing.T) {
 		id, contentType string
 		status          int
 		body            func(id string) string
-		connection      string // The state of the watch after it,
+		connection      string // Expected connection,
 		state           string
-		says            string // and a text of its card.
-		again           bool   // Whether it is watched again.
+		says            string // and text on the card.
+		again           bool   // Whether the page watches again.
 	}{
 		{id: "finished-and-cut", body: func(id string) string { return line(id, success, 0) }, connection: "ended", state: "SUCCESS"},
 		{id: "blank-and-newer", contentType: ndjsonAlso, body: func(id string) string {
@@ -102,13 +102,13 @@ func TestConsoleOddStreams(t *testing.T) {
 			t.Errorf("%s was watched %d times", row.id, n)
 		}
 	}
-	// An outage is one line, however often it is tried.
+	// An outage is one line, however many attempts fail.
 	if history := p.history(t, "a-proxys-pause"); len(history) != 3 {
 		t.Errorf("the history of an outage is %q", history)
 	}
 }
 
-// Whether KooDrive answers is shown only after an answer on this stream, because earlier data may come from memory.
+// The page shows KooDrive's health only after a new answer: an earlier one may be outdated.
 func TestConsoleClaimsNoHealth(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -135,6 +135,6 @@ func TestConsoleClaimsNoHealth(t *testing.T) {
 	p.sees(t, fmt.Sprintf(`document.querySelector(%q).innerText === 'KooDrive answers.'`, card("known-now", ".health")))
 	p.becomes(t, "known-before", "state", "EXECUTING")
 	if says := p.text(t, card("known-before", "")); strings.Contains(says, "answers") || !strings.Contains(says, "3 min ago") {
-		t.Errorf("the card of the known task says %q", says)
+		t.Errorf("for an earlier answer the card shows %q", says)
 	}
 }

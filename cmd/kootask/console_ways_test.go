@@ -12,7 +12,7 @@ import (
 	"github.com/kootask/kootask/service/auth/issuertest"
 )
 
-// Without the page nothing of it is there.
+// With the page off, none of its files is served.
 func TestConsoleIsOff(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil, "--console=false")
@@ -30,7 +30,7 @@ func TestConsoleIsOff(t *testing.T) {
 	}
 }
 
-// Where kootask signs for an app, it takes a user's id in place of a token.
+// Where kootask signs for an app, the page asks for a user's id instead of a token.
 func TestConsoleForAnApp(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil, "--upstream-auth=app", "--app-id=orders", "--app-secret-file="+file(t, "geheim"))
@@ -45,12 +45,12 @@ func TestConsoleForAnApp(t *testing.T) {
 	p.becomes(t, id, "state", "EXECUTING")
 	for _, r := range s.koodrive.Requests() {
 		if user := r.Header.Get("X-User-Id"); user != "1395497048157130881" {
-			t.Errorf("KooDrive was asked for user %q", user)
+			t.Errorf("KooDrive got a request for user %q", user)
 		}
 	}
 }
 
-// If callers must authenticate, the page has a field for their token.
+// Where kootask authenticates callers, the page has a field for their token.
 func TestConsoleForKnownCallers(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(nil)
@@ -76,7 +76,7 @@ func TestConsoleForKnownCallers(t *testing.T) {
 	p.looks(t, "other-credentials")
 }
 
-// Over TLS a browser has HTTP/2, so no task is queued.
+// Over TLS a browser uses HTTP/2, and no task is queued.
 func TestConsoleOverTLS(t *testing.T) {
 	t.Parallel()
 	cert, key := serverAuthority.Server("127.0.0.1").WriteFiles(t.TempDir())

@@ -26,7 +26,7 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
-// The tables of the documentation are those that the code makes: make docs writes them.
+// The tables of the documentation are generated from the code by make docs.
 func TestDocs(t *testing.T) {
 	for name, part := range map[string]struct{ page, content string }{
 		"flags":      {"configuration.md", flagTables(t)},
@@ -52,7 +52,7 @@ func modelOf(t *testing.T, name string) *kong.Node {
 	return parser.Model.Children[slices.IndexFunc(parser.Model.Children, func(n *kong.Node) bool { return n.Name == name })]
 }
 
-// flagTables returns the tables of serve's flags, one for each group.
+// flagTables are the flags of serve, one table per group.
 func flagTables(t *testing.T) string {
 	t.Helper()
 	const process = "Process"
@@ -145,7 +145,7 @@ func limitRows() [][]string {
 	}
 }
 
-// span is a time in seconds, or in minutes if there are several.
+// span is a time in seconds, or in minutes from two minutes on.
 func span(d time.Duration) string {
 	if d >= 2*time.Minute {
 		return fmt.Sprintf("%v min", d.Minutes())

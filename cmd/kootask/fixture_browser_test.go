@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strings"
@@ -24,27 +21,27 @@ import (
 // browsers limits the number of running Chromiums.
 var browsers = make(chan struct{}, 2)
 
-// tab is a page in a Chromium of its own. Each of these is a fault: requests to other servers, errors and warnings on the console,
-// exceptions, findings of the browser such as a violation of the page's policy, and accessibility problems.
+// tab is a page in a Chromium of its own. It records faults, which no page of kootask may have: requests to other servers, errors
+// and warnings on the console, exceptions, the browser's own issues, such as policy violations, and barriers to accessibility.
 type tab struct {
 	ctx      context.Context
-	origin   string // Of the page. Others are not to be asked.
+	origin   string // Of the page. No other origin may be requested.
 	closed   bool
 	judged   bool
 	expected []*regexp.Regexp // Faults.
 
-	mu     sync.Mutex // Guards the fields below.
+	mu     sync.Mutex // Guards the following fields.
 	faults []string
-	urls   []string // All that were requested.
+	urls   []string // All requested URLs.
 }
 
-// openTab opens a page. The test has to judge it at its end, while all that the page needs is still there.
+// openTab opens a page. The test must call judge at its end, while everything that the page needs is still there.
 func openTab(t *testing.T, url string, before ...chromedp.Action[chromedp.Void]) *tab {
 	t.Helper()
 	p := &tab{origin: regexp.MustCompile(`^https?://[^/]+`).FindString(url) + "/"}
 	options := slices.Concat(chromedp.DefaultExecAllocatorOptions[:], []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(need(t, "pages")), chromedp.Flag("accept-lang", "en-US"),
-		// A tab that nobody sees is to be treated as such.
+		// The browser must treat hidden tabs as hidden.
 		chromedp.Flag("disable-background-timer-throttling", false), chromedp.Flag("disable-renderer-backgrounding", false),
 		chromedp.Flag("disable-backgrounding-occluded-windows", false),
 	})
@@ -56,7 +53,7 @@ func openTab(t *testing.T, url string, before ...chromedp.Action[chromedp.Void])
 	t.Cleanup(cancel)
 	t.Cleanup(func() {
 		if !p.judged {
-			t.Error("nobody has judged the page")
+			t.Error("the page was not judged")
 		}
 	})
 	p.do(t, command(network.Enable, network.EnableParams{}), command(audits.Enable, cdp.Empty{}))
@@ -64,7 +61,7 @@ func openTab(t *testing.T, url string, before ...chromedp.Action[chromedp.Void])
 	return p
 }
 
-// hear notes the events of the page.
+// hear records an event of the page.
 func (p *tab) hear(event any) {
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
@@ -99,12 +96,12 @@ func (p *tab) fault(format string, args ...any) {
 	p.faults = append(p.faults, fmt.Sprintf(format, args...))
 }
 
-// expects names a fault that the test itself brings about, or cannot help, at least once.
+// expects announces a fault that the test causes or cannot avoid, and that occurs at least once.
 func (p *tab) expects(pattern string) {
 	p.expected = append(p.expected, regexp.MustCompile(pattern))
 }
 
-// judge fails the test if the page has faults, or lacks expected ones.
+// judge fails the test if the page has an unexpected fault, or lacks an expected one.
 func (p *tab) judge(t *testing.T) {
 	p.judged = true
 	if t.Failed() && !p.closed {
@@ -130,7 +127,7 @@ func (p *tab) noted() []string {
 	return slices.Clone(p.faults)
 }
 
-// requested are the URLs that were requested so far and match.
+// requested returns the requested URLs that match.
 func (p *tab) requested(pattern string) (all []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -140,32 +137,4 @@ func (p *tab) requested(pattern string) (all []string) {
 		}
 	}
 	return all
-}
-
-// Note the faults of the page.
-func TestTabNotesFaults(t *testing.T) {
-	t.Parallel()
-	other := httptest.NewServer(http.NotFoundHandler())
-	t.Cleanup(other.Close)
-	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/" {
-			w.WriteHeader(http.StatusNotFound)
-			return
-		}
-		w.Header().Set("Content-Security-Policy", "script-src 'nonce-good'")
-		_, _ = io.WriteString(w, `<!DOCTYPE html><html lang="en"><title>faulty</title><link rel="icon" href="data:,"><body>
-			<script>document.title = 'forbidden'</script><img src="`+other.URL+`/" alt="">
-			<script nonce="good">console.error('wrong'); console.warn('odd'); setTimeout(() => { throw new Error('thrown') });
-				fetch('/none').then(() => { document.title = 'seen' })</script>`)
-	}))
-	t.Cleanup(page.Close)
-	p := openTab(t, page.URL)
-	defer p.judge(t)
-	for _, fault := range []string{
-		`^it asks for ` + other.URL, `^issue: .*ResponseWasBlockedByORB.*` + other.URL, `^log: network: .* 404 .*/none`, `^issue: ContentSecurityPolicyIssue `,
-		`^log: security: .*inline script`, `^console: error .*wrong`, `^console: warning .*odd`, `^exception: .*thrown`,
-	} {
-		p.expects(fault)
-	}
-	p.sees(t, `document.title === 'seen'`)
 }

@@ -16,19 +16,19 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// double is a kootask for which every task has succeeded. It is a server of its own, with its own demands on clients.
+// double is a kootask on which every task has succeeded. It shares no server code with kootask, and checks clients by itself.
 type double struct {
 	taskv1.UnimplementedTaskServiceServer
-	// outcomes are how calls for these tasks fail.
+	// outcomes are the errors of calls for these tasks.
 	outcomes map[string]reason.Outcome
-	// caller is the required caller's token, with Bearer. Empty: none is required.
+	// caller is the required token of a caller, with Bearer. Empty: none is required.
 	caller string
-	// stream is done before a watch gets its task, with the number of the stream, from 0. Its error ends the stream. May be nil.
+	// stream runs before a watch gets its task, with the number of the stream, from 0. Its error ends the stream. May be nil.
 	stream func(n int, s grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error
 
-	mu      sync.Mutex // Guards the fields below.
+	mu      sync.Mutex // Guards the following fields.
 	callers []string   // The token of each call and stream.
-	dialled int        // Connections that were accepted.
+	dialled int        // Number of accepted connections.
 }
 
 // serve serves the double on a loopback port until the test ends: in plaintext if config is nil. It returns the port.
@@ -65,7 +65,7 @@ func (c counting) Accept() (net.Conn, error) {
 	return conn, err
 }
 
-// admit notes the caller, and fails if the double is set to fail. It returns the number of earlier callers.
+// admit records a call, and fails as the double is configured. It returns the number of earlier calls.
 func (d *double) admit(ctx context.Context, id string) (before int, err error) {
 	caller := append(metadata.ValueFromIncomingContext(ctx, "x-kootask-authorization"), "")[0]
 	d.mu.Lock()

@@ -18,7 +18,7 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// nginxDefault is a configuration that only names kootask's address.
+// nginxDefault is a minimal configuration of nginx, which names only kootask's addresses.
 const nginxDefault = `
 error_log /var/log/nginx/error.log;
 events {}
@@ -29,17 +29,17 @@ http {
 }
 `
 
-// edge is nginx in front of kootask and a stand-in for KooDrive.
+// edge is nginx in front of a kootask whose KooDrive is the double.
 type edge struct {
-	koodrive         string // URL of KooDrive's stand-in.
+	koodrive         string // The double's URL.
 	kootask, nginx   *process
 	http, http2, own string // URLs of REST: nginx's for HTTP/1.1 and for HTTP/2, and kootask's own.
 	tasks            taskv1.TaskServiceClient
 	conf             string // nginx's file.
 }
 
-// newEdge starts all three. The configuration is that in deploy unless another one is given, and both are changed in the
-// same places: where things are. Further changes are pairs of an old text and a new one.
+// newEdge starts all three. The configuration is the one in deploy unless another one is given; in both, addresses and paths are
+// replaced. Further changes are pairs of an old text and a new one.
 func newEdge(t *testing.T, conf string, changes ...string) *edge {
 	t.Helper()
 	nginx := need(t, "nginx")
@@ -62,7 +62,7 @@ func newEdge(t *testing.T, conf string, changes ...string) *edge {
 		"127.0.0.1:9090", e.kootask.says(t, `"grpc":"([^"]+)"`),
 		"127.0.0.1:8080", strings.TrimPrefix(e.own, "http://"),
 		"127.0.0.1:9443", addrs[0],
-		// With TLS one port speaks both versions of HTTP, which in plaintext nginx cannot.
+		// With TLS one port serves both versions of HTTP, which nginx cannot do in plaintext.
 		"listen 127.0.0.1:8443;", "listen " + addrs[1] + "; listen " + addrs[2] + " http2;",
 		"/var/log/nginx/", prefix + "/",
 		"\nhttp {", "\nhttp { client_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;",
@@ -78,11 +78,11 @@ func newEdge(t *testing.T, conf string, changes ...string) *edge {
 
 	main := "daemon off; pid pid;"
 	if os.Getuid() == 0 {
-		main += " user root;" // Nobody else may look into the prefix.
+		main += " user root;" // The prefix must not be readable by others.
 	}
 	e.nginx = &process{Cmd: exec.CommandContext(t.Context(), nginx, "-c", e.conf, "-p", prefix, "-g", main), ended: make(chan error, 1)}
 	e.nginx.Stdout, e.nginx.Stderr = &e.nginx.stdout, &e.nginx.stderr
-	e.nginx.Cancel = func() error { return e.nginx.Process.Signal(syscall.SIGTERM) } // Killed, it would leave its workers.
+	e.nginx.Cancel = func() error { return e.nginx.Process.Signal(syscall.SIGTERM) } // SIGKILL would leave its workers running.
 	if err := e.nginx.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func freeAddrs(t *testing.T, n int) (all []string) {
 	return all
 }
 
-// order changes KooDrive's stand-in.
+// order sends the double a command.
 func (e *edge) order(t *testing.T, method, path, body string) string {
 	t.Helper()
 	r, _ := http.NewRequestWithContext(t.Context(), method, e.koodrive+"/simulate/"+path, strings.NewReader(body))
@@ -151,7 +151,7 @@ func (e *edge) set(t *testing.T, id, state string) {
 	e.order(t, http.MethodPut, "tasks/"+id, `{"steps": [{"status": "`+state+`"}]}`)
 }
 
-// asked is how often KooDrive was asked for a task.
+// asked returns the number of requests to KooDrive for a task.
 func (e *edge) asked(t *testing.T, id string) int {
 	t.Helper()
 	return strings.Count(e.order(t, http.MethodGet, "requests", ""), `"taskId":"`+id+`"`)

@@ -14,7 +14,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// screen is a kind of display for a page.
+// screen is a size and a theme in which a page is shown.
 type screen struct {
 	name          string
 	width, height int64
@@ -48,7 +48,7 @@ func (s screen) show() chromedp.Action[chromedp.Void] {
 	)
 }
 
-// screenshots is where those are kept, to be looked at.
+// screenshots is the folder where screenshots are kept for people.
 const screenshots = root + "/bin/screenshots"
 
 // shoot keeps a screenshot of the whole page.
@@ -66,7 +66,8 @@ func (p *tab) shoot(t *testing.T, name string) {
 	}
 }
 
-// looks keeps screenshots of the page in all its languages on all screens. It is a fault if it does not fit one of them, or hinders some.
+// looks keeps screenshots of the page in all its languages on all screens. It records a fault if the page does not fit a screen or
+// has accessibility barriers.
 func (p *tab) looks(t *testing.T, name string) {
 	t.Helper()
 	languages := eval[[]string](t, p, `[...document.querySelectorAll('#language option')].map((option) => option.value)`)
@@ -94,13 +95,13 @@ func (p *tab) looks(t *testing.T, name string) {
 	}
 }
 
-// speak chooses a language of the page's.
+// speak selects a language of the page.
 func (p *tab) speak(t *testing.T, language string) {
 	t.Helper()
 	eval[chromedp.Void](t, p, fmt.Sprintf(`{ const select = document.querySelector('#language'); select.value = %q; select.dispatchEvent(new Event('change')); }`, language))
 }
 
-// axeCore returns the script that judges a page, if npm could fetch it.
+// axeCore returns the script that checks accessibility, if npm could fetch it.
 func axeCore(t *testing.T) (script string, fetched bool) {
 	t.Helper()
 	axe, err := os.ReadFile(root + "/bin/axe.min.js")
@@ -110,7 +111,7 @@ func axeCore(t *testing.T) (script string, fetched bool) {
 	return string(axe), err == nil
 }
 
-// isAccessible lets axe-core judge the page, if it is there.
+// isAccessible checks the page with axe-core, if it is there.
 func (p *tab) isAccessible(t *testing.T, name string) {
 	t.Helper()
 	axe, fetched := axeCore(t)

@@ -26,7 +26,7 @@ const (
 	sse    = "text/event-stream"
 )
 
-// door is an entrance for streams: a connection to the gRPC port, or the HTTP port with a value of Accept.
+// door is an entry for streams: a connection to the gRPC port, or the HTTP port with an Accept header.
 type door struct {
 	surface string // "grpc", ndjson or sse.
 	conn    *grpc.ClientConn
@@ -56,11 +56,11 @@ func (d door) close() {
 	d.client.CloseIdleConnections()
 }
 
-// event is one of a stream.
+// event is an event of a stream.
 type event struct {
 	name   string         // task, heartbeat, end or failure; broken if the stream was not ended by kootask.
 	status *status.Status // Of a failure.
-	wait   string         // A server-sent event's retry.
+	wait   string         // The retry field of a server-sent event.
 	err    error          // Why it is broken.
 }
 
@@ -71,7 +71,7 @@ func (e event) String() string {
 	return fmt.Sprint(e.name, ": ", e.err)
 }
 
-// watch calls each for every event of a stream, until it has ended.
+// watch passes on each event of a stream, until it has ended.
 func (d door) watch(ctx context.Context, token, id string, each func(event)) {
 	watch := d.watchHTTP
 	if d.conn != nil {

@@ -21,7 +21,7 @@ func (p *tab) close(t *testing.T) {
 	p.closed = true
 }
 
-// command is one of the browser's protocol, whose result does not matter.
+// command is a command of the browser's protocol whose result does not matter.
 func command[P, R any](c cdp.Command[P, R], params P) chromedp.Action[chromedp.Void] {
 	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		_, err := cdp.Call(ctx, target, c, params)
@@ -36,7 +36,7 @@ func (p *tab) do(t *testing.T, actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// eval returns the value of an expression on the page, which the page's policy allows the debugger. It may be a promise.
+// eval evaluates an expression on the page, which the page's policy does not forbid to the debugger. It may be a promise.
 func eval[T any](t *testing.T, p *tab, expression string) T {
 	t.Helper()
 	value, err := chromedp.Run(p.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
@@ -52,20 +52,20 @@ func (p *tab) sees(t *testing.T, expression string) {
 	seen := false
 	defer func() {
 		if !seen {
-			t.Logf("this does not come to be true: %s", expression)
+			t.Logf("this never becomes true: %s", expression)
 		}
 	}()
 	await(t, nil, func() bool { return eval[bool](t, p, "Boolean("+expression+")") })
 	seen = true
 }
 
-// text returns the visible text of the first element that a selector finds.
+// text is the visible text of the first element that a selector finds.
 func (p *tab) text(t *testing.T, selector string) string {
 	t.Helper()
 	return eval[string](t, p, fmt.Sprintf(`document.querySelector(%q).innerText`, selector))
 }
 
-// click presses the mouse's button on an element.
+// click clicks on an element.
 func (p *tab) click(t *testing.T, selector string) {
 	t.Helper()
 	p.do(t, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
@@ -78,7 +78,7 @@ func (p *tab) fill(t *testing.T, selector, value string) {
 	p.press(t, kb.Backspace+value)
 }
 
-// press types on the keyboard, wherever the focus is.
+// press presses keys, wherever the focus is.
 func (p *tab) press(t *testing.T, keys string) {
 	t.Helper()
 	p.do(t, chromedp.KeyEvent(keys))

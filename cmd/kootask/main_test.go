@@ -25,13 +25,13 @@ func file(t *testing.T, content string) string {
 	return path
 }
 
-// A flag that does not parse is reported by itself, all other problems together. Nothing starts, and the exit code is 2.
+// A flag that does not parse is reported alone, all other faults together; nothing starts, and the exit code is 2.
 func TestBadFlags(t *testing.T) {
 	const url = "--upstream-url=https://koodrive.test"
 	missing := filepath.Join(t.TempDir(), "missing")
 	for name, row := range map[string]struct {
 		args []string
-		want []string // The content of each line.
+		want []string // Texts of the lines.
 	}{
 		"no command":         {nil, []string{"expected one of"}},
 		"unknown command":    {[]string{"srve"}, []string{"unexpected argument srve"}},
@@ -162,7 +162,7 @@ func TestHelpAndVersion(t *testing.T) {
 	}
 }
 
-// Valid flags print nothing; no port is opened.
+// Valid flags print nothing; the ports are not used.
 func TestCheck(t *testing.T) {
 	taken := start(t, nil, "simulate", "--addr=127.0.0.1:0").says(t, `http://([^\s,]+)`)
 	if code, stdout, stderr := ask(t, "serve", "--check", "--upstream-url=https://koodrive.test", "--grpc-addr="+taken, "--admin-addr="); code != exitOK || stdout+stderr != "" {
@@ -170,7 +170,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// In app mode, a check reminds of the app's quota at KooDrive, which no flag knows.
+// In app mode, --check reminds of the app's quota at KooDrive, which it cannot check.
 func TestCheckRemindsOfTheAppsQuota(t *testing.T) {
 	app := []string{"serve", "--check", "--upstream-url=https://koodrive.test", "--upstream-auth=app", "--app-id=x", "--app-secret-file=" + file(t, "geheim")}
 	code, stdout, stderr := ask(t, append(app, "--upstream-rps=7", "--app-rps-per-user=7")...)

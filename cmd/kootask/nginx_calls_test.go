@@ -51,8 +51,8 @@ func sendRaw(t *testing.T, url, target string) verdict {
 	return verdict{resp.StatusCode, reasonOf(body)}
 }
 
-// Every spelling of a path means the same through nginx as without it: nginx passes it on unchanged. With a path in proxy_pass,
-// nginx would normalise it.
+// However a path is written, it means the same through nginx as without it: it is passed on unchanged, and nginx's own reading of
+// it does not matter. With a path in proxy_pass, it would.
 func TestNginxPassesPathsOn(t *testing.T) {
 	t.Parallel()
 	ours, rewriting := newEdge(t, ""), newEdge(t, "", "proxy_pass http://kootask-http;", "proxy_pass http://kootask-http/;")
@@ -70,7 +70,7 @@ func TestNginxPassesPathsOn(t *testing.T) {
 			target := regexp.MustCompile(change.at).ReplaceAllString(path, change.with)
 			want := sendRaw(t, ours.own, target)
 			if change.with == "%00" || change.at == "^" && slices.Contains([]string{"/..", "/%2e%2e"}, change.with) {
-				want = verdict{status: http.StatusBadRequest} // nginx takes no NUL, and nothing above the root.
+				want = verdict{status: http.StatusBadRequest} // nginx refuses NUL, and paths above the root.
 			}
 			if got := sendRaw(t, ours.http, target); got != want {
 				t.Errorf("%q: through nginx %v, without it %v", target, got, want)
@@ -85,13 +85,12 @@ func TestNginxPassesPathsOn(t *testing.T) {
 	}
 }
 
-// nginx serves no caller another caller's answer, because kootask forbids caching. If nginx is configured to ignore that,
-// every caller gets the cached answer.
+// No client gets nginx's cached answer of another, since kootask forbids caching. If nginx is configured to ignore that, they do.
 func TestNginxKeepsNothing(t *testing.T) {
 	t.Parallel()
 	const cache = "\nhttp { proxy_cache_path cache keys_zone=all:1m; proxy_cache all; proxy_cache_valid any 1h;"
-	caching := []string{"\nhttp {", cache, "proxy_buffering off;", "proxy_buffering on;"} // Unbuffered, nothing is kept.
-	// Other fields keep it from keeping some of them too.
+	caching := []string{"\nhttp {", cache, "proxy_buffering off;", "proxy_buffering on;"} // Unbuffered, nothing is cached.
+	// Other fields also keep nginx from caching some of them.
 	heeding := newEdge(t, "", append(caching, ignoring("Vary X-Accel-Buffering")...)...)
 	heedless := newEdge(t, "", append(caching, ignoring("Vary X-Accel-Buffering Cache-Control")...)...)
 	for path, row := range map[string]struct {
@@ -108,24 +107,26 @@ func TestNginxKeepsNothing(t *testing.T) {
 		"/v1/tasks/" + failedID + "?maxAge=0s": {"", demoToken, 401, 200},
 	} {
 		for name, e := range map[string]*edge{"heeding": heeding, "heedless": heedless} {
-			kept := name == "heedless"
-			_, first := e.get(t, path, row.first, http.Header{})
-			tries := 0
-			await(t, e.nginx.ended, func() bool { // nginx keeps an answer a moment after it has sent it.
-				before := first
-				_, first = e.get(t, path, row.first, http.Header{})
-				tries++
-				return first == before || !kept && tries == 5
+			t.Run(name+path, func(t *testing.T) {
+				kept := name == "heedless"
+				_, first := e.get(t, path, row.first, http.Header{})
+				tries := 0
+				await(t, e.nginx.ended, func() bool { // nginx stores an answer shortly after it has sent it.
+					before := first
+					_, first = e.get(t, path, row.first, http.Header{})
+					tries++
+					return first == before || !kept && tries == 5
+				})
+				status, second := e.get(t, path, row.second, http.Header{})
+				if kept != (first == second) || !kept && status != row.another || kept && status != row.status {
+					t.Errorf("first %s\nthen %d, %s", first, status, second)
+				}
 			})
-			status, second := e.get(t, path, row.second, http.Header{})
-			if kept != (first == second) || !kept && status != row.another || kept && status != row.status {
-				t.Errorf("%s, %s: first %s\nthen %d, %s", name, path, first, status, second)
-			}
 		}
 	}
 }
 
-// get asks nginx for a path. The body that it returns names the request.
+// get sends nginx a request. The body that it returns names the request.
 func (e *edge) get(t *testing.T, path, token string, header http.Header) (int, string) {
 	t.Helper()
 	r, _ := http.NewRequestWithContext(within(t), http.MethodGet, e.http+path, nil)
@@ -145,7 +146,7 @@ func (e *edge) get(t *testing.T, path, token string, header http.Header) (int, s
 	return resp.StatusCode, resp.Header.Get("X-Request-Id") + string(body)
 }
 
-// An error comes through with all that it says, over gRPC too, and nginx's log has its id but not the query.
+// An error passes nginx with all its details, over gRPC too. nginx's log has its id but not the query.
 func TestNginxPassesErrorsOn(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t, "")
@@ -179,7 +180,7 @@ func TestNginxPassesErrorsOn(t *testing.T) {
 	}
 }
 
-// A client's own X-Forwarded-For is not passed on.
+// A client's own claims about its address are dropped.
 func TestNginxSaysWhoAsks(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex

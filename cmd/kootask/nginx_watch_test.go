@@ -17,7 +17,7 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// within bounds a test whose reads wait for as long as the stream is open.
+// within limits a test whose reads last as long as the stream is open.
 func within(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -25,12 +25,12 @@ func within(t *testing.T) context.Context {
 	return ctx
 }
 
-// ignoring has nginx pass over a header field of kootask's answers.
+// ignoring has nginx ignore a header field of kootask's answers.
 func ignoring(fields string) []string {
 	return []string{"\nhttp {", "\nhttp { proxy_ignore_headers " + fields + ";"}
 }
 
-// Each event is there before the next change is made. By nginx's default it is too, since kootask asks for that.
+// Each event arrives before the next change is made, even with nginx's defaults, since kootask disables buffering.
 func TestNginxDelivers(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
@@ -60,8 +60,7 @@ func TestNginxDelivers(t *testing.T) {
 	}
 }
 
-// With nginx's default, and without X-Accel-Buffering, nothing has come after several polls of KooDrive; everything comes
-// with the end.
+// With nginx's defaults and without X-Accel-Buffering, nothing arrives during many polls; everything arrives with the end.
 func TestNginxDefaultWithholds(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t, nginxDefault, ignoring("X-Accel-Buffering")...)
@@ -94,8 +93,8 @@ func TestNginxDefaultWithholds(t *testing.T) {
 	}
 }
 
-// kootask dies in the middle. Behind our configuration the client sees that the stream broke; behind nginx's default one
-// the stream seems to end well, and gRPC is not served at all.
+// kootask dies in the middle of a watch. Behind our configuration the client sees a broken stream. Behind nginx's default one the
+// stream seems to end well, and gRPC is not served at all.
 func TestNginxBrokenStream(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
@@ -132,7 +131,7 @@ func TestNginxBrokenStream(t *testing.T) {
 	}
 }
 
-// A client that leaves is noticed: its call ends, and KooDrive is not asked for it any more.
+// A client that leaves is noticed: its call ends, and so do the polls for it.
 func TestNginxClientLeaves(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t, "")
@@ -148,13 +147,13 @@ func TestNginxClientLeaves(t *testing.T) {
 		asked := e.asked(t, w.name)
 		others := e.asked(t, "other")
 		await(t, e.kootask.ended, func() bool { return e.asked(t, "other") >= others+5 })
-		if n := e.asked(t, w.name) - asked; n > 1 { // One may have been on its way.
-			t.Errorf("%s: KooDrive was asked %d times for nobody", w.name, n)
+		if n := e.asked(t, w.name) - asked; n > 1 { // One may be in flight.
+			t.Errorf("%s: KooDrive got %d requests for unauthenticated callers", w.name, n)
 		}
 	}
 }
 
-// kootask stops: each watch gets its error, through nginx too.
+// When kootask stops, each watch gets the reason, through nginx too.
 func TestNginxDraining(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t, "")
@@ -178,7 +177,7 @@ func TestNginxDraining(t *testing.T) {
 	}
 }
 
-// A reload cuts no stream: the old worker continues it, and new calls go to a new worker.
+// A reload cuts no stream: the old worker continues it, and new calls of its connection go to a new one.
 func TestNginxReload(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t, "")

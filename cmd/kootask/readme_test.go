@@ -48,8 +48,8 @@ func commandsOf(t *testing.T, document string) (all []string) {
 	return all
 }
 
-// The unchanged commands of the README and of docs/cli.md: make run, and the commands that it prints; make install, and then kootask by its
-// name. Their output is that of the README, and when make is ended, nothing is left behind.
+// The commands of the README and of docs/cli.md, verbatim: make run and the commands against it, then make install and the
+// installed program. They print what the README shows, and when make is stopped, no process stays behind.
 func TestReadmeCommands(t *testing.T) {
 	t.Parallel()
 	need(t, "README commands")
@@ -151,7 +151,7 @@ func shell(ctx context.Context, command string) *exec.Cmd {
 	return cmd
 }
 
-// await waits until it holds, as long as the command runs.
+// await polls a condition until it holds, as long as the command runs.
 func await(t *testing.T, ended <-chan error, holds func() bool) {
 	t.Helper()
 	deadline := time.After(5 * time.Minute)

@@ -7,7 +7,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// The reference shows every route, and lets its reader ask for a task there and then.
+// The reference page shows every route, and lets its reader call it.
 func TestReference(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -18,12 +18,12 @@ func TestReference(t *testing.T) {
 		"button-name",                 // Some have only an icon.
 		"color-contrast",              // Its colours are pale.
 		"label-content-name-mismatch", // “Authorize” in the dialog is called “Apply credentials”.
-		"nested-interactive",          // The control that opens a route contains a link.
+		"nested-interactive",          // The button of a route contains a link.
 		"scrollable-region-focusable", // Examples cannot be scrolled with the keyboard.
-		"select-name",                 // The choices of a server or a value have no name.
+		"select-name",                 // The selects of servers and values have no names.
 	} {
 		if _, fetched := axeCore(t); fetched {
-			p.expects("^axe: " + rule + ": ") // Swagger UI's own: it makes all that is on the page.
+			p.expects("^axe: " + rule + ": ") // Swagger UI's own: it renders the whole page.
 		}
 	}
 	p.expects(`^width: reference-tried-phone`)                                    // Its table of parameters is wide.
@@ -57,7 +57,7 @@ func TestReference(t *testing.T) {
 	p.click(t, watch+".execute")
 	p.sees(t, `document.querySelector('`+watch+`.live-responses-table .response-col_status')`)
 	if says := p.text(t, watch+".live-responses-table"); !strings.Contains(says, `{"end":{}}`) || strings.Contains(says, "can't parse") {
-		t.Errorf("of a watch it says %q", says)
+		t.Errorf("for a watch it shows %q", says)
 	}
 	p.keepsNothing(t)
 	if asked := p.requested(`/v1/`); len(asked) != 2 || asked[0] != s.url+"v1/tasks/"+id || asked[1] != asked[0]+":watch" {

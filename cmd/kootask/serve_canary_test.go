@@ -26,7 +26,7 @@ const (
 	callersJunk  = `Canary-junk-5`
 )
 
-// secrets are never printed, and data only by the client that asked for the task.
+// secrets are printed nowhere; data is printed only by the client that requested the task.
 var (
 	secrets = []*canaries.Canary{
 		canaries.New("the token", secretToken), canaries.New("a wrong token", wrongToken), canaries.New("the app's secret", appSecret),
@@ -39,7 +39,7 @@ var (
 	}
 )
 
-// search searches an output.
+// search looks for texts in an output.
 func search(t *testing.T, who, text string, all ...*canaries.Canary) {
 	t.Helper()
 	for _, c := range all {
@@ -52,7 +52,7 @@ func search(t *testing.T, who, text string, all ...*canaries.Canary) {
 	}
 }
 
-// canaryScript is a KooDrive with the credentials, and a task for each fault. The first one runs for ever.
+// canaryScript is a KooDrive with the credentials, and a task for each fault. The first one runs forever.
 func canaryScript(t *testing.T) string {
 	t.Helper()
 	type object = map[string]any
@@ -76,7 +76,7 @@ func canaryScript(t *testing.T) string {
 	return file(t, string(text))
 }
 
-// hostile is an upstream that sends the credential back, where no HTTP server would: the id of the task says where.
+// hostile is an upstream that sends the credential back, where no HTTP server would: the id of the task selects where.
 func hostile(t *testing.T) (url string) {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -119,7 +119,7 @@ func echo(id, credential string) string {
 	}
 }
 
-// The real program, as verbose as it can be, prints no secret, whatever happens to it.
+// The real program, at its most verbose, prints no secret, whatever happens to it.
 func TestOutputHoldsNoSecret(t *testing.T) {
 	for _, format := range []string{"json", "text"} {
 		t.Run(format, func(t *testing.T) {
@@ -157,13 +157,13 @@ func TestOutputHoldsNoSecret(t *testing.T) {
 	}
 }
 
-// port is an address that kootask serve has said in its log, in either format.
+// port is an address in the log of kootask serve, in either format.
 func (p *process) port(t *testing.T, name string) string {
 	t.Helper()
 	return p.says(t, `"?\b`+name+`"?[=:]"?(127\.0\.0\.1:\d+)`)
 }
 
-// askAll lets the command ask for tasks, with each token in each way.
+// askAll runs the client for tasks, with each token in each way.
 func askAll(t *testing.T, addr string, ids ...int) {
 	t.Helper()
 	var all []*process
@@ -180,7 +180,7 @@ func askAll(t *testing.T, addr string, ids ...int) {
 	}
 }
 
-// sendJunk sends data that our clients never send, about which the libraries complain.
+// sendJunk sends requests that our clients never send: the libraries log them.
 func sendJunk(t *testing.T, p *process) {
 	t.Helper()
 	for _, row := range []struct{ port, method, name, value string }{
@@ -207,7 +207,7 @@ func sendJunk(t *testing.T, p *process) {
 	}
 }
 
-// watchAndBreak looks at the server while it is watched, and then kills a client, and KooDrive.
+// watchAndBreak reads the admin port during a watch, and then kills a client, and KooDrive.
 func watchAndBreak(t *testing.T, p, koodrive *process) {
 	t.Helper()
 	var clients []*process

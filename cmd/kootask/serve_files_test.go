@@ -20,7 +20,7 @@ import (
 type fileFlag struct {
 	name string // Without its dashes.
 	good []byte
-	args []string // The command, with its other flags.
+	args []string // The command, and its other arguments.
 }
 
 // fileFlags are all flags that name a file, with a valid content of each. Only secrets contain "geheim".
@@ -37,7 +37,7 @@ func fileFlags(t *testing.T) []fileFlag {
 	issuer := []string{"--oidc-issuer=https://issuer.example", "--oidc-audience=kootask"}
 	secret := "--app-secret-file=" + file(t, "geheim")
 	policy := []byte("callers:\n- claims: {sub: alice}\n  users: ['1']\n- claims: {sub: bob}\n  users: ['2']\n")
-	client := []string{"get", "9", "--addr=127.0.0.1:1"} // Nothing answers there: the flags are good then.
+	client := []string{"get", "9", "--addr=127.0.0.1:1"} // Nothing listens there: the flags are valid then.
 	return []fileFlag{
 		{"upstream-ca", bundle, serve},
 		{"tls-cert", chain, with(serve, "--tls-key="+key)},
@@ -54,7 +54,7 @@ func fileFlags(t *testing.T) []fileFlag {
 	}
 }
 
-// utf16 is a text of ASCII as Windows writes it.
+// utf16 encodes an ASCII text as Windows does.
 func utf16(text []byte) string {
 	all := []byte("\xff\xfe")
 	for _, b := range text {
@@ -63,7 +63,7 @@ func utf16(text []byte) string {
 	return string(all)
 }
 
-// Every file with security material is read whole or refused by its name, and errors do not contain the content.
+// A file with security material is read completely, or refused with its name; errors do not quote it.
 func TestDamagedFiles(t *testing.T) {
 	for _, f := range fileFlags(t) {
 		isPEM := bytes.HasPrefix(f.good, []byte("-----"))
@@ -91,19 +91,21 @@ func TestDamagedFiles(t *testing.T) {
 			rows["a zero-width space"] = row{"\u200b" + good, false}
 		}
 		for name, row := range rows {
-			path := file(t, row.text)
-			code, _, stderr := ask(t, append(f.args[:len(f.args):len(f.args)], "--"+f.name+"="+path)...)
-			if (code != exitUsage) != row.accepted {
-				t.Errorf("--%s, %s: exit %d: %s", f.name, name, code, stderr)
-			}
-			if !row.accepted && (strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, path)) || strings.Contains(strings.ToLower(stderr), "geheim") {
-				t.Errorf("--%s, %s: %s", f.name, name, stderr)
-			}
+			t.Run(f.name+"/"+name, func(t *testing.T) {
+				path := file(t, row.text)
+				code, _, stderr := ask(t, append(f.args[:len(f.args):len(f.args)], "--"+f.name+"="+path)...)
+				if (code != exitUsage) != row.accepted {
+					t.Errorf("exit %d: %s", code, stderr)
+				}
+				if !row.accepted && (strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, path)) || strings.Contains(strings.ToLower(stderr), "geheim") {
+					t.Error(stderr)
+				}
+			})
 		}
 	}
 }
 
-// fifo puts a named pipe, which nobody writes to, where a file is.
+// fifo replaces a file by a named pipe without a writer.
 func fifo(t *testing.T, path string) {
 	t.Helper()
 	if err := syscall.Mkfifo(path+".pipe", 0o600); err != nil {
@@ -114,14 +116,14 @@ func fifo(t *testing.T, path string) {
 	}
 }
 
-// A file that hangs is reported by its name, after a while: at the start, by --check, and by a client.
+// A file that hangs is reported with its name, after a while: at the start, by --check, and by a client.
 func TestFilesThatHangAtTheStart(t *testing.T) {
 	t.Parallel()
 	cert, key := serverAuthority.Server("127.0.0.1").WriteFiles(t.TempDir())
 	flags := append(fileFlags(t), fileFlag{
 		"tls-client-ca", nil, append([]string{"serve", "--upstream-url=https://koodrive.test", "--tls-cert=" + cert, "--tls-key=" + key, "--tls-client-san=*"}, anyPorts...),
 	})
-	started := map[string]*process{} // By the expected output of each.
+	started := map[string]*process{} // By the expected text.
 	for i, f := range flags {
 		path := file(t, "")
 		fifo(t, path)
@@ -139,7 +141,7 @@ func TestFilesThatHangAtTheStart(t *testing.T) {
 	}
 }
 
-// A file that hangs while kootask runs delays neither calls nor watches, nor the other files, nor the end.
+// A file that hangs while kootask runs delays neither calls nor watches, nor other files, nor the end.
 func TestFileThatHangsMeanwhile(t *testing.T) {
 	t.Parallel()
 	const grace = 10 * time.Second

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// On SIGHUP serve logs that it re-reads its files, and continues. A change takes effect within seconds.
+// On SIGHUP, serve rereads its files, logs that, and goes on; changes take effect within seconds.
 func TestHangupRereads(t *testing.T) {
 	koodrive := start(t, nil, "simulate", "--addr=127.0.0.1:0").says(t, `answers on (http://\S+),`)
 	secret := filepath.Join(t.TempDir(), "secret")
@@ -37,7 +37,7 @@ func TestHangupRereads(t *testing.T) {
 	}
 }
 
-// When its terminal is closed, demo stops gracefully, and the other commands end at once.
+// When its terminal is closed, demo stops in order, and the other commands end at once.
 func TestHangupOfATerminal(t *testing.T) {
 	demo := start(t, nil, append([]string{"demo"}, anyPorts...)...)
 	simulate := start(t, nil, "simulate", "--addr=127.0.0.1:0")
@@ -56,7 +56,7 @@ func TestHangupOfATerminal(t *testing.T) {
 	}
 }
 
-// Under nohup, demo outlives its terminal.
+// Under nohup, demo survives the end of its terminal.
 func TestHangupUnderNohup(t *testing.T) {
 	p := &process{Cmd: exec.CommandContext(t.Context(), "sh", "-c", `trap "" HUP; exec "$0" demo --grpc-addr=127.0.0.1:0 --http-addr=127.0.0.1:0 --admin-addr=`, program), ended: make(chan error, 1)}
 	p.Stdout, p.Stderr = &p.stdout, &p.stderr

@@ -13,12 +13,12 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// 20,000 watches come and go, three times. When they have left, KooDrive is not asked any more, no goroutine is left, others
-// can watch as many tasks, and the heap has the size of the time before.
+// 20,000 watches come and go, three times. When they have left, KooDrive gets no more requests, no goroutine is left, others can
+// watch as many tasks, and the heap is as large as the time before.
 func TestWatchesLeaveNothingBehind(t *testing.T) {
 	t.Parallel()
 	const (
-		perDoor         = 1000 // A connection to the gRPC port has no more.
+		perDoor         = 1000 // The limit of a connection to the gRPC port.
 		onGRPC, onHTTP  = 16, 4
 		tasks, perToken = 1999, 500 // Not a multiple of the number of doors: each task is watched at several.
 		atOnce          = 16
@@ -27,7 +27,7 @@ func TestWatchesLeaveNothingBehind(t *testing.T) {
 	koodrive := koodrivetest.New()
 	upstream := httptest.NewServer(koodrive)
 	defer upstream.Close()
-	// Every second time has other tasks: the tasks of two times exceed the limit on watched tasks.
+	// Every other round uses other tasks: twice the tasks of one round would exceed the limit.
 	target := func(round, i int) (token, id string) {
 		return fmt.Sprint("token-", i%tasks/perToken), fmt.Sprint(1534087020903710000 + i%tasks + round%2*tasks)
 	}
@@ -59,7 +59,7 @@ func TestWatchesLeaveNothingBehind(t *testing.T) {
 		t.Logf("%d streams are open after %v, with %d goroutines", cap(endings), time.Since(begun), admin.goroutines(t))
 		admin.counts(t, cap(endings), min(cap(endings), tasks))
 		for _, d := range doors[:onGRPC/2] {
-			d.close() // Half of the gRPC clients vanish, the others say that they leave.
+			d.close() // Half of the gRPC clients vanish, the others cancel.
 		}
 		leave()
 		for range cap(endings) {
@@ -90,7 +90,7 @@ func TestWatchesLeaveNothingBehind(t *testing.T) {
 		asked := koodrive.Count()
 		heaps[round] = admin.heap(t)
 		if more := koodrive.Count() - asked; more != 0 {
-			t.Errorf("KooDrive was asked %d times for nobody", more)
+			t.Errorf("KooDrive got %d requests for unauthenticated callers", more)
 		}
 	}
 	t.Logf("the heap after each time: %d", heaps)
@@ -114,7 +114,7 @@ func (p *process) settled(t *testing.T, look func(*testing.T) int) (last int) {
 	return last
 }
 
-// adminPort reads the metrics of its process. The client keeps its one connection, which costs goroutines too.
+// adminPort reads metrics of its process. The client keeps its one connection, which costs goroutines too.
 type adminPort struct {
 	base   string
 	client *http.Client
@@ -139,7 +139,7 @@ func (a adminPort) read(t *testing.T, path string) string {
 	return string(body)
 }
 
-// number is the one that follows a name.
+// number is the number after a name.
 func (a adminPort) number(t *testing.T, path, name string) int {
 	t.Helper()
 	text := a.read(t, path)
@@ -159,7 +159,7 @@ func (a adminPort) goroutines(t *testing.T) int {
 	return a.number(t, goroutines, "profile: total")
 }
 
-// heap returns the live bytes. The second collection empties pools.
+// heap is the number of live bytes. Pools are emptied by the second collection.
 func (a adminPort) heap(t *testing.T) int {
 	t.Helper()
 	least := a.number(t, liveHeap, "# HeapAlloc =")
@@ -169,7 +169,7 @@ func (a adminPort) heap(t *testing.T) int {
 	return least
 }
 
-// counts checks the gauges of open connections, streams and watches.
+// counts checks the metrics of open watches and tasks.
 func (a adminPort) counts(t *testing.T, watchers, tasks int) {
 	t.Helper()
 	for name, want := range map[string]int{"^kootask_watchers": watchers, "^kootask_watched_tasks": tasks} {

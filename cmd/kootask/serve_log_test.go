@@ -1,12 +1,9 @@
 package main
 
 import (
-	"bufio"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,51 +12,8 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// logs are the ways in which a log can hang or fail: each returns the file that kootask writes to.
-var logs = map[string]func(*testing.T) *os.File{
-	"nobody reads": func(t *testing.T) *os.File {
-		_, w := pipe(t)
-		return w
-	},
-	"the reader dies": func(t *testing.T) *os.File {
-		r, w := pipe(t)
-		go func() {
-			_, _ = bufio.NewReaderSize(r, 16).ReadString('\n')
-			_ = r.Close()
-		}()
-		return w
-	},
-	"the reader was never there": func(t *testing.T) *os.File {
-		r, w := pipe(t)
-		_ = r.Close()
-		return w
-	},
-	"the reader is slow": func(t *testing.T) *os.File {
-		r, w := pipe(t)
-		go func() {
-			for b := make([]byte, 1000); ; {
-				if _, err := r.Read(b); err != nil {
-					return
-				}
-				<-time.After(20 * time.Millisecond)
-			}
-		}()
-		return w
-	},
-}
-
-func pipe(t *testing.T) (r, w *os.File) {
-	t.Helper()
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _, _ = r.Close(), w.Close() })
-	return r, w
-}
-
-// With any fault of the log, calls are answered, watches continue, and a stop ends everything within the grace time. All that
-// is stuck is the one goroutine that writes.
+// Whatever happens to the log, calls are answered, watches go on, and a stop ends everything within the grace time. Only the one
+// goroutine that writes may be stuck.
 func TestLogMayHangOrFail(t *testing.T) {
 	for name, open := range logs {
 		t.Run(name, func(t *testing.T) {
@@ -112,7 +66,7 @@ func TestLogMayHangOrFail(t *testing.T) {
 	}
 }
 
-// A stop that cuts calls off has to log an error. A stuck log does not delay it.
+// A stop that cancels calls has an error to report: a stuck log does not delay it either.
 func TestFailedStopWithAStuckLog(t *testing.T) {
 	_, w := pipe(t)
 	_ = w.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
@@ -146,62 +100,7 @@ func TestFailedStopWithAStuckLog(t *testing.T) {
 	}
 }
 
-// freeAddress is one that can be listened on, as long as nobody else takes it.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
-// fetch asks for a task over REST, and returns the HTTP status.
-func fetch(t *testing.T, addr, id string) int {
-	t.Helper()
-	resp := send(t, addr, id)
-	defer resp.Body.Close()
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode
-}
-
-// watchLines opens a watch over REST.
-func watchLines(t *testing.T, addr, id string) *bufio.Scanner {
-	t.Helper()
-	resp := send(t, addr, id+":watch")
-	t.Cleanup(func() { _ = resp.Body.Close() })
-	return bufio.NewScanner(resp.Body)
-}
-
-func send(t *testing.T, addr, path string) *http.Response {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/v1/tasks/"+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+demoToken)
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp
-}
-
-// first reads lines up to one that holds a text.
-func first(t *testing.T, lines *bufio.Scanner, text string) {
-	t.Helper()
-	for lines.Scan() {
-		if strings.Contains(lines.Text(), text) {
-			return
-		}
-	}
-	t.Fatalf("the stream ends without %s: %v", text, lines.Err())
-}
-
-// When serve ends, its log is complete: also the number of the lines that were left out.
+// When serve ends, its log is complete, including the number of dropped lines.
 func TestLogIsWrittenToItsEnd(t *testing.T) {
 	p := start(t, nil, append([]string{"serve", "--upstream-url=https://koodrive.test"}, anyPorts...)...)
 	addr := p.says(t, `"http":"([^"]+)"`)
@@ -221,7 +120,7 @@ func TestLogIsWrittenToItsEnd(t *testing.T) {
 	}
 }
 
-// A command that is a filter ends when nobody reads its output; only serve does not.
+// Commands that are filters die when nobody reads their output; only serve does not.
 func TestFiltersDieOfABrokenPipe(t *testing.T) {
 	r, w := pipe(t)
 	_ = r.Close()

@@ -16,7 +16,7 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 )
 
-// The public ports share the rest of the limit on open files, and a flag may set less.
+// The public ports share the connections that the limit on open files leaves, and a flag may set fewer.
 func TestMaxConnections(t *testing.T) {
 	for name, row := range map[string]struct {
 		wanted, files, atOnce int
@@ -34,15 +34,17 @@ func TestMaxConnections(t *testing.T) {
 		"no room":                 {0, 200, 64, 0, "leaves 4 connections for each port, but 16 are needed. Raise the limit (ulimit -n) to 224"},
 		"many requests in flight": {0, 1024, 500, 0, "leaves 0 connections for each port, but 16 are needed. Raise the limit (ulimit -n) to 1096"},
 	} {
-		got, err := maxConnections(row.wanted, row.files, row.atOnce)
-		if got != row.want || fmt.Sprint(err) != "<nil>" && (row.problem == "" || !strings.Contains(err.Error(), row.problem)) || err == nil && row.problem != "" {
-			t.Errorf("%s: %d, %v", name, got, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			got, err := maxConnections(row.wanted, row.files, row.atOnce)
+			if got != row.want || fmt.Sprint(err) != "<nil>" && (row.problem == "" || !strings.Contains(err.Error(), row.problem)) || err == nil && row.problem != "" {
+				t.Errorf("%d, %v", got, err)
+			}
+		})
 	}
 }
 
-// A process that may open 256 files serves newcomers and its operator while one address opens connections without end and says
-// no more than hello.
+// A process that may open 256 files serves newcomers and its operator while one address opens connections in a loop and sends only
+// a preface.
 func TestFewFiles(t *testing.T) {
 	p := startInto(t, nil, nil, "sh", "-c", `ulimit -n 256 && exec "$0" "$@"`, program, "serve", "--upstream-url=https://koodrive.test",
 		"--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0")

@@ -10,8 +10,8 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// A process that was stopped for longer than a watch may be without an answer polls once before it ends the watch: the watch goes
-// on if KooDrive answers.
+// A process that was stopped for longer than a watch may be stale polls once before it ends the watch, which goes on if KooDrive
+// answers.
 func TestWatchesOutliveAPause(t *testing.T) {
 	const staleAfter, pause = 2 * time.Second, 4 * time.Second
 	for name, row := range map[string]struct {
@@ -45,7 +45,7 @@ func TestWatchesOutliveAPause(t *testing.T) {
 			before := koodrive.Count()
 			p.signal(t, syscall.SIGCONT)
 			first(t, lines, row.end)
-			if polls := koodrive.Count() - before; polls < 1 || polls > 2 { // The second if the pause has held one up.
+			if polls := koodrive.Count() - before; polls < 1 || polls > 2 { // The second if the pause has delayed one.
 				t.Errorf("it polled %d times", polls)
 			}
 		})

@@ -13,8 +13,8 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// A stop under load: every stream ends with the reason and a retry delay, no connection breaks, and the clients neither leave
-// nor come back all at once.
+// A stop under load: every stream gets the reason and a time for the retry, no connection breaks, and clients neither leave nor
+// return all at once.
 func TestStopWith3000Streams(t *testing.T) {
 	t.Parallel()
 	const streams = 3000

@@ -12,7 +12,7 @@ import (
 	"github.com/kootask/kootask/internal/certificates"
 )
 
-// The file of --upstream-ca is followed like the other certificates, and an invalid one leaves the last roots in use.
+// The file of --upstream-ca is followed like other certificates; if it is invalid, the last roots stay in use.
 func TestUpstreamCAIsFollowed(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestCall(t *testing.T) {
 	errOwn := errors.New("its own error")
 	for name, row := range map[string]struct {
-		takes     time.Duration // Whatever the context does.
+		takes     time.Duration // Ignores its context.
 		obeys     bool
 		err, want error
 		took      time.Duration
@@ -53,13 +53,13 @@ func TestCall(t *testing.T) {
 				if took := time.Since(start); took != row.took {
 					t.Errorf("took %v, want %v", took, row.took)
 				}
-				time.Sleep(time.Hour) // What was left behind ends, too.
+				time.Sleep(time.Hour) // The abandoned call ends, too.
 			})
 		})
 	}
 }
 
-// The goroutine that called is guarded, the one that was called is not.
+// A panic of the called function is turned into an error; the calling goroutine is not affected.
 func TestPanicIsTheCallers(t *testing.T) {
 	defer func() {
 		if p := recover(); p != "oh" {

@@ -13,10 +13,10 @@ import (
 	"github.com/kootask/kootask/internal/canaries"
 )
 
-// texts have the characters that each encoding changes.
+// texts contain the characters that each encoding changes.
 var texts = []string{"canary-0123456789", "Ca?n~a>ry+0/1=2", "a \"ca\\nary\"\n<&>%", "任务-canary-ÿ\x7f"}
 
-// leaks are ways in which a text comes out.
+// leaks are ways in which a text may be printed.
 var leaks = map[string]func(string) string{
 	"as it is":                 func(s string) string { return s },
 	"base64":                   func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) },
@@ -48,7 +48,7 @@ func logged(s string, asJSON bool) string {
 	return b.String()
 }
 
-// The text is found in each encoding, with any text before and after it.
+// Each encoding is decoded, whatever precedes and follows the text.
 func TestEncodingsAreSeenThrough(t *testing.T) {
 	for _, text := range texts {
 		c := canaries.New("it", text)

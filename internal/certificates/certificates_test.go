@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,35 +13,36 @@ import (
 	"github.com/kootask/kootask/internal/certificates"
 )
 
-// The content of a certificate decides who accepts it: the authority, the host, the usage, the validity.
+// A certificate is accepted or refused by its authority, its names, its usage and its dates.
 func TestVerify(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ca, other := certificates.NewCA(), certificates.NewCA()
-		server, client := []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-		for name, row := range map[string]struct {
-			certificate *certificates.Certificate
-			options     x509.VerifyOptions
-			good        bool
-		}{
-			"server":            {ca.Server("kootask.example"), x509.VerifyOptions{DNSName: "kootask.example"}, true},
-			"server's address":  {ca.Server("::1", "127.0.0.1"), x509.VerifyOptions{DNSName: "127.0.0.1"}, true},
-			"another name":      {ca.Server("kootask.example"), x509.VerifyOptions{DNSName: "127.0.0.1"}, false},
-			"another authority": {other.Server("kootask.example"), x509.VerifyOptions{}, false},
-			"client":            {ca.Client("DNS:orders.example"), x509.VerifyOptions{KeyUsages: client}, true},
-			"client as server":  {ca.Client("DNS:orders.example"), x509.VerifyOptions{}, false},
-			"server as client":  {ca.Issue(certificates.Spec{Usages: server}), x509.VerifyOptions{KeyUsages: client}, false},
-			"for anything":      {ca.Issue(certificates.Spec{}), x509.VerifyOptions{KeyUsages: client}, true},
-			"to expire": {
-				ca.Issue(certificates.Spec{NotAfter: time.Now().Add(time.Minute)}), x509.VerifyOptions{KeyUsages: client}, true,
-			},
-			"expired": {ca.Issue(certificates.Spec{NotAfter: time.Now().Add(-24 * time.Hour)}), x509.VerifyOptions{KeyUsages: client}, false},
-		} {
-			row.options.Roots, row.options.CurrentTime = ca.Pool(), time.Now()
+	now := time.Now()
+	ca, other := certificates.NewCA(), certificates.NewCA()
+	server, client := []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	for name, row := range map[string]struct {
+		certificate *certificates.Certificate
+		options     x509.VerifyOptions
+		good        bool
+	}{
+		"server":            {ca.Server("kootask.example"), x509.VerifyOptions{DNSName: "kootask.example"}, true},
+		"server's address":  {ca.Server("::1", "127.0.0.1"), x509.VerifyOptions{DNSName: "127.0.0.1"}, true},
+		"another name":      {ca.Server("kootask.example"), x509.VerifyOptions{DNSName: "127.0.0.1"}, false},
+		"another authority": {other.Server("kootask.example"), x509.VerifyOptions{}, false},
+		"client":            {ca.Client("DNS:orders.example"), x509.VerifyOptions{KeyUsages: client}, true},
+		"client as server":  {ca.Client("DNS:orders.example"), x509.VerifyOptions{}, false},
+		"server as client":  {ca.Issue(certificates.Spec{Usages: server}), x509.VerifyOptions{KeyUsages: client}, false},
+		"for anything":      {ca.Issue(certificates.Spec{}), x509.VerifyOptions{KeyUsages: client}, true},
+		"to expire": {
+			ca.Issue(certificates.Spec{NotAfter: now.Add(time.Minute)}), x509.VerifyOptions{KeyUsages: client}, true,
+		},
+		"expired": {ca.Issue(certificates.Spec{NotAfter: now.Add(-24 * time.Hour)}), x509.VerifyOptions{KeyUsages: client}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			row.options.Roots, row.options.CurrentTime = ca.Pool(), now
 			if _, err := row.certificate.TLS.Leaf.Verify(row.options); (err == nil) != row.good {
-				t.Errorf("%s: %v", name, err)
+				t.Error(err)
 			}
-		}
-	})
+		})
+	}
 }
 
 func TestNames(t *testing.T) {
@@ -63,7 +63,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// Both sides present certificates from files, and accept each other.
+// Both sides present certificates that were read from files, and accept each other.
 func TestHandshake(t *testing.T) {
 	ca := certificates.NewCA()
 	read := func(c *certificates.Certificate) []tls.Certificate {

@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// conn is a connection to an address, that counts while it is open.
+// conn is a connection to an address that counts itself while it is open.
 type conn struct {
 	net.Conn
 	open *atomic.Int32
@@ -29,7 +29,7 @@ func (c conn) Close() error {
 	return nil
 }
 
-// What becomes of each address, by its last number; an address that is not here is silent until it is given up.
+// The fate of each address, by its last number; an address that is not listed is silent until it is given up.
 func TestAddresses(t *testing.T) {
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	for name, row := range map[string]struct {

@@ -14,7 +14,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 type key [32]byte
 
-// An entry is there until it is deleted, or until its time has passed since it was last set.
+// An entry exists until it is deleted, or until its lifetime has passed since it was last set.
 func TestEntriesExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := expiring.New[key, *string](10, time.Minute)
@@ -40,7 +40,7 @@ func TestEntriesExpire(t *testing.T) {
 	})
 }
 
-// What is dropped from a full cache leaves room for others.
+// Entries that are dropped from a full cache make room for others.
 func TestSizeIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := expiring.New[int, int](10, time.Minute)

@@ -21,7 +21,7 @@ var (
 
 func task(name string, status int64) history.Task { return history.Task{Name: name, Status: status} }
 
-// again adds a request to a history once for each time that it is sent. Each time but the last, the connection is cut.
+// again records a request as sent several times: all but the last time the connection is cut.
 func again(h *history.History, times int) {
 	for i := range times {
 		at := 12*second + 3*second/5 + time.Duration(i)*second/10
@@ -74,7 +74,7 @@ func TestGoodHistory(t *testing.T) {
 	}
 }
 
-// Each way to go wrong breaks its rule, and no other unless it is said so.
+// Each violation breaks its own rule, and only the other rules that its row names.
 func TestEveryRuleCanBeBroken(t *testing.T) {
 	for name, row := range map[string]struct {
 		spoil func(h *history.History)
@@ -155,20 +155,22 @@ func TestEveryRuleCanBeBroken(t *testing.T) {
 		"a request that is sent again after it was cut": {func(h *history.History) { again(h, 2) }, nil},
 		"one that is sent again twice":                  {func(h *history.History) { again(h, 3) }, []string{"Polite"}},
 	} {
-		h := good()
-		row.spoil(&h)
-		broken := map[string]bool{}
-		for _, v := range h.Check(rules) {
-			broken[v.Rule] = true
-		}
-		for _, rule := range row.want {
-			if !broken[rule] {
-				t.Errorf("%s: %s is not broken: %v", name, rule, h.Check(rules))
+		t.Run(name, func(t *testing.T) {
+			h := good()
+			row.spoil(&h)
+			broken := map[string]bool{}
+			for _, v := range h.Check(rules) {
+				broken[v.Rule] = true
 			}
-			delete(broken, rule)
-		}
-		if len(broken) > 0 {
-			t.Errorf("%s: %v", name, h.Check(rules))
-		}
+			for _, rule := range row.want {
+				if !broken[rule] {
+					t.Errorf("%s is not broken: %v", rule, h.Check(rules))
+				}
+				delete(broken, rule)
+			}
+			if len(broken) > 0 {
+				t.Errorf("%v", h.Check(rules))
+			}
+		})
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 func TestMarshal(t *testing.T) {
-	var name strings.Builder // Every character that ends a line somewhere, and some that do not.
+	var name strings.Builder // Every character that ends a line in some language, and some that do not.
 	for r := rune(0); r < 0x3000; r++ {
 		if unicode.IsControl(r) || unicode.IsSpace(r) || unicode.In(r, unicode.Zl, unicode.Zp) {
 			name.WriteRune(r)

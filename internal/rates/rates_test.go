@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// However many peers come by, those that have been quiet for long enough are forgotten; those that have not are not.
+// Peers that have been quiet for long enough are forgotten, however many there are. Others are not.
 func TestRatesAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rates := New(20)
@@ -17,7 +17,7 @@ func TestRatesAreForgotten(t *testing.T) {
 			if i%10 == 0 {
 				for rates.Of("busy").Allow() {
 				}
-				time.Sleep(time.Millisecond) // Each is as it was after 50 of these.
+				time.Sleep(time.Millisecond) // After 50 of these each rate is full again.
 			}
 			most = max(most, len(rates.buckets))
 		}
@@ -25,7 +25,7 @@ func TestRatesAreForgotten(t *testing.T) {
 			t.Errorf("%d peers were remembered", most)
 		}
 		if rates.Of("busy").AllowN(time.Now(), 2) {
-			t.Error("who is busy was forgotten")
+			t.Error("a busy peer was forgotten")
 		}
 	})
 }

@@ -26,7 +26,7 @@ func zip(t *testing.T, content string) string {
 	return zipped.String()
 }
 
-// What is called x-gzip is read as what is called gzip, by way of net/http: decoded, damaged and empty.
+// x-gzip is read exactly as net/http reads gzip, whether the body is valid, damaged or empty.
 func TestBothNamesOfGzipAreRead(t *testing.T) {
 	zipped := zip(t, text)
 	for name, row := range map[string]struct {
@@ -42,16 +42,18 @@ func TestBothNamesOfGzipAreRead(t *testing.T) {
 		"bytes after":  {body: zipped + "geheim", want: text, fails: true},
 		"a bomb":       {body: zip(t, string(make([]byte, 1<<20))), want: string(make([]byte, 100))},
 	} {
-		for _, coding := range []string{"gzip", "GZIP", "x-gzip", "X-GZip"} {
-			body, err := answer(t, row.body, coding)
-			if string(body) != row.want || (err != nil) != row.fails {
-				t.Errorf("%s, %s: %q, %v", name, coding, body, err)
+		t.Run(name, func(t *testing.T) {
+			for _, coding := range []string{"gzip", "GZIP", "x-gzip", "X-GZip"} {
+				body, err := answer(t, row.body, coding)
+				if string(body) != row.want || (err != nil) != row.fails {
+					t.Errorf("%s: %q, %v", coding, body, err)
+				}
 			}
-		}
+		})
 	}
 }
 
-// Other codings, several of them, and none are left as they are.
+// Other codings, several codings and none are left as they are.
 func TestOtherCodingsAreLeft(t *testing.T) {
 	for _, codings := range [][]string{
 		nil, {""}, {"identity"}, {"utf-8"}, {"br"}, {"x-gzip, identity"}, {"x-gzip, x-gzip"}, {"x-gzip", "x-gzip"}, {"gzip, x-gzip"}, {"x-gzipped"},
@@ -62,7 +64,7 @@ func TestOtherCodingsAreLeft(t *testing.T) {
 	}
 }
 
-// answer returns what is read of 100 bytes of an answer of net/http's.
+// answer returns up to 100 decoded bytes of an answer that net/http has read.
 func answer(t *testing.T, body string, codings ...string) ([]byte, error) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -2,7 +2,7 @@ package auth
 
 import "testing"
 
-// Users are texts, whatever YAML takes them for: 0123 is not 83, and 1e3 not 1000.
+// Users are compared as text, whatever type YAML gives them: 0123 is not 83, and 1e3 is not 1000.
 func TestUsersKeepTheirText(t *testing.T) {
 	for written, users := range map[string]map[string]bool{
 		"0123":       {"0123": true, "83": false, "123": false},
@@ -41,7 +41,7 @@ func TestUsersKeepTheirText(t *testing.T) {
 	}
 }
 
-// A merge adds what is not said otherwise.
+// A YAML merge adds only keys that the rule does not set itself.
 func TestMergedRules(t *testing.T) {
 	policy, err := ParsePolicy([]byte("callers:\n- &first\n  claims: {sub: a}\n  users: [one]\n- <<: *first\n  users: [two]\n"))
 	if err != nil {

@@ -13,14 +13,14 @@ import (
 	"github.com/kootask/kootask/service/auth"
 )
 
-// A certificate that was found good is not good any more once its authority has expired, within the minute too.
+// A certificate that was accepted is refused once its authority has expired, also within the minute for which verdicts are cached.
 func TestAuthorityExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := certificates.NewCA()
 		pool := ca.Pool()
-		ends := ca.Client("DNS:a").TLS.Leaf.NotAfter // The authority's end too: both are made to last as long.
+		ends := ca.Client("DNS:a").TLS.Leaf.NotAfter // The authority expires then too: both last equally long.
 		client := ca.Issue(certificates.Spec{SANs: []string{"DNS:a"}, NotAfter: ends.Add(24 * time.Hour)})
-		time.Sleep(time.Until(ends.Add(-2 * time.Second))) // Before there is anything that ticks all that while.
+		time.Sleep(time.Until(ends.Add(-2 * time.Second))) // Created before anything starts a ticker.
 		c, err := auth.New(auth.Config{
 			ClientCAs: func() *x509.CertPool { return pool }, SANs: []string{auth.AnySAN}, Log: slog.New(slog.DiscardHandler),
 		})

@@ -12,7 +12,7 @@ import (
 	"github.com/kootask/kootask/service/auth/issuertest"
 )
 
-// direct is a way to an issuer without a connection.
+// direct reaches an issuer without a connection.
 type direct struct{ http.Handler }
 
 func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -21,8 +21,8 @@ func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	return recorder.Result(), nil
 }
 
-// Whatever is shown, nothing breaks, and nothing is good but what the issuer has made, letter by letter. Each input is
-// tried as it is, and in place of each part of a good token.
+// No input causes a panic, and only a token that the issuer has made is accepted, letter by letter. Each input is tried as it is,
+// and in place of each part of a valid token.
 func FuzzVerify(f *testing.F) {
 	issuer := issuertest.New(issuerURL)
 	tokens, err := auth.NewTokens(auth.TokensConfig{Issuer: issuerURL, Audience: issuertest.Audience, Transport: direct{issuer}})
@@ -69,7 +69,7 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// Whatever an issuer publishes for a key, nothing breaks, and its other key is good.
+// Whatever an issuer publishes as a key, nothing panics, and its other key works.
 func FuzzKeys(f *testing.F) {
 	issuer := issuertest.New(issuerURL)
 	for _, k := range issuer.KeySet() {

@@ -25,7 +25,7 @@ func jwk(i *issuertest.Issuer, alg string, members ...any) map[string]any {
 	return found
 }
 
-// oddKeys are what no token is verified with, and what must not cost the other keys.
+// oddKeys verify no token, and must not affect the other keys.
 var oddKeys = []any{
 	nil, 1, "geheim", []any{}, map[string]any{}, map[string]any{"kty": 1},
 	map[string]any{"kty": "AKP", "kid": "later", "alg": "ML-DSA-65", "pub": "AAAA"},
@@ -44,7 +44,7 @@ func TestWhichKeysAreUsed(t *testing.T) {
 	lie := func(alg string) issuertest.Option { return issuertest.Header("alg", alg) }
 	for name, row := range map[string]struct {
 		alg     string
-		change  []any // In the key of alg.
+		change  []any // Of the key for alg.
 		options []issuertest.Option
 		want    string
 	}{
@@ -82,7 +82,7 @@ func TestWhichKeysAreUsed(t *testing.T) {
 	}
 }
 
-// An issuer with no other keys has none.
+// A key set with only odd keys counts as unavailable.
 func TestOddKeys(t *testing.T) {
 	for _, k := range oddKeys {
 		bubble(t, func(t *testing.T, issuer *issuertest.Issuer, tokens *auth.Tokens) {
@@ -94,7 +94,7 @@ func TestOddKeys(t *testing.T) {
 	}
 }
 
-// A signature of P-256 is one of ES384 with zeros before it: to golang-jwt it is good.
+// A signature of P-256 is also one of ES384 with zeros in front, which golang-jwt accepts.
 func TestCurveAndAlgBelongTogether(t *testing.T) {
 	bubble(t, func(t *testing.T, issuer *issuertest.Issuer, tokens *auth.Tokens) {
 		set := []any{jwk(issuer, "ES256", "alg", nil), jwk(issuer, "EdDSA")}

@@ -7,11 +7,11 @@ import (
 	"github.com/kootask/kootask/service/auth"
 )
 
-// What a policy says is said without a doubt, or it is refused.
+// A policy that can be misread is refused.
 func TestParsePolicy(t *testing.T) {
 	const sub = "- claims: {sub: a}\n  users: [u]\n"
 	for name, row := range map[string]struct {
-		text, refusal string // Empty: it is accepted.
+		text, refusal string // Empty: accepted.
 	}{
 		"a san":                 {"callers:\n- san: DNS:a\n  users: [u]", ""},
 		"every kind of san":     {"callers:\n- {san: 'DNS:a', users: [u]}\n- {san: 'URI:spiffe://a/b', users: [u]}\n- {san: 'IP:::1', users: [u]}\n- {san: 'email:a@b', users: [u]}", ""},
@@ -29,7 +29,7 @@ func TestParsePolicy(t *testing.T) {
 		"no callers":            {"callers: []", "no caller"},
 		"a text":                {"callers", "cannot unmarshal"},
 		"a list":                {sub, "cannot unmarshal"},
-		"no YAML":               {"callers: [", "yaml"},
+		"not YAML":              {"callers: [", "yaml"},
 		"a tab":                 {"callers:\n\t- san: DNS:a", "yaml"},
 		"an unknown field":      {"callers:\n- claims: {sub: a}\n  users: [u]\n  user: [v]", "field not found"},
 		"an unknown field atop": {"callers:\n" + sub + "default: allow", "field not found"},
@@ -57,9 +57,9 @@ func TestParsePolicy(t *testing.T) {
 		"a claim of no name":    {"callers:\n- claims: {'': a}\n  users: [u]", "line 2: a value is empty"},
 		"a list for a claim":    {"callers:\n- claims: {sub: [a]}\n  users: [u]", "line 2: the value of a claim is a text"},
 		"a number for a claim":  {"callers:\n- claims: {n: 5}\n  users: [u]", "line 2: the value of a claim is a text"},
-		"a truth for a claim":   {"callers:\n- claims: {admin: true}\n  users: [u]", "line 2: the value of a claim is a text"},
+		"a boolean for a claim": {"callers:\n- claims: {admin: true}\n  users: [u]", "line 2: the value of a claim is a text"},
 		"a number in quotes":    {"callers:\n- claims: {n: '5'}\n  users: [u]", ""},
-		// A name with nothing behind it would ask for less than it says.
+		// A name with an empty value would require less than it seems to.
 		"an empty san":             {"callers:\n- san: ''\n  claims: {sub: a}\n  users: [u]", "line 2: a value is empty"},
 		"nothing for a san":        {"callers:\n- san:\n  claims: {sub: a}\n  users: [u]", "line 2: a value is empty"},
 		"empty claims":             {"callers:\n- san: DNS:a\n  claims: {}\n  users: [u]", "line 3: a value is empty"},
@@ -72,21 +72,21 @@ func TestParsePolicy(t *testing.T) {
 		"an empty text of lines":   {"callers:\n- san: DNS:a\n  claims: {sub: a}\n  users:\n  - |\n", "line 5: a value is empty"},
 		"a merge of an empty one":  {"callers:\n- san: DNS:a\n  claims: {<<: {}, sub: a}\n  users: [u]", "line 3: a value is empty"},
 		"a type alone":             {"callers:\n- san: 'DNS: '\n  users: [u]", "san must be a name like"},
-		"a san with a blank":       {"callers:\n- san: 'DNS:a '\n  users: [u]", "san must be a name like"},
+		"a san with a space":       {"callers:\n- san: 'DNS:a '\n  users: [u]", "san must be a name like"},
 		"a san with a no-break":    {"callers:\n- san: 'DNS:a\u00a0'\n  users: [u]", "san must be a name like"},
 		"a san with a line":        {"callers:\n- san: \"DNS:a\\n\"\n  users: [u]", "san must be a name like"},
 		"no address":               {"callers:\n- san: 'IP:orders'\n  users: [u]", "san must be a name like"},
 		"another form of address":  {"callers:\n- san: 'IP:0:0::1'\n  users: [u]", "san must be a name like"},
-		"a claim of blanks":        {"callers:\n- claims: {sub: '  '}\n  users: [u]", "visible characters"},
-		"a claim with a blank":     {"callers:\n- claims: {sub: 'a '}\n  users: [u]", "visible characters"},
+		"a claim of spaces":        {"callers:\n- claims: {sub: '  '}\n  users: [u]", "visible characters"},
+		"a claim with a space":     {"callers:\n- claims: {sub: 'a '}\n  users: [u]", "visible characters"},
 		"a claim with a mark":      {"callers:\n- claims: {sub: \"a\u200b\"}\n  users: [u]", "visible characters"},
-		"a claim's name of blanks": {"callers:\n- claims: {' ': a}\n  users: [u]", "visible characters"},
+		"a claim's name of spaces": {"callers:\n- claims: {' ': a}\n  users: [u]", "visible characters"},
 		"a key merged twice":       {"callers:\n- &f {san: 'DNS:a', users: [u]}\n- <<: *f\n  <<: *f", "already"},
 		"a byte order mark":        {"\ufeffcallers:\n" + sub, ""},
 		"UTF-16":                   {utf16("callers:\n" + sub), ""},
 		"UTF-16 without a mark":    {utf16("callers:\n" + sub)[2:], "yaml: "},
 		"NUL":                      {"callers:\n" + sub + "\x00", "yaml: "},
-		"no UTF-8":                 {"callers:\n- claims: {sub: \"\xff\"}\n  users: [u]", "yaml: "},
+		"not UTF-8":                {"callers:\n- claims: {sub: \"\xff\"}\n  users: [u]", "yaml: "},
 		"a secret":                 {"geheim~secret\n", "yaml: line 1: cannot unmarshal !!str into"},
 		"a secret with quotes":     {"gehe`im`geheim\n", "yaml: line 1: cannot unmarshal !!str into"},
 		"a secret with a star":     {"*geheim", "yaml: unknown anchor referenced"},
@@ -99,7 +99,7 @@ func TestParsePolicy(t *testing.T) {
 		"an alias of null":         {"callers:\n- claims: {sub: a}\n  users: [u, &n null, *n]", "line 3: a value is empty"},
 		"nothing for a user":       {"callers:\n- claims: {sub: a}\n  users:\n  - u\n  -\n", "line 5: a value is empty"},
 		"an empty user":            {"callers:\n- claims: {sub: a}\n  users: ['']", "line 3: a value is empty"},
-		"a user with a blank":      {"callers:\n- claims: {sub: a}\n  users: ['a b']", "a user must be"},
+		"a user with a space":      {"callers:\n- claims: {sub: a}\n  users: ['a b']", "a user must be"},
 		"a user with a line":       {"callers:\n- claims: {sub: a}\n  users: [\"a\\n\"]", "a user must be"},
 		"a user of letters":        {"callers:\n- claims: {sub: a}\n  users: [ä]", "a user must be"},
 		"a long user":              {"callers:\n- claims: {sub: a}\n  users: [" + strings.Repeat("x", 65) + "]", "a user must be"},
@@ -110,19 +110,21 @@ func TestParsePolicy(t *testing.T) {
 		"all, twice":               {"callers:\n- claims: {sub: a}\n  users: ['*', '*']", "stands alone"},
 		"all, without quotes":      {"callers:\n- claims: {sub: a}\n  users: [*]", "yaml"},
 	} {
-		policy, err := auth.ParsePolicy([]byte(row.text))
-		switch {
-		case row.refusal == "" && (err != nil || policy == nil):
-			t.Errorf("%s: %v", name, err)
-		case row.refusal != "" && (err == nil || policy != nil || !strings.Contains(err.Error(), row.refusal)):
-			t.Errorf("%s: %v, want %q", name, err, row.refusal)
-		case err != nil && strings.Contains(err.Error(), "gehe"):
-			t.Errorf("%s: the error quotes the file: %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			policy, err := auth.ParsePolicy([]byte(row.text))
+			switch {
+			case row.refusal == "" && (err != nil || policy == nil):
+				t.Errorf("%v", err)
+			case row.refusal != "" && (err == nil || policy != nil || !strings.Contains(err.Error(), row.refusal)):
+				t.Errorf("%v, want %q", err, row.refusal)
+			case err != nil && strings.Contains(err.Error(), "gehe"):
+				t.Errorf("the error quotes the file: %v", err)
+			}
+		})
 	}
 }
 
-// utf16 is a text of ASCII as Windows writes it.
+// utf16 encodes an ASCII text as Windows does.
 func utf16(text string) string {
 	all := []byte("\xff\xfe")
 	for _, b := range []byte(text) {

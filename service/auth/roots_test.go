@@ -13,7 +13,7 @@ import (
 	"github.com/kootask/kootask/service/auth/issuertest"
 )
 
-// Each fetch goes by the certificates that are trusted then, over a connection of its own.
+// Each fetch uses the roots that are trusted at that moment, over a new connection.
 func TestIssuersCertificateIsJudgedAtEachFetch(t *testing.T) {
 	var issuer *issuertest.Issuer
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { issuer.ServeHTTP(w, r) }))
@@ -37,10 +37,10 @@ func TestIssuersCertificateIsJudgedAtEachFetch(t *testing.T) {
 	}
 }
 
-// The issuer is reached through the proxy that is named, and no other, by https as well. A proxy's refusal is said to be its own.
+// The issuer is reached only through the configured proxy, over https as well. The proxy's refusal is reported as the proxy's.
 func TestIssuerBehindAProxy(t *testing.T) {
 	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
-	const host = "127.0.0.1:2" // Nothing answers there.
+	const host = "127.0.0.1:2" // Nothing listens there.
 	issuer := issuertest.New("http://" + host)
 	var asked []string
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -2,7 +2,7 @@ package auth
 
 import "testing"
 
-// A rule that names a certificate and claims is about callers who have both; one user of a rule is not another's.
+// A rule that names a certificate and claims applies only to callers with both, and its users only to its callers.
 func TestRulesNeedAllThatTheyName(t *testing.T) {
 	policy, err := ParsePolicy([]byte(`
 callers:
@@ -34,8 +34,10 @@ callers:
 		"nobody":               {identity{}, "1", false},
 		"every user by name":   {identity{sans: []string{"DNS:b"}}, "*", false},
 	} {
-		if got := policy.allows(row.id, row.user); got != row.want {
-			t.Errorf("%s: %v", name, got)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := policy.allows(row.id, row.user); got != row.want {
+				t.Errorf("%v", got)
+			}
+		})
 	}
 }

@@ -34,7 +34,7 @@ func slowly(issuer *issuertest.Issuer, delay time.Duration) http.HandlerFunc {
 	}
 }
 
-// large answers with document, and blanks to make it so long.
+// large answers with document, padded with spaces to a size.
 func large(document any, length int) http.HandlerFunc {
 	body, err := json.Marshal(document)
 	if err != nil {
@@ -46,7 +46,7 @@ func large(document any, length int) http.HandlerFunc {
 	}
 }
 
-// zipped answers with what large does, compressed to next to nothing.
+// zipped answers like large, compressed to almost nothing.
 func zipped(coding string, document any, length int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		recorder := httptest.NewRecorder()
@@ -58,7 +58,7 @@ func zipped(coding string, document any, length int) http.HandlerFunc {
 	}
 }
 
-// drip answers with a blank a second for a minute.
+// drip answers with a space per second for a minute.
 func drip(w http.ResponseWriter, r *http.Request) {
 	for range 60 {
 		_, _ = w.Write([]byte(" "))
@@ -71,7 +71,7 @@ func drip(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// redirect leads to where the right answer is.
+// redirect leads to the right answer.
 func redirect(to http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.RawQuery != "" {
@@ -82,14 +82,14 @@ func redirect(to http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// with is a discovery document with one member changed.
+// with is the discovery document with one member changed.
 func with(i *issuertest.Issuer, name string, value any) map[string]any {
 	document := i.DiscoveryDocument()
 	document[name] = value
 	return document
 }
 
-func TestWhatIssuersAnswer(t *testing.T) {
+func TestIssuerAnswers(t *testing.T) {
 	type handlers func(i *issuertest.Issuer) map[string]http.HandlerFunc
 	discovery := func(h func(i *issuertest.Issuer) http.HandlerFunc) handlers {
 		return func(i *issuertest.Issuer) map[string]http.HandlerFunc {
@@ -111,7 +111,7 @@ func TestWhatIssuersAnswer(t *testing.T) {
 		url      string // issuerURL if empty.
 		handlers handlers
 		want     string
-		cause    string // Empty if it is good.
+		cause    string // Empty if the token is accepted.
 		took     time.Duration
 	}{
 		"as it should be":               {want: ok},
@@ -195,8 +195,8 @@ func TestWhatIssuersAnswer(t *testing.T) {
 	}
 }
 
-// The transport of its own reaches a loopback issuer in plaintext, and no issuer whose certificate nobody vouches for. It
-// leaves no connection behind.
+// The default transport reaches a loopback issuer in plaintext, and refuses one with an untrusted certificate. It leaves no
+// connection open.
 func TestOwnTransport(t *testing.T) {
 	for scheme, row := range map[string]struct {
 		start       func(*httptest.Server)
@@ -205,31 +205,33 @@ func TestOwnTransport(t *testing.T) {
 		"http":  {start: (*httptest.Server).Start, want: ok},
 		"https": {start: (*httptest.Server).StartTLS, want: unavailable, cause: "certificate"},
 	} {
-		var issuer *issuertest.Issuer
-		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { issuer.ServeHTTP(w, r) }))
-		closed := make(chan struct{}, 10)
-		server.Config.ErrorLog = log.New(io.Discard, "", 0)
-		server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-			if state == http.StateClosed {
-				closed <- struct{}{}
+		t.Run(scheme, func(t *testing.T) {
+			var issuer *issuertest.Issuer
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { issuer.ServeHTTP(w, r) }))
+			closed := make(chan struct{}, 10)
+			server.Config.ErrorLog = log.New(io.Discard, "", 0)
+			server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+				if state == http.StateClosed {
+					closed <- struct{}{}
+				}
 			}
-		}
-		row.start(server)
-		issuer = issuertest.New(server.URL)
-		tokens, err := auth.NewTokens(auth.TokensConfig{Issuer: server.URL, Audience: issuertest.Audience})
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _, err = tokens.Verify(t.Context(), issuer.Token(alice()))
-		if got := outcome(t, err); got != row.want || err != nil && !strings.Contains(err.Error(), row.cause) {
-			t.Errorf("%s: %v", scheme, err)
-		}
-		select {
-		case <-closed:
-		case <-time.After(auth.FetchTimeout - time.Second):
-			t.Errorf("%s: an idle connection outlives the fetch", scheme)
-		}
-		tokens.Close()
-		server.Close()
+			row.start(server)
+			issuer = issuertest.New(server.URL)
+			tokens, err := auth.NewTokens(auth.TokensConfig{Issuer: server.URL, Audience: issuertest.Audience})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _, err = tokens.Verify(t.Context(), issuer.Token(alice()))
+			if got := outcome(t, err); got != row.want || err != nil && !strings.Contains(err.Error(), row.cause) {
+				t.Errorf("%v", err)
+			}
+			select {
+			case <-closed:
+			case <-time.After(auth.FetchTimeout - time.Second):
+				t.Error("an idle connection outlives the fetch")
+			}
+			tokens.Close()
+			server.Close()
+		})
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// redeem makes a request with a ticket, and returns what it came to.
+// redeem makes a request with a ticket, and returns the caller and the outcome.
 func redeem(c *Authenticator, value, taskID string, header ...string) (caller.Caller, string) {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	for i := 0; i < len(header); i += 2 {
@@ -28,14 +28,14 @@ func redeem(c *Authenticator, value, taskID string, header ...string) (caller.Ca
 	return who, allowed
 }
 
-// left is how many tickets are in memory, and with them the credentials for which they stand.
+// left is the number of tickets in memory, and thus of the credentials for which they stand.
 func (c *Authenticator) left() int {
 	c.tickets.mu.Lock()
 	defer c.tickets.mu.Unlock()
 	return len(c.tickets.all)
 }
 
-// Whatever becomes of a ticket, what it stands for is not kept longer than it is good.
+// The credential behind a ticket is kept no longer than the ticket is valid, used or not.
 func TestTicketsAreForgotten(t *testing.T) {
 	for name, row := range map[string]struct {
 		after  time.Duration
@@ -52,26 +52,28 @@ func TestTicketsAreForgotten(t *testing.T) {
 		"beside a date":        {0, "1", []string{"X-Date", "20240831T143829Z"}, "CREDENTIAL_AMBIGUOUS"},
 		"beside a kootask one": {0, "1", []string{"X-Kootask-Authorization", "Bearer a"}, "CREDENTIAL_AMBIGUOUS"},
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			c, err := New(Config{Log: slog.New(slog.DiscardHandler)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer c.Close()
-			who := caller.Caller{UserID: "1001"}
-			value, expires, err := c.Ticket(&http.Request{}, who, "1")
-			if err != nil || c.left() != 1 || !expires.Equal(time.Now().Add(TicketLife)) {
-				t.Fatalf("%v, %d tickets, which end %v", err, c.left(), expires)
-			}
-			time.Sleep(row.after)
-			synctest.Wait()
-			got, outcome := redeem(c, value, row.id, row.header...)
-			if outcome != row.want || (got.UserID == who.UserID) != (outcome == allowed) || c.left() != 0 {
-				t.Errorf("%s: %s, as %q, and %d tickets are left", name, outcome, got.UserID, c.left())
-			}
-			if _, again := redeem(c, value, "1"); again != "TICKET_INVALID" {
-				t.Errorf("%s: then %s", name, again)
-			}
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, err := New(Config{Log: slog.New(slog.DiscardHandler)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				who := caller.Caller{UserID: "1001"}
+				value, expires, err := c.Ticket(&http.Request{}, who, "1")
+				if err != nil || c.left() != 1 || !expires.Equal(time.Now().Add(TicketLife)) {
+					t.Fatalf("%v, %d tickets, which end %v", err, c.left(), expires)
+				}
+				time.Sleep(row.after)
+				synctest.Wait()
+				got, outcome := redeem(c, value, row.id, row.header...)
+				if outcome != row.want || (got.UserID == who.UserID) != (outcome == allowed) || c.left() != 0 {
+					t.Errorf("%s, as %q, and %d tickets are left", outcome, got.UserID, c.left())
+				}
+				if _, again := redeem(c, value, "1"); again != "TICKET_INVALID" {
+					t.Errorf("then %s", again)
+				}
+			})
 		})
 	}
 	synctest.Test(t, func(t *testing.T) {
@@ -87,7 +89,7 @@ func TestTicketsAreForgotten(t *testing.T) {
 	})
 }
 
-// There are so many tickets and no more, until old ones are over.
+// The number of tickets is limited; expired tickets make room.
 func TestTicketsAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := New(Config{Log: slog.New(slog.DiscardHandler)})
@@ -115,27 +117,29 @@ func TestTicketsAreCounted(t *testing.T) {
 	})
 }
 
-// A ticket that was got with a certificate is good over connections of that one alone.
+// A ticket that was issued over a connection with a client certificate is valid only over connections with the same certificate.
 func TestTicketsGoWithTheirCertificate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, _ := New(Config{Log: slog.New(slog.DiscardHandler)})
-		over := func(one string) *tls.ConnectionState {
-			return &tls.ConnectionState{PeerCertificates: []*x509.Certificate{{Raw: []byte(one)}}}
-		}
-		mine, other := over("mine"), over("another's")
-		for name, row := range map[string]struct {
-			with *tls.ConnectionState
-			good bool
-		}{"its own": {mine, true}, "another": {other, false}, "none": {nil, false}} {
-			value, _, err := c.Ticket(&http.Request{TLS: mine}, caller.Caller{}, "1")
-			if err != nil {
-				t.Fatal(err)
-			}
-			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
-			r.TLS = row.with
-			if _, err := c.Redeem(r, value, "1"); (err == nil) != row.good {
-				t.Errorf("with %s: %v", name, err)
-			}
-		}
-	})
+	over := func(one string) *tls.ConnectionState {
+		return &tls.ConnectionState{PeerCertificates: []*x509.Certificate{{Raw: []byte(one)}}}
+	}
+	mine, other := over("mine"), over("another's")
+	for name, row := range map[string]struct {
+		with *tls.ConnectionState
+		good bool
+	}{"its own": {mine, true}, "another": {other, false}, "none": {nil, false}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, _ := New(Config{Log: slog.New(slog.DiscardHandler)})
+				value, _, err := c.Ticket(&http.Request{TLS: mine}, caller.Caller{}, "1")
+				if err != nil {
+					t.Fatal(err)
+				}
+				r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+				r.TLS = row.with
+				if _, err := c.Redeem(r, value, "1"); (err == nil) != row.good {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }

@@ -61,7 +61,7 @@ func TestEveryFaultIsNamed(t *testing.T) {
 	}
 }
 
-// The token for kootask may be longer than a credential for KooDrive, wherever it travels.
+// The token for kootask may be longer than a credential for KooDrive, in whichever header it is.
 func TestLengths(t *testing.T) {
 	for name, row := range map[string]struct {
 		mode                caller.Mode
@@ -74,14 +74,16 @@ func TestLengths(t *testing.T) {
 		"the token in app mode":             {caller.App, caller.HeaderCallerToken, caller.HeaderCallerToken, caller.MaxToken},
 		"the token as authorization":        {caller.App, caller.HeaderAuthorization, caller.HeaderAuthorization, caller.MaxToken},
 	} {
-		for _, length := range []int{row.longest, row.longest + 1} {
-			md := metadata.Pairs("authorization", "Bearer x", "x-user-id", "42")
-			md.Set(row.header, strings.Repeat("x", length))
-			_, err := caller.NewReader(row.mode, row.tokenHeader).Read(md.Get)
-			if want := length > row.longest; (err != nil) != want || err != nil && reason.Of(err).Violations[0].Reason != reason.TooLong {
-				t.Errorf("%s of %d bytes: %v", name, length, err)
+		t.Run(name, func(t *testing.T) {
+			for _, length := range []int{row.longest, row.longest + 1} {
+				md := metadata.Pairs("authorization", "Bearer x", "x-user-id", "42")
+				md.Set(row.header, strings.Repeat("x", length))
+				_, err := caller.NewReader(row.mode, row.tokenHeader).Read(md.Get)
+				if want := length > row.longest; (err != nil) != want || err != nil && reason.Of(err).Violations[0].Reason != reason.TooLong {
+					t.Errorf("%s of %d bytes: %v", name, length, err)
+				}
 			}
-		}
+		})
 	}
 }
 
@@ -101,8 +103,8 @@ func TestCallerDoesNotPrintItsCredential(t *testing.T) {
 	}
 }
 
-// Whatever is no task id may be a credential that was put in the wrong place.
-func TestWhatIsNoTaskIDIsNotLogged(t *testing.T) {
+// An invalid task id may be a credential in the wrong place.
+func TestInvalidTaskIDsAreNotLogged(t *testing.T) {
 	for id, logged := range map[string]bool{"1534087020903704704": true, "Bearer geheim": false, strings.Repeat("9", 65): false} {
 		if line := fmt.Sprint(caller.Caller{}.LogAttrs(id)); strings.Contains(line, id) != logged {
 			t.Errorf("logged as %s", line)

@@ -20,8 +20,8 @@ import (
 
 const goodTraceParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
-// Headers and metadata come to the same verdict. What is accepted was there once, is visible ASCII and not longer than allowed;
-// what is refused is named and not repeated; what is for tracing is replaced if it is bad, and fails nothing.
+// Headers and metadata get the same verdict. An accepted value occurred once, is printable ASCII and not too long. A refused one is
+// named but not quoted. Invalid tracing headers are replaced and fail no call.
 func FuzzRead(f *testing.F) {
 	add := func(authorization, userID, date, language, requestID, traceParent string) {
 		for _, twice := range []uint8{0, 1, 2, 4, 8, 16, 32, 63} {
@@ -69,7 +69,7 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("header: %+v, %v; metadata: %+v, %v", c, err, other, otherErr)
 		}
 
-		// Where the header has the token for kootask, more of it is accepted, and nothing else than what is there.
+		// Where the header carries the token for kootask, a longer value is accepted, and it is still taken literally.
 		if known, err := tokens.Read(header.Values); err == nil {
 			if token := known.Token().Reveal(); token != header.Get(names[0]) || len(token) > caller.MaxToken || !isVisible(token) {
 				t.Errorf("the token is %q of %q", token, header.Values(names[0]))
@@ -152,18 +152,18 @@ func isVisible(s string) bool {
 	return s == strings.Trim(s, " ")
 }
 
-// No way to print or log a Caller shows its credential, whether it was accepted or not.
+// No way to print or log a Caller shows its credential, accepted or not.
 func FuzzCredentialIsNotShown(f *testing.F) {
 	for _, s := range []string{"Bearer ", "", "AT ", "HMAC-SHA256 AppId=a,SignedHeaders=host,Signature=", "\x00", "\xff", "a\n", "{", `"`, "%s%v", strings.Repeat("x", caller.MaxAuthorization)} {
 		f.Add(s, "", "42", "en-US", false)
 		f.Add("Bearer ", s, s, s, true)
 	}
-	// It is in none of the other values, which may be shown, nor in the form of a task's id.
+	// The credential is in none of the values that may be shown, nor in the form of a task id.
 	const canary = "geheim~7f3a9c51d2"
 	shown := []string{canary, hex.EncodeToString([]byte(canary)), strings.ToUpper(hex.EncodeToString([]byte(canary)))}
 	f.Fuzz(func(t *testing.T, before, after, userID, language string, app bool) {
 		if strings.Contains(userID, canary) || strings.Contains(language, canary) {
-			return // They are no credential, and may be shown.
+			return // They are not credentials, and may be shown.
 		}
 		mode := caller.Forward
 		if app {

@@ -9,71 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/kootask/kootask/service/observe"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// source is asked by an Observer: an answer takes a second and is the number of the request.
-type source struct {
-	mu               sync.Mutex
-	asked            int
-	inFlight, peak   int
-	cancelled        int
-	err              error
-	panics, finished bool
-	queue            time.Duration // Before the request begins.
-}
-
-const final = 1000
-
-func (s *source) ask(ctx context.Context, begun func()) (int, error) {
-	select {
-	case <-time.After(s.queue):
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	}
-	begun()
-	s.mu.Lock()
-	s.asked++
-	n := s.asked
-	s.inFlight++
-	s.peak = max(s.peak, s.inFlight)
-	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		s.inFlight--
-		s.mu.Unlock()
-	}()
-	select {
-	case <-time.After(time.Second):
-	case <-ctx.Done():
-		s.mu.Lock()
-		s.cancelled++
-		s.mu.Unlock()
-		return 0, ctx.Err()
-	}
-	if s.panics {
-		panic("secret")
-	}
-	if s.finished {
-		n += final
-	}
-	return n, s.err
-}
-
-// bubble runs test with an Observer in virtual time.
-func bubble(t *testing.T, test func(t *testing.T, o *observe.Observer[string, int], s *source)) {
-	synctest.Test(t, func(t *testing.T) {
-		o := observe.New[string, int](observe.Config[int]{Final: func(n int) bool { return n >= final }})
-		defer o.Close()
-		test(t, o, &source{})
-	})
-}
-
-func age(d time.Duration) *time.Duration { return &d }
 
 func TestConcurrentCallsShareOneRequest(t *testing.T) {
 	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
@@ -92,10 +29,10 @@ func TestConcurrentCallsShareOneRequest(t *testing.T) {
 		}
 		all.Wait()
 		if s.asked != 1 || fresh.Load() != 1 {
-			t.Errorf("asked %d times, fresh for %d", s.asked, fresh.Load())
+			t.Errorf("%d requests, fresh for %d", s.asked, fresh.Load())
 		}
 		if _, err := o.Get(t.Context(), "k", observe.Wish{}, s.ask); err != nil || s.asked != 2 {
-			t.Errorf("an unfinished value was answered from memory: asked %d times, %v", s.asked, err)
+			t.Errorf("an unfinished value was answered from memory: %d requests, %v", s.asked, err)
 		}
 	})
 }
@@ -108,7 +45,7 @@ func TestKeysDoNotShare(t *testing.T) {
 		}
 		all.Wait()
 		if s.asked != 2 {
-			t.Errorf("asked %d times", s.asked)
+			t.Errorf("%d requests", s.asked)
 		}
 	})
 }
@@ -130,7 +67,7 @@ func TestFirstCallersLeavingFailsNobodyElse(t *testing.T) {
 			t.Errorf("the one who stayed got %+v, %v", got, err)
 		}
 		if s.asked != 1 || s.cancelled != 0 {
-			t.Errorf("asked %d times, cancelled %d", s.asked, s.cancelled)
+			t.Errorf("%d requests, %d cancelled", s.asked, s.cancelled)
 		}
 	})
 }
@@ -149,7 +86,7 @@ func TestLastCallersLeavingEndsTheRequest(t *testing.T) {
 	})
 }
 
-func TestWhoComesAfterTheLastHasLeftGetsItsOwnRequest(t *testing.T) {
+func TestCallAfterTheLastHasLeftGetsItsOwnRequest(t *testing.T) {
 	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
 		slow := func(ctx context.Context, begun func()) (int, error) { // Takes a second to notice that it is cancelled.
 			_, err := s.ask(ctx, begun)
@@ -182,11 +119,11 @@ func TestErrorsAreSharedAndForgotten(t *testing.T) {
 		}
 		all.Wait()
 		if s.asked != 1 {
-			t.Errorf("asked %d times", s.asked)
+			t.Errorf("%d requests", s.asked)
 		}
 		s.err = nil
 		if got, err := o.Get(t.Context(), "k", observe.Wish{MaxAge: age(time.Minute)}, s.ask); err != nil || got.Value != 2 || s.asked != 2 {
-			t.Errorf("the failure was kept: %+v, %v, asked %d times", got, err, s.asked)
+			t.Errorf("the failure was kept: %+v, %v, %d requests", got, err, s.asked)
 		}
 	})
 }
@@ -219,13 +156,13 @@ func TestFinalValueIsAnsweredFromMemoryForAMinute(t *testing.T) {
 		if first.Answered.Sub(first.Asked) != time.Second {
 			t.Errorf("asked %v, answered %v", first.Asked, first.Answered)
 		}
-		time.Sleep(30 * time.Second) // 31 since it was asked.
+		time.Sleep(30 * time.Second) // 31 s after it was requested.
 		if first.Source != observe.Fresh {
 			t.Errorf("it comes from %v", first.Source)
 		}
 		first.Source = observe.Memory
 		if again := get(nil); again != first || s.asked != 1 {
-			t.Errorf("asked %d times: %+v", s.asked, again)
+			t.Errorf("%d requests: %+v", s.asked, again)
 		}
 		if get(age(31 * time.Second)); s.asked != 1 {
 			t.Error("an observation exactly as old as allowed was refused")
@@ -233,7 +170,7 @@ func TestFinalValueIsAnsweredFromMemoryForAMinute(t *testing.T) {
 		if get(age(31*time.Second - 1)); s.asked != 2 {
 			t.Error("an older observation than allowed was returned")
 		}
-		for range 2 { // That somebody asks for it does not make it last.
+		for range 2 { // Requests for it do not prolong it.
 			time.Sleep(29 * time.Second)
 			if get(nil); s.asked != 2 {
 				t.Error("an observation was not kept for a minute")
@@ -250,7 +187,7 @@ func TestMaxAgeTakesAnUnfinishedValue(t *testing.T) {
 	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
 		_, _ = o.Get(t.Context(), "k", observe.Wish{}, s.ask)
 		if got, err := o.Get(t.Context(), "k", observe.Wish{MaxAge: age(time.Second)}, s.ask); err != nil || got.Value != 1 || s.asked != 1 {
-			t.Errorf("got %+v, %v; asked %d times", got, err, s.asked)
+			t.Errorf("got %+v, %v; %d requests", got, err, s.asked)
 		}
 	})
 }
@@ -258,7 +195,7 @@ func TestMaxAgeTakesAnUnfinishedValue(t *testing.T) {
 func TestMaxAgeZeroSharesTheNextRequest(t *testing.T) {
 	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
 		go func() { _, _ = o.Get(t.Context(), "k", observe.Wish{}, s.ask) }()
-		synctest.Wait() // The first request has begun, and at this same moment:
+		synctest.Wait() // The first request has begun, and at the same moment:
 		var all sync.WaitGroup
 		for range 10 {
 			all.Go(func() {
@@ -269,7 +206,7 @@ func TestMaxAgeZeroSharesTheNextRequest(t *testing.T) {
 		}
 		all.Wait()
 		if s.asked != 2 || s.peak != 1 {
-			t.Errorf("asked %d times, %d at once", s.asked, s.peak)
+			t.Errorf("%d requests, %d at once", s.asked, s.peak)
 		}
 	})
 }
@@ -289,7 +226,7 @@ func TestMaxAgeJoinsARequestThatIsYoungEnough(t *testing.T) {
 	})
 }
 
-// Who has no patience leaves while the request waits for its turn; the others get its answer.
+// A call without patience leaves while its request is queued; the others get its answer.
 func TestPatience(t *testing.T) {
 	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
 		s.queue = 3 * time.Second
@@ -311,7 +248,7 @@ func TestPatience(t *testing.T) {
 		}
 		synctest.Wait()
 		if time.Sleep(time.Hour); s.asked != 1 {
-			t.Errorf("asked %d times: the request that nobody waited for was made", s.asked)
+			t.Errorf("%d requests: the abandoned one was sent", s.asked)
 		}
 	})
 }

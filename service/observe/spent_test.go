@@ -10,7 +10,7 @@ import (
 	"github.com/kootask/kootask/service/observe"
 )
 
-// staged waits 2 s for its turn, gets no answer for 3 s, pauses for 1 s, and is answered 4 s after another turn of 5 s.
+// staged is queued for 2 s, gets no answer for 3 s, pauses for 1 s, is queued for 5 s more, and is answered after 4 s.
 func staged(ctx context.Context, begun func()) (int, error) {
 	for _, step := range []struct {
 		stage   observe.Stage
@@ -29,7 +29,7 @@ func staged(ctx context.Context, begun func()) (int, error) {
 	return 1, nil
 }
 
-// A call knows what it has waited for, in its own time, whoever began the request.
+// A call reports how long it has waited, in its own time, whoever started the request.
 func TestSpent(t *testing.T) {
 	zero := time.Duration(0)
 	for name, row := range map[string]struct {

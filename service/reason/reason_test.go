@@ -20,7 +20,7 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// retryable are the reasons after which the contract says "retry", of those that there is a row for.
+// retryable are the reasons after which the contract says "retry", as far as they have a row.
 var retryable = []taskv1.ErrorReason{
 	taskv1.ErrorReason_WATCH_LIFETIME_REACHED, taskv1.ErrorReason_WATCHER_TOO_SLOW, taskv1.ErrorReason_UPSTREAM_STALE,
 	taskv1.ErrorReason_SERVER_OVERLOADED, taskv1.ErrorReason_CALLER_LIMIT_REACHED,
@@ -28,12 +28,12 @@ var retryable = []taskv1.ErrorReason{
 	taskv1.ErrorReason_UPSTREAM_UNREACHABLE, taskv1.ErrorReason_UPSTREAM_UNAVAILABLE, taskv1.ErrorReason_UPSTREAM_MALFORMED_BODY,
 }
 
-// later are the reasons whose mechanism does not exist yet.
+// later are the reasons that nothing returns yet.
 var later = []taskv1.ErrorReason{
 	taskv1.ErrorReason_ERROR_REASON_UNSPECIFIED,
 }
 
-// The worst case of every row keeps to what every status promises, and its details are those of the contract.
+// The worst case of every row keeps the promises of every status, and its details are those of the contract.
 func TestEveryReason(t *testing.T) {
 	bad := strings.Repeat("\xff\x00ä\n", 1000)
 	for n, name := range taskv1.ErrorReason_name {
@@ -66,7 +66,7 @@ func checkStatus(t *testing.T, e *reason.Error, st *status.Status, language stri
 		t.Errorf("%s: %d bytes, message %q, %v", name, len(raw), st.Message(), err)
 	}
 	if strings.Contains(st.String(), "geheim") {
-		t.Errorf("%s: the cause is told: %v", name, st)
+		t.Errorf("%s: the error reveals the cause: %v", name, st)
 	}
 	kinds := map[string]int{}
 	for _, d := range st.Details() {
@@ -106,31 +106,33 @@ func checkStatus(t *testing.T, e *reason.Error, st *status.Status, language stri
 	}
 }
 
-// ends matches a sentence.
-var ends = regexp.MustCompile(`[.。]$`)
-
-// Every catalogue has every reason, and nothing else: each with a sentence of its own, in its language.
+// The catalogue has exactly the contract's reasons, in both languages.
 func TestCatalogue(t *testing.T) {
 	all := reason.Catalogue()
-	for _, language := range reason.Languages() {
-		if len(all[language]) != len(taskv1.ErrorReason_name)-len(later) {
-			t.Errorf("%s: %d texts", language, len(all[language]))
-		}
-		seen := map[string]string{}
-		for n, name := range taskv1.ErrorReason_name {
-			r, text := taskv1.ErrorReason(n), all[language][name]
-			if slices.Contains(later, r) {
-				continue
+	if len(all) != 2 {
+		t.Errorf("%d languages", len(all))
+	}
+	for language, end := range map[string]string{reason.English: ".", reason.Chinese: "。"} {
+		t.Run(language, func(t *testing.T) {
+			if len(all[language]) != len(taskv1.ErrorReason_name)-len(later) {
+				t.Errorf("%d texts", len(all[language]))
 			}
-			if !ends.MatchString(text) || seen[text] != "" || strings.ContainsFunc(text, isHan) != (language == reason.Chinese) {
-				t.Errorf("%s: %s says %q", language, name, text)
+			seen := map[string]string{}
+			for n, name := range taskv1.ErrorReason_name {
+				r, text := taskv1.ErrorReason(n), all[language][name]
+				if slices.Contains(later, r) {
+					continue
+				}
+				if !strings.HasSuffix(text, end) || seen[text] != "" || strings.ContainsFunc(text, isHan) != (language == reason.Chinese) {
+					t.Errorf("%s says %q", name, text)
+				}
+				seen[text] = name
+				st := (&reason.Error{Outcome: reason.Outcome{Name: name, Reason: r}}).Status("id", language)
+				if st.Message() != all[reason.English][name] {
+					t.Errorf("the status of %s says %q", name, st.Message())
+				}
 			}
-			seen[text] = name
-			st := (&reason.Error{Outcome: reason.Outcome{Name: name, Reason: r}}).Status("id", language)
-			if st.Message() != all[reason.English][name] {
-				t.Errorf("%s: the status of %s says %q", language, name, st.Message())
-			}
-		}
+		})
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// value is a task as far as this package needs one: its tens are its rank, and 30 and more are final.
+// value stands for a task: its tens are its rank, and values from 30 on are final.
 type value int
 
 func testConfig() Config[value] {
@@ -35,7 +35,7 @@ func testConfig() Config[value] {
 	}
 }
 
-// judged is how an error is taken.
+// judged classifies errors.
 func judged(err error) Verdict { return testConfig().Judge(err) }
 
 var errPassing, errLasting = errors.New("passing"), errors.New("lasting")
@@ -44,7 +44,7 @@ type waitError time.Duration
 
 func (waitError) Error() string { return "wait" }
 
-// strikeError is one of a kind of which three in succession end the watch.
+// strikeError is an error of which three consecutive ones end the watch.
 type strikeError string
 
 func (e strikeError) Error() string { return string(e) }
@@ -169,31 +169,33 @@ func TestLastingErrorEnds(t *testing.T) {
 	}
 }
 
-func TestStrikesInSuccessionEnd(t *testing.T) {
+func TestConsecutiveStrikesEnd(t *testing.T) {
 	const answer = strikeError("")
 	for name, row := range map[string]struct {
-		polls []error // answer stands for one.
+		polls []error // answer stands for a successful poll.
 		ends  bool
 	}{
-		"two":                          {[]error{strikeError("a"), strikeError("a")}, false},
-		"three":                        {[]error{strikeError("a"), strikeError("a"), strikeError("a")}, true},
-		"an answer starts over":        {[]error{strikeError("a"), strikeError("a"), answer, strikeError("a"), strikeError("a")}, false},
-		"what passes leaves the count": {[]error{strikeError("a"), errPassing, strikeError("a"), waitError(1), strikeError("a")}, true},
-		"kinds are counted apart":      {[]error{strikeError("a"), strikeError("a"), strikeError("b"), strikeError("b")}, false},
-		"one that lasts":               {[]error{errLasting}, true},
+		"two":                                  {[]error{strikeError("a"), strikeError("a")}, false},
+		"three":                                {[]error{strikeError("a"), strikeError("a"), strikeError("a")}, true},
+		"an answer starts over":                {[]error{strikeError("a"), strikeError("a"), answer, strikeError("a"), strikeError("a")}, false},
+		"a transient failure leaves the count": {[]error{strikeError("a"), errPassing, strikeError("a"), waitError(1), strikeError("a")}, true},
+		"kinds are counted apart":              {[]error{strikeError("a"), strikeError("a"), strikeError("b"), strikeError("b")}, false},
+		"one that lasts":                       {[]error{errLasting}, true},
 	} {
-		c := core[value]{config: testConfig()}
-		c.answered(at(10, 0))
-		for _, err := range row.polls {
-			if errors.Is(err, answer) {
-				c.answered(at(10, 1))
-			} else {
-				c.failed(err, judged(err))
+		t.Run(name, func(t *testing.T) {
+			c := core[value]{config: testConfig()}
+			c.answered(at(10, 0))
+			for _, err := range row.polls {
+				if errors.Is(err, answer) {
+					c.answered(at(10, 1))
+				} else {
+					c.failed(err, judged(err))
+				}
 			}
-		}
-		if c.state.Ended != row.ends {
-			t.Errorf("%s: %+v", name, c.state)
-		}
+			if c.state.Ended != row.ends {
+				t.Errorf("%+v", c.state)
+			}
+		})
 	}
 	c := core[value]{config: testConfig()}
 	if c.failed(strikeError("a"), judged(strikeError("a"))); !c.state.Ended {
@@ -206,7 +208,7 @@ func TestDoubt(t *testing.T) {
 	c.answered(at(10, 0))
 	c.failed(errPassing, judged(errPassing))
 	if c.state.Doubted {
-		t.Error("what passes makes a value doubtful")
+		t.Error("a transient failure makes a value doubtful")
 	}
 	c.failed(strikeError("a"), judged(strikeError("a")))
 	c.failed(errPassing, judged(errPassing))
@@ -221,7 +223,7 @@ func TestDoubt(t *testing.T) {
 func TestFailureIsNewsOnlyBeforeTheFirstValue(t *testing.T) {
 	c := core[value]{config: testConfig()}
 	if news := c.failed(errPassing, judged(errPassing)).news; !news {
-		t.Error("who waits for a first value is not told of the failure")
+		t.Error("a watcher without a first value does not get the failure")
 	}
 	c.answered(at(10, 0))
 	if news := c.failed(errPassing, judged(errPassing)).news; news {

@@ -8,17 +8,17 @@ import (
 
 var errStale = errors.New("stale")
 
-// run is a watch in virtual time, as the hub drives it, with a pause of the process in which no timer fires.
+// run is a watch in virtual time, as the hub drives it. While its process is paused, no timer fires.
 type run struct {
 	core      core[value]
 	from, to  time.Duration // The pause.
-	staleTurn bool          // Of two timers that are late, the one of staleness fires first.
-	// poll tells what becomes of a poll that begins then: how long it takes, and whether it is answered. It must not take zero.
+	staleTurn bool          // Of two overdue timers, the one for staleness fires first.
+	// poll returns the fate of a poll that begins at a time: how long it takes, and whether it is answered. It must not take zero.
 	poll func(begin time.Duration) (takes time.Duration, answered bool)
 
 	start        time.Time
 	stale, begin time.Duration // When the timers are due.
-	end          time.Duration // Of the poll in flight; 0: there is none.
+	end          time.Duration // Of the poll in flight; 0 if there is none.
 	ok           bool          // It will be answered.
 	after        int           // Polls that have begun since the pause.
 }
@@ -66,7 +66,7 @@ func (r *run) until(limit time.Duration) time.Duration {
 	}
 }
 
-// woken is when something that is due happens: in the pause, nothing does.
+// woken returns when a due timer fires: not during the pause.
 func (r *run) woken(due time.Duration) time.Duration {
 	if due >= r.from && due < r.to {
 		return r.to
@@ -74,7 +74,7 @@ func (r *run) woken(due time.Duration) time.Duration {
 	return due
 }
 
-// ended is the end of a poll.
+// ended handles the end of a poll.
 func (r *run) ended(at time.Duration) {
 	var wait time.Duration
 	if now := r.start.Add(at); r.ok {
@@ -88,8 +88,8 @@ func (r *run) ended(at time.Duration) {
 	r.core.overtime.end(r.start.Add(r.begin))
 }
 
-// After a pause that is longer than a watch may be without an answer, it polls once before it ends; so it does if the pause ends
-// when that time is nearly over. If KooDrive was asked in time, and the process was not paused, it ends when the time is over.
+// After a pause of the process that is longer than a watch may be stale, the watch polls once before it ends. So it does if the
+// pause ends shortly before that time. Without a pause, it ends in time.
 func TestPausedWatchesPollOnceBeforeTheyEnd(t *testing.T) {
 	const ms = time.Millisecond
 	well := func(time.Duration) (time.Duration, bool) { return 100 * ms, true }
@@ -101,7 +101,7 @@ func TestPausedWatchesPollOnceBeforeTheyEnd(t *testing.T) {
 			return takes, false
 		}
 	}
-	// spanning is a poll that is in flight from 10 minutes on, when the pause begins: its time is over when that ends.
+	// spanning is a poll that is in flight when the pause begins, after 10 minutes. Its time is over when the pause ends.
 	spanning := func(next func(time.Duration) (time.Duration, bool)) func(time.Duration) (time.Duration, bool) {
 		return func(begin time.Duration) (time.Duration, bool) {
 			if begin < 10*time.Minute && begin+16*time.Second > 10*time.Minute {
@@ -113,7 +113,7 @@ func TestPausedWatchesPollOnceBeforeTheyEnd(t *testing.T) {
 	for name, row := range map[string]struct {
 		from, to time.Duration
 		poll     func(time.Duration) (time.Duration, bool)
-		ends     time.Duration // 0: it does not.
+		ends     time.Duration // 0: never.
 		after    int           // Polls after the pause, if it ends.
 	}{
 		"no pause":                           {0, 0, well, 0, 0},
@@ -128,17 +128,18 @@ func TestPausedWatchesPollOnceBeforeTheyEnd(t *testing.T) {
 		"it ends when the time is nearly over": {10 * time.Minute, 14*time.Minute + 59*time.Second, func(time.Duration) (time.Duration, bool) {
 			return 9 * time.Second, true
 		}, 0, 0},
-		"KooDrive had failed before, and was not to be asked yet": {
+		"KooDrive had failed before, and the next poll was not due": {
 			14*time.Minute + 50*time.Second, 15*time.Minute + 5*time.Second, since(10*time.Minute, 100*ms), 15*time.Minute + 5*time.Second, 0,
 		},
 	} {
-		for _, staleTurn := range []bool{false, true} {
-			r := run{from: row.from, to: row.to, poll: row.poll, staleTurn: staleTurn}
-			got := r.until(2 * time.Hour)
-			if got != row.ends || got > 0 && (r.after != row.after || !errors.Is(r.core.state.Err, errStale)) {
-				t.Errorf("%s, staleness first: %v: it ends after %v, %d polls and with %v, want %v and %d",
-					name, staleTurn, got, r.after, r.core.state.Err, row.ends, row.after)
+		t.Run(name, func(t *testing.T) {
+			for _, staleTurn := range []bool{false, true} {
+				r := run{from: row.from, to: row.to, poll: row.poll, staleTurn: staleTurn}
+				got := r.until(2 * time.Hour)
+				if got != row.ends || got > 0 && (r.after != row.after || !errors.Is(r.core.state.Err, errStale)) {
+					t.Errorf("staleness first: %v: it ends after %v, %d polls and with %v, want %v and %d", staleTurn, got, r.after, r.core.state.Err, row.ends, row.after)
+				}
 			}
-		}
+		})
 	}
 }

@@ -30,7 +30,7 @@ func page(t *testing.T) string {
 	return string(text)
 }
 
-// fences returns the page's blocks of code in a language.
+// fences returns the page's code blocks in a language.
 func fences(t *testing.T, language string) (all []string) {
 	t.Helper()
 	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(page(t), -1) {
@@ -42,7 +42,7 @@ func fences(t *testing.T, language string) (all []string) {
 	return all
 }
 
-// try sends a request and reads as much of the answer as comes.
+// try sends a request and reads as much of the answer as arrives.
 func (c client) try(r *http.Request) (*http.Response, string, error) {
 	resp, err := c.Do(r)
 	if err != nil {
@@ -53,7 +53,7 @@ func (c client) try(r *http.Request) (*http.Response, string, error) {
 	return resp, string(body), err
 }
 
-// sight is what a client sees of a task when it asks once.
+// sight is a task as a client sees it in one answer.
 func (c client) sight(id string) string {
 	ctx, cancel := context.WithTimeout(c.t.Context(), 10*time.Second)
 	defer cancel()
@@ -75,7 +75,7 @@ func (c client) sight(id string) string {
 	return []string{"NEW", "EXECUTING", "SUCCESS", "FAILED"}[status[1][0]-'0']
 }
 
-// TestScriptsOfTheDocs asks for each task of the page's scripts once a second, as long as something new is to be seen.
+// TestScriptsOfTheDocs requests each task of the page's scripts once a second, as long as answers change.
 func TestScriptsOfTheDocs(t *testing.T) {
 	want := map[string]string{
 		"lifecycle 1534087020903705001": "NEW, EXECUTING, SUCCESS",
@@ -129,7 +129,7 @@ func TestScriptOnThePage(t *testing.T) {
 	}
 }
 
-// TestCurlOnThePage does what the page's commands ask of the stand-in.
+// TestCurlOnThePage runs the page's curl commands.
 func TestCurlOnThePage(t *testing.T) {
 	k := koodrivetest.New()
 	k.Apply(script(t, docs+"simulate/lifecycle.json"))

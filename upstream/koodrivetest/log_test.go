@@ -79,7 +79,7 @@ func TestLogIsBounded(t *testing.T) {
 	}
 }
 
-// TestConcurrentUse changes everything while it is served; the race detector looks on.
+// TestConcurrentUse changes everything while it is served, for the race detector.
 func TestConcurrentUse(t *testing.T) {
 	k := koodrivetest.New()
 	c := serve(t, k)

@@ -20,7 +20,7 @@ func step(keys string) string {
 func fault(keys string) string { return "{\"fault\":\n{" + keys + "}}" }
 
 func TestBadScripts(t *testing.T) {
-	for _, tt := range []struct{ script, want string }{ // Of what the library reports, the beginning.
+	for _, tt := range []struct{ script, want string }{ // Where the text is the JSON library's, its beginning.
 		// Not JSON.
 		{"", "line 1: "},
 		{"\n{\n", "line 3: "},
@@ -44,7 +44,7 @@ func TestBadScripts(t *testing.T) {
 		{fault("\"header\": {\"date\": null,\n\"Date\": null}"), "line 3: /fault/header/date: differs only in case from another key"},
 		{fault("\"body\": \"\",\n\"json\": {}"), "line 3: /fault/json: cannot be combined with body"},
 
-		// What is missing, which is noticed at the object's end, empty or used twice.
+		// Missing, empty and duplicate values, which are noticed at the object's end.
 		{"{\"tasks\": [\n{\n\"steps\": [{}]}]}", "line 3: /tasks/0/id: is missing"},
 		{"{\"tasks\": [\n{\"id\": \"1\"}]}", "line 2: /tasks/0/steps: is missing"},
 		{"{\"tasks\": [{\"id\":\n\"\", \"steps\": [{}]}]}", "line 2: /tasks/0/id: must not be empty"},
@@ -93,7 +93,7 @@ func TestBadScripts(t *testing.T) {
 		{fault(`"header": {"A": "b\r\nC: d"}`), "line 2: /fault/header/A: must not have a control character"},
 		{"{\"skew\": \"" + strings.Repeat("x", 100) + "\"}", `line 1: /skew: "` + strings.Repeat("x", 40) + `" is not a duration such as "1.5s"`},
 
-		// Of two mistakes the first.
+		// Of two mistakes, the first is reported.
 		{"{\"skew\": \"soon\",\n\"skew\"", `line 1: /skew: "soon" is not a duration such as "1.5s"`},
 	} {
 		s, err := koodrivetest.ParseScript([]byte(tt.script))
@@ -106,7 +106,7 @@ func TestBadScripts(t *testing.T) {
 	}
 }
 
-// FuzzParseScript holds that a script is JSON, and that an error is one line which names one of the script's.
+// FuzzParseScript checks that a script is valid JSON, and that an error names one line of the script.
 func FuzzParseScript(f *testing.F) {
 	everything, err := os.ReadFile("testdata/everything.json")
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A secret is read exactly, or refused.
+// A secret that may not be what was meant is refused.
 func TestLines(t *testing.T) {
 	for content, want := range map[string][]string{
 		"geheim":                    {"geheim"},
@@ -74,8 +74,8 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// A read that hangs is reported by the file's name, and again as long as it hangs, and ends with the context. No second read is
-// started meanwhile. Once the system answers, the answer counts, and nothing is left behind.
+// A read that hangs is reported with the file's name, again as long as it hangs, and ends with the context. Meanwhile no second
+// read is started. Once the system answers, the answer counts, and no goroutine is left.
 func TestHangingFile(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {

@@ -8,7 +8,7 @@ import (
 // Certificates are those that Pool trusts.
 func (f File) Certificates() ([]*x509.Certificate, error) { return f.certificates() }
 
-// Within makes a Reader less patient.
+// Within gives a Reader a shorter patience.
 func (r *Reader) Within(patience time.Duration) *Reader {
 	r.patience = patience
 	return r

@@ -26,11 +26,11 @@ func join(parts ...any) []byte {
 	return all.Bytes()
 }
 
-// A file with certificates is read whole, or refused by its name.
+// A file with certificates is read completely, or refused with its name.
 func TestEveryCertificateOfAFileIsRead(t *testing.T) {
 	for name, row := range map[string]struct {
 		text    []byte
-		count   int    // 0: it is refused.
+		count   int    // 0: refused.
 		refusal string // The text after the file's name.
 	}{
 		"one":                        {one, 1, ""},
@@ -57,21 +57,23 @@ func TestEveryCertificateOfAFileIsRead(t *testing.T) {
 		"OpenSSL's trusted form":     {bytes.ReplaceAll(one, []byte("CERTIFICATE"), []byte("TRUSTED CERTIFICATE")), 0, "has something other than a certificate"},
 		"a request":                  {bytes.ReplaceAll(one, []byte("CERTIFICATE"), []byte("CERTIFICATE REQUEST")), 0, "has something other than a certificate"},
 	} {
-		f := credfile.File{Name: "bundle.pem", Content: row.text}
-		certificates, err := f.Certificates()
-		_, poolErr := f.Pool()
-		switch {
-		case row.count > 0 && (err != nil || poolErr != nil || len(certificates) != row.count):
-			t.Errorf("%s: %d certificates, %v", name, len(certificates), err)
-		case row.count == 0 && (err == nil || poolErr == nil || !strings.HasPrefix(err.Error(), "bundle.pem") || !strings.Contains(err.Error(), row.refusal)):
-			t.Errorf("%s: %v, want %q", name, err, row.refusal)
-		case err != nil && strings.Contains(err.Error(), "geheim"):
-			t.Errorf("%s: the error quotes the file: %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			f := credfile.File{Name: "bundle.pem", Content: row.text}
+			certificates, err := f.Certificates()
+			_, poolErr := f.Pool()
+			switch {
+			case row.count > 0 && (err != nil || poolErr != nil || len(certificates) != row.count):
+				t.Errorf("%d certificates, %v", len(certificates), err)
+			case row.count == 0 && (err == nil || poolErr == nil || !strings.HasPrefix(err.Error(), "bundle.pem") || !strings.Contains(err.Error(), row.refusal)):
+				t.Errorf("%v, want %q", err, row.refusal)
+			case err != nil && strings.Contains(err.Error(), "geheim"):
+				t.Errorf("the error quotes the file: %v", err)
+			}
+		})
 	}
 }
 
-// utf16 is a text of ASCII as Windows writes it.
+// utf16 encodes an ASCII text as Windows does.
 func utf16(text []byte) []byte {
 	all := []byte("\xff\xfe")
 	for _, b := range text {
@@ -80,7 +82,7 @@ func utf16(text []byte) []byte {
 	return all
 }
 
-// Wherever a file ends too early, and whichever of its bytes is another one, no certificate is left out without a word.
+// Wherever a file is cut, and whichever of its bytes is damaged, no certificate is dropped silently.
 func TestNoDamageDropsACertificate(t *testing.T) {
 	both := join(one, two)
 	for end := len(one) + 1; end < len(both)-1; end++ {
@@ -111,7 +113,7 @@ func TestPair(t *testing.T) {
 	})
 	for name, row := range map[string]struct {
 		certificate, key []byte
-		refusal          string // Empty: it is good.
+		refusal          string // Empty: accepted.
 	}{
 		"apart":                     {own.CertPEM, own.KeyPEM, ""},
 		"with its issuer":           {join(own.CertPEM, ca.PEM()), own.KeyPEM, ""},
@@ -130,19 +132,21 @@ func TestPair(t *testing.T) {
 		"something else":            {own.CertPEM, bytes.ReplaceAll(own.KeyPEM, []byte("PRIVATE KEY"), []byte("PUBLIC KEY")), "key.pem, line 1, has something other than a private key"},
 		"no key":                    {own.CertPEM, own.CertPEM, "key.pem contains no private key"},
 	} {
-		pair, certificateErr, keyErr := credfile.Pair(credfile.File{Name: "cert.pem", Content: row.certificate}, credfile.File{Name: "key.pem", Content: row.key})
-		said := ""
-		for _, err := range []error{certificateErr, keyErr} {
-			if err != nil {
-				said += err.Error()
+		t.Run(name, func(t *testing.T) {
+			pair, certificateErr, keyErr := credfile.Pair(credfile.File{Name: "cert.pem", Content: row.certificate}, credfile.File{Name: "key.pem", Content: row.key})
+			said := ""
+			for _, err := range []error{certificateErr, keyErr} {
+				if err != nil {
+					said += err.Error()
+				}
 			}
-		}
-		if row.refusal == "" && (said != "" || pair.Leaf == nil) || row.refusal != "" && !strings.Contains(said, row.refusal) || strings.Contains(said, "geheim") {
-			t.Errorf("%s: %q, want %q", name, said, row.refusal)
-		}
-		if row.refusal == "" && len(pair.Certificate) != bytes.Count(row.certificate, []byte("BEGIN CERTIFICATE")) {
-			t.Errorf("%s: %d certificates", name, len(pair.Certificate))
-		}
+			if row.refusal == "" && (said != "" || pair.Leaf == nil) || row.refusal != "" && !strings.Contains(said, row.refusal) || strings.Contains(said, "geheim") {
+				t.Errorf("%q, want %q", said, row.refusal)
+			}
+			if row.refusal == "" && len(pair.Certificate) != bytes.Count(row.certificate, []byte("BEGIN CERTIFICATE")) {
+				t.Errorf("%d certificates", len(pair.Certificate))
+			}
+		})
 	}
 	if _, err := x509.ParseCertificate(own.TLS.Certificate[0]); err != nil {
 		t.Fatal(err)

@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// file is where a log goes. While stuck is set, writes wait for it to be closed.
+// file is the destination of a log. While stuck is set, writes wait for it to be closed.
 type file struct {
 	stuck chan struct{}
 
@@ -60,7 +60,7 @@ type written struct {
 	Other, Call, Audit        int
 }
 
-// lines returns the lines of the file that are not empty. An unreadable line broke off.
+// lines are the complete lines of the file, without the ones that only count. A line that cannot be parsed broke off.
 func (f *file) lines() (all []written, broken int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -79,7 +79,7 @@ func open(f *file) *logging.Log {
 	return logging.New(f, func(to io.Writer) slog.Handler { return slog.NewJSONHandler(to, nil) })
 }
 
-// dropped is the value of the metric.
+// dropped is the metric of dropped lines.
 func dropped(t *testing.T, log *logging.Log) map[string]int {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
@@ -98,7 +98,7 @@ func dropped(t *testing.T, log *logging.Log) map[string]int {
 // padding makes lines of 1 KiB.
 var padding = strings.Repeat("x", 950)
 
-// A log that nobody reads delays nobody and holds no more than it may. When it is read again, every line is there or counted.
+// A log that nobody reads delays no caller and uses bounded memory. When it is read again, every line is there or counted.
 func TestStuckReaderDelaysNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &file{stuck: make(chan struct{})}
@@ -134,12 +134,12 @@ func TestStuckReaderDelaysNobody(t *testing.T) {
 			}
 		}
 		if broken != 0 || read+lost != lines+1 || told != lost || last != lines {
-			t.Errorf("%d lines are read, %d broken, %d reported as lost of %d; the last one is %d", read, broken, told, lost, last)
+			t.Errorf("%d lines are read, %d broken, %d reported lost of %d; the last one is %d", read, broken, told, lost, last)
 		}
 	})
 }
 
-// A line is written at once; lines that have piled up share writes.
+// A line is written at once; queued lines share writes.
 func TestLinesAreWrittenAtOnceAndTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &file{}
@@ -162,7 +162,7 @@ func TestLinesAreWrittenAtOnceAndTogether(t *testing.T) {
 	})
 }
 
-// Audit lines have a quarter of the queue for themselves, and can fill all of it but no more.
+// A quarter of the queue is reserved for audit lines, which can fill all of it but no more.
 func TestAuditLinesHaveRoomOfTheirOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &file{stuck: make(chan struct{})}
@@ -196,7 +196,7 @@ func TestAuditLinesHaveRoomOfTheirOwn(t *testing.T) {
 	})
 }
 
-// A write that fails loses its lines and nothing else: the next ones are written, and say so.
+// A failed write loses only its own lines: the next ones are written, and count the loss.
 func TestWriteErrorsEndNothing(t *testing.T) {
 	for _, err := range []error{syscall.EPIPE, syscall.ENOSPC, syscall.EIO} {
 		for _, room := range []int{0, 10} {

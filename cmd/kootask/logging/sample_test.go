@@ -9,7 +9,7 @@ import (
 	"github.com/kootask/kootask/cmd/kootask/logging"
 )
 
-// Of an address's lines with one outcome the first ten of each second are written, then one that counts the others.
+// Of an address's lines with one outcome, the first ten of each second are written, then one that counts the others.
 func TestFloodIsSampled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &file{}
@@ -30,13 +30,13 @@ func TestFloodIsSampled(t *testing.T) {
 			}
 		}
 		if len(all) != 33 || at != 3 || want+30 != 3000 {
-			t.Errorf("%d lines after %v, of which %d report %d others", len(all), time.Since(start), at, want)
+			t.Errorf("%d lines after %v, of which %d count %d others", len(all), time.Since(start), at, want)
 		}
 	})
 }
 
-// After a flood, its number is still reported, a second after its begin.
-func TestEndOfAFloodIsTold(t *testing.T) {
+// A flood that is over is counted too, 1 s after it began.
+func TestEndOfAFloodIsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &file{}
 		log := open(f)
@@ -56,7 +56,7 @@ func TestEndOfAFloodIsTold(t *testing.T) {
 }
 
 // Successful calls, audit lines and the operator's lines are all written, and no address or outcome takes another's place.
-func TestWhatIsNotSampled(t *testing.T) {
+func TestUnsampledRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &file{}
 		log := open(f).With("port", "http") // As the HTTP port's is.
@@ -78,7 +78,7 @@ func TestWhatIsNotSampled(t *testing.T) {
 	})
 }
 
-// However many addresses there are, the sampler remembers a bounded number of them; the others are sampled as one.
+// However many addresses there are, the sampler remembers a bounded number of them; the others are sampled together.
 func TestSourcesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &file{}

@@ -18,7 +18,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// at is a listener that says where it is.
+// at is a listener with another address.
 type at struct {
 	*koodrivetest.Listener
 	addr net.Addr
@@ -26,7 +26,7 @@ type at struct {
 
 func (l at) Addr() net.Addr { return l.addr }
 
-// Profiles show the memory, so only this machine may read them.
+// Profiles show what is in memory, so they are served on loopback addresses only.
 func TestProfilesAreForThisMachine(t *testing.T) {
 	tcp := func(ip string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 9091} }
 	for name, row := range map[string]struct {
@@ -45,29 +45,31 @@ func TestProfilesAreForThisMachine(t *testing.T) {
 		"a socket's":       {&net.UnixAddr{Name: "/run/127.0.0.1:9091", Net: "unix"}, 404},
 		"none":             {koodrivetest.Listen().Addr(), 404},
 	} {
-		onAdminPort(t, row.addr, func(t *testing.T, client *http.Client) {
-			for path, want := range map[string]int{
-				"/debug/pprof/": row.want, "/debug/pprof/cmdline": row.want, "/debug/pprof/symbol": row.want, "/debug/pprof/heap": row.want,
-				"/debug/pprof/goroutine?debug=2": row.want, "/debug/pprof/profile?seconds=x": row.want, "/metrics": 200, "/healthz": 200, "/readyz": 200,
-			} {
-				if strings.Contains(path, "profile?") && want == 200 {
-					continue // It takes real time.
+		t.Run(name, func(t *testing.T) {
+			onAdminPort(t, row.addr, func(t *testing.T, client *http.Client) {
+				for path, want := range map[string]int{
+					"/debug/pprof/": row.want, "/debug/pprof/cmdline": row.want, "/debug/pprof/symbol": row.want, "/debug/pprof/heap": row.want,
+					"/debug/pprof/goroutine?debug=2": row.want, "/debug/pprof/profile?seconds=x": row.want, "/metrics": 200, "/healthz": 200, "/readyz": 200,
+				} {
+					if strings.Contains(path, "profile?") && want == 200 {
+						continue // It takes real time.
+					}
+					resp, err := client.Get("http://localhost" + path)
+					if err != nil {
+						t.Fatal(err)
+					}
+					_ = resp.Body.Close()
+					if resp.StatusCode != want {
+						t.Errorf("%s: HTTP %d", path, resp.StatusCode)
+					}
 				}
-				resp, err := client.Get("http://localhost" + path)
-				if err != nil {
-					t.Fatal(err)
-				}
-				_ = resp.Body.Close()
-				if resp.StatusCode != want {
-					t.Errorf("%s, %s: HTTP %d", name, path, resp.StatusCode)
-				}
-			}
+			})
 		})
 	}
 }
 
-// On a loopback address the admin port answers loopback hosts only; on other addresses any. A request that a browser marks as
-// another site's is refused on both.
+// On a loopback address the admin port answers only requests for loopback hosts; on other addresses, for any host. It always
+// refuses a request that a browser marks as another site's.
 func TestAdminPortAnswersItsOwnSiteOnly(t *testing.T) {
 	local, pod := net.IPv4(127, 0, 0, 1), net.IPv4(10, 1, 2, 3)
 	for name, row := range map[string]struct {
@@ -97,31 +99,33 @@ func TestAdminPortAnswersItsOwnSiteOnly(t *testing.T) {
 		"a user types a pod's address":             {pod, "10.1.2.3:9091", []string{"none"}, 200},
 		"localhost, which a tunnel leads to a pod": {pod, "localhost", []string{"same-origin"}, 200},
 	} {
-		onAdminPort(t, &net.TCPAddr{IP: row.ip, Port: 9091}, func(t *testing.T, client *http.Client) {
-			for _, path := range []string{"/metrics", "/healthz", "/readyz", "/debug/pprof/cmdline", "/nowhere"} {
-				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+row.host+path, nil)
-				if err != nil {
-					t.Fatal(err)
+		t.Run(name, func(t *testing.T) {
+			onAdminPort(t, &net.TCPAddr{IP: row.ip, Port: 9091}, func(t *testing.T, client *http.Client) {
+				for _, path := range []string{"/metrics", "/healthz", "/readyz", "/debug/pprof/cmdline", "/nowhere"} {
+					r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+row.host+path, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					r.Header["Sec-Fetch-Site"] = row.site
+					resp, err := client.Do(r)
+					if err != nil {
+						t.Fatal(err)
+					}
+					_ = resp.Body.Close()
+					want := row.want
+					if want == http.StatusOK && (path == "/nowhere" || row.ip.Equal(pod) && strings.HasPrefix(path, "/debug")) {
+						want = http.StatusNotFound
+					}
+					if resp.StatusCode != want {
+						t.Errorf("%s: HTTP %d, want %d", path, resp.StatusCode, want)
+					}
 				}
-				r.Header["Sec-Fetch-Site"] = row.site
-				resp, err := client.Do(r)
-				if err != nil {
-					t.Fatal(err)
-				}
-				_ = resp.Body.Close()
-				want := row.want
-				if want == http.StatusOK && (path == "/nowhere" || row.ip.Equal(pod) && strings.HasPrefix(path, "/debug")) {
-					want = http.StatusNotFound
-				}
-				if resp.StatusCode != want {
-					t.Errorf("%s, %s: HTTP %d, want %d", name, path, resp.StatusCode, want)
-				}
-			}
+			})
 		})
 	}
 }
 
-// onAdminPort runs test in a bubble with a client of an admin port that is at addr.
+// onAdminPort runs test in a bubble with a client of an admin port at addr.
 func onAdminPort(t *testing.T, addr net.Addr, test func(*testing.T, *http.Client)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -148,7 +152,7 @@ func onAdminPort(t *testing.T, addr net.Addr, test func(*testing.T, *http.Client
 	})
 }
 
-// A page of somebody else's gets nothing out of the operator's browser, whatever it asks the admin port for.
+// A page of another site gets nothing from the admin port through the operator's browser.
 func TestAdminAnswersAreGuarded(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		for path, want := range map[string]int{"/": 404, "/metrics": 200, "/healthz": 200, "/readyz": 200, "/debug/pprof/": 200, "/debug/pprof/none": 404} {
@@ -176,7 +180,7 @@ func TestAdminAnswersAreGuarded(t *testing.T) {
 	})
 }
 
-// The public ports have only the routes of the contract.
+// The public ports serve only the routes of the contract.
 func TestNothingElseIsOnThePublicPorts(t *testing.T) {
 	bubble(t, func(c *server.Config) { c.Reflection = false }, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(2)})

@@ -17,13 +17,14 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// earliest is when a connection may be too old at the earliest, and latest at the latest.
+// earliest and latest are the bounds of a connection's maximum age.
 const (
 	earliest = rpcserver.MaxConnectionAge * 9 / 10
 	latest   = rpcserver.MaxConnectionAge * 11 / 10
 )
 
-// counted returns a client of the gRPC port whose connections are counted. The client never closes a connection by itself, not even an idle one.
+// counted returns a client of the gRPC port that counts its connections. The client keeps no connection of its own open, not even
+// an idle one.
 func (s *system) counted(t *testing.T) (taskv1.TaskServiceClient, *atomic.Int32) {
 	t.Helper()
 	var dials atomic.Int32
@@ -34,8 +35,8 @@ func (s *system) counted(t *testing.T) (taskv1.TaskServiceClient, *atomic.Int32)
 	return taskv1.NewTaskServiceClient(conn), &dials
 }
 
-// A connection that is too old takes no more calls, which go over another one; but every watch that has begun on it, in
-// its last minute too, ends by itself with its own reason.
+// A connection that has reached its maximum age takes no more calls; they go over another one. Every watch on it, even one that
+// began in its last minute, ends by itself and with its own reason.
 func TestOldConnections(t *testing.T) {
 	t.Parallel()
 	for name, lifetime := range map[string]time.Duration{"default": 0, "longest": 24 * time.Hour} {
@@ -81,7 +82,7 @@ func TestOldConnections(t *testing.T) {
 	}
 }
 
-// A connection that is too old and still has a watch does not hold a stop up.
+// A connection past its maximum age that still has a watch does not delay a stop.
 func TestStopWithAnOldConnection(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
@@ -114,27 +115,29 @@ func TestStopWithAnOldConnection(t *testing.T) {
 	})
 }
 
-// An idle HTTP connection is kept for longer than balancers keep theirs by default, 60 s, over both versions.
+// An idle HTTP connection is kept longer than balancers keep theirs by default, 60 s, over both versions.
 func TestIdleConnectionsOutliveThoseOfBalancers(t *testing.T) {
 	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
-		bubble(t, nil, func(t *testing.T, s *system) {
-			if protocol == "HTTP/2.0" {
-				h2c(s.http)
-			}
-			var dials atomic.Int32
-			s.http.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-				dials.Add(1)
-				return s.httpPort.Dial(ctx, network, address)
-			}
-			for range 3 {
-				if resp, _ := s.get(t, request(t.Context(), t, "/v1/tasks/"+exampleID)); resp.Proto != protocol {
-					t.Errorf("%s: %s", protocol, resp.Proto)
+		t.Run(protocol, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s *system) {
+				if protocol == "HTTP/2.0" {
+					h2c(s.http)
 				}
-				time.Sleep(75 * time.Second)
-			}
-			if dials.Load() != 1 {
-				t.Errorf("%s: %d connections", protocol, dials.Load())
-			}
+				var dials atomic.Int32
+				s.http.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+					dials.Add(1)
+					return s.httpPort.Dial(ctx, network, address)
+				}
+				for range 3 {
+					if resp, _ := s.get(t, request(t.Context(), t, "/v1/tasks/"+exampleID)); resp.Proto != protocol {
+						t.Error(resp.Proto)
+					}
+					time.Sleep(75 * time.Second)
+				}
+				if dials.Load() != 1 {
+					t.Errorf("%d connections", dials.Load())
+				}
+			})
 		})
 	}
 }

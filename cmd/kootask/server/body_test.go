@@ -13,13 +13,13 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// blankBody is a body of unknown length without a byte. Over HTTP/2 it is an empty DATA frame.
+// blankBody is an empty body of unknown length. Over HTTP/2 it is an empty DATA frame.
 type blankBody struct{ io.Reader }
 
 func (blankBody) Close() error { return nil }
 
-// A body without bytes counts as none, however it is announced. One with bytes, or one that does not end within a second, is
-// refused. A connection that had an empty body serves the next request.
+// An empty body is accepted, however it is announced. A body with bytes, or one that does not end within 1 s, is refused. A
+// connection that had an empty body serves the next request.
 func TestEmptyBodies(t *testing.T) {
 	head := func(method, path string, header ...string) string {
 		lines := append([]string{method + " " + path + " HTTP/1.1", "Host: kootask.test", "Authorization: Bearer " + token}, header...)
@@ -43,36 +43,38 @@ func TestEmptyBodies(t *testing.T) {
 			"no end":             {head(method, path, chunked), "400"},
 			"not even the bytes": {head(method, path, "Content-Length: 1"), "400"},
 		} {
-			bubble(t, nil, func(t *testing.T, s *system) {
-				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(2)})
-				want := row.want
-				if path == "/openapi.json" { // Nobody reads the body of a file's request.
-					want = "200"
-				}
-				start := time.Now()
-				conn, err := s.httpPort.Dial(t.Context(), "", "")
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer conn.Close()
-				_, _ = io.WriteString(conn, row.text)
-				answers := bufio.NewReader(conn)
-				resp, err := http.ReadResponse(answers, nil)
-				if err != nil {
-					t.Fatalf("%s %s: %v", path, name, err)
-				}
-				_, _ = io.ReadAll(resp.Body)
-				if took := time.Since(start); !strings.HasPrefix(resp.Status, want) || took > 2*time.Second {
-					t.Errorf("%s, %s: HTTP %s after %v, want %s", path, name, resp.Status, took, want)
-				}
-				if row.want == "400" {
-					return
-				}
-				time.Sleep(2 * time.Second) // Longer than a body may take.
-				_, _ = io.WriteString(conn, head("GET", "/v1/tasks/"+taskID))
-				if again, err := http.ReadResponse(answers, nil); err != nil || again.StatusCode != http.StatusOK {
-					t.Errorf("%s, %s, the next request: %v, %v", path, name, again, err)
-				}
+			t.Run(method+" "+path+", "+name, func(t *testing.T) {
+				bubble(t, nil, func(t *testing.T, s *system) {
+					s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(2)})
+					want := row.want
+					if path == "/openapi.json" { // A request for a static file may have a body.
+						want = "200"
+					}
+					start := time.Now()
+					conn, err := s.httpPort.Dial(t.Context(), "", "")
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer conn.Close()
+					_, _ = io.WriteString(conn, row.text)
+					answers := bufio.NewReader(conn)
+					resp, err := http.ReadResponse(answers, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					_, _ = io.ReadAll(resp.Body)
+					if took := time.Since(start); !strings.HasPrefix(resp.Status, want) || took > 2*time.Second {
+						t.Errorf("HTTP %s after %v, want %s", resp.Status, took, want)
+					}
+					if row.want == "400" {
+						return
+					}
+					time.Sleep(2 * time.Second) // Longer than a body may take.
+					_, _ = io.WriteString(conn, head("GET", "/v1/tasks/"+taskID))
+					if again, err := http.ReadResponse(answers, nil); err != nil || again.StatusCode != http.StatusOK {
+						t.Errorf("the next request: %v, %v", again, err)
+					}
+				})
 			})
 		}
 	}

@@ -24,10 +24,10 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// everyCredential has all kinds of credentials, each with a canary. The other tests have bearer tokens.
+// everyCredential has one credential of each kind, each with a canary. Other tests use the bearer token.
 var everyCredential = map[string]struct {
 	header    []string // Beside the user.
-	sent      string   // The begin of the value that KooDrive gets.
+	sent      string   // Every request to KooDrive begins so.
 	configure func(*server.Config)
 }{
 	"a carrier's token": {[]string{"authorization", "AT " + atToken}, "AT " + atToken, nil},
@@ -37,7 +37,7 @@ var everyCredential = map[string]struct {
 
 const signed = "HMAC-SHA256 AppId=app,SignedHeaders=x-date;x-user-id,Signature=" + signature
 
-// Any answer of KooDrive, to any caller: the fixture searches the output.
+// No answer of KooDrive leaks to any caller: the fixture searches everything that is sent.
 func TestCanariesInEveryCredential(t *testing.T) {
 	t.Parallel()
 	for name, credential := range everyCredential {
@@ -52,7 +52,7 @@ func TestCanariesInEveryCredential(t *testing.T) {
 					s.koodrive.SetFault(outcome.fault)
 					header := append([]string{"x-user-id", koodrivetest.Example().UserID}, credential.header...)
 					for _, door := range doors {
-						time.Sleep(2 * time.Minute) // After a rate limit, requests are held for a minute.
+						time.Sleep(2 * time.Minute) // After a rate limit, requests are withheld.
 						s.fail(t.Context(), t, door, call{id: taskID, header: header})
 					}
 					sent := s.koodrive.Requests()[0].Header
@@ -65,7 +65,7 @@ func TestCanariesInEveryCredential(t *testing.T) {
 	}
 }
 
-// Data of a caller in wrong places or in invalid forms.
+// Data in the wrong place or in an invalid form.
 func TestCanariesInBadRequests(t *testing.T) {
 	names := []string{
 		"authorization", "x-user-id", "x-date", "language", "x-request-id", "traceparent", "tracestate", "cookie", "referer", "user-agent",
@@ -106,8 +106,8 @@ func TestCanariesInBadRequests(t *testing.T) {
 	})
 }
 
-// Data that cannot be read as a request: the libraries answer and log it in their own words.
-func TestCanariesInWhatIsNoRequest(t *testing.T) {
+// Malformed HTTP, which the libraries answer and log in their own words.
+func TestCanariesInMalformedHTTP(t *testing.T) {
 	const get, preface = "GET /v1/tasks/1 HTTP/1.1\r\n", "PRI * HTTP/2.0\r\n\r\n"
 	bubble(t, nil, func(t *testing.T, s *system) {
 		for _, text := range []string{
@@ -125,14 +125,15 @@ func TestCanariesInWhatIsNoRequest(t *testing.T) {
 	})
 }
 
-// raw sends an unchanged text, and searches the answer until the server closes the connection.
+// raw sends a text as it is, and searches the answer until the server closes the connection.
 func (s *system) raw(t *testing.T, port *koodrivetest.Listener, text string) {
 	t.Helper()
 	answer, _ := io.ReadAll(raw(t, port, text))
 	s.out.add(inError, string(answer))
 }
 
-// In mid-watch the operator looks, on every surface and with every credential, and then the stop comes.
+// The operator reads metrics and profiles in the middle of a watch, on every surface and with every credential; then the server
+// stops.
 func TestCanariesInMidWatch(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		task := koodrivetest.Example()
@@ -159,12 +160,12 @@ func TestCanariesInMidWatch(t *testing.T) {
 		leave()
 		all.Wait()
 		if s.out.pieces[inTask] == 0 || s.out.pieces[inDump] == 0 || s.out.pieces[inMetrics] == 0 {
-			t.Errorf("what was searched: %v", s.out.pieces)
+			t.Errorf("searched: %v", s.out.pieces)
 		}
 	})
 }
 
-// The network's errors name the host that cannot be reached. None may name the requested task.
+// Network errors name the address that cannot be reached. No error may name the requested task.
 func TestCanariesInTransportErrors(t *testing.T) {
 	for name, err := range map[string]error{
 		"refused": &net.OpError{Op: "dial", Net: "tcp", Err: errors.New(network)},
@@ -176,20 +177,20 @@ func TestCanariesInTransportErrors(t *testing.T) {
 				c.Upstream.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, err }
 			}
 			bubble(t, unreachable, func(t *testing.T, s *system) {
-				for range 5 { // Until KooDrive is given a rest, and in it.
+				for range 5 { // Until the circuit is open, and a few more.
 					for _, door := range doors {
 						s.fail(t.Context(), t, door, call{id: taskID, header: bearer})
 					}
 				}
 				if log := s.log.String(); !strings.Contains(log, "UPSTREAM_CIRCUIT_OPEN") {
-					t.Error("KooDrive was given no rest")
+					t.Error("the circuit did not open")
 				}
 			})
 		})
 	}
 }
 
-// A planted canary is found in each place, except where it is allowed.
+// Planted canaries are found in each place, except where they are allowed.
 func TestPlantedCanariesAreFound(t *testing.T) {
 	plants := map[place]func(s *system, text string){
 		inLog:    func(s *system, text string) { fmt.Fprintf(s.log, "{\"error\":%q}\n", text) },
@@ -217,7 +218,7 @@ func TestPlantedCanariesAreFound(t *testing.T) {
 	}
 }
 
-// answering is a transport that answers everything with one body.
+// answering is a transport that gives the same body every time.
 type answering string
 
 func (a answering) RoundTrip(*http.Request) (*http.Response, error) {

@@ -17,8 +17,8 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// http2Hello is the begin of a connection without a call, and httpCall and grpcCall are calls. The latter is for a method that
-// does not exist: that is a call like any other.
+// http2Hello opens a connection without a call; httpCall and grpcCall are calls. The latter calls a method that does not exist,
+// which counts like any other.
 const (
 	http2Hello = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 	httpCall   = "GET /openapi.json HTTP/1.1\r\nHost: kootask.test\r\n\r\n"
@@ -27,7 +27,7 @@ const (
 
 var grpcCall = http2Hello + string([]byte{0, 0, byte(len(grpcHeader)), 1, 5, 0, 0, 0, 1}) + grpcHeader
 
-// connect opens a connection, says text and reads whatever comes. It returns when the server has had its say.
+// connect opens a connection, sends text and reads all that comes. It returns when the server has nothing more to send.
 func (s *system) connect(t *testing.T, port *koodrivetest.Listener, text string) (closed func() bool) {
 	t.Helper()
 	conn := raw(t, port, text)
@@ -48,7 +48,7 @@ func (s *system) connect(t *testing.T, port *koodrivetest.Listener, text string)
 	}
 }
 
-// client connects to the gRPC port as clients do, which answer pings, and makes a call if it is busy.
+// client connects to the gRPC port as real clients do, which answer pings. If busy, it makes a call.
 func (s *system) client(t *testing.T, busy bool) (closed func() bool) {
 	t.Helper()
 	conn := s.dial(t, grpc.WithIdleTimeout(0))
@@ -63,7 +63,7 @@ func (s *system) client(t *testing.T, busy bool) (closed func() bool) {
 	}
 }
 
-// ports are the public ports, with their calls. A silent HTTP connection is closed after 5 s anyway.
+// ports are the public ports, with what is sent to them. An HTTP connection that sends nothing is closed after 5 s anyway.
 func (s *system) ports() map[string]struct {
 	port        *koodrivetest.Listener
 	hello, call string
@@ -77,7 +77,7 @@ func (s *system) ports() map[string]struct {
 	}
 }
 
-// room returns the numbers of open connections, and of closed ones by reason.
+// room returns the number of open connections, and how many were closed for each reason.
 func (s *system) room(t *testing.T, port string) (open float64, closed string) {
 	t.Helper()
 	m := s.scrape(t)
@@ -87,7 +87,7 @@ func (s *system) room(t *testing.T, port string) (open float64, closed string) {
 	return m[`kootask_connections{port="`+port+`"}`], count("never_used") + " " + count("peer_full") + " " + count("port_full")
 }
 
-// newcomers are served at both ports and at the admin port, from an address that has no connection yet.
+// newcomers checks that clients at a new address are served at both ports and at the admin port.
 func (s *system) newcomers(t *testing.T, when, address string) {
 	t.Helper()
 	s.comeFrom(address)
@@ -114,56 +114,58 @@ func (s *system) newcomers(t *testing.T, when, address string) {
 
 func limited(c *server.Config) { c.MaxConnections = 20 }
 
-// One address has half of a port's connections at most, of whatever kind and at whatever port: others and the probes go on.
+// One address gets at most half of a port's connections, of any kind and at any port. Others and the probes are still served.
 func TestOneAddressCannotTakeAllConnections(t *testing.T) {
 	for _, name := range []string{"grpc", "http", "admin"} {
 		for _, used := range []bool{false, true} {
-			bubble(t, limited, func(t *testing.T, s *system) {
-				port, half := s.ports()[name], 10
-				text, want := port.hello, "290 0 0"
-				if name == "admin" {
-					half, want = server.AdminConnections/2, "284 0 0"
-				}
-				if used {
-					text, want = port.call, strings.Join(strings.Fields("0 "+strings.Fields(want)[0]+" 0"), " ")
-				}
-				s.comeFrom("192.0.2.1:1000")
-				s.scrape(t) // Over a connection that is there from now on.
-				s.comeFrom("192.0.2.9:1000")
-				var closed []func() bool
-				for range 300 {
-					closed = append(closed, s.connect(t, port.port, text))
-				}
-				stay := 0
-				for i, closed := range closed {
-					if !closed() {
-						stay++
-						if first := i < half; first != used { // Of those that have made no call, the newest stay.
-							t.Errorf("%s, used: %v: connection %d stays", name, used, i)
+			t.Run(fmt.Sprintf("%s, used: %v", name, used), func(t *testing.T) {
+				bubble(t, limited, func(t *testing.T, s *system) {
+					port, half := s.ports()[name], 10
+					text, want := port.hello, "290 0 0"
+					if name == "admin" {
+						half, want = server.AdminConnections/2, "284 0 0"
+					}
+					if used {
+						text, want = port.call, strings.Join(strings.Fields("0 "+strings.Fields(want)[0]+" 0"), " ")
+					}
+					s.comeFrom("192.0.2.1:1000")
+					s.scrape(t) // Over a connection that stays open.
+					s.comeFrom("192.0.2.9:1000")
+					var closed []func() bool
+					for range 300 {
+						closed = append(closed, s.connect(t, port.port, text))
+					}
+					stay := 0
+					for i, closed := range closed {
+						if !closed() {
+							stay++
+							if first := i < half; first != used { // Of connections without a call, the newest stay.
+								t.Errorf("connection %d stays", i)
+							}
 						}
 					}
-				}
-				open, shut := s.room(t, name)
-				if name == "admin" {
-					open-- // The scrape's.
-				}
-				if stay != half || open != float64(half) || shut != want {
-					t.Errorf("%s, used: %v: %d stay, %v are open, closed were %s, want %s", name, used, stay, open, shut, want)
-				}
-				for i := range 5 {
-					s.newcomers(t, fmt.Sprint("one address has half of ", name), fmt.Sprintf("198.51.100.%d:1", i))
-				}
-				time.Sleep(time.Hour) // After the idle connections of HTTP, nothing is registered any more.
-				if open, _ := s.room(t, name); name != "grpc" && open > 1 {
-					t.Errorf("%s: %v connections are open in the end", name, open)
-				}
+					open, shut := s.room(t, name)
+					if name == "admin" {
+						open-- // The connection of the scrape.
+					}
+					if stay != half || open != float64(half) || shut != want {
+						t.Errorf("%d stay, %v are open, closed were %s, want %s", stay, open, shut, want)
+					}
+					for i := range 5 {
+						s.newcomers(t, fmt.Sprint("one address has half of ", name), fmt.Sprintf("198.51.100.%d:1", i))
+					}
+					time.Sleep(time.Hour) // Idle HTTP connections are then closed too.
+					if open, _ := s.room(t, name); name != "grpc" && open > 1 {
+						t.Errorf("%v connections are open in the end", open)
+					}
+				})
 			})
 		}
 	}
 }
 
-// While there is room, connections that have made no call are welcome; a port that is full closes the oldest of them for a
-// newcomer, and none that has made a call.
+// While a port has room, it keeps connections without a call. A full port closes the oldest of them for a newcomer, and never one
+// that has made a call.
 func TestFullPortMakesRoom(t *testing.T) {
 	bubble(t, limited, func(t *testing.T, s *system) {
 		var idle, busy []func() bool
@@ -198,8 +200,8 @@ func TestFullPortMakesRoom(t *testing.T) {
 	})
 }
 
-// An IPv6 network is one address, and behind proxies an address is not a client's.
-func TestWhoseConnectionsCountTogether(t *testing.T) {
+// An IPv6 network counts as one address. Behind proxies the address of a connection is not the client's.
+func TestConnectionsAreCountedByAddress(t *testing.T) {
 	for name, row := range map[string]struct {
 		address string
 		hops    int
@@ -215,31 +217,32 @@ func TestWhoseConnectionsCountTogether(t *testing.T) {
 		"loopback":               {"127.0.0.1:%[2]d", 0, 10},
 		"loopback, behind nginx": {"127.0.0.1:%[2]d", 1, 20},
 	} {
-		bubble(t, func(c *server.Config) { limited(c); c.Auth.TrustedHops = row.hops }, func(t *testing.T, s *system) {
-			var stay int
-			var closed []func() bool
-			for i := range 30 {
-				if strings.Contains(row.address, "%[1]") {
-					s.comeFrom(fmt.Sprintf(row.address, 1+i, 1000+i))
-				} else {
-					s.comeFrom(fmt.Sprintf(strings.ReplaceAll(row.address, "%[2]", "%"), 1000+i))
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(c *server.Config) { limited(c); c.Auth.TrustedHops = row.hops }, func(t *testing.T, s *system) {
+				var stay int
+				var closed []func() bool
+				for i := range 30 {
+					if strings.Contains(row.address, "%[1]") {
+						s.comeFrom(fmt.Sprintf(row.address, 1+i, 1000+i))
+					} else {
+						s.comeFrom(fmt.Sprintf(strings.ReplaceAll(row.address, "%[2]", "%"), 1000+i))
+					}
+					closed = append(closed, s.connect(t, s.grpcPort, grpcCall))
 				}
-				closed = append(closed, s.connect(t, s.grpcPort, grpcCall))
-			}
-			for _, closed := range closed {
-				if !closed() {
-					stay++
+				for _, closed := range closed {
+					if !closed() {
+						stay++
+					}
 				}
-			}
-			if stay != row.want {
-				t.Errorf("%s: %d connections stay, want %d", name, stay, row.want)
-			}
+				if stay != row.want {
+					t.Errorf("%d connections stay, want %d", stay, row.want)
+				}
+			})
 		})
 	}
 }
 
-// Connections that are closed for lack of room are logged once per address and minute, and the memory for that is
-// bounded.
+// Connections that are closed for lack of room are logged once per address and minute, with bounded memory.
 func TestRefusedConnectionsAreLoggedSparingly(t *testing.T) {
 	lines := func(s *system) int { return strings.Count(s.log.String(), "connection closed, limit reached") }
 	bubble(t, limited, func(t *testing.T, s *system) {
@@ -276,7 +279,7 @@ func TestRefusedConnectionsAreLoggedSparingly(t *testing.T) {
 	})
 }
 
-// A connection that was closed to make room is one that its client opens again.
+// A client whose connection was closed to make room reconnects.
 func TestClientsComeBackWhenTheirConnectionMadeRoom(t *testing.T) {
 	bubble(t, limited, func(t *testing.T, s *system) {
 		early := s.dial(t, grpc.WithIdleTimeout(0))

@@ -1,16 +1,9 @@
 package server_test
 
 import (
-	"bufio"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"io"
 	"net"
-	"net/http"
-	"net/url"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,152 +12,11 @@ import (
 	"github.com/kootask/kootask/cmd/kootask/server"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/internal/bounded"
-	"github.com/kootask/kootask/internal/certificates"
 	"github.com/kootask/kootask/service"
 	"github.com/kootask/kootask/service/reason"
 )
 
-// lane is the way to KooDrive, which speaks TLS, while something on it hangs, and when that is over.
-type lane struct {
-	hangs    atomic.Bool
-	released chan struct{} // Closed at the end, to release goroutines that ignore everything else.
-	peers    sync.WaitGroup
-	koodrive func(ctx context.Context, network, address string) (net.Conn, error)
-	cert     tls.Certificate
-	viaProxy bool
-	hang     func(l *lane, ctx context.Context) (net.Conn, error) // The dial, while the lane hangs.
-}
-
-// dial opens a connection to KooDrive, or to the proxy before it.
-func (l *lane) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	if l.hangs.Load() {
-		return l.hang(l, ctx)
-	}
-	there, err := l.koodrive(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	return l.accept(func(conn net.Conn) {
-		if l.viaProxy && !tunnel(conn) {
-			_ = there.Close()
-			return
-		}
-		secured := l.secure(conn)
-		go func() {
-			_, _ = io.Copy(there, secured)
-			_ = there.Close()
-		}()
-		_, _ = io.Copy(secured, there)
-	}), nil
-}
-
-// accept returns a connection whose other end is served.
-func (l *lane) accept(serve func(net.Conn)) net.Conn {
-	near, far := net.Pipe()
-	l.peers.Go(func() {
-		defer far.Close()
-		serve(far)
-	})
-	return near
-}
-
-func (l *lane) secure(conn net.Conn) net.Conn {
-	return tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{l.cert}})
-}
-
-// tunnel answers CONNECT.
-func tunnel(conn net.Conn) bool {
-	if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
-		return false
-	}
-	_, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n")
-	return err == nil
-}
-
-// accepting is a peer that accepts connections, and serves each.
-func accepting(serve func(l *lane, conn net.Conn)) func(*lane, context.Context) (net.Conn, error) {
-	return func(l *lane, _ context.Context) (net.Conn, error) {
-		return l.accept(func(conn net.Conn) { serve(l, conn) }), nil
-	}
-}
-
-// begins is a KooDrive that writes a text when a request has come, and then drips, if there is something to, until the
-// connection ends.
-func begins(text, drip string) func(l *lane, conn net.Conn) {
-	return func(l *lane, conn net.Conn) {
-		secured := l.secure(conn)
-		if _, err := http.ReadRequest(bufio.NewReader(secured)); err != nil {
-			return
-		}
-		_, err := io.WriteString(secured, text)
-		for err == nil && drip != "" {
-			<-time.After(time.Second)
-			_, err = io.WriteString(secured, drip)
-		}
-		silent(l, secured)
-	}
-}
-
-// silent reads until the connection ends.
-func silent(_ *lane, conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
-
-// unread does not even read.
-func unread(l *lane, _ net.Conn) { <-l.released }
-
-// deaf is a connection that from a number of reads or writes on ignores everything, its end too, until it is released.
-type deaf struct {
-	net.Conn
-	lane          *lane
-	reads, writes atomic.Int32 // Those that are left.
-}
-
-func (d *deaf) Read(b []byte) (int, error) {
-	if d.reads.Add(-1) < 0 {
-		<-d.lane.released
-		return 0, net.ErrClosed
-	}
-	return d.Conn.Read(b)
-}
-
-func (d *deaf) Write(b []byte) (int, error) {
-	if d.writes.Add(-1) < 0 {
-		<-d.lane.released
-		return 0, net.ErrClosed
-	}
-	return d.Conn.Write(b)
-}
-
-func (d *deaf) Close() error {
-	select {
-	case <-d.lane.released:
-		return d.Conn.Close()
-	default:
-		return nil
-	}
-}
-
-// ignoring is a KooDrive that begins a body, over connections that then stop reading.
-func ignoring(reads, writes int32) func(*lane, context.Context) (net.Conn, error) {
-	return func(l *lane, _ context.Context) (net.Conn, error) {
-		d := &deaf{lane: l, Conn: l.accept(func(conn net.Conn) {
-			begins("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", "")(l, conn)
-			<-l.released
-		})}
-		d.reads.Store(reads)
-		d.writes.Store(writes)
-		go func() {
-			<-l.released
-			_ = d.Conn.Close()
-		}()
-		return d, nil
-	}
-}
-
-// many is more than a connection is read or written.
-const many = 1000
-
-// ways are the ways in which the path to KooDrive can hang, each with the time that an attempt then takes and how it
-// ends.
+// ways are the ways in which the path to KooDrive can hang, each with the duration of an attempt and its error.
 var ways = []struct {
 	name   string
 	proxy  bool
@@ -204,8 +56,8 @@ var ways = []struct {
 	}, 10 * time.Second, "UPSTREAM_TIMEOUT"},
 }
 
-// Whatever hangs on the way to KooDrive, an attempt ends at its limit with its reason, and its slot comes back: when the way is
-// free, the next call is answered at once, and so is the watch with its next poll. A stop waits for none of it.
+// Whatever hangs on the path to KooDrive, an attempt ends at its limit with its reason and frees its slot. Once the path works
+// again, the next call is answered at once, and so is the watch with its next poll. A stop waits for none of it.
 func TestDeadlineMatrix(t *testing.T) {
 	for _, way := range ways {
 		for name, check := range map[string]func(*testing.T, *system, *lane){
@@ -222,32 +74,11 @@ func TestDeadlineMatrix(t *testing.T) {
 					s.stop()
 					err := <-s.stopped // Before anything is released.
 					s.stopped <- err
-					close(l.released) // All goroutines then end, or the bubble complains.
+					close(l.released) // All goroutines must then end, or the bubble fails.
 					l.peers.Wait()
 				})
 			})
 		}
-	}
-}
-
-func (l *lane) configure(c *server.Config) {
-	ca := certificates.NewCA()
-	pool := ca.Pool()
-	l.released, l.cert, l.koodrive = make(chan struct{}), ca.Server("koodrive.test").TLS, c.Upstream.Dial
-	c.Upstream.BaseURL, c.Upstream.AllowHTTP, c.Upstream.Dial = "https://koodrive.test", false, l.dial
-	c.Upstream.RootCAs = func() *x509.CertPool { return pool }
-	c.Upstream.AtOnce = 2
-	if l.viaProxy {
-		c.Upstream.Proxy = &url.URL{Scheme: "http", Host: "proxy.test:3128"}
-	}
-}
-
-// free releases everything that hangs, and checks that nothing is left.
-func (l *lane) free(t *testing.T, s *system) {
-	t.Helper()
-	l.hangs.Store(false)
-	if n := s.scrape(t)["kootask_upstream_requests_in_flight"]; n != 0 {
-		t.Errorf("%v requests are in flight", n)
 	}
 }
 

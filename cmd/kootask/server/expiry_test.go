@@ -18,7 +18,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// follow watches a task on a surface with a call's headers, and returns all events: the last is the end, or the failure.
+// follow watches a task on a surface with a call's headers, and returns all events. The last one is the end or the failure.
 func (s *known) follow(ctx context.Context, t *testing.T, surface string, c call) (events []event) {
 	t.Helper()
 	if surface == "grpc" {
@@ -70,7 +70,7 @@ func (s *known) followGRPC(ctx context.Context, c call) (events []event) {
 	return append(events, event{name: "failure", at: time.Since(start), err: err})
 }
 
-// restless is a task of which KooDrive says something new each time.
+// restless is a task that changes with each answer.
 func restless(name string) koodrivetest.Task {
 	task := koodrivetest.Task{ID: taskID}
 	for i := range 1000 {
@@ -79,7 +79,7 @@ func restless(name string) koodrivetest.Task {
 	return task
 }
 
-// A watch ends with its first token, whatever else is due then, and the token is of no further use.
+// A watch ends when the token that it began with expires, whatever else is due then, and the expired token gets nothing more.
 func TestWatchesEndWithTheToken(t *testing.T) {
 	t.Parallel()
 	everySecond := func(c *server.Config) { c.Service.PollMin, c.Service.PollMax = time.Second, time.Second }
@@ -89,8 +89,8 @@ func TestWatchesEndWithTheToken(t *testing.T) {
 		task      koodrivetest.Task
 		want      string
 	}{
-		"nothing is said": {5 * time.Second, nil, koodrivetest.Task{ID: taskID}, "CALLER_UNAUTHENTICATED"},
-		"much is said":    {5 * time.Second, everySecond, restless(""), "CALLER_UNAUTHENTICATED"},
+		"no messages":   {5 * time.Second, nil, koodrivetest.Task{ID: taskID}, "CALLER_UNAUTHENTICATED"},
+		"many messages": {5 * time.Second, everySecond, restless(""), "CALLER_UNAUTHENTICATED"},
 		"a heartbeat is due": {
 			5 * time.Second, func(c *server.Config) { c.Service.Heartbeat = time.Second }, koodrivetest.Task{ID: taskID}, "CALLER_UNAUTHENTICATED",
 		},
@@ -106,47 +106,47 @@ func TestWatchesEndWithTheToken(t *testing.T) {
 	for name, row := range rows {
 		for modeName, m := range modes {
 			for _, surface := range surfaces {
-				bubbleKnown(t, m, row.configure, func(t *testing.T, s *known) {
-					name := fmt.Sprintf("%s, %s, %s", name, modeName, surface)
-					s.koodrive.SetTask(row.task)
-					c := m.call(taskID, "Bearer "+s.jwt(map[string]any{"exp": time.Now().Add(row.life).Unix()}))
-					events := s.follow(t.Context(), t, surface, c)
-					last := events[len(events)-1]
-					if v := verdictOf(t, last); last.name != "failure" || v.reason != row.want || (v.retry != nil) != (row.want == "WATCH_LIFETIME_REACHED") {
-						t.Errorf("%s: it ended with %+v", name, v)
-					}
-					if last.at < 4*time.Second || last.at > 6*time.Second || row.want == "CALLER_UNAUTHENTICATED" && last.at.Round(time.Millisecond) != row.life {
-						t.Errorf("%s: it ended after %v", name, last.at)
-					}
-					for _, e := range events[:len(events)-1] {
-						if e.name == "failure" || e.name == "end" || e.at >= row.life {
-							t.Errorf("%s: %s after %v", name, e.name, e.at)
+				t.Run(name+"/"+modeName+"/"+surface, func(t *testing.T) {
+					bubbleKnown(t, m, row.configure, func(t *testing.T, s *known) {
+						s.koodrive.SetTask(row.task)
+						c := m.call(taskID, "Bearer "+s.jwt(map[string]any{"exp": time.Now().Add(row.life).Unix()}))
+						events := s.follow(t.Context(), t, surface, c)
+						last := events[len(events)-1]
+						if v := verdictOf(t, last); last.name != "failure" || v.reason != row.want || (v.retry != nil) != (row.want == "WATCH_LIFETIME_REACHED") {
+							t.Errorf("it ended with %+v", v)
 						}
-					}
-					if len(events) < 2 {
-						t.Errorf("%s: %v", name, events)
-					}
-					time.Sleep(row.life - last.at)
-					asked := s.koodrive.Count()
-					for _, door := range doors {
-						if v := s.fail(t.Context(), t, door, c); v.reason != "CALLER_UNAUTHENTICATED" {
-							t.Errorf("%s: afterwards %s came to %+v", name, door, v)
+						if last.at < 4*time.Second || last.at > 6*time.Second || row.want == "CALLER_UNAUTHENTICATED" && last.at.Round(time.Millisecond) != row.life {
+							t.Errorf("it ended after %v", last.at)
 						}
-					}
-					if n := s.koodrive.Count() - asked; n != 0 {
-						t.Errorf("%s: afterwards KooDrive was asked %d times", name, n)
-					}
-					if !strings.Contains(s.log.String(), `"outcome":"CALLER_TOKEN_EXPIRED"`) {
-						t.Errorf("%s: the log does not say why", name)
-					}
+						for _, e := range events[:len(events)-1] {
+							if e.name == "failure" || e.name == "end" || e.at >= row.life {
+								t.Errorf("%s after %v", e.name, e.at)
+							}
+						}
+						if len(events) < 2 {
+							t.Error(events)
+						}
+						time.Sleep(row.life - last.at)
+						asked := s.koodrive.Count()
+						for _, door := range doors {
+							if v := s.fail(t.Context(), t, door, c); v.reason != "CALLER_UNAUTHENTICATED" {
+								t.Errorf("afterwards %s came to %+v", door, v)
+							}
+						}
+						if n := s.koodrive.Count() - asked; n != 0 {
+							t.Errorf("afterwards KooDrive got %d requests", n)
+						}
+						if !strings.Contains(s.log.String(), `"outcome":"CALLER_TOKEN_EXPIRED"`) {
+							t.Error("the log does not say why")
+						}
+					})
 				})
 			}
 		}
 	}
 }
 
-// A state that waits because the client does not read is not sent after the token has expired. It comes from KooDrive's later
-// answers.
+// A message that was held back because the client did not read is not sent after the token has expired: it is newer than the token.
 func TestNothingIsSentAfterTheTokenHasExpired(t *testing.T) {
 	fast := func(c *server.Config) { c.Service.PollMin, c.Service.PollMax = time.Second, time.Second }
 	bubbleKnown(t, modes["caller"], fast, func(t *testing.T, s *known) {
@@ -172,7 +172,7 @@ func TestNothingIsSentAfterTheTokenHasExpired(t *testing.T) {
 			last = m.GetTask()
 		}
 		if seen := last.GetObserveTime().AsTime().Sub(began); seen > life {
-			t.Errorf("the last message is of %v", seen)
+			t.Errorf("the last message is from %v", seen)
 		}
 	})
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// sampled makes a server log as `kootask serve` does, at the level debug.
+// sampled makes a server log as `kootask serve` does, at debug level.
 func sampled(to *buffer) func(*server.Config) {
 	return func(c *server.Config) {
 		log := logging.New(to, func(to io.Writer) slog.Handler {
@@ -28,7 +28,7 @@ func sampled(to *buffer) func(*server.Config) {
 	}
 }
 
-// logLine has the attributes of a sampled line.
+// logLine is a line that may be sampled.
 type logLine struct {
 	Msg, Peer, Outcome, Code string
 	LeftOut                  int `json:"left_out"`
@@ -46,8 +46,8 @@ func logLines(t *testing.T, log *buffer) (all []logLine) {
 	return all
 }
 
-// However fast an address fails or leaves, and at whichever door, it causes ten lines a second and one that counts the
-// others; the metrics count all. Calls that succeed, and those of other addresses, have their lines.
+// An address that fails or leaves causes at most ten lines per second and one that counts the rest, at every door. The metrics
+// count all. Successful calls, and calls of other addresses, keep their lines.
 func TestFloodsAreSampled(t *testing.T) {
 	const n = 200
 	get := func(id, path string) func(*testing.T, *system) {
@@ -80,9 +80,9 @@ func TestFloodsAreSampled(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "CALLER_CANCELLED", `kootask_failures_total{outcome="CALLER_CANCELLED",port="grpc"}`},
-		"calls over HTTP that fail":            {get("list", "/v1/tasks/"), "TASK_ID_INVALID", `kootask_failures_total{outcome="TASK_ID_INVALID",port="http"}`},
-		"requests that the HTTP port refuses":  {get("1?a=b", "/v1/tasks/"), "QUERY_INVALID", `kootask_http_refused_total{outcome="QUERY_INVALID"}`},
-		"requests for a route that is missing": {get("", "/v2"), "ROUTE_NOT_FOUND", `kootask_http_refused_total{outcome="ROUTE_NOT_FOUND"}`},
+		"calls over HTTP that fail":           {get("list", "/v1/tasks/"), "TASK_ID_INVALID", `kootask_failures_total{outcome="TASK_ID_INVALID",port="http"}`},
+		"requests that the HTTP port refuses": {get("1?a=b", "/v1/tasks/"), "QUERY_INVALID", `kootask_http_refused_total{outcome="QUERY_INVALID"}`},
+		"requests for a missing route":        {get("", "/v2"), "ROUTE_NOT_FOUND", `kootask_http_refused_total{outcome="ROUTE_NOT_FOUND"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := &buffer{}
@@ -113,7 +113,7 @@ func TestFloodsAreSampled(t *testing.T) {
 					}
 				}
 				if failed > seconds*logging.SampleFirst || failed+leftOut != n || succeeded != 3 {
-					t.Errorf("within %d s %d lines of failures, which report %d others, and %d of successes", seconds, failed, leftOut, succeeded)
+					t.Errorf("within %d s %d lines of failures, which count %d others, and %d of successes", seconds, failed, leftOut, succeeded)
 				}
 				if got := s.scrape(t)[row.metric]; got != n {
 					t.Errorf("%s is %v", row.metric, got)
@@ -123,7 +123,7 @@ func TestFloodsAreSampled(t *testing.T) {
 	}
 }
 
-// Connections that break cause no more lines either, and their lines quote nothing that came.
+// Broken connections are sampled too, and their lines quote nothing that was received.
 func TestFloodsOfBrokenConnectionsAreSampled(t *testing.T) {
 	const (
 		n, junk  = 100, "canary-junk"
@@ -131,7 +131,7 @@ func TestFloodsOfBrokenConnectionsAreSampled(t *testing.T) {
 		settings = "\x00\x00\x00\x04\x00\x00\x00\x00"
 	)
 	for name, row := range map[string]struct {
-		serves, speaks bool // TLS, the server and its client.
+		serves, speaks bool // TLS: the server and its client.
 		send           string
 	}{
 		"not TLS":                  {true, false, "GET /" + junk + " HTTP/1.1\r\n\r\n"},
@@ -173,9 +173,9 @@ func TestFloodsOfBrokenConnectionsAreSampled(t *testing.T) {
 						lines++
 					}
 				}
-				// A connection has a line when it fails, and perhaps another one a minute later, when it is given up.
+				// A connection causes a line when it fails, and maybe another one a minute later, when it is given up.
 				if lines == 0 || lines > 2*logging.SampleFirst || (lines+leftOut)%n != 0 || strings.Contains(log.String(), junk) {
-					t.Errorf("%d lines, which report %d others:\n%.2000s", lines, leftOut, log)
+					t.Errorf("%d lines, which count %d others:\n%.2000s", lines, leftOut, log)
 				}
 			})
 		})

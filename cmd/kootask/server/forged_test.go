@@ -16,7 +16,7 @@ import (
 	"github.com/kootask/kootask/service/auth/issuertest"
 )
 
-// from returns the system as a client at an address has it: with connections of its own.
+// from returns the system as seen from an address, with connections of its own.
 func (s *known) from(t *testing.T, address string) *known {
 	t.Helper()
 	s.comeFrom(address)
@@ -26,15 +26,15 @@ func (s *known) from(t *testing.T, address string) *known {
 	client.http.Transport.(*http.Transport).MaxConnsPerHost = 1
 	client.conn = s.dial(t)
 	client.tasks = taskv1.NewTaskServiceClient(client.conn)
-	// A connection comes from where it is accepted: both are made now.
+	// The address is set when a connection is accepted, so both connections are made now.
 	_, _ = client.tasks.GetTask(t.Context(), &taskv1.GetTaskRequest{TaskId: taskID})
 	client.get(t, request(t.Context(), t, "/openapi.json"))
 	t.Cleanup(client.http.CloseIdleConnections)
 	return &known{system: client, mode: s.mode, issuer: s.issuer}
 }
 
-// Four thousand forged tokens cost other callers and KooDrive nothing, and the issuer next to nothing. Their sender reaches its
-// limit.
+// Four thousand forged tokens cost honest callers and KooDrive nothing, and the issuer next to nothing. Their sender is
+// rate-limited.
 func TestForgedTokensHarmNobody(t *testing.T) {
 	t.Parallel()
 	const forged, honest, peers = 4_000, 200, 4
@@ -62,7 +62,7 @@ func TestForgedTokensHarmNobody(t *testing.T) {
 						continue
 					}
 					bad := tokens[i%len(tokens)]
-					if i%2 == 1 { // Each has a key of its own that nobody has.
+					if i%2 == 1 { // Each names a key that does not exist.
 						bad = s.jwt(nil, issuertest.Alg("EdDSA"), issuertest.Header("kid", "unknown-"+strconv.Itoa(i)))
 					}
 					v := client.fail(t.Context(), t, door, s.mode.call(exampleID, "Bearer "+bad))
@@ -81,22 +81,22 @@ func TestForgedTokensHarmNobody(t *testing.T) {
 		if took := time.Since(begin); took > auth.KeysApart {
 			t.Fatalf("it took %v", took)
 		}
-		// Each peer may fail 200 times at once, and 20 times a second: KooDrive's turns take a few.
+		// Each peer may fail 200 times at once, and 20 times per second; the rest are refused.
 		most := peers * (200 + int(20*time.Since(begin).Seconds()) + 1)
 		if told["CALLER_UNAUTHENTICATED"] > most || told["CALLER_UNAUTHENTICATED"] < peers*200 ||
 			told["CALLER_UNAUTHENTICATED"]+told["CALLER_LIMIT_REACHED"] != forged {
-			t.Errorf("they were told %v", told)
+			t.Errorf("they got %v", told)
 		}
 		if n := len(s.issuer.Fetches(issuertest.Keys)); n != 1 {
 			t.Errorf("the keys were fetched %d times", n)
 		}
 		if n := s.koodrive.Count(); n > honest {
-			t.Errorf("KooDrive was asked %d times", n)
+			t.Errorf("KooDrive got %d requests", n)
 		}
 		if n := s.audits() - audits; n != forged+honest {
-			t.Errorf("%d decisions were written down", n)
+			t.Errorf("%d decisions were logged", n)
 		}
-		// Further forged tokens cause no more fetches than allowed, and the sender may try again after a while.
+		// A sender that goes on causes no more fetches than allowed, and may authenticate again after a while.
 		for range 10 {
 			time.Sleep(auth.KeysApart / 3)
 			v := s.fail(t.Context(), t, "rest", s.mode.call(exampleID, "Bearer "+s.jwt(nil, issuertest.Header("kid", "x"))))
@@ -116,13 +116,13 @@ func TestForgedTokensHarmNobody(t *testing.T) {
 	})
 }
 
-// An issuer that publishes a key half a minute before it uses it, and the old one for as long as tokens last, costs nobody a
-// call, also while forged tokens use the fetches up.
+// An issuer that publishes a key 30 s before it uses it, and the old key as long as tokens last, causes no failed call, even while
+// forged tokens use up the fetches.
 func TestRotationUnderLoad(t *testing.T) {
 	t.Parallel()
 	bubbleKnown(t, modes["caller"], nil, func(t *testing.T, s *known) {
 		old := "Bearer " + s.jwt(map[string]any{"exp": time.Now().Add(time.Hour).Unix()}, issuertest.Alg("ES256"))
-		var made string // The new one.
+		var made string // The new key.
 		forge := func() {
 			v := s.fail(t.Context(), t, "rest", s.mode.call(exampleID, "Bearer "+s.jwt(nil, issuertest.Alg("EdDSA"), issuertest.Header("kid", "x"))))
 			if v.reason != "CALLER_UNAUTHENTICATED" {
@@ -130,7 +130,7 @@ func TestRotationUnderLoad(t *testing.T) {
 			}
 		}
 		var published time.Time
-		for i := range 120 { // A second each.
+		for i := range 120 { // One per second.
 			switch i {
 			case 40:
 				keys := s.issuer.KeySet()
@@ -139,7 +139,7 @@ func TestRotationUnderLoad(t *testing.T) {
 				published = time.Now()
 				made = "Bearer " + s.jwt(map[string]any{"exp": time.Now().Add(time.Hour).Unix()}, issuertest.Alg("ES256"))
 			case 90:
-				s.issuer.Handle(issuertest.Keys, nil) // The old key goes, and is forgotten with the next fetch.
+				s.issuer.Handle(issuertest.Keys, nil) // The old key is withdrawn, and forgotten with the next fetch.
 			}
 			forge()
 			var all sync.WaitGroup
@@ -168,7 +168,7 @@ func TestRotationUnderLoad(t *testing.T) {
 	})
 }
 
-// An issuer that is down when the server starts keeps nobody out for longer than it takes to ask it again.
+// If the issuer is down when the server starts, callers can authenticate as soon as the issuer is back and may be fetched again.
 func TestIssuerThatIsDown(t *testing.T) {
 	t.Parallel()
 	for name, m := range modes {
@@ -176,37 +176,39 @@ func TestIssuerThatIsDown(t *testing.T) {
 			"503": issuertest.Status(http.StatusServiceUnavailable), "hangs": issuertest.Hang,
 			"lies": issuertest.JSON(map[string]any{"issuer": "https://other.test", "jwks_uri": "https://issuer.test/keys"}),
 		} {
-			bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
-				s.issuer.Handle(issuertest.Discovery, handler)
-				var wait time.Duration
-				for _, door := range doors {
-					v := s.fail(t.Context(), t, door, m.call(exampleID, s.good()))
-					if v.code != codes.Unavailable || v.reason != "SERVER_OVERLOADED" || v.http != 0 && v.http != http.StatusServiceUnavailable || v.retry == nil {
-						t.Errorf("%s, %s, %s: %+v", name, fault, door, v)
+			t.Run(name+"/"+fault, func(t *testing.T) {
+				bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
+					s.issuer.Handle(issuertest.Discovery, handler)
+					var wait time.Duration
+					for _, door := range doors {
+						v := s.fail(t.Context(), t, door, m.call(exampleID, s.good()))
+						if v.code != codes.Unavailable || v.reason != "SERVER_OVERLOADED" || v.http != 0 && v.http != http.StatusServiceUnavailable || v.retry == nil {
+							t.Errorf("%s: %+v", door, v)
+						}
+						if wait = v.retry.GetRetryDelay().AsDuration(); wait > auth.KeysApart*11/10 {
+							t.Errorf("%s: the retry delay is %v", door, wait)
+						}
 					}
-					if wait = v.retry.GetRetryDelay().AsDuration(); wait > auth.KeysApart*11/10 {
-						t.Errorf("%s, %s, %s: it shall be tried again after %v", name, fault, door, wait)
+					if n := len(s.issuer.Fetches(issuertest.Discovery)); n != 1 || s.koodrive.Count() != 0 || s.audits() != len(doors) {
+						t.Errorf("the issuer got %d requests, KooDrive %d; %d decisions", n, s.koodrive.Count(), s.audits())
 					}
-				}
-				if n := len(s.issuer.Fetches(issuertest.Discovery)); n != 1 || s.koodrive.Count() != 0 || s.audits() != len(doors) {
-					t.Errorf("%s, %s: the issuer was asked %d times, KooDrive %d times; %d decisions", name, fault, n, s.koodrive.Count(), s.audits())
-				}
-				s.issuer.Handle(issuertest.Discovery, nil)
-				time.Sleep(wait)
-				for _, door := range doors {
-					s.succeed(t, door, m.call(exampleID, s.good()))
-				}
-				for _, fault := range []http.HandlerFunc{issuertest.Status(http.StatusServiceUnavailable), issuertest.Hang} {
-					s.issuer.Handle("", fault) // Keys that are known stay so.
-					time.Sleep(time.Hour + auth.KeysApart/10)
-					begin := time.Now()
+					s.issuer.Handle(issuertest.Discovery, nil)
+					time.Sleep(wait)
 					for _, door := range doors {
 						s.succeed(t, door, m.call(exampleID, s.good()))
 					}
-					if took := time.Since(begin); took != 0 {
-						t.Errorf("%s: with known keys, calls took %v", name, took)
+					for _, fault := range []http.HandlerFunc{issuertest.Status(http.StatusServiceUnavailable), issuertest.Hang} {
+						s.issuer.Handle("", fault) // Known keys stay valid.
+						time.Sleep(time.Hour + auth.KeysApart/10)
+						begin := time.Now()
+						for _, door := range doors {
+							s.succeed(t, door, m.call(exampleID, s.good()))
+						}
+						if took := time.Since(begin); took != 0 {
+							t.Errorf("with known keys, calls took %v", took)
+						}
 					}
-				}
+				})
 			})
 		}
 	}

@@ -25,8 +25,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// golden compares an answer with a file of testdata. The files pin the parts that the contract's own checks do not see: how
-// things look over HTTP, which clients depend on as much.
+// golden compares a text with a file of testdata. The files pin what the contract's checks do not see: the form of answers over
+// HTTP, on which clients depend as much.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	file := filepath.Join("testdata", name)
@@ -46,7 +46,7 @@ func golden(t *testing.T, name, got string) {
 
 var changing = regexp.MustCompile(`"retryDelay":"[^"]*"|(?m)^(retry|Retry-After): .*$`)
 
-// stable replaces the random parts of an answer: protojson's random spaces, and random delays.
+// stable replaces what differs from run to run: the random spaces of protojson, and random delays.
 func stable(t *testing.T, text string) string {
 	t.Helper()
 	var lines []string
@@ -71,7 +71,7 @@ func stable(t *testing.T, text string) string {
 func dump(t *testing.T, resp *http.Response, body string) string {
 	t.Helper()
 	var header bytes.Buffer
-	resp.Header.Del("Content-Length") // Depends on protojson's random spaces.
+	resp.Header.Del("Content-Length") // Depends on protojson's spaces.
 	if err := resp.Header.Write(&header); err != nil {
 		t.Fatal(err)
 	}
@@ -116,12 +116,12 @@ func TestGoldenHTTP(t *testing.T) {
 				}
 				asked := s.koodrive.Count()
 				resp, body := s.get(t, request(t.Context(), t, row.path, append(row.header, "X-Request-Id", "golden")...))
-				// The clock of a bubble starts at one and the same moment, but polls come at random intervals.
+				// The clock of a bubble always starts at the same moment, but polls come at random intervals.
 				text := stable(t, dump(t, resp, body))
 				text = regexp.MustCompile(`2000-01-01T00:00:0([1-9][0-9.]*|0\.[0-9]+)Z`).ReplaceAllString(text, "(later)")
 				golden(t, name, regexp.MustCompile(`(?m)^Date: .*$`).ReplaceAllString(text, "Date: (now)"))
 				if name == "reconnect.http" && s.koodrive.Count() != asked {
-					t.Error("KooDrive was asked")
+					t.Error("KooDrive got a request")
 				}
 			})
 		})

@@ -26,7 +26,7 @@ func headers(flags byte, block string) string {
 	return string([]byte{0, 0, byte(len(block)), 1, flags, 0, 0, 0, 1}) + block
 }
 
-// Flags of a HEADERS frame, settings that leave a stream no room for an answer, and two requests.
+// Flags of a HEADERS frame, settings that leave a stream no window for an answer, and two requests.
 const (
 	endStream, endHeaders = 1, 4
 	noWindow              = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\x00\x00\x06\x04\x00\x00\x00\x00\x00" + "\x00\x04\x00\x00\x00\x00"
@@ -34,8 +34,8 @@ const (
 	getHealth             = "\x82\x86\x44\x08/healthz\x41\x09localhost"
 )
 
-// hanging are the ways in which a client can hang before it has made a call, or in the middle of one, and when its connection
-// ends: after which limit.
+// hanging are the ways in which a client can hang before a call or in the middle of one, and the limits after which its connection
+// ends.
 var hanging = map[string]struct {
 	port, text string
 	limit      time.Duration
@@ -68,7 +68,7 @@ func TestHangingClientsEnd(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, s *system) { s.hangs(t, name, nil) })
 		})
 		if row.port == "admin" {
-			continue // It has no TLS.
+			continue // Without TLS.
 		}
 		t.Run(name+" after a handshake", func(t *testing.T) {
 			secureBubble(t, nil, func(t *testing.T, s *system, a *authorities) {
@@ -83,7 +83,7 @@ func TestHangingClientsEnd(t *testing.T) {
 	}
 }
 
-// A client that breaks off in the middle of a TLS handshake is not waited for.
+// A client that breaks off a TLS handshake is disconnected.
 func TestHalfAHandshakeEnds(t *testing.T) {
 	for port, limit := range map[string]time.Duration{"grpc": rpcserver.ConnectTimeout, "http": server.HeaderTimeout} {
 		for name, text := range map[string]string{
@@ -91,17 +91,19 @@ func TestHalfAHandshakeEnds(t *testing.T) {
 			"half a ClientHello":       "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("x", 100),
 			"nothing of the handshake": "",
 		} {
-			secureBubble(t, nil, func(t *testing.T, s *system, _ *authorities) {
-				conn := raw(t, s.ports()[port].port, text)
-				if took := closedAfter(conn); took != limit {
-					t.Errorf("%s, %s: it ended after %v, want %v", port, name, took, limit)
-				}
+			t.Run(port+"/"+name, func(t *testing.T) {
+				secureBubble(t, nil, func(t *testing.T, s *system, _ *authorities) {
+					conn := raw(t, s.ports()[port].port, text)
+					if took := closedAfter(conn); took != limit {
+						t.Errorf("it ended after %v, want %v", took, limit)
+					}
+				})
 			})
 		}
 	}
 }
 
-// hangs checks that a client that hangs is not waited for longer than it has to be.
+// hangs checks that the connection of a hanging client ends at its limit.
 func (s *system) hangs(t *testing.T, name string, secured *tls.Config) {
 	t.Helper()
 	row := hanging[name]
@@ -132,28 +134,31 @@ func (s *system) hangs(t *testing.T, name string, secured *tls.Config) {
 	_ = conn.Close()
 	all.Wait()
 	if name == "HTTP/2, half a preface" && secured != nil {
-		row.limit = rpcserver.ConnectTimeout // Then net/http knows that it is HTTP/2, which has a limit of its own.
+		row.limit = rpcserver.ConnectTimeout // Then net/http knows that the protocol is HTTP/2, which has a limit of its own.
 	}
 	if took != row.limit {
 		t.Errorf("%s: it ended after %v, want %v", name, took, row.limit)
 	}
 }
 
-// An answer for which an HTTP/2 client leaves no room is not waited for, although the client answers pings.
+// An answer for which an HTTP/2 client leaves no window ends at its limit, although the client answers pings.
 func TestAnswersWithoutRoom(t *testing.T) {
 	for port, block := range map[string]string{"http": getOpenAPI, "admin": getHealth} {
-		bubble(t, nil, func(t *testing.T, s *system) {
-			conn := raw(t, s.ports()[port].port, noWindow+headers(endStream|endHeaders, block))
-			start := time.Now()
-			if reset := resetAt(conn); reset.Sub(start) != server.AnswerTimeout {
-				t.Errorf("%s: the stream was reset after %v", port, reset.Sub(start))
-			}
-			_ = conn.Close()
+		t.Run(port, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s *system) {
+				conn := raw(t, s.ports()[port].port, noWindow+headers(endStream|endHeaders, block))
+				start := time.Now()
+				if reset := resetAt(conn); reset.Sub(start) != server.AnswerTimeout {
+					t.Errorf("the stream was reset after %v", reset.Sub(start))
+				}
+				_ = conn.Close()
+			})
 		})
 	}
 }
 
-// resetAt answers an HTTP/2 connection's pings until a stream is reset, or for an hour, and returns when.
+// resetAt answers the pings of an HTTP/2 connection until a stream is reset, for at most an hour, and returns the time of the
+// reset.
 func resetAt(conn net.Conn) time.Time {
 	const ping, reset = 6, 3
 	_ = conn.SetDeadline(time.Now().Add(time.Hour))
@@ -171,7 +176,7 @@ func resetAt(conn net.Conn) time.Time {
 	}
 }
 
-// An HTTP/1.1 client that does not read its answer is not waited for either.
+// An HTTP/1.1 client that does not read its answer is disconnected too.
 func TestAnswersThatAreNotRead(t *testing.T) {
 	for name, row := range map[string]struct {
 		port, path string
@@ -193,14 +198,14 @@ func TestAnswersThatAreNotRead(t *testing.T) {
 				<-time.After(server.AnswerTimeout)
 				start := time.Now()
 				if n, _ := io.Copy(io.Discard, conn); n > 0 || time.Since(start) > 0 {
-					t.Errorf("it was waited for: then come %d bytes within %v", n, time.Since(start))
+					t.Errorf("the server waited for it: %d more bytes within %v", n, time.Since(start))
 				}
 			})
 		})
 	}
 }
 
-// However its clients hang, a stop is over within its time, and calls that can end do.
+// However its clients hang, a stop ends in time, and calls that can end do.
 func TestStopWithHangingClients(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})

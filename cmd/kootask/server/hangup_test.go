@@ -3,6 +3,7 @@ package server_test
 import (
 	"bufio"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -15,7 +16,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// head is the header of a GET with the token, as text.
+// head is the text of a GET with the token.
 func head(path string) string {
 	return "GET " + path + " HTTP/1.1\r\nHost: kootask.test\r\nAuthorization: Bearer " + token + "\r\n\r\n"
 }
@@ -51,7 +52,7 @@ func bothBubbles(t *testing.T, test func(t *testing.T, s *system, config *tls.Co
 	secureBubble(t, nil, func(t *testing.T, s *system, a *authorities) { test(t, s, a.config(nil)) })
 }
 
-// A client that closes its side after a GET gets its answer, however long KooDrive takes: some balancers do that.
+// A client that closes its side after a GET gets its answer, however long KooDrive takes, as some balancers do that.
 func TestHalfClosedGetIsAnswered(t *testing.T) {
 	for _, latency := range []time.Duration{0, 5 * time.Second} {
 		bothBubbles(t, func(t *testing.T, s *system, config *tls.Config) {
@@ -72,79 +73,83 @@ func TestHalfClosedGetIsAnswered(t *testing.T) {
 	}
 }
 
-// A client that closes its side does not keep a call longer than the call's own limit, and one whose connection breaks ends it at once.
+// If a client closes its side, the call still ends at its own limit. If its connection breaks, the call ends at once.
 func TestHalfClosedGetIsBounded(t *testing.T) {
 	for outcome, resets := range map[string]bool{"UPSTREAM_TIMEOUT": false, "CALLER_CANCELLED": true} {
-		bothBubbles(t, func(t *testing.T, s *system, config *tls.Config) {
-			s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Fault: &koodrivetest.Fault{Hang: true}}}})
-			s.resets.Store(resets)
-			conn := s.hello(t, config)
-			_, _ = io.WriteString(conn, head("/v1/tasks/"+taskID))
-			time.Sleep(time.Second)
-			if config == nil {
-				closeWrite(t, conn)
-			} else {
-				closeWrite(t, conn.(*tls.Conn).NetConn())
-			}
-			synctest.Wait()
-			if log := s.calls(); strings.Contains(log, outcome) != resets {
-				t.Errorf("at once, the log: %s", log)
-			}
-			time.Sleep(service.GetTimeout)
-			if log := s.calls(); strings.Count(log, `"outcome":"`+outcome+`"`) != 1 {
-				t.Errorf("after %v, the log: %s", service.GetTimeout, log)
-			}
+		t.Run(outcome, func(t *testing.T) {
+			bothBubbles(t, func(t *testing.T, s *system, config *tls.Config) {
+				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Fault: &koodrivetest.Fault{Hang: true}}}})
+				s.resets.Store(resets)
+				conn := s.hello(t, config)
+				_, _ = io.WriteString(conn, head("/v1/tasks/"+taskID))
+				time.Sleep(time.Second)
+				if config == nil {
+					closeWrite(t, conn)
+				} else {
+					closeWrite(t, conn.(*tls.Conn).NetConn())
+				}
+				synctest.Wait()
+				if log := s.calls(); strings.Contains(log, outcome) != resets {
+					t.Errorf("at once, the log: %s", log)
+				}
+				time.Sleep(service.GetTimeout)
+				if log := s.calls(); strings.Count(log, `"outcome":"`+outcome+`"`) != 1 {
+					t.Errorf("after %v, the log: %s", service.GetTimeout, log)
+				}
+			})
 		})
 	}
 }
 
-// A watch ends when its client closes, at most 2 s later, whatever the client has sent meanwhile: nothing, a stray line end, another
-// request, or a lot.
+// A watch ends at most 2 s after its client closes, whatever the client has sent meanwhile: nothing, a stray line end, another
+// request, or many.
 func TestWatchEndsWhenItsClientCloses(t *testing.T) {
 	for name, sent := range map[string]string{
 		"nothing": "", "a line end": "\r\n", "a request": head("/openapi.json"), "many requests": strings.Repeat(head("/openapi.json"), 8),
 	} {
 		for _, accept := range []string{ndjson, sse} {
 			for _, half := range []bool{true, false} {
-				bothBubbles(t, func(t *testing.T, s *system, config *tls.Config) {
-					s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
-					conn := s.hello(t, config)
-					_, err := io.WriteString(conn, strings.Replace(head("/v1/tasks/"+taskID+":watch"), "\r\n\r\n", "\r\nAccept: "+accept+"\r\n\r\n", 1))
-					if err != nil {
-						t.Fatal(err)
-					}
-					ended := make(chan struct{})
-					go func() {
-						defer close(ended)
-						_, _ = io.Copy(io.Discard, conn)
-					}()
-					time.Sleep(time.Second)
-					for part := range strings.SplitAfterSeq(sent, "\n") { // Not in one piece.
-						_, _ = io.WriteString(conn, part)
-						synctest.Wait()
-					}
-					time.Sleep(time.Second)
-					if log := s.calls(); log != "" {
-						t.Fatalf("%s, %s: before: %s", name, accept, log)
-					}
-					if half {
-						closeWrite(t, conn)
-						if over, ok := conn.(*tls.Conn); ok { // The TLS alert is not read during a watch.
-							closeWrite(t, over.NetConn())
+				t.Run(fmt.Sprintf("%s/%s/half=%v", name, accept, half), func(t *testing.T) {
+					bothBubbles(t, func(t *testing.T, s *system, config *tls.Config) {
+						s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
+						conn := s.hello(t, config)
+						_, err := io.WriteString(conn, strings.Replace(head("/v1/tasks/"+taskID+":watch"), "\r\n\r\n", "\r\nAccept: "+accept+"\r\n\r\n", 1))
+						if err != nil {
+							t.Fatal(err)
 						}
-					} else {
+						ended := make(chan struct{})
+						go func() {
+							defer close(ended)
+							_, _ = io.Copy(io.Discard, conn)
+						}()
+						time.Sleep(time.Second)
+						for part := range strings.SplitAfterSeq(sent, "\n") { // In several pieces.
+							_, _ = io.WriteString(conn, part)
+							synctest.Wait()
+						}
+						time.Sleep(time.Second)
+						if log := s.calls(); log != "" {
+							t.Fatalf("before: %s", log)
+						}
+						if half {
+							closeWrite(t, conn)
+							if over, ok := conn.(*tls.Conn); ok { // During a watch, close_notify is not read.
+								closeWrite(t, over.NetConn())
+							}
+						} else {
+							_ = conn.Close()
+						}
+						time.Sleep(2 * time.Second)
+						if log := s.calls(); strings.Count(log, `"outcome":"CALLER_CANCELLED"`) != 1 {
+							t.Errorf("half: %v, TLS: %v: the log: %s", half, config != nil, log)
+						}
+						asked := s.koodrive.Count()
+						if time.Sleep(time.Minute); s.koodrive.Count() != asked {
+							t.Error("KooDrive is still polled")
+						}
 						_ = conn.Close()
-					}
-					time.Sleep(2 * time.Second)
-					if log := s.calls(); strings.Count(log, `"outcome":"CALLER_CANCELLED"`) != 1 {
-						t.Errorf("%s, %s, half: %v, TLS: %v: the log: %s", name, accept, half, config != nil, log)
-					}
-					asked := s.koodrive.Count()
-					if time.Sleep(time.Minute); s.koodrive.Count() != asked {
-						t.Errorf("%s, %s: KooDrive is still asked", name, accept)
-					}
-					_ = conn.Close()
-					<-ended
+						<-ended
+					})
 				})
 			}
 		}
@@ -182,7 +187,7 @@ func TestRequestsDuringAWatchAreAnsweredAfterIt(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Minute)
-		if _, err := io.WriteString(conn, head("/v1/tasks/"+exampleID)); err != nil { // The connection lives.
+		if _, err := io.WriteString(conn, head("/v1/tasks/"+exampleID)); err != nil { // The connection is open.
 			t.Fatal(err)
 		}
 		if resp, err := http.ReadResponse(answers, nil); err != nil || resp.StatusCode != http.StatusOK {

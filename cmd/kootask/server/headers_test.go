@@ -23,7 +23,7 @@ import (
 
 const traceParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
-// Whatever comes in, KooDrive gets the headers of a fixed list, and the caller too.
+// Of all headers that a client sends, only those of a fixed list reach KooDrive, and only those of another return to the caller.
 func TestHeadersThatPass(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		junk := []string{
@@ -63,7 +63,7 @@ func TestHeadersThatPass(t *testing.T) {
 		}
 		requests := s.koodrive.Requests()
 		if len(requests) != 2 {
-			t.Fatalf("KooDrive was asked %d times", len(requests))
+			t.Fatalf("KooDrive got %d requests", len(requests))
 		}
 		for _, r := range requests {
 			if got := slices.Sorted(maps.Keys(r.Header)); !slices.Equal(got, want) {
@@ -77,7 +77,7 @@ func TestHeadersThatPass(t *testing.T) {
 	})
 }
 
-// A call's trace is KooDrive's too; a poll, which serves many watches, has one of its own.
+// KooDrive gets the trace of a call. A poll, which serves many watches, has a trace of its own.
 func TestTraces(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		ctx := as(t.Context(), token, "traceparent", traceParent)
@@ -100,7 +100,7 @@ func TestTraces(t *testing.T) {
 	})
 }
 
-// Headers for tracing never fail a call: invalid ones are replaced.
+// Invalid tracing headers fail no call: they are replaced.
 func TestTracingFailsNothing(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		for _, bad := range [][]string{
@@ -126,7 +126,7 @@ func TestTracingFailsNothing(t *testing.T) {
 	})
 }
 
-// An unread header may have the maximum length of all headers.
+// A header that is not read may be as long as any header.
 func TestLongHeadersThatAreNotRead(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		long := strings.Repeat("x", rpcserver.MaxHeader-500)
@@ -143,8 +143,8 @@ func TestLongHeadersThatAreNotRead(t *testing.T) {
 	})
 }
 
-// The request id comes back as a header of an answer, and as a trailer of a failure, which then has no header at all:
-// so clients may retry it.
+// The request id returns as a header of an answer, and as a trailer of a failure. A failure has no header at all, which makes it
+// one that clients may retry.
 func TestRequestID(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		var header, trailer metadata.MD
@@ -177,7 +177,7 @@ func TestRequestID(t *testing.T) {
 	})
 }
 
-// A failure before the first message is one that gRPC's own retries see: a client with a policy makes all its attempts.
+// A failure before the first message is visible to gRPC's own retries: a client with a retry policy makes all its attempts.
 func TestFailuresAreTrailersOnly(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetFault(koodrivetest.Answer(http.StatusServiceUnavailable, ""))
@@ -251,7 +251,8 @@ func TestOneLogLinePerCall(t *testing.T) {
 	})
 }
 
-// Only static files are compressed. A task's answers and streams are not, so that events come one at a time.
+// Only answers that are the same for everybody are compressed. Answers about tasks and streams are not, so that each event arrives
+// at once.
 func TestCompression(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		_, plain := s.get(t, request(t.Context(), t, "/openapi.json", "Accept-Encoding", "identity"))

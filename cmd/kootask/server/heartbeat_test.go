@@ -15,7 +15,7 @@ import (
 )
 
 // While KooDrive hangs, the stream opens in time, and heartbeats report it.
-func TestHangingKooDriveIsTold(t *testing.T) {
+func TestHangingKooDriveIsReported(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetFault(&koodrivetest.Fault{Hang: true})
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -43,7 +43,7 @@ func TestHangingKooDriveIsTold(t *testing.T) {
 	})
 }
 
-// Over HTTP nothing is sent before the first message: no early 200, and nothing later than 2 s.
+// Over HTTP the headers are sent with the first message, within 2 s: there is no early 200.
 func TestHeadersLeaveWithTheFirstMessage(t *testing.T) {
 	for _, row := range []struct {
 		latency, header time.Duration
@@ -57,27 +57,29 @@ func TestHeadersLeaveWithTheFirstMessage(t *testing.T) {
 		{2100 * time.Millisecond, 2 * time.Second, http.StatusOK, "heartbeat"},
 	} {
 		for _, accept := range []string{ndjson, sse} {
-			bubble(t, nil, func(t *testing.T, s *system) {
-				fault := &koodrivetest.Fault{Latency: row.latency}
-				if row.latency%time.Second != 0 {
-					fault.Status = http.StatusUnauthorized
-				}
-				s.koodrive.SetFault(fault)
-				start := time.Now()
-				ctx, leave := context.WithCancel(t.Context())
-				defer leave()
-				resp, err := s.http.Do(request(ctx, t, "/v1/tasks/"+exampleID+":watch", "Accept", accept))
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer resp.Body.Close()
-				if took := time.Since(start); took != row.header || resp.StatusCode != row.status {
-					t.Errorf("%s after %v: HTTP %d after %v, want %d after %v", accept, row.latency, resp.StatusCode, took, row.status, row.header)
-				}
-				first, _ := bufio.NewReader(resp.Body).ReadString('\n')
-				if took := time.Since(start); took != row.header || !strings.Contains(first, row.first) {
-					t.Errorf("%s after %v: first came %q after %v", accept, row.latency, first, took)
-				}
+			t.Run(fmt.Sprintf("%v/%s", row.latency, accept), func(t *testing.T) {
+				bubble(t, nil, func(t *testing.T, s *system) {
+					fault := &koodrivetest.Fault{Latency: row.latency}
+					if row.latency%time.Second != 0 {
+						fault.Status = http.StatusUnauthorized
+					}
+					s.koodrive.SetFault(fault)
+					start := time.Now()
+					ctx, leave := context.WithCancel(t.Context())
+					defer leave()
+					resp, err := s.http.Do(request(ctx, t, "/v1/tasks/"+exampleID+":watch", "Accept", accept))
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer resp.Body.Close()
+					if took := time.Since(start); took != row.header || resp.StatusCode != row.status {
+						t.Errorf("HTTP %d after %v, want %d after %v", resp.StatusCode, took, row.status, row.header)
+					}
+					first, _ := bufio.NewReader(resp.Body).ReadString('\n')
+					if took := time.Since(start); took != row.header || !strings.Contains(first, row.first) {
+						t.Errorf("first came %q after %v", first, took)
+					}
+				})
 			})
 		}
 	}
@@ -107,7 +109,8 @@ func TestAnswerThatTiesWithTheHeartbeat(t *testing.T) {
 	}
 }
 
-// KooDrive stops answering under a watch: heartbeats continue, and their observe_time does not change until KooDrive answers again.
+// If KooDrive stops answering during a watch, heartbeats continue, and their observe_time stands still until KooDrive answers
+// again.
 func TestHeartbeatsClaimNoMoreThanIsKnown(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
@@ -157,7 +160,7 @@ func TestHeartbeatsDuringAStepBack(t *testing.T) {
 	})
 }
 
-// The first verdict is the call's own. After it, transient failures are survived and lasting ones end the watch.
+// The first failure is the call's own. Later, a watch survives transient failures and ends with lasting ones.
 func TestFailuresBeforeAndAfterTheFirstMessage(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{
@@ -181,7 +184,7 @@ func TestFailuresBeforeAndAfterTheFirstMessage(t *testing.T) {
 	})
 }
 
-// A watch that joins while KooDrive fails gets the failure at once, although another one lives on with heartbeats.
+// A watch that joins while KooDrive fails gets the failure at once, although an earlier one lives on with heartbeats.
 func TestJoinerOfAFailingPollerGetsTheFailure(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{

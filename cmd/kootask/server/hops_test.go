@@ -24,55 +24,57 @@ func (s *system) peerOf(t *testing.T) string {
 	return line.Peer
 }
 
-// The address of a call comes only from the trusted proxies, at every door.
+// The peer of a call is named by as many proxies as are trusted, at every door, and by nobody else.
 func TestHops(t *testing.T) {
 	for name, row := range map[string]struct {
 		hops   int
 		header []string // Lines of X-Forwarded-For.
 		want   string
 	}{
-		"none are trusted":     {0, []string{"198.51.100.1"}, "192.0.2.1"},
-		"it says nothing":      {1, nil, "192.0.2.1"},
-		"it says who":          {1, []string{"198.51.100.1"}, "198.51.100.1"},
-		"the client lies":      {1, []string{"203.0.113.9, 198.51.100.1"}, "198.51.100.1"},
-		"in another line":      {1, []string{"203.0.113.9", "198.51.100.1"}, "198.51.100.1"},
-		"it has a port":        {1, []string{"198.51.100.1:4711"}, "198.51.100.1"},
-		"it is IPv6":           {1, []string{"[2001:db8::1]:4711"}, "2001:db8::/56"},
-		"it is in brackets":    {1, []string{"[2001:db8::1]"}, "2001:db8::/56"},
-		"it is garbage":        {1, []string{junk}, "192.0.2.1"},
-		"two":                  {2, []string{"203.0.113.9, 198.51.100.1", "192.0.2.7"}, "198.51.100.1"},
-		"past one of the two":  {2, []string{"198.51.100.1"}, "192.0.2.1"},
-		"a lie past one of it": {2, []string{"203.0.113.9, 198.51.100.1, " + junk}, "198.51.100.1"},
+		"none are trusted":              {0, []string{"198.51.100.1"}, "192.0.2.1"},
+		"it says nothing":               {1, nil, "192.0.2.1"},
+		"it says who":                   {1, []string{"198.51.100.1"}, "198.51.100.1"},
+		"a forged header":               {1, []string{"203.0.113.9, 198.51.100.1"}, "198.51.100.1"},
+		"in another line":               {1, []string{"203.0.113.9", "198.51.100.1"}, "198.51.100.1"},
+		"it has a port":                 {1, []string{"198.51.100.1:4711"}, "198.51.100.1"},
+		"it is IPv6":                    {1, []string{"[2001:db8::1]:4711"}, "2001:db8::/56"},
+		"it is in brackets":             {1, []string{"[2001:db8::1]"}, "2001:db8::/56"},
+		"it is garbage":                 {1, []string{junk}, "192.0.2.1"},
+		"two":                           {2, []string{"203.0.113.9, 198.51.100.1", "192.0.2.7"}, "198.51.100.1"},
+		"past one of the two":           {2, []string{"198.51.100.1"}, "192.0.2.1"},
+		"a forged entry past one of it": {2, []string{"203.0.113.9, 198.51.100.1, " + junk}, "198.51.100.1"},
 	} {
-		bubble(t, func(c *server.Config) { c.Auth.TrustedHops = row.hops }, func(t *testing.T, s *system) {
-			header := []string{"x-real-ip", "203.0.113.1", "forwarded", "for=203.0.113.2"}
-			for _, line := range row.header {
-				header = append(header, "x-forwarded-for", line)
-			}
-			check := func(door string) {
-				if got := s.peerOf(t); got != row.want {
-					t.Errorf("%s, %s: %q, want %q", name, door, got, row.want)
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(c *server.Config) { c.Auth.TrustedHops = row.hops }, func(t *testing.T, s *system) {
+				header := []string{"x-real-ip", "203.0.113.1", "forwarded", "for=203.0.113.2"}
+				for _, line := range row.header {
+					header = append(header, "x-forwarded-for", line)
 				}
-			}
-			for _, door := range doors {
-				s.fail(t.Context(), t, door, call{id: "unknown", header: append(header, bearer...)})
-				check(door)
-			}
-			for _, path := range []string{"/nothing", "/v1/tasks/1?a", "/v1/tasks/a%20b:watch"} { // Only the gateway sees these.
-				s.get(t, request(t.Context(), t, path, header...))
-				check(path)
-			}
-			// A client's value of the gateway's own header is ignored.
-			ctx := metadata.AppendToOutgoingContext(t.Context(), append(append(header, "kootask-caller", "1"), bearer...)...)
-			if _, err := s.tasks.GetTask(ctx, &taskv1.GetTaskRequest{TaskId: "unknown"}); err == nil {
-				t.Error("an unknown task is there")
-			}
-			check("gRPC, with a handover")
+				check := func(door string) {
+					if got := s.peerOf(t); got != row.want {
+						t.Errorf("%s: %q, want %q", door, got, row.want)
+					}
+				}
+				for _, door := range doors {
+					s.fail(t.Context(), t, door, call{id: "unknown", header: append(header, bearer...)})
+					check(door)
+				}
+				for _, path := range []string{"/nothing", "/v1/tasks/1?a", "/v1/tasks/a%20b:watch"} { // Only the gateway sees these.
+					s.get(t, request(t.Context(), t, path, header...))
+					check(path)
+				}
+				// Headers for the gateway's own use are ignored when a client sends them.
+				ctx := metadata.AppendToOutgoingContext(t.Context(), append(append(header, "kootask-caller", "1"), bearer...)...)
+				if _, err := s.tasks.GetTask(ctx, &taskv1.GetTaskRequest{TaskId: "unknown"}); err == nil {
+					t.Error("an unknown task is there")
+				}
+				check("gRPC, with a handover")
+			})
 		})
 	}
 }
 
-// A caller behind a trusted proxy has its own limit, and cannot get another one by a forged entry.
+// A client behind a trusted proxy has a limit of its own, and a client cannot forge another one.
 func TestHopsHaveLimitsOfTheirOwn(t *testing.T) {
 	for name, row := range map[string]struct {
 		hops          int
@@ -86,19 +88,21 @@ func TestHopsHaveLimitsOfTheirOwn(t *testing.T) {
 		"past the first of two":  {2, "198.51.100.1", "198.51.100.2", true},
 	} {
 		for _, door := range []string{"grpc get", "rest"} {
-			bubble(t, func(c *server.Config) { c.Service.Quota.NewTasksPerPeer, c.Auth.TrustedHops = 1, row.hops }, func(t *testing.T, s *system) {
-				ask := func(i int, from string) string {
-					header := []string{"x-forwarded-for", from, "authorization", fmt.Sprint("Bearer guess-", i)}
-					return s.fail(t.Context(), t, door, call{id: taskID, header: header}).reason
-				}
-				for i := range rates.Burst {
-					if got := ask(i, row.first); got != "CREDENTIAL_REJECTED" {
-						t.Fatalf("%s, %s: %s", name, door, got)
+			t.Run(name+"/"+door, func(t *testing.T) {
+				bubble(t, func(c *server.Config) { c.Service.Quota.NewTasksPerPeer, c.Auth.TrustedHops = 1, row.hops }, func(t *testing.T, s *system) {
+					ask := func(i int, from string) string {
+						header := []string{"x-forwarded-for", from, "authorization", fmt.Sprint("Bearer guess-", i)}
+						return s.fail(t.Context(), t, door, call{id: taskID, header: header}).reason
 					}
-				}
-				if got := ask(100, row.second); (got == "CALLER_LIMIT_REACHED") != row.same {
-					t.Errorf("%s, %s: %s", name, door, got)
-				}
+					for i := range rates.Burst {
+						if got := ask(i, row.first); got != "CREDENTIAL_REJECTED" {
+							t.Fatalf("%s", got)
+						}
+					}
+					if got := ask(100, row.second); (got == "CALLER_LIMIT_REACHED") != row.same {
+						t.Error(got)
+					}
+				})
 			})
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// asker has every part of a watch that can change KooDrive's answer.
+// asker is everything of a watch that can change KooDrive's answer.
 type asker struct{ authorization, date, user, language, task string }
 
 func (a asker) call() call {
@@ -27,17 +27,17 @@ func (a asker) call() call {
 	return c
 }
 
-// signedBy is a signature as a caller has made it. KooDrive refuses it, and is asked nonetheless.
+// signedBy is a caller's own signature. KooDrive gets it, and refuses it.
 func signedBy(app string) string {
 	return "HMAC-SHA256 AppId=" + app + ",SignedHeaders=x-date;x-user-id,Signature=c"
 }
 
-// polls returns the different requests to KooDrive, by all their parts.
+// polls counts the requests to KooDrive that are equal in everything that can change the answer.
 func (s *system) polls() map[string]int {
 	asked := map[string]int{}
 	for _, r := range s.koodrive.Requests() {
 		ask := asker{r.Header.Get("Authorization"), r.Header.Get("X-Date"), r.Header.Get("X-User-Id"), r.Header.Get("Language"), r.TaskID}
-		if strings.Contains(ask.authorization, "SignedHeaders=host;") { // Signed here, for each request.
+		if strings.Contains(ask.authorization, "SignedHeaders=host;") { // Signed here: different each time.
 			ask.authorization, ask.date = "", ""
 		}
 		asked[fmt.Sprint(ask)]++
@@ -45,22 +45,22 @@ func (s *system) polls() map[string]int {
 	return asked
 }
 
-// watchBoth has two callers watch at once, for a moment, on a surface each.
+// watchBoth has two callers watch at the same time, for a moment, on a surface each.
 func (s *known) watchBoth(t *testing.T, a, b call) (first, second []event) {
 	t.Helper()
 	ctx, leave := context.WithTimeout(t.Context(), 30*time.Second)
 	defer leave()
 	var both sync.WaitGroup
 	both.Go(func() { first = s.followGRPC(ctx, a) })
-	synctest.Wait() // KooDrive is being asked for the first.
+	synctest.Wait() // The first request is in flight.
 	both.Go(func() { second = s.followGRPC(ctx, b) })
 	both.Wait()
 	return first, second
 }
 
-// Two watches that differ in anything that KooDrive sees share neither a request nor a message; two that differ in nothing share
+// Two watches that differ in anything that KooDrive sees share neither a request nor a message. Two that differ in nothing share
 // all.
-func TestWatchesShareOnlyWhatIsTheSame(t *testing.T) {
+func TestOnlyEqualWatchesShare(t *testing.T) {
 	const date, later = "20240831T143829Z", "20240831T143830Z"
 	plain := asker{"Bearer " + token, "", "42", "zh-CN", taskID}
 	hmac := asker{signedBy("a"), date, "42", "zh-CN", taskID}
@@ -91,22 +91,24 @@ func TestWatchesShareOnlyWhatIsTheSame(t *testing.T) {
 		"a border: token, task":   {asker{"Bearer 1", "", "", "", "23"}, asker{"Bearer 12", "", "", "", "3"}, false},
 		"a border: user, nothing": {asker{"Bearer a", "", "b", "", taskID}, asker{"Bearer ab", "", "", "", taskID}, false},
 	} {
-		bubble(t, nil, func(t *testing.T, plain *system) {
-			s := &known{system: plain}
-			for _, token := range []string{token, token + "2", "AT " + token, "a", "ab", "1", "12"} {
-				s.koodrive.AddToken(token, 0)
-			}
-			for _, id := range []string{taskID, exampleID, "23", "3"} {
-				s.koodrive.SetTask(koodrivetest.Task{ID: id, Steps: steps(1)})
-			}
-			s.koodrive.SetFault(&koodrivetest.Fault{Latency: time.Second}) // So that signatures, which are refused, could share.
-			s.share(t, name, row.a.call(), row.b.call(), row.shared)
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, plain *system) {
+				s := &known{system: plain}
+				for _, token := range []string{token, token + "2", "AT " + token, "a", "ab", "1", "12"} {
+					s.koodrive.AddToken(token, 0)
+				}
+				for _, id := range []string{taskID, exampleID, "23", "3"} {
+					s.koodrive.SetTask(koodrivetest.Task{ID: id, Steps: steps(1)})
+				}
+				s.koodrive.SetFault(&koodrivetest.Fault{Latency: time.Second}) // So that signatures, which are refused, could be shared.
+				s.share(t, row.a.call(), row.b.call(), row.shared)
+			})
 		})
 	}
 }
 
-// share has two callers watch, and says whether they shared.
-func (s *known) share(t *testing.T, name string, a, b call, shared bool) {
+// share has two callers watch, and checks whether they shared.
+func (s *known) share(t *testing.T, a, b call, shared bool) {
 	t.Helper()
 	first, second := s.watchBoth(t, a, b)
 	asked := s.polls()
@@ -115,23 +117,23 @@ func (s *known) share(t *testing.T, name string, a, b call, shared bool) {
 		want = 1
 	}
 	if len(asked) != want {
-		t.Errorf("%s: KooDrive was asked in %d ways: %v", name, len(asked), asked)
+		t.Errorf("KooDrive got %d kinds of requests: %v", len(asked), asked)
 	}
-	if n := s.koodrive.Count(); shared && n > 10 { // In half a minute one watch makes some 7.
-		t.Errorf("%s: KooDrive was asked %d times", name, n)
+	if n := s.koodrive.Count(); shared && n > 10 { // A watch makes some 7 requests in 30 s.
+		t.Errorf("KooDrive got %d requests", n)
 	}
 	for id, events := range map[string][]event{a.id: first, b.id: second} {
 		if len(events) < 1 {
-			t.Fatalf("%s: a watch has no end", name)
+			t.Fatal("a watch has no end")
 		}
 		if task := events[0].task; task != nil && task.GetTaskId() != id {
-			t.Errorf("%s: %s in place of %s", name, task.GetTaskId(), id)
+			t.Errorf("%s in place of %s", task.GetTaskId(), id)
 		}
 	}
 }
 
-// In app mode the key is the user and the task; the caller and its language do not matter.
-func TestAppsWatchesShareOnlyWhatIsTheSame(t *testing.T) {
+// In app mode only the user and the task count, not the caller or its language.
+func TestOnlyEqualWatchesOfAnAppShare(t *testing.T) {
 	alice := asker{user: "42", language: "zh-CN", task: taskID}
 	for name, row := range map[string]struct {
 		b      asker
@@ -144,16 +146,18 @@ func TestAppsWatchesShareOnlyWhatIsTheSame(t *testing.T) {
 		"the task":     {asker{user: "42", language: "zh-CN", task: exampleID}, false},
 		"a border":     {asker{user: "421", language: "zh-CN", task: taskID[1:]}, false},
 	} {
-		bubbleKnown(t, modes["app"], nil, func(t *testing.T, s *known) {
-			s.allow(t, "callers: [{claims: {iss: 'https://issuer.test'}, users: ['*']}]")
-			for _, id := range []string{taskID, taskID[1:], exampleID} {
-				s.koodrive.SetTask(koodrivetest.Task{ID: id, Steps: steps(1)})
-			}
-			s.koodrive.SetFault(&koodrivetest.Fault{Latency: time.Second})
-			a, b := alice.call(), row.b.call()
-			a.header = append(a.header, s.mode.header, s.good())
-			b.header = append(b.header, s.mode.header, "Bearer "+s.jwt(map[string]any{"sub": "bob"}))
-			s.share(t, name, a, b, row.shared)
+		t.Run(name, func(t *testing.T) {
+			bubbleKnown(t, modes["app"], nil, func(t *testing.T, s *known) {
+				s.allow(t, "callers: [{claims: {iss: 'https://issuer.test'}, users: ['*']}]")
+				for _, id := range []string{taskID, taskID[1:], exampleID} {
+					s.koodrive.SetTask(koodrivetest.Task{ID: id, Steps: steps(1)})
+				}
+				s.koodrive.SetFault(&koodrivetest.Fault{Latency: time.Second})
+				a, b := alice.call(), row.b.call()
+				a.header = append(a.header, s.mode.header, s.good())
+				b.header = append(b.header, s.mode.header, "Bearer "+s.jwt(map[string]any{"sub": "bob"}))
+				s.share(t, a, b, row.shared)
+			})
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -12,10 +13,10 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// named maps values of the language header to the language. An unknown language is empty.
+// named are values of the language header, and the languages that they select. An unsupported one selects none.
 var named = map[string]string{"": "", "zh-CN": reason.Chinese, "ZH_cn": reason.Chinese, "en-US": reason.English, "en_us": reason.English, "fr-FR": ""}
 
-// Whatever refuses a call, and wherever: it says why in the language that the call named, and in none if it named none.
+// Every error, of whatever origin, has a text in the language of the call, and none if the call names no language.
 func TestErrorsAreInTheCallersLanguage(t *testing.T) {
 	m := modes["caller"]
 	bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
@@ -69,39 +70,41 @@ func TestErrorsAreInTheCallersLanguage(t *testing.T) {
 	})
 }
 
-// A watch that fails after its first message, too.
+// The same holds for a watch that fails after its first message.
 func TestFailuresAreInTheCallersLanguage(t *testing.T) {
 	for given, language := range map[string]string{"": "", "zh-CN": reason.Chinese, "en-US": reason.English} {
 		for _, surface := range surfaces {
-			bubbleKnown(t, modes["caller"], nil, func(t *testing.T, s *known) {
-				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Status: 1}, {Fault: koodrivetest.Answer(403, "")}}})
-				c := s.mode.call(taskID, s.good())
-				c.header = append(c.header, "language", given)
-				events := s.follow(t.Context(), t, surface, c)
-				v := verdictOf(t, events[len(events)-1])
-				if len(events) < 2 || v.reason != "UPSTREAM_PERMISSION_DENIED" || v.language != language {
-					t.Errorf("%s: %d events, the last %s in %q, want it in %q", surface, len(events), v.reason, v.language, language)
-				}
-			})
-			bubbleKnown(t, modes["caller"], nil, func(t *testing.T, s *known) {
-				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
-				c := s.mode.call(taskID, s.good())
-				c.header = append(c.header, "language", given)
-				go func() {
-					time.Sleep(5 * time.Second)
-					s.stop()
-				}()
-				events := s.follow(t.Context(), t, surface, c)
-				if v := verdictOf(t, events[len(events)-1]); v.reason != "SERVER_DRAINING" || v.language != language {
-					t.Errorf("%s: a stop ends it with %s in %q, want it in %q", surface, v.reason, v.language, language)
-				}
-				synctest.Wait()
+			t.Run(fmt.Sprintf("%q/%s", given, surface), func(t *testing.T) {
+				bubbleKnown(t, modes["caller"], nil, func(t *testing.T, s *known) {
+					s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Status: 1}, {Fault: koodrivetest.Answer(403, "")}}})
+					c := s.mode.call(taskID, s.good())
+					c.header = append(c.header, "language", given)
+					events := s.follow(t.Context(), t, surface, c)
+					v := verdictOf(t, events[len(events)-1])
+					if len(events) < 2 || v.reason != "UPSTREAM_PERMISSION_DENIED" || v.language != language {
+						t.Errorf("%d events, the last %s in %q, want it in %q", len(events), v.reason, v.language, language)
+					}
+				})
+				bubbleKnown(t, modes["caller"], nil, func(t *testing.T, s *known) {
+					s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
+					c := s.mode.call(taskID, s.good())
+					c.header = append(c.header, "language", given)
+					go func() {
+						time.Sleep(5 * time.Second)
+						s.stop()
+					}()
+					events := s.follow(t.Context(), t, surface, c)
+					if v := verdictOf(t, events[len(events)-1]); v.reason != "SERVER_DRAINING" || v.language != language {
+						t.Errorf("a stop ends it with %s in %q, want it in %q", v.reason, v.language, language)
+					}
+					synctest.Wait()
+				})
 			})
 		}
 	}
 }
 
-// A ticket has its caller's language, unless the request with the ticket names another.
+// A ticket keeps its caller's language, unless the request with the ticket names another.
 func TestTicketsHaveALanguage(t *testing.T) {
 	for _, row := range []struct{ caller, request, want string }{
 		{"", "", ""}, {reason.Chinese, "", reason.Chinese}, {"", reason.Chinese, reason.Chinese}, {reason.English, reason.Chinese, reason.Chinese},
@@ -117,7 +120,7 @@ func TestTicketsHaveALanguage(t *testing.T) {
 				if resp.StatusCode != http.StatusOK || v.reason != "UPSTREAM_PERMISSION_DENIED" || v.language != row.want {
 					t.Errorf("%s, %+v: HTTP %d, %s in %q", surface, row, resp.StatusCode, v.reason, v.language)
 				}
-				// It is used up, and has no caller.
+				// It is used up, and belongs to nobody.
 				_, body = s.comes(t, surface, taskID, query, "language", row.request)
 				if v := read(t, parseStatus(t, body)); v.reason != "CALLER_UNAUTHENTICATED" || v.language != row.request {
 					t.Errorf("%s, %+v, again: %s", surface, row, body)

@@ -14,9 +14,9 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// A client that leaves an HTTP route, by giving up a request or by closing the connection, ends the work for the request: at
-// once, the log says so, and KooDrive is not asked any more. Over HTTP/1.1 a call continues until its own limit, since the client may only
-// have closed its side.
+// If a client leaves an HTTP route, by cancelling a request or by closing the connection, its request ends at once, is logged, and
+// causes no more requests to KooDrive. Over HTTP/1.1 a call goes on until its own limit, since the client may have closed only its
+// side.
 func TestLeaving(t *testing.T) {
 	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
 		for _, way := range []string{"gives up", "hangs up"} {
@@ -59,7 +59,7 @@ func TestLeaving(t *testing.T) {
 						})
 						time.Sleep(time.Second)
 						if n := s.koodrive.Count(); n == 0 || strings.Contains(s.log.String(), `"msg":"call"`) {
-							t.Fatalf("KooDrive was asked %d times; the log: %s", n, s.log)
+							t.Fatalf("KooDrive got %d requests; the log: %s", n, s.log)
 						}
 						if way == "gives up" {
 							giveUp()
@@ -77,10 +77,10 @@ func TestLeaving(t *testing.T) {
 						}
 						requests := s.koodrive.Requests()
 						if last := requests[len(requests)-1]; last.Ended.IsZero() {
-							t.Error("KooDrive's answer is still waited for")
+							t.Error("the request to KooDrive is still in flight")
 						}
 						if time.Sleep(time.Minute); s.koodrive.Count() != len(requests) {
-							t.Errorf("KooDrive was asked %d times more", s.koodrive.Count()-len(requests))
+							t.Errorf("KooDrive got %d more requests", s.koodrive.Count()-len(requests))
 						}
 						client.Wait()
 					})

@@ -32,40 +32,42 @@ func raw(t *testing.T, port *koodrivetest.Listener, text string) net.Conn {
 	return conn
 }
 
-// closedAfter returns the time until the server closes the connection.
+// closedAfter returns how long the server takes to close the connection.
 func closedAfter(conn net.Conn) time.Duration {
 	start := time.Now()
 	_, _ = io.Copy(io.Discard, conn)
 	return time.Since(start)
 }
 
-// The server does not wait for slow clients.
+// Slow clients are disconnected.
 func TestSlowClients(t *testing.T) {
-	bubble(t, nil, func(t *testing.T, s *system) {
-		const head = "GET /v1/tasks/1 HTTP/1.1\r\nHost: kootask.test\r\n"
-		for name, row := range map[string]struct {
-			port *koodrivetest.Listener
-			text string
-			want time.Duration
-		}{
-			"HTTP, silent":           {s.httpPort, "", 5 * time.Second},
-			"HTTP, half a header":    {s.httpPort, head, 5 * time.Second},
-			"HTTP/2, half a preface": {s.httpPort, "PRI * HTTP/2.0\r\n\r\n", 5 * time.Second},
-			"HTTP/2, no settings":    {s.httpPort, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 2 * time.Second},
-			"HTTP, idle":             {s.httpPort, head + "\r\n", server.IdleTimeout},
-			"admin, half a header":   {s.adminPort, head, 5 * time.Second},
-			"gRPC, silent":           {s.grpcPort, "", 10 * time.Second},
-			"gRPC, half a preface":   {s.grpcPort, "PRI * HTTP/2.0\r\n", 10 * time.Second},
-		} {
-			if got := closedAfter(raw(t, row.port, row.text)); got != row.want {
-				t.Errorf("%s: closed after %v, want %v", name, got, row.want)
-			}
-		}
-	})
+	const head = "GET /v1/tasks/1 HTTP/1.1\r\nHost: kootask.test\r\n"
+	for name, row := range map[string]struct {
+		port string
+		text string
+		want time.Duration
+	}{
+		"HTTP, silent":           {"http", "", 5 * time.Second},
+		"HTTP, half a header":    {"http", head, 5 * time.Second},
+		"HTTP/2, half a preface": {"http", "PRI * HTTP/2.0\r\n\r\n", 5 * time.Second},
+		"HTTP/2, no settings":    {"http", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 2 * time.Second},
+		"HTTP, idle":             {"http", head + "\r\n", server.IdleTimeout},
+		"admin, half a header":   {"admin", head, 5 * time.Second},
+		"gRPC, silent":           {"grpc", "", 10 * time.Second},
+		"gRPC, half a preface":   {"grpc", "PRI * HTTP/2.0\r\n", 10 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s *system) {
+				if got := closedAfter(raw(t, s.ports()[row.port].port, row.text)); got != row.want {
+					t.Errorf("closed after %v, want %v", got, row.want)
+				}
+			})
+		})
+	}
 }
 
-// A request whose body does not come is answered, and its connection closed. One of unknown length may be empty: whether it is takes a
-// second to find out.
+// A request whose body does not arrive is answered, and its connection closed. A body of unknown length may be empty, which takes 1
+// s to find out.
 func TestBodiesAreNotWaitedFor(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		for _, line := range []string{"GET /v1/tasks/1", "GET /v1/tasks/1:watch", "POST /v1/tasks/1", "GET /nowhere", "GET /openapi.json"} {
@@ -82,7 +84,7 @@ func TestBodiesAreNotWaitedFor(t *testing.T) {
 					t.Fatalf("%s, %.30s: %v after %v", line, length, err, time.Since(start))
 				}
 				_ = resp.Body.Close()
-				if took := closedAfter(conn); took > 1500*time.Millisecond { // The last half is net/http's, for the answer to arrive.
+				if took := closedAfter(conn); took > 1500*time.Millisecond { // net/http adds up to 0.5 s for the answer to arrive.
 					t.Errorf("%s, %.30s: closed after %v", line, length, took)
 				}
 			}
@@ -94,103 +96,107 @@ func TestBodiesAreNotWaitedFor(t *testing.T) {
 // of HTTP, whether one field is long or there are many.
 func TestHeadersAreLimited(t *testing.T) {
 	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
-		bubble(t, nil, func(t *testing.T, s *system) {
-			s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1, 1, 1, 2)})
-			if protocol == "HTTP/2.0" {
-				h2c(s.http)
-			}
-			var dials atomic.Int32
-			dial := s.httpPort.Dial
-			s.http.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-				dials.Add(1)
-				return dial(ctx, network, address)
-			}
-			var other sync.WaitGroup
-			other.Go(func() {
-				events := s.watch(t.Context(), t, sse, taskID)
-				if got := names(t, events); got[len(got)-1] != "end" {
-					t.Errorf("%s: the other stream: %q", protocol, got)
+		t.Run(protocol, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s *system) {
+				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1, 1, 1, 2)})
+				if protocol == "HTTP/2.0" {
+					h2c(s.http)
+				}
+				var dials atomic.Int32
+				dial := s.httpPort.Dial
+				s.http.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+					dials.Add(1)
+					return dial(ctx, network, address)
+				}
+				var other sync.WaitGroup
+				other.Go(func() {
+					events := s.watch(t.Context(), t, sse, taskID)
+					if got := names(t, events); got[len(got)-1] != "end" {
+						t.Errorf("the other stream: %q", got)
+					}
+				})
+				synctest.Wait()
+				for _, size := range []int{rpcserver.MaxHeader, 2 * rpcserver.MaxHeader, rpcserver.MaxHeaderRead * 7 / 8} {
+					long := request(t.Context(), t, "/v1/tasks/"+exampleID, "X-Long", strings.Repeat("x", size))
+					many := request(t.Context(), t, "/v1/tasks/"+exampleID)
+					for range size / 500 {
+						many.Header.Add("X-Many", strings.Repeat("x", 500-len("X-Many")-32))
+					}
+					many.Header.Add("X-Many", strings.Repeat("x", 500))
+					for _, r := range []*http.Request{long, many} {
+						resp, err := s.http.Do(r)
+						if err != nil {
+							t.Errorf("%d bytes: %v", size, err)
+							continue
+						}
+						_, _ = io.Copy(io.Discard, resp.Body)
+						if _ = resp.Body.Close(); resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge || resp.Proto != protocol {
+							t.Errorf("%d bytes: %v", size, resp)
+						}
+					}
+				}
+				fits := request(t.Context(), t, "/v1/tasks/"+exampleID, "X-Long", strings.Repeat("x", rpcserver.MaxHeader-500))
+				if resp, body := s.get(t, fits); resp.StatusCode != http.StatusOK {
+					t.Errorf("HTTP %d: %s", resp.StatusCode, body)
+				}
+				other.Wait()
+				if want := map[string]int32{"HTTP/1.1": 2, "HTTP/2.0": 1}[protocol]; dials.Load() != want {
+					t.Errorf("%d connections, want %d", dials.Load(), want)
 				}
 			})
-			synctest.Wait()
-			for _, size := range []int{rpcserver.MaxHeader, 2 * rpcserver.MaxHeader, rpcserver.MaxHeaderRead * 7 / 8} {
-				long := request(t.Context(), t, "/v1/tasks/"+exampleID, "X-Long", strings.Repeat("x", size))
-				many := request(t.Context(), t, "/v1/tasks/"+exampleID)
-				for range size / 500 {
-					many.Header.Add("X-Many", strings.Repeat("x", 500-len("X-Many")-32))
-				}
-				many.Header.Add("X-Many", strings.Repeat("x", 500))
-				for _, r := range []*http.Request{long, many} {
-					resp, err := s.http.Do(r)
-					if err != nil {
-						t.Errorf("%s, %d bytes: %v", protocol, size, err)
-						continue
-					}
-					_, _ = io.Copy(io.Discard, resp.Body)
-					if _ = resp.Body.Close(); resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge || resp.Proto != protocol {
-						t.Errorf("%s, %d bytes: %v", protocol, size, resp)
-					}
-				}
-			}
-			fits := request(t.Context(), t, "/v1/tasks/"+exampleID, "X-Long", strings.Repeat("x", rpcserver.MaxHeader-500))
-			if resp, body := s.get(t, fits); resp.StatusCode != http.StatusOK {
-				t.Errorf("%s: HTTP %d: %s", protocol, resp.StatusCode, body)
-			}
-			other.Wait()
-			if want := map[string]int32{"HTTP/1.1": 2, "HTTP/2.0": 1}[protocol]; dials.Load() != want {
-				t.Errorf("%s: %d connections, want %d", protocol, dials.Load(), want)
-			}
 		})
 	}
 }
 
-// One connection to a public port carries 1,000 calls at a time: for more a gRPC client waits, and an HTTP client opens
-// another one. Other clients are served. All HTTP clients share one connection behind the gateway, which has no limit.
+// One connection to a public port has room for 1,000 calls. For more, a gRPC client waits, and an HTTP client opens another one.
+// Other clients are served. Behind the gateway all HTTP clients share one connection, which has no limit.
 func TestStreams(t *testing.T) {
 	t.Parallel()
 	const watches = rpcserver.MaxStreams + 50
 	for name, row := range map[string]struct {
 		surface       string
 		http2         bool
-		served, conns int32 // The latter over HTTP.
+		served, conns int32 // conns counts connections over HTTP.
 	}{
 		"gRPC":     {"grpc", false, rpcserver.MaxStreams, 1},
 		"HTTP/2":   {ndjson, true, watches, 2},
 		"HTTP/1.1": {ndjson, false, watches, watches},
 	} {
-		bubble(t, nil, func(t *testing.T, s *system) {
-			s.koodrive.SetTask(koodrivetest.Task{ID: taskID})
-			crowd := &system{tasks: s.tasks, http: httpClient(s.httpPort)}
-			other := &system{tasks: taskv1.NewTaskServiceClient(s.dial(t)), http: s.http}
-			var served, conns atomic.Int32
-			transport := crowd.http.Transport.(*http.Transport)
-			transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-				conns.Add(1)
-				return s.httpPort.Dial(ctx, network, address)
-			}
-			if row.http2 {
-				h2c(crowd.http).MaxConnsPerHost = 1 // That is, beside those that are full.
-			}
-			crowd.get(t, request(t.Context(), t, "/openapi.json")) // Over the connection that the watches then share.
-			ctx, leave := context.WithCancel(t.Context())
-			var all sync.WaitGroup
-			for range watches {
-				all.Go(func() {
-					crowd.follow(ctx, t, row.surface, taskID, func(e event) {
-						if e.name == "task" {
-							served.Add(1)
-						}
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s *system) {
+				s.koodrive.SetTask(koodrivetest.Task{ID: taskID})
+				crowd := &system{tasks: s.tasks, http: httpClient(s.httpPort)}
+				other := &system{tasks: taskv1.NewTaskServiceClient(s.dial(t)), http: s.http}
+				var served, conns atomic.Int32
+				transport := crowd.http.Transport.(*http.Transport)
+				transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+					conns.Add(1)
+					return s.httpPort.Dial(ctx, network, address)
+				}
+				if row.http2 {
+					h2c(crowd.http).MaxConnsPerHost = 1 // Beside those that are full.
+				}
+				crowd.get(t, request(t.Context(), t, "/openapi.json")) // Over the connection that the watches then share.
+				ctx, leave := context.WithCancel(t.Context())
+				var all sync.WaitGroup
+				for range watches {
+					all.Go(func() {
+						crowd.follow(ctx, t, row.surface, taskID, func(e event) {
+							if e.name == "task" {
+								served.Add(1)
+							}
+						})
 					})
-				})
-			}
-			synctest.Wait()
-			if served.Load() != row.served || conns.Load() != row.conns {
-				t.Errorf("%s: %d watches are served, over %d HTTP connections", name, served.Load(), conns.Load())
-			}
-			other.served(t, name)
-			leave()
-			all.Wait()
-			crowd.http.CloseIdleConnections()
+				}
+				synctest.Wait()
+				if served.Load() != row.served || conns.Load() != row.conns {
+					t.Errorf("%d watches are served, over %d HTTP connections", served.Load(), conns.Load())
+				}
+				other.served(t, name)
+				leave()
+				all.Wait()
+				crowd.http.CloseIdleConnections()
+			})
 		})
 	}
 }
@@ -206,7 +212,7 @@ func (s *system) served(t *testing.T, name string) {
 	})
 }
 
-// Silent connections and half requests take nothing from other callers, and end.
+// Silent connections, and those that stop in the middle of a request, take nothing from others, and end.
 func TestHalfOpenConnections(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		start := time.Now()
@@ -231,7 +237,7 @@ func TestHalfOpenConnections(t *testing.T) {
 	})
 }
 
-// Connections that have said nothing do not hold a stop up, and neither does a client that does not finish.
+// Silent connections do not delay a stop, and neither does a client that does not finish its request.
 func TestStopDoesNotWaitForTheSilent(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		raw(t, s.httpPort, "")

@@ -18,7 +18,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// faults is a script: a task that is executing, then one answer for each fault (nil: a good one), and then SUCCESS.
+// faults is a script: a task that is executing, then one answer per fault (nil: a valid one), and then SUCCESS.
 func faults(all ...*koodrivetest.Fault) []koodrivetest.Step {
 	steps := []koodrivetest.Step{{Status: koodrivetest.StatusExecuting}}
 	for _, f := range all {
@@ -31,8 +31,9 @@ func repeat(n int, f *koodrivetest.Fault) []*koodrivetest.Fault {
 	return slices.Repeat([]*koodrivetest.Fault{f}, n)
 }
 
-// The number of consecutive answers of a kind that a watch survives, and its end otherwise: the same on every surface.
-func TestWhatAWatchSurvives(t *testing.T) {
+// The number of consecutive failures of a kind that a watch survives, and the error with which it ends otherwise, are the same on
+// every surface.
+func TestWatchSurvivesFailures(t *testing.T) {
 	refused, denied, gone := code(401, "1"), code(403, "1"), code(400, "13000309")
 	broken, odd := body(502, ""), answer(id)
 	for name, row := range map[string]struct {
@@ -42,13 +43,13 @@ func TestWhatAWatchSurvives(t *testing.T) {
 		"one 401":                     {faults(refused), ""},
 		"two 401":                     {faults(refused, refused), "CREDENTIAL_REJECTED"},
 		"401, well, 401":              {faults(refused, nil, refused), ""},
-		"401, 503, 401":               {faults(refused, broken, refused), "CREDENTIAL_REJECTED"},
+		"401, unavailable, 401":       {faults(refused, broken, refused), "CREDENTIAL_REJECTED"},
 		"one 403":                     {faults(denied), ""},
 		"two 403":                     {faults(denied, denied), "UPSTREAM_PERMISSION_DENIED"},
 		"401, 403":                    {faults(refused, denied), ""},
-		"not there twice":             {faults(gone, gone), ""},
-		"not there three times":       {faults(gone, gone, gone), "TASK_NOT_FOUND"},
-		"not there, well, not there":  {faults(gone, gone, nil, gone, gone), ""},
+		"not found twice":             {faults(gone, gone), ""},
+		"not found three times":       {faults(gone, gone, gone), "TASK_NOT_FOUND"},
+		"not found, well, not found":  {faults(gone, gone, nil, gone, gone), ""},
 		"contradictory twice":         {faults(odd, odd), ""},
 		"contradictory three times":   {faults(odd, odd, odd), "UPSTREAM_CONTRACT_VIOLATION"},
 		"another code three times":    {faults(repeat(3, code(400, "13000301"))...), "UPSTREAM_BUSINESS_ERROR"},
@@ -56,7 +57,7 @@ func TestWhatAWatchSurvives(t *testing.T) {
 		"a route lost three times":    {faults(repeat(3, body(404, ""))...), "SERVER_MISCONFIGURED"},
 		"a bad parameter":             {faults(code(400, "13000102")), "REQUEST_INVALID"},
 		"unavailable five times":      {faults(repeat(5, broken)...), ""},
-		"no JSON five times":          {faults(repeat(5, body(200, "x"))...), ""},
+		"not JSON five times":         {faults(repeat(5, body(200, "x"))...), ""},
 		"resets five times":           {faults(repeat(5, &koodrivetest.Fault{Reset: true})...), ""},
 		"unavailable for ten minutes": {faults(repeat(100, broken)...), "UPSTREAM_STALE"},
 		"hanging for ten minutes":     {faults(repeat(100, &koodrivetest.Fault{Hang: true})...), "UPSTREAM_STALE"},
@@ -101,13 +102,13 @@ func TestStaleWatchSaysWhatKooDriveSaidLast(t *testing.T) {
 	})
 }
 
-// While an answer leaves the state in doubt, new watchers do not get the earlier state.
+// From the first rejection on, new watchers are not shown the earlier state.
 func TestDoubtIsNotShared(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: faults(code(401, "1"))})
 		var first sync.WaitGroup
 		first.Go(func() { s.watch(t.Context(), t, "grpc", taskID) })
-		time.Sleep(1500 * time.Millisecond) // The refusal has come, its confirmation has not.
+		time.Sleep(1500 * time.Millisecond) // After the rejection, before its confirmation.
 		everySurface(t, func(surface string) {
 			events := s.watch(t.Context(), t, surface, taskID)
 			if events[0].name != "task" || events[0].at == 0 || events[0].status(t) != "TASK_STATUS_SUCCESS" {
@@ -118,7 +119,7 @@ func TestDoubtIsNotShared(t *testing.T) {
 	})
 }
 
-// A task that has disappeared gets the same error as an unknown task. Only the log distinguishes them.
+// A task that has disappeared gets the same error as one that never existed; the log distinguishes them.
 func TestTaskThatDisappears(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: faults(repeat(3, code(400, "13000309"))...)})
@@ -157,7 +158,7 @@ func TestLifetime(t *testing.T) {
 	})
 }
 
-// A gRPC client that does not read is let go half a minute after its window is full, although the send is stuck.
+// A gRPC client that does not read is disconnected 30 s after its window is full, although the send is stuck.
 func TestSilentGRPCReaderIsLetGo(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		long := strings.Repeat("x", 8<<10)
@@ -173,11 +174,11 @@ func TestSilentGRPCReaderIsLetGo(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		if n := strings.Count(s.log.String(), `"outcome":"WATCHER_TOO_SLOW"`); n != 1 {
-			t.Errorf("%d watches were let go:\n%s", n, s.log)
+			t.Errorf("%d watches were disconnected:\n%s", n, s.log)
 		}
 		asked := s.koodrive.Count()
 		if time.Sleep(time.Minute); s.koodrive.Count() != asked {
-			t.Error("KooDrive is still asked")
+			t.Error("KooDrive is still polled")
 		}
 		for err == nil {
 			_, err = stream.Recv()
@@ -188,7 +189,7 @@ func TestSilentGRPCReaderIsLetGo(t *testing.T) {
 	})
 }
 
-// A client that reads late gets the newest state, not all of them, and the last one before the end.
+// A client that reads late gets the newest state, not all of them, and the final state before the end.
 func TestLateReaderGetsTheLastState(t *testing.T) {
 	short := func(c *server.Config) { c.Service.WatchLifetime = 24 * time.Second }
 	bubble(t, short, func(t *testing.T, s *system) {
@@ -203,7 +204,7 @@ func TestLateReaderGetsTheLastState(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(30 * time.Second) // All 20 changes come within 25 s, and the watch's time is over within 29 s.
+		time.Sleep(30 * time.Second) // All 20 changes come within 25 s, and the watch ends within 29 s.
 		s.stop()                     // The task is finished: neither changes anything.
 		var last *taskv1.Task
 		messages := 0
@@ -224,7 +225,7 @@ func TestLateReaderGetsTheLastState(t *testing.T) {
 	})
 }
 
-// GetTask takes no longer than 25 s, and then KooDrive is to blame.
+// GetTask takes at most 25 s, and the error then blames KooDrive.
 func TestGetTaskIsBounded(t *testing.T) {
 	bubble(t, func(c *server.Config) { c.Upstream.Timeout = time.Minute }, func(t *testing.T, s *system) {
 		s.koodrive.SetFault(&koodrivetest.Fault{Hang: true})

@@ -33,7 +33,7 @@ func (s *system) watchAll(ctx context.Context, t *testing.T, all *sync.WaitGroup
 	}
 }
 
-// The requests to KooDrive in the busiest second.
+// busiest returns the number of requests in the busiest second.
 func busiest(requests []koodrivetest.Request) (most int) {
 	for i, r := range requests {
 		n := 0
@@ -47,8 +47,8 @@ func busiest(requests []koodrivetest.Request) (most int) {
 	return most
 }
 
-// One caller watches 1,000 tasks, another one: at a ceiling of 50 requests a second the first one's intervals grow, and the
-// the other's are as short as without it.
+// Of two callers, one watches 1,000 tasks: under a ceiling of 50 requests per second its intervals grow, and the other's are as if
+// it were alone.
 func TestCallersDoNotSlowEachOther(t *testing.T) {
 	t.Parallel()
 	intervals := func(t *testing.T, crowd int) (all []time.Duration) {
@@ -92,7 +92,7 @@ func TestCallersDoNotSlowEachOther(t *testing.T) {
 	}
 }
 
-// A GetTask that is queued for more than a second fails and costs KooDrive nothing; a watch waits.
+// A GetTask that is queued for 1 s fails, and costs KooDrive nothing; a watch waits.
 func TestGetTaskWithoutAPermit(t *testing.T) {
 	bubble(t, func(c *server.Config) { c.Upstream.AtOnce = 1 }, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Status: 1, Fault: &koodrivetest.Fault{Latency: 5 * time.Second}}}})
@@ -116,12 +116,12 @@ func TestGetTaskWithoutAPermit(t *testing.T) {
 		}
 		busy.Wait()
 		if n := s.koodrive.Count(); n != 2 {
-			t.Errorf("KooDrive was asked %d times", n)
+			t.Errorf("KooDrive got %d requests", n)
 		}
 	})
 }
 
-// A GetTask is tried twice, so a short failure is not visible. All retries come from one budget.
+// A GetTask is tried twice, and a failure that passes stays invisible. All retries share one budget.
 func TestRetries(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Fault: koodrivetest.Answer(502, "")}, {Status: 1}}})
@@ -163,7 +163,7 @@ func TestRetries(t *testing.T) {
 	})
 }
 
-// That KooDrive asks one caller to wait holds for all tasks of that caller, and for nobody else.
+// A Retry-After holds for all tasks of its caller, and for no other caller.
 func TestRateLimitIsTheCallers(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.AddToken("other", 0)
@@ -177,7 +177,7 @@ func TestRateLimitIsTheCallers(t *testing.T) {
 			}
 		}
 		if n := s.koodrive.Count(); n != 1 {
-			t.Errorf("KooDrive was asked %d times", n)
+			t.Errorf("KooDrive got %d requests", n)
 		}
 		if _, err := s.tasks.GetTask(as(t.Context(), "other"), &taskv1.GetTaskRequest{TaskId: exampleID}); err != nil {
 			t.Errorf("another caller: %v", err)
@@ -189,7 +189,7 @@ func TestRateLimitIsTheCallers(t *testing.T) {
 	})
 }
 
-// In app mode KooDrive counts the app's requests for all users together.
+// In app mode a Retry-After holds for the app, whichever user the request was for.
 func TestRateLimitIsTheApps(t *testing.T) {
 	bubble(t, appMode("s3cr3t"), func(t *testing.T, s *system) {
 		s.koodrive.AddApp("app", "s3cr3t")
@@ -200,12 +200,12 @@ func TestRateLimitIsTheApps(t *testing.T) {
 			t.Errorf("for another user: %+v", v)
 		}
 		if n := s.koodrive.Count(); n != 1 {
-			t.Errorf("KooDrive was asked %d times", n)
+			t.Errorf("KooDrive got %d requests", n)
 		}
 	})
 }
 
-// The number of watched tasks is limited, the number of watchers of each is not. A watcher that leaves makes room.
+// The number of watched tasks is limited; the number of watches of each is not. A watch that ends makes room.
 func TestTasksAreLimited(t *testing.T) {
 	few := func(c *server.Config) { c.Service.Quota.MaxTasks, c.Service.Quota.MaxTasksPerCredential = 5, 3 }
 	bubble(t, few, func(t *testing.T, s *system) {
@@ -230,7 +230,7 @@ func TestTasksAreLimited(t *testing.T) {
 			}
 		}
 		if n := s.koodrive.Count(); n != asked {
-			t.Errorf("KooDrive was asked %d times", n-asked)
+			t.Errorf("KooDrive got %d requests", n-asked)
 		}
 		firstLeaves() // The tasks are still watched.
 		first.Wait()
@@ -247,7 +247,7 @@ func TestTasksAreLimited(t *testing.T) {
 	})
 }
 
-// A token with many user ids is still one caller.
+// A token counts as one caller, whichever users its calls name.
 func TestOneTokenIsOneCaller(t *testing.T) {
 	bubble(t, func(c *server.Config) { c.Service.Quota.MaxTasksPerCredential = 3 }, func(t *testing.T, s *system) {
 		ctx, leave := context.WithCancel(t.Context())
@@ -265,7 +265,7 @@ func TestOneTokenIsOneCaller(t *testing.T) {
 	})
 }
 
-// A retried call is queued no longer than the first time.
+// A retry waits in the queue no longer than the first attempt.
 func TestRetryWaitsForItsTurn(t *testing.T) {
 	bubble(t, func(c *server.Config) { c.Upstream.AtOnce = 1 }, func(t *testing.T, s *system) {
 		slow := &koodrivetest.Fault{Latency: 5 * time.Second}

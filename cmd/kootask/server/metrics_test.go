@@ -1,78 +1,23 @@
 package server_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"net/http"
-	"regexp"
-	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/kootask/kootask/cmd/kootask/logging"
 	"github.com/kootask/kootask/cmd/kootask/server"
-	"github.com/kootask/kootask/cmd/kootask/server/reload"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
-	"github.com/kootask/kootask/internal/certificates"
-	"github.com/kootask/kootask/internal/docpage"
-	"github.com/kootask/kootask/service/auth"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// scrape returns the value of each series in /metrics.
-func (s *system) scrape(t *testing.T) map[string]float64 {
-	t.Helper()
-	resp, err := s.admin.Get("http://localhost/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	all := map[string]float64{}
-	lines := bufio.NewScanner(resp.Body)
-	for lines.Scan() {
-		if name, value, ok := cutLast(lines.Text()); ok && !strings.HasPrefix(name, "#") {
-			if all[name], err = strconv.ParseFloat(value, 64); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-	return all
-}
-
-func cutLast(line string) (name, value string, ok bool) {
-	at := strings.LastIndexByte(line, ' ')
-	if at < 0 {
-		return "", "", false
-	}
-	return line[:at], line[at+1:], true
-}
-
-// events are the series that count events of this service, without those that every call moves.
-var events = regexp.MustCompile(`^kootask_(.*_total.*)$`)
-
-// moved returns the counters that do makes go up, and by how much.
-func (s *system) moved(t *testing.T, do func()) map[string]float64 {
-	t.Helper()
-	before := s.scrape(t)
-	do()
-	changes := map[string]float64{}
-	for name, value := range s.scrape(t) {
-		if m := events.FindStringSubmatch(name); m != nil && value != before[name] {
-			changes[m[1]] = value - before[name]
-		}
-	}
-	return changes
-}
-
-// Each event moves its own counters, and no others.
+// Each event increases its own counters, and no others.
 func TestEveryEventIsCounted(t *testing.T) {
 	t.Parallel()
 	get := func(t *testing.T, s *system) {
@@ -111,13 +56,13 @@ func TestEveryEventIsCounted(t *testing.T) {
 	}{
 		"a watch of three states": {nil, steps(0, 1, 2), watch, lets("OK", 3)},
 		"a step back":             {nil, steps(0, 1, 0, 2), watch, and(lets("OK", 4), one("state_regressions_total"))},
-		"numbers that nobody knows": {nil, []koodrivetest.Step{{Fault: answer(`"code":0,` + id + `,"status":77,"taskType":9`)}, {Status: 3, ResultCode: "18000999"}}, watch,
+		"unknown numbers": {nil, []koodrivetest.Step{{Fault: answer(`"code":0,` + id + `,"status":77,"taskType":9`)}, {Status: 3, ResultCode: "18000999"}}, watch,
 			and(lets("OK", 2), one(`unknown_values_total{field="status"}`, `unknown_values_total{field="task_type"}`, `unknown_values_total{field="result_code"}`))},
 		"a strike": {nil, faults(code(401, "1")), watch,
 			and(lets("OK", 2), one(`watch_strikes_total{outcome="UPSTREAM_TOKEN_REJECTED"}`, `upstream_requests_total{outcome="UPSTREAM_TOKEN_REJECTED"}`))},
 		"a poll that fails": {nil, faults(body(502, "")), watch,
 			and(lets("OK", 2), one(`upstream_requests_total{outcome="UPSTREAM_UNAVAILABLE"}`))},
-		"a task that is not there": {nil, []koodrivetest.Step{{Fault: code(400, "13000309")}}, watch,
+		"a missing task": {nil, []koodrivetest.Step{{Fault: code(400, "13000309")}}, watch,
 			one(`failures_total{outcome="TASK_NOT_FOUND",port="grpc"}`, `watch_ends_total{reason="TASK_NOT_FOUND"}`,
 				`watch_strikes_total{outcome="TASK_NOT_FOUND"}`, `upstream_requests_total{outcome="TASK_NOT_FOUND"}`)},
 		"a call that is tried twice": {nil, []koodrivetest.Step{{Fault: body(502, "")}, {Status: 2}}, get,
@@ -164,7 +109,7 @@ func TestEveryEventIsCounted(t *testing.T) {
 				`upstream_requests_total{outcome="CALLER_CANCELLED"}`: 1, `watch_ends_total{reason="UPSTREAM_STALE"}`: 1,
 				`failures_total{outcome="UPSTREAM_STALE",port="grpc"}`: 1,
 			}},
-		"a turn that does not come": {func(c *server.Config) { c.Upstream.AtOnce = 1 },
+		"a queue timeout": {func(c *server.Config) { c.Upstream.AtOnce = 1 },
 			[]koodrivetest.Step{{Status: 1, Fault: &koodrivetest.Fault{Latency: 5 * time.Second}}}, func(t *testing.T, s *system) {
 				var slow sync.WaitGroup
 				slow.Go(func() { get(t, s) })
@@ -187,30 +132,32 @@ func TestEveryEventIsCounted(t *testing.T) {
 	}
 }
 
-// Requests that are not sent to KooDrive are counted too, with the reason.
-func TestWhatIsWithheldIsCounted(t *testing.T) {
+// Withheld requests are counted, by reason.
+func TestWithheldRequestsAreCounted(t *testing.T) {
 	for name, row := range map[string]struct {
 		fault   *koodrivetest.Fault
 		want    string
 		resting float64
 	}{
-		"a rest":                  {body(503, ""), `upstream_withheld_total{outcome="UPSTREAM_CIRCUIT_OPEN"}`, 1},
-		"what KooDrive asked for": {koodrivetest.Throttled("30"), `upstream_withheld_total{outcome="UPSTREAM_RATE_LIMITED"}`, 0},
+		"an open circuit": {body(503, ""), `upstream_withheld_total{outcome="UPSTREAM_CIRCUIT_OPEN"}`, 1},
+		"a Retry-After":   {koodrivetest.Throttled("30"), `upstream_withheld_total{outcome="UPSTREAM_RATE_LIMITED"}`, 0},
 	} {
-		bubble(t, nil, func(t *testing.T, s *system) {
-			s.koodrive.SetFault(row.fault)
-			for range 25 {
-				s.fail(t.Context(), t, "grpc get", call{id: taskID, header: bearer})
-			}
-			got := s.moved(t, func() { s.fail(t.Context(), t, "rest", call{id: taskID, header: bearer}) })
-			if got[row.want] != 1 || s.scrape(t)["kootask_upstream_circuit_open"] != row.resting {
-				t.Errorf("%s: %v", name, got)
-			}
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s *system) {
+				s.koodrive.SetFault(row.fault)
+				for range 25 {
+					s.fail(t.Context(), t, "grpc get", call{id: taskID, header: bearer})
+				}
+				got := s.moved(t, func() { s.fail(t.Context(), t, "rest", call{id: taskID, header: bearer}) })
+				if got[row.want] != 1 || s.scrape(t)["kootask_upstream_circuit_open"] != row.resting {
+					t.Error(got)
+				}
+			})
 		})
 	}
 }
 
-// The gauges have the present state, and the histograms the durations.
+// The gauges show the current state, and the histograms show durations.
 func TestGauges(t *testing.T) {
 	bubble(t, func(c *server.Config) { c.Upstream.AtOnce, c.Service.PollMax = 1, time.Second }, func(t *testing.T, s *system) {
 		check := func(when string, want map[string]float64) {
@@ -251,7 +198,7 @@ func TestGauges(t *testing.T) {
 	})
 }
 
-// However many ask, and whatever they ask for, there are as many series.
+// The number of series does not depend on callers or tasks.
 func TestSeriesDoNotGrow(t *testing.T) {
 	t.Parallel()
 	bubble(t, nil, func(t *testing.T, s *system) {
@@ -281,7 +228,7 @@ func TestSeriesDoNotGrow(t *testing.T) {
 	})
 }
 
-// Calls are counted as in other gRPC servers, refused retries are counted too, and a failed poll confirms nothing.
+// Calls are counted as gRPC servers do. Refused retries are counted too. A failing poll confirms nothing.
 func TestCountsOfCalls(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: faults(repeat(100, body(502, ""))...)})
@@ -322,47 +269,6 @@ func TestMetricsAreTheOperators(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		if resp, _ := s.get(t, request(t.Context(), t, "/metrics")); resp.StatusCode != http.StatusNotFound {
 			t.Errorf("%d", resp.StatusCode)
-		}
-	})
-}
-
-// exposed is a metric in Prometheus' text format: its name, help and type, and its first series.
-var exposed = regexp.MustCompile(`(?m)^# HELP (kootask_\w+) (.*)\n# TYPE kootask_\w+ (\w+)\n(.*)$`)
-
-// docs/metrics.md lists every metric of kootask that /metrics shows: make docs writes it.
-func TestMetricsPage(t *testing.T) {
-	everything := func(c *server.Config) {
-		c.TLS = func() server.TLS { return server.TLS{Certificate: certificates.NewCA().Server("kootask.test").TLS} }
-		c.Auth.Tokens = &auth.TokensConfig{Issuer: "https://issuer.test", Audience: "kootask"}
-		c.LogMetrics = logging.New(io.Discard, func(to io.Writer) slog.Handler { return slog.NewJSONHandler(to, nil) })
-		c.Files = &reload.Files{}
-		if _, err := reload.Read(c.Files, "file", []string{"metrics_test.go"}, func([][]byte) (int, error) { return 0, nil }); err != nil {
-			t.Fatal(err)
-		}
-	}
-	bubble(t, everything, func(t *testing.T, s *system) {
-		resp, err := s.admin.Get("http://localhost/metrics")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		text, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		rows := [][]string{{"metric", "type", "labels", ""}}
-		for _, m := range exposed.FindAllStringSubmatch(string(text), -1) {
-			name, help, kind, series := m[1], m[2], m[3], m[4]
-			var labels []string
-			for _, l := range regexp.MustCompile(`(\w+)="`).FindAllStringSubmatch(series, -1) {
-				if l[1] != "le" {
-					labels = append(labels, "`"+l[1]+"`")
-				}
-			}
-			rows = append(rows, []string{"`" + name + "`", kind, strings.Join(labels, ", "), help})
-		}
-		if err := docpage.Sync("../../../docs/metrics.md", "metrics", docpage.Table(rows), *update); err != nil {
-			t.Error(err)
 		}
 	})
 }

@@ -28,8 +28,8 @@ var neighbourFaults = map[string]*koodrivetest.Fault{
 	"rate-limited": koodrivetest.Throttled(""),
 }
 
-// Ten callers beside one that loops over bad tasks get the same answers as without it, and a KooDrive that then fails as a
-// whole is spared.
+// Ten callers beside one that loops over bad tasks are served as if they were alone. If KooDrive then fails for all, it gets few
+// requests.
 func TestNeighbours(t *testing.T) {
 	for _, app := range []bool{false, true} {
 		for fault := range neighbourFaults {
@@ -64,41 +64,43 @@ func TestNeighbours(t *testing.T) {
 	}
 }
 
-// A new caller at the address of a bad neighbour, without an answer from KooDrive so far, is answered too. If failures of three or
-// more tasks have opened the circuit breaker of the address, that may take two pauses: the neighbour's trial request and its own.
+// A new caller at the address of a bad neighbour is served too. If failures of three tasks or more have opened the circuit of the
+// address, that may take two pauses: one for the neighbour's probe and one for its own.
 func TestNewcomerBesideANeighbour(t *testing.T) {
 	t.Parallel()
 	for tasks, least := range map[int]int{1: 59, 2: 59, 80: 60 - 2*int(2*upstream.BreakerPause/time.Second)} {
-		bubble(t, quiet(false), func(t *testing.T, s *system) {
-			n := newNeighbourhood(s, false)
-			n.tasks = tasks
-			n.spoil("failing")
-			ctx, leave := context.WithTimeout(t.Context(), 45*time.Second)
-			defer leave()
-			var loops sync.WaitGroup
-			for i := range 80 {
-				loops.Go(func() { n.loop(ctx, t, "call", "grpc", i) })
-			}
-			time.Sleep(10 * time.Second)
-			answered, from := 0, time.Now()
-			for time.Since(from) < 30*time.Second {
-				if n.get(ctx, t, "grpc", 0) == nil {
-					answered++
+		t.Run(fmt.Sprintf("%d bad tasks", tasks), func(t *testing.T) {
+			bubble(t, quiet(false), func(t *testing.T, s *system) {
+				n := newNeighbourhood(s, false)
+				n.tasks = tasks
+				n.spoil("failing")
+				ctx, leave := context.WithTimeout(t.Context(), 45*time.Second)
+				defer leave()
+				var loops sync.WaitGroup
+				for i := range 80 {
+					loops.Go(func() { n.loop(ctx, t, "call", "grpc", i) })
 				}
-				time.Sleep(time.Second / 2)
-			}
-			t.Logf("%d bad tasks: %d of 60 calls of a newcomer at the same address are answered", tasks, answered)
-			if answered < least {
-				t.Errorf("%d bad tasks: %d of 60 calls are answered, want %d", tasks, answered, least)
-			}
-			// At another address there is no difference.
-			other := newNeighbourhood(s.from(t, "203.0.113.7:1000"), false)
-			for i := range 5 {
-				if err := other.get(ctx, t, "grpc", 1+i); err != nil {
-					t.Errorf("%d bad tasks: a newcomer at another address: %v", tasks, err)
+				time.Sleep(10 * time.Second)
+				answered, from := 0, time.Now()
+				for time.Since(from) < 30*time.Second {
+					if n.get(ctx, t, "grpc", 0) == nil {
+						answered++
+					}
+					time.Sleep(time.Second / 2)
 				}
-			}
-			loops.Wait()
+				t.Logf("%d of 60 calls of a newcomer at the same address are answered", answered)
+				if answered < least {
+					t.Errorf("%d of 60 calls are answered, want %d", answered, least)
+				}
+				// At another address there is no difference.
+				other := newNeighbourhood(s.from(t, "203.0.113.7:1000"), false)
+				for i := range 5 {
+					if err := other.get(ctx, t, "grpc", 1+i); err != nil {
+						t.Errorf("a newcomer at another address: %v", err)
+					}
+				}
+				loops.Wait()
+			})
 		})
 	}
 }
@@ -148,7 +150,7 @@ func (n *neighbourhood) as(ctx context.Context, name string) context.Context {
 	return as(ctx, name)
 }
 
-// meet lets KooDrive answer everybody for a while before anything goes wrong. The neighbour asks most.
+// meet lets KooDrive answer everybody for a while before anything fails. The neighbour calls most.
 func (n *neighbourhood) meet(t *testing.T, door string) {
 	t.Helper()
 	known, done := context.WithTimeout(t.Context(), time.Second)
@@ -163,7 +165,7 @@ func (n *neighbourhood) meet(t *testing.T, door string) {
 	loops.Wait()
 }
 
-// get asks for the task of an honest caller.
+// get calls GetTask for an honest caller.
 func (n *neighbourhood) get(ctx context.Context, t *testing.T, door string, i int) error {
 	name, id := fmt.Sprint("honest-", i), fmt.Sprint("good-", i)
 	if door == "grpc" {
@@ -192,7 +194,8 @@ func (n *neighbourhood) visit(ctx context.Context, t *testing.T, name, path stri
 	return err
 }
 
-// honest calls as ten callers, twice a second each, until ctx ends. The parameter is the number of calls in a thousand that may fail.
+// honest calls as ten callers, each twice per second, until ctx ends, and checks that no more than the allowed share of the calls
+// fails.
 func (n *neighbourhood) honest(ctx context.Context, t *testing.T, most int64) {
 	t.Helper()
 	var calls, failed atomic.Int64
@@ -216,7 +219,7 @@ func (n *neighbourhood) honest(ctx context.Context, t *testing.T, most int64) {
 	}
 }
 
-// loop gets or watches a bad task repeatedly.
+// loop calls or watches a bad task in a loop.
 func (n *neighbourhood) loop(ctx context.Context, t *testing.T, way, door string, i int) {
 	id := fmt.Sprint("bad-", i%n.tasks)
 	for ctx.Err() == nil {
@@ -237,7 +240,7 @@ func (n *neighbourhood) loop(ctx context.Context, t *testing.T, way, door string
 	}
 }
 
-// outage checks that a KooDrive that fails as a whole gets at most one request a second, although all callers continue.
+// outage checks that a KooDrive that fails for all gets at most one request per second, though everybody keeps calling.
 func (n *neighbourhood) outage(t *testing.T) {
 	t.Helper()
 	n.koodrive.SetFault(koodrivetest.Answer(503, ""))

@@ -11,7 +11,7 @@ import (
 	"github.com/kootask/kootask/service/auth/issuertest"
 )
 
-// junkHeaders are those that nobody asked for, as names in lower case and values.
+// junkHeaders are headers without a meaning, as names in lower case and values.
 func junkHeaders(s *known) (pairs []string) {
 	for i := range 200 {
 		pairs = append(pairs, "x-junk-"+strconv.Itoa(i), "junk")
@@ -24,7 +24,7 @@ func junkHeaders(s *known) (pairs []string) {
 		"x-http-method-override", "kootask-caller", "grpc-metadata-kootask-caller", "kootask-peer", "grpcgateway-authorization",
 	} {
 		value := junk
-		if i%4 == 0 { // All of them together have to fit into a header.
+		if i%4 == 0 { // Their sum must fit into a header.
 			value = other
 		}
 		pairs = append(pairs, name, value)
@@ -32,78 +32,82 @@ func junkHeaders(s *known) (pairs []string) {
 	return pairs
 }
 
-// With any request, KooDrive gets only the headers of a fixed list, and none of the caller's credentials for kootask: see
+// Of all headers, only those of a fixed list reach KooDrive, and nothing that authenticates the caller to kootask: see
 // TestHeadersThatPass.
 func TestHeadersThatPassOfKnownCallers(t *testing.T) {
 	for name, m := range modes {
-		bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
-			want := []string{"Accept", "Accept-Encoding", "Authorization", "Language", "User-Agent", "X-Date", "X-Traceid", "X-User-Id"}
-			c := m.call(exampleID, "Bearer "+s.jwt(nil, issuertest.Alg("EdDSA")))
-			c.header = append(c.header, "language", "zh_CN", "traceparent", traceParent, "x-request-id", "mine")
-			if !m.app {
-				c.header = append(c.header, "x-user-id", user, "x-date", "20240831T143829Z")
-			}
-			switch { // Headers without a meaning in the mode.
-			case m.header == "authorization":
-				c.header = append(c.header, "x-kootask-authorization", "Bearer "+junk)
-			case m.app:
-				c.header = append(c.header, bearer...)
-			}
-			c.header = append(c.header, junkHeaders(s)...)
-			for _, door := range doors {
-				before := s.koodrive.Count()
-				s.succeed(t, door, c)
-				if n := s.koodrive.Count() - before; n != 1 && (door == "grpc get" || door == "rest") {
-					t.Errorf("%s, %s: KooDrive was asked %d times", name, door, n)
+		t.Run(name, func(t *testing.T) {
+			bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
+				want := []string{"Accept", "Accept-Encoding", "Authorization", "Language", "User-Agent", "X-Date", "X-Traceid", "X-User-Id"}
+				c := m.call(exampleID, "Bearer "+s.jwt(nil, issuertest.Alg("EdDSA")))
+				c.header = append(c.header, "language", "zh_CN", "traceparent", traceParent, "x-request-id", "mine")
+				if !m.app {
+					c.header = append(c.header, "x-user-id", user, "x-date", "20240831T143829Z")
 				}
-			}
-			for _, r := range s.koodrive.Requests() {
-				if got := slices.Sorted(maps.Keys(r.Header)); !slices.Equal(got, want) {
-					t.Errorf("%s: KooDrive got %v, want %v", name, got, want)
+				switch { // Headers without a meaning in the mode.
+				case m.header == "authorization":
+					c.header = append(c.header, "x-kootask-authorization", "Bearer "+junk)
+				case m.app:
+					c.header = append(c.header, bearer...)
 				}
-				sent := r.Header.Get("Authorization")
-				if m.app != strings.HasPrefix(sent, "HMAC-SHA256 AppId=app,") || !m.app && sent != "Bearer "+token ||
-					r.Header.Get("X-User-Id") != user || r.Header.Get("Language") != "zh-CN" {
-					t.Errorf("%s: KooDrive got %v", name, r.Header)
+				c.header = append(c.header, junkHeaders(s)...)
+				for _, door := range doors {
+					before := s.koodrive.Count()
+					s.succeed(t, door, c)
+					if n := s.koodrive.Count() - before; n != 1 && (door == "grpc get" || door == "rest") {
+						t.Errorf("%s: KooDrive got %d requests", door, n)
+					}
 				}
-			}
+				for _, r := range s.koodrive.Requests() {
+					if got := slices.Sorted(maps.Keys(r.Header)); !slices.Equal(got, want) {
+						t.Errorf("KooDrive got %v, want %v", got, want)
+					}
+					sent := r.Header.Get("Authorization")
+					if m.app != strings.HasPrefix(sent, "HMAC-SHA256 AppId=app,") || !m.app && sent != "Bearer "+token ||
+						r.Header.Get("X-User-Id") != user || r.Header.Get("Language") != "zh-CN" {
+						t.Errorf("KooDrive got %v", r.Header)
+					}
+				}
+			})
 		})
 	}
 }
 
-// The gateway hands callers to the service in this process. Nobody can pass as such a caller, neither with a header nor from the
-// same machine.
+// The gateway has its own connection to the gRPC server. Nobody else is trusted like it: neither by forging its headers nor by
+// connecting from this machine.
 func TestNobodyIsTheGateway(t *testing.T) {
 	for name, m := range modes {
-		bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
-			inner := s.follow(t.Context(), t, ndjson, m.call(exampleID, s.good())) // Number 1 over that connection.
-			if last := inner[len(inner)-1]; last.name != "end" {
-				t.Fatalf("%s: %+v", name, last)
-			}
-			asked := s.koodrive.Count()
-			for _, address := range []string{"192.0.2.1:1", "127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"} {
-				client := s.from(t, address)
-				for _, header := range [][]string{
-					nil, {"kootask-caller", "1"}, {"kootask-caller", "2"}, {"kootask-caller", "1", "kootask-caller", "1"},
-					{"grpc-metadata-kootask-caller", "1"}, {"x-forwarded-for", "127.0.0.1"}, {"host", "localhost"}, {"x-kootask-caller", "sub=alice"},
-				} {
-					for _, door := range doors {
-						c := m.call(exampleID)
-						c.header = append(c.header, header...)
-						if v := client.fail(t.Context(), t, door, c); v.reason != "CALLER_UNAUTHENTICATED" || v.http != 0 && v.http != http.StatusUnauthorized {
-							t.Errorf("%s, %s, %s, %q: %+v", name, address, door, header, v)
+		t.Run(name, func(t *testing.T) {
+			bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
+				inner := s.follow(t.Context(), t, ndjson, m.call(exampleID, s.good())) // Number 1 over that connection.
+				if last := inner[len(inner)-1]; last.name != "end" {
+					t.Fatalf("%+v", last)
+				}
+				asked := s.koodrive.Count()
+				for _, address := range []string{"192.0.2.1:1", "127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"} {
+					client := s.from(t, address)
+					for _, header := range [][]string{
+						nil, {"kootask-caller", "1"}, {"kootask-caller", "2"}, {"kootask-caller", "1", "kootask-caller", "1"},
+						{"grpc-metadata-kootask-caller", "1"}, {"x-forwarded-for", "127.0.0.1"}, {"host", "localhost"}, {"x-kootask-caller", "sub=alice"},
+					} {
+						for _, door := range doors {
+							c := m.call(exampleID)
+							c.header = append(c.header, header...)
+							if v := client.fail(t.Context(), t, door, c); v.reason != "CALLER_UNAUTHENTICATED" || v.http != 0 && v.http != http.StatusUnauthorized {
+								t.Errorf("%s, %s, %q: %+v", address, door, header, v)
+							}
 						}
 					}
 				}
-			}
-			if n := s.koodrive.Count() - asked; n != 0 {
-				t.Errorf("%s: KooDrive was asked %d times", name, n)
-			}
+				if n := s.koodrive.Count() - asked; n != 0 {
+					t.Errorf("KooDrive got %d requests", n)
+				}
+			})
 		})
 	}
 }
 
-// While a call is in flight, its key on the gateway's connection is of no use to others.
+// While a call is in flight, its handover on the gateway's connection is of no use to others.
 func TestNobodyTakesACallOver(t *testing.T) {
 	bubbleKnown(t, modes["caller"], nil, func(t *testing.T, s *known) {
 		path := "/v1/tasks/" + taskID + ":watch"

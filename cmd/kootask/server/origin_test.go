@@ -10,7 +10,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// listed are the values of a header that is a list.
+// listed returns the values of a list header.
 func listed(resp *http.Response, name string) (all []string) {
 	for _, value := range resp.Header.Values(name) {
 		for one := range strings.SplitSeq(value, ",") {
@@ -20,7 +20,7 @@ func listed(resp *http.Response, name string) (all []string) {
 	return all
 }
 
-// visits are requests of all kinds, with the answers for a page that may read them.
+// visits are requests of all kinds, with the status for a page that may read them.
 var visits = map[string]struct {
 	method, path string
 	header       []string
@@ -41,7 +41,7 @@ var visits = map[string]struct {
 	"options":        {"OPTIONS", "/v1/tasks/" + taskID, nil, 405},
 }
 
-// visit makes one of them.
+// visit makes a request.
 func (s *system) visit(t *testing.T, method, path string, header ...string) *http.Response {
 	t.Helper()
 	r := request(t.Context(), t, path)
@@ -55,7 +55,7 @@ func (s *system) visit(t *testing.T, method, path string, header ...string) *htt
 
 var preflight = []string{"Access-Control-Request-Method", "GET", "Access-Control-Request-Headers", "authorization"}
 
-// Unless it is said whose pages may read answers, none may.
+// Unless origins are configured, no page may read answers.
 func TestPagesOfOthersReadNothing(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(2)})
@@ -88,7 +88,7 @@ func readsNothing(t *testing.T, name string, resp *http.Response) {
 	}
 }
 
-// Pages of the origins that are configured may read all answers, and nobody else's.
+// Pages of the configured origins may read all answers, and no other pages.
 func TestPagesOfSomeOriginsReadAnswers(t *testing.T) {
 	const good, other = "https://good.example", "http://localhost:3000"
 	bubble(t, func(c *server.Config) { c.Origins = []string{good, other} }, func(t *testing.T, s *system) {
@@ -103,7 +103,7 @@ func TestPagesOfSomeOriginsReadAnswers(t *testing.T) {
 					t.Errorf("%s: shows %q", name, got)
 				}
 				if !slices.Contains(listed(resp, "Vary"), "origin") || resp.Header.Get("Access-Control-Allow-Credentials") != "" {
-					t.Errorf("%s: %v", name, resp.Header)
+					t.Error(resp.Header)
 				}
 			}
 			for _, origin := range []string{
@@ -123,48 +123,50 @@ func TestPagesOfSomeOriginsReadAnswers(t *testing.T) {
 	})
 }
 
-// The answer to a browser lists the allowed methods and headers: those that kootask reads.
+// A preflight allows exactly the methods and headers that kootask reads.
 func TestPreflights(t *testing.T) {
 	const good = "https://good.example"
-	bubble(t, func(c *server.Config) { c.Origins = []string{good} }, func(t *testing.T, s *system) {
-		for name, row := range map[string]struct {
-			method, headers string // As browsers write them: lower case and sorted.
-			allowed         bool
-		}{
-			"none":            {"GET", "", true},
-			"the credential":  {"GET", "authorization", true},
-			"a token":         {"POST", "authorization,x-kootask-authorization", true},
-			"all":             {"GET", "accept,authorization,grpc-timeout,language,last-event-id,traceparent,x-date,x-kootask-authorization,x-request-id,x-user-id", true},
-			"an event source": {"GET", "authorization,cache-control,last-event-id", true},
-			"tracing":         {"GET", "authorization,traceparent,tracestate", true},
-			"an address":      {"GET", "x-forwarded-for", false},
-			"a cookie's":      {"GET", "x-xsrf-token", false},
-			"one of them not": {"GET", "authorization,x-forwarded-for", false},
-			"a body's":        {"POST", "content-type", false},
-			"the handover":    {"GET", "kootask-caller", false},
-			"deleting":        {"DELETE", "", false},
-			"putting":         {"PUT", "authorization", false},
-		} {
-			header := []string{"Origin", good, "Access-Control-Request-Method", row.method, "Access-Control-Request-Private-Network", "true"}
-			if row.headers != "" {
-				header = append(header, "Access-Control-Request-Headers", row.headers)
-			}
-			resp := s.visit(t, "OPTIONS", "/v1/tasks/"+taskID, header...)
-			if resp.StatusCode != http.StatusNoContent || resp.Header.Get("Access-Control-Allow-Credentials") != "" ||
-				resp.Header.Get("Access-Control-Allow-Private-Network") != "" {
-				t.Errorf("%s: HTTP %d, %v", name, resp.StatusCode, resp.Header)
-			}
-			if !row.allowed {
-				readsNothing(t, name, resp)
-				continue
-			}
-			if resp.Header.Get("Access-Control-Allow-Origin") != good || resp.Header.Get("Access-Control-Allow-Methods") != row.method ||
-				resp.Header.Get("Access-Control-Allow-Headers") != row.headers || resp.Header.Get("Access-Control-Max-Age") == "" {
-				t.Errorf("%s: %v", name, resp.Header)
-			}
-		}
-		if n := s.koodrive.Count(); n != 0 {
-			t.Errorf("KooDrive was asked %d times", n)
-		}
-	})
+	for name, row := range map[string]struct {
+		method, headers string // As browsers write them: lower case and sorted.
+		allowed         bool
+	}{
+		"none":            {"GET", "", true},
+		"the credential":  {"GET", "authorization", true},
+		"a token":         {"POST", "authorization,x-kootask-authorization", true},
+		"all":             {"GET", "accept,authorization,grpc-timeout,language,last-event-id,traceparent,x-date,x-kootask-authorization,x-request-id,x-user-id", true},
+		"an event source": {"GET", "authorization,cache-control,last-event-id", true},
+		"tracing":         {"GET", "authorization,traceparent,tracestate", true},
+		"an address":      {"GET", "x-forwarded-for", false},
+		"a cookie's":      {"GET", "x-xsrf-token", false},
+		"one of them not": {"GET", "authorization,x-forwarded-for", false},
+		"a body's":        {"POST", "content-type", false},
+		"the handover":    {"GET", "kootask-caller", false},
+		"deleting":        {"DELETE", "", false},
+		"putting":         {"PUT", "authorization", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(c *server.Config) { c.Origins = []string{good} }, func(t *testing.T, s *system) {
+				header := []string{"Origin", good, "Access-Control-Request-Method", row.method, "Access-Control-Request-Private-Network", "true"}
+				if row.headers != "" {
+					header = append(header, "Access-Control-Request-Headers", row.headers)
+				}
+				resp := s.visit(t, "OPTIONS", "/v1/tasks/"+taskID, header...)
+				if resp.StatusCode != http.StatusNoContent || resp.Header.Get("Access-Control-Allow-Credentials") != "" ||
+					resp.Header.Get("Access-Control-Allow-Private-Network") != "" {
+					t.Errorf("HTTP %d, %v", resp.StatusCode, resp.Header)
+				}
+				if n := s.koodrive.Count(); n != 0 {
+					t.Errorf("KooDrive got %d requests", n)
+				}
+				if !row.allowed {
+					readsNothing(t, name, resp)
+					return
+				}
+				if resp.Header.Get("Access-Control-Allow-Origin") != good || resp.Header.Get("Access-Control-Allow-Methods") != row.method ||
+					resp.Header.Get("Access-Control-Allow-Headers") != row.headers || resp.Header.Get("Access-Control-Max-Age") == "" {
+					t.Error(resp.Header)
+				}
+			})
+		})
+	}
 }

@@ -19,13 +19,13 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// KooDrive fails for seven minutes, two longer than watches stay open without an answer. Clients of watches come back after the
-// retry delay, and there are calls all the time. The requests to KooDrive stay under the ceiling and fall. After the outage there
-// are, in a minute, at most twice as many as before.
+// KooDrive fails for seven minutes, two more than watches survive without an answer. Meanwhile clients reconnect as the errors say,
+// and calls go on. The rate of requests stays under the ceiling and falls. After the recovery, it is at most twice the earlier rate
+// in any minute.
 func TestOutage(t *testing.T) {
 	const begins, ends, over = 60, 8 * 60, 10 * 60 // In seconds.
 	for name, load := range map[string]struct {
-		callers, tasks int // Number of callers, and of tasks of each.
+		callers, tasks int // Tasks of each caller.
 		every          time.Duration
 	}{
 		"more than the ceiling": {20, 50, 50 * time.Millisecond},
@@ -35,7 +35,7 @@ func TestOutage(t *testing.T) {
 			t.Parallel()
 			silent := func(c *server.Config) {
 				c.Log = slog.New(slog.DiscardHandler)  // It would be hundreds of megabytes.
-				c.Service.Heartbeat = 15 * time.Second // Nobody looks at them.
+				c.Service.Heartbeat = 15 * time.Second // They are not needed.
 				defaultPeers(c)
 			}
 			bubble(t, silent, func(t *testing.T, s *system) {
@@ -64,11 +64,11 @@ func TestOutage(t *testing.T) {
 						time.Sleep(load.every)
 					}
 				})
-				var seconds []int // Requests to KooDrive in each second.
+				var seconds []int // Requests to KooDrive in each.
 				for second := range over {
 					switch second {
 					case begins:
-						limited.Store(0) // At first the watches have used up the limit of their address.
+						limited.Store(0) // At first the watches use up the limit of their address.
 						s.koodrive.SetFault(koodrivetest.Answer(503, ""))
 					case ends:
 						s.koodrive.SetFault(nil)
@@ -113,7 +113,7 @@ func mean(all []int) float64 {
 	return float64(sum) / float64(len(all))
 }
 
-// comeBack watches a task until ctx ends, again after each end as that asks to.
+// comeBack watches a task until ctx ends. After each end it reconnects when the error says.
 func (s *system) comeBack(ctx context.Context, credential, id string) {
 	for ctx.Err() == nil {
 		stream, err := s.tasks.WatchTask(as(ctx, credential), &taskv1.WatchTaskRequest{TaskId: id})

@@ -26,8 +26,8 @@ var openMethods = []string{
 	"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
 }
 
-// Of 2,000 calls whose request never comes, or never ends, each is over after 5 s and leaves nothing behind; calls of others
-// are answered meanwhile.
+// Of 2,000 calls whose request never arrives or never ends, each ends after 5 s and leaves nothing behind; other calls are answered
+// meanwhile.
 func TestCallsWithoutARequest(t *testing.T) {
 	const calls, perConn = 2000, 500
 	bubble(t, nil, func(t *testing.T, s *system) {
@@ -50,14 +50,14 @@ func TestCallsWithoutARequest(t *testing.T) {
 		for i := range calls {
 			method := openMethods[i%len(openMethods)]
 			ctx := context.Background()
-			if i%2 == 0 || method == openMethods[1] { // Without a credential a watch is over at once.
+			if i%2 == 0 || method == openMethods[1] { // Without a credential a watch ends at once.
 				ctx = as(ctx, token)
 			}
 			stream, err := conns[i/perConn].NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if i%10 < 4 { // Of the kinds that have a single request: it comes, but the client does not say that it is all.
+			if i%10 < 4 { // A method with a single request: it arrives, but the client does not end its side.
 				_ = stream.SendMsg(&taskv1.GetTaskRequest{TaskId: taskID})
 			}
 			all.Go(func() {
@@ -81,14 +81,14 @@ func TestCallsWithoutARequest(t *testing.T) {
 		if waiting, over := metrics[`kootask_requests_awaited{port="grpc"}`], metrics[`kootask_requests_overdue_total{port="grpc"}`]; waiting != 0 || over != calls {
 			t.Errorf("%v requests are awaited, %v were overdue", waiting, over)
 		}
-		if after := s.goroutines(); after > before+calls/100 { // The process has others, too.
+		if after := s.goroutines(); after > before+calls/100 { // The process has other goroutines, too.
 			t.Errorf("%d goroutines, before %d", after, before)
 		}
 	})
 }
 
-// goroutines counts the goroutines of the process, without those of idle HTTP connections, whose number is random: a request may
-// begin before the connection of the one before it is idle.
+// goroutines counts those of the process, without those of idle HTTP connections, whose number depends on chance: a request may
+// begin before the previous connection is idle.
 func (s *system) goroutines() int {
 	s.http.CloseIdleConnections()
 	s.admin.CloseIdleConnections()
@@ -96,7 +96,7 @@ func (s *system) goroutines() int {
 	return runtime.NumGoroutine()
 }
 
-// A request that comes in part or byte by byte has no more time than one that does not come.
+// A request that arrives in part, or byte by byte, gets no more time than one that does not arrive.
 func TestRequestsThatComeInPart(t *testing.T) {
 	for name, send := range map[string]func(io.Writer){
 		"half of its length": func(w io.Writer) { _, _ = w.Write([]byte{0, 0}) },
@@ -108,38 +108,40 @@ func TestRequestsThatComeInPart(t *testing.T) {
 		},
 	} {
 		for _, method := range openMethods {
-			bubble(t, nil, func(t *testing.T, s *system) {
-				body, to := io.Pipe()
-				r := request(t.Context(), t, "")
-				r.Method, r.URL.Path, r.Body = http.MethodPost, method, body
-				r.Header.Set("Content-Type", "application/grpc")
-				r.Header.Set("Te", "trailers")
-				client := httpClient(s.grpcPort)
-				transport := h2c(client)
-				transport.DialContext = s.roomy
-				var sending sync.WaitGroup
-				defer func() { // In this order: a connection is not idle while a request is sent.
-					_ = body.Close()
-					sending.Wait()
-					synctest.Wait()
-					transport.CloseIdleConnections()
-				}()
-				sending.Go(func() { send(to) })
-				start := time.Now()
-				resp, err := client.Do(r)
-				if err != nil {
-					t.Fatal(err)
-				}
-				_ = resp.Body.Close()
-				if got := resp.Header.Get("Grpc-Status"); got != fmt.Sprint(int(codes.Canceled)) || time.Since(start) != rpcserver.RequestTimeout {
-					t.Errorf("%s, %s: status %q after %v", name, method, got, time.Since(start))
-				}
+			t.Run(name+method, func(t *testing.T) {
+				bubble(t, nil, func(t *testing.T, s *system) {
+					body, to := io.Pipe()
+					r := request(t.Context(), t, "")
+					r.Method, r.URL.Path, r.Body = http.MethodPost, method, body
+					r.Header.Set("Content-Type", "application/grpc")
+					r.Header.Set("Te", "trailers")
+					client := httpClient(s.grpcPort)
+					transport := h2c(client)
+					transport.DialContext = s.roomy
+					var sending sync.WaitGroup
+					defer func() { // In this order: a connection is not idle while a request is sent.
+						_ = body.Close()
+						sending.Wait()
+						synctest.Wait()
+						transport.CloseIdleConnections()
+					}()
+					sending.Go(func() { send(to) })
+					start := time.Now()
+					resp, err := client.Do(r)
+					if err != nil {
+						t.Fatal(err)
+					}
+					_ = resp.Body.Close()
+					if got := resp.Header.Get("Grpc-Status"); got != fmt.Sprint(int(codes.Canceled)) || time.Since(start) != rpcserver.RequestTimeout {
+						t.Errorf("status %q after %v", got, time.Since(start))
+					}
+				})
 			})
 		}
 	}
 }
 
-// A stop does not wait for a request that does not come.
+// A stop does not wait for a request that does not arrive.
 func TestStopWithCallsWithoutARequest(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		for _, method := range openMethods {

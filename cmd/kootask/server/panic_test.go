@@ -20,7 +20,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// panicking panics wherever it is asked, as TaskService and as the gateway's way to it.
+// panicking panics in every method, as TaskService and as the gateway's connection.
 type panicking struct {
 	taskv1.UnimplementedTaskServiceServer
 	value any
@@ -42,9 +42,9 @@ func (p panicking) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.
 	panic(p.value)
 }
 
-// A panic may hold anything: its type is logged, and where it was, but not its value. Nothing of the service can be made to
-// panic from outside, so these are its doors around something that does.
-func TestPanicsTellNothing(t *testing.T) {
+// A panic may contain anything: its type and place are logged, but not its value. Nothing in the service panics on demand, so this
+// is its doors around a service that does.
+func TestPanicsRevealNothing(t *testing.T) {
 	for name, value := range map[string]any{
 		"a text":   "Bearer " + token,
 		"an error": fmt.Errorf("asking: %w", errors.New(token)),
@@ -85,7 +85,19 @@ func TestPanicsTellNothing(t *testing.T) {
 	}
 }
 
-// panicOverHTTP asks at the doors of HTTP. A panic in the gateway itself cuts the answer off.
+// inside is the connection of a gateway.
+func inside(t *testing.T, port *koodrivetest.Listener) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:///kootask", grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return port.Dial(ctx, "", "") }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// panicOverHTTP calls at the doors of HTTP. A panic in the gateway itself cuts the answer off.
 func (s *system) panicOverHTTP(t *testing.T, config gateway.Config) {
 	t.Helper()
 	handler, err := gateway.New(config)

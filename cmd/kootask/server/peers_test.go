@@ -21,8 +21,8 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// guess asks for a task with as many made-up credentials as it can until the time is over, from the address that connections
-// come from now, and returns the number of tries.
+// guess calls with as many invented credentials as it can for a time, from the current address of new connections, and returns
+// their number.
 func (s *system) guess(t *testing.T, door string, until time.Time, every time.Duration) (tried int) {
 	t.Helper()
 	for ; time.Now().Before(until); tried++ {
@@ -47,7 +47,7 @@ func (s *system) guess(t *testing.T, door string, until time.Time, every time.Du
 	return tried
 }
 
-// from returns the system for a client at an address.
+// from returns the system as seen from an address.
 func (s *system) from(t *testing.T, address string) *system {
 	t.Helper()
 	s.comeFrom(address)
@@ -55,7 +55,7 @@ func (s *system) from(t *testing.T, address string) *system {
 	conn.Connect()
 	seen := &system{koodrive: s.koodrive, conn: conn, tasks: taskv1.NewTaskServiceClient(conn), httpPort: s.httpPort, log: s.log}
 	seen.http = httpClient(s.httpPort)
-	seen.http.Transport.(*http.Transport).MaxConnsPerHost = 1 // Kept, so that it comes from there later too.
+	seen.http.Transport.(*http.Transport).MaxConnsPerHost = 1 // Kept, so that later requests come from there too.
 	seen.get(t, request(t.Context(), t, "/openapi.json"))
 	synctest.Wait()
 	t.Cleanup(seen.http.CloseIdleConnections)
@@ -66,8 +66,8 @@ func defaultPeers(c *server.Config) { c.Service.Quota.NewTasksPerPeer = 0 }
 
 const newTasks, burst = quota.DefaultNewTasksPerPeer, rates.Burst * quota.DefaultNewTasksPerPeer
 
-// A caller with made-up credentials gets 200 tries at once and 20 per second, over both doors together. Tasks that are being
-// polled already do not count.
+// A peer with invented credentials gets 200 tries at once and 20 per second, over both doors together. Joining a task that is
+// already polled is free.
 func TestNewTasksOfOnePeerAreLimited(t *testing.T) {
 	t.Parallel()
 	bubble(t, defaultPeers, func(t *testing.T, s *system) {
@@ -100,15 +100,15 @@ func TestNewTasksOfOnePeerAreLimited(t *testing.T) {
 		}
 		all.Wait()
 		most := newTasks*int(while/time.Second) + burst
-		if n := s.koodrive.Count() - before; n < most-20 || n > most+20 { // The requests of the watch, and of the first and the last second.
-			t.Errorf("KooDrive was asked %d times, want about %d", n, most)
+		if n := s.koodrive.Count() - before; n < most-20 || n > most+20 { // The watch's, and those of the first and the last second.
+			t.Errorf("KooDrive got %d requests, want about %d", n, most)
 		}
 		leave()
 		watching.Wait()
 	})
 }
 
-// A peer that rests has all of its tries again, but no sooner than it takes.
+// An idle peer regains all of its tries, but no faster than the rate.
 func TestPeersRest(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(c *server.Config) { c.Service.Quota.NewTasksPerPeer, c.Upstream.PerSecond = 0, 10_000 }, func(t *testing.T, s *system) {
@@ -125,15 +125,15 @@ func TestPeersRest(t *testing.T) {
 				want = burst
 			}
 			if n := s.koodrive.Count() - before; n != want {
-				t.Errorf("after %v KooDrive was asked %d times at once, want %d", rest, n, want)
+				t.Errorf("after %v KooDrive got %d requests at once, want %d", rest, n, want)
 			}
 		}
 	})
 }
 
-// Three addresses make up credentials, at every door and all the time. Known callers still get their answers, because each
-// address takes only one caller's slots.
-func TestMadeUpCredentialsStarveNobody(t *testing.T) {
+// Three addresses send invented credentials, at every door and all the time. Authenticated callers are served: all three together
+// take no more of the queue than three callers.
+func TestInventedCredentialsStarveNobody(t *testing.T) {
 	t.Parallel()
 	bubble(t, defaultPeers, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
@@ -178,7 +178,7 @@ func TestMadeUpCredentialsStarveNobody(t *testing.T) {
 	})
 }
 
-// A thousand watches of one address that come back within a quarter of a minute, as a stop spreads them, are all let in.
+// A thousand watches of one address that reconnect within 15 s, as a stop spreads them, are all admitted.
 func TestHerdIsLetIn(t *testing.T) {
 	t.Parallel()
 	bubble(t, defaultPeers, func(t *testing.T, s *system) {
@@ -213,7 +213,7 @@ func TestHerdIsLetIn(t *testing.T) {
 	})
 }
 
-// A peer is an address of the network, which no request can make up, with all of its ports, and all of a host's addresses.
+// A peer is a network address, which no request can forge, with all of its ports and all addresses of a host's network.
 func TestPeers(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
@@ -221,36 +221,38 @@ func TestPeers(t *testing.T) {
 		header        []string // Of the second.
 		same          bool
 	}{
-		"another port":              {"192.0.2.1:1", "192.0.2.1:2", nil, true},
-		"another address":           {"192.0.2.1:1", "192.0.2.2:1", nil, false},
-		"IPv4 in IPv6":              {"192.0.2.1:1", "[::ffff:192.0.2.1]:1", nil, true},
-		"another of a host's":       {"[2001:db8::1]:1", "[2001:db8::2:3]:1", nil, true},
-		"another of a customer's":   {"[2001:db8::1]:1", "[2001:db8:0:1::1]:1", nil, true},
-		"another customer":          {"[2001:db8::1]:1", "[2001:db8:0:100::1]:1", nil, false},
-		"another on the link":       {"[fe80::1%eth0]:1", "[fe80::2%eth0]:1", nil, false},
-		"the gateway's own header":  {"192.0.2.1:1", "192.0.2.1:2", []string{"kootask-peer", "192.0.2.9"}, true},
-		"the same for the gateway":  {"192.0.2.1:1", "192.0.2.1:2", []string{"grpc-metadata-kootask-peer", "192.0.2.9"}, true},
-		"what a proxy says of many": {"192.0.2.1:1", "192.0.2.1:2", []string{"x-forwarded-for", "192.0.2.9"}, true},
+		"another port":             {"192.0.2.1:1", "192.0.2.1:2", nil, true},
+		"another address":          {"192.0.2.1:1", "192.0.2.2:1", nil, false},
+		"IPv4 in IPv6":             {"192.0.2.1:1", "[::ffff:192.0.2.1]:1", nil, true},
+		"another of a host's":      {"[2001:db8::1]:1", "[2001:db8::2:3]:1", nil, true},
+		"another of a customer's":  {"[2001:db8::1]:1", "[2001:db8:0:1::1]:1", nil, true},
+		"another customer":         {"[2001:db8::1]:1", "[2001:db8:0:100::1]:1", nil, false},
+		"another on the link":      {"[fe80::1%eth0]:1", "[fe80::2%eth0]:1", nil, false},
+		"the gateway's own header": {"192.0.2.1:1", "192.0.2.1:2", []string{"kootask-peer", "192.0.2.9"}, true},
+		"the same for the gateway": {"192.0.2.1:1", "192.0.2.1:2", []string{"grpc-metadata-kootask-peer", "192.0.2.9"}, true},
+		"a proxy's header":         {"192.0.2.1:1", "192.0.2.1:2", []string{"x-forwarded-for", "192.0.2.9"}, true},
 	} {
 		for _, door := range doors {
-			bubble(t, func(c *server.Config) { c.Service.Quota.NewTasksPerPeer = 1 }, func(t *testing.T, s *system) {
-				s.comeFrom(row.first)
-				credential := func(i int) []string { return []string{"authorization", "Bearer " + fmt.Sprint("guess-", i)} }
-				for i := range rates.Burst {
-					if v := s.fail(t.Context(), t, door, call{id: taskID, header: credential(i)}); v.reason != "CREDENTIAL_REJECTED" {
-						t.Fatalf("%s, %s: %+v", name, door, v)
+			t.Run(name+"/"+door, func(t *testing.T) {
+				bubble(t, func(c *server.Config) { c.Service.Quota.NewTasksPerPeer = 1 }, func(t *testing.T, s *system) {
+					s.comeFrom(row.first)
+					credential := func(i int) []string { return []string{"authorization", "Bearer " + fmt.Sprint("guess-", i)} }
+					for i := range rates.Burst {
+						if v := s.fail(t.Context(), t, door, call{id: taskID, header: credential(i)}); v.reason != "CREDENTIAL_REJECTED" {
+							t.Fatalf("%+v", v)
+						}
 					}
-				}
-				s.comeFrom(row.second)
-				s.http.CloseIdleConnections()
-				s.conn = s.dial(t)
-				s.tasks = taskv1.NewTaskServiceClient(s.conn)
-				start := time.Now()
-				v := s.fail(t.Context(), t, door, call{id: taskID, header: append(credential(100), row.header...)})
-				// A call is refused, a watch has to wait.
-				if limited := v.reason == "CALLER_LIMIT_REACHED" || time.Since(start) > time.Second/2; limited != row.same {
-					t.Errorf("%s, %s: %+v", name, door, v)
-				}
+					s.comeFrom(row.second)
+					s.http.CloseIdleConnections()
+					s.conn = s.dial(t)
+					s.tasks = taskv1.NewTaskServiceClient(s.conn)
+					start := time.Now()
+					v := s.fail(t.Context(), t, door, call{id: taskID, header: append(credential(100), row.header...)})
+					// A call is refused; a watch waits.
+					if limited := v.reason == "CALLER_LIMIT_REACHED" || time.Since(start) > time.Second/2; limited != row.same {
+						t.Errorf("%+v", v)
+					}
+				})
 			})
 		}
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// A caller whose calls all fail uses up its own retries. Another one's are still there.
+// A caller whose calls all fail uses up its own retries, not another caller's.
 func TestRetriesAreTheCallers(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.AddToken("other", 0)
@@ -40,8 +40,8 @@ func TestRetriesAreTheCallers(t *testing.T) {
 	})
 }
 
-// If each user of an app has its own rate limit, a user that loops gets an error, its watches continue more slowly, and other users
-// notice nothing.
+// Where each user of an app has a rate of its own, a user that loops gets an error, its watches are polled more slowly, and other
+// users notice nothing.
 func TestUsersOfAnAppHaveARate(t *testing.T) {
 	const rate = 2
 	config := func(c *server.Config) {

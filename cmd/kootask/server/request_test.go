@@ -16,8 +16,8 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// everyDoor runs a call that must fail without KooDrive being asked, on the doors that are named. Violations name fields as the
-// contract does, and over HTTP their JSON names are expected.
+// everyDoor makes a call that must fail without a request to KooDrive, at the given doors. Violations name fields as the contract
+// does; over HTTP their JSON names are expected.
 func everyDoor(t *testing.T, s *system, on []string, c call, want codes.Code, reason string, violations ...string) {
 	t.Helper()
 	for _, door := range on {
@@ -32,7 +32,7 @@ func everyDoor(t *testing.T, s *system, on []string, c call, want codes.Code, re
 			t.Errorf("%s: %v %s %q, want %v %s %q", door, v.code, v.reason, v.violations, want, reason, violations)
 		}
 		if n := s.koodrive.Count(); n != 0 {
-			t.Errorf("%s: KooDrive was asked %d times", door, n)
+			t.Errorf("%s: KooDrive got %d requests", door, n)
 		}
 	}
 }
@@ -80,7 +80,7 @@ func TestBadTaskIDs(t *testing.T) {
 	}
 	bubble(t, nil, func(t *testing.T, s *system) {
 		everyDoor(t, s, []string{"grpc get", "grpc watch"}, call{header: bearer}, invalid, "REQUEST_INVALID", "task_id MISSING")
-		for _, bytes := range []string{"%ff", "%ff%fe", "%c0%ae", "%ed%a0%80"} { // No UTF-8, too long, half a surrogate.
+		for _, bytes := range []string{"%ff", "%ff%fe", "%c0%ae", "%ed%a0%80"} { // Not UTF-8, overlong, half a surrogate.
 			everyDoor(t, s, httpDoors, call{id: bytes, header: bearer}, invalid, "REQUEST_INVALID", "task_id MALFORMED")
 		}
 		// An encoded colon does not begin a verb.
@@ -117,7 +117,7 @@ func TestBadCredentials(t *testing.T) {
 		} {
 			everyDoor(t, s, doors, with(row.header...), invalid, "REQUEST_INVALID", row.violation)
 		}
-		// Go's gRPC client does not send these; HTTP ones do, and the gateway would drop them without a word.
+		// Go's gRPC client does not send these; HTTP clients do, and the gateway would drop them silently.
 		for _, bad := range []string{"Bearer \xff", "Bearer a\tb", "Bearer ä"} {
 			everyDoor(t, s, httpDoors, with("authorization", bad), invalid, "REQUEST_INVALID", "authorization MALFORMED")
 		}
@@ -175,8 +175,8 @@ func TestBadQueries(t *testing.T) {
 	})
 }
 
-// An answer names the fault of a parameter and the allowed parameters. It repeats no name that may be a secret, and the log
-// repeats none.
+// An error says what is wrong with a parameter, and which parameters exist. Neither the error nor the log quotes a name that may be
+// a secret.
 func TestParametersAreExplained(t *testing.T) {
 	const known = " Known parameters: failedTaskAsError, maxAge. Send credentials as headers."
 	bubble(t, nil, func(t *testing.T, s *system) {
@@ -221,7 +221,7 @@ func TestBadTimeouts(t *testing.T) {
 	})
 }
 
-// The end of the caller's own deadline differs from a slow KooDrive.
+// The caller's own deadline is distinguished from a slow KooDrive.
 func TestCallersDeadline(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetFault(&koodrivetest.Fault{Hang: true})
@@ -289,12 +289,12 @@ func TestRoutesAndMethods(t *testing.T) {
 			}
 		}
 		if n := s.koodrive.Count(); n != 0 {
-			t.Errorf("KooDrive was asked %d times", n)
+			t.Errorf("KooDrive got %d requests", n)
 		}
 	})
 }
 
-// A second name for the credential, which grpc-gateway once took for it, is not read.
+// A second name for the credential, which grpc-gateway once accepted, is ignored.
 func TestSmuggledCredentialIsNotRead(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		everyDoor(t, s, httpDoors, call{id: exampleID, header: []string{"Grpc-Metadata-Authorization", "Bearer " + token}},

@@ -18,8 +18,8 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// While the common circuit is open, nobody sees another caller's data, health reports it, and the server stays ready. A
-// credential that was revoked meanwhile is rejected afterwards.
+// While the common circuit is open, no caller sees another's data, health reports it, and the server stays ready. A credential that
+// was revoked meanwhile is rejected afterwards.
 func TestRest(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		health := func(name string, want healthv1.HealthCheckResponse_ServingStatus) {
@@ -55,7 +55,7 @@ func TestRest(t *testing.T) {
 			}
 		}
 		if s.koodrive.Count() != asked {
-			t.Error("KooDrive is asked during its rest")
+			t.Error("KooDrive got a request while the circuit was open")
 		}
 		s.koodrive.RevokeToken(token)
 		s.koodrive.SetFault(nil)
@@ -63,7 +63,7 @@ func TestRest(t *testing.T) {
 		if v := verdictOf(t, events[len(events)-1]); v.reason != "CREDENTIAL_REJECTED" {
 			t.Errorf("the watch saw %q and ended with %+v", names(t, events), v)
 		}
-		time.Sleep(time.Second) // The watch was the probe, and its refusal shows nothing.
+		time.Sleep(time.Second) // The watch was the probe, and its rejection proves nothing.
 		if _, err := s.tasks.GetTask(as(t.Context(), "other"), &taskv1.GetTaskRequest{TaskId: taskID}); err != nil {
 			t.Error(err)
 		}
@@ -74,7 +74,7 @@ func TestRest(t *testing.T) {
 // Watches that begin together do not poll together: no second has three times its share.
 func TestPollsAreOutOfStep(t *testing.T) {
 	t.Parallel()
-	// The ceiling would keep them apart too.
+	// The ceiling would spread them too.
 	together := func(c *server.Config) { c.Upstream.PerSecond = 10_000 }
 	bubble(t, together, func(t *testing.T, s *system) {
 		const watches, while, slot = 200, 30 * time.Second, time.Second
@@ -100,7 +100,7 @@ func TestPollsAreOutOfStep(t *testing.T) {
 	})
 }
 
-// Every error passes where no more than 8 KiB of header do.
+// Every error passes proxies that allow 8 KiB of headers.
 func TestErrorsPassNarrowDoors(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID})
@@ -123,7 +123,8 @@ func TestErrorsPassNarrowDoors(t *testing.T) {
 	})
 }
 
-// A client that opens watches and leaves them at once causes no more requests than others, and leaves nothing behind.
+// A client that opens watches and leaves them at once causes no more requests to KooDrive than any other, and leaves nothing
+// behind.
 func TestWatchesThatAreLeftAtOnce(t *testing.T) {
 	t.Parallel()
 	bubble(t, nil, func(t *testing.T, s *system) {
@@ -148,7 +149,7 @@ func TestWatchesThatAreLeftAtOnce(t *testing.T) {
 		}
 		got := s.scrape(t)
 		if got["kootask_watchers"]+got["kootask_watched_tasks"]+got["kootask_upstream_requests_in_flight"]+got["kootask_upstream_requests_queued"] != 0 {
-			t.Errorf("%v", got)
+			t.Error(got)
 		}
 	})
 }

@@ -55,7 +55,7 @@ func TestErrorsAreNotRemembered(t *testing.T) {
 	})
 }
 
-// A thousand watchers of one task cost KooDrive as much as one, and nothing after they have left.
+// A thousand watchers of one task cost KooDrive as much as one, and nothing once they have left.
 func TestWatchersAreFree(t *testing.T) {
 	t.Parallel()
 	const watched = 10 * time.Minute
@@ -86,7 +86,7 @@ func TestWatchersAreFree(t *testing.T) {
 		})
 		return requests
 	}
-	// 0, 1, 2.5, … and then every 15 s: 46 polls, each interval ±20 %.
+	// 0, 1, 2.5, … and then every 15 s: 46 polls, each interval jittered by ±20 %.
 	for watchers, n := range map[int]int{1: cost(1), 300: cost(300)} {
 		if n < 40 || n > 55 {
 			t.Errorf("%d watchers cost %d requests", watchers, n)
@@ -129,7 +129,7 @@ func TestCredentialsShareNothing(t *testing.T) {
 	})
 }
 
-// A caller's answer goes only to callers with the same credential, neither from memory nor by a running watch to others.
+// A caller's answer is shown only to callers with the same credential: neither the cache nor a running watch gives it to others.
 func TestMemoryIsTheCallersOwn(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
@@ -154,23 +154,25 @@ func TestMemoryIsTheCallersOwn(t *testing.T) {
 	})
 }
 
-// A client that leaves is noticed, on every surface: the request in flight ends.
+// A client that leaves is noticed on every surface: the request in flight ends.
 func TestLeavingEndsTheRequest(t *testing.T) {
 	for _, surface := range surfaces {
-		bubble(t, nil, func(t *testing.T, s *system) {
-			s.koodrive.SetFault(&koodrivetest.Fault{Hang: true})
-			ctx, leave := context.WithTimeout(t.Context(), 5*time.Second)
-			defer leave()
-			s.follow(ctx, t, surface, taskID, func(event) {})
-			time.Sleep(100 * time.Millisecond)
-			if r := s.koodrive.Requests()[0]; r.Ended.IsZero() || s.koodrive.Count() != 1 {
-				t.Errorf("%s: %d requests, the first ended %v", surface, s.koodrive.Count(), r.Ended)
-			}
+		t.Run(surface, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s *system) {
+				s.koodrive.SetFault(&koodrivetest.Fault{Hang: true})
+				ctx, leave := context.WithTimeout(t.Context(), 5*time.Second)
+				defer leave()
+				s.follow(ctx, t, surface, taskID, func(event) {})
+				time.Sleep(100 * time.Millisecond)
+				if r := s.koodrive.Requests()[0]; r.Ended.IsZero() || s.koodrive.Count() != 1 {
+					t.Errorf("%d requests, the first ended %v", s.koodrive.Count(), r.Ended)
+				}
+			})
 		})
 	}
 }
 
-// KooDrive's session is prolonged by each call: it dies as soon as nobody watches any more.
+// Each call prolongs KooDrive's session, which must expire once nobody watches any more.
 func TestSessionDiesWithTheLastWatcher(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.AddToken(token, 20*time.Minute)

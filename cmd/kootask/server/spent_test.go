@@ -15,7 +15,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// timedLine has the times in a line of the log. Absent ones are nil.
+// timedLine is a log line with durations. Absent ones are nil.
 type timedLine struct {
 	Msg, Method, Outcome, Error string
 	Seconds                     float64
@@ -38,8 +38,8 @@ func (s *system) timedLines(t *testing.T) (all []timedLine) {
 	return all
 }
 
-// The line of a GetTask has the time in the queue and the time of KooDrive's answer; the rest is kootask's own. The line of a
-// watch has neither, because its requests are many and shared.
+// The line of a GetTask has the time in the queue and the time of KooDrive; the rest is kootask's own. The line of a watch does
+// not, since its requests are many and shared.
 func TestCallLinesSplitTheirTime(t *testing.T) {
 	bubble(t, func(c *server.Config) { c.Upstream.AtOnce = 1 }, func(t *testing.T, s *system) {
 		late := func(id string, latency time.Duration, more ...koodrivetest.Step) {
@@ -91,7 +91,7 @@ func TestCallLinesSplitTheirTime(t *testing.T) {
 				t.Errorf("%s: %+v", name, l)
 				continue
 			}
-			if want.seconds < 0 { // It pauses for a while at random.
+			if want.seconds < 0 { // It pauses for a random time.
 				if rest := l.Seconds - *l.Wait - *l.KooDrive; rest < .09 || rest > .31 {
 					t.Errorf("%s: %v s of rest", name, rest)
 				}
@@ -105,8 +105,8 @@ func TestCallLinesSplitTheirTime(t *testing.T) {
 	})
 }
 
-// An answer that does not fit is logged by the names and types of its fields: once with the call or the watch that it ends, and
-// at level debug for each request. Callers do not see it.
+// The log describes an unexpected answer by the names and types of its fields: once with the call or watch that it ends, and at
+// debug level for each request. Callers see nothing of it.
 func TestAnswersThatDoNotFitAreLogged(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"code":0,"taskId":"` + taskID + `","state":"RUNNING","` + canary + `":{}}`: "status is missing or not a 32-bit integer; fields: code:number taskId:string state:string …:object",
@@ -137,7 +137,7 @@ func TestAnswersThatDoNotFitAreLogged(t *testing.T) {
 	}
 }
 
-// Each request to KooDrive is a line at the level debug, which names the trace by which KooDrive has it, and no credential.
+// At debug level each request to KooDrive has a line, with its trace id and without a credential.
 func TestRequestsToKooDriveAreLogged(t *testing.T) {
 	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
 	bubble(t, nil, func(t *testing.T, s *system) {

@@ -3,24 +3,18 @@ package server_test
 import (
 	"encoding/json"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"google.golang.org/grpc/codes"
-
-	"github.com/kootask/kootask/cmd/kootask/server"
 	"github.com/kootask/kootask/internal/canaries"
 	"github.com/kootask/kootask/service/auth"
-	"github.com/kootask/kootask/service/auth/issuertest"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// post asks for a ticket, with these headers and no others.
+// post requests a ticket, with these headers and no others.
 func (s *system) post(t *testing.T, header ...string) (*http.Response, string) {
 	t.Helper()
 	r := request(t.Context(), t, "/v1/tasks/"+taskID+":ticket")
@@ -32,7 +26,7 @@ func (s *system) post(t *testing.T, header ...string) (*http.Response, string) {
 	return s.get(t, r)
 }
 
-// ticket gets a ticket, and checks its description. At the end of the test, the log is searched for it.
+// ticket returns a ticket, and checks the answer. The log is searched for it when the test ends.
 func (s *system) ticket(t *testing.T, header ...string) string {
 	t.Helper()
 	resp, body := s.post(t, header...)
@@ -69,35 +63,37 @@ func (s *system) comes(t *testing.T, accept, id, query string, header ...string)
 // An event source, which can send no header, watches with a ticket as its owner would with the credential.
 func TestWatchWithATicket(t *testing.T) {
 	for _, surface := range []string{ndjson, sse} {
-		bubble(t, nil, func(t *testing.T, s *system) {
-			s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1, 2)})
-			ticket := s.ticket(t, append(bearer, "language", "en-US")...)
-			if n := s.koodrive.Count(); n != 0 {
-				t.Errorf("for a ticket KooDrive was asked %d times", n)
-			}
-			time.Sleep(auth.TicketLife - time.Second)
-			resp, body := s.comes(t, surface, taskID, ":watch?ticket="+ticket)
-			var got []event
-			parse(t, surface, strings.NewReader(body), func(e event) { got = append(got, e) })
-			if want := forSurface(surface, "EXECUTING", "SUCCESS", "end"); resp.StatusCode != 200 || !slices.Equal(names(t, got), want) {
-				t.Errorf("%s: HTTP %d, %q", surface, resp.StatusCode, names(t, got))
-			}
-			for _, r := range s.koodrive.Requests() {
-				if r.Header.Get("Authorization") != "Bearer "+token || r.Header.Get("Language") != "en-US" {
-					t.Errorf("KooDrive got %v", r.Header)
+		t.Run(surface, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s *system) {
+				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1, 2)})
+				ticket := s.ticket(t, append(bearer, "language", "en-US")...)
+				if n := s.koodrive.Count(); n != 0 {
+					t.Errorf("for a ticket KooDrive got %d requests", n)
 				}
-			}
-			// The event source comes back, before it has seen the end and after.
-			if resp, body := s.comes(t, surface, taskID, ":watch?ticket="+ticket, "Last-Event-ID", "1"); resp.StatusCode != 401 {
-				t.Errorf("%s, again: HTTP %d, %s", surface, resp.StatusCode, body)
-			}
-			if resp, body := s.comes(t, surface, taskID, ":watch?ticket="+ticket+"&lastEventId=end"); resp.StatusCode != 204 || body != "" {
-				t.Errorf("%s, after the end, without headers: HTTP %d, %s", surface, resp.StatusCode, body)
-			}
-			want := map[string]int{ndjson: 401, sse: 204}[surface]
-			if resp, body := s.comes(t, surface, taskID, ":watch?ticket="+ticket, "Last-Event-ID", "end"); resp.StatusCode != want {
-				t.Errorf("%s, after the end: HTTP %d, %s", surface, resp.StatusCode, body)
-			}
+				time.Sleep(auth.TicketLife - time.Second)
+				resp, body := s.comes(t, surface, taskID, ":watch?ticket="+ticket)
+				var got []event
+				parse(t, surface, strings.NewReader(body), func(e event) { got = append(got, e) })
+				if want := forSurface(surface, "EXECUTING", "SUCCESS", "end"); resp.StatusCode != 200 || !slices.Equal(names(t, got), want) {
+					t.Errorf("HTTP %d, %q", resp.StatusCode, names(t, got))
+				}
+				for _, r := range s.koodrive.Requests() {
+					if r.Header.Get("Authorization") != "Bearer "+token || r.Header.Get("Language") != "en-US" {
+						t.Errorf("KooDrive got %v", r.Header)
+					}
+				}
+				// The event source reconnects, before it has seen the end and after.
+				if resp, body := s.comes(t, surface, taskID, ":watch?ticket="+ticket, "Last-Event-ID", "1"); resp.StatusCode != 401 {
+					t.Errorf("again: HTTP %d, %s", resp.StatusCode, body)
+				}
+				if resp, body := s.comes(t, surface, taskID, ":watch?ticket="+ticket+"&lastEventId=end"); resp.StatusCode != 204 || body != "" {
+					t.Errorf("after the end, without headers: HTTP %d, %s", resp.StatusCode, body)
+				}
+				want := map[string]int{ndjson: 401, sse: 204}[surface]
+				if resp, body := s.comes(t, surface, taskID, ":watch?ticket="+ticket, "Last-Event-ID", "end"); resp.StatusCode != want {
+					t.Errorf("after the end: HTTP %d, %s", resp.StatusCode, body)
+				}
+			})
 		})
 	}
 }
@@ -118,23 +114,23 @@ func TestNoTicketsForBadTaskIDs(t *testing.T) {
 	})
 }
 
-// Invalid uses of a ticket. Each uses the ticket up, except requests that are not watches with a ticket.
-func TestTicketsThatAreNoGood(t *testing.T) {
+// Requests for which a ticket is invalid. Each uses the ticket up, unless it is not a request to watch with a ticket at all.
+func TestInvalidTickets(t *testing.T) {
 	const unknown, invalid = "CALLER_UNAUTHENTICATED", "REQUEST_INVALID"
 	rows := map[string]struct {
 		after  time.Duration
 		path   string // $ is the ticket.
 		header []string
 		reason string
-		left   bool // It is good afterwards.
+		left   bool // The ticket is still valid afterwards.
 	}{
 		"too late":              {auth.TicketLife, taskID + ":watch?ticket=$", nil, unknown, false},
 		"for another task":      {0, exampleID + ":watch?ticket=$", nil, unknown, false},
-		"made up":               {0, taskID + ":watch?ticket=" + strings.Repeat("A", 43), nil, unknown, true},
+		"invented":              {0, taskID + ":watch?ticket=" + strings.Repeat("A", 43), nil, unknown, true},
 		"another case":          {0, taskID + ":watch?ticket=$A", nil, unknown, true},
 		"empty":                 {0, taskID + ":watch?ticket=", nil, unknown, true},
 		"no value":              {0, taskID + ":watch?ticket", nil, unknown, true},
-		"of no form":            {0, taskID + ":watch?ticket=$%20", nil, invalid, true},
+		"in no known form":      {0, taskID + ":watch?ticket=$%20", nil, invalid, true},
 		"twice in one":          {0, taskID + ":watch?ticket=$&ticket=$", nil, invalid, true},
 		"on GetTask":            {0, taskID + "?ticket=$", nil, invalid, true},
 		"by another name":       {0, taskID + ":watch?Ticket=$", nil, invalid, true},
@@ -165,7 +161,7 @@ func TestTicketsThatAreNoGood(t *testing.T) {
 					asked = 1
 				}
 				if v.reason != row.reason || resp.StatusCode != wantHTTP || v.retry != nil || s.koodrive.Count() != before+asked {
-					t.Errorf("%s, %s: HTTP %d, %+v; KooDrive was asked %d times", name, surface, resp.StatusCode, v, s.koodrive.Count()-before)
+					t.Errorf("%s, %s: HTTP %d, %+v; KooDrive got %d requests", name, surface, resp.StatusCode, v, s.koodrive.Count()-before)
 				}
 				resp, _ = s.comes(t, surface, taskID, ":watch?ticket="+ticket)
 				if left := resp.StatusCode == 200; left != row.left {
@@ -176,50 +172,52 @@ func TestTicketsThatAreNoGood(t *testing.T) {
 	})
 }
 
-// The requests that get a ticket.
-func TestWhoGetsATicket(t *testing.T) {
-	bubble(t, nil, func(t *testing.T, s *system) {
-		path := "/v1/tasks/" + taskID
-		for name, row := range map[string]struct {
-			method, path, body string
-			header             []string
-			code               int
-			reason, allow      string
-		}{
-			"without a credential":   {"POST", path + ":ticket", "", nil, 401, "CREDENTIAL_MISSING", ""},
-			"a malformed credential": {"POST", path + ":ticket", "", []string{"Authorization", "a\xffb"}, 400, "REQUEST_INVALID", ""},
-			"a bad id":               {"POST", "/v1/tasks/a%20b:ticket", "", bearer, 400, "REQUEST_INVALID", ""},
-			"a body":                 {"POST", path + ":ticket", "{}", bearer, 400, "REQUEST_INVALID", ""},
-			"a parameter":            {"POST", path + ":ticket?maxAge=1s", "", bearer, 400, "REQUEST_INVALID", ""},
-			"a token in the URL":     {"POST", path + ":ticket?access_token=" + junk, "", bearer, 400, "REQUEST_INVALID", ""},
-			"a ticket for a ticket":  {"POST", path + ":ticket?ticket=a", "", nil, 400, "REQUEST_INVALID", ""},
-			"GET":                    {"GET", path + ":ticket", "", bearer, 405, "METHOD_NOT_ALLOWED", "POST"},
-			"PUT":                    {"PUT", path + ":ticket", "", bearer, 405, "METHOD_NOT_ALLOWED", "POST"},
-			"POST to the task":       {"POST", path, "", bearer, 405, "METHOD_NOT_ALLOWED", "GET"},
-			"POST to the watch":      {"POST", path + ":watch", "", bearer, 405, "METHOD_NOT_ALLOWED", "GET"},
-		} {
-			r := request(t.Context(), t, row.path)
-			r.Method, r.Header = row.method, http.Header{}
-			if row.body != "" {
-				r, _ = http.NewRequestWithContext(t.Context(), row.method, r.URL.String(), strings.NewReader(row.body))
-			}
-			for i := 0; i < len(row.header); i += 2 {
-				r.Header[row.header[i]] = nil
-				r.Header.Add(row.header[i], row.header[i+1])
-			}
-			resp, body := s.get(t, r)
-			v := read(t, parseStatus(t, body))
-			if resp.StatusCode != row.code || v.reason != row.reason || resp.Header.Get("Allow") != row.allow {
-				t.Errorf("%s: HTTP %d, Allow %q, %+v", name, resp.StatusCode, resp.Header.Get("Allow"), v)
-			}
-		}
-		if n := s.koodrive.Count(); n != 0 {
-			t.Errorf("KooDrive was asked %d times", n)
-		}
-	})
+// Valid and invalid requests for tickets.
+func TestTicketRequests(t *testing.T) {
+	path := "/v1/tasks/" + taskID
+	for name, row := range map[string]struct {
+		method, path, body string
+		header             []string
+		code               int
+		reason, allow      string
+	}{
+		"without a credential":   {"POST", path + ":ticket", "", nil, 401, "CREDENTIAL_MISSING", ""},
+		"a malformed credential": {"POST", path + ":ticket", "", []string{"Authorization", "a\xffb"}, 400, "REQUEST_INVALID", ""},
+		"a bad id":               {"POST", "/v1/tasks/a%20b:ticket", "", bearer, 400, "REQUEST_INVALID", ""},
+		"a body":                 {"POST", path + ":ticket", "{}", bearer, 400, "REQUEST_INVALID", ""},
+		"a parameter":            {"POST", path + ":ticket?maxAge=1s", "", bearer, 400, "REQUEST_INVALID", ""},
+		"a token in the URL":     {"POST", path + ":ticket?access_token=" + junk, "", bearer, 400, "REQUEST_INVALID", ""},
+		"a ticket for a ticket":  {"POST", path + ":ticket?ticket=a", "", nil, 400, "REQUEST_INVALID", ""},
+		"GET":                    {"GET", path + ":ticket", "", bearer, 405, "METHOD_NOT_ALLOWED", "POST"},
+		"PUT":                    {"PUT", path + ":ticket", "", bearer, 405, "METHOD_NOT_ALLOWED", "POST"},
+		"POST to the task":       {"POST", path, "", bearer, 405, "METHOD_NOT_ALLOWED", "GET"},
+		"POST to the watch":      {"POST", path + ":watch", "", bearer, 405, "METHOD_NOT_ALLOWED", "GET"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s *system) {
+				r := request(t.Context(), t, row.path)
+				r.Method, r.Header = row.method, http.Header{}
+				if row.body != "" {
+					r, _ = http.NewRequestWithContext(t.Context(), row.method, r.URL.String(), strings.NewReader(row.body))
+				}
+				for i := 0; i < len(row.header); i += 2 {
+					r.Header[row.header[i]] = nil
+					r.Header.Add(row.header[i], row.header[i+1])
+				}
+				resp, body := s.get(t, r)
+				v := read(t, parseStatus(t, body))
+				if resp.StatusCode != row.code || v.reason != row.reason || resp.Header.Get("Allow") != row.allow {
+					t.Errorf("HTTP %d, Allow %q, %+v", resp.StatusCode, resp.Header.Get("Allow"), v)
+				}
+				if n := s.koodrive.Count(); n != 0 {
+					t.Errorf("KooDrive got %d requests", n)
+				}
+			})
+		})
+	}
 }
 
-// One address gets as many tickets as it may ask for new tasks.
+// The tickets of one address are limited like its new tasks.
 func TestTicketsOfOnePeerAreLimited(t *testing.T) {
 	bubble(t, defaultPeers, func(t *testing.T, s *system) {
 		for _, many := range []int{burst, newTasks} {
@@ -235,97 +233,5 @@ func TestTicketsOfOnePeerAreLimited(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		s.from(t, "198.51.100.1:1").ticket(t, bearer...)
-	})
-}
-
-// direct answers requests by a handler of this process.
-type direct struct{ http.Handler }
-
-func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
-	w := httptest.NewRecorder()
-	d.ServeHTTP(w, r)
-	return w.Result(), nil
-}
-
-const issuerURL = "http://127.0.0.1:1"
-
-// withTokens makes a server want tokens of an issuer.
-func withTokens(c *server.Config) (issuer *issuertest.Issuer) {
-	issuer = issuertest.New(issuerURL)
-	c.Auth.Tokens = &auth.TokensConfig{Issuer: issuerURL, Audience: issuertest.Audience, Transport: direct{issuer}}
-	return issuer
-}
-
-// Where callers need a token they need it for a ticket too, and the ticket is worth no more than the token.
-func TestTicketsDoNotOutliveTokens(t *testing.T) {
-	var issuer *issuertest.Issuer
-	bubble(t, func(c *server.Config) { issuer = withTokens(c) }, func(t *testing.T, s *system) {
-		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
-		header := func(caller string) []string { return append([]string{"X-Kootask-Authorization", caller}, bearer...) }
-		forged := "Bearer " + issuer.Token(map[string]any{"sub": "alice"}, issuertest.Forged())
-		for _, bad := range [][]string{bearer, header("Bearer " + junk), header(forged)} {
-			resp, body := s.post(t, bad...)
-			if v := read(t, parseStatus(t, body)); resp.StatusCode != 401 || v.reason != "CALLER_UNAUTHENTICATED" {
-				t.Errorf("HTTP %d, %+v", resp.StatusCode, v)
-			}
-		}
-		token := func(lasts time.Duration) []string {
-			return header("Bearer " + issuer.Token(map[string]any{"sub": "alice", "exp": time.Now().Add(lasts).Unix()}))
-		}
-		late, long := s.ticket(t, token(10*time.Second)...), s.ticket(t, token(20*time.Second)...)
-		time.Sleep(10 * time.Second)
-		for _, surface := range []string{ndjson, sse} {
-			resp, body := s.comes(t, surface, taskID, ":watch?ticket="+late)
-			if v := read(t, parseStatus(t, body)); resp.StatusCode != 401 || v.reason != "CALLER_UNAUTHENTICATED" {
-				t.Errorf("%s, when the token is over: HTTP %d, %+v", surface, resp.StatusCode, v)
-			}
-		}
-		if n := s.koodrive.Count(); n != 0 {
-			t.Errorf("KooDrive was asked %d times", n)
-		}
-		start := time.Now()
-		_, body := s.comes(t, ndjson, taskID, ":watch?ticket="+long)
-		if got := time.Since(start); got != 10*time.Second || !strings.Contains(body, "CALLER_UNAUTHENTICATED") {
-			t.Errorf("the watch ended after %v: %s", got, body)
-		}
-	})
-}
-
-// The policy applies when a ticket is used, and not when it was issued.
-func TestTicketsDoNotOutliveThePolicy(t *testing.T) {
-	var issuer *issuertest.Issuer
-	var policy atomic.Pointer[auth.Policy]
-	allow := func(user string) {
-		parsed, err := auth.ParsePolicy([]byte("callers: [{claims: {sub: alice}, users: [\"" + user + "\"]}]"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		policy.Store(parsed)
-	}
-	allow("1001")
-	bubble(t, func(c *server.Config) {
-		issuer = withTokens(c)
-		appMode("s3cr3t")(c)
-		c.Auth.Policy = policy.Load
-	}, func(t *testing.T, s *system) {
-		s.koodrive.AddApp("app", "s3cr3t")
-		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(2)})
-		owner := []string{"X-Kootask-Authorization", "Bearer " + issuer.Token(map[string]any{"sub": "alice"}), "X-User-Id", "1001"}
-		first, second := s.ticket(t, owner...), s.ticket(t, owner...)
-		allow("1002")
-		resp, body := s.comes(t, sse, taskID, ":watch?ticket="+second)
-		if v := read(t, parseStatus(t, body)); resp.StatusCode != 403 || v.code != codes.PermissionDenied || v.reason != "USER_NOT_ALLOWED" {
-			t.Errorf("HTTP %d, %+v", resp.StatusCode, v)
-		}
-		if resp, body := s.post(t, owner...); resp.StatusCode != 403 {
-			t.Errorf("HTTP %d, %s", resp.StatusCode, body)
-		}
-		if n := s.koodrive.Count(); n != 0 {
-			t.Errorf("KooDrive was asked %d times", n)
-		}
-		allow("1001")
-		if resp, body := s.comes(t, sse, taskID, ":watch?ticket="+first); resp.StatusCode != 200 {
-			t.Errorf("HTTP %d, %s", resp.StatusCode, body)
-		}
 	})
 }

@@ -20,14 +20,14 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// authorities are the authorities of the server and of its clients. They are made in the bubble whose clock they use.
+// authorities vouch for the server and for its clients. They are made in the bubble, by its clock.
 type authorities struct{ server, client *certificates.CA }
 
 func newAuthorities() *authorities {
 	return &authorities{certificates.NewCA(), certificates.NewCA()}
 }
 
-// tls makes a server speak TLS, and with names ask clients for certificates that have one of them.
+// tls makes a server use TLS and, with names, require client certificates that have one of them.
 func (a *authorities) tls(c *server.Config, names ...string) {
 	secured := server.TLS{Certificate: a.server.Server("kootask.test").TLS}
 	if names != nil {
@@ -38,16 +38,16 @@ func (a *authorities) tls(c *server.Config, names ...string) {
 	c.TLS = func() server.TLS { return secured }
 }
 
-// config is the config of a client that trusts the server, with its own certificate unless own is nil.
+// config is that of a client that trusts the server, with the certificate own unless it is nil.
 func (a *authorities) config(own *certificates.Certificate) *tls.Config {
 	config := &tls.Config{RootCAs: a.server.Pool(), ServerName: "kootask.test", MinVersion: tls.VersionTLS12}
-	if own != nil { // Whatever authorities the server names.
+	if own != nil { // Whichever authorities the server names.
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &own.TLS, nil }
 	}
 	return config
 }
 
-// secureBubble is a bubble whose server speaks TLS. Its system's own clients do not.
+// secureBubble is a bubble whose server uses TLS. The system's own clients do not.
 func secureBubble(t *testing.T, names []string, test func(t *testing.T, s *system, a *authorities)) {
 	t.Helper()
 	var a *authorities
@@ -60,7 +60,7 @@ func secureBubble(t *testing.T, names []string, test func(t *testing.T, s *syste
 	})
 }
 
-// works makes a call that must succeed, on any of the doors.
+// works makes a call that must succeed, at any of the doors.
 func (s *system) works(t *testing.T, door string) {
 	t.Helper()
 	switch door {
@@ -80,7 +80,8 @@ func (s *system) works(t *testing.T, door string) {
 	}
 }
 
-// isShutOut checks that no door opens: the connection is refused, or each call on it is by its reason. KooDrive is not asked.
+// isShutOut checks that no door opens: the connection or each call on it is refused, with the expected reason, and KooDrive gets no
+// request.
 func (s *system) isShutOut(t *testing.T, name string) {
 	t.Helper()
 	before := s.koodrive.Count()
@@ -98,7 +99,7 @@ func (s *system) isShutOut(t *testing.T, name string) {
 		}
 	}
 	if n := s.koodrive.Count() - before; n != 0 {
-		t.Errorf("%s: KooDrive was asked %d times", name, n)
+		t.Errorf("%s: KooDrive got %d requests", name, n)
 	}
 }
 
@@ -119,8 +120,8 @@ func TestEveryDoorSpeaksTLS(t *testing.T) {
 	}
 }
 
-// Neither plaintext nor old versions of TLS get as far as kootask. To HTTP in plaintext the library says that it is.
-func TestWhatIsNoTLSGetsNothing(t *testing.T) {
+// Neither plaintext nor old versions of TLS reach kootask. For plaintext HTTP, net/http's own answer says so.
+func TestConnectionsWithoutTLSGetNothing(t *testing.T) {
 	secureBubble(t, nil, func(t *testing.T, s *system, a *authorities) {
 		old := a.config(nil)
 		old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
@@ -144,13 +145,13 @@ func TestWhatIsNoTLSGetsNothing(t *testing.T) {
 			}
 		}
 		if n := s.koodrive.Count(); n != 0 {
-			t.Errorf("KooDrive was asked %d times", n)
+			t.Errorf("KooDrive got %d requests", n)
 		}
 	})
 }
 
-// A client's bytes during the handshake may be anything, and the log does not contain them.
-func TestWhatClientsSayInHandshakesIsNotLogged(t *testing.T) {
+// Data in a handshake is logged nowhere.
+func TestHandshakeTextIsNotLogged(t *testing.T) {
 	secureBubble(t, nil, func(t *testing.T, s *system, _ *authorities) {
 		for _, port := range []*koodrivetest.Listener{s.httpPort, s.grpcPort} {
 			conn, err := port.Dial(t.Context(), "", "")
@@ -159,14 +160,14 @@ func TestWhatClientsSayInHandshakesIsNotLogged(t *testing.T) {
 			}
 			client := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, ServerName: junk + ".test", NextProtos: []string{junk}})
 			if err := client.HandshakeContext(t.Context()); err == nil {
-				t.Error("a protocol that nobody knows is accepted")
+				t.Error("an unknown protocol is accepted")
 			}
 			_ = conn.Close()
 		}
 	})
 }
 
-// A session is not resumed: a client shows its certificate, and is looked at, each time.
+// Sessions are not resumed: a client shows its certificate, which is verified, each time.
 func TestSessionsAreNotResumed(t *testing.T) {
 	secureBubble(t, []string{"*"}, func(t *testing.T, s *system, a *authorities) {
 		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
@@ -184,7 +185,7 @@ func TestSessionsAreNotResumed(t *testing.T) {
 	})
 }
 
-// A client without a currently valid certificate gets no connection.
+// A client without a currently valid certificate is refused.
 func TestClientsNeedACertificate(t *testing.T) {
 	const san = "DNS:orders.example"
 	secureBubble(t, []string{"*"}, func(t *testing.T, s *system, a *authorities) {
@@ -206,17 +207,17 @@ func TestClientsNeedACertificate(t *testing.T) {
 				}
 			}
 		}
-		s.over(t, a.config(a.client.Client(san)), true).works(t, "rest") // The common parts of the other certificates are valid.
+		s.over(t, a.config(a.client.Client(san)), true).works(t, "rest") // The others do not fail for a common fault of the test.
 	})
 }
 
-// The names that count in a valid certificate.
+// The names of a valid certificate that are compared with the list.
 func TestClientsAreKnownByTheirNames(t *testing.T) {
 	all := []string{"DNS:orders.example", "URI:spiffe://example/orders", "email:orders@example.com", "IP:192.0.2.1"}
 	rows := map[string]struct {
 		name  string
 		sans  []string
-		known []string // By which single entries of the list.
+		known []string // Entries of the list that match, each alone.
 	}{
 		"DNS":                   {"", all[:1], all[:1]},
 		"URI":                   {"", all[1:2], all[1:2]},
@@ -254,41 +255,43 @@ func TestClientsAreKnownByTheirNames(t *testing.T) {
 						}
 					}
 					if n := s.koodrive.Count() - before; (n > 0) != known {
-						t.Errorf("%s: KooDrive was asked %d times", name, n)
+						t.Errorf("%s: KooDrive got %d requests", name, n)
 					}
-					<-time.After(2 * time.Minute) // Nothing is known from memory.
+					<-time.After(2 * time.Minute) // The cache has expired.
 				}
 			})
 		})
 	}
 }
 
-// A certificate that ends while its connection is open is good for no more calls, and its watches end.
+// A certificate that expires while its connection is open is refused for further calls, and its watches end.
 func TestCertificatesEndOnOpenConnections(t *testing.T) {
 	for _, surface := range surfaces {
-		secureBubble(t, []string{"*"}, func(t *testing.T, s *system, a *authorities) {
-			s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
-			const left = 100 * time.Second
-			seen := s.over(t, a.config(a.client.Issue(certificates.Spec{
-				SANs: []string{"DNS:orders.example"}, Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, NotAfter: time.Now().Add(left),
-			})), true)
-			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-			defer cancel()
-			start := time.Now()
-			events := seen.watch(ctx, t, surface, taskID)
-			last := events[len(events)-1]
-			if got := time.Since(start); last.name != "failure" || got < left || got > left+17*time.Second {
-				t.Errorf("%s ended after %v: %+v", surface, got, last)
-			}
-			open := httpDoors
-			if surface == "grpc" {
-				open = doors[:2]
-			}
-			for _, door := range open {
-				if v := seen.fail(t.Context(), t, door, call{id: taskID, header: bearer}); v.reason != "CALLER_UNAUTHENTICATED" {
-					t.Errorf("%s: %+v", door, v)
+		t.Run(surface, func(t *testing.T) {
+			secureBubble(t, []string{"*"}, func(t *testing.T, s *system, a *authorities) {
+				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
+				const left = 100 * time.Second
+				seen := s.over(t, a.config(a.client.Issue(certificates.Spec{
+					SANs: []string{"DNS:orders.example"}, Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, NotAfter: time.Now().Add(left),
+				})), true)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				start := time.Now()
+				events := seen.watch(ctx, t, surface, taskID)
+				last := events[len(events)-1]
+				if got := time.Since(start); last.name != "failure" || got < left || got > left+17*time.Second {
+					t.Errorf("ended after %v: %+v", got, last)
 				}
-			}
+				open := httpDoors
+				if surface == "grpc" {
+					open = doors[:2]
+				}
+				for _, door := range open {
+					if v := seen.fail(t.Context(), t, door, call{id: taskID, header: bearer}); v.reason != "CALLER_UNAUTHENTICATED" {
+						t.Errorf("%s: %+v", door, v)
+					}
+				}
+			})
 		})
 	}
 }

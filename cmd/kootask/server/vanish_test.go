@@ -16,7 +16,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// mortal is a client's end of a connection. After its machine has gone, data of both sides is lost, and nothing closes.
+// mortal is a client's end of a connection. After its machine has gone, data in both directions is lost, and nothing closes.
 type mortal struct {
 	net.Conn
 	gone *atomic.Bool
@@ -37,43 +37,45 @@ func (m mortal) Write(b []byte) (int, error) {
 	return m.Conn.Write(b)
 }
 
-// The watch of a client that has vanished ends within 90 s where the server can ping; HTTP/1.1 has only the kernel's limit.
+// The watch of a vanished client ends within 90 s where the server can ping; HTTP/1.1 has only the kernel's limit.
 func TestVanishedClients(t *testing.T) {
 	for _, surface := range surfaces {
-		bubble(t, nil, func(t *testing.T, s *system) {
-			s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
-			var gone atomic.Bool
-			dialer := func(l *koodrivetest.Listener) func(context.Context, string, string) (net.Conn, error) {
-				return func(ctx context.Context, network, address string) (net.Conn, error) {
-					conn, err := l.Dial(ctx, network, address)
-					return mortal{conn, &gone}, err
+		t.Run(surface, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s *system) {
+				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(1)})
+				var gone atomic.Bool
+				dialer := func(l *koodrivetest.Listener) func(context.Context, string, string) (net.Conn, error) {
+					return func(ctx context.Context, network, address string) (net.Conn, error) {
+						conn, err := l.Dial(ctx, network, address)
+						return mortal{conn, &gone}, err
+					}
 				}
-			}
-			overGRPC, overHTTP := dialer(s.grpcPort), dialer(s.httpPort)
-			s.tasks = taskv1.NewTaskServiceClient(s.dial(t, grpc.WithContextDialer(
-				func(ctx context.Context, address string) (net.Conn, error) { return overGRPC(ctx, "", address) })))
-			h2c(s.http).DialContext = overHTTP
-			var watch sync.WaitGroup
-			watch.Go(func() { s.follow(t.Context(), t, surface, taskID, func(event) {}) })
-			time.Sleep(4*time.Minute + time.Second) // Until it vanishes, pings are answered, the last one just now.
-			if log := s.calls(); log != "" {
-				t.Errorf("%s: before it vanishes:\n%s", surface, log)
-			}
-			gone.Store(true)
-			time.Sleep(90 * time.Second)
-			if log := s.calls(); strings.Count(log, `"outcome":"CALLER_CANCELLED"`) != 1 {
-				t.Errorf("%s: the log is %q", surface, log)
-			}
-			asked := s.koodrive.Count()
-			if time.Sleep(time.Minute); s.koodrive.Count() != asked {
-				t.Errorf("%s: KooDrive is still asked", surface)
-			}
-			watch.Wait()
+				overGRPC, overHTTP := dialer(s.grpcPort), dialer(s.httpPort)
+				s.tasks = taskv1.NewTaskServiceClient(s.dial(t, grpc.WithContextDialer(
+					func(ctx context.Context, address string) (net.Conn, error) { return overGRPC(ctx, "", address) })))
+				h2c(s.http).DialContext = overHTTP
+				var watch sync.WaitGroup
+				watch.Go(func() { s.follow(t.Context(), t, surface, taskID, func(event) {}) })
+				time.Sleep(4*time.Minute + time.Second) // Until then pings are answered: the last one just now.
+				if log := s.calls(); log != "" {
+					t.Errorf("before it vanishes:\n%s", log)
+				}
+				gone.Store(true)
+				time.Sleep(90 * time.Second)
+				if log := s.calls(); strings.Count(log, `"outcome":"CALLER_CANCELLED"`) != 1 {
+					t.Errorf("the log is %q", log)
+				}
+				asked := s.koodrive.Count()
+				if time.Sleep(time.Minute); s.koodrive.Count() != asked {
+					t.Error("KooDrive is still polled")
+				}
+				watch.Wait()
+			})
 		})
 	}
 }
 
-// The call of a client that has vanished ends at the call's own limits, and KooDrive gets no more requests.
+// The call of a vanished client ends at the call's own limits, and its request to KooDrive with it.
 func TestCallOfAVanishedClientEnds(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Fault: &koodrivetest.Fault{Hang: true}}}})

@@ -22,7 +22,7 @@ func steps(statuses ...int64) (steps []koodrivetest.Step) {
 	return steps
 }
 
-// names returns the events of a stream: the statuses of its tasks without their prefix, and the names of its other events.
+// names are the events of a stream: the statuses of its tasks without their prefix, and the names of its other events.
 func names(t *testing.T, events []event) (all []string) {
 	t.Helper()
 	for _, e := range events {
@@ -38,13 +38,13 @@ func names(t *testing.T, events []event) (all []string) {
 	return all
 }
 
-// states are the names of events without heartbeats, whose number depends on when KooDrive is polled.
+// states are the names of events without heartbeats, whose number depends on the times of polls.
 func states(t *testing.T, events []event) []string {
 	t.Helper()
 	return slices.DeleteFunc(names(t, events), func(name string) bool { return name == "heartbeat" })
 }
 
-// forSurface returns the events of a surface: server-sent ones have an id at the end.
+// forSurface is the end of a stream as a surface names it: server-sent events have an id there.
 func forSurface(surface string, events ...string) []string {
 	if surface == sse {
 		for i, name := range events {
@@ -77,7 +77,7 @@ func TestEverySurfaceSeesTheScript(t *testing.T) {
 		})
 		requests := s.koodrive.Requests()
 		if len(requests) != 4 {
-			t.Fatalf("KooDrive was asked %d times", len(requests))
+			t.Fatalf("KooDrive got %d requests", len(requests))
 		}
 		// At once, 1 s after a change, 1.5 s after none, 1 s after a change: ±20 %.
 		for i, interval := range []time.Duration{time.Second, 1500 * time.Millisecond, time.Second} {
@@ -89,8 +89,8 @@ func TestEverySurfaceSeesTheScript(t *testing.T) {
 	})
 }
 
-// A watch that joins later first gets the task as it is, whatever the others have seen.
-func TestJoinersSeeTheTaskAsItStands(t *testing.T) {
+// A watch that joins later first gets the current state, whatever the others have seen.
+func TestJoinersSeeTheCurrentTask(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{
 			{Status: koodrivetest.StatusNew, For: 10 * time.Second}, {Status: koodrivetest.StatusExecuting, For: 30 * time.Second},
@@ -139,7 +139,7 @@ func TestFinishedTaskIsOneMessage(t *testing.T) {
 		})
 		time.Sleep(time.Hour)
 		if n := s.koodrive.Count(); n != 1 {
-			t.Errorf("KooDrive was asked %d times", n)
+			t.Errorf("KooDrive got %d requests", n)
 		}
 	})
 }
@@ -164,7 +164,7 @@ func TestStepsBackAreHeld(t *testing.T) {
 	}
 }
 
-// 100 answers that differ in nothing a watcher can see are one message.
+// 100 answers without a visible difference are one message.
 func TestNoRepeats(t *testing.T) {
 	patient := func(c *server.Config) { c.Service.WatchLifetime = 2 * time.Hour }
 	bubble(t, patient, func(t *testing.T, s *system) {
@@ -219,18 +219,20 @@ func TestFailedTaskAsError(t *testing.T) {
 	})
 }
 
-// After a rate limit without Retry-After, requests are held for a minute.
+// After a rate limit without a Retry-After, requests are withheld for 60 s.
 func TestRateLimitIsHeeded(t *testing.T) {
 	for retryAfter, want := range map[string]time.Duration{"": time.Minute, "7": 7 * time.Second, "100": 100 * time.Second} {
-		bubble(t, nil, func(t *testing.T, s *system) {
-			s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{
-				{Status: 1}, {Fault: koodrivetest.Throttled(retryAfter)}, {Status: 2},
-			}})
-			s.watch(t.Context(), t, "grpc", taskID)
-			r := s.koodrive.Requests()
-			if waited := r[2].Received.Sub(r[1].Received); waited < want || waited > want*12/10 {
-				t.Errorf("Retry-After %q: asked again after %v", retryAfter, waited)
-			}
+		t.Run(fmt.Sprintf("Retry-After %q", retryAfter), func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s *system) {
+				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{
+					{Status: 1}, {Fault: koodrivetest.Throttled(retryAfter)}, {Status: 2},
+				}})
+				s.watch(t.Context(), t, "grpc", taskID)
+				r := s.koodrive.Requests()
+				if waited := r[2].Received.Sub(r[1].Received); waited < want || waited > want*12/10 {
+					t.Errorf("polled again after %v", waited)
+				}
+			})
 		})
 	}
 }

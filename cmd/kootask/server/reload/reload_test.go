@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// parse takes whatever does not say bad.
+// parse refuses contents that contain "bad".
 func parse(contents [][]byte) (string, error) {
 	all := string(bytes.Join(contents, []byte("+")))
 	if strings.Contains(all, "bad") {
@@ -37,7 +37,7 @@ func write(t *testing.T, path, content string) {
 	}
 }
 
-// metric is the value of a metric for the only files.
+// metric returns the value of a metric of the only files.
 func metric(t *testing.T, files *reload.Files, name string) float64 {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
@@ -51,11 +51,11 @@ func metric(t *testing.T, files *reload.Files, name string) float64 {
 			return one[0].GetGauge().GetValue() + one[0].GetCounter().GetValue()
 		}
 	}
-	t.Fatalf("there is no one metric %s", name)
+	t.Fatalf("there is not exactly one metric %s", name)
 	return 0
 }
 
-// failed is the number of invalid files.
+// failed returns the number of invalid files.
 func failed(t *testing.T, files *reload.Files) (n float64) {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
@@ -72,7 +72,7 @@ func failed(t *testing.T, files *reload.Files) (n float64) {
 	return n
 }
 
-func TestGoodChangesCountAndBadOnesDoNot(t *testing.T) {
+func TestOnlyValidChangesTakeEffect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		one, two := filepath.Join(dir, "one"), filepath.Join(dir, "two")
@@ -113,11 +113,11 @@ func TestGoodChangesCountAndBadOnesDoNot(t *testing.T) {
 				t.Errorf("with %q there are %d lines, want %d:\n%s", step.want, lines, step.lines, log.String())
 			}
 			if got := metric(t, files, "kootask_files_failed"); got != float64(step.failed) {
-				t.Errorf("with %q the metric says %v", step.want, got)
+				t.Errorf("with %q the metric is %v", step.want, got)
 			}
 		}
 		if got := metric(t, files, "kootask_files_reloads_total"); got != 3 {
-			t.Errorf("the files were re-read %v times", got)
+			t.Errorf("the files were reloaded %v times", got)
 		}
 	})
 }
@@ -136,8 +136,8 @@ func TestBadFilesAtTheStart(t *testing.T) {
 	files.Follow(t.Context()) // There is nothing to follow.
 }
 
-// A request for a read causes one at once, and a change takes effect a second later. Two reads are never closer than that, however
-// often one is asked for, so a file that is being written is not taken for a finished one.
+// A requested read happens at once, and a change takes effect 1 s later. Two reads are never closer than that, however many are
+// requested, so a file that is being written is not taken for finished.
 func TestReread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "file")
@@ -187,9 +187,9 @@ func TestReread(t *testing.T) {
 		time.Sleep(2 * reload.Settle)
 		is("whole")
 		if got := metric(t, files, "kootask_files_failed"); got != 1 {
-			t.Errorf("the metric says %v", got)
+			t.Errorf("the metric is %v", got)
 		}
-		write(t, path, "3") // Nobody asks any more.
+		write(t, path, "3") // No more requests.
 		time.Sleep(2 * reload.Interval)
 		is("3")
 		stop()
@@ -200,7 +200,7 @@ func TestReread(t *testing.T) {
 	})
 }
 
-// Without files, a request for a read is logged with an empty list.
+// Without files, a requested read is logged with an empty list.
 func TestRereadWithoutFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer

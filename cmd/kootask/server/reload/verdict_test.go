@@ -19,8 +19,8 @@ import (
 	"github.com/kootask/kootask/cmd/kootask/server/reload"
 )
 
-// A file that is refused for the time is judged again, until its time has come; one whose time is over stays in use, and that is
-// said. A file without a change is otherwise not put to use again.
+// A file that is not valid yet is judged again until it is. A file that has expired stays in use, which is logged. An unchanged
+// file is otherwise not applied again.
 func TestVerdictsDependOnTheClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "file")
@@ -70,8 +70,8 @@ func TestVerdictsDependOnTheClock(t *testing.T) {
 	})
 }
 
-// A file that hangs keeps neither another one from being followed nor Follow from ending, and leaves behind nothing but the
-// goroutine that is blocked in the system. In real time, which a blocked system call does not let stand still.
+// A file that hangs neither stops other files from being followed nor Follow from ending, and leaves behind only the goroutine that
+// is blocked in the system. In real time, since a blocked system call stops virtual time.
 func TestHangingFileDelaysNothing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -120,7 +120,7 @@ func TestHangingFileDelaysNothing(t *testing.T) {
 	if left := goleak.Find(before, goleak.IgnoreAnyFunction("github.com/kootask/kootask/cmd/kootask/credfile.read")); left != nil {
 		t.Error(left)
 	}
-	writer, err := os.OpenFile(hanging, os.O_WRONLY, 0) // The last goroutine goes.
+	writer, err := os.OpenFile(hanging, os.O_WRONLY, 0) // The last goroutine ends.
 	if err != nil || writer.Close() != nil {
 		t.Fatal(err)
 	}

@@ -15,15 +15,15 @@ type ending struct {
 	at   time.Time
 }
 
-// crowd opens streams, number i at the door and for the task that choose returns. It returns when each has seen a task and none has ended.
-// The channel yields the end of each. Open streams end with leave, or before the test hangs.
+// crowd opens streams, number i as choose says, and returns when each has seen a task and none has ended. The channel yields the
+// ending of each. Call leave to end those that are still open, or the test hangs.
 func crowd(t *testing.T, streams int, choose func(i int) (d door, token, id string)) (endings chan ending, leave func()) {
 	t.Helper()
 	// No deadline, which would be sent on.
 	ctx, cancel := context.WithCancel(t.Context())
 	patience := time.AfterFunc(5*time.Minute, cancel)
 	endings = make(chan ending, streams)
-	opening := make(chan struct{}, 64) // All at once would be more than a port's backlog.
+	opening := make(chan struct{}, 64) // All at once would exceed a port's backlog.
 	var open sync.WaitGroup
 	open.Add(streams)
 	for i := range streams {
@@ -49,7 +49,7 @@ func crowd(t *testing.T, streams int, choose func(i int) (d door, token, id stri
 	return endings, func() { patience.Stop(); cancel() }
 }
 
-// needFiles keeps a test that would wait in vain for more connections than the system allows from being tried.
+// needFiles skips a test that needs more connections than the system allows.
 func needFiles(t *testing.T, n uint64) {
 	t.Helper()
 	var limit syscall.Rlimit
@@ -59,10 +59,10 @@ func needFiles(t *testing.T, n uint64) {
 	if n > mostFiles {
 		t.Fatalf("%d open files are more than .ci/missing looks for", n)
 	}
-	if limit.Cur < n { // Go has raised it as far as it goes.
+	if limit.Cur < n { // Go has raised it to the maximum.
 		notTried(t, "thousands of watches")
 	}
 }
 
-// mostFiles is the limit on open files that .ci/missing requires.
+// mostFiles is the number of open files that .ci/missing requires.
 const mostFiles = 17_000

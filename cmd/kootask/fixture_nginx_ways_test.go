@@ -21,7 +21,7 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// way is a way through nginx. Its name is also the id of the task and of the request.
+// way is a way through nginx. Its name is also that of the test's task and of the request.
 type way struct {
 	name   string
 	accept string // Empty: gRPC.
@@ -36,11 +36,11 @@ var (
 	overAll = append([]way{{name: "grpc"}}, overHTTP...)
 )
 
-// next returns the name of a stream's next event with the task's state or the failure's reason. Heartbeats are left out. At the
-// end of the stream it returns the cause, which is io.EOF if nothing broke.
+// next returns the name of a stream's next event with its news: the task's state, or the failure's reason. Heartbeats are left out.
+// At the end of the stream it returns the error, io.EOF if the stream ended well.
 type next func() (string, error)
 
-// wants fails the test unless the next event is the one given. It waits for it.
+// wants waits for the next event, and fails the test unless it is the given one.
 func (n next) wants(t *testing.T, want string) {
 	t.Helper()
 	if got, err := n(); got != want || err != nil {
@@ -48,7 +48,7 @@ func (n next) wants(t *testing.T, want string) {
 	}
 }
 
-// over fails the test unless the stream is over, well or not.
+// over fails the test unless the stream has ended, well or not.
 func (n next) over(t *testing.T, well bool) {
 	t.Helper()
 	if got, err := n(); err == nil || errors.Is(err, io.EOF) != well {
@@ -103,7 +103,7 @@ func client(http2 bool) *http.Client {
 	return &http.Client{Transport: &http.Transport{Protocols: &protocols, DisableKeepAlives: true}}
 }
 
-// messages reads a gRPC stream. Its end has the form of HTTP's.
+// messages reads a gRPC stream. It returns the end as an HTTP stream does.
 func messages(stream grpc.ServerStreamingClient[taskv1.WatchTaskResponse]) next {
 	over := false
 	return func() (string, error) {
@@ -169,7 +169,7 @@ func stateOf(task *taskv1.Task) string {
 	return strings.TrimPrefix(task.GetStatus().String(), "TASK_STATUS_")
 }
 
-// reasonOf returns the reason of an error as JSON, empty if the error is not from kootask.
+// reasonOf is the reason in an error as JSON, empty if the error is not kootask's.
 func reasonOf(body []byte) string {
 	var st spb.Status
 	if !json.Valid(body) || protojson.Unmarshal(body, &st) != nil {

@@ -22,10 +22,10 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// callTrace is the trace of all calls of a history, by which KooDrive's log distinguishes them from polls.
+// callTrace is the trace of all calls of a history; it tells calls from polls in KooDrive's log.
 const callTrace = "4bf92f3577b34da6a3ce929d0e0e4736"
 
-// recorder is a KooDrive for each credential, with their answers.
+// recorder is a KooDrive for each credential, and records their answers.
 type recorder struct {
 	start     time.Time
 	koodrives map[string]*koodrivetest.KooDrive // By credential.
@@ -33,7 +33,7 @@ type recorder struct {
 	answers   []history.Answer // Guarded by mu.
 }
 
-// tee keeps a copy of the answer.
+// tee keeps a copy of what is written.
 type tee struct {
 	http.ResponseWriter
 	kept *httptest.ResponseRecorder
@@ -65,7 +65,7 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		if seconds, err := strconv.Atoi(w.Header().Get("Retry-After")); err == nil {
 			a.RetryAfter = time.Duration(seconds) * time.Second
 		}
-		// A client that has gone gets no answer, whatever is written.
+		// A client that has left receives nothing, whatever is written.
 		if kept.Code == http.StatusOK && req.Context().Err() == nil {
 			a.Task = said(kept.Body.Bytes(), a.TaskID)
 		}
@@ -76,7 +76,7 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.koodrives[credential].ServeHTTP(tee{w, kept}, req)
 }
 
-// said reads KooDrive's answer, independently of the service. It is nil if the answer has no task.
+// said reads an answer of KooDrive, independently of the product. It is nil if the answer has no state of the task.
 func said(body []byte, id string) *history.Task {
 	var answer struct {
 		Code     json.Number
@@ -90,12 +90,12 @@ func said(body []byte, id string) *history.Task {
 	return &history.Task{Name: answer.TaskName, Status: *answer.Status}
 }
 
-// shown is a task as a client sees it, and when it was confirmed.
+// shown is a task as a client sees it, and the time at which it was confirmed.
 func (r *recorder) shown(t *taskv1.Task) (history.Task, time.Duration) {
 	return history.Task{Name: t.GetTaskName(), Status: int64(t.GetKoodriveStatus())}, t.GetObserveTime().AsTime().Sub(r.start)
 }
 
-// event makes an event of the history from one of the fixture's, at the moment at which the client reads it.
+// event makes an event of the history from one of the fixture, at the moment at which the client reads it.
 func (r *recorder) event(e event) history.Event {
 	seen := history.Event{At: time.Since(r.start), Kind: e.name, Confirmed: -1}
 	task, beat := e.task, e.beat

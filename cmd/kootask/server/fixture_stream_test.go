@@ -15,19 +15,19 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// event is one of a stream, on any surface.
+// event is an event of a stream, on any surface.
 type event struct {
 	name string // task, heartbeat, end or failure.
 	id   string
-	data string // JSON, but for a gRPC stream.
-	wait string // A server-sent event's retry.
+	data string // JSON, except on a gRPC stream.
+	wait string // The retry field of a server-sent event.
 	at   time.Duration
 	task *taskv1.Task // Of a gRPC stream, as is the next.
 	beat *taskv1.Heartbeat
 	err  error
 }
 
-// parse reads a stream in either form until it ends, and yields each event.
+// parse reads a stream in either form until it ends, and passes on each event.
 func parse(t *testing.T, contentType string, body io.Reader, each func(event)) {
 	t.Helper()
 	start := time.Now()
@@ -84,15 +84,15 @@ func (e event) status(t *testing.T) string {
 const (
 	ndjson = "application/x-ndjson"
 	sse    = "text/event-stream"
-	// charset follows either in a Content-Type.
+	// charset is the charset parameter of both content types.
 	charset = "; charset=utf-8"
 )
 
-// surfaces are the three on which a task can be watched.
+// surfaces are the three ways to watch a task.
 var surfaces = []string{"grpc", ndjson, sse}
 
-// watch watches a task on a surface until the stream ends, and returns all events. The last one is "end" or "failure";
-// that of an HTTP stream that failed before it began is a failure whose data is the body.
+// watch watches a task on a surface until the stream ends, and returns all events. The last one is "end" or "failure". If an HTTP
+// stream fails before it begins, the data of the failure is the body.
 func (s *system) watch(ctx context.Context, t *testing.T, surface, id string) (events []event) {
 	t.Helper()
 	s.follow(ctx, t, surface, id, func(e event) { events = append(events, e) })
@@ -125,7 +125,7 @@ func (s *system) follow(ctx context.Context, t *testing.T, surface, id string, e
 	if got := resp.Header.Get("Content-Type"); got != surface+charset {
 		t.Errorf("Content-Type %q, want %q", got, surface)
 	}
-	openAPI().allows(t, resp, "") // Its events are looked at as they come.
+	openAPI().allows(t, resp, "") // Its events are searched as they come.
 	offset := time.Since(start)
 	parse(t, surface, resp.Body, func(e event) {
 		e.at += offset

@@ -13,7 +13,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// What is needed of HTTP/2's frames to answer, or not, as no library does.
+// The parts of HTTP/2 framing that these tests need to misbehave in ways that no library allows.
 const (
 	frameData, frameHeaders, frameReset, frameSettings, framePing, frameGoAway = 0x0, 0x1, 0x3, 0x4, 0x6, 0x7
 
@@ -38,7 +38,7 @@ func (p *peer) send(kind, flags byte, stream uint32, payload []byte) {
 	p.out <- append(frame, payload...)
 }
 
-// hangUp ends the connection after what was sent.
+// hangUp ends the connection after the frames that are queued.
 func (p *peer) hangUp() { p.out <- nil }
 
 func (p *peer) write() {
@@ -59,7 +59,7 @@ func (p *peer) goAway(last uint32) {
 	p.send(frameGoAway, 0, 0, append(binary.BigEndian.AppendUint32(nil, last), 0, 0, 0, 0))
 }
 
-// status sends a header with a status: a literal of HPACK.
+// status sends a header with a status, as an HPACK literal.
 func (p *peer) status(stream uint32, status string, flags byte) {
 	p.send(frameHeaders, flagEndHeaders|flags, stream, append([]byte{0x08, 3}, status...))
 }
@@ -100,7 +100,7 @@ func (p *peer) serve(on func(p *peer, stream uint32, flags byte)) {
 	}
 }
 
-// overFrames returns a client for a KooDrive that speaks HTTP/2, and does with each request what on does.
+// overFrames returns a client for a KooDrive that speaks HTTP/2 and handles each request with on.
 func overFrames(t *testing.T, config upstream.Config, on func(p *peer, stream uint32, flags byte)) *upstream.Client {
 	t.Helper()
 	return overFramesAt(t, koodrivetest.Listen(), config, on)

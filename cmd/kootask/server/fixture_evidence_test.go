@@ -20,14 +20,14 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// Every test of this package also tests secrets: at its end, the output of its system is searched for the canaries, whatever it
-// sends and whatever KooDrive answers.
+// Every test of this package also tests for leaks: when it ends, everything that its system has sent or logged is searched for the
+// canaries that were sent to it.
 //
-// The name, the user and the tenant of a task are data: they may be in a task that a caller gets, and nowhere else, also not
-// in the log. KooDrive's host name and the network's errors are for the operator, so they may be in the log. All others may be
-// nowhere. Valid ids of tasks, requests and traces are not canaries, because calls are found in the log by them.
+// A task's name, owner and tenant are data: they may stand only in a task that is answered to its caller, not in the log.
+// KooDrive's address and network errors are for the operator: they may stand in the log. Everything else may stand nowhere. Ids of
+// tasks, requests and traces in a valid form are not canaries, since calls are found in the log by them.
 
-// place is where something comes out.
+// place is where a text comes out.
 type place string
 
 const (
@@ -41,7 +41,7 @@ const (
 	inOther   place = "another answer"
 )
 
-// watched are the canaries, with the places where each may be.
+// watched are the canaries, and where each may be.
 var watched = map[*canaries.Canary]place{
 	canaries.New("a bearer token", token[:16]):                     "", // It repeats itself.
 	canaries.New("a carrier's token", atToken):                     "",
@@ -66,17 +66,17 @@ const (
 	claim     = "claim-of-a-caller"
 )
 
-// evidence is the output of a system. It is searched as it comes, and not kept. A nil evidence ignores it.
+// evidence is everything that a system has sent or logged. It is searched at once, and not kept. A nil evidence ignores everything.
 type evidence struct {
 	mu     sync.Mutex
 	seed   maphash.Seed
 	seen   map[uint64]bool    // By place and text: a thousand watchers get the same.
-	pieces map[place]int      // The searched pieces.
-	found  map[string]string  // A line for each thing that was found.
-	own    []*canaries.Canary // Of this system; they may be nowhere.
+	pieces map[place]int      // Texts that were searched.
+	found  map[string]string  // One line per finding.
+	own    []*canaries.Canary // Canaries of this system, which may be nowhere.
 }
 
-// watch looks for a text from now on. It may be nowhere.
+// watch adds a canary, which may be nowhere.
 func (e *evidence) watch(name, text string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -87,7 +87,7 @@ func newEvidence() *evidence {
 	return &evidence{seed: maphash.MakeSeed(), seen: map[uint64]bool{}, pieces: map[place]int{}, found: map[string]string{}}
 }
 
-// enough pieces of a kind are searched: those that follow, in tests of crowds, are like them.
+// enough pieces of a kind are searched: the following ones, in tests of crowds, are like them.
 const enough = 1000
 
 func (e *evidence) wants(where place) bool {
@@ -121,7 +121,7 @@ func (e *evidence) add(where place, text string) {
 	for _, c := range search {
 		if form := c.In(text); form != "" {
 			what := fmt.Sprintf("%s is in %s, %s", c.Name, where, form)
-			for line := range strings.Lines(text) { // The first one is enough for a report.
+			for line := range strings.Lines(text) { // One finding is enough for a report.
 				if e.found[what] == "" && c.In(line) != "" {
 					e.found[what] = line
 				}
@@ -130,12 +130,12 @@ func (e *evidence) add(where place, text string) {
 	}
 }
 
-// end searches the rest at the end of a test, and reports the findings.
+// end searches the log at the end of a test, and reports the findings.
 func (e *evidence) end(t *testing.T, s *system) {
 	t.Helper()
 	e.add(inLog, s.log.String())
 	for what, line := range e.found {
-		t.Errorf("%s: %.2000q", what, line) // A gRPC message is not text.
+		t.Errorf("%s: %.2000q", what, line) // A gRPC message is binary.
 	}
 }
 
@@ -167,7 +167,7 @@ func (e *evidence) body(resp *http.Response, body string) {
 		e.add(inError, body)
 	case strings.HasPrefix(resp.Request.URL.Path, "/v1/tasks/"):
 		e.add(inTask, body)
-	case resp.Request.URL.Path == "/openapi.json": // It has the documents' example, which is where the canaries come from.
+	case resp.Request.URL.Path == "/openapi.json": // It has the documents' example, which is the source of the canaries.
 	default:
 		e.add(inOther, body)
 	}
@@ -182,7 +182,7 @@ func (e *evidence) event(v event) {
 	e.add(where, fmt.Sprintln(v.name, v.id, v.data, v.wait))
 }
 
-// These methods let it see everything that a gRPC client gets.
+// The following methods make evidence a stats.Handler, which sees everything that a gRPC client receives.
 
 func (e *evidence) HandleRPC(_ context.Context, of stats.RPCStats) {
 	switch of := of.(type) {

@@ -61,8 +61,8 @@ func described(body []byte, id string) (Task, bool) {
 	return task, true
 }
 
-// members returns the members of the object that body is, each as it stands there: not if it is none, or if a name is twice
-// in an object anywhere.
+// members returns the members of the JSON object body, each verbatim. It returns false if body is not an object, or if any object
+// in it has a name twice.
 func members(body []byte) (map[string][]byte, bool) {
 	type level struct {
 		names map[string]bool // Nil for an array.
@@ -115,7 +115,7 @@ func members(body []byte) (map[string][]byte, bool) {
 	}
 }
 
-// scalar returns a string, or an integer as it is written; empty if it is absent or null.
+// scalar returns a string, or an integer as written; empty if the field is absent or null.
 func scalar(value []byte) (string, bool) {
 	if len(value) == 0 || string(value) == "null" {
 		return "", true
@@ -129,13 +129,13 @@ func scalar(value []byte) (string, bool) {
 	return string(value), ok
 }
 
-// decimal returns the number that s is in its shortest decimal form.
+// decimal returns a number in its shortest decimal form.
 func decimal(s string) (*big.Int, bool) {
 	n, ok := new(big.Int).SetString(s, 10)
 	return n, ok && n.String() == s && len(strings.TrimPrefix(s, "-")) <= 31
 }
 
-// hasLoneSurrogate reports whether half a surrogate pair is escaped somewhere in JSON.
+// hasLoneSurrogate reports whether JSON contains an escaped half of a surrogate pair.
 func hasLoneSurrogate(text []byte) bool {
 	for i := 0; i < len(text); i++ {
 		if text[i] != '\\' {

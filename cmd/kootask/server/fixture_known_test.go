@@ -20,23 +20,23 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// mode is the header that authenticates callers, and the credential that KooDrive sees.
+// mode is how callers authenticate, and whether KooDrive sees the caller's credential or an app's.
 type mode struct {
 	app    bool
-	header string // The header of the caller's token.
+	header string // Of the caller's token.
 }
 
-// modes are all that there are.
+// modes are all modes with authentication.
 var modes = map[string]mode{
 	"caller":                 {false, "x-kootask-authorization"},
 	"app":                    {true, "x-kootask-authorization"},
 	"app, and authorization": {true, "authorization"},
 }
 
-// user is the KooDrive user of calls in app mode.
+// user is the user of calls in app mode.
 const user = "42"
 
-// call is one with these values of the caller's token. All else about it is good.
+// call is a valid call, but for these values of the caller's token.
 func (m mode) call(id string, values ...string) call {
 	c := call{id: id, header: bearer}
 	if m.app {
@@ -48,22 +48,22 @@ func (m mode) call(id string, values ...string) call {
 	return c
 }
 
-// known is a system that wants to know its callers.
+// known is a system that authenticates its callers.
 type known struct {
 	*system
 	mode   mode
 	issuer *issuertest.Issuer
-	policy atomic.Pointer[auth.Policy] // The present policy, in app mode.
+	policy atomic.Pointer[auth.Policy] // In app mode.
 
 	mu      sync.Mutex
-	tokens  int      // Number of issued tokens. Guarded by mu.
+	tokens  int      // Number of tokens issued. Guarded by mu.
 	fetches []string // Requests to the issuer. Guarded by mu.
 }
 
-// everybodyAsTheUser is a policy.
+// everybodyAsTheUser is a policy that lets every caller act for the user.
 const everybodyAsTheUser = "callers:\n  - claims: {iss: 'https://issuer.test'}\n    users: ['42']\n"
 
-// bubbleKnown runs test with a system that wants to know its callers, and with their issuer. configure may be nil.
+// bubbleKnown runs test with a system that authenticates its callers, and with their issuer. configure may be nil.
 func bubbleKnown(t *testing.T, m mode, configure func(*server.Config), test func(t *testing.T, s *known)) {
 	t.Helper()
 	s := &known{mode: m, issuer: issuertest.New("https://issuer.test")}
@@ -77,7 +77,7 @@ func bubbleKnown(t *testing.T, m mode, configure func(*server.Config), test func
 		transport = &http.Transport{DialContext: listener.Dial, DialTLSContext: listener.Dial}
 		c.Auth.Tokens = &auth.TokensConfig{Issuer: s.issuer.URL(), Audience: issuertest.Audience, Transport: transport}
 		c.Auth.TokenHeader = m.header
-		c.Auth.FailuresPerPeer = 100_000 // All of a test's clients are one peer.
+		c.Auth.FailuresPerPeer = 100_000 // All clients of a test are one peer.
 		if m.app {
 			appMode("s3cr3t")(c)
 			c.Auth.Policy = s.policy.Load
@@ -107,7 +107,7 @@ func (s *known) allow(t *testing.T, text string) {
 	s.policy.Store(policy)
 }
 
-// fetched answers for the issuer, and notes its requests.
+// fetched answers for the issuer, and records the request.
 func (s *known) fetched(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.fetches = append(s.fetches, fmt.Sprint(r.URL, r.Header))
@@ -119,7 +119,7 @@ func (s *known) fetched(w http.ResponseWriter, r *http.Request) {
 func (s *known) apart(t *testing.T) {
 	t.Helper()
 	for _, r := range s.koodrive.Requests() {
-		if text := fmt.Sprint(r.Path, r.Header); strings.Contains(text, "eyJ") { // So every JWT begins.
+		if text := fmt.Sprint(r.Path, r.Header); strings.Contains(text, "eyJ") { // Every JWT begins so.
 			t.Fatalf("KooDrive got a caller's token: %s", text)
 		}
 	}
@@ -132,7 +132,7 @@ func (s *known) apart(t *testing.T) {
 	}
 }
 
-// jwt returns a token with claims beside those that every one has: a good one, unless something says otherwise.
+// jwt returns a token with the given claims beside the required ones. It is valid unless a claim or an option breaks it.
 func (s *known) jwt(claims map[string]any, options ...issuertest.Option) string {
 	all := map[string]any{"sub": "alice", "jti": claim}
 	for name, value := range claims {
@@ -142,16 +142,16 @@ func (s *known) jwt(claims map[string]any, options ...issuertest.Option) string 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	signature := made[strings.LastIndex(made, ".")+1:]
-	if s.tokens++; s.tokens <= 3 && signature != "" { // To look for each of thousands would take long.
+	if s.tokens++; s.tokens <= 3 && signature != "" { // Searching for thousands of tokens would take long.
 		s.out.watch("the signature of a caller's token", signature[:40])
 	}
 	return made
 }
 
-// good is the header value of a good token.
+// good is the header value of a valid token.
 func (s *known) good() string { return "Bearer " + s.jwt(nil) }
 
-// try makes a call, and returns its failure.
+// try makes a call, and returns its error.
 func (s *system) try(ctx context.Context, t *testing.T, door string, c call) error {
 	t.Helper()
 	switch door {

@@ -23,7 +23,7 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// doors are all ways to ask for a task: unary and as a stream, over gRPC and over HTTP.
+// doors are all ways to call: unary and as a stream, over gRPC and over HTTP.
 var doors = []string{"grpc get", "grpc watch", "rest", ndjson, sse}
 
 // verdict is the failure of a call, at any of the doors.
@@ -35,13 +35,13 @@ type verdict struct {
 	violations []string // "field REASON"
 	retry      *errdetails.RetryInfo
 	requestID  string
-	language   string // Of the text beside the message; empty without one.
+	language   string // Of the localized message; empty if there is none.
 	header     http.Header
 	trailer    metadata.MD
-	everything string // All that the caller got.
+	everything string // Everything that the caller received.
 }
 
-// call is a request as a test wants it, for any of the doors.
+// call is a request of a test, for any of the doors.
 type call struct {
 	id      string
 	query   string   // For HTTP.
@@ -144,7 +144,7 @@ func (s *system) failGRPC(ctx context.Context, t *testing.T, door string, c call
 	return v
 }
 
-// read converts a status, and checks the rules that hold for every status.
+// read parses a status, and checks the promises of every status.
 func read(t *testing.T, st *status.Status) verdict {
 	t.Helper()
 	v := verdict{code: st.Code()}
@@ -186,4 +186,13 @@ func read(t *testing.T, st *status.Status) verdict {
 		t.Errorf("a status of %d bytes", len(raw))
 	}
 	return v
+}
+
+// verdictOf reads the last event of a stream that failed.
+func verdictOf(t *testing.T, e event) verdict {
+	t.Helper()
+	if e.err != nil {
+		return read(t, status.Convert(e.err))
+	}
+	return read(t, parseStatus(t, e.data))
 }

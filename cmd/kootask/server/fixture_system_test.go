@@ -41,7 +41,7 @@ const (
 	token     = "0123456789abcdef0123456789abcdef0123456789abcdef"
 )
 
-// system is the whole service in one bubble: KooDrive, the server that `kootask serve` runs, and a client for each port.
+// system is the whole service in one bubble: KooDrive's double, the server that `kootask serve` runs, and a client for each port.
 type system struct {
 	koodrive                      *koodrivetest.KooDrive
 	grpcPort, httpPort, adminPort *koodrivetest.Listener
@@ -51,10 +51,10 @@ type system struct {
 	credential                    string       // The bearer token of watches; empty: token.
 	admin                         *http.Client
 	log                           *buffer
-	out                           *evidence                   // The output of the system.
-	peer                          atomic.Pointer[net.TCPAddr] // Where new connections to the ports come from.
+	out                           *evidence                   // Everything that leaves the system.
+	peer                          atomic.Pointer[net.TCPAddr] // The peer of new connections to the ports.
 	resets                        atomic.Bool                 // A client's close is a reset.
-	stop, interrupt               func()                      // Stop the server, like SIGTERM and SIGINT.
+	stop, interrupt               func()                      // Stop the server, as SIGTERM and SIGINT do.
 	stopped                       chan error                  // The result of Run.
 }
 
@@ -76,7 +76,7 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-// calls is the log without the lines of requests to KooDrive.
+// calls is the log without the lines for requests to KooDrive.
 func (s *system) calls() string {
 	var calls strings.Builder
 	for line := range strings.Lines(s.log.String()) {
@@ -107,7 +107,7 @@ func start(t *testing.T, configure func(*server.Config)) *system {
 	config := server.Config{Reflection: true, Log: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	config.Upstream.BaseURL, config.Upstream.AllowHTTP = "http://koodrive.test", true
 	config.Upstream.Dial = koodrive.Dial
-	config.Service.Quota.NewTasksPerPeer = 100_000 // All of a test's clients are one peer.
+	config.Service.Quota.NewTasksPerPeer = 100_000 // All clients of a test are one peer.
 	if configure != nil {
 		configure(&config)
 	}
@@ -117,7 +117,7 @@ func start(t *testing.T, configure func(*server.Config)) *system {
 	}
 	ctx, stop := context.WithCancelCause(context.Background())
 	s.stop, s.interrupt = func() { stop(nil) }, func() { stop(server.ErrInterrupted) }
-	// Not grpc's bufconn: over it, net/http now and then meets a read deadline that it has lifted.
+	// Not grpc's bufconn: over it, net/http sometimes meets a read deadline that it has cleared.
 	s.grpcPort, s.httpPort, s.adminPort = koodrivetest.Listen(), koodrivetest.Listen(), koodrivetest.Listen()
 	s.comeFrom("192.0.2.1:1000")
 	ports := server.Listeners{GRPC: addressed{s.grpcPort, s}, HTTP: addressed{s.httpPort, s}, Admin: addressed{s.adminPort, s}}
@@ -140,7 +140,7 @@ func start(t *testing.T, configure func(*server.Config)) *system {
 	return s
 }
 
-// comeFrom makes new connections come from an address.
+// comeFrom sets the address from which new connections come.
 func (s *system) comeFrom(address string) {
 	s.peer.Store(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(address)))
 }
@@ -151,7 +151,7 @@ type addressed struct {
 	system *system
 }
 
-// Addr is on this machine: the admin port has profiles.
+// Addr is a loopback address, so that the admin port serves profiles.
 func (l addressed) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9091} }
 
 func (l addressed) Accept() (net.Conn, error) {
@@ -193,7 +193,7 @@ func (s *system) dial(t *testing.T, options ...grpc.DialOption) *grpc.ClientConn
 	return conn
 }
 
-// over is the system as a client sees it that speaks TLS to both ports, over connections of its own: HTTP/2 or HTTP/1.1.
+// over returns the system as seen by a client that speaks TLS to both ports, over connections of its own, with HTTP/2 or HTTP/1.1.
 func (s *system) over(t *testing.T, config *tls.Config, http2 bool) *system {
 	t.Helper()
 	conn := s.dial(t, grpc.WithTransportCredentials(credentials.NewTLS(config)))
@@ -210,7 +210,7 @@ func (s *system) over(t *testing.T, config *tls.Config, http2 bool) *system {
 	}
 }
 
-// secured makes requests, which all tests write with http, with https.
+// secured sends requests over https, since all tests write http.
 type secured struct{ *http.Transport }
 
 func (s secured) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -229,7 +229,7 @@ func httpClient(l *koodrivetest.Listener) *http.Client {
 	}
 }
 
-// h2c makes a client use only HTTP/2, in plaintext.
+// h2c makes a client use HTTP/2 without TLS.
 func h2c(client *http.Client) *http.Transport {
 	transport := client.Transport.(*http.Transport)
 	transport.Protocols = &http.Protocols{}
@@ -242,7 +242,7 @@ func as(ctx context.Context, token string, pairs ...string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, append([]string{"authorization", "Bearer " + token}, pairs...)...)
 }
 
-// noAge is a max_age that nothing in memory meets.
+// noAge is a max_age for which the cache is never fresh enough.
 var noAge = durationpb.New(0)
 
 // request returns a GET of path with the token and further headers.

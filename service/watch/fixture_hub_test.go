@@ -1,0 +1,74 @@
+package watch_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/kootask/kootask/service/watch"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const final = 100
+
+func newHub() *watch.Hub[string, int] {
+	return watch.NewHub[string, int](watch.Config[int]{
+		Min: time.Second, Max: 15 * time.Second, BackoffMax: time.Minute,
+		Rank:  func(n int) int { return n },
+		Same:  func(a, b int) bool { return a == b },
+		Final: func(n int) bool { return n >= final },
+		Judge: func(err error) watch.Verdict {
+			if errors.Is(err, errPassing) {
+				return watch.Verdict{Tolerance: -1}
+			}
+			return watch.Verdict{Kind: "strike", Tolerance: 3}
+		},
+		StaleAfter: 5 * time.Minute,
+		Stale:      func(last error) error { return fmt.Errorf("stale: %w", last) },
+		Random:     func() float64 { return 0.5 },
+	})
+}
+
+var errPassing, errDrained = errors.New("passing"), errors.New("drained")
+
+// answers returns a poll that gives one value after the other, and then the last one forever, and counts its calls.
+func answers(count *atomic.Int32, values ...int) watch.Poll[int] {
+	return func(context.Context) (watch.Answer[int], error) {
+		n := int(count.Add(1))
+		return watch.Answer[int]{Value: values[min(n, len(values))-1], At: time.Now()}, nil
+	}
+}
+
+// watching is a subscription with a channel of its own.
+type watching struct {
+	*watch.Subscription[int]
+	wake chan struct{}
+}
+
+func (w watching) Wake() <-chan struct{} { return w.wake }
+
+func subscribe(hub *watch.Hub[string, int], key string, poll watch.Poll[int]) watching {
+	wake := make(chan struct{}, 1)
+	return watching{hub.Subscribe(key, poll, wake), wake}
+}
+
+// follow returns all values of a new subscription until it ends.
+func follow(s watching) (values []int, err error) {
+	defer s.Close()
+	for range s.Wake() {
+		state, unseen := s.Next()
+		if unseen {
+			values = append(values, state.Value)
+		}
+		if state.Ended {
+			return values, state.Err
+		}
+	}
+	return values, errors.New("the channel was closed")
+}
