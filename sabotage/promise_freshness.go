@@ -35,7 +35,7 @@ var promiseFreshness = promise{
 		{
 			name: "a heartbeat confirms a state that was not shown",
 			in:   "service.watcher.heartbeat",
-			from: `w.shown == state.Revision`,
+			from: `w.sub.Seen() == state.Revision`,
 			to:   `true`,
 			red:  "service.TestHeartbeatsConfirmWhatWasShown",
 		},

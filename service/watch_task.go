@@ -67,8 +67,8 @@ func (s *Service) WatchTask(
 	wake := make(chan struct{}, 1)
 	sub := s.hub.Subscribe(q.Key(), s.poll(q, begun.Wait), wake)
 	defer sub.Close()
-	w := &watcher{service: s, stream: stream, wake: wake, who: who, since: time.Now(), answered: begun.Answered}
-	err = w.follow(ctx, sub, req)
+	w := &watcher{service: s, stream: stream, sub: sub, wake: wake, who: who, since: time.Now(), answered: begun.Answered}
+	err = w.follow(ctx, req)
 	return err
 }
 
@@ -108,7 +108,7 @@ func stale(last error) error {
 var errUnfinished = errors.New("the watch has not ended")
 
 // follow sends what the subscription has to show, until the watch ends.
-func (w *watcher) follow(ctx context.Context, sub *watch.Subscription[upstream.Task], req taskRequest) (err error) {
+func (w *watcher) follow(ctx context.Context, req taskRequest) (err error) {
 	silence := time.NewTimer(FirstMessage)
 	defer silence.Stop()
 	draining, moment := w.service.draining, (<-chan time.Time)(nil)
@@ -130,7 +130,7 @@ func (w *watcher) follow(ctx context.Context, sub *watch.Subscription[upstream.T
 			return err
 		}
 		// The task goes first, whatever else has happened: the last one is not to be missed.
-		state, unseen := sub.Next()
+		state, unseen := w.sub.Next()
 		if state.Revision > 0 || state.Err != nil {
 			w.answered()
 		}
@@ -167,19 +167,18 @@ func (w *watcher) follow(ctx context.Context, sub *watch.Subscription[upstream.T
 type watcher struct {
 	service *Service
 	stream  grpc.ServerStreamingServer[taskv1.WatchTaskResponse]
-	wake    <-chan struct{} // From the subscription.
+	sub     *watch.Subscription[upstream.Task]
+	wake    <-chan struct{} // From sub.
 	who     caller.Caller
 	since   time.Time
 	opened  bool // Something was sent.
-	// shown is the revision of the task that was sent last, 0 before the first; and confirmed when KooDrive last confirmed that one.
-	shown     uint64
-	confirmed time.Time
+	confirmed time.Time // When KooDrive last confirmed the task that was sent last. Zero before the first.
 	// answered tells that KooDrive has given its first verdict.
 	answered func()
 }
 
 func (w *watcher) task(state watch.State[upstream.Task]) error {
-	w.shown, w.confirmed = state.Revision, state.At
+	w.confirmed = state.At
 	err := w.send(&taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Task{Task: toTask(state.Value, state.At)}})
 	if err == nil && state.Since.After(w.since) {
 		w.service.metrics.changeDelivery.Observe(time.Since(state.Since).Seconds())
@@ -191,8 +190,8 @@ func (w *watcher) task(state watch.State[upstream.Task]) error {
 // not read, and is doubted since.
 func (w *watcher) heartbeat(state watch.State[upstream.Task]) error {
 	heartbeat := &taskv1.Heartbeat{FailureCount: int32(state.Failures)}
-	if w.shown > 0 {
-		if w.shown == state.Revision {
+	if !w.confirmed.IsZero() {
+		if w.sub.Seen() == state.Revision {
 			w.confirmed = state.At
 		}
 		heartbeat.ObserveTime = toTime(w.confirmed)

@@ -2,7 +2,9 @@ package service
 
 import (
 	"context"
+	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
@@ -28,24 +30,54 @@ func (r *recorded) Send(m *taskv1.WatchTaskResponse) error {
 // A client that did not read for a while may miss a state that is doubted since. A heartbeat then has the time of the state that the
 // client has seen, not of the other one.
 func TestHeartbeatsConfirmWhatWasShown(t *testing.T) {
-	at := func(second int64, revision uint64) watch.State[upstream.Task] {
-		return watch.State[upstream.Task]{
-			Answer: watch.Answer[upstream.Task]{Value: upstream.Task{ID: "1"}, At: time.Unix(second, 0)}, Revision: revision,
+	synctest.Test(t, func(t *testing.T) {
+		polls := 0
+		poll := func(context.Context) (watch.Answer[upstream.Task], error) {
+			polls++
+			if polls == 4 {
+				return watch.Answer[upstream.Task]{}, errors.New("doubt")
+			}
+			task := upstream.Task{ID: "1", Status: upstream.StatusNew}
+			if polls > 2 {
+				task.Status = upstream.StatusExecuting
+			}
+			return watch.Answer[upstream.Task]{Value: task, At: time.Now()}, nil
 		}
-	}
-	stream := &recorded{}
-	w := &watcher{service: &Service{metrics: newMetrics(nil)}, stream: stream}
-	for _, err := range []error{
-		w.heartbeat(at(0, 0)), w.task(at(1, 1)), w.heartbeat(at(2, 1)), w.heartbeat(at(3, 2)), w.task(at(3, 2)), w.heartbeat(at(4, 2)),
-	} {
-		if err != nil {
-			t.Fatal(err)
+		hub := watch.NewHub[string](watch.Config[upstream.Task]{
+			Min: time.Second, Max: time.Second, BackoffMax: time.Second, Rank: rank, Same: same, Final: done,
+			Judge:  func(error) watch.Verdict { return watch.Verdict{Kind: "doubt", Tolerance: 2} },
+			Random: func() float64 { return 0.5 },
+		})
+		defer hub.Close(errDraining)
+		start, stream := time.Now(), &recorded{}
+		sub := hub.Subscribe("1", poll, make(chan struct{}, 1))
+		defer sub.Close()
+		w := &watcher{service: &Service{metrics: newMetrics(nil)}, stream: stream, sub: sub}
+		for i, step := range []struct {
+			at        time.Duration // When the client looks, after the poll of that second.
+			unseen    bool
+			confirmed time.Duration
+		}{
+			{0, true, 0}, {time.Second, false, time.Second}, {3 * time.Second, false, time.Second}, {4 * time.Second, true, 4 * time.Second},
+			{5 * time.Second, false, 5 * time.Second},
+		} {
+			time.Sleep(time.Until(start.Add(step.at)))
+			synctest.Wait()
+			state, unseen := sub.Next()
+			if unseen != step.unseen {
+				t.Errorf("step %d: unseen %v, %+v", i, unseen, state)
+			}
+			var got time.Time
+			if unseen {
+				_ = w.task(state)
+				got = stream.sent[i].GetTask().GetObserveTime().AsTime()
+			} else {
+				_ = w.heartbeat(state)
+				got = stream.sent[i].GetHeartbeat().GetObserveTime().AsTime()
+			}
+			if !got.Equal(start.Add(step.confirmed)) {
+				t.Errorf("step %d: confirmed after %v, want %v", i, got.Sub(start), step.confirmed)
+			}
 		}
-	}
-	for i, want := range map[int]int64{0: 0, 2: 2, 3: 2, 5: 4} {
-		heartbeat := stream.sent[i].GetHeartbeat()
-		if got := heartbeat.GetObserveTime().GetSeconds(); got != want || (heartbeat.GetObserveTime() != nil) != (want > 0) {
-			t.Errorf("message %d confirms second %d, want %d", i, got, want)
-		}
-	}
+	})
 }

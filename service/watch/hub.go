@@ -88,8 +88,10 @@ type poller[K comparable, V any] struct {
 type Subscription[V any] struct {
 	wake  chan<- struct{} // A token means that there may be something to see.
 	read  func() State[V]
+	same  func(a, b V) bool
 	leave func()
-	seen  uint64 // The revision that Next has handed out last.
+	seen  uint64 // The revision that Next has handed out last,
+	last  V      // and its value.
 }
 
 // Next returns the state of the key, and whether its value is new to this subscription and may be shown. It does not
@@ -99,10 +101,14 @@ func (s *Subscription[V]) Next() (state State[V], unseen bool) {
 	if state.Doubted {
 		return state, false
 	}
-	unseen = state.Revision > s.seen
-	s.seen = state.Revision
+	// A value that has changed and changed back meanwhile is not new.
+	unseen = state.Revision > s.seen && (s.seen == 0 || !s.same(s.last, state.Value))
+	s.seen, s.last = state.Revision, state.Value
 	return state, unseen
 }
+
+// Seen returns the revision that Next has handed out last, or one since that has the same value. 0: there is none.
+func (s *Subscription[V]) Seen() uint64 { return s.seen }
 
 // Close leaves. If it was the last subscription of the key, the poller is stopped, and Close returns when it has.
 func (s *Subscription[V]) Close() { s.leave() }
@@ -135,7 +141,7 @@ func (h *Hub[K, V]) Subscribe(key K, poll Poll[V], wake chan<- struct{}) *Subscr
 	if p == nil || p.retired {
 		p = h.start(key, poll, p)
 	}
-	s.read, s.leave = p.state, func() { p.remove(s) }
+	s.read, s.same, s.leave = p.state, h.config.Same, func() { p.remove(s) }
 
 	p.mu.Lock()
 	defer p.mu.Unlock()

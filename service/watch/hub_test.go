@@ -256,3 +256,28 @@ func TestJoinLeaveAndTerminalLoseNothing(t *testing.T) {
 		}
 	}
 }
+
+// A value that changes and changes back while a subscriber does not look is not new to it, and is confirmed as before.
+func TestChangeAndBackIsNotSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := watch.NewHub[string](watch.Config[int]{
+			Min: time.Second, Max: time.Second, BackoffMax: time.Second, Rank: func(int) int { return 0 },
+			Same: func(a, b int) bool { return a == b }, Final: func(int) bool { return false },
+			Random: func() float64 { return 0.5 },
+		})
+		defer hub.Close(errDrained)
+		s := subscribe(hub, "k", answers(new(atomic.Int32), 1, 2, 1, 2))
+		defer s.Close()
+		for _, step := range []struct {
+			after  time.Duration
+			value  int
+			unseen bool
+		}{{0, 1, true}, {2 * time.Second, 1, false}, {time.Second, 2, true}} {
+			time.Sleep(step.after)
+			synctest.Wait()
+			if state, unseen := s.Next(); state.Value != step.value || unseen != step.unseen || s.Seen() != state.Revision {
+				t.Errorf("%+v, unseen %v, seen %d, want %+v", state, unseen, s.Seen(), step)
+			}
+		}
+	})
+}

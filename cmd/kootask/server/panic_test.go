@@ -85,18 +85,6 @@ func TestPanicsRevealNothing(t *testing.T) {
 	}
 }
 
-// inside is the connection of a gateway.
-func inside(t *testing.T, port *koodrivetest.Listener) *grpc.ClientConn {
-	t.Helper()
-	conn, err := grpc.NewClient("passthrough:///kootask", grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return port.Dial(ctx, "", "") }))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return conn
-}
-
 // panicOverHTTP calls at the doors of HTTP. A panic in the gateway itself cuts the answer off.
 func (s *system) panicOverHTTP(t *testing.T, config gateway.Config) {
 	t.Helper()
