@@ -165,13 +165,13 @@ func (w *watcher) follow(ctx context.Context, req taskRequest) (err error) {
 
 // watcher is the client of one watch.
 type watcher struct {
-	service *Service
-	stream  grpc.ServerStreamingServer[taskv1.WatchTaskResponse]
-	sub     *watch.Subscription[upstream.Task]
-	wake    <-chan struct{} // From sub.
-	who     caller.Caller
-	since   time.Time
-	opened  bool // Something was sent.
+	service   *Service
+	stream    grpc.ServerStreamingServer[taskv1.WatchTaskResponse]
+	sub       *watch.Subscription[upstream.Task]
+	wake      <-chan struct{} // From sub.
+	who       caller.Caller
+	since     time.Time
+	opened    bool      // Something was sent.
 	confirmed time.Time // When KooDrive last confirmed the task that was sent last. Zero before the first.
 	// answered tells that KooDrive has given its first verdict.
 	answered func()
