@@ -33,16 +33,21 @@ type recorder struct {
 	answers   []history.Answer // Guarded by mu.
 }
 
-// tee keeps a copy of what is written.
+// tee keeps a copy of the answer, unless the client has hung up before it begins.
 type tee struct {
 	http.ResponseWriter
-	kept *httptest.ResponseRecorder
+	request *http.Request
+	kept    *httptest.ResponseRecorder
 }
 
 func (t tee) Unwrap() http.ResponseWriter { return t.ResponseWriter }
 
+// WriteHeader leaves out the answer to a client that has hung up. This is the last moment to check: a client may read all of an answer
+// that is larger than net/http's buffers, and hang up, before the handler returns.
 func (t tee) WriteHeader(status int) {
-	t.kept.Code = status
+	if t.request.Context().Err() == nil {
+		t.kept.Code = status
+	}
 	t.ResponseWriter.WriteHeader(status)
 }
 
@@ -65,15 +70,14 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		if seconds, err := strconv.Atoi(w.Header().Get("Retry-After")); err == nil {
 			a.RetryAfter = time.Duration(seconds) * time.Second
 		}
-		// A client that has left receives nothing, whatever is written.
-		if kept.Code == http.StatusOK && req.Context().Err() == nil {
+		if kept.Code == http.StatusOK {
 			a.Task = said(kept.Body.Bytes(), a.TaskID)
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.answers = append(r.answers, a)
 	}()
-	r.koodrives[credential].ServeHTTP(tee{w, kept}, req)
+	r.koodrives[credential].ServeHTTP(tee{w, req, kept}, req)
 }
 
 // said reads an answer of KooDrive, independently of the product. It is nil if the answer has no state of the task.
