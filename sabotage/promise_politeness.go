@@ -90,7 +90,7 @@ var promisePoliteness = promise{
 		},
 		{
 			name: "a 401 counts as a failure of KooDrive",
-			in:   "upstream.tells",
+			in:   "upstream.evidence",
 			from: `http.StatusInternalServerError`,
 			to:   `http.StatusUnauthorized`,
 			red:  "upstream.TestWhatOpensTheBreaker",
