@@ -67,7 +67,8 @@ type Answer struct {
 	Task *Task
 }
 
-// underWay reports whether the request was in flight when a client left. If that was the last client, the request ended then.
+// underWay reports whether the request was in flight when a client left. If it was the last client, the request ended
+// then.
 func (a Answer) underWay(left time.Duration) bool {
 	return a.Received <= left && left < a.Ended || a.Received < left && left == a.Ended && a.Task == nil
 }
