@@ -2,7 +2,8 @@ package main
 
 var promisePoliteness = promise{
 	name: "Politeness",
-	text: "KooDrive gets at most 50 requests per second, also in outages and recoveries, and polls are spread over time. Its Retry-After is obeyed, up to 10 minutes.",
+	text: "KooDrive gets at most 50 requests per second, even in outages and recoveries, and polls are spread over time. " +
+		"Its Retry-After is obeyed, up to 10 minutes.",
 	broken: []sabotage{
 		{
 			name: "a Retry-After date is compared with the local clock",
