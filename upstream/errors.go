@@ -30,14 +30,14 @@ func (e *StatusError) Error() string {
 type AnswerFault int
 
 const (
-	// Malformed: not JSON, or cut off.
+	// Malformed means that the answer is not JSON, or is cut off.
 	Malformed AnswerFault = iota + 1
-	// TooLarge: a body above MaxBody or a header above MaxHeader.
+	// TooLarge means that the body is above MaxBody or the header above MaxHeader.
 	TooLarge
-	// Contradictory: JSON that cannot be KooDrive's description of a task. A field is missing, repeated or of the wrong
-	// type, or the HTTP status is 2xx but not 200.
+	// Contradictory means that the JSON cannot be KooDrive's description of a task: a field is missing, repeated or of
+	// the wrong type, or the HTTP status is 2xx but not 200.
 	Contradictory
-	// WrongTask: the description of another task.
+	// WrongTask means that the answer describes another task.
 	WrongTask
 )
 
@@ -84,13 +84,13 @@ func andShape(shape string) string {
 type TransportFault int
 
 const (
-	// TimedOut: connecting, the header or the body took longer than [Config.Timeout].
+	// TimedOut means that connecting, the header or the body took longer than [Config.Timeout].
 	TimedOut TransportFault = iota + 1
-	// Unreachable: the name is unknown, or the connection was refused or broke.
+	// Unreachable means that the name is unknown, or the connection was refused or broke.
 	Unreachable
-	// Untrusted: KooDrive's certificate is not trusted.
+	// Untrusted means that KooDrive's certificate is not trusted.
 	Untrusted
-	// ProxyRefused: the proxy refused to forward the request, so KooDrive did not get it.
+	// ProxyRefused means that the proxy refused to forward the request, so KooDrive did not get it.
 	ProxyRefused
 )
 
@@ -123,13 +123,13 @@ func (e *TransportError) Unwrap() error { return e.Err }
 type TaskIDProblem int
 
 const (
-	// TaskIDMissing: the id is empty.
+	// TaskIDMissing means that the id is empty.
 	TaskIDMissing TaskIDProblem = iota + 1
-	// TaskIDTooLong: the id has more than 64 characters.
+	// TaskIDTooLong means that the id has more than 64 characters.
 	TaskIDTooLong
-	// TaskIDMalformed: the id has a character other than A-Z, a-z, 0-9, _ and -.
+	// TaskIDMalformed means that the id has a character other than A-Z, a-z, 0-9, _ and -.
 	TaskIDMalformed
-	// TaskIDReserved: the id is the name of another KooDrive route.
+	// TaskIDReserved means that the id is the name of another KooDrive route.
 	TaskIDReserved
 )
 

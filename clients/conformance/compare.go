@@ -25,7 +25,7 @@ type expected struct {
 	Failure   *expectedFailure
 	End       *struct{}
 	Cancelled *struct{}
-	// Repeated: one or more such lines.
+	// Repeated allows one or more such lines.
 	Repeated bool
 }
 
@@ -45,7 +45,7 @@ type expectedFailure struct {
 	Metadata         map[string]string
 	Violations       []violation
 	LocalizedMessage string
-	// OfClient: the client itself made the error, so it has no request id.
+	// OfClient means that the client itself made the error, so it has no request id.
 	OfClient bool
 
 	message, requestID string // Empty: any.

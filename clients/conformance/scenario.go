@@ -33,7 +33,7 @@ type scenario struct {
 	Others   []string
 	// Stub replaces both with a stub. It has the steps for each call; the last ones are repeated.
 	Stub [][]step
-	// Nobody: no server listens at the address.
+	// Nobody means that no server listens at the address.
 	Nobody bool
 
 	// Call is the client's command. The address is added, and a token unless it has one or the call is Anonymous.

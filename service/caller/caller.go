@@ -40,9 +40,9 @@ const (
 type Mode int
 
 const (
-	// Forward: the caller's own.
+	// Forward sends the caller's own credential.
 	Forward Mode = iota
-	// App: the app's, for the KooDrive user that the caller names.
+	// App signs with the app's credential, for the KooDrive user that the caller names.
 	App
 )
 

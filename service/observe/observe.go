@@ -46,11 +46,11 @@ type Observation[V any] struct {
 type Source int
 
 const (
-	// Fresh: the call made the request.
+	// Fresh means that the call made the request.
 	Fresh Source = iota
-	// Joined: the call joined a request in flight.
+	// Joined means that the call joined a request in flight.
 	Joined
-	// Memory: an earlier request had brought it.
+	// Memory means that an earlier request had brought the observation.
 	Memory
 )
 

@@ -10,11 +10,11 @@ import (
 type Stage int
 
 const (
-	// Idle: before the queue, between two attempts, and at the end.
+	// Idle is the stage before the queue, between two attempts, and at the end.
 	Idle Stage = iota
-	// Queued: waiting in the queue.
+	// Queued is the wait in the queue.
 	Queued
-	// Sent: waiting for the answer.
+	// Sent is the wait for the answer.
 	Sent
 )
 

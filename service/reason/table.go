@@ -47,9 +47,9 @@ var (
 	FacadeOverloaded     = own("FACADE_OVERLOADED", taskv1.ErrorReason_SERVER_OVERLOADED)
 	ServerDraining       = own("SERVER_DRAINING", taskv1.ErrorReason_SERVER_DRAINING)
 	FacadeBug            = own("FACADE_BUG", taskv1.ErrorReason_SERVER_ERROR)
-	// CallerNotAuthenticated: the token or certificate is missing or invalid. CallerTokenExpired: it was valid, and has
-	// expired. CallerKeysUnavailable: it cannot be checked, because the issuer's keys cannot be fetched. TicketInvalid:
-	// the ticket is unknown, used, expired or for another task.
+	// CallerNotAuthenticated means that the token or certificate is missing or invalid, and CallerTokenExpired that it
+	// was valid and has expired. CallerKeysUnavailable means that it cannot be checked, because the issuer's keys
+	// cannot be fetched, and TicketInvalid that the ticket is unknown, used, expired or for another task.
 	CallerNotAuthenticated = own("CALLER_NOT_AUTHENTICATED", taskv1.ErrorReason_CALLER_UNAUTHENTICATED)
 	CallerTokenExpired     = own("CALLER_TOKEN_EXPIRED", taskv1.ErrorReason_CALLER_UNAUTHENTICATED)
 	CallerKeysUnavailable  = own("CALLER_KEYS_UNAVAILABLE", taskv1.ErrorReason_SERVER_OVERLOADED)
@@ -61,9 +61,9 @@ var (
 
 // Outcomes of requests to KooDrive.
 var (
-	// TaskDisappeared: a watched task that existed is not found any more.
+	// TaskDisappeared means that a watched task, which existed, is not found any more.
 	TaskDisappeared = koodrives("TASK_DISAPPEARED", taskv1.ErrorReason_TASK_NOT_FOUND)
-	// UpstreamStale: a watch has had no answer from KooDrive for too long.
+	// UpstreamStale means that a watch has had no answer from KooDrive for too long.
 	UpstreamStale              = koodrives("UPSTREAM_STALE", taskv1.ErrorReason_UPSTREAM_STALE)
 	TaskNotFound               = koodrives("TASK_NOT_FOUND", taskv1.ErrorReason_TASK_NOT_FOUND)
 	UpstreamCredentialRejected = koodrives("UPSTREAM_CREDENTIAL_REJECTED", taskv1.ErrorReason_CREDENTIAL_REJECTED)

@@ -150,7 +150,7 @@ func message(m proto.Message) json.RawMessage {
 
 // failure returns an error in the suite's form.
 func failure(err error) map[string]any {
-	e := err.(*kootask.Error) // Client.Get and Events return the type itself.
+	e := err.(*kootask.Error) //nolint:errorlint // Client.Get and Events return the type itself.
 	known := ""
 	if n, ok := taskv1.ErrorReason_value[e.Reason]; ok && n != 0 && e.Has(taskv1.ErrorReason(n)) {
 		known = taskv1.ErrorReason(n).String()

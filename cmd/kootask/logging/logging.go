@@ -25,11 +25,11 @@ import (
 type kind int
 
 const (
-	// other: lines for the operator, about starting, stopping and files.
+	// other lines are for the operator, about starting, stopping and files.
 	other kind = iota
-	// call: lines about a client, identified by the attribute peer.
+	// call lines are about a client, identified by the attribute peer.
 	call
-	// audit: decisions about callers. They are never sampled, and part of the queue is reserved for them.
+	// audit lines are decisions about callers. They are never sampled, and part of the queue is reserved for them.
 	audit
 
 	kinds
