@@ -33,8 +33,8 @@ type liveRow struct {
 	ended   bool   // The end was printed above the live lines.
 }
 
-// age estimates the time since KooDrive confirmed a task, by the local clock. The server's clock may differ: the
-// difference, with the delay of a message, is at most the least age at which a message has arrived.
+// age estimates the time since KooDrive confirmed a task, by the local clock. The server's clock may differ, but at most
+// by the smallest age that a confirmation had on arrival.
 type age struct {
 	confirmed time.Time // By the server's clock.
 	ahead     time.Duration

@@ -14,7 +14,7 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
-// request measures one call to upstream: the wait in the queue and its 0 to 2 requests. Its methods are called one
+// request measures one call to upstream: the wait in the queue and its 0 to 3 requests. Its methods are called one
 // after the other.
 type request struct {
 	asker    *Asker
