@@ -125,7 +125,7 @@ type TaskIDProblem int
 const (
 	// TaskIDMissing means that the id is empty.
 	TaskIDMissing TaskIDProblem = iota + 1
-	// TaskIDTooLong means that the id has more than 64 characters.
+	// TaskIDTooLong means that the id has more than taskid.MaxLength characters.
 	TaskIDTooLong
 	// TaskIDMalformed means that the id has a character other than A-Z, a-z, 0-9, _ and -.
 	TaskIDMalformed

@@ -18,7 +18,7 @@ type metrics struct {
 	queueWait, requestSeconds, pollLag        prometheus.Histogram
 }
 
-// seconds are the buckets of durations that are limited by KooDrive's timeout (10 s) or by the wait in a queue.
+// seconds are the buckets of durations that upstream.DefaultTimeout or the wait in a queue limits.
 var seconds = []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
 
 func newMetrics(registerer prometheus.Registerer, client *upstream.Client) *metrics {
