@@ -14,8 +14,8 @@ import (
 	"github.com/kootask/kootask/sabotage/change"
 )
 
-// check returns what is wrong with the promises: one that nothing breaks, and sabotages that do not apply or compile, that share a
-// name, or that name a test that does not exist. It runs in the root of the checkout.
+// check returns the problems of the promises: a promise without a sabotage, and sabotages that do not apply or compile,
+// share a name, or name a test that does not exist. It must run in the root of the checkout.
 func check(ctx context.Context, promises []promise) (problems []error) {
 	names, tests := map[string]bool{}, map[string][]string{}
 	var all []sabotage
@@ -52,7 +52,7 @@ func check(ctx context.Context, promises []promise) (problems []error) {
 	return problems
 }
 
-// place returns the file and the line of the sabotage, for those who have to edit it.
+// place returns the file and line of the sabotage, for messages.
 func (s sabotage) place() string {
 	files, _ := filepath.Glob("sabotage/*.go")
 	for _, file := range files {
@@ -66,7 +66,7 @@ func (s sabotage) place() string {
 
 var testFunc = regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`)
 
-// testsOf returns the tests of the package in a folder, none if it cannot be read.
+// testsOf returns the tests of the package in a folder; none if it cannot be read.
 func testsOf(folder string) (names []string) {
 	files, _ := filepath.Glob(filepath.Join(folder, "*_test.go"))
 	for _, file := range files {

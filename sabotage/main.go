@@ -1,12 +1,12 @@
-// Command sabotage shows that the tests can fail. It breaks each promise of docs/promises.md in turn, by the small changes to the
-// code that the promise's file lists, and fails unless the test that each change names goes red.
+// Command sabotage shows that the tests can fail. It breaks each promise of docs/promises.md by the small changes to
+// the code in the promise's file. It fails unless the test that each change names goes red.
 //
-//	go run ./sabotage                 # All of them.
-//	go run ./sabotage -run 'circuit'  # Those whose promise, name or test matches.
-//	go run ./sabotage -check          # In seconds: do all of them apply and compile? Runs no test.
+//	go run ./sabotage                 # Try all.
+//	go run ./sabotage -run 'circuit'  # Try those whose promise, name or test matches.
+//	go run ./sabotage -check          # Check in seconds that all apply and compile. Runs no test.
 //
-// Nothing in the checkout is changed: the changed file lies elsewhere, and go is told to read it in place of the real one.
-// So other tests may run meanwhile. It does not look for changes that no test notices; somebody has to think of one.
+// It does not modify the checkout: go reads the changed file in place of the original, so other tests can run at the
+// same time. It does not search for changes that no test notices.
 package main
 
 import (
@@ -22,8 +22,8 @@ import (
 	"time"
 )
 
-// atOnce is how many sabotages are tried at a time. Each compiles and links: more need more memory, and are not faster on
-// a small machine.
+// atOnce is the number of sabotages that are tried at a time. Each compiles and links: more would need more memory, and
+// would not be faster on a small machine.
 const atOnce = 2
 
 func main() {
@@ -46,7 +46,8 @@ func main() {
 	}
 }
 
-// run tries the sabotages that match pattern, prints a line for each, and fails if one was not noticed as it should be.
+// run tries the sabotages that match pattern and prints a line for each. It fails if a sabotage is not noticed as it
+// should be.
 func run(ctx context.Context, out io.Writer, pattern string) error {
 	matches, err := regexp.Compile(pattern)
 	if err != nil {
@@ -80,7 +81,7 @@ func run(ctx context.Context, out io.Writer, pattern string) error {
 		if err == nil {
 			said, err = s.try(ctx, dir)
 		}
-		if ctx.Err() != nil { // An interrupted test says nothing about the sabotage.
+		if ctx.Err() != nil { // An interrupted test shows nothing.
 			return
 		}
 		mu.Lock()
@@ -90,7 +91,8 @@ func run(ctx context.Context, out io.Writer, pattern string) error {
 			failed++
 			word, said = "FAIL", fmt.Sprintf("%v. Edit %s", err, s.place())
 		}
-		_, _ = fmt.Fprintf(out, "%s %-14s %-56s %4.1f s  %s: %.400s\n", word, s.promise, s.name, time.Since(began).Seconds(), s.red, said)
+		_, _ = fmt.Fprintf(out, "%s %-14s %-56s %4.1f s  %s: %.400s\n",
+			word, s.promise, s.name, time.Since(began).Seconds(), s.red, said)
 	})
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -102,7 +104,7 @@ func run(ctx context.Context, out io.Writer, pattern string) error {
 	return nil
 }
 
-// each calls do for each item, for a few of them at a time.
+// each calls do for each item, atOnce at a time.
 func each[T any](items []T, do func(T)) {
 	var all sync.WaitGroup
 	room := make(chan struct{}, atOnce)

@@ -2,7 +2,10 @@ package main
 
 var promiseBounds = promise{
 	name: "Bounds",
-	text: "Slow, silent or hostile clients, and whatever KooDrive answers, cost a bounded amount of memory and time. One caller's failing, hanging or rate-limited tasks do not affect other callers. A stuck, full or flooded log delays no call and ends no watch. An invalid answer is an error, never a state.",
+	text: "Slow, silent or hostile clients, and any answer of KooDrive, cost a bounded amount of memory and time. " +
+		"One caller's failing, hanging or rate-limited tasks do not affect other callers. " +
+		"A stuck, full or flooded log delays no call and ends no watch. " +
+		"An invalid answer is an error, never a state.",
 	broken: []sabotage{
 		{
 			name: "a gRPC send may block without limit",

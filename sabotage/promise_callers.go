@@ -2,7 +2,10 @@ package main
 
 var promiseCallers = promise{
 	name: "Callers",
-	text: "Unauthenticated callers cost KooDrive nothing, the issuer next to nothing, and other callers no call. Nobody acts for a user whom the policy does not allow, nor for longer than the token or the policy lasts. Each decision is logged. An app's secret signs only for the user of the request, whatever is missing, broken or repeated in it.",
+	text: "Unauthenticated callers cost KooDrive nothing, the issuer next to nothing, and other callers no call. " +
+		"Nobody acts for a user whom the policy does not allow, nor for longer than the token or the policy lasts. " +
+		"Each decision is logged. " +
+		"An app's secret signs only for the user of the request, whatever is missing, broken or repeated in it.",
 	broken: []sabotage{
 		{
 			name: "a missing token is accepted",

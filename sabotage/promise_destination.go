@@ -2,7 +2,10 @@ package main
 
 var promiseDestination = promise{
 	name: "Destination",
-	text: "A credential is sent only to the configured origin and to KooDrive's one path, over https unless http is allowed. Redirects are not followed. The other headers come from a fixed list.",
+	text: "A credential is sent only to the configured origin and to KooDrive's one path, over https unless http is " +
+		"allowed. " +
+		"Redirects are not followed. " +
+		"The other headers come from a fixed list.",
 	broken: []sabotage{
 		{
 			name: "redirects are followed",

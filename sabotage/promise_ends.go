@@ -2,7 +2,8 @@ package main
 
 var promiseEnds = promise{
 	name: "Ends",
-	text: "A stop tells every watch so, and when to come back, spread over time. The process then ends by itself, within 20 s.",
+	text: "A stop ends every watch with SERVER_DRAINING and a delay for the retry, spread over time. " +
+		"The process then ends by itself, within 20 s.",
 	broken: []sabotage{
 		{
 			name: "a stop waits 1 min for requests to arrive",
@@ -33,7 +34,7 @@ var promiseEnds = promise{
 			red:  "cmd/kootask/server.TestStopEndsEveryWatch",
 		},
 		{
-			name: "a stop tells all clients to return at once",
+			name: "a stop lets all clients return at once",
 			in:   "service/reason.comeBack",
 			from: `delay{0, 5 * time.Second}`,
 			to:   `delay{time.Second, time.Second}`,

@@ -2,7 +2,10 @@ package main
 
 var promiseErrors = promise{
 	name: "Errors",
-	text: "Every error of kootask has ErrorInfo and RequestInfo, and RetryInfo exactly where a retry helps. It has at most 4 KiB, LocalizedMessage exactly if the call named a language, and no text of KooDrive or the network. It means the same over gRPC, REST, JSON lines and server-sent events.",
+	text: "Every error of kootask has ErrorInfo and RequestInfo, and RetryInfo exactly where a retry helps. " +
+		"It has at most 4 KiB, LocalizedMessage exactly if the call named a language, and no text of KooDrive or the " +
+		"network. " +
+		"It means the same over gRPC, REST, JSON lines and server-sent events.",
 	broken: []sabotage{
 		{
 			name: "clients' retry policies get no pushback",

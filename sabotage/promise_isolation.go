@@ -2,7 +2,9 @@ package main
 
 var promiseIsolation = promise{
 	name: "Isolation",
-	text: "What KooDrive told one credential is sent only to callers with the same credential or, with an app's credential, to callers that may act for the same user. An answer is always about the requested task.",
+	text: "KooDrive's answer to one credential is sent only to callers with the same credential or, with an app's " +
+		"credential, to callers that may act for the same user. " +
+		"An answer is always about the requested task.",
 	broken: []sabotage{
 		{
 			name: "the key of a poll omits the credential",

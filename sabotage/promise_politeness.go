@@ -2,7 +2,8 @@ package main
 
 var promisePoliteness = promise{
 	name: "Politeness",
-	text: "KooDrive gets at most 50 requests per second, also in outages and recoveries, and polls are spread over time. Its Retry-After is obeyed, up to 10 minutes.",
+	text: "KooDrive gets at most 50 requests per second, even in outages and recoveries, and polls are spread over time. " +
+		"Its Retry-After is obeyed, up to 10 minutes.",
 	broken: []sabotage{
 		{
 			name: "a Retry-After date is compared with the local clock",
@@ -90,7 +91,7 @@ var promisePoliteness = promise{
 		},
 		{
 			name: "a 401 counts as a failure of KooDrive",
-			in:   "upstream.tells",
+			in:   "upstream.evidence",
 			from: `http.StatusInternalServerError`,
 			to:   `http.StatusUnauthorized`,
 			red:  "upstream.TestFailuresOpenTheBreaker",

@@ -2,7 +2,9 @@ package main
 
 var promiseRelease = promise{
 	name: "Release",
-	text: "When the last watcher has left, KooDrive is no longer polled with that credential. A watch lasts at most 36 minutes, and ends with its caller's token and with the second consecutive rejection of its credential.",
+	text: "When the last watcher has left, KooDrive is no longer polled with that credential. " +
+		"A watch lasts at most 36 minutes, and ends with its caller's token and with the second consecutive rejection " +
+		"of its credential.",
 	broken: []sabotage{
 		{
 			name: "the end of a connection is missed after extra bytes",

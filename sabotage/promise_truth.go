@@ -2,7 +2,9 @@ package main
 
 var promiseTruth = promise{
 	name: "Truth",
-	text: "The states of a watch never go back or repeat, and the final state is never lost. A stream ends OK if and only if the final state was sent. A failed task is not a failed call.",
+	text: "The states of a watch never go back or repeat, and the final state is never lost. " +
+		"A stream ends OK if and only if the final state was sent. " +
+		"A failed task is not a failed call.",
 	broken: []sabotage{
 		{
 			name: "a state that goes back is published",

@@ -1,8 +1,8 @@
 package main
 
-// promises are those of docs/promises.md, which make docs writes from here. Each has a file of its own, with the changes that break it.
-// To add a change, name a function, quote the smallest expression that breaks the promise for a user, and name a fast test that notices.
-// `go run ./sabotage -run NAME` tries it.
+// promises are those of docs/promises.md, which make docs writes from here. Each has a file with the sabotages that
+// break it. To add one, name a function, quote the smallest expression that breaks the promise for a user, and name a
+// fast test that notices. `go run ./sabotage -run NAME` tries it.
 var promises = []promise{
 	promiseIsolation,
 	promiseSecrets,

@@ -15,7 +15,7 @@ import (
 	"github.com/kootask/kootask/sabotage/change"
 )
 
-// promise is what kootask promises to its users. Its place in promises is its number.
+// promise is a promise that kootask makes to its users. Its number is its position in promises.
 type promise struct {
 	name   string
 	text   string
@@ -24,24 +24,24 @@ type promise struct {
 
 // sabotage is a change to the code that breaks a promise.
 type sabotage struct {
-	name         string // What the changed code does.
-	in, from, to string // As in [change.Change].
-	red          string // The test that notices, like upstream.TestRateCeiling: the package's folder and the function.
+	name         string // Describes the behaviour of the changed code.
+	in, from, to string // See [change.Change].
+	red          string // The test that must go red, like upstream.TestRateCeiling: the package's folder and the function.
 
-	promise string // Filled in by run.
+	promise string // Number and name. Set by run.
 }
 
-// test returns the folder of the package whose test goes red, and the test's name.
+// test returns the folder of the test's package and the test's name.
 func (s sabotage) test() (folder, name string) {
 	dot := strings.LastIndex(s.red, ".")
 	return s.red[:max(dot, 0)], s.red[dot+1:]
 }
 
-// change returns what the sabotage does to the code.
+// change returns the change to the code.
 func (s sabotage) change() change.Change { return change.Change{In: s.in, From: s.from, To: s.to} }
 
-// try runs the test against the sabotaged code. It returns what the test says first, and fails unless the test goes red
-// as [verdict] wants it to.
+// try runs the test against the changed code. It returns the first message of the test, and fails unless [verdict]
+// accepts its output.
 func (s sabotage) try(ctx context.Context, dir string) (said string, err error) {
 	overlay, err := s.change().Overlay(dir)
 	if err != nil {
@@ -51,13 +51,15 @@ func (s sabotage) try(ctx context.Context, dir string) (said string, err error) 
 	return verdict(goTest(ctx, folder, name, "-failfast", overlay), name)
 }
 
-// quickly makes the compiler do less with our own packages, most of which a sabotage has built again, and which run for seconds.
+// quickly reduces the work of the compiler on kootask's own packages. A sabotage makes go rebuild most of them, for a
+// test of seconds.
 const quickly = `'-gcflags=github.com/kootask/kootask/...=-N -l -dwarf=false' '-ldflags=-s -w'`
 
-// goTest runs tests of a package, and returns their output as JSON, which says how each of them ends.
+// goTest runs tests of a package and returns the output of go test -json.
 func goTest(ctx context.Context, folder, pattern string, flags ...string) []byte {
-	cmd := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-vet=off", "-timeout=5m", "-run=^("+pattern+")$", "./"+folder)
-	// Not as arguments: a test that builds the program itself has to build the sabotaged one.
+	cmd := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-vet=off", "-timeout=5m",
+		"-run=^("+pattern+")$", "./"+folder)
+	// As variables: a test that builds the program must also build the changed one.
 	cmd.Env = append(os.Environ(), "GOFLAGS="+strings.Join(append(flags, quickly, os.Getenv("GOFLAGS")), " "))
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
@@ -65,8 +67,8 @@ func goTest(ctx context.Context, folder, pattern string, flags ...string) []byte
 	return output.Bytes()
 }
 
-// undisturbed runs each test that should go red against the unchanged code. A test that is not green there shows nothing when it is
-// red. It returns an error for each such test.
+// undisturbed runs the named tests against the unchanged code. It returns an error for each test that is not green
+// there, since its going red would show nothing.
 func undisturbed(ctx context.Context, chosen []sabotage) map[string]error {
 	tests := map[string]map[string]bool{} // By folder.
 	for _, s := range chosen {
@@ -85,7 +87,8 @@ func undisturbed(ctx context.Context, chosen []sabotage) map[string]error {
 		defer mu.Unlock()
 		for _, name := range names {
 			if said, err := verdict(output, name); !errors.Is(err, errGreen) {
-				wrong[folder+"."+name] = fmt.Errorf("the test is not green without the sabotage: %w", errors.Join(err, errors.New(said)))
+				failure := errors.Join(err, errors.New(said))
+				wrong[folder+"."+name] = fmt.Errorf("the test is not green without the sabotage: %w", failure)
 			}
 		}
 	})

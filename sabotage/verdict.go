@@ -24,15 +24,15 @@ type event struct {
 	Action, Test, Output string
 }
 
-// assertion is a line that t.Errorf and its like print.
+// assertion matches a line that t.Errorf and similar functions print.
 var assertion = regexp.MustCompile(`^\s+(\S+\.go:\d+: .*)`)
 
-// accidents are the beginnings of lines about failures other than those that a test asserts. A sabotage that hangs or crashes
-// turns any test red, and so does not show that the named test works.
+// accidents are the beginnings of lines about other failures than a failed assertion. A sabotage that hangs or crashes
+// turns any test red, so it does not show that the named test works.
 var accidents = []string{"panic: ", "fatal error: ", "WARNING: DATA RACE", "SIG"}
 
-// verdict returns the first message of a test, given the output of go test -json. It fails unless the test is red because of its
-// assertions.
+// verdict returns the first message of a test, given the output of go test -json. It fails unless the test is red
+// because of its assertions.
 func verdict(output []byte, test string) (said string, err error) {
 	err = errNotRun
 	lines := bufio.NewScanner(bytes.NewReader(output))

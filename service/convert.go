@@ -10,8 +10,8 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
-// toTask returns t as the contract shows it. A number that the contract does not list becomes UNSPECIFIED, and stands
-// beside it as KooDrive sent it.
+// toTask converts t. A number that the contract does not list becomes UNSPECIFIED; the koodrive_ fields keep the number
+// that KooDrive sent.
 func toTask(t upstream.Task, at time.Time) *taskv1.Task {
 	return &taskv1.Task{
 		TaskId:             t.ID,
@@ -55,7 +55,7 @@ func toType(taskType *int32) taskv1.TaskType {
 	return taskv1.TaskType_TASK_TYPE_UNSPECIFIED
 }
 
-// toResultCode goes by the number, which is KooDrive's code.
+// toResultCode converts by number: the contract's enum has KooDrive's codes.
 func toResultCode(code string) taskv1.ResultCode {
 	n, err := strconv.ParseInt(code, 10, 32)
 	if _, listed := taskv1.ResultCode_name[int32(n)]; err != nil || !listed {
@@ -64,18 +64,17 @@ func toResultCode(code string) taskv1.ResultCode {
 	return taskv1.ResultCode(n)
 }
 
-// toTime cuts t to milliseconds: more would claim a precision that the moment of an answer does not have.
+// toTime truncates t to milliseconds: the time of an answer is not known more precisely.
 func toTime(t time.Time) *timestamppb.Timestamp {
 	return timestamppb.New(t.Truncate(time.Millisecond))
 }
 
-// done reports whether t does not change any more.
+// done reports whether t can no longer change.
 func done(t upstream.Task) bool {
 	return t.Status == upstream.StatusSuccess || t.Status == upstream.StatusFailed
 }
 
-// rank orders states: a task only moves to one of the same or a higher rank. What KooDrive does not document counts as
-// executing.
+// rank orders states: a task's rank never falls. A status that KooDrive does not document ranks as executing.
 func rank(t upstream.Task) int {
 	switch {
 	case t.Status == upstream.StatusNew:

@@ -9,13 +9,13 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// GetTimeout is the longest that GetTask takes, whatever the caller's deadline is.
+// GetTimeout limits the duration of GetTask, whatever the caller's deadline.
 const GetTimeout = 25 * time.Second
 
-// errGetTimeout is the end of a call that took as long as one may.
+// errGetTimeout ends a call that has reached GetTimeout.
 var errGetTimeout = &reason.Error{Outcome: reason.UpstreamTimeout}
 
-// GetTask implements TaskService.
+// GetTask implements TaskService. It blocks for at most GetTimeout; every error is a [*reason.Error].
 func (s *Service) GetTask(ctx context.Context, req *taskv1.GetTaskRequest) (*taskv1.GetTaskResponse, error) {
 	who, _ := caller.FromContext(ctx)
 	q, err := s.ask.Question(who, req.GetTaskId())
@@ -38,7 +38,7 @@ func (s *Service) GetTask(ctx context.Context, req *taskv1.GetTaskRequest) (*tas
 	return &taskv1.GetTaskResponse{Task: toTask(answer.Value, answer.Answered)}, nil
 }
 
-// maxAge returns the age that the answer may have, nil if the request does not limit it.
+// maxAge returns the limit on the age of the answer; nil if the request sets none.
 func maxAge(req *taskv1.GetTaskRequest) (*time.Duration, error) {
 	if req.GetMaxAge() == nil {
 		return nil, nil

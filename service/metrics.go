@@ -10,7 +10,7 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
-// metrics are what an operator sees of the watches. No label has a value that comes from a request or from KooDrive.
+// metrics are the metrics of the watches. No label has a value that comes from a request or from KooDrive.
 type metrics struct {
 	watchers, sends             prometheus.Gauge
 	watchEnds, strikes, unknown *prometheus.CounterVec
@@ -20,23 +20,28 @@ type metrics struct {
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
 	m := promauto.With(registerer)
-	counter := func(name, help string, label string) *prometheus.CounterVec {
+	counter := func(name, label, help string) *prometheus.CounterVec {
 		return m.NewCounterVec(prometheus.CounterOpts{Name: "kootask_" + name, Help: help}, []string{label})
 	}
 	gauge := func(name, help string) prometheus.Gauge {
 		return m.NewGauge(prometheus.GaugeOpts{Name: "kootask_" + name, Help: help})
 	}
 	all := &metrics{
-		watchers:  gauge("watchers", "Open watches."),
-		sends:     gauge("sends", "Messages of watches being sent. A message that stays here waits for a client that does not read."),
-		watchEnds: counter("watch_ends_total", "Ended watches, by the reason that the client saw. OK: the task is finished.", "reason"),
-		strikes:   counter("watch_strikes_total", "Failed polls that end a watch when they are repeated, by outcome.", "outcome"),
-		unknown:   counter("unknown_values_total", "Answers of KooDrive with a value that the contract does not list, by field.", "field"),
+		watchers: gauge("watchers", "Open watches."),
+		sends: gauge("sends",
+			"Messages of watches being sent. A message that stays here waits for a client that does not read."),
+		watchEnds: counter("watch_ends_total", "reason",
+			"Ended watches, by the reason that the client saw. OK: the task is finished."),
+		strikes: counter("watch_strikes_total", "outcome",
+			"Failed polls that end a watch when they are repeated, by outcome."),
+		unknown: counter("unknown_values_total", "field",
+			"Answers of KooDrive with a value that the contract does not list, by field."),
 		regressions: m.NewCounter(prometheus.CounterOpts{
 			Name: "kootask_state_regressions_total", Help: "States that were held back because they precede the known state.",
 		}),
 		changeDelivery: m.NewHistogram(prometheus.HistogramOpts{
-			Name: "kootask_change_delivery_seconds", Help: "Time from KooDrive's answer with a change until a watch is sent the change.",
+			Name:    "kootask_change_delivery_seconds",
+			Help:    "Time from KooDrive's answer with a change until a watch is sent the change.",
 			Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
 		}),
 	}
@@ -44,7 +49,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 	return all
 }
 
-// begin makes the series that there can be: one that appears with its first event hides that event from a graph of the rate.
+// begin creates every possible series at 0: a series that appears with its first event hides that event from rate().
 func (m *metrics) begin() {
 	for _, outcome := range reason.Outcomes() {
 		m.watchEnds.WithLabelValues(endName(&reason.Error{Outcome: outcome}))
@@ -60,14 +65,14 @@ func (m *metrics) begin() {
 	}
 }
 
-// KooDrive's fields whose numbers the contract lists.
+// KooDrive's fields whose values the contract lists.
 const (
 	fieldStatus     = "status"
 	fieldTaskType   = "task_type"
 	fieldResultCode = "result_code"
 )
 
-// expose registers what is read from the parts of the service when it is asked for.
+// expose registers the metrics that are read from the parts of the service at each scrape.
 func (s *Service) expose(registerer prometheus.Registerer) {
 	m := promauto.With(registerer)
 	gauge := func(name, help string, value func() float64) {
@@ -79,7 +84,7 @@ func (s *Service) expose(registerer prometheus.Registerer) {
 		func() float64 { return s.hub.Silence().Seconds() })
 }
 
-// watched counts a watch until the func that it returns is called with the watch's end.
+// watched counts a watch. The caller must call ended with the watch's end.
 func (m *metrics) watched() (ended func(error)) {
 	m.watchers.Inc()
 	return func(err error) {
@@ -88,7 +93,7 @@ func (m *metrics) watched() (ended func(error)) {
 	}
 }
 
-// endName is the reason of a watch's end: OK, or CANCELLED where the client has left.
+// endName returns the label of a watch's end: OK, the public reason, or CANCELLED if the client has left.
 func endName(err error) string {
 	if err == nil {
 		return codes.OK.String()
@@ -99,7 +104,7 @@ func endName(err error) string {
 	return "CANCELLED"
 }
 
-// unlisted counts the numbers of t that the contract does not list.
+// unlisted counts the values of t that the contract does not list.
 func (m *metrics) unlisted(t upstream.Task) {
 	for field, unlisted := range map[string]bool{
 		fieldStatus:     toStatus(t.Status) == taskv1.TaskStatus_TASK_STATUS_UNSPECIFIED,

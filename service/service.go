@@ -1,5 +1,6 @@
-// Package service is TaskService, a file for each of its calls: GetTask asks KooDrive through service/ask, WatchTask follows a task
-// through service/watch, and both show what they get in the terms of the contract. Who may begin what is service/quota's.
+// Package service implements TaskService, with a file for each call: GetTask asks KooDrive through service/ask,
+// WatchTask follows a task through service/watch, and both convert the task to the contract's types. Package
+// service/quota limits what callers may start.
 //
 //	s := service.New(service.Config{Upstream: client})
 //	defer s.Close()
@@ -32,32 +33,32 @@ const (
 	DefaultWatchLifetime  = 30 * time.Minute
 )
 
-// MaxHeartbeat is the largest Config.Heartbeat: clients take a stream that is silent for 20 s for a broken one.
+// MaxHeartbeat is the largest Config.Heartbeat: clients give up a stream that is silent for 20 s.
 const MaxHeartbeat = 15 * time.Second
 
-// deadlineMargin is how long before the caller's own deadline a call ends, so that there is time to say why.
+// deadlineMargin is how long before the caller's deadline a call ends, to leave time to send the reason.
 const deadlineMargin = 30 * time.Millisecond
 
-// Config is what a Service works with.
+// Config configures a Service.
 type Config struct {
 	// Upstream is KooDrive. Required. The Service does not close it.
 	Upstream *upstream.Client
-	// App signs the requests, for the user whom the caller names. Nil: the caller's own credential is sent on.
+	// App signs the requests for the user that the caller names. Nil: the caller's own credential is forwarded.
 	App *upstream.App
-	// PollMin, PollMax and PollBackoffMax are how often a watched task is polled: after PollMin if it has changed, then half as long
-	// again each time that it has not, up to PollMax; twice as long after each failure, up to PollBackoffMax. 0 is the default.
+	// PollMin is the interval of polls after a change. Each poll without a change multiplies it by [watch.Growth], up
+	// to PollMax; each failure by [watch.Backoff], up to PollBackoffMax. 0: the default.
 	PollMin, PollMax, PollBackoffMax time.Duration
-	// Heartbeat is after how long without a message a watch gets one. 0 is the default.
+	// Heartbeat is the time without a message after which a watch sends a heartbeat. 0: the default.
 	Heartbeat time.Duration
-	// StaleAfter is after how long without an answer of KooDrive's a watch ends. 0 is the default.
+	// StaleAfter is the time without an answer from KooDrive after which a watch ends. 0: the default.
 	StaleAfter time.Duration
-	// WatchLifetime is how long a watch lasts, ±20 % at random. 0 is the default.
+	// WatchLifetime is how long a watch lasts, jittered by ±LifetimeSpread. 0: the default.
 	WatchLifetime time.Duration
-	// Quota says who may begin what. Its Metrics are those of this Config.
+	// Quota limits what callers may start. Its Metrics are replaced by those of this Config.
 	Quota quota.Config
-	// Log gets a line at the level debug for each request to KooDrive. Nil: there is none.
+	// Log gets a debug line for each request to KooDrive. Nil: no log.
 	Log *slog.Logger
-	// Metrics is where what the service counts is registered. Nil: nobody sees it.
+	// Metrics registers the service's metrics. Nil: they are not registered.
 	Metrics prometheus.Registerer
 }
 
@@ -73,7 +74,7 @@ type Service struct {
 	lifetime  time.Duration
 	draining  chan struct{} // Closed by Drain.
 	drain     sync.Once
-	spread    time.Duration // Set before draining is closed.
+	spread    time.Duration // How long the ends of the watches are spread. Set before draining is closed.
 }
 
 // New returns a Service. Close it.
@@ -114,17 +115,16 @@ func orDefault(d, byDefault time.Duration) time.Duration {
 	return d
 }
 
-// LongestWatch is how long the longest watch lasts.
+// LongestWatch returns the longest duration of a watch.
 func (s *Service) LongestWatch() time.Duration {
 	return time.Duration(float64(s.lifetime) * (1 + LifetimeSpread))
 }
 
-// errDraining is the end of every watch when the server stops.
+// errDraining ends every watch when the server stops.
 var errDraining = &reason.Error{Outcome: reason.ServerDraining}
 
-// Drain ends every watch with SERVER_DRAINING, each at a moment of its own within the time given, so that their clients do
-// not come back together; until then they go on. Watches that would begin later are refused so at once. Other calls are
-// served.
+// Drain ends every watch with SERVER_DRAINING, each at a random moment within the given time, so that the clients do
+// not all come back at once. New watches are refused at once; other calls are served. Only the first call counts.
 func (s *Service) Drain(within time.Duration) {
 	s.drain.Do(func() {
 		s.spread = within
@@ -132,7 +132,7 @@ func (s *Service) Drain(within time.Duration) {
 	})
 }
 
-// Close drains at once, and waits until KooDrive is not asked any more. No call may be in flight.
+// Close drains at once and waits for the requests to KooDrive in flight. No call may be in flight.
 func (s *Service) Close() {
 	s.Drain(0)
 	s.hub.Close(errDraining)
@@ -140,7 +140,7 @@ func (s *Service) Close() {
 	s.quota.Close()
 }
 
-// within returns ctx with a limit, and ends it a little before the caller's own deadline.
+// within returns ctx with a time limit, and ends it deadlineMargin before the caller's own deadline.
 func within(ctx context.Context, limit time.Duration, cause error) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if left := time.Until(deadline) - deadlineMargin; ok && left < limit {
@@ -149,13 +149,13 @@ func within(ctx context.Context, limit time.Duration, cause error) (context.Cont
 	return context.WithTimeoutCause(ctx, limit, cause)
 }
 
-// taskRequest is what the requests of all calls have in common.
+// taskRequest is the common part of the requests of all calls.
 type taskRequest interface {
 	GetTaskId() string
 	GetFailedTaskAsError() bool
 }
 
-// failedTask returns the error of a task that has failed, if the request asks for one.
+// failedTask returns the error of a failed task if the request asks for one; otherwise nil.
 func failedTask(t upstream.Task, req taskRequest) error {
 	if t.Status != upstream.StatusFailed || !req.GetFailedTaskAsError() {
 		return nil

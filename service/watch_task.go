@@ -17,24 +17,26 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
-// FirstMessage is how long a watch waits for KooDrive's first answer before a heartbeat opens the stream: an error until
-// then is the call's own.
+// FirstMessage is how long a watch waits for KooDrive's first answer before a heartbeat opens the stream. Until then,
+// an error is returned without opening the stream.
 const FirstMessage = 2 * time.Second
 
-// SendTimeout is how long a send may wait for the client before its watch ends. gRPC takes 64 KiB beyond the client's window
-// before a send waits at all, and shows its handlers nothing of what is unsent: a watch with less to say lasts its lifetime.
+// SendTimeout is how long a send may block before its watch ends. gRPC buffers 64 KiB beyond the client's window before
+// a send blocks, and does not show handlers the unsent bytes: a watch that sends less is not noticed, and lasts its
+// lifetime.
 const SendTimeout = 30 * time.Second
 
-// LifetimeSpread is the share by which a watch's lifetime is shorter or longer at random.
+// LifetimeSpread is the largest share by which a watch's lifetime is randomly shortened or lengthened.
 const LifetimeSpread = 0.2
 
-// errLifetime is the end of a watch that has lasted as long as one may, and errExpired of one whose caller is no longer authenticated.
+// errLifetime ends a watch at its lifetime, and errExpired one whose caller's authentication has expired.
 var (
 	errLifetime = &reason.Error{Outcome: reason.WatchLifetimeReached}
 	errExpired  = &reason.Error{Outcome: reason.CallerTokenExpired}
 )
 
-// WatchTask implements TaskService.
+// WatchTask implements TaskService. It sends the task and its changes until the watch ends; every error is a
+// [*reason.Error].
 func (s *Service) WatchTask(
 	req *taskv1.WatchTaskRequest, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse],
 ) (err error) {
@@ -72,7 +74,7 @@ func (s *Service) WatchTask(
 	return err
 }
 
-// poll returns how the hub asks for a task, for the first time after a wait.
+// poll returns the hub's poll function for a task; its first call begins with a wait.
 func (s *Service) poll(q ask.Question, wait time.Duration) watch.Poll[upstream.Task] {
 	poll := s.ask.Poll(q, wait)
 	return func(ctx context.Context) (watch.Answer[upstream.Task], error) {
@@ -81,7 +83,7 @@ func (s *Service) poll(q ask.Question, wait time.Duration) watch.Poll[upstream.T
 	}
 }
 
-// judge is how the error of a poll is taken.
+// judge says how the hub treats the error of a poll.
 func (s *Service) judge(err error) watch.Verdict {
 	e := reason.Of(err)
 	wait := e.RetryAfter
@@ -94,7 +96,7 @@ func (s *Service) judge(err error) watch.Verdict {
 	return watch.Verdict{Kind: e.Outcome.Name, Tolerance: e.Outcome.Tolerance(), Wait: wait}
 }
 
-// stale is the end of a watch that KooDrive has not answered for too long. It has the status and code of the last answer.
+// stale returns the error of a stale watch, with the status and code of KooDrive's last failure.
 func stale(last error) error {
 	e := &reason.Error{Outcome: reason.UpstreamStale, Cause: last}
 	if last != nil {
@@ -104,10 +106,14 @@ func stale(last error) error {
 	return e
 }
 
-// errUnfinished is the end of a watch that panics.
+// errUnfinished is counted as the end of a watch that panics.
 var errUnfinished = errors.New("the watch has not ended")
 
-// follow sends what the subscription has to show, until the watch ends.
+// follow sends the states of the subscription until the watch ends. After each event:
+//  1. The caller must still be allowed to watch.
+//  2. A task that was not sent yet is sent first, whatever the event: the last state must not be missed.
+//  3. Otherwise the watch ends if its task, its context or the server does, or if its first poll failed.
+//  4. Otherwise, after a silence, it sends a heartbeat.
 func (w *watcher) follow(ctx context.Context, req taskRequest) (err error) {
 	silence := time.NewTimer(FirstMessage)
 	defer silence.Stop()
@@ -125,11 +131,10 @@ func (w *watcher) follow(ctx context.Context, req taskRequest) (err error) {
 		case <-moment:
 			drained = true
 		}
-		// What a caller may see is asked before each message, and so as often as there is a heartbeat.
+		// Checked before each message, so at least once per heartbeat.
 		if err := w.who.Still(); err != nil {
 			return err
 		}
-		// The task goes first, whatever else has happened: the last one is not to be missed.
 		state, unseen := w.sub.Next()
 		if state.Revision > 0 || state.Err != nil {
 			w.answered()
@@ -143,7 +148,7 @@ func (w *watcher) follow(ctx context.Context, req taskRequest) (err error) {
 			return context.Cause(ctx)
 		case drained:
 			return errDraining
-		case state.Err != nil && state.Revision == 0 && !w.opened: // KooDrive's first verdict is the call's.
+		case state.Err != nil && state.Revision == 0 && !w.opened: // The first poll's error is the call's.
 			return reason.Of(state.Err)
 		case silent:
 			err = w.heartbeat(state)
@@ -163,7 +168,7 @@ func (w *watcher) follow(ctx context.Context, req taskRequest) (err error) {
 	}
 }
 
-// watcher is the client of one watch.
+// watcher sends one watch to its client.
 type watcher struct {
 	service   *Service
 	stream    grpc.ServerStreamingServer[taskv1.WatchTaskResponse]
@@ -171,9 +176,9 @@ type watcher struct {
 	wake      <-chan struct{} // From sub.
 	who       caller.Caller
 	since     time.Time
-	opened    bool      // Something was sent.
+	opened    bool      // A message was sent.
 	confirmed time.Time // When KooDrive last confirmed the task that was sent last. Zero before the first.
-	// answered tells that KooDrive has given its first verdict.
+	// answered reports to the quota that KooDrive has answered, or failed, the first poll.
 	answered func()
 }
 
@@ -186,8 +191,8 @@ func (w *watcher) task(state watch.State[upstream.Task]) error {
 	return err
 }
 
-// heartbeat says how KooDrive does. The task of state may be newer than the one that was sent last: one that came while the client did
-// not read, and is doubted since.
+// heartbeat sends the time of the last confirmation and the failures since. The task of state may be newer than the one
+// sent: it came while the client did not read, and is in doubt now. It must not confirm the older one.
 func (w *watcher) heartbeat(state watch.State[upstream.Task]) error {
 	heartbeat := &taskv1.Heartbeat{FailureCount: int32(state.Failures)}
 	if !w.confirmed.IsZero() {
@@ -202,7 +207,7 @@ func (w *watcher) heartbeat(state watch.State[upstream.Task]) error {
 	return w.send(&taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Heartbeat{Heartbeat: heartbeat}})
 }
 
-// end is how the watch ends, given the last state.
+// end returns the end of the watch, given its last state.
 func (w *watcher) end(state watch.State[upstream.Task], req taskRequest) error {
 	if state.Err == nil {
 		return failedTask(state.Value, req)
@@ -216,8 +221,8 @@ func (w *watcher) end(state watch.State[upstream.Task], req taskRequest) error {
 	return e
 }
 
-// send queues one message, and waits no longer than SendTimeout for room in gRPC's queue. gRPC has no other way to end a send
-// that is stuck than to return from the call: that needs a goroutine, for as long as the message takes.
+// send queues one message, and waits at most SendTimeout for room in gRPC's buffer. gRPC ends a blocked send only when
+// the handler returns, so the send needs a goroutine of its own.
 func (w *watcher) send(event *taskv1.WatchTaskResponse) error {
 	w.opened = true
 	w.service.metrics.sends.Inc()
@@ -238,7 +243,7 @@ func (w *watcher) send(event *taskv1.WatchTaskResponse) error {
 	}
 }
 
-// trySend sends one message. A panic in it would end the process, since it is not on the interceptor's goroutine.
+// trySend sends one message. It turns a panic into an error: the recovering interceptor does not run on this goroutine.
 func (w *watcher) trySend(event *taskv1.WatchTaskResponse) (err error) {
 	defer panics.Recover(&err, "while sending")
 	return w.stream.Send(event)

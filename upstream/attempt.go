@@ -16,18 +16,19 @@ import (
 )
 
 const (
-	// MaxRepeats is how often an attempt sends its request again because KooDrive has not processed it.
+	// MaxRepeats is how many times an attempt repeats its request because KooDrive has not processed it.
 	MaxRepeats = 4
-	// repeatPause is how long the second of these repeats waits at least; the first one goes at once, and each later one waits
-	// more than twice as long as the one before.
+	// repeatPause is the minimum wait before the second repeat. The first goes at once, and each later one waits more
+	// than twice as long as the one before.
 	repeatPause = 100 * time.Millisecond
 )
 
-// attempt makes one request and reads the answer, within the timeout.
+// attempt makes one request and reads the answer, within the timeout. It may send the request more than once:
 //
-// It may send the request more than once. What KooDrive says it has not processed was not a request: it is sent again up to
-// MaxRepeats times. And if q asks for it, it is sent once more when a connection that was kept alive turns out to be dead.
-// Each time takes its share of the rate.
+//   - up to MaxRepeats more times, if KooDrive reports that it has not processed it;
+//   - once more, if q asks for it (Resend) and a kept-alive connection turns out to be dead.
+//
+// Each time counts against the rate.
 func (c *Client) attempt(ctx context.Context, q request) (*response, error) {
 	attempt, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -52,7 +53,7 @@ func (c *Client) attempt(ctx context.Context, q request) (*response, error) {
 	}
 }
 
-// mayRepeat waits for a pause, and until the rate allows another request. It reports whether the attempt lasts so long.
+// mayRepeat waits for pause and for the rate. It reports whether the attempt has not ended by then.
 func (c *Client) mayRepeat(attempt context.Context, pause time.Duration) bool {
 	timer := time.NewTimer(max(pause, c.limiter.repeat()))
 	defer timer.Stop()
@@ -80,13 +81,13 @@ func (c *Client) send(attempt context.Context, q request) (*response, *trip, err
 	case err == nil:
 		g.answered.Store(time.Now().UnixNano())
 	case t.died(err), silent && g.answered.Load() <= began.UnixNano():
-		// The others that were kept alive with it may be dead, too; and on a shared one nobody may get an answer any more.
+		// Other connections of the generation may be dead as well, or a shared connection may have stopped answering.
 		g.renew()
 	}
 	return resp, t, err
 }
 
-// read returns an answer whose body is as it should be.
+// read checks an answer, and returns it if its body is complete or does not matter.
 func (c *Client) read(ctx context.Context, t *trip, r *response) (*response, error) {
 	if c.connections.refusedByProxy(r.status) {
 		return nil, c.classify(ctx, t, &proxyError{status: r.status})
@@ -104,20 +105,21 @@ func (c *Client) read(ctx context.Context, t *trip, r *response) (*response, err
 	return r, nil
 }
 
-// refusedByProxy reports whether an answer with this status is that of the proxy which takes our requests: 407 is a proxy's.
+// refusedByProxy reports whether an answer is the proxy's own. For a plaintext KooDrive the proxy takes the requests,
+// and 407 is always a proxy's.
 func (c *connections) refusedByProxy(status int) bool {
 	return c.config.Proxy != nil && c.base.Scheme != schemeHTTPS && status == http.StatusProxyAuthRequired
 }
 
-// bodyDecides reports whether only the body tells what an answer with this status means. Other statuses say enough.
+// bodyDecides reports whether the meaning of a status depends on the body.
 func bodyDecides(status int) bool {
 	return status == http.StatusOK || status == http.StatusBadRequest || status == http.StatusNotFound
 }
 
-// languages are those that KooDrive documents for its header language.
+// languages are the values that KooDrive documents for its header language.
 var languages = []string{"en-US", "zh-CN"}
 
-// build returns what is sent: nothing comes from the caller but the id, the credential and the language.
+// build returns the request to send. Only the id, the credential and the language come from the caller.
 func (c *Client) build(ctx context.Context, q request) (*http.Request, error) {
 	target := *c.base
 	target.Path = q.path
@@ -139,7 +141,7 @@ func (c *Client) build(ctx context.Context, q request) (*http.Request, error) {
 	return req, nil
 }
 
-// classify turns the error of a trip into one of this package. A caller who left comes first, then our timeout.
+// classify turns the error of a trip into one of this package. The end of ctx takes precedence, then the timeout.
 func (c *Client) classify(ctx context.Context, t *trip, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("asking KooDrive: %w", ctx.Err())
@@ -172,13 +174,13 @@ func (c *Client) classify(ctx context.Context, t *trip, err error) error {
 	return &TransportError{Fault: Unreachable, Err: quotable(err)}
 }
 
-// errUnprocessed is the end of an attempt whose repeats were of no use.
+// errUnprocessed ends an attempt whose repeats were not processed either.
 var errUnprocessed = errors.New("the server refuses every request over HTTP/2: REFUSED_STREAM or GOAWAY")
 
-// proxyError is what a proxy answered in KooDrive's place.
+// proxyError is an answer of the proxy in KooDrive's place.
 type proxyError struct {
-	status  int  // 0: what it answered is not HTTP, or it has hung up.
-	connect bool // To CONNECT.
+	status  int  // 0: the answer was not HTTP, or the proxy hung up.
+	connect bool // The answer is to CONNECT.
 }
 
 func (e *proxyError) Error() string {
@@ -191,15 +193,15 @@ func (e *proxyError) Error() string {
 	return fmt.Sprintf("the proxy answered with status %d", e.status)
 }
 
-// refuses reports whether the proxy will go on so until somebody changes its settings or ours. Otherwise it cannot reach
-// KooDrive now, or is overloaded.
+// refuses reports whether the proxy will keep refusing until its settings or kootask's change. Otherwise it cannot
+// reach KooDrive now, or is overloaded.
 func (e *proxyError) refuses() bool {
 	return e.status != 0 && e.status < http.StatusInternalServerError &&
 		e.status != http.StatusRequestTimeout && e.status != http.StatusTooManyRequests
 }
 
-// quotable returns err if it is one of the network's own, or ours. net/http's others quote what came, which may be an echo of
-// what was sent.
+// quotable returns err if it is the network's or this package's own. net/http's other errors quote the received bytes,
+// which may echo a credential.
 func quotable(err error) error {
 	var network *net.OpError
 	var name *net.DNSError
@@ -213,7 +215,7 @@ func quotable(err error) error {
 	return errors.New("the connection broke, or the server does not speak HTTP")
 }
 
-// headerTooLarge knows the transport's two complaints (HTTP/1.1, HTTP/2), which have no type.
+// headerTooLarge recognises the transport's two errors (HTTP/1.1, HTTP/2), which have no type.
 func headerTooLarge(err error) bool {
 	return strings.Contains(err.Error(), "response headers exceeded") ||
 		strings.Contains(err.Error(), "response header list larger than")

@@ -10,9 +10,10 @@ import (
 	"time"
 )
 
-// A circuit opens when BreakerShare of at least BreakerAttempts requests within BreakerWindow have failed. It stays open for
-// BreakerPause, and then lets one request through, the probe, which closes it or opens it again. A circuit that many share
-// opens only if requests for BreakerTasks different tasks are among those that failed: one task alone may be the one to blame.
+// A circuit opens when at least BreakerAttempts requests within BreakerWindow have ended and a share of BreakerShare
+// has failed. After BreakerPause it lets one request through, the probe, which closes it or opens it again. A shared
+// circuit opens only if the failed requests are for at least BreakerTasks different tasks: a single task may be the
+// cause.
 const (
 	BreakerShare    = 0.5
 	BreakerAttempts = 20
@@ -21,14 +22,15 @@ const (
 	BreakerPause    = 5 * time.Second
 )
 
-// NeutralPause is how long after a probe that was neither a success nor a failure the common circuit lets the next one through.
+// NeutralPause is the wait of the common circuit after a probe that neither succeeded nor failed.
 const NeutralPause = time.Second
 
-// CircuitOpenError means that KooDrive was not asked, because too many requests have failed.
+// CircuitOpenError reports that the request was not sent, because too many have failed.
 type CircuitOpenError struct {
-	// Scope is whose requests they were: "caller", "address" (of callers whom KooDrive has not answered lately) or "all".
+	// Scope is the circuit that is open: "caller", "address" (of callers that KooDrive has not answered lately) or
+	// "all".
 	Scope string
-	// RetryAfter is when KooDrive is asked again; 0 if a probe is in flight.
+	// RetryAfter is the time until the next probe; 0 if one is in flight.
 	RetryAfter time.Duration
 }
 
@@ -36,53 +38,55 @@ func (e *CircuitOpenError) Error() string {
 	return fmt.Sprintf("the circuit breaker (%s) is open for %v", e.Scope, e.RetryAfter.Round(time.Millisecond))
 }
 
-// breaker stops requests that are likely to fail, for those whose requests have failed and for nobody else. Each caller has
-// a circuit; callers whom KooDrive has not answered lately also share the circuit of their address, since they may all be
-// one; and there is a common circuit, for a KooDrive that fails as a whole.
+// breaker stops requests that are likely to fail, and only those. Each caller has a circuit. Callers that KooDrive has
+// not answered lately also share the circuit of their address, since they may be the same client. The common circuit is
+// for a KooDrive that fails as a whole.
 //
-// In the common circuit each caller has one vote, and so has each address for all callers that share its circuit. It opens
-// when most of those who vote have failed with most of their requests. The vote of a single one opens only its own circuit.
+// In the common circuit each caller has one vote, and so has each address for all callers that share its circuit. It
+// opens when most voters have failed with most of their requests. A single voter opens only its own circuit.
 //
-// A task in the answer is a success. No answer, a 5xx and an unreadable answer are failures. A refusal, and a request that
-// its caller has given up, are neither.
+// A task in the answer is a success. A missing answer, a 5xx and an unreadable answer are failures. A refusal, and a
+// request that its caller has cancelled, are neither.
 //
-// circuitbreaker libraries count for one circuit; the votes, and the circuits that come and go with their callers, are why
-// this is not one of theirs.
+// Circuit breaker libraries count for one circuit. They lack votes, and circuits that come and go with their callers.
 type breaker struct {
-	mu       sync.Mutex
-	window   []attempt        // The attempts of BreakerWindow, oldest first: as many as the rate allows. Guarded by mu, as are the rest.
-	circuits map[Key]*circuit // Of callers and addresses that have attempts in the window, or whose circuit is not closed.
-	common   *circuit         // Not in circuits.
+	mu sync.Mutex
+	// The attempts of BreakerWindow, oldest first; the rate limits their number. Guarded by mu, as are the fields
+	// below.
+	window   []attempt
+	circuits map[Key]*circuit // Circuits of callers and addresses that have attempts in the window or are open.
+	common   *circuit         // Of all callers. Not in circuits.
 	votes    struct{ all, failing int }
-	streak   int  // How many attempts have failed since KooDrive last answered anybody.
-	down     bool // KooDrive fails as a whole, as far as can be told.
+	streak   int  // Consecutive failed attempts, of all callers.
+	down     bool // KooDrive seems to fail as a whole.
 
-	reporting bool // One goroutine calls changed, so that its calls are in order.
-	reported  bool // What changed was told last.
+	reporting bool // A goroutine is calling changed. Only one does, to keep the calls in order.
+	reported  bool // The value of down that changed was last called with.
 	changed   func(bool)
 }
 
-// newBreaker returns a breaker. It calls changed, one call at a time and without a lock, when KooDrive begins to fail as a whole, or as
-// far as its only caller can tell, and when it works again. changed must not block.
+// newBreaker returns a breaker. It calls changed with true when KooDrive begins to fail as a whole, or for its only
+// active caller, and with false when it works again. The calls are made one at a time and without a lock. changed must
+// not block.
 func newBreaker(changed func(bool)) *breaker {
 	return &breaker{circuits: map[Key]*circuit{}, common: &circuit{scope: scopeAll}, changed: changed}
 }
 
-// voter is whose request it is, and for what: its caller and its queue have a circuit each.
+// voter identifies a request in the breaker: its caller and its queue have a circuit each.
 type voter struct {
 	caller, queue Key
 	task          string
 }
 
-// entry lets one request be made. Its end must be called.
+// entry is the permission to make one request. Its end must be called.
 type entry struct {
 	breaker *breaker
 	voter   voter
-	probes  []*circuit
-	sent    bool // The request was sent: otherwise its end says nothing of KooDrive.
+	probes  []*circuit // The circuits for which the request is the probe.
+	sent    bool       // The request was sent. Otherwise its end is no evidence about KooDrive.
 }
 
-// enter lets a request be made, or returns a [*CircuitOpenError].
+// enter permits a request, or returns a [*CircuitOpenError].
 func (b *breaker) enter(v voter) (*entry, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -104,14 +108,14 @@ func (b *breaker) enter(v voter) (*entry, error) {
 	return e, nil
 }
 
-// check returns the error with which enter would refuse a request now.
+// check returns the error with which enter would refuse a request now; nil if it would not.
 func (b *breaker) check(v voter) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.refusalLocked(v, time.Now())
 }
 
-// check returns an error if a circuit has opened since the request entered.
+// check returns an error if a circuit has opened since enter.
 func (e *entry) check() error {
 	b := e.breaker
 	b.mu.Lock()
@@ -124,11 +128,11 @@ func (e *entry) check() error {
 	return nil
 }
 
-// end takes the result of the request.
+// end records the result of the request.
 func (e *entry) end(err error) {
 	b, now := e.breaker, time.Now()
-	works, tells := tells(err)
-	works, tells = works && e.sent, tells && e.sent
+	works, counts := evidence(err)
+	works, counts = works && e.sent, counts && e.sent
 	b.mu.Lock()
 	b.expireLocked(now)
 	for _, c := range e.probes {
@@ -136,17 +140,17 @@ func (e *entry) end(err error) {
 		switch {
 		case works:
 			b.closeLocked(c)
-		case tells:
+		case counts:
 			c.last, c.waits = c.who(e.voter), false
 			c.until = now.Add(BreakerPause)
-		default: // The next probe decides. If somebody else waits, it is not this caller's.
+		default: // The next probe decides. If another caller waits, the probe is that one's.
 			c.last, c.until = c.who(e.voter), now
 			if c == b.common {
 				c.until = now.Add(NeutralPause)
 			}
 		}
 	}
-	if tells {
+	if counts {
 		b.countLocked(e.voter, now, !works)
 	}
 	b.down = b.down && (!works || b.common.open)
@@ -154,8 +158,7 @@ func (e *entry) end(err error) {
 	b.report()
 }
 
-// report passes on whether KooDrive works, if that has changed. What changes while changed runs is passed on by the goroutine that
-// called it.
+// report calls changed if down has changed. A change during a call is reported by the goroutine that makes the call.
 func (b *breaker) report() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -173,7 +176,7 @@ func (b *breaker) report() {
 	b.reporting = false
 }
 
-// state returns whether KooDrive is taken to fail as a whole, and how many circuits of callers and addresses are open.
+// state returns whether KooDrive seems to fail as a whole, and the number of open circuits of callers and addresses.
 func (b *breaker) state() (down bool, open int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -188,8 +191,9 @@ func (b *breaker) state() (down bool, open int) {
 	return b.down, open
 }
 
-// tells is what the end of a request tells of KooDrive: whether it works, if it tells anything.
-func tells(err error) (works, tells bool) {
+// evidence returns whether the end of a request counts as a success or a failure of KooDrive, and whether it counts at
+// all.
+func evidence(err error) (works, counts bool) {
 	var status *StatusError
 	var answer *AnswerError
 	var transport *TransportError

@@ -2,19 +2,19 @@ package upstream
 
 import "time"
 
-// circuit counts the attempts of one caller, of one address or of all.
+// circuit counts the attempts of one caller, one address or all callers.
 type circuit struct {
 	scope              string
-	votes              bool // It has a vote in the common circuit.
+	votes              bool // It votes in the common circuit.
 	attempts, failures int
-	tasks              map[string]int // The failures, by task.
-	round              int            // How often the counts have begun again. Attempts of an earlier round are not in them.
+	tasks              map[string]int // Failures by task.
+	round              int            // Incremented when the counts restart. Attempts of an earlier round are not in them.
 
 	open    bool
 	until   time.Time // When it lets a probe through.
 	probing bool      // A probe is in flight.
-	last    Key       // Whose probe failed last.
-	waits   bool      // Somebody else was refused since.
+	last    Key       // Identity of the last unsuccessful probe: see who.
+	waits   bool      // Another caller was refused since.
 }
 
 // attempt is a request that has ended as a success or a failure.
@@ -25,7 +25,7 @@ type attempt struct {
 	counts []count
 }
 
-// count is a place in which an attempt is counted.
+// count records that an attempt is counted in a circuit.
 type count struct {
 	key     Key // Zero for the common circuit.
 	circuit *circuit
@@ -39,7 +39,7 @@ const (
 	scopeAll     = "all"
 )
 
-// ofLocked returns the circuits that a request depends on: its caller's, its address's if it waits in that one's queue, and the
+// ofLocked returns the circuits that a request depends on: its caller's, its address's if it uses that queue, and the
 // common one.
 func (b *breaker) ofLocked(v voter) []*circuit {
 	all := make([]*circuit, 0, 3)
@@ -51,10 +51,11 @@ func (b *breaker) ofLocked(v voter) []*circuit {
 	return append(all, b.common)
 }
 
+// refusalLocked returns the error of the first open circuit that a request depends on; nil if there is none.
 func (b *breaker) refusalLocked(v voter, now time.Time) error {
 	for _, c := range b.ofLocked(v) {
 		left := c.until.Sub(now)
-		// The last failed probe's caller waits a pause longer while somebody else does.
+		// While another caller waits, the caller of the last probe waits one pause longer.
 		if c.waits && c.last == c.who(v) {
 			left += BreakerPause
 		}
@@ -65,7 +66,8 @@ func (b *breaker) refusalLocked(v voter, now time.Time) error {
 	return nil
 }
 
-// who is whom a circuit's probes are told apart by: the common one's by vote.
+// who returns the identity by which a circuit tells its probes apart: the queue's for the common circuit, otherwise the
+// caller's.
 func (c *circuit) who(v voter) Key {
 	if c.scope == scopeAll {
 		return v.queue
@@ -73,8 +75,8 @@ func (c *circuit) who(v voter) Key {
 	return v.caller
 }
 
-// countLocked counts an attempt in the circuits that it concerns, and opens those that it is one failure too many for. One
-// that was sent before a circuit opened and ends while it is open does not count there: the probe decides.
+// countLocked counts an attempt in its circuits, and opens those that have now failed too often. An attempt that ends
+// while a circuit is open does not count there: the probe decides.
 func (b *breaker) countLocked(v voter, now time.Time, failed bool) {
 	known := v.queue == v.caller
 	a := attempt{at: now, task: v.task, failed: failed}
@@ -110,7 +112,7 @@ func (b *breaker) circuitLocked(key Key, scope string, votes bool) *circuit {
 		c = &circuit{scope: scope, votes: votes}
 		b.circuits[key] = c
 	}
-	if c.votes != votes { // KooDrive has answered its caller for the first time, or not for long.
+	if c.votes != votes { // KooDrive has accepted its caller, or not for a long time.
 		b.voteLocked(c, -1)
 		c.votes = votes
 		b.voteLocked(c, 1)
@@ -118,7 +120,7 @@ func (b *breaker) circuitLocked(key Key, scope string, votes bool) *circuit {
 	return c
 }
 
-// addLocked counts an attempt in a circuit, or takes it out again: by is 1 or -1.
+// addLocked adds an attempt to a circuit's counts (by 1), or removes it (by -1).
 func (b *breaker) addLocked(c *circuit, a attempt, by int) {
 	b.voteLocked(c, -1)
 	defer b.voteLocked(c, 1)
@@ -135,8 +137,8 @@ func (b *breaker) addLocked(c *circuit, a attempt, by int) {
 	}
 }
 
-// voteLocked counts the vote of a circuit, or takes it back: by is 1 or -1. An open one has failed, though its attempts may have
-// left the window.
+// voteLocked adds the vote of a circuit (by 1), or removes it (by -1). An open circuit votes as failing, even if its
+// attempts have left the window.
 func (b *breaker) voteLocked(c *circuit, by int) {
 	if !c.votes || c.attempts == 0 && !c.open {
 		return
@@ -164,22 +166,22 @@ func (b *breaker) openLocked(c *circuit, now time.Time) {
 	b.voteLocked(c, -1)
 	c.open, c.until, c.last, c.waits = true, now.Add(BreakerPause), Key{}, false
 	b.voteLocked(c, 1)
-	// As far as anybody can tell, the circuit of the only active caller is the common one. One that KooDrive has just answered for
-	// the first time has two votes for a while: its address's and its own.
+	// With only one active caller, its circuit is as good as the common one. A caller that KooDrive has just accepted
+	// has two votes for a while: its address's and its own.
 	if c == b.common || b.votes.all <= 1 || b.streak >= BreakerShare*BreakerAttempts && 2*b.votes.failing >= b.votes.all {
 		b.down = true
 	}
 	b.sweepLocked(now)
 }
 
-// closeLocked closes a circuit, whose counts begin again.
+// closeLocked closes a circuit and restarts its counts.
 func (b *breaker) closeLocked(c *circuit) {
 	b.voteLocked(c, -1)
 	c.open, c.round = false, c.round+1
 	c.attempts, c.failures, c.tasks = 0, 0, nil
 }
 
-// expireLocked forgets the attempts that have left the window.
+// expireLocked removes the attempts that have left the window.
 func (b *breaker) expireLocked(now time.Time) {
 	n := 0
 	for n < len(b.window) && now.Sub(b.window[n].at) >= BreakerWindow {
@@ -194,7 +196,7 @@ func (b *breaker) expireLocked(now time.Time) {
 	b.window = b.window[n:]
 }
 
-// dropLocked forgets a circuit of which nothing is known any more.
+// dropLocked removes a circuit that holds no information any more.
 func (b *breaker) dropLocked(key Key, c *circuit, now time.Time) {
 	idle := !c.open || !c.probing && now.Sub(c.until) >= BreakerWindow
 	if c.attempts == 0 && idle && b.circuits[key] == c {
@@ -203,7 +205,7 @@ func (b *breaker) dropLocked(key Key, c *circuit, now time.Time) {
 	}
 }
 
-// sweepLocked forgets the open circuits that nobody has asked for since their pause: no attempt is left that would remind of them.
+// sweepLocked removes open circuits without requests since their pause. No attempt in the window leads to them.
 func (b *breaker) sweepLocked(now time.Time) {
 	for key, c := range b.circuits {
 		b.dropLocked(key, c, now)

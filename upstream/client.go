@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// taskPath is where KooDrive describes a task: the one path that is ever asked for.
+// taskPath is the path below which KooDrive describes tasks. No other path is requested.
 const taskPath = "/koodrive/ose/v1/task/"
 
-// userAgent is how we introduce ourselves.
+// userAgent is the User-Agent of requests to KooDrive.
 const userAgent = "kootask"
 
-// Client asks KooDrive. It is safe for concurrent use.
+// Client requests tasks from KooDrive. It is safe for concurrent use.
 type Client struct {
 	base        *url.URL
 	timeout     time.Duration
@@ -40,7 +40,7 @@ func NewClient(config Config) (*Client, error) {
 		limiter: newLimiter(cmp.Or(config.PerSecond, DefaultPerSecond), config.atOnce()),
 	}
 	c.breaker = newBreaker(func(down bool) {
-		if down { // Others may reach a KooDrive that works.
+		if down { // New connections may reach a KooDrive server that works.
 			c.connections.renew()
 		}
 		if config.OutageChanged != nil {
@@ -57,15 +57,16 @@ func NewClient(config Config) (*Client, error) {
 // Close closes the connections. Call it when no request is in flight.
 func (c *Client) Close() { c.connections.renew() }
 
-// Task asks KooDrive how a task stands. It first waits in its queue for as long as ctx lasts, which is not part of the timeout.
+// Task requests the description of a task. It first waits in its queue until ctx ends; the timeout does not include
+// that wait.
 //
-// It fails with the error of [Call.Due], a [*CircuitOpenError] if too many requests have failed, a [*TransportError] if no answer
-// came, a [*StatusError] if KooDrive refused (or has sent Retry-After to the holder of the credential, and the time is not over), an
-// [*AnswerError] if the answer cannot be believed, and ctx's own error if ctx ended first.
+// It fails with the error of [Call.Due], a [*CircuitOpenError] if too many requests have failed, a [*TransportError] if
+// no answer came, a [*StatusError] if KooDrive refused the request or an earlier Retry-After still applies to the
+// credential, an [*AnswerError] if the answer is invalid, and ctx's own error if ctx ended first.
 //
-// One call is one request that KooDrive may process (see [Call.Resend]), unless KooDrive refuses a signature of an [App]: if its Date
-// shows that our clock is to blame, the request is signed and sent once more, and if KooDrive still refuses it and the App has a second
-// secret, once with that.
+// KooDrive processes the request at most once (but see [Call.Resend]), unless it refuses the signature of an [App]. If
+// its Date shows that this clock is to blame, the request is signed and sent once more. If KooDrive still refuses it
+// and the App has a second secret, it is sent once with that.
 func (c *Client) Task(ctx context.Context, q Query, call Call) (task Task, err error) {
 	err = c.ask(ctx, request{Query: q, Call: call, path: taskPath + q.taskID}, func(r *response) (err error) {
 		task, err = r.task(q.taskID)
@@ -74,18 +75,18 @@ func (c *Client) Task(ctx context.Context, q Query, call Call) (task Task, err e
 	return task, err
 }
 
-// request is a call with the path that it asks for.
+// request is a call with its path.
 type request struct {
 	Query
 	Call
 	path string
 }
 
-// ask makes a request whose answer decode reads.
+// ask makes a request. decode reads the answer.
 //
-//  1. Neither KooDrive's Retry-After nor a circuit withholds it, and the caller agrees (Due).
-//  2. It waits in its queue.
-//  3. Both are checked again: a circuit may have opened meanwhile.
+//  1. Unless Retry-After or an open circuit withholds it, and if the caller agrees (Due),
+//  2. it waits in its queue.
+//  3. Retry-After and the circuits are checked again: a circuit may have opened in the meantime.
 //  4. It is signed and sent. The steps from 2 are repeated if KooDrive refuses the signature of an app.
 func (c *Client) ask(ctx context.Context, q request, decode func(*response) error) (err error) {
 	if q.credential.app != nil {
@@ -98,7 +99,7 @@ func (c *Client) ask(ctx context.Context, q request, decode func(*response) erro
 	if err != nil {
 		return err
 	}
-	err = errPanicked // Tells the breaker nothing, but gives its permit back.
+	err = errPanicked // Replaced, unless there is a panic: the breaker must get its permit back.
 	defer func() { entered.end(err) }()
 	if q.Due != nil {
 		if err = q.Due(); err != nil {
@@ -109,15 +110,15 @@ func (c *Client) ask(ctx context.Context, q request, decode func(*response) erro
 	return err
 }
 
-// votes says for whom the request counts in the breaker.
+// votes returns the identity of the request in the breaker.
 func (q request) votes() voter { return voter{caller: q.caller, queue: q.Queue, task: q.path} }
 
-// Withheld reports whether a query would not be sent now, because a circuit is open or KooDrive has asked to wait.
+// Withheld reports whether a query would not be sent now, because a circuit is open or KooDrive has sent Retry-After.
 func (c *Client) Withheld(q Query, queue Key) bool {
 	return c.pauses.check(q.quota, q.caller) != nil || c.breaker.check(voter{caller: q.caller, queue: queue}) != nil
 }
 
-// signed makes the request, and those that follow if KooDrive refuses the signature of an app.
+// signed sends the request, and repeats it if KooDrive refuses the signature of an app.
 func (c *Client) signed(ctx context.Context, q request, entered *entry, decode func(*response) error) error {
 	redated := false
 	for all := q.credential.signing(); ; {
@@ -134,20 +135,21 @@ func (c *Client) signed(ctx context.Context, q request, entered *entry, decode f
 	}
 }
 
-// refusesSignature reports whether KooDrive refused a request for its signature, and nothing else: it documents 400 for that, too.
+// refusesSignature reports whether KooDrive refused a request for its signature alone. It documents 401 and 400 for
+// that.
 func refusesSignature(err error) bool {
 	var refusal *StatusError
 	return errors.As(err, &refusal) &&
 		(refusal.Status == http.StatusUnauthorized || refusal.Status == http.StatusBadRequest && refusal.Code == "")
 }
 
-// isRefusal reports whether KooDrive may say with status that it does not accept a signature: it documents both.
+// isRefusal reports whether status may mean that KooDrive does not accept a signature: see refusesSignature.
 func isRefusal(status int) bool {
 	return status == http.StatusUnauthorized || status == http.StatusBadRequest
 }
 
-// queued makes an attempt when the queue has come to it. The request is signed after that. It reports whether KooDrive refused
-// it for the date of an app's signature, which another one would have right.
+// queued waits in the queue, then signs the request and makes an attempt. misdated reports that KooDrive refused an
+// app's signature for its date, which a new signature would correct.
 func (c *Client) queued(ctx context.Context, q request, entered *entry, decode func(*response) error) (misdated bool, err error) {
 	if err := c.limiter.acquire(ctx, q.Queue); err != nil {
 		return false, fmt.Errorf("waiting to ask KooDrive: %w", err)

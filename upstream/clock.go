@@ -7,36 +7,36 @@ import (
 )
 
 const (
-	// signMargin is how far behind KooDrive's clock a signature is dated: KooDrive refuses one that is later than now,
-	// and one that is 15 minutes old.
+	// signMargin is how far a signature's date is behind KooDrive's clock. KooDrive refuses a date in its future, and
+	// one that is older than signWindow.
 	signMargin = 5 * time.Second
-	// signWindow is how old a date KooDrive accepts.
+	// signWindow is the age up to which KooDrive accepts a date.
 	signWindow = 15 * time.Minute
-	// maxSkew is how much of an error of our clock is ever made up for.
+	// maxSkew limits the correction of this clock.
 	maxSkew = 14 * time.Minute
 )
 
-// clock knows how far KooDrive's clock is ahead of ours, from the Date of its last answer. Its zero value takes them for
-// equal. Safe for concurrent use.
+// clock estimates how far KooDrive's clock is ahead of this one, from the Date of its last answer. Its zero value
+// assumes no difference. It is safe for concurrent use.
 type clock struct {
 	skew atomic.Int64 // A time.Duration within ±maxSkew.
 }
 
-// signingDate is the X-Date for a request that is sent now.
+// signingDate returns the X-Date for a request that is sent now.
 func (c *clock) signingDate() string {
 	skew := time.Duration(c.skew.Load())
 	return time.Now().Add(skew - signMargin).UTC().Format(dateLayout)
 }
 
-// learn takes the skew from an answer whose headers came at received. Each answer replaces what the one before it said,
-// so that a corrected clock is noticed.
+// learn takes the skew from an answer whose header arrived at received. Each answer replaces the estimate of the
+// previous one, so that a corrected clock is noticed.
 //
-// The difference to the moment of receipt, and not to the middle of the exchange, is never too large, however long
-// KooDrive took: the result errs towards the past, where there are 15 minutes, and not towards the future, where there
-// are none.
+// The difference is taken to the time of arrival, not to the middle of the exchange. So it is never too large, however
+// long KooDrive took: it errs towards the past, where KooDrive accepts signWindow, and not towards the future, where it
+// accepts nothing.
 func (c *clock) learn(header http.Header, received time.Time) {
 	if header.Get("Age") != "" {
-		return // A cache's answer: its Date is of another day.
+		return // From a cache: its Date is old.
 	}
 	date, err := http.ParseTime(header.Get("Date"))
 	if err != nil {
@@ -46,7 +46,7 @@ func (c *clock) learn(header http.Header, received time.Time) {
 	c.skew.Store(int64(skew))
 }
 
-// explains reports whether KooDrive, whose answer has this header, refused a request because of its X-Date.
+// explains reports whether KooDrive, in an answer with this header, refused a request because of its X-Date.
 func explains(header http.Header, xDate string) bool {
 	signedAt, err := time.Parse(dateLayout, xDate)
 	if err != nil {

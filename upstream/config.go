@@ -23,40 +23,39 @@ const (
 
 // Limits of the connections to KooDrive and of what is read from them.
 const (
-	// MaxBody is the size of the largest body that is read, in bytes, after it was unzipped.
+	// MaxBody is the size of the largest body that is read, in bytes, after decompression.
 	MaxBody = 64 << 10
-	// MaxHeader is that of the largest header.
+	// MaxHeader is the size of the largest header that is read, in bytes.
 	MaxHeader   = 32 << 10
 	pingAfter   = 15 * time.Second
 	pingTimeout = 5 * time.Second
-	idleTimeout = 50 * time.Second // Below the 60 s after which balancers forget a connection.
+	idleTimeout = 50 * time.Second // Below the 60 s after which load balancers drop a connection.
 )
 
-// Config is how KooDrive is reached.
+// Config configures a Client.
 type Config struct {
-	// BaseURL is KooDrive's origin, for example https://cn.myhuaweicloud-koodrive.com. Required. It has no path.
+	// BaseURL is KooDrive's origin, for example https://cn.myhuaweicloud-koodrive.com, without a path. Required.
 	BaseURL string
-	// AllowHTTP accepts an http BaseURL, over which credentials travel in the clear.
+	// AllowHTTP accepts an http BaseURL, which sends credentials unencrypted.
 	AllowHTTP bool
-	// Timeout is that of one request, its body included. 0 is DefaultTimeout.
+	// Timeout limits one request, including its body. 0: DefaultTimeout.
 	Timeout time.Duration
-	// PerSecond is how many requests are sent in a second, and AtOnce how many are in flight at a time: in all, whoever
-	// asks, and in turn for those who wait. 0 is DefaultPerSecond and DefaultAtOnce.
+	// PerSecond limits the requests per second and AtOnce those in flight, of all callers together. Callers that wait
+	// are served round robin. 0: DefaultPerSecond and DefaultAtOnce.
 	PerSecond, AtOnce int
-	// OutageChanged is called when the common circuit breaker opens, or that of the only active caller, and when KooDrive has answered
-	// again. It must not block. Nil: nothing is called.
+	// OutageChanged is called when the common circuit breaker, or that of the only active caller, opens, and when
+	// KooDrive has answered again. It must not block. Nil: it is not called.
 	OutageChanged func(down bool)
-	// RootCAs returns the roots that KooDrive's certificate must come from. Each attempt calls it, and other roots than before
-	// lead to new connections. Nil, and a nil pool, are the system's roots.
+	// RootCAs returns the authorities for KooDrive's certificate. It is called for each attempt; a changed pool leads
+	// to new connections. Nil, and a nil pool: the system's.
 	RootCAs func() *x509.CertPool
-	// Proxy is the HTTP proxy to go through. Nil is none: the environment's is never used.
+	// Proxy is the HTTP proxy to KooDrive. Nil: none; the environment's is never used.
 	Proxy *url.URL
-	// Dial opens connections. Nil tries all addresses of a host side by side.
+	// Dial opens connections. Nil: all addresses of a host are tried in parallel.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// origin parses BaseURL, and leaves out the port that its scheme implies: the Host that is signed is the one that is
-// sent.
+// origin parses BaseURL. It removes a default port, so that the signed Host is the one that is sent.
 func (c Config) origin() (*url.URL, error) {
 	if c.BaseURL == "" {
 		return nil, errors.New("KooDrive's URL is missing")
@@ -70,7 +69,8 @@ func (c Config) origin() (*url.URL, error) {
 	case u.Scheme != "https" && u.Scheme != "http":
 		return nil, fmt.Errorf("KooDrive's URL has scheme %q. It must be https", u.Scheme)
 	case u.Scheme == "http" && !c.AllowHTTP:
-		return nil, errors.New("KooDrive's URL is http, which sends credentials unencrypted. Use https, or set AllowHTTP (--upstream-allow-http)")
+		return nil, errors.New("KooDrive's URL is http, which sends credentials unencrypted. " +
+			"Use https, or set AllowHTTP (--upstream-allow-http)")
 	case !validPort(u):
 		return nil, errors.New("KooDrive's URL has an invalid port")
 	case u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
@@ -81,11 +81,11 @@ func (c Config) origin() (*url.URL, error) {
 	return &url.URL{Scheme: u.Scheme, Host: host}, nil
 }
 
-// hostForm is that of a name or an IP, with or without a port. net/http sends others in another form than it was given: a
-// name that is not ASCII in Punycode, an IP without its zone.
+// hostForm matches a name or an IP address, with or without a port. net/http changes other hosts: it converts non-ASCII
+// names to Punycode and removes the zone of an IP address.
 var hostForm = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?$`)
 
-// validPort reports whether u has no port, or one that can be.
+// validPort reports whether u has a valid port or none.
 func validPort(u *url.URL) bool {
 	if u.Port() == "" {
 		return !strings.HasSuffix(u.Host, ":")
@@ -94,5 +94,5 @@ func validPort(u *url.URL) bool {
 	return err == nil && port > 0
 }
 
-// atOnce is AtOnce, or its default.
+// atOnce returns AtOnce or its default.
 func (c Config) atOnce() int { return cmp.Or(c.AtOnce, DefaultAtOnce) }

@@ -13,49 +13,50 @@ import (
 )
 
 const (
-	// ConnectionAge is how long a connection gets new requests: behind a name or an address KooDrive may have moved.
+	// ConnectionAge is how long a connection gets new requests: the name or address may lead to another KooDrive server
+	// by then.
 	ConnectionAge = 90 * time.Second
-	// AgeSpread is the share by which that is shorter or longer at random.
+	// AgeSpread is the largest share by which a connection's age is randomly shortened or lengthened.
 	AgeSpread = 0.2
 )
 
-// connections are those to KooDrive. They come in generations: an attempt uses a connection of the current one, and what
-// makes its connections doubtful (their age, other roots, an open circuit, an attempt that had to be abandoned) ends the
-// whole generation. Its requests end first, and then its connections are closed.
+// connections holds the connections to KooDrive, in generations. An attempt uses a connection of the current
+// generation. Whatever makes its connections doubtful ends the whole generation: their age, changed roots, an open
+// circuit, an abandoned attempt. Its requests end first, and then its connections are closed.
 type connections struct {
 	config Config
 	base   *url.URL
-	late   chan struct{} // Has an element for each dial that outlives its attempt. Never closed.
+	late   chan struct{} // Holds an element for each dial that outlives its attempt. Never closed.
 
 	mu      sync.Mutex
-	current *generation // Nil: the next attempt begins one. Guarded by mu.
+	current *generation // Nil: the next attempt starts one. Guarded by mu.
 }
 
 func newConnections(config Config, base *url.URL) *connections {
 	return &connections{config: config, base: base, late: make(chan struct{}, config.atOnce())}
 }
 
-// generation is an http.Transport and the connections that it has opened. Each of its attempts leaves it.
+// generation is an http.Transport and the connections that it has opened. Each attempt must leave it.
 //
-// They are closed below the transport, since nothing that takes the transport's locks is sure to return.
+// Its connections are closed below the transport: methods that take the transport's locks may never return.
 type generation struct {
 	*connections
 	transport *http.Transport
 	roots     *x509.CertPool
-	until     time.Time       // When it is too old for new attempts.
+	until     time.Time       // Afterwards it is too old for new attempts.
 	life      context.Context // Ends with the last attempt of a retired generation.
 	end       context.CancelFunc
 
 	answered atomic.Int64 // When the last answer began, in Unix nanoseconds.
 
-	attempts int  // Guarded by the connections' mu, as is retired.
-	retired  bool // Gets no new attempts.
+	attempts int  // Guarded by connections.mu, as is retired.
+	retired  bool // It gets no new attempts.
 
 	openMu sync.Mutex
 	open   map[*connection]struct{} // Guarded by openMu.
 }
 
-// enter returns the generation to use for an attempt, which must leave it.
+// enter returns the generation for an attempt, which must leave it.
 func (c *connections) enter() *generation {
 	var roots *x509.CertPool
 	if c.config.RootCAs != nil {
@@ -95,7 +96,7 @@ func (g *generation) leave() {
 	over.close()
 }
 
-// renew makes the attempts that begin from now on use new connections. It waits for nobody.
+// renew makes new attempts use new connections. It does not block.
 func (c *connections) renew() {
 	c.mu.Lock()
 	over := c.retireLocked()
@@ -103,7 +104,7 @@ func (c *connections) renew() {
 	over.close()
 }
 
-// renew is that of the connections, unless they are newer already.
+// renew is connections.renew, unless g is not the current generation any more.
 func (g *generation) renew() {
 	g.mu.Lock()
 	var over *generation
@@ -114,7 +115,7 @@ func (g *generation) renew() {
 	over.close()
 }
 
-// retireLocked retires the current generation, and returns it if it has to be closed.
+// retireLocked retires the current generation. It returns the generation if it must be closed, otherwise nil.
 func (c *connections) retireLocked() *generation {
 	g := c.current
 	if g == nil {
@@ -124,7 +125,7 @@ func (c *connections) retireLocked() *generation {
 	return g.overLocked()
 }
 
-// overLocked returns g if it has to be closed, else nil.
+// overLocked returns g if it must be closed, otherwise nil.
 func (g *generation) overLocked() *generation {
 	if g.retired && g.attempts == 0 {
 		return g
@@ -132,7 +133,7 @@ func (g *generation) overLocked() *generation {
 	return nil
 }
 
-// close closes the connections of g. A nil g has none.
+// close closes the connections of g. g may be nil.
 func (g *generation) close() {
 	if g == nil {
 		return
@@ -149,13 +150,13 @@ func (g *generation) close() {
 	}
 }
 
-// connection is one of a generation's, as the network has it.
+// connection is a network connection of a generation.
 type connection struct {
 	net.Conn
 	generation *generation
 }
 
-// keep makes conn one of g's, or closes it if g is over.
+// keep adds conn to g, or closes it if g is over.
 func (g *generation) keep(conn net.Conn) (net.Conn, error) {
 	g.openMu.Lock()
 	defer g.openMu.Unlock()
@@ -175,8 +176,8 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
-// newTransport returns a transport for one generation. It asks a Proxy function before each try to send a request over
-// HTTP/1.1, and that is where what would be a second one is stopped: see trip.
+// newTransport returns the transport of a generation. net/http calls Proxy each time before it sends a request over
+// HTTP/1.1. That is used to prevent it from sending one again: see trip.
 func (g *generation) newTransport() *http.Transport {
 	atOnce := g.config.atOnce()
 	return &http.Transport{
@@ -187,13 +188,13 @@ func (g *generation) newTransport() *http.Transport {
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: MaxHeader,
 		ForceAttemptHTTP2:      true,
-		// A connection that something on the way has dropped without a word is found out before all polls on it time out.
+		// Pings detect a silently dropped connection before all polls on it time out.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 		Proxy: func(req *http.Request) (*url.URL, error) {
 			if err := tripOf(req.Context()).again(); err != nil {
 				return nil, err
 			}
-			if g.base.Scheme == schemeHTTPS { // The tunnel is dialTLS's.
+			if g.base.Scheme == schemeHTTPS { // dialTLS makes the tunnel.
 				return nil, nil
 			}
 			return g.config.Proxy, nil

@@ -10,37 +10,37 @@ import (
 	"github.com/kootask/kootask/internal/secret"
 )
 
-// Names of the headers that a credential consists of, as KooDrive spells them.
+// Names of a credential's headers, as KooDrive spells them.
 const (
 	HeaderAuthorization = "Authorization"
 	HeaderUserID        = "X-User-Id"
 	HeaderDate          = "X-Date"
 )
 
-// Credential is on whose behalf KooDrive is asked. It is made by [Forward] or [App.As], and cannot be printed.
-// The zero Credential is none, and KooDrive is not asked with it.
+// Credential is a caller's credential for KooDrive. It is made by [Forward] or [App.As]; printing it does not reveal
+// it. Queries with the zero Credential are refused.
 type Credential struct {
 	authorization secret.Value // Ready to send. Empty if app is set.
 	userID        string       // X-User-Id. May be empty for a token.
-	date          string       // X-Date of a ready-made signature.
-	app           *App         // Signs every attempt anew,
-	secret        secret.Value // with this one of the app's.
+	date          string       // X-Date of a signature that the caller made.
+	app           *App         // Not nil: signs each attempt,
+	secret        secret.Value // with this secret.
 }
 
-// CredentialError says why a credential cannot be sent to KooDrive. It holds nothing of the credential.
+// CredentialError reports that a credential cannot be sent to KooDrive. It contains nothing of the credential.
 type CredentialError struct {
-	// Header is the one at fault, in lower case: "authorization", "x-user-id" or "x-date".
+	// Header is the invalid header, in lower case: "authorization", "x-user-id" or "x-date".
 	Header string
-	// Missing tells an absent value from a malformed one.
+	// Missing is set if the header is absent, and not if it is malformed.
 	Missing bool
-	// Covers is a header that a signature covers, though KooDrive does not get it as it was signed. It has the form of a
-	// header's name, in lower case, and at most 64 characters. Empty if something else is wrong.
+	// Covers is a signed header that KooDrive would not get as it was signed. It is a header name in lower case, of at
+	// most 64 characters. Empty if something else is wrong.
 	Covers string
 }
 
 func (e *CredentialError) Error() string {
 	if e.Covers != "" {
-		return "credential: the signature covers " + e.Covers + ", which is not sent on as it was signed"
+		return "credential: the signature covers " + e.Covers + ", which is not forwarded unchanged"
 	}
 	if e.Missing {
 		return "credential: " + e.Header + " is missing"
@@ -48,18 +48,17 @@ func (e *CredentialError) Error() string {
 	return "credential: " + e.Header + " is malformed"
 }
 
-// signatureScheme begins an authorization that is an app signature.
+// signatureScheme begins an authorization with an app signature.
 const signatureScheme = "HMAC-SHA256 "
 
-// Forward returns the credential of a caller who has one for KooDrive. authorization is either
+// Forward returns the credential of a caller that has one for KooDrive. authorization is either
 //
-//   - a token: "Bearer x", "Bearer+x" and a bare "x" are all sent as "Bearer x", since KooDrive's documents print the
-//     blank as a + and its sign-in returns tokens with and without the prefix; "AT x" is sent as it is;
-//   - a ready-made app signature, "HMAC-SHA256 AppId=…,SignedHeaders=…,Signature=…", with the userID and the date that
-//     it covers.
+//   - a token: "Bearer x", "Bearer+x" and "x" are all sent as "Bearer x", since KooDrive's documents print the space as
+//     a plus sign and its sign-in returns tokens with and without the prefix; "AT x" is sent unchanged;
+//   - an app signature, "HMAC-SHA256 AppId=…,SignedHeaders=…,Signature=…", with the userID and date that it covers.
 //
-// Several spaces after a scheme count as one, which is sent. With a token, userID and date may be empty. A signature may cover
-// host, x-date and x-user-id: what else KooDrive gets in a header is ours. It fails with a [*CredentialError].
+// Several spaces after a scheme are sent as one. With a token, userID and date may be empty. A signature may only cover
+// host, x-date and x-user-id, because kootask sets the other headers. Forward fails with a [*CredentialError].
 func Forward(authorization secret.Value, userID, date string) (Credential, error) {
 	value, err := normalise(authorization.Reveal())
 	if err != nil {
@@ -85,7 +84,8 @@ func Forward(authorization secret.Value, userID, date string) (Credential, error
 	return Credential{authorization: secret.New(value), userID: userID, date: date}, nil
 }
 
-// normalise returns authorization as KooDrive expects it: with one space after the scheme, where HTTP allows several.
+// normalise returns authorization in the form that KooDrive expects, with one space after the scheme. HTTP allows
+// several.
 func normalise(authorization string) (string, error) {
 	malformed := &CredentialError{Header: "authorization"}
 	if authorization == "" {
@@ -110,15 +110,16 @@ func normalise(authorization string) (string, error) {
 	return scheme + token, nil
 }
 
-// maxAuthorization is the length of the longest authorization that is sent on, in bytes: KooDrive's own are under 200.
+// maxAuthorization is the length of the longest authorization that is forwarded, in bytes. KooDrive's own are under
+// 200.
 const maxAuthorization = 4096
 
-// isToken reports whether token is not empty and only visible ASCII, without blanks.
+// isToken reports whether token is not empty and only has visible ASCII characters, so no spaces.
 func isToken(token string) bool {
 	return token != "" && ascii.Visible(token)
 }
 
-// isSignature reports whether fields is "AppId=…,SignedHeaders=…,Signature=…", in this order and without blanks.
+// isSignature reports whether fields is "AppId=…,SignedHeaders=…,Signature=…", in this order and without spaces.
 func isSignature(fields string) bool {
 	parts := strings.Split(fields, ",")
 	if len(parts) != 3 {
@@ -132,7 +133,8 @@ func isSignature(fields string) bool {
 	return true
 }
 
-// checkCovered reports whether all that a signature covers reaches KooDrive as it was signed. It cannot be right otherwise.
+// checkCovered fails if a signature covers a header that does not reach KooDrive as it was signed: the signature could
+// not be right.
 func checkCovered(authorization string) error {
 	fields, ok := strings.CutPrefix(authorization, signatureScheme)
 	if !ok {
@@ -158,7 +160,7 @@ var headerForm = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
 // missing reports whether c is the zero Credential.
 func (c Credential) missing() bool { return c.authorization.Reveal() == "" && c.app == nil }
 
-// parts are what distinguishes c from another credential: all of it that can change KooDrive's answer.
+// parts returns everything in c that can change KooDrive's answer.
 func (c Credential) parts() []string {
 	if c.app != nil {
 		return []string{"app", c.app.ID, c.userID}
@@ -166,8 +168,8 @@ func (c Credential) parts() []string {
 	return []string{"forward", c.authorization.Reveal(), c.date, c.userID}
 }
 
-// caller is who has c: an app's user, or whoever has a token or a signature. The user and the date that come with a token
-// do not count, since they cost nothing to change.
+// caller returns what identifies the holder of c: an app's user, or the token or signature. The user and date beside a
+// token do not count, since the holder can change them freely.
 func (c Credential) caller() []string {
 	if c.app != nil {
 		return c.parts()
@@ -175,8 +177,8 @@ func (c Credential) caller() []string {
 	return []string{"forward", c.authorization.Reveal()}
 }
 
-// signing returns c with each secret that signs for it, in the order in which they are tried. What is not signed here is
-// there once.
+// signing returns c with each of the app's secrets, in the order in which they are tried. Other credentials are
+// returned once.
 func (c Credential) signing() []Credential {
 	if c.app == nil {
 		return []Credential{c}
@@ -189,7 +191,7 @@ func (c Credential) signing() []Credential {
 	return all[:min(len(all), maxSecrets)]
 }
 
-// apply puts c on the request. It is the last thing that happens to one, since a signature covers the time.
+// apply adds c to the request. It must be the last step, since a signature covers the time.
 func (c Credential) apply(req *http.Request, clock *clock) {
 	authorization, date := c.authorization.Reveal(), c.date
 	if c.app != nil {

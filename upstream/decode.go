@@ -14,18 +14,18 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Task is one of KooDrive's, as KooDrive described it.
+// Task is a task as KooDrive described it.
 type Task struct {
 	ID         string
-	Name       string // May be empty, as may the next but one, and the last.
+	Name       string // May be empty, as may TenantID, UserID and ResultCode.
 	Type       *int32 // Nil if KooDrive sent none.
 	TenantID   string
 	UserID     string
-	Status     int32 // One of the constants below, or a number that they do not list.
+	Status     int32 // One of the constants below, or an undocumented number.
 	ResultCode string
 }
 
-// The values of [Task.Status] that KooDrive documents.
+// Documented values of [Task.Status].
 const (
 	StatusNew       int32 = 0
 	StatusExecuting int32 = 1
@@ -33,14 +33,14 @@ const (
 	StatusFailed    int32 = 3
 )
 
-// The values of [Task.Type] that KooDrive documents, the second one for another of its calls.
+// Documented values of [Task.Type]. TypeBatchImport is documented for another call.
 const (
 	TypeTransferAndDeletion int32 = 0
 	TypeBatchImport         int32 = 1
 )
 
-// answer holds the fields of both envelopes, KooDrive's and its API gateway's, each as it came: which of them must be
-// there and of which type depends on the others. A field that is absent is nil.
+// answer has the fields of KooDrive's answers and those of its API gateway, undecoded: their required types depend on
+// each other. An absent field is nil.
 type answer struct {
 	TaskID     jsontext.Value `json:"taskId"`
 	TaskName   jsontext.Value `json:"taskName"`
@@ -53,7 +53,7 @@ type answer struct {
 	ErrorCode  jsontext.Value `json:"error_code"`
 }
 
-// task decides what an answer to a question about the task id means.
+// task returns the task in an answer to a request for the task id, or the error that the answer means.
 func (r *response) task(id string) (Task, error) {
 	if r.status != http.StatusOK {
 		return Task{}, r.refusal()
@@ -80,7 +80,7 @@ func (r *response) task(id string) (Task, error) {
 	return r.believe(a, id)
 }
 
-// believe returns the task that a describes, if it says all that it must.
+// believe returns the task that a describes, if a is complete and valid.
 func (r *response) believe(a answer, id string) (Task, error) {
 	code, codeErr := integer(a.Code)
 	if codeErr != nil || code != "0" {
@@ -123,7 +123,7 @@ func (r *response) fault(f AnswerFault, detail string) error {
 	return &AnswerError{Fault: f, Status: r.status, Detail: detail, Shape: shape(r.body)}
 }
 
-// refusal is the error for a status other than 200, with the code of its body if there is one.
+// refusal returns the error of a status other than 200, with the code in the body if there is one.
 func (r *response) refusal() error {
 	refusal := &StatusError{Status: r.status, RetryAfter: retryAfter(r.header)}
 	if a, err := decode(r.body); err == nil && len(r.body) <= MaxBody {
@@ -144,8 +144,8 @@ func isJSON(contentType string) bool {
 	return err == nil && (media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json"))
 }
 
-// decode reads body strictly: names may stand there once, their case matters, all of it is UTF-8 and nothing follows.
-// In the task's name alone what is not UTF-8 is replaced, so that a bad character in it does not hide the task.
+// decode parses body strictly: names are unique and case-sensitive, all of it is UTF-8 and nothing follows. Only in
+// taskName, invalid UTF-8 is replaced: a bad character in it must not hide the task.
 func decode(body []byte) (answer, error) {
 	var a answer
 	err := json.Unmarshal(body, &a)
@@ -158,7 +158,7 @@ func decode(body []byte) (answer, error) {
 	return a, err
 }
 
-// repairName returns body with its taskName made UTF-8, if there is one.
+// repairName returns body with invalid UTF-8 in its taskName replaced. It reports false if there is no taskName.
 func repairName(body []byte) ([]byte, bool) {
 	dec := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowInvalidUTF8(true))
 	if open, err := dec.ReadToken(); err != nil || open.Kind() != '{' {
@@ -192,14 +192,14 @@ func repairName(body []byte) ([]byte, bool) {
 }
 
 var (
-	// Integers in the one form that Go and JSON agree on.
+	// The form of integers on which Go and JSON agree.
 	integerForm = regexp.MustCompile(`^(0|-?[1-9][0-9]{0,30})$`)
 	codeForm    = regexp.MustCompile(`^([A-Z.0-9]{1,32}|-[0-9]{1,31})$`)
 	errType     = errors.New("wrong type")
 )
 
-// code returns the error code, KooDrive's own first: empty if there is none, if it means success or if it has a form
-// that no code has.
+// code returns the error code, preferably KooDrive's own. It is empty if there is none, if it means success or if its
+// form is invalid.
 func (a answer) code() string {
 	if code, err := integer(a.Code); err == nil && code != "0" && codeForm.MatchString(code) {
 		return code
@@ -210,8 +210,8 @@ func (a answer) code() string {
 	return ""
 }
 
-// integer returns an integer or a string that is one as text, without going through a float: KooDrive's tables say
-// string where its examples show a number. Empty if value is absent or null.
+// integer returns an integer, or a string that contains one, as text. Floats would lose digits, and KooDrive's tables
+// say string where its examples have a number. Empty if value is absent or null.
 func integer(value jsontext.Value) (string, error) {
 	s, err := text(value)
 	if err != nil || s != "" && !integerForm.MatchString(s) {
@@ -220,7 +220,7 @@ func integer(value jsontext.Value) (string, error) {
 	return s, nil
 }
 
-// number returns an integer of 32 bits; nil if value is absent or null.
+// number returns a 32-bit integer; nil if value is absent or null.
 func number(value jsontext.Value) (*int32, error) {
 	if value == nil || value.Kind() == 'n' {
 		return nil, nil
@@ -237,7 +237,7 @@ func number(value jsontext.Value) (*int32, error) {
 	return &n32, nil
 }
 
-// text returns a string, or an integer as it is written; empty if value is absent or null.
+// text returns a string, or the digits of an integer; empty if value is absent or null.
 func text(value jsontext.Value) (string, error) {
 	if value == nil {
 		return "", nil

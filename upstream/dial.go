@@ -16,22 +16,22 @@ import (
 )
 
 const (
-	// dialLimit is how long it may take until a connection is ready, the resolver included: a name server that does not
-	// answer costs 5 s, and there may be two of them.
+	// dialLimit limits the time until a connection is ready, name resolution included: each name server that does not
+	// answer costs 5 s, and there may be two.
 	dialLimit = 20 * time.Second
-	// handshakeTimeout is that of a TLS handshake, and of a proxy's answer to CONNECT.
+	// handshakeTimeout limits a TLS handshake, and a proxy's answer to CONNECT.
 	handshakeTimeout = 5 * time.Second
 
 	schemeHTTPS = "https"
 )
 
-// dial opens a plaintext connection: to KooDrive, or to the proxy that takes its requests.
+// dial opens a plaintext connection, to KooDrive or to the proxy that forwards its requests.
 func (g *generation) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	return g.establish(ctx, func(ctx context.Context) (net.Conn, error) { return g.reach(ctx, network, address) })
 }
 
-// dialTLS opens a secured connection: to KooDrive, through a proxy's tunnel if there is one, or to the proxy that takes its
-// requests.
+// dialTLS opens a TLS connection: to KooDrive, if there is a proxy through its tunnel, or to the proxy that forwards a
+// plaintext KooDrive's requests.
 func (g *generation) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
 	return g.establish(ctx, func(ctx context.Context) (net.Conn, error) {
 		if g.base.Scheme != schemeHTTPS {
@@ -49,8 +49,10 @@ func (g *generation) dialTLS(ctx context.Context, network, address string) (net.
 	})
 }
 
-// establish runs open within dialLimit. The attempt that has asked for the connection may end before that: the connection
-// then serves others. But no more than Config.AtOnce dials outlive their attempts.
+// establish runs open within dialLimit. If the attempt that needs the connection ends earlier, the connection is kept
+// for others. At most Config.AtOnce dials may outlive their attempts:
+//  1. When the attempt ends, the dial takes a place in late, or is cancelled if there is none.
+//  2. When the dial ends, it gives its place back, if it took one.
 func (g *generation) establish(ctx context.Context, open func(context.Context) (net.Conn, error)) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialLimit)
 	defer cancel()
@@ -109,7 +111,7 @@ func (g *generation) tunnel(ctx context.Context, network, address string) (net.C
 	return conn, nil
 }
 
-// hostPort is where a proxy is, with the port that its scheme implies.
+// hostPort returns a proxy's address, with its scheme's default port if it has none.
 func hostPort(proxy *url.URL) string {
 	port := proxy.Port()
 	if port == "" {
@@ -118,8 +120,8 @@ func hostPort(proxy *url.URL) string {
 	return net.JoinHostPort(proxy.Hostname(), port)
 }
 
-// connectThrough asks the proxy at the other end of conn for a tunnel to address. net/http would do so too, but for a
-// minute, and for an attempt that has ended as well.
+// connectThrough requests a tunnel to address from the proxy on conn. net/http's own CONNECT waits up to a minute, even
+// if the attempt has ended.
 func connectThrough(ctx context.Context, conn net.Conn, proxy *url.URL, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
@@ -133,8 +135,9 @@ func connectThrough(ctx context.Context, conn net.Conn, proxy *url.URL, address 
 	err := req.Write(conn)
 	var resp *http.Response
 	if err == nil {
-		// The proxy sends nothing after its header before TLS has begun: what is buffered may go.
-		resp, err = http.ReadResponse(bufio.NewReader(io.LimitReader(conn, MaxHeader)), req) //nolint:bodyclose // A tunnel has no body, and that of a refusal ends with conn.
+		// The proxy sends nothing after its header before TLS begins, so the reader's buffer can be discarded.
+		limited := bufio.NewReader(io.LimitReader(conn, MaxHeader))
+		resp, err = http.ReadResponse(limited, req) //nolint:bodyclose // A tunnel has no body; a refusal's ends with conn.
 	}
 	switch {
 	case !stop():
@@ -147,7 +150,7 @@ func connectThrough(ctx context.Context, conn net.Conn, proxy *url.URL, address 
 	return nil
 }
 
-// secure begins TLS on conn, with a host that has to show a certificate for its name. If it fails, conn is closed.
+// secure starts TLS on conn. The server's certificate must be valid for host. On failure it closes conn.
 func (g *generation) secure(ctx context.Context, conn net.Conn, host string, protocols ...string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()

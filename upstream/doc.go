@@ -1,12 +1,11 @@
-// Package upstream asks KooDrive, Huawei Cloud's drive, how one task stands: its REST call "obtain task details",
-// GET /koodrive/ose/v1/task/{task_id}.
+// Package upstream requests the status of a task from KooDrive, Huawei Cloud's file drive, with its REST call "obtain
+// task details", GET /koodrive/ose/v1/task/{task_id}.
 //
-// A Client makes one HTTP request per call, and repeats it only where KooDrive cannot have processed it or the call allows
-// that. It does not cache or share answers.
+// A Client makes one HTTP request per call. It repeats the request only if KooDrive cannot have processed it or the
+// call allows that. It does not cache or share answers.
 //
-// It builds the request from an allow-list, sends it to the configured origin alone, follows no redirect, and believes
-// an answer only if it is complete and about the task that was asked for. What goes wrong comes back as one of a few
-// types: see [Client.Task].
+// Requests are built from an allow-list and only sent to the configured origin; redirects are not followed. An answer
+// is accepted only if it is complete and about the requested task. Errors have one of a few types: see [Client.Task].
 //
 //	client, err := upstream.NewClient(upstream.Config{BaseURL: "https://cn.myhuaweicloud-koodrive.com"})
 //	…

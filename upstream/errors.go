@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// StatusError is an answer in which KooDrive, or the gateway before it, refuses.
+// StatusError is a refusal by KooDrive or the API gateway in front of it.
 type StatusError struct {
-	// Status is the HTTP status, 200 included: KooDrive also refuses in the body alone.
+	// Status is the HTTP status. It may be 200: KooDrive also refuses in the body alone.
 	Status int
-	// Code is the error code of the body: KooDrive's, like 13000309, or its API gateway's, like APIGW.0308. Empty if
-	// there was none that could be read. At most 32 characters of A-Z, 0-9 and ".", or a negative number.
+	// Code is the error code in the body: KooDrive's, like 13000309, or its API gateway's, like APIGW.0308. It is empty
+	// if there is none or it is invalid. It has at most 32 characters of A-Z, 0-9 and ".", or is a negative number.
 	Code string
-	// RetryAfter is how long KooDrive asks to wait: 0 if it does not say, never more than 10 minutes.
+	// RetryAfter is the wait that KooDrive requests, at most MaxRetryAfter; 0 if it requests none.
 	RetryAfter time.Duration
-	// Shape is that of the body, as in [AnswerError]. Empty if there is a code.
+	// Shape is the shape of the body: see [AnswerError]. Empty if there is a code.
 	Shape string
 }
 
@@ -26,18 +26,18 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("KooDrive answered %d with code %s", e.Status, e.Code)
 }
 
-// AnswerFault is what is wrong with an answer.
+// AnswerFault says why an answer is invalid.
 type AnswerFault int
 
 const (
-	// Malformed is no JSON, or JSON that was cut off.
+	// Malformed means that the answer is not JSON, or is cut off.
 	Malformed AnswerFault = iota + 1
-	// TooLarge is a body or a header beyond the limit.
+	// TooLarge means that the body is above MaxBody or the header above MaxHeader.
 	TooLarge
-	// Contradictory is JSON that cannot be KooDrive's description of a task: a field is missing, twice there or of the
-	// wrong type, or the HTTP status is 2xx but not 200.
+	// Contradictory means that the JSON cannot be KooDrive's description of a task: a field is missing, repeated or of
+	// the wrong type, or the HTTP status is 2xx but not 200.
 	Contradictory
-	// WrongTask is the description of a task that was not asked for.
+	// WrongTask means that the answer describes another task.
 	WrongTask
 )
 
@@ -55,16 +55,16 @@ func (f AnswerFault) String() string {
 	return "unknown"
 }
 
-// AnswerError is an answer that cannot be believed.
+// AnswerError reports an invalid answer.
 type AnswerError struct {
 	Fault AnswerFault
-	// Status is the HTTP status; 0 if the headers were already too large.
+	// Status is the HTTP status; 0 if the header was too large.
 	Status int
-	// Detail says more, in our own words: nothing of the answer is in it.
+	// Detail is a fixed explanation. It quotes nothing of the answer.
 	Detail string
-	// Shape is what the body has where it is JSON: "fields: code:number taskId:string", or its type if it is not an object, as
-	// in "type: array". It has at most 20 names of at most 32 letters, digits, "_", "." and "-"; any other is "…". No value is
-	// in it. It is for the log.
+	// Shape is the structure of a JSON body, for the log: "fields: code:number taskId:string" for an object, or its
+	// type, as in "type: array". It has at most MaxFields names of at most 32 letters, digits, "_", "." and "-", and
+	// "…" for any other. It contains no values.
 	Shape string
 }
 
@@ -72,7 +72,7 @@ func (e *AnswerError) Error() string {
 	return fmt.Sprintf("KooDrive's answer (%d) is %s: %s%s", e.Status, e.Fault, e.Detail, andShape(e.Shape))
 }
 
-// andShape continues the text of an error.
+// andShape returns the end of an error text.
 func andShape(shape string) string {
 	if shape == "" {
 		return ""
@@ -80,17 +80,17 @@ func andShape(shape string) string {
 	return "; " + shape
 }
 
-// TransportFault is why no answer came.
+// TransportFault says why no answer came.
 type TransportFault int
 
 const (
-	// TimedOut means that connecting, the headers or the body took longer than [Config.Timeout].
+	// TimedOut means that connecting, the header or the body took longer than [Config.Timeout].
 	TimedOut TransportFault = iota + 1
-	// Unreachable means that the name is unknown or the connection was refused or broke.
+	// Unreachable means that the name is unknown, or the connection was refused or broke.
 	Unreachable
-	// Untrusted means that KooDrive's certificate is not one that we accept.
+	// Untrusted means that KooDrive's certificate is not trusted.
 	Untrusted
-	// ProxyRefused means that the proxy refused to hand the request on: KooDrive did not get it.
+	// ProxyRefused means that the proxy refused to forward the request, so KooDrive did not get it.
 	ProxyRefused
 )
 
@@ -108,10 +108,10 @@ func (f TransportFault) String() string {
 	return "unknown"
 }
 
-// TransportError means that KooDrive did not answer.
+// TransportError reports that KooDrive did not answer.
 type TransportError struct {
 	Fault TransportFault
-	// Err is what the transport said. It may name hosts and addresses: it is for the log.
+	// Err is the transport's error, for the log. It may name hosts and addresses.
 	Err error
 }
 
@@ -119,21 +119,21 @@ func (e *TransportError) Error() string { return fmt.Sprintf("KooDrive %s: %v", 
 
 func (e *TransportError) Unwrap() error { return e.Err }
 
-// TaskIDProblem is what is wrong with a task id.
+// TaskIDProblem says why a task id is invalid.
 type TaskIDProblem int
 
 const (
-	// TaskIDMissing is an empty id.
+	// TaskIDMissing means that the id is empty.
 	TaskIDMissing TaskIDProblem = iota + 1
-	// TaskIDTooLong is an id of more than 64 characters.
+	// TaskIDTooLong means that the id has more than taskid.MaxLength characters.
 	TaskIDTooLong
-	// TaskIDMalformed is one with another character than A-Z, a-z, 0-9, _ and -.
+	// TaskIDMalformed means that the id has a character other than A-Z, a-z, 0-9, _ and -.
 	TaskIDMalformed
-	// TaskIDReserved is one that is the name of another of KooDrive's routes.
+	// TaskIDReserved means that the id is the name of another KooDrive route.
 	TaskIDReserved
 )
 
-// TaskIDError means that an id can be none of a KooDrive task. The id is not repeated.
+// TaskIDError reports that an id cannot be a KooDrive task's. It does not repeat the id.
 type TaskIDError struct{ Problem TaskIDProblem }
 
 func (e *TaskIDError) Error() string {

@@ -9,37 +9,37 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// limiter lets requests through: so many per second, and so many in flight. Those that wait are served round robin by
-// caller, so that a caller with a thousand tasks slows down only itself.
+// limiter limits the requests per second and those in flight. Waiting requests are served round robin by caller, so
+// that a caller with a thousand tasks slows down only itself.
 //
-// A caller may have as many requests in flight as there are free slots. So one caller holds at most half of the slots, two a
-// third each, and the next caller finds a free one, however long their requests take.
+// A caller may have as many requests in flight as there are free slots. So a single caller holds at most half of the
+// slots, and two hold a third each; the next caller finds a free one, however long the requests take.
 //
-// A rate.Limiter alone serves first come, first served, and knows no callers.
+// A rate.Limiter alone serves in order of arrival and does not distinguish callers.
 type limiter struct {
 	most int
 
 	mu       sync.Mutex
-	rate     *rate.Limiter  // Guarded by mu, as are the rest.
+	rate     *rate.Limiter  // Guarded by mu, as are the fields below.
 	inFlight int            // Requests that hold a permit.
-	waiting  int            // Those that do not yet.
-	queues   map[Key]*queue // Of the callers that wait or hold a permit.
-	turns    *list.List     // The queues in which somebody waits, the next one in front.
-	timer    *time.Timer    // Runs while somebody waits for the rate.
+	waiting  int            // Requests that wait for one.
+	queues   map[Key]*queue // Queues of the callers that wait or hold a permit.
+	turns    *list.List     // The queues with waiters; the next one to be served is in front.
+	timer    *time.Timer    // Runs while a waiter needs the rate.
 }
 
-// queue is what one caller waits for and holds.
+// queue has the waiters and permits of one caller.
 type queue struct {
 	caller   Key
 	inFlight int
 	waiters  *list.List
-	turn     *list.Element // In the limiter's turns; nil while nobody waits.
+	turn     *list.Element // Its element in limiter.turns; nil without waiters.
 }
 
-// waiter waits for a permit.
+// waiter is a request that waits for a permit.
 type waiter struct {
-	granted chan struct{} // Closed with the limiter's mu held.
-	element *list.Element // In its caller's queue, until it is granted.
+	granted chan struct{} // Closed with limiter.mu held.
+	element *list.Element // Its element in the queue, until granted.
 }
 
 func newLimiter(perSecond, atOnce int) *limiter {
@@ -52,10 +52,10 @@ func newLimiter(perSecond, atOnce int) *limiter {
 	return l
 }
 
-// burstShare is the share of a second's requests that may come at once.
+// burstShare is the divisor of a second's requests that may come at once.
 const burstShare = 10
 
-// acquire waits for a permit, or until ctx ends. A permit must be released.
+// acquire waits for a permit, or until ctx ends. The caller must release the permit.
 func (l *limiter) acquire(ctx context.Context, caller Key) error {
 	l.mu.Lock()
 	w := &waiter{granted: make(chan struct{})}
@@ -80,7 +80,7 @@ func (l *limiter) acquire(ctx context.Context, caller Key) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	select {
-	case <-w.granted: // At the last moment.
+	case <-w.granted: // Just before ctx ended.
 		l.releaseLocked(q)
 	default:
 		l.removeLocked(q, w.element)
@@ -89,7 +89,7 @@ func (l *limiter) acquire(ctx context.Context, caller Key) error {
 	return ctx.Err()
 }
 
-// release gives a permit of a caller back.
+// release returns a permit of a caller.
 func (l *limiter) release(caller Key) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -109,7 +109,10 @@ func (l *limiter) serve() {
 	l.serveLocked()
 }
 
-// serveLocked grants what can be granted now, and comes back when the rate allows more.
+// serveLocked grants permits as far as the limits allow, and sets the timer if it needs the rate:
+//  1. Take the next queue that may have a permit.
+//  2. Take a token of the rate, or come back when there is one.
+//  3. Grant the permit, and move the queue to the end.
 func (l *limiter) serveLocked() {
 	for {
 		q := l.nextLocked()
@@ -129,8 +132,8 @@ func (l *limiter) serveLocked() {
 	}
 }
 
-// nextLocked returns the queue whose turn it is: the first one that holds fewer permits than are free, nil if none does. It
-// passes over no more queues than there are permits, since those hold some.
+// nextLocked returns the first queue that holds fewer permits than are free; nil if there is none. Each queue that it
+// skips holds a permit, so there are at most as many as permits.
 func (l *limiter) nextLocked() *queue {
 	free := l.most - l.inFlight
 	if free == 0 {
@@ -144,7 +147,7 @@ func (l *limiter) nextLocked() *queue {
 	return nil
 }
 
-// removeLocked takes a waiter out of its queue, and a queue without waiters out of the turns.
+// removeLocked removes a waiter from its queue, and a queue without waiters from the turns.
 func (l *limiter) removeLocked(q *queue, element *list.Element) *waiter {
 	w, _ := q.waiters.Remove(element).(*waiter)
 	l.waiting--
@@ -155,15 +158,15 @@ func (l *limiter) removeLocked(q *queue, element *list.Element) *waiter {
 	return w
 }
 
-// dropLocked forgets a queue that waits for nothing and holds nothing.
+// dropLocked removes a queue without waiters and permits.
 func (l *limiter) dropLocked(q *queue) {
 	if q.inFlight == 0 && q.waiters.Len() == 0 {
 		delete(l.queues, q.caller)
 	}
 }
 
-// repeat counts a request that is sent again with the permit that its attempt has, and returns how long that has to wait for
-// the rate.
+// repeat takes a token of the rate for a request that an attempt repeats, and returns how long the request has to wait
+// for it. The attempt keeps its permit.
 func (l *limiter) repeat() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()

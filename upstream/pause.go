@@ -7,29 +7,30 @@ import (
 	"time"
 )
 
-// RatePause is how long KooDrive is not asked after it has limited the rate without saying for how long: its gateway counts
-// by the minute, and counts the requests that it refuses.
+// RatePause is the pause after KooDrive has limited the rate without Retry-After: its gateway counts per minute,
+// refused requests included.
 const RatePause = time.Minute
 
-// pauses holds those whom KooDrive has asked to wait: callers, or a whole app, which is what KooDrive counts requests by.
+// pauses holds the callers and apps that KooDrive has asked to wait. KooDrive counts the requests of an app's users
+// together.
 type pauses struct {
 	mu      sync.Mutex
-	until   map[Key]pause // Guarded by mu, as are the rest.
-	sweepAt int           // How many there are before those that are over are looked for.
-	demand  demand        // For an app: which of its users asks most.
-	limited time.Time     // When KooDrive last limited an app's rate without a Retry-After.
+	until   map[Key]pause // Guarded by mu, as are the fields below.
+	sweepAt int           // The number of pauses at which ended ones are removed.
+	demand  demand        // Requests by an app's users.
+	limited time.Time     // When KooDrive last limited an app's rate without Retry-After.
 }
 
-// pause is a refusal that holds for a time.
+// pause is a refusal that applies until a time.
 type pause struct {
 	refusal StatusError
 	until   time.Time
 }
 
-// minPauses is how many pauses are kept without a look at them.
+// minPauses is the number of pauses up to which ended ones are not removed.
 const minPauses = 1000
 
-// check returns the refusal that holds for a query, with the rest of its time, or nil. It counts what an app's user asks for.
+// check returns the refusal that applies to a query, with the remaining time; nil if there is none.
 func (p *pauses) check(app, caller Key) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -48,18 +49,18 @@ func (p *pauses) check(app, caller Key) error {
 	return nil
 }
 
-// asks counts a query of an app's user, made or withheld.
+// asks counts a query of an app's user, whether it is sent or withheld.
 func (p *pauses) asks(caller Key) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.demand.add(caller, time.Now())
 }
 
-// learn takes the end of a request that was sent at a time: KooDrive may have asked to wait. app is zero for callers with
-// credentials of their own.
+// learn records the end of a request: KooDrive may have asked to wait. app is zero for callers with credentials of
+// their own.
 //
-// An app's quota is one for all of its users. A 429 with Retry-After is meant for the app. Without one, the user who has asked most in
-// the last minute pauses alone; if that does not help, because KooDrive limits the rate again within a minute, the app does.
+// All users of an app share its quota, so a 429 with Retry-After pauses the app. Without one, only the user with the
+// most requests in the last minute is paused. If KooDrive limits the rate again within a minute, the app is.
 func (p *pauses) learn(app, caller Key, sent time.Time, err error) {
 	var refused *StatusError
 	if !errors.As(err, &refused) {
@@ -73,12 +74,12 @@ func (p *pauses) learn(app, caller Key, sent time.Time, err error) {
 	defer p.mu.Unlock()
 	now := time.Now()
 	switch {
-	case app == Key{}, !limited: // KooDrive asks this caller.
+	case app == Key{}, !limited: // The request was limited for this caller alone.
 	case wait > 0 || now.Sub(p.limited) < RatePause && sent.After(p.limited):
 		caller = app
 	case sent.After(p.limited):
 		caller, p.limited = p.demand.most(now, caller), now
-	default: // It was in flight when the rate was limited, which has been answered already.
+	default: // It was in flight when the rate was limited; that limit has been handled.
 		return
 	}
 	if wait == 0 {
@@ -87,7 +88,7 @@ func (p *pauses) learn(app, caller Key, sent time.Time, err error) {
 	p.holdLocked(caller, pause{*refused, now.Add(wait)})
 }
 
-// holdLocked lets a pause begin, unless a longer one is held.
+// holdLocked begins a pause, unless a longer one applies.
 func (p *pauses) holdLocked(key Key, held pause) {
 	if p.until == nil {
 		p.until, p.sweepAt = map[Key]pause{}, minPauses
@@ -100,25 +101,26 @@ func (p *pauses) holdLocked(key Key, held pause) {
 		}
 		p.sweepAt = max(minPauses, 2*len(p.until))
 	}
-	if held.until.After(p.until[key].until) { // Of requests that were in flight together, the longest wait counts.
+	if held.until.After(p.until[key].until) { // For requests that were in flight together, the longest wait applies.
 		p.until[key] = held
 	}
 }
 
-// demand counts how often each caller has asked in the last minute, give or take a bucket. Its zero value is empty.
+// demand counts each caller's requests in the last minute, to within demandBucket. Its zero value is empty.
 type demand struct {
 	buckets [demandBuckets]map[Key]int
-	newest  int64 // The number of the bucket that was added to last, since 1970.
+	newest  int64 // The number of the newest bucket, counted since 1970.
 }
 
 const (
 	demandBuckets = 6
 	demandBucket  = time.Minute / demandBuckets
-	// maxDemand is how many callers a bucket counts. Those that come later, in the same ten seconds, have asked little.
+	// maxDemand is the number of callers that a bucket counts. Callers that come later within demandBucket have made
+	// few requests.
 	maxDemand = 10_000
 )
 
-// turn empties the buckets that have become too old.
+// turn empties the buckets that are too old.
 func (d *demand) turn(now time.Time) {
 	number := now.UnixNano() / int64(demandBucket)
 	for i := max(d.newest+1, number-demandBuckets+1); i <= number; i++ {
@@ -138,7 +140,7 @@ func (d *demand) add(caller Key, now time.Time) {
 	}
 }
 
-// most returns the caller that has asked most, or another if none has.
+// most returns the caller with the most requests; the given one if there are none.
 func (d *demand) most(now time.Time, caller Key) Key {
 	d.turn(now)
 	counts := map[Key]int{}

@@ -12,17 +12,17 @@ import (
 	"github.com/kootask/kootask/internal/taskid"
 )
 
-// Query is one question to KooDrive, checked and hashed: see [Client.Query]. It never changes.
+// Query identifies one request to KooDrive: see [Client.Query]. It is validated, and immutable.
 type Query struct {
 	credential Credential
 	taskID     string
 	key        Key
 	caller     Key
-	quota      Key // What KooDrive counts the requests of an app by; zero for callers with credentials of their own.
+	quota      Key // Key of the app, whose requests KooDrive counts together; zero for callers with credentials of their own.
 }
 
-// Query returns the question how a task stands, on behalf of the holder of a credential. It fails with a [*TaskIDError] for an
-// id that no KooDrive task has: see [CheckTaskID]. Only the Client that made it may ask it.
+// Query returns the request for a task on behalf of the holder of a credential. It fails with a [*TaskIDError] if
+// [CheckTaskID] does. Only the same Client may send it.
 func (c *Client) Query(credential Credential, taskID string) (Query, error) {
 	if err := CheckTaskID(taskID); err != nil {
 		return Query{}, err
@@ -41,32 +41,34 @@ func (c *Client) Query(credential Credential, taskID string) (Query, error) {
 	return q, nil
 }
 
-// TaskID is the task that is asked for.
+// TaskID returns the requested task's id.
 func (q Query) TaskID() string { return q.taskID }
 
-// Key identifies all that can change KooDrive's answer: two queries have the same key only if they may share one answer.
+// Key identifies everything that can change KooDrive's answer. Two queries have the same key only if they may share an
+// answer.
 func (q Query) Key() Key { return q.key }
 
-// Caller identifies the holder of the credential, for every task.
+// Caller identifies the holder of the credential, for all tasks.
 func (q Query) Caller() Key { return q.caller }
 
-// Call is how a [Query] is asked this time.
+// Call has the options of one use of a [Query].
 type Call struct {
-	// Queue is where the request waits: that of the query's Caller or, if KooDrive has not answered that one lately, that of the
-	// address from which it asks: see [Client.PeerKey]. Required.
+	// Queue is the queue in which the request waits: that of the query's Caller or, if KooDrive has not answered the
+	// caller lately, that of its address: see [Client.PeerKey]. Required.
 	Queue Key
-	// Due is called when neither a circuit breaker nor KooDrive's Retry-After withholds the request, before it waits in the queue.
-	// Its error ends the call. Nil: nothing else is asked.
+	// Due is called before the request is queued, unless a circuit breaker or Retry-After withholds it. Its error ends
+	// the call. Nil: it is not called.
 	Due func() error
-	// Language is that of KooDrive's messages, which are never read: zh-CN or en-US. Any other is not sent.
+	// Language is the language of KooDrive's messages, which kootask does not read: zh-CN or en-US. Any other is not
+	// sent.
 	Language string
-	// Trace is the W3C trace id under which KooDrive logs the request. The zero value makes one up.
+	// Trace is the W3C trace id under which KooDrive logs the request. Zero: a random one.
 	Trace TraceID
-	// Resend sends the request once more if a connection that was kept alive ends before the answer begins. KooDrive may then
-	// get it twice.
+	// Resend sends the request once more if a kept-alive connection ends before the answer begins. KooDrive may then
+	// process it twice.
 	Resend bool
-	// Begun is called when the request has left the queue and is sent, and Ended with what it came to when it has ended. They may
-	// be called twice, one after the other. Nil: nothing is called.
+	// Begun is called when the request leaves the queue and is sent, and Ended with its error when it has ended. Both
+	// may be called more than once, in turn: see [Client.Task]. Nil: they are not called.
 	Begun func()
 	Ended func(error)
 }
@@ -74,8 +76,8 @@ type Call struct {
 // TraceID is a W3C trace id.
 type TraceID [16]byte
 
-// header is an X-Traceid, of which KooDrive wants exactly 58 letters, digits and underscores: the trace id, a number for
-// the request, and zeros that fill it up.
+// header returns an X-Traceid, for which KooDrive requires exactly 58 letters, digits and underscores: the trace id, a
+// random number for the request, and zeros.
 func (t TraceID) header() string {
 	if t == (TraceID{}) {
 		_, _ = rand.Read(t[:])
@@ -85,13 +87,14 @@ func (t TraceID) header() string {
 	return hex.EncodeToString(t[:]) + "_" + hex.EncodeToString(request[:]) + "_" + "00000000"
 }
 
-// Key is a keyed hash that stands for a query, a caller or an address. Keys of different Clients never match.
+// Key is a keyed hash that identifies a query, a caller or an address. Keys of different Clients never match.
 type Key [sha256.Size]byte
 
 // PeerKey identifies the address of a peer, which may hold many credentials.
 func (c *Client) PeerKey(address string) Key { return c.hash([]string{"peer", address}) }
 
-// hash is a keyed hash of parts, each with its length, so that no two lists of parts look alike.
+// hash returns a keyed hash of parts. It includes their lengths, so that different lists of parts have different
+// hashes.
 func (c *Client) hash(parts []string) [sha256.Size]byte {
 	mac := hmac.New(sha256.New, c.keySecret[:])
 	for _, part := range parts {
@@ -106,8 +109,8 @@ func (c *Client) hash(parts []string) [sha256.Size]byte {
 // reservedTaskIDs are KooDrive's other routes below /task/.
 var reservedTaskIDs = []string{"list", "result", "create", "dstUserInfo"}
 
-// CheckTaskID reports whether id can be that of a KooDrive task: 1 to 64 characters of A-Z, a-z, 0-9, _ and -, and not
-// the name of another of KooDrive's routes in any case. It fails with a [*TaskIDError].
+// CheckTaskID fails with a [*TaskIDError] unless id can be a KooDrive task's: 1 to 64 characters of A-Z, a-z, 0-9, _
+// and -, and not the name of another KooDrive route, in any case.
 func CheckTaskID(id string) error {
 	switch {
 	case id == "":

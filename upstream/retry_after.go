@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// MaxRetryAfter is the longest wait that is taken from KooDrive's Retry-After.
+// MaxRetryAfter limits the wait that KooDrive's Retry-After can request.
 const MaxRetryAfter = 10 * time.Minute
 
-// retryAfter returns how long KooDrive asks to wait: never more than MaxRetryAfter, and 0 if it does not ask, or in a form that
-// cannot be read. Proxies add fields of their own, or join them with commas: the longest wait counts.
+// retryAfter returns the wait that KooDrive requests, at most MaxRetryAfter; 0 if it requests none or the value cannot
+// be parsed. Proxies add fields, or join them with commas: the longest wait applies.
 func retryAfter(header http.Header) time.Duration {
 	var longest time.Duration
 	for _, field := range header.Values("Retry-After") {
 		before := ""
 		for value := range strings.SplitSeq(field, ",") {
-			for _, value := range []string{value, before + "," + value} { // Most dates have a comma themselves.
+			for _, value := range []string{value, before + "," + value} { // Most date formats contain a comma.
 				longest = max(longest, wait(strings.TrimSpace(value), header))
 			}
 			before = value
@@ -29,10 +29,10 @@ func retryAfter(header http.Header) time.Duration {
 
 var secondsForm = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
 
-// wait reads one value: a number of seconds, or a date.
+// wait parses one value: a number of seconds or a date.
 func wait(value string, header http.Header) time.Duration {
 	if secondsForm.MatchString(value) {
-		seconds, _ := strconv.ParseFloat(value, 64) // What is too large comes out as infinite.
+		seconds, _ := strconv.ParseFloat(value, 64) // A value out of range is infinite.
 		return time.Duration(min(seconds, MaxRetryAfter.Seconds()) * float64(time.Second))
 	}
 	if at, err := http.ParseTime(value); err == nil {
@@ -41,7 +41,7 @@ func wait(value string, header http.Header) time.Duration {
 	return 0
 }
 
-// serverTime is the time at which an answer was sent, by the clock of whoever sent it; ours if it does not say.
+// serverTime returns when an answer was sent, by the sender's clock; by this clock if it has no Date.
 func serverTime(header http.Header) time.Time {
 	now, err := http.ParseTime(header.Get("Date"))
 	if err != nil {

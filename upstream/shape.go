@@ -8,23 +8,23 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// MaxFields is how many fields of an answer an error names.
+// MaxFields is the number of fields of an answer that an error names.
 const MaxFields = 20
 
-// fieldForm is the form of names that are repeated. Any other name may be anything: somebody's data, or an echo of what was sent.
+// fieldForm matches the names that are logged. Others may be anything, such as data or an echoed credential.
 var fieldForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}$`)
 
-// other stands for names of another form, and for fields beyond MaxFields.
+// other stands for names that are not logged, and for fields beyond MaxFields.
 const other = "…"
 
-// kinds are the types of JSON.
+// kinds are the names of JSON types.
 var kinds = map[jsontext.Kind]string{
 	'n': "null", 't': "boolean", 'f': "boolean", '"': "string", '0': "number", '{': "object", '[': "array",
 }
 
-// shape returns what the log may say of a body that does not fit: the names and types of its top-level fields, or its type if it is
-// not an object, and never a value. Of an object that breaks off or is invalid further on, it names the fields before that.
-// Empty if the body is not JSON.
+// shape describes an invalid body for the log: the names and types of its top-level fields, or its type if it is not an
+// object, and never a value. If an object breaks off or becomes invalid, the fields before that are named. It is empty
+// if the body is not JSON.
 func shape(body []byte) string {
 	lenient := []jsontext.Options{jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)}
 	dec := jsontext.NewDecoder(bytes.NewReader(body), lenient...)
@@ -38,7 +38,7 @@ func shape(body []byte) string {
 	return "type: " + kinds[value.Kind()]
 }
 
-// fields names those of the object that dec is about to read.
+// fields names the fields of the object that dec is about to read.
 func fields(dec *jsontext.Decoder) string {
 	if _, err := dec.ReadToken(); err != nil {
 		return ""

@@ -12,24 +12,25 @@ import (
 	"github.com/kootask/kootask/internal/secret"
 )
 
-// App is an application registered with KooDrive, which may ask on behalf of its users.
+// App is an application registered with KooDrive, which may act for its users. It is safe for concurrent use if Secrets
+// is.
 type App struct {
 	// ID is KooDrive's AppId.
 	ID string
-	// Secrets returns KooDrive's AppSecret; during a rotation both, of which the first signs, and the second does if KooDrive
-	// refuses that. It is asked for each call. Never empty; what comes after two is not used.
+	// Secrets returns the AppSecret; during a rotation both: the first signs, and the second if KooDrive refuses that.
+	// It is called for each call. It must return at least one; those after the second are ignored.
 	Secrets func() []secret.Value
 }
 
-// FixedSecrets are Secrets that stay.
+// FixedSecrets returns a Secrets function for secrets that do not change.
 func FixedSecrets(secrets ...secret.Value) func() []secret.Value {
 	return func() []secret.Value { return secrets }
 }
 
-// maxSecrets is how many an app may have at a time.
+// maxSecrets is the number of secrets that are used.
 const maxSecrets = 2
 
-// Check reports whether ID and Secrets can be an app's: ID travels in a header, between commas.
+// Check fails if ID or Secrets is invalid. The ID is sent in a header, between commas.
 func (a *App) Check() error {
 	if !isToken(a.ID) || strings.Contains(a.ID, ",") {
 		return errors.New("the AppId must be visible ASCII characters without a comma")
@@ -41,40 +42,40 @@ func (a *App) Check() error {
 	return nil
 }
 
-// As returns the credential of the app acting for a KooDrive user, by the user's id at KooDrive. Every attempt is
-// signed anew. It fails with a [*CredentialError] without a user, or if the id has other than visible ASCII characters.
+// As returns the credential of the app acting for a KooDrive user, given the user's id at KooDrive. Each attempt is
+// signed separately. As fails with a [*CredentialError] if the id is empty or has other than visible ASCII characters.
 func (a *App) As(userID string) (Credential, error) {
 	if userID == "" {
 		return Credential{}, &CredentialError{Header: "x-user-id", Missing: true}
 	}
-	if !isToken(userID) { // net/http leaves out the blanks around it, which were signed.
+	if !isToken(userID) { // net/http would trim spaces that were signed.
 		return Credential{}, &CredentialError{Header: "x-user-id"}
 	}
 	return Credential{app: a, userID: userID, secret: a.Secrets()[0]}, nil
 }
 
-// dateLayout is that of X-Date, always in UTC: 20240831T143829Z.
+// dateLayout is the layout of X-Date, always in UTC: 20240831T143829Z.
 const dateLayout = "20060102T150405Z"
 
 func isDate(s string) bool {
 	_, err := time.Parse(dateLayout, s)
-	return err == nil && len(s) == len(dateLayout) // Parse takes a fraction of a second, too.
+	return err == nil && len(s) == len(dateLayout) // Parse also accepts a fraction of a second.
 }
 
-// signed is what a signature covers. Host, path, date and user are those of the request that is sent.
+// signed has the values that a signature covers. They must be those of the request that is sent.
 type signed struct {
 	method, host, path, date, userID string
 }
 
-// signedHeaders are the headers that a signature covers: KooDrive's text demands the last two, its examples sign all
+// signedHeaders are the headers that a signature covers. KooDrive's text requires the last two; its examples sign all
 // three.
 const signedHeaders = "host;x-date;x-user-id"
 
-// emptyPayloadHash is the SHA-256 of no bytes.
+// emptyPayloadHash is the SHA-256 of an empty body.
 const emptyPayloadHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-// canonicalRequest follows KooDrive's "step 1": a request without query and body. The path that is signed ends in a
-// slash although the one that is sent does not.
+// canonicalRequest follows KooDrive's "step 1", for a request without query and body. The signed path ends in a slash,
+// although the sent one does not.
 func (s signed) canonicalRequest() string {
 	path := s.path
 	if !strings.HasSuffix(path, "/") {
@@ -93,7 +94,7 @@ func (s signed) canonicalRequest() string {
 	}, "\n")
 }
 
-// stringToSign follows "step 2": unlike Huawei's other schemes it has no line for the time.
+// stringToSign follows "step 2". Unlike Huawei's other schemes, it has no line for the time.
 func (s signed) stringToSign() string {
 	hash := sha256.Sum256([]byte(s.canonicalRequest()))
 	return "HMAC-SHA256\n" + hex.EncodeToString(hash[:])

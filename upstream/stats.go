@@ -2,15 +2,15 @@ package upstream
 
 import "time"
 
-// Stats is the state of a Client.
+// Stats is the state of a Client at one moment.
 type Stats struct {
-	// InFlight is the number of requests to KooDrive in flight, and Queued the number of those that wait in a queue.
+	// InFlight is the number of requests in flight, and Queued the number of those in a queue.
 	InFlight, Queued int
-	// Down reports an outage: KooDrive fails as a whole, or as far as its only caller can tell, and has not answered since.
+	// Down reports an outage: KooDrive fails as a whole, or for its only active caller, and has not answered since.
 	Down bool
 	// OpenCircuits is the number of open circuits of callers and addresses.
 	OpenCircuits int
-	// Skew is the estimated lead of KooDrive's clock over ours.
+	// Skew is the estimated lead of KooDrive's clock over this one.
 	Skew time.Duration
 }
 

@@ -14,30 +14,31 @@ import (
 	"github.com/kootask/kootask/internal/unpack"
 )
 
-// maxInterim is how many answers of 1xx may come before the answer: net/http leaves that count to whoever looks at them.
+// maxInterim limits the 1xx answers before the answer. net/http sets no limit if they are observed.
 const maxInterim = 10
 
-// errAgain keeps net/http from sending a request again. Whether that is done is decided here: see [Client.attempt].
+// errAgain keeps net/http from sending a request again. [Client.attempt] decides about that.
 var errAgain = errors.New("the request would be sent again")
 
-// trip is one use of a transport: at most one request leaves on it. The transport's goroutines and the attempt's share it.
+// trip is one use of the transport, on which the request is sent at most once. The transport's goroutines and the
+// attempt's share it.
 type trip struct {
-	attempt context.Context // The attempt's: the trip's own ends with it, or before.
+	attempt context.Context // The attempt's context. The trip's own ends with it or earlier.
 	stop    context.CancelCauseFunc
 
-	sent    atomic.Int32 // How many connections the request was given.
+	sent    atomic.Int32 // The number of connections that the request was given.
 	reused  atomic.Bool  // The connection had served a request before.
 	http2   atomic.Bool
-	answer  atomic.Bool // Its first byte has come.
+	answer  atomic.Bool // The first byte of the answer has arrived.
 	stopped atomic.Bool // net/http was about to send the request again.
 	interim atomic.Int32
-	fault   atomic.Pointer[AnswerError] // An answer of 1xx that should not be.
+	fault   atomic.Pointer[AnswerError] // An invalid 1xx answer.
 	headed  atomic.Pointer[response]    // The answer without its body.
 }
 
 type tripKey struct{}
 
-// tripOf returns the trip of a request's context, or of its dial's.
+// tripOf returns the trip in the context of a request or of its dial.
 func tripOf(ctx context.Context) *trip {
 	t, _ := ctx.Value(tripKey{}).(*trip)
 	return t
@@ -55,7 +56,8 @@ func begin(attempt context.Context) (*trip, context.Context) {
 	})
 }
 
-// gotConnection stops a request that is about to be sent again over HTTP/2: net/http looks at the context before it does.
+// gotConnection stops a request that net/http is about to send again over HTTP/2: net/http checks the context before it
+// does.
 func (t *trip) gotConnection(info httptrace.GotConnInfo) {
 	if t.sent.Add(1) > 1 {
 		t.stopped.Store(true)
@@ -68,7 +70,7 @@ func (t *trip) gotConnection(info httptrace.GotConnInfo) {
 	}
 }
 
-// again returns an error if the request was given a connection already: net/http is about to get it another one.
+// again returns errAgain if the request already had a connection: net/http is about to give it another.
 func (t *trip) again() error {
 	if t.sent.Load() == 0 {
 		return nil
@@ -77,7 +79,7 @@ func (t *trip) again() error {
 	return errAgain
 }
 
-// gotInterim refuses an answer of 1xx that no request of ours asks for.
+// gotInterim refuses a 1xx answer that kootask's requests cannot cause.
 func (t *trip) gotInterim(status int, _ textproto.MIMEHeader) error {
 	allowed := status == http.StatusContinue || status == http.StatusEarlyHints
 	if allowed && t.interim.Add(1) <= maxInterim {
@@ -92,15 +94,15 @@ func interimFault(status int) *AnswerError {
 	return &AnswerError{Fault: Contradictory, Status: status, Detail: "no request asks for this status, or so often"}
 }
 
-// unprocessed reports whether KooDrive has said that it did not process the request: it has refused the stream, or ended
-// the connection before it.
+// unprocessed reports whether KooDrive has declared that it did not process the request, by refusing the stream or by
+// ending the connection before it.
 //
-// net/http wants to repeat such a request over HTTP/2, and does not say why. It does also after RST_STREAM with
-// PROTOCOL_ERROR, which cannot be told apart here: KooDrive has then found fault with the request.
+// net/http would repeat such a request over HTTP/2, and does not report the cause. It also does so after RST_STREAM
+// with PROTOCOL_ERROR, by which KooDrive rejects the request itself; the two cannot be distinguished here.
 func (t *trip) unprocessed() bool { return t.stopped.Load() && t.http2.Load() }
 
-// died reports whether the trip has failed with err since its connection, which was kept alive, ended before the answer
-// began. KooDrive may have got the request.
+// died reports whether the trip failed because its kept-alive connection ended before the answer began. KooDrive may
+// have received the request.
 func (t *trip) died(err error) bool {
 	var stream streamError
 	if t.answer.Load() || !t.reused.Load() || t.fault.Load() != nil || t.unprocessed() || t.attempt.Err() != nil {
@@ -109,7 +111,7 @@ func (t *trip) died(err error) bool {
 	return t.stopped.Load() || t.http2.Load() && !errors.As(err, &stream)
 }
 
-// streamError has the form of net/http's error for one stream of HTTP/2, whose type cannot be named: errors.As fills it in.
+// streamError has the fields of net/http's unexported error for an HTTP/2 stream: errors.As converts that one to it.
 type streamError struct {
 	StreamID uint32
 	Code     uint32
@@ -118,14 +120,14 @@ type streamError struct {
 
 func (streamError) Error() string { return "a stream of HTTP/2 has failed" }
 
-// response is an answer. Its body was read, as far as it came.
+// response is an answer whose body was read as far as it arrived.
 type response struct {
 	status   int
 	header   http.Header
-	received time.Time // When the header had come.
-	body     []byte    // At most one byte more than MaxBody.
-	bodyErr  error     // Why the body is not whole.
-	xDate    string    // That of the request.
+	received time.Time // When the header arrived.
+	body     []byte    // At most MaxBody+1 bytes.
+	bodyErr  error     // Why the body is incomplete.
+	xDate    string    // The X-Date of the request.
 }
 
 // exchange sends a request and reads the answer. It may never return.
@@ -134,12 +136,13 @@ func (t *trip) exchange(transport http.RoundTripper, req *http.Request) (*respon
 	if err != nil {
 		return nil, err
 	}
-	// Of a body that was not read to its end, Close may wait for the peer: for seconds, if TLS has to be ended. Nobody waits.
+	// If the body was not read to its end, Close may block on the peer for seconds, to end TLS. So it gets its own
+	// goroutine.
 	defer func() { go func() { _ = resp.Body.Close() }() }()
 	r := response{
 		status: resp.StatusCode, header: resp.Header, received: time.Now(), xDate: req.Header.Get(HeaderDate),
 	}
-	if r.status < http.StatusOK { // The body of 101 is the connection itself, which has no end.
+	if r.status < http.StatusOK { // The body of a 101 is the connection itself, which does not end.
 		return nil, interimFault(r.status)
 	}
 	headed := r
@@ -149,8 +152,8 @@ func (t *trip) exchange(transport http.RoundTripper, req *http.Request) (*respon
 	return &r, nil
 }
 
-// run makes the exchange of the trip. It returns soon after the attempt has ended in any case; if net/http does not, its
-// connections get no more requests, and a header that has come is all of the answer.
+// run runs exchange, and returns soon after the attempt has ended even if exchange does not. In that case the
+// generation gets no new requests. If the header had arrived, run returns the answer without its body.
 func (t *trip) run(g *generation, req *http.Request) (*response, error) {
 	resp, err := bounded.Call(t.attempt, func() (*response, error) { return t.exchange(g.transport, req) })
 	if !errors.Is(err, bounded.ErrAbandoned) {

@@ -12,7 +12,7 @@ import (
 	"os/exec"
 )
 
-// client is the command of a language's program, in the folder of that name in clients/.
+// client is the conformance program of a language.
 type client struct {
 	language string
 	folder   string
@@ -31,7 +31,7 @@ var languages = []client{
 	{"rust", "clients/rust", []string{"target/debug/examples/conformance"}},
 }
 
-// session is a client's program at work.
+// session is a running program of a client.
 type session struct {
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
@@ -39,11 +39,11 @@ type session struct {
 	stderr bytes.Buffer
 }
 
-// start starts the program, which lives as long as ctx.
+// start starts the program, which runs until ctx ends at the latest.
 func (c client) start(ctx context.Context) (*session, error) {
 	s := &session{cmd: exec.CommandContext(ctx, c.program[0], c.program[1:]...)}
 	s.cmd.Dir, s.cmd.Stderr = c.folder, &s.stderr
-	s.cmd.Env = append(os.Environ(), "no_proxy=127.0.0.1") // Some of gRPC's libraries use the environment's proxy.
+	s.cmd.Env = append(os.Environ(), "no_proxy=127.0.0.1") // Some gRPC libraries use the environment's proxy.
 	var err error
 	if s.stdin, err = s.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -56,8 +56,8 @@ func (c client) start(ctx context.Context) (*session, error) {
 	return s, s.cmd.Start()
 }
 
-// tell sends the program its command.
-func (s *session) tell(do command) error {
+// send sends the program its command.
+func (s *session) send(do command) error {
 	text, err := json.Marshal(do)
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func (s *session) tell(do command) error {
 func (s *session) next() (line, error) {
 	text, err := s.stdout.ReadBytes('\n')
 	if err != nil {
-		return line{}, fmt.Errorf("it ended without a last line: %w", err)
+		return line{}, fmt.Errorf("the program ended without a last line: %w", err)
 	}
 	var l line
 	var keys map[string]any
@@ -78,22 +78,22 @@ func (s *session) next() (line, error) {
 		return line{}, fmt.Errorf("%.1000s: %w", text, err)
 	}
 	if l.kind() == "" || len(keys) != 1 {
-		return line{}, fmt.Errorf("%.1000s: no such line", text)
+		return line{}, fmt.Errorf("%.1000s: not a line of the protocol", text)
 	}
 	return l, nil
 }
 
-// leave lets the program end, and fails if it prints more or its exit code is not 0.
+// leave lets the program end. It fails if the program prints more or its exit code is not 0.
 func (s *session) leave() error {
 	_ = s.stdin.Close()
 	more, err := io.ReadAll(s.stdout)
 	if len(more) > 0 {
-		err = errors.Join(err, fmt.Errorf("it goes on after the last line: %.1000s", more))
+		err = errors.Join(err, fmt.Errorf("output after the last line: %.1000s", more))
 	}
 	return errors.Join(err, s.cmd.Wait())
 }
 
-// kill ends the program at once.
+// kill kills the program and waits for its end.
 func (s *session) kill() {
 	_ = s.cmd.Process.Kill()
 	_ = s.cmd.Wait()

@@ -15,16 +15,17 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// expected is a line that a client has to print: one of these keys, like a [line].
+// expected is a line that a client must print: it has one of these keys, like a [line].
 type expected struct {
-	// Task is the whole task without observeTime, which every task has. For a Heartbeat's observeTime, only its presence counts.
+	// Task is the whole task without observeTime, which every task must have. For a Heartbeat's observeTime, only its
+	// presence is compared.
 	Task      json.RawMessage
 	Heartbeat json.RawMessage
 	Resume    *expectedResume
 	Failure   *expectedFailure
 	End       *struct{}
 	Cancelled *struct{}
-	// Repeated: one or more of these.
+	// Repeated allows one or more such lines.
 	Repeated bool
 }
 
@@ -33,8 +34,8 @@ type expectedResume struct {
 	After between
 }
 
-// expectedFailure is an expected [failure]. Its absent fields have to be absent there. Each of kootask's errors has a message and
-// the id of the request. For the stub's errors these are known, and [scenario.complete] fills them in.
+// expectedFailure is an expected [failure]. A field that is absent here must be absent there. Errors from kootask must
+// also have a message and a request id. For the stub's errors both are known, and [scenario.complete] fills them in.
 type expectedFailure struct {
 	// Code and Reason may be alternatives, separated by |.
 	Code   string
@@ -44,13 +45,13 @@ type expectedFailure struct {
 	Metadata         map[string]string
 	Violations       []violation
 	LocalizedMessage string
-	// OfClient: the client itself made the error, so it has no request id.
+	// OfClient means that the client itself made the error, so it has no request id.
 	OfClient bool
 
 	message, requestID string // Empty: any.
 }
 
-// between is a range of seconds, including its ends.
+// between is a range of seconds, ends included.
 type between [2]float64
 
 func (b between) holds(seconds *float64) error {
@@ -76,7 +77,7 @@ func (e expected) kind() string {
 func (e expected) check() error {
 	switch e.kind() {
 	case "":
-		return errors.New("it expects a line of no kind")
+		return errors.New("an expected line has no known kind")
 	case "task":
 		return protojson.Unmarshal(e.Task, &taskv1.Task{})
 	case "heartbeat":
@@ -85,8 +86,8 @@ func (e expected) check() error {
 	return nil
 }
 
-// compare fails unless the lines are the expected ones, in order. There may be more heartbeats anywhere if they are from a real
-// server, which sends them when the machine is slow.
+// compare fails unless the lines are the expected ones, in order. If heartbeats is set, it allows additional
+// heartbeats: a real server sends them when the machine is slow.
 func compare(want []expected, got []line, heartbeats bool) error {
 	met := false // Whether want[0], which may be repeated, has matched.
 	for i, l := range got {
@@ -98,7 +99,7 @@ func compare(want []expected, got []line, heartbeats bool) error {
 			continue
 		}
 		if len(rest) == 0 {
-			return fmt.Errorf("line %d, %s, is one too many", i+1, l.kind())
+			return fmt.Errorf("line %d, %s, is not expected", i+1, l.kind())
 		}
 		if err := rest[0].matches(l); err != nil {
 			return fmt.Errorf("line %d: %w", i+1, err)
@@ -117,7 +118,7 @@ func compare(want []expected, got []line, heartbeats bool) error {
 	return nil
 }
 
-// matches returns the difference.
+// matches returns nil if the line is as expected, and otherwise an error with the difference.
 func (e expected) matches(l line) error {
 	if e.kind() != l.kind() {
 		return fmt.Errorf("%s, and not %s", l.kind(), e.kind())
@@ -170,7 +171,7 @@ func sameHeartbeat(want, got json.RawMessage) error {
 
 func (e expectedFailure) matches(f *failure) error {
 	if f == nil {
-		return errors.New("there is no error")
+		return errors.New("the error is missing")
 	}
 	var wrong []string
 	check := func(what string, holds bool) {

@@ -1,6 +1,6 @@
-// Command conformance checks that the clients in all languages behave alike. It runs the scenarios of scenarios.yaml with each
-// client and judges its output. The server is kootask serve in front of kootask simulate, or a stub of the service for events
-// that KooDrive cannot cause.
+// Command conformance checks that the clients in all languages behave alike. It runs the scenarios of scenarios.yaml
+// with each client and checks its output. The server is kootask serve in front of kootask simulate, or a stub of the
+// service for events that KooDrive cannot cause.
 //
 //	go run ./clients/conformance                          # From the root, after make clients.
 //	go run ./clients/conformance -language rust -run resume
@@ -8,9 +8,9 @@
 //	go run ./clients/conformance -readmes                 # The unchanged commands of the READMEs. After make build.
 //	go run ./clients/conformance -plain                   # Clients without kootask's library: clients/plain.
 //
-// A client takes part with a program that reads one command, runs it and prints the client's results. client.go lists the
-// programs, and protocol.go defines their input and output. A program knows only the inputs of a scenario; only compare.go knows
-// the expected results.
+// Each language has a program that reads one command, runs it with the client and prints the results. client.go lists
+// the programs, and protocol.go defines their input and output. A program only knows the inputs of a scenario; the
+// expected results are only known to compare.go.
 package main
 
 import (
@@ -107,14 +107,14 @@ func matching[T any](all []T, pattern string, name func(T) string) (chosen []T, 
 	return chosen, nil
 }
 
-// cell is a scenario with a language.
+// cell is a scenario in a language.
 type cell struct{ scenario, language string }
 
 // patience is the time limit of a cell. The longest one takes half a minute on an idle machine.
 const patience = 3 * time.Minute
 
-// runAll runs each scenario with each client, several at a time, because they mostly wait. It returns the error of each cell, or
-// nil.
+// runAll runs each scenario with each client, several at a time, because they mostly wait. It returns the errors by
+// cell; nil for success.
 func runAll(ctx context.Context, program string, clients []client, scenarios []scenario) map[cell]error {
 	var all sync.WaitGroup
 	var mu sync.Mutex // Guards results.
@@ -138,7 +138,7 @@ func runAll(ctx context.Context, program string, clients []client, scenarios []s
 	return results
 }
 
-// table prints a row for each scenario, and then the errors.
+// table prints the results, a row per scenario, and then the errors.
 func table(out io.Writer, clients []client, scenarios []scenario, cells map[cell]error) {
 	row := func(name string, entry func(language string) string) {
 		_, _ = fmt.Fprintf(out, "| %-38s |", name)

@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// world is the environment of a client: a server, or a stub of one.
+// world is the environment of a client: a server or a stub.
 type world interface {
 	// addr returns the address of the gRPC port.
 	addr() string
-	// change does an act of the scenario.
+	// change performs an act of the scenario.
 	change(ctx context.Context, a act) error
 	// settle fails if the server got wrong requests.
 	settle(ctx context.Context, s scenario) error
@@ -23,7 +23,7 @@ type world interface {
 func play(ctx context.Context, program string, c client, s scenario) error {
 	w, err := open(ctx, program, s)
 	if err != nil {
-		return fmt.Errorf("the world: %w", err)
+		return fmt.Errorf("starting the server: %w", err)
 	}
 	defer w.close()
 	do := s.Call
@@ -33,7 +33,7 @@ func play(ctx context.Context, program string, c client, s scenario) error {
 		return err
 	}
 	defer p.kill()
-	if err := p.tell(do); err != nil {
+	if err := p.send(do); err != nil {
 		return err
 	}
 	lines, err := listen(ctx, w, p, s)
@@ -49,15 +49,15 @@ func play(ctx context.Context, program string, c client, s scenario) error {
 	if ctx.Err() != nil {
 		err = errors.Join(errTooLong, err)
 	}
-	p.kill() // After that, its output is complete.
+	p.kill() // Afterwards its output is complete.
 	said := show(lines) + "\n" + p.stderr.String()
 	for _, secret := range s.secrets() {
 		if secret != "" && strings.Contains(said, secret) {
-			err = errors.Join(err, fmt.Errorf("it prints %q", secret))
+			err = errors.Join(err, fmt.Errorf("the output contains %q", secret))
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%w\nit printed %.5000s", err, said)
+		return fmt.Errorf("%w\noutput: %.5000s", err, said)
 	}
 	return nil
 }
@@ -69,7 +69,7 @@ func open(ctx context.Context, program string, s scenario) (world, error) {
 	return newServers(ctx, program, s)
 }
 
-// listen reads the client's output, and does the acts at their times.
+// listen reads the client's output, and performs the acts when they are due.
 func listen(ctx context.Context, w world, p *session, s scenario) (lines []line, err error) {
 	acts := slices.Clone(s.Meanwhile)
 	for {
@@ -83,7 +83,7 @@ func listen(ctx context.Context, w world, p *session, s scenario) (lines []line,
 		}
 		if len(acts) > 0 && acts[0].After == l.kind() {
 			if err := w.change(ctx, acts[0]); err != nil {
-				return lines, fmt.Errorf("the world: %w", err)
+				return lines, fmt.Errorf("changing the server: %w", err)
 			}
 			acts = acts[1:]
 		}

@@ -2,10 +2,11 @@ package main
 
 import "encoding/json"
 
-// command is the line that a client's program reads from its standard input. All keys but the first three are optional; the
-// client's defaults apply to absent keys. The program refuses unknown keys with exit code 2. Times are in seconds.
+// command is the line that a client's program reads from its standard input. All keys but the first three are optional:
+// for absent keys, the client's defaults apply. The program refuses unknown keys with exit code 2. Times are in
+// seconds.
 type command struct {
-	// Call is get or watch: a task once, or all events of a watch.
+	// Call is get or watch: fetch a task once, or print all events of a watch.
 	Call string `json:"call"`
 	// Addr is the address of a plaintext server.
 	Addr   string `json:"addr"`
@@ -14,27 +15,26 @@ type command struct {
 	Token    string `json:"token,omitempty"`
 	UserID   string `json:"userId,omitempty"`
 	Language string `json:"language,omitempty"`
-	// CallerTokens are the results of the client's provider of such tokens, one for each call of the provider. The last one is
-	// repeated.
+	// CallerTokens are the results of the client's provider of caller tokens, one per call. The last one is repeated.
 	CallerTokens      []string `json:"callerTokens,omitempty"`
 	MaxAge            *float64 `json:"maxAge,omitempty"`
 	FailedTaskAsError bool     `json:"failedTaskAsError,omitempty"`
-	// Deadline is the time limit of the whole call, with all its waits.
+	// Deadline is the time limit of the whole call, including its waits.
 	Deadline *float64 `json:"deadline,omitempty"`
-	// CancelAfterTasks is the number of tasks after which the program leaves the watch, in the usual way of its language.
+	// CancelAfterTasks is the number of tasks after which the program leaves the watch, in its language's usual way.
 	CancelAfterTasks int `json:"cancelAfterTasks,omitempty"`
 }
 
-// line is a line that the program prints at once: an object with one of these keys. Failure, end and cancelled are the last
-// line; after it the program waits until its standard input ends, and exits with 0. All other output goes to its standard
-// error.
+// line is a line that the program prints at once: an object with one of these keys. Failure, End or Cancelled is the
+// last line. After it, the program waits until its standard input ends, and exits with 0. All other output goes to
+// standard error.
 type line struct {
-	// Task and Heartbeat are the contract's, in proto3's JSON.
+	// Task and Heartbeat are the contract's messages, in proto3 JSON.
 	Task      json.RawMessage `json:"task,omitempty"`
 	Heartbeat json.RawMessage `json:"heartbeat,omitempty"`
 	Resume    *resume         `json:"resume,omitempty"`
 	Failure   *failure        `json:"failure,omitempty"`
-	// End is the end without an error, and Cancelled the end after the program has left the watch.
+	// End is an end without an error. Cancelled is the end after the program has left the watch.
 	End       *struct{} `json:"end,omitempty"`
 	Cancelled *struct{} `json:"cancelled,omitempty"`
 }
@@ -45,12 +45,12 @@ type resume struct {
 	AfterSeconds *float64 `json:"afterSeconds"`
 }
 
-// failure is a call's error, from the client.
+// failure is an error of a call, as the client reports it.
 type failure struct {
 	// Code is gRPC's, like NOT_FOUND.
 	Code string `json:"code"`
-	// Reason is the reason's name, empty if the error is not from kootask. Known is the name of the client's own value for the
-	// reason, empty if the client does not know it.
+	// Reason is the reason's name; empty if the error is not from kootask. Known is the name of the client's own
+	// constant for the reason; empty if the client does not have one.
 	Reason string `json:"reason"`
 	Known  string `json:"known"`
 
@@ -69,7 +69,7 @@ type violation struct {
 	Description string `json:"description"`
 }
 
-// kind is the key of a line.
+// kind returns the key of a line; empty if there is none.
 func (l line) kind() string {
 	switch {
 	case l.Task != nil:
@@ -89,5 +89,5 @@ func (l line) kind() string {
 	}
 }
 
-// last reports whether no line comes after it.
+// last reports whether the line is the last one.
 func (l line) last() bool { return l.Failure != nil || l.End != nil || l.Cancelled != nil }

@@ -18,31 +18,31 @@ import (
 	"time"
 )
 
-// block is a piece of a document for a shell.
+// block matches a block of shell commands in a document.
 var block = regexp.MustCompile("(?s)```sh\n(.*?)```")
 
-// document is a text with commands, some of which watch a task.
+// document is a text with shell commands, some of which watch a task.
 type document struct {
 	path    string
-	watches int // Number of blocks that watch a task, which have to see it finished.
-	shift   int // Difference to the usual ports.
+	watches int // Number of blocks that must watch a task until it is finished.
+	shift   int // Added to the usual ports.
 }
 
-// usual are the ports that the documents name.
+// usual matches the addresses in the documents.
 var usual = regexp.MustCompile(`127\.0\.0\.1:(9090|9091|8080|18080)\b`)
 
-// shifted returns a text with the document's own ports in place of the usual ones.
+// shifted replaces the usual ports in a text by the document's own.
 func (d document) shifted(text string) string {
 	return usual.ReplaceAllStringFunc(text, func(address string) string {
 		host, port, _ := net.SplitHostPort(address)
-		n, _ := strconv.Atoi(port) // usual has numbers there.
+		n, _ := strconv.Atoi(port) // usual only matches numbers.
 		return net.JoinHostPort(host, strconv.Itoa(n+d.shift))
 	})
 }
 
-// followAll runs the commands of the clients' READMEs and of docs/migrate.md, as a new user does, each in an empty folder, while
-// bin/kootask demo and simulate run. Only the ports are changed: each document has its own, so that they run at once. It prints
-// the time that each takes. Package managers may use their caches.
+// followAll runs the commands of the clients' READMEs and of docs/migrate.md as a new user would, each in an empty
+// folder, while bin/kootask demo and simulate run. Only the ports are changed: each document has its own, so that they
+// can run at the same time. It prints the time of each. Package managers may use their caches.
 func followAll(ctx context.Context, out io.Writer, dir string, clients []client) error {
 	documents := []document{{path: "docs/migrate.md", watches: 5, shift: 100}}
 	for i, c := range clients {
@@ -69,7 +69,7 @@ func followAll(ctx context.Context, out io.Writer, dir string, clients []client)
 	return errors.Join(failures...)
 }
 
-// finished is the output of a command that has watched a task to its end.
+// finished matches the output of a command that has watched a task to its end.
 var finished = regexp.MustCompile(`SUCCESS|status 2`)
 
 // follow runs the commands of a document.
@@ -109,19 +109,19 @@ func (d document) follow(ctx context.Context, dir string) error {
 		}
 	}
 	if watches != d.watches {
-		return fmt.Errorf("%d of %d commands have seen a task finished:\n%s", watches, d.watches, &all)
+		return fmt.Errorf("%d of %d commands have watched a task to its end:\n%s", watches, d.watches, &all)
 	}
 	return nil
 }
 
-// shell runs commands in a folder, with additional environment variables.
+// shell runs commands in a folder, with additional environment variables. It fails after 15 min.
 func shell(ctx context.Context, folder, commands string, variables ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", commands)
 	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), variables...)
-	// After the time limit, all processes that it has started end with it.
+	// At the time limit, all processes of the group are killed.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second

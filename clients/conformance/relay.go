@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// relay keeps the address of a server while another server takes its place: connections wait for the next one. Without it, the
-// new server would need the same port, which another process may have taken meanwhile.
+// relay keeps the address of a server while the server is replaced: connections wait for the next one. Without the
+// relay, the new server would need the same port, which another process may have taken.
 type relay struct {
 	listener net.Listener
 	done     context.CancelFunc
 	all      sync.WaitGroup
 
 	mu     sync.Mutex // Guards server.
-	server string     // Empty: no server.
+	server string     // Empty: none; connections wait.
 }
 
 func newRelay(ctx context.Context) (*relay, error) {
@@ -38,14 +38,14 @@ func newRelay(ctx context.Context) (*relay, error) {
 	return r, nil
 }
 
-// lead sets the server of new connections. Empty: they wait.
+// lead sets the server for new connections; empty: they wait.
 func (r *relay) lead(server string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.server = server
 }
 
-// serve connects a client with the server, until either of them ends the connection.
+// serve connects a client with the server until either closes the connection.
 func (r *relay) serve(ctx context.Context, client net.Conn) {
 	defer func() { _ = client.Close() }()
 	var server net.Conn
@@ -58,7 +58,7 @@ func (r *relay) serve(ctx context.Context, client net.Conn) {
 		}
 		var err error
 		server, err = (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", addr)
-		return err == nil, nil // Otherwise it has just gone.
+		return err == nil, nil // On an error, the server has just ended.
 	})
 	if err != nil {
 		return

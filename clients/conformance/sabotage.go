@@ -15,7 +15,7 @@ import (
 	"github.com/kootask/kootask/sabotage/change"
 )
 
-// sabotage breaks the server, and turns these scenarios red, for every client, and no other one.
+// sabotage is a change to the server that must turn the scenarios red, for every client, and no others.
 type sabotage struct {
 	name string
 	change.Change
@@ -61,8 +61,8 @@ var sabotages = []sabotage{
 	},
 }
 
-// tryAll tries all sabotages at once, because they mostly wait. It fails if one turns other cells red than it should. Scenarios
-// without the server are left out.
+// tryAll tries all sabotages at once, because they mostly wait. It fails if one turns other cells red than it should.
+// It leaves out scenarios without the server.
 func tryAll(ctx context.Context, out io.Writer, dir string, clients []client, scenarios []scenario) error {
 	scenarios = slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool { return s.KooDrive == nil })
 	var all sync.WaitGroup
@@ -84,18 +84,19 @@ func tryAll(ctx context.Context, out io.Writer, dir string, clients []client, sc
 				wrong++
 				table(out, clients, scenarios, cells)
 			}
-			_, _ = fmt.Fprintf(out, "%s %s: %d of %d cells, %s\n", word, s.name, len(failed(cells)), len(cells), strings.Join(s.red, ", "))
+			_, _ = fmt.Fprintf(out, "%s %s: %d of %d cells, %s\n",
+				word, s.name, len(failed(cells)), len(cells), strings.Join(s.red, ", "))
 		})
 	}
 	all.Wait()
 	if wrong > 0 {
-		failures = append(failures, fmt.Errorf("%d of %d sabotages do not turn the cells red that they should", wrong, len(sabotages)))
+		failures = append(failures, fmt.Errorf("%d of %d sabotages turn other cells red than they should", wrong, len(sabotages)))
 	}
 	return errors.Join(failures...)
 }
 
-// try runs the scenarios against the sabotaged server: those that should go red with every client, the others with the first one.
-// That a sabotage breaks nothing else does not depend on the language.
+// try runs the scenarios against the sabotaged server: those that must turn red with every client, the others with the
+// first client only. That the others pass does not depend on the language.
 func (s sabotage) try(ctx context.Context, dir string, clients []client, scenarios []scenario) (map[cell]error, error) {
 	overlay, err := s.Overlay(dir)
 	if err != nil {
@@ -115,7 +116,7 @@ func (s sabotage) try(ctx context.Context, dir string, clients []client, scenari
 	return cells, ctx.Err()
 }
 
-// split returns the scenarios that the sabotage turns red, and the others.
+// split returns the scenarios that the sabotage must turn red, and the others.
 func (s sabotage) split(scenarios []scenario) (red, others []scenario) {
 	for _, one := range scenarios {
 		if slices.Contains(s.red, one.Name) {
@@ -127,7 +128,7 @@ func (s sabotage) split(scenarios []scenario) (red, others []scenario) {
 	return red, others
 }
 
-// isRight reports whether the cells that failed are those of the red scenarios.
+// isRight reports whether exactly the cells of the red scenarios have failed.
 func (s sabotage) isRight(cells map[cell]error) bool {
 	if len(failed(cells)) == 0 {
 		return false

@@ -15,54 +15,55 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// scenario is a scenario of scenarios.yaml: the world, the command of the client, and the expected results.
+// scenario is a scenario of scenarios.yaml: the environment, the command of the client and the expected results.
 type scenario struct {
-	// Name is for people. Scenarios of the errors are named after the reason.
+	// Name identifies the scenario. Scenarios of errors are named after the reason.
 	Name string
-	// Text replaces $TEXT in the other fields, repeated this many times.
+	// Text replaces $TEXT in the other fields, repeated Times times.
 	Text *struct {
 		Text  string
 		Times int
 	}
 
-	// KooDrive is the script of kootask simulate, which also accepts the token of the call. Serve are the flags of kootask
-	// serve, in addition to quick polls. Others are tasks that other clients watch with the same token, before the client.
+	// KooDrive is the script of kootask simulate, which also accepts the call's token. Serve are flags of kootask
+	// serve, in addition to short poll intervals. Others are tasks that other clients already watch with the same
+	// token.
 	KooDrive json.RawMessage
 	Serve    []string
 	Others   []string
-	// Stub replaces both. It has one answer for each call, and the last one for all further calls.
+	// Stub replaces both with a stub. It has the steps for each call; the last ones are repeated.
 	Stub [][]step
-	// Nobody: no server listens at the address.
+	// Nobody means that no server listens at the address.
 	Nobody bool
 
-	// Call is the client's command. The address is added, and a token if it is absent and the call is not Anonymous.
+	// Call is the client's command. The address is added, and a token unless it has one or the call is Anonymous.
 	Call      command
 	Anonymous bool
-	// Meanwhile are the acts while the client runs.
+	// Meanwhile are changes to the environment while the client runs.
 	Meanwhile []act
-	// Until is a kind of line: the client is ended after the first such line, which need not be its last.
+	// Until is a kind of line: the client is killed after the first such line.
 	Until string
 
-	// Expect are the lines that the client has to print, Received are the calls that the stub has to get. Quiet: KooDrive gets
-	// no requests after the client's last line.
+	// Expect are the lines that the client must print. Received are the calls that the stub must get. Quiet: KooDrive
+	// must get no requests after the client's last line.
 	Expect   []expected
 	Received []received
 	Quiet    bool
 }
 
-// act changes the world after the client's first line of some kind.
+// act is a change to the environment after the client's first line of a kind.
 type act struct {
 	After string
 	// Server is drain or kill: the server is stopped or killed, and another one is started at its address.
 	Server string
-	// KooDrive is a script to apply then.
+	// KooDrive is a script to apply.
 	KooDrive json.RawMessage
 }
 
-// token is the token of a call without its own.
+// token is the token of calls that do not set one.
 const token = "conformance-token"
 
-// load reads the scenarios, and fails unless each reason of the contract is in one.
+// load reads the scenarios. It fails unless they cover every reason of the contract.
 func load(file string) ([]scenario, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -77,7 +78,7 @@ func load(file string) ([]scenario, error) {
 	for i, one := range raw {
 		s, err := read(one)
 		if err == nil && names[s.Name] {
-			err = fmt.Errorf("there are two")
+			err = fmt.Errorf("another scenario has this name")
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: scenario %d, %q: %w", file, i+1, s.Name, err)
@@ -111,7 +112,7 @@ func read(raw any) (scenario, error) {
 		s.Call.Token = token
 	}
 	if len(s.Expect) == 0 {
-		return s, fmt.Errorf("it expects nothing")
+		return s, fmt.Errorf("expect is empty")
 	}
 	for _, e := range s.Expect {
 		if err := e.check(); err != nil {
@@ -135,10 +136,10 @@ func (s scenario) complete() {
 	}
 }
 
-// secrets are the texts that the client must not print.
+// secrets returns the texts that the client must not print.
 func (s scenario) secrets() []string { return append([]string{s.Call.Token}, s.Call.CallerTokens...) }
 
-// strictly refuses unknown keys, and text after the value.
+// strictly parses a JSON value. It refuses unknown keys, and text after the value.
 func strictly(text []byte, value any) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
@@ -146,12 +147,12 @@ func strictly(text []byte, value any) error {
 		return err
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows")
+		return errors.New("text after the value")
 	}
 	return nil
 }
 
-// haveAllReasons fails unless the clients see every reason of the contract.
+// haveAllReasons fails unless the scenarios expect every reason of the contract.
 func haveAllReasons(all []scenario) error {
 	var missing []string
 	for n, name := range taskv1.ErrorReason_name {

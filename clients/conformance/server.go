@@ -23,7 +23,7 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// build builds kootask, with further flags of go build.
+// build builds kootask, with additional flags of go build, and returns program.
 func build(ctx context.Context, program string, flags ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build", "-o", program}, flags...), "./cmd/kootask")...)
 	if output, err := cmd.CombinedOutput(); err != nil {
@@ -32,10 +32,10 @@ func build(ctx context.Context, program string, flags ...string) (string, error)
 	return program, nil
 }
 
-// process is a kootask that runs.
+// process is a running kootask.
 type process struct{ *exec.Cmd }
 
-// launch starts kootask, and waits until it prints a line that matches. It returns the first group.
+// launch starts kootask and waits until it prints a line that matches pattern. It returns the first group of the match.
 func launch(ctx context.Context, program, pattern string, args ...string) (p *process, said string, err error) {
 	p = &process{exec.CommandContext(ctx, program, args...)}
 	p.Env = []string{}
@@ -43,7 +43,7 @@ func launch(ctx context.Context, program, pattern string, args ...string) (p *pr
 	if err != nil {
 		return nil, "", err
 	}
-	p.Stderr = p.Stdout // One pipe for both.
+	p.Stderr = p.Stdout // Both use one pipe.
 	if err := p.Start(); err != nil {
 		return nil, "", err
 	}
@@ -61,13 +61,13 @@ func launch(ctx context.Context, program, pattern string, args ...string) (p *pr
 	return nil, "", fmt.Errorf("kootask %s ended:\n%s", args[0], &all)
 }
 
-// end ends the process, and waits for that.
+// end sends the process a signal and waits for its end.
 func (p *process) end(signal os.Signal) {
 	_ = p.Process.Signal(signal)
 	_ = p.Wait()
 }
 
-// until waits until it holds.
+// until polls holds until it reports true or fails, or ctx ends.
 func until(ctx context.Context, holds func() (bool, error)) error {
 	for {
 		if done, err := holds(); done || err != nil {
@@ -81,15 +81,15 @@ func until(ctx context.Context, holds func() (bool, error)) error {
 	}
 }
 
-// servers are kootask simulate and, in front of it, kootask serve.
+// servers are kootask simulate and kootask serve in front of it.
 type servers struct {
 	program  string
 	koodrive *process
 	url      string // URL of KooDrive.
 	serve    *process
 	args     []string // Flags of serve.
-	relay    *relay   // Leads to it.
-	leave    func()   // Ends the others' watches.
+	relay    *relay   // Leads to serve.
+	leave    func()   // Ends the watches of other clients.
 }
 
 func newServers(ctx context.Context, program string, s scenario) (w *servers, err error) {
@@ -109,7 +109,8 @@ func newServers(ctx context.Context, program string, s scenario) (w *servers, er
 		return w, err
 	}
 	w.args = append([]string{
-		"serve", "--upstream-allow-http", "--upstream-url=" + w.url, "--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0", "--admin-addr=",
+		"serve", "--upstream-allow-http", "--upstream-url=" + w.url,
+		"--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0", "--admin-addr=",
 		"--poll-min=100ms", "--poll-max=400ms", "--poll-backoff-max=400ms", "--shutdown-delay=0s", "--log-format=json",
 	}, s.Serve...)
 	if w.relay, err = newRelay(ctx); err != nil {
@@ -137,7 +138,7 @@ func (w *servers) down(signal os.Signal) {
 	w.serve.end(signal)
 }
 
-// watch lets others watch tasks.
+// watch starts watches of other clients.
 func (w *servers) watch(ctx context.Context, tasks []string) error {
 	conn, err := grpc.NewClient(w.addr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -157,7 +158,7 @@ func (w *servers) watch(ctx context.Context, tasks []string) error {
 	return nil
 }
 
-// control sends a request to the simulator's control routes.
+// control sends a request to a control route of simulate. It sends no PUT without a body.
 func (w *servers) control(ctx context.Context, method, what string, body []byte, answer any) error {
 	if method == http.MethodPut && body == nil {
 		return nil
@@ -190,7 +191,7 @@ func (w *servers) change(ctx context.Context, a act) error {
 	case "kill":
 		w.down(os.Kill)
 	default:
-		return fmt.Errorf("a server cannot %q", a.Server)
+		return fmt.Errorf("a server cannot %q: it must be drain or kill", a.Server)
 	}
 	if err := w.control(ctx, http.MethodPut, "script", a.KooDrive, nil); err != nil {
 		return err
@@ -201,10 +202,11 @@ func (w *servers) change(ctx context.Context, a act) error {
 	return w.up(ctx)
 }
 
-// quiet is the time without requests that shows that polls have ended: longer than the longest interval between two polls.
+// quiet is the time without requests after which polls are taken to have ended. It is longer than the longest interval
+// between polls.
 const quiet = 2 * time.Second
 
-// settle waits, if the scenario requires it, until KooDrive has got no requests for a while.
+// settle waits, if the scenario is Quiet, until KooDrive has got no requests for that time.
 func (w *servers) settle(ctx context.Context, s scenario) error {
 	if !s.Quiet {
 		return nil
@@ -223,7 +225,7 @@ func (w *servers) settle(ctx context.Context, s scenario) error {
 		return time.Since(since) > quiet, nil
 	})
 	if err != nil {
-		return fmt.Errorf("KooDrive was asked %d times, and goes on to be: %w", asked, err)
+		return fmt.Errorf("KooDrive got %d requests, and gets more: %w", asked, err)
 	}
 	return nil
 }

@@ -26,15 +26,17 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// step is the stub's next step in a call: one of these keys. After the last step the call ends with OK.
+// step is the stub's next step in a call: it has one of these keys. After the last step, the call ends with OK.
 type step struct {
-	// Task and Heartbeat are sent; the observe_time of a task is the present. Newer is an event of a kind that no client knows.
+	// Task and Heartbeat are sent; a task gets the current observe_time. Newer is an event of a kind that clients do
+	// not know.
 	Task      json.RawMessage
 	Heartbeat json.RawMessage
 	Newer     *struct{}
 	// Failure ends the call.
 	Failure *stubFailure
-	// Cut breaks the connection, and this many further ones as they come. Silence lasts until the client gives up.
+	// Cut closes the connection, and the given number of subsequent ones. Silence sends nothing until the client gives
+	// up.
 	Cut     *int
 	Silence *struct{}
 }
@@ -42,7 +44,7 @@ type step struct {
 // stubFailure is an error. Without a reason it has no details, like an error of a proxy.
 type stubFailure struct {
 	Code             string
-	Domain           string // Empty: kootask's own.
+	Domain           string // Empty: kootask's.
 	Reason           string
 	RetryAfter       *float64
 	Metadata         map[string]string
@@ -50,13 +52,13 @@ type stubFailure struct {
 	LocalizedMessage string
 }
 
-// received is a call that the stub has to get.
+// received is a call that the stub must get.
 type received struct {
-	// Metadata are values of the call's metadata. An empty value means that the key has to be absent.
+	// Metadata are required values of the call's metadata. An empty value means that the key must be absent.
 	Metadata map[string]string
 	// Request is the request of the call.
 	Request json.RawMessage
-	// After is the time since the call before.
+	// After is the time since the previous call.
 	After *between
 }
 
@@ -67,7 +69,7 @@ type call struct {
 	at       time.Time
 }
 
-// stub is a service that follows a scenario.
+// stub is a TaskService that follows a scenario.
 type stub struct {
 	taskv1.UnimplementedTaskServiceServer
 	script   [][]step
@@ -77,8 +79,8 @@ type stub struct {
 	mu    sync.Mutex // Guards the fields below.
 	calls []call
 	conns map[string]net.Conn // By the client's address.
-	away  int                 // Number of the next connections to break at once.
-	holds net.Conn            // Its local end reserves the address at which nobody listens. Nil: the stub listens.
+	away  int                 // Number of the next connections to close at once.
+	holds net.Conn            // Not nil: nobody listens, and this connection's local address is the scenario's.
 }
 
 func newStub(ctx context.Context, s scenario) (*stub, error) {
@@ -157,7 +159,7 @@ func (w *stub) WatchTask(req *taskv1.WatchTaskRequest, stream grpc.ServerStreami
 	return w.play(stream.Context(), req, stream.Send)
 }
 
-// play does the steps for a call.
+// play performs the steps of a call.
 func (w *stub) play(ctx context.Context, request proto.Message, send func(*taskv1.WatchTaskResponse) error) error {
 	md, _ := metadata.FromIncomingContext(ctx)
 	w.mu.Lock()
@@ -187,9 +189,9 @@ func (w *stub) play(ctx context.Context, request proto.Message, send func(*taskv
 	return nil
 }
 
-// cut breaks the connection of a call, a moment after the last message, and this many further ones.
+// cut closes the connection of a call, a moment after the last message, and subsequent ones as they come.
 func (w *stub) cut(ctx context.Context, others int) {
-	<-time.After(time.Second) // By then the message is written and read.
+	<-time.After(time.Second) // By then the client has read the message.
 	from, _ := peer.FromContext(ctx)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -231,7 +233,8 @@ func (f *stubFailure) err() error {
 		details = append(details, &errdetails.RequestInfo{RequestId: stubRequestID})
 	}
 	if f.RetryAfter != nil {
-		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(time.Duration(*f.RetryAfter * float64(time.Second)))})
+		delay := time.Duration(*f.RetryAfter * float64(time.Second))
+		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(delay)})
 	}
 	if len(f.Violations) > 0 {
 		bad := &errdetails.BadRequest{}
@@ -260,7 +263,7 @@ func (w *stub) settle(_ context.Context, s scenario) error {
 		return nil
 	}
 	if len(w.calls) != len(s.Received) {
-		return fmt.Errorf("the server was asked %d times, and not %d", len(w.calls), len(s.Received))
+		return fmt.Errorf("the server got %d calls, and not %d", len(w.calls), len(s.Received))
 	}
 	for i, want := range s.Received {
 		got := w.calls[i]
@@ -276,7 +279,7 @@ func (w *stub) settle(_ context.Context, s scenario) error {
 				return err
 			}
 			if !proto.Equal(request, got.request) {
-				return fmt.Errorf("call %d asks %v, and not %v", i+1, got.request, request)
+				return fmt.Errorf("call %d has the request %v, and not %v", i+1, got.request, request)
 			}
 		}
 		if want.After != nil && i > 0 {

@@ -14,13 +14,13 @@ import (
 // callerHeader carries the token that authenticates the caller to kootask. authorization is for KooDrive.
 const callerHeader = "x-kootask-authorization"
 
-// token returns the caller's current token, empty without a provider. It fails with an [*Error].
+// token returns the caller's current token; empty without a provider. It fails with an [*Error].
 func (c *Client) token() (string, error) {
 	if c.callerToken == nil {
 		return "", nil
 	}
 	token, err := c.callerToken()
-	// gRPC's own error for other characters reads like a fault of kootask.
+	// gRPC's own error for other characters would seem to come from kootask.
 	if err == nil && !ascii.Visible(token) {
 		err = errors.New("it contains characters other than visible ASCII")
 	}
@@ -41,7 +41,7 @@ func identify(ctx context.Context, token string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, callerHeader, "Bearer "+token)
 }
 
-// renewed reports whether the caller's token differs from the token of the stream that has ended.
+// renewed reports whether the caller's token differs from the one of the stream that has ended.
 func (w *watcher) renewed() bool {
 	token, err := w.client.token()
 	return err == nil && token != w.token

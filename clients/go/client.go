@@ -19,23 +19,24 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// Config says where kootask is and which credentials the calls carry.
+// Config configures a Client.
 type Config struct {
-	// Addr is kootask's gRPC address, host:port, or any other target that gRPC knows. Required.
+	// Addr is kootask's gRPC address, host:port, or another gRPC target. Required.
 	Addr string
-	// TLS configures the connection; &tls.Config{} trusts the system's roots. Nil: plaintext, in which credentials can be
-	// read on the way.
+	// TLS configures the connection; &tls.Config{} trusts the system's roots. Nil: plaintext, which exposes credentials
+	// to the network.
 	TLS *tls.Config
-	// Token is the KooDrive credential of all calls without the option [Token]. Empty: none.
+	// Token is the KooDrive credential of calls without the option [Token]. Empty: none.
 	Token string
-	// UserID is the KooDrive user to act for in all calls without the option [UserID]. Empty: none.
+	// UserID is the KooDrive user to act for in calls without the option [UserID]. Empty: none.
 	UserID string
-	// CallerToken returns the token, a JWT without "Bearer ", that authenticates the caller to kootask. (Token is for KooDrive.)
-	// Every call and every stream of a watch calls it, so a renewed token takes effect. Several may call it at a time, and
-	// they wait for it even when their contexts end. An empty token is not sent. An error ends the call: it is wrapped in
-	// an [*Error] without a Reason, whose Code is Unauthenticated, so it must not contain the token. Nil: no token.
+	// CallerToken returns the token, a JWT without "Bearer ", that authenticates the caller to kootask. (Token is for
+	// KooDrive.) It is called for every call and every stream of a watch, so a renewed token takes effect. It must be
+	// safe for concurrent use; calls wait for it even if their contexts end. An empty token is not sent. An error ends
+	// the call: it is wrapped in an [*Error] with Code Unauthenticated and no Reason, so it must not contain the token.
+	// Nil: no token.
 	CallerToken func() (string, error)
-	// DialOptions are applied after those of the client, so they override them.
+	// DialOptions are applied after the client's own, so they override them.
 	DialOptions []grpc.DialOption
 }
 
@@ -43,22 +44,22 @@ type Config struct {
 const (
 	pingAfter    = 30 * time.Second
 	pingTimeout  = 10 * time.Second
-	reconnectMax = 5 * time.Second // Between attempts to connect: a redeploy is over in seconds.
+	reconnectMax = 5 * time.Second // Between attempts to connect: a redeployment takes seconds.
 )
 
-// Client calls kootask. It is safe for concurrent use, and one is enough for a process.
+// Client calls kootask. It is safe for concurrent use; one is enough for a process.
 type Client struct {
 	tasks       taskv1.TaskServiceClient
 	options     []Option
 	callerToken func() (string, error) // May be nil.
 	met         atomic.Bool            // kootask has answered at least once.
 
-	closed context.Context // Ends with the Client, and ends the watches.
+	closed context.Context // Ends with the Client, and ends its watches.
 	close  func() error
 }
 
-// New returns a Client. It does not connect: the first call does, and the connection is renewed whenever it breaks. It
-// fails if Addr is not an address. Close the Client.
+// New returns a Client. It does not connect: the first call does, and the connection is renewed when it breaks. It
+// fails if Addr is invalid. Close the Client.
 func New(config Config) (*Client, error) {
 	security := insecure.NewCredentials()
 	if config.TLS != nil {
@@ -87,30 +88,30 @@ func New(config Config) (*Client, error) {
 	}, nil
 }
 
-// Close ends all calls and watches in flight. Further calls of Close do nothing.
+// Close ends all calls and watches in flight. It may be called more than once.
 func (c *Client) Close() error { return c.close() }
 
 // Option sets an option of one call.
 type Option func(*call)
 
-// call holds the options of one call.
+// call has the options of one call.
 type call struct {
 	token, userID, language string
 	maxAge                  *durationpb.Duration
 	failedTaskAsError       bool
 }
 
-// Token sets the KooDrive credential of a call: a token, with or without "Bearer " in front.
+// Token sets the KooDrive credential of a call: a token, with or without "Bearer ".
 func Token(token string) Option { return func(c *call) { c.token = token } }
 
-// UserID sets the KooDrive user that a call acts for.
+// UserID sets the KooDrive user to act for.
 func UserID(id string) Option { return func(c *call) { c.userID = id } }
 
 // Language sets the language of [Error.LocalizedMessage]: en-US or zh-CN.
 func Language(language string) Option { return func(c *call) { c.language = language } }
 
-// MaxAge sets the maximum age of the answer of Get. 0 always asks KooDrive. Without it, a finished task may be up to a
-// minute old, and KooDrive is asked for any other task. Watch ignores it.
+// MaxAge limits the age of Get's answer; 0 always asks KooDrive. Without it, a finished task may be up to a minute old,
+// and KooDrive is asked for any other task. Watch ignores it.
 func MaxAge(age time.Duration) Option { return func(c *call) { c.maxAge = durationpb.New(age) } }
 
 // FailedTaskAsError turns a failed task into an [*Error] with the reason TASK_FAILED. Watch yields the task first.
@@ -130,7 +131,7 @@ func (c *Client) begin(ctx context.Context, options []Option) (context.Context, 
 	return ctx, o
 }
 
-// Get returns a task, as it is now. It calls once, and fails with an [*Error] that says whether calling again helps.
+// Get returns the task as it is now. It makes one call, and fails with an [*Error] that says whether to retry.
 func (c *Client) Get(ctx context.Context, id string, options ...Option) (*taskv1.Task, error) {
 	ctx, o := c.begin(ctx, options)
 	token, err := c.token()

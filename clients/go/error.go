@@ -14,34 +14,36 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// domain is the ErrorInfo.domain of kootask's reasons.
+// domain is the ErrorInfo.domain of kootask's errors.
 const domain = "koodrive.task.v1"
 
-// Error is a failed call. errors.Is finds context.Canceled and context.DeadlineExceeded in it if they are the cause.
+// Error is the error of a call. errors.Is finds context.Canceled or context.DeadlineExceeded in it if that was the
+// cause.
 type Error struct {
-	// Code is gRPC's code.
+	// Code is the gRPC code.
 	Code codes.Code
-	// Reason is the cause, for programs: the name of a value of the contract's ErrorReason, or a newer one. Empty if the
-	// error is not from kootask, but from gRPC's library, a proxy or [Config.CallerToken].
+	// Reason is the machine-readable cause: the name of a value of the contract's ErrorReason, or of a newer one. Empty
+	// if the error is not from kootask, but from gRPC's library, a proxy or [Config.CallerToken].
 	Reason string
-	// Message is for people. LocalizedMessage is the same in the language of [Language]. Empty without that option.
+	// Message is for people. LocalizedMessage is the same text in the language of [Language]; empty without that
+	// option.
 	Message, LocalizedMessage string
-	// Retry reports whether kootask says that calling again may help, after RetryAfter. It is false after a broken
-	// connection (an error without a Reason, whose Code is Unavailable), where calling again may help too.
+	// Retry reports whether kootask recommends a retry, after RetryAfter. It is false after a broken connection (an
+	// error with Code Unavailable and no Reason), although a retry may help.
 	Retry      bool
 	RetryAfter time.Duration
 	// RequestID identifies the call in kootask's log. Empty if the error is not from kootask.
 	RequestID string
 	// Metadata has further details, under the contract's names. For example, resultCode is the code of a failed task.
 	Metadata map[string]string
-	// Violations lists the faults of the request, if the reason is REQUEST_INVALID.
+	// Violations are the invalid fields of the request, if the reason is REQUEST_INVALID.
 	Violations []Violation
 
 	status *status.Status
-	cause  error // The error of the call's context or of Config.CallerToken, if that ended the call.
+	cause  error // Error of the call's context or of Config.CallerToken, if that ended the call.
 }
 
-// Violation is the fault of one field of a request.
+// Violation is an invalid field of a request.
 type Violation struct{ Field, Reason, Description string }
 
 // Has reports whether the error has this reason.
@@ -67,7 +69,7 @@ func (e *Error) GRPCStatus() *status.Status { return e.status }
 // Unwrap returns the error of the call's context or of [Config.CallerToken], if that ended the call.
 func (e *Error) Unwrap() error { return e.cause }
 
-// toError converts the status with which a call on ctx has ended. An Error is returned unchanged.
+// toError converts the error of a call with the context ctx. It returns an *Error unchanged.
 func toError(ctx context.Context, err error) *Error {
 	var failure *Error
 	if errors.As(err, &failure) {
@@ -76,7 +78,7 @@ func toError(ctx context.Context, err error) *Error {
 	st := status.Convert(err)
 	e := &Error{Code: st.Code(), Message: st.Message(), status: st, cause: ctx.Err()}
 	if e.cause == nil && e.Code == codes.DeadlineExceeded {
-		e.cause = context.DeadlineExceeded // kootask's deadline is a moment before the context's.
+		e.cause = context.DeadlineExceeded // kootask ends a call a moment before the context's deadline.
 	}
 	for _, detail := range st.Details() {
 		switch d := detail.(type) {

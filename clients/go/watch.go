@@ -15,13 +15,13 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// Event is one event of a watch. Exactly one field is set.
+// Event is an event of a watch. Exactly one field is set.
 type Event struct {
 	// Task is the task as it is now, then after each change.
 	Task *taskv1.Task
-	// Heartbeat reports that there is no known change, and whether KooDrive answers.
+	// Heartbeat reports that no change is known, and whether KooDrive answers.
 	Heartbeat *taskv1.Heartbeat
-	// Resume reports that the watch was interrupted and resumes by itself.
+	// Resume reports that the watch was interrupted and will resume by itself.
 	Resume *Resume
 }
 
@@ -34,16 +34,19 @@ type Resume struct {
 }
 
 const (
-	// A stream without a message for this long is broken: kootask sends one at least every 15 s.
+	// silence is the time without a message after which a stream is taken to be broken. kootask sends one at least
+	// every 15 s.
 	silence = 20 * time.Second
-	// Delays between attempts to resume after a broken connection, for which kootask cannot ask for a delay. Jittered by ±20 %.
+	// Delays between attempts to resume after a broken connection, for which kootask cannot set a delay. Jittered by
+	// ±20 %.
 	resumeMin, resumeMax, resumeGrowth = time.Second, 15 * time.Second, 1.6
-	// Maximum streams that may break before kootask has answered. Until then, the address may be wrong.
+	// firstAttempts is the number of streams that may break before kootask has answered. Until then, the address may be
+	// wrong.
 	firstAttempts = 5
 )
 
-// Watch yields the task as it is now, then again after each change, until it is finished. It yields no state twice in a row,
-// never goes back, and yields the finished task last. It resumes and ends like [Client.Events].
+// Watch yields the task as it is now, then again after each change, until it is finished. It never yields a state twice
+// in a row or an older state, and yields the finished task last. It resumes and ends like [Client.Events].
 func (c *Client) Watch(ctx context.Context, id string, options ...Option) iter.Seq2[*taskv1.Task, error] {
 	return func(yield func(*taskv1.Task, error) bool) {
 		for event, err := range c.Events(ctx, id, options...) {
@@ -54,14 +57,15 @@ func (c *Client) Watch(ctx context.Context, id string, options ...Option) iter.S
 	}
 }
 
-// Events yields every event of a watch. The loop ends after the finished task, or with an [*Error], which comes last.
+// Events yields every event of a watch. The sequence ends after the finished task, or with an [*Error], which comes
+// last.
 //
-// Until ctx or the Client ends, the watch resumes in two cases: after an error with Retry, when RetryAfter has passed; and
-// when the connection breaks or is silent for 20 s. It ends on any other error. Until kootask has answered the Client once,
-// the watch also ends if no connection can be made, or when the fifth stream breaks.
+// Until ctx or the Client ends, the watch resumes in two cases: after an error with Retry, when RetryAfter has passed;
+// and when the connection breaks or is silent for 20 s. It ends on any other error. Until kootask has answered the
+// Client once, it also ends if no connection can be made, or when the fifth stream breaks.
 //
-// When the caller's token expires, the stream ends with the reason CALLER_UNAUTHENTICATED. The watch resumes if
-// [Config.CallerToken] returns another token by then. It ends if not, or if the stream ended before its first message.
+// When the caller's token expires, the stream ends with the reason CALLER_UNAUTHENTICATED. The watch then resumes if
+// [Config.CallerToken] returns a new token, unless the stream ended before its first message.
 func (c *Client) Events(ctx context.Context, id string, options ...Option) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		callCtx, o := c.begin(ctx, options)
@@ -76,16 +80,16 @@ func (c *Client) Events(ctx context.Context, id string, options ...Option) iter.
 	}
 }
 
-// watcher is one watch, over all its streams.
+// watcher is a watch with all its streams.
 type watcher struct {
 	client  *Client
 	request *taskv1.WatchTaskRequest
 	yield   func(Event, error) bool
 
-	last   *taskv1.Task // The task yielded last.
+	last   *taskv1.Task // The last task yielded.
 	token  string       // The caller's token of the last stream.
-	opened bool         // A connection for a stream existed at least once.
-	empty  int          // Consecutive streams that ended before their first message.
+	opened bool         // At least one stream had a connection.
+	empty  int          // Consecutive streams without a message.
 }
 
 var (
@@ -144,7 +148,7 @@ func (w *watcher) stream(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(identify(ctx, w.token))
 	defer cancel(nil)
 
-	stream, err := w.client.tasks.WatchTask(ctx, w.request) // May be queued on a busy connection.
+	stream, err := w.client.tasks.WatchTask(ctx, w.request) // May block on a busy connection.
 	w.opened = w.opened || err == nil || errors.Is(err, io.EOF)
 	watchdog := time.AfterFunc(silence, func() { cancel(errSilent) })
 	defer watchdog.Stop()
@@ -174,7 +178,7 @@ func (w *watcher) stream(ctx context.Context) error {
 	}
 }
 
-// hand yields a message, unless its task is a repetition or older. It reports whether the caller stays in the loop.
+// hand yields a message, unless it is a task that is not new. It reports whether the caller continues the loop.
 func (w *watcher) hand(message *taskv1.WatchTaskResponse) bool {
 	switch {
 	case message.GetHeartbeat() != nil:
@@ -187,8 +191,8 @@ func (w *watcher) hand(message *taskv1.WatchTaskResponse) bool {
 	}
 }
 
-// isNews reports whether a task is newer than the one yielded last. A new stream begins with the task as it is, and may come
-// from a server that has seen less than the one before.
+// isNews reports whether a task is newer than the last one. A new stream begins with the current task, and may come
+// from a server that has seen less than the previous one.
 func (w *watcher) isNews(task *taskv1.Task) bool {
 	if w.last == nil {
 		return true
@@ -212,7 +216,7 @@ func rank(task *taskv1.Task) int {
 	}
 }
 
-// finished reports whether the watch is complete. After a failed task, the error follows if it was requested.
+// finished reports whether the watch is complete. If requested, the error of a failed task still follows.
 func (w *watcher) finished() bool {
 	errorFollows := w.request.GetFailedTaskAsError() && w.last.GetStatus() == taskv1.TaskStatus_TASK_STATUS_FAILED
 	return w.last.GetDone() && !errorFollows
@@ -223,7 +227,7 @@ func (w *watcher) delay(cause *Error) (time.Duration, bool) {
 	switch {
 	case cause.Retry && w.empty < 2:
 		return cause.RetryAfter, true
-	case cause.Retry: // The second stream without a message: kootask may ask for a delay of 0.
+	case cause.Retry: // A second stream without a message: RetryAfter may be 0.
 		return max(cause.RetryAfter, w.backoff()), true
 	case cause.Has(taskv1.ErrorReason_CALLER_UNAUTHENTICATED) && w.empty == 0 && w.renewed():
 		return w.backoff(), true // All watches with the token end at the same moment.
@@ -233,14 +237,15 @@ func (w *watcher) delay(cause *Error) (time.Duration, bool) {
 		return 0, false
 	}
 	switch cause.Code {
-	case codes.Unavailable, codes.Internal, codes.Unknown, codes.Canceled: // Canceled comes from a proxy here: ctx has not ended.
+	// ctx has not ended, so Canceled comes from a proxy.
+	case codes.Unavailable, codes.Internal, codes.Unknown, codes.Canceled:
 		return w.backoff(), true
 	default:
 		return 0, false
 	}
 }
 
-// backoff returns the delay after a stream that broke or brought no message.
+// backoff returns the delay after a stream that broke or had no message.
 func (w *watcher) backoff() time.Duration {
 	d := float64(resumeMin)
 	for range w.empty {

@@ -43,12 +43,12 @@ const (
 // byImportance orders the codes. With several tasks, the first code that applies to one of them is the exit code.
 var byImportance = []int{exitInterrupted, exitError, exitRefused, exitNotFound, exitFailed, exitOK}
 
-// exitCode is an error that ends the process with a code. Its text was printed already.
+// exitCode is an error that ends the process with a code. Its text was already printed.
 type exitCode int
 
 func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
-// connect returns a client, or all problems with the flags and the ids.
+// connect returns a client, or all problems with the flags and the ids. It does not contact the server.
 func (f clientFlags) connect(ids ...string) (*connection, error) {
 	p := &problems{}
 	host, port, err := net.SplitHostPort(f.Addr)
@@ -62,7 +62,8 @@ func (f clientFlags) connect(ids ...string) (*connection, error) {
 	p.add("token-file", err)
 	if err == nil && token != "" {
 		if _, err := upstream.Forward(secret.New(token), "0", "20060102T150405Z"); err != nil {
-			p.add("token-file", errors.New("the file, or $"+tokenVariable+", does not contain a token in a format that KooDrive accepts"))
+			p.add("token-file",
+				errors.New("the file, or $"+tokenVariable+", does not contain a token in a format that KooDrive accepts"))
 		}
 	}
 	if len(f.UserID) > caller.MaxUserID || !ascii.Visible(f.UserID) {

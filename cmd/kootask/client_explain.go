@@ -34,7 +34,7 @@ func (c *connection) explain(err error) string {
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
 	case failure.Code == codes.Unimplemented:
-		return c.addr + " is not kootask: it knows no TaskService"
+		return c.addr + " is not kootask: it has no TaskService"
 	case failure.Code == codes.Unavailable:
 		return c.probe() + ": " + failure.Message
 	default:

@@ -24,7 +24,8 @@ type getCommand struct {
 
 // Help is shown below the command's help.
 func (getCommand) Help() string {
-	return "Exit codes: 0, 3 the task has failed, 4 it is not found, 5 the credential or the caller is refused, 2 usage, 130 interrupted, 1 anything else."
+	return "Exit codes: 0, 3 the task has failed, 4 it is not found, 5 the credential or the caller is refused, 2 usage, " +
+		"130 interrupted, 1 anything else."
 }
 
 // Run asks once.
@@ -57,7 +58,7 @@ var asOverREST = protojson.MarshalOptions{EmitDefaultValues: true}
 // asJSON returns a task in the JSON form of the HTTP port.
 func asJSON(task *taskv1.Task) []byte {
 	text, err := jsonline.Marshal(asOverREST, task)
-	if err != nil { // Text that is not UTF-8. gRPC does not let it through.
+	if err != nil { // Only text that is not UTF-8 fails, and gRPC refuses it.
 		return []byte("{}")
 	}
 	return text

@@ -19,7 +19,8 @@ type securityFlags struct {
 	Cert            string `placeholder:"FILE" help:"PEM file with the client certificate, for a kootask that requires one. Implies --tls."`
 	Key             string `placeholder:"FILE" help:"PEM file with the certificate's private key."`
 	CallerTokenFile string `placeholder:"FILE" help:"File with the token that authenticates you to kootask. Every call reads it again."`
-	// Its variable differs from that of serve's flag, because a server's permission must not let a client send credentials in plaintext.
+	// Its variable differs from that of serve's flag: a permission for the server must not let a client send
+	// credentials in plaintext.
 	AllowPlaintext bool `env:"KOOTASK_CLIENT_ALLOW_PLAINTEXT" help:"Send credentials in plaintext to other than loopback addresses."`
 }
 
@@ -55,7 +56,8 @@ func (f securityFlags) security(p *problems, host string) *tls.Config {
 func (f securityFlags) certificates(p *problems) []tls.Certificate {
 	cert, certErr := credfile.Read(f.Cert)
 	key, keyErr := credfile.Read(f.Key)
-	pair, invalidCert, invalidKey := credfile.Pair(credfile.File{Name: f.Cert, Content: cert}, credfile.File{Name: f.Key, Content: key})
+	pair, invalidCert, invalidKey := credfile.Pair(
+		credfile.File{Name: f.Cert, Content: cert}, credfile.File{Name: f.Key, Content: key})
 	p.add("cert", cmp.Or(certErr, invalidCert))
 	p.add("key", cmp.Or(keyErr, invalidKey))
 	return []tls.Certificate{pair}
@@ -69,7 +71,7 @@ var (
 	bearerAlone     = regexp.MustCompile(`^(?i:bearer)$`)
 )
 
-// callerToken returns a function that reads the caller's token, nil without a file.
+// callerToken returns a function that reads the caller's token; nil without a file.
 func (f securityFlags) callerToken(p *problems) func() (string, error) {
 	if f.CallerTokenFile == "" {
 		return nil
@@ -88,7 +90,8 @@ func readCallerToken(file string) (string, error) {
 	}
 	m := callerTokenForm.FindStringSubmatch(text)
 	if m == nil || len(m[1]) > maxCallerToken || bearerAlone.MatchString(m[1]) {
-		return "", fmt.Errorf("%s does not contain a token: it must be visible ASCII without spaces, at most %d KiB", file, maxCallerToken>>10)
+		return "", fmt.Errorf("%s does not contain a token: it must be visible ASCII without spaces, at most %d KiB",
+			file, maxCallerToken>>10)
 	}
 	return m[1], nil
 }

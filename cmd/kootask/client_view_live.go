@@ -18,12 +18,12 @@ type liveView struct {
 	rows     map[string]*liveRow
 }
 
-// liveRow is one line.
+// liveRow is the line of one task.
 type liveRow struct {
 	id  string
 	bar *mpb.Bar
 
-	mu      sync.Mutex // Guards the fields below, because a goroutine of its own draws the terminal.
+	mu      sync.Mutex // Guards the fields below: mpb draws on its own goroutine.
 	task    *taskv1.Task
 	since   time.Time // Time at which this state was first seen.
 	age     age
@@ -33,15 +33,15 @@ type liveRow struct {
 	ended   bool   // The end was printed above the live lines.
 }
 
-// age computes the time since KooDrive confirmed a task, by the local clock, which may differ from the server's. The difference
-// of the clocks is at most the age of the newest message.
+// age estimates the time since KooDrive confirmed a task, by the local clock. The server's clock may differ, but at most
+// by the smallest age that a confirmation had on arrival.
 type age struct {
 	confirmed time.Time // By the server's clock.
 	ahead     time.Duration
 	known     bool
 }
 
-// learn takes a time by the server's clock that has just arrived.
+// learn records a confirmation, by the server's clock, that has just arrived.
 func (a *age) learn(confirmed time.Time) {
 	if ahead := time.Since(confirmed); !a.known || ahead < a.ahead {
 		a.ahead = ahead
@@ -72,14 +72,14 @@ func (v *liveView) event(id string, e kootask.Event) {
 		}
 		row.task = e.Task
 		row.age.learn(e.Task.GetObserveTime().AsTime())
-		row.health, row.waiting = "KooDrive is well", ""
+		row.health, row.waiting = "KooDrive answers", ""
 	case e.Heartbeat != nil:
 		if e.Heartbeat.GetObserveTime() != nil {
 			row.age.learn(e.Heartbeat.GetObserveTime().AsTime())
 		}
 		row.health, row.waiting = health(e), ""
 		if row.health == "" && row.task != nil {
-			row.health = "KooDrive is well"
+			row.health = "KooDrive answers"
 		}
 	default:
 		row.resumes++
@@ -104,7 +104,7 @@ func (v *liveView) end(id string, err error, why string) {
 
 func (v *liveView) close() { v.progress.Wait() }
 
-// head returns the id and the state.
+// head returns the id and the status.
 func (r *liveRow) head() string {
 	status := "waiting"
 	if r.task != nil {

@@ -20,15 +20,16 @@ type watchCommand struct {
 
 // Help is shown below the command's help.
 func (watchCommand) Help() string {
-	return "Exit codes: 0 all tasks have succeeded, 3 one has failed, 4 one is not found, 5 the credential or the caller is refused, 2 usage, " +
-		"130 interrupted, 1 anything else. Where several hold, the first of 130, 1, 5, 4, 3."
+	return "Exit codes: 0 all tasks have succeeded, 3 one has failed, 4 one is not found, " +
+		"5 the credential or the caller is refused, 2 usage, 130 interrupted, 1 anything else. " +
+		"If several apply, the first of 130, 1, 5, 4, 3."
 }
 
 // view shows the events of the watched tasks. Its methods are called one at a time.
 type view interface {
 	// event is called for each event.
 	event(id string, e kootask.Event)
-	// end is called at the end of a watch. An empty why means that the task is finished.
+	// end is called at the end of a watch. err is nil if the task is finished; otherwise why explains err.
 	end(id string, err error, why string)
 	// close is called when all watches have ended.
 	close()

@@ -13,7 +13,7 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
-// demoCommand runs the service with a stand-in for KooDrive.
+// demoCommand runs the service with a stand-in for KooDrive on this machine.
 type demoCommand struct {
 	serviceFlags
 	Reflection    bool          `group:"Ports" default:"true" negatable:"" help:"Enable gRPC server reflection."`
@@ -39,12 +39,18 @@ func (c *demoCommand) Run(ctx context.Context, out output) error {
 		return errors.Join(err, koodrive.Close())
 	}
 	k := newKooDrive()
-	as := guest{"Authorization: Bearer " + demoToken, tokenVariable + "=" + demoToken + " " + os.Args[0] + " watch", "the token " + demoToken}
+	as := guest{
+		"Authorization: Bearer " + demoToken,
+		tokenVariable + "=" + demoToken + " " + os.Args[0] + " watch",
+		"the token " + demoToken,
+	}
 	if app := config.Service.App; app != nil {
 		k.AddApp(app.ID, app.Secrets()[0].Reveal())
-		as = guest{"X-User-Id: " + demoUser, os.Args[0] + " watch --user-id=" + demoUser, "the KooDrive user id " + demoUser}
+		as = guest{
+			"X-User-Id: " + demoUser, os.Args[0] + " watch --user-id=" + demoUser, "the KooDrive user id " + demoUser,
+		}
 	}
-	// KooDrive stops last, so that the service stops as it does with the real one.
+	// KooDrive stops last, so that the service stops as it does with the real KooDrive.
 	koodriveStopped := make(chan error, 1)
 	go func() { koodriveStopped <- serveKooDrive(ctx, koodrive, k) }()
 	_, _ = fmt.Fprint(out.stdout, c.invitation(listeners, where.BaseURL, as))
@@ -53,10 +59,10 @@ func (c *demoCommand) Run(ctx context.Context, out output) error {
 	return errors.Join(err, <-koodriveStopped)
 }
 
-// guest is the caller in the commands that the demonstration prints.
+// guest has the caller's credential, in the forms that the demonstration prints.
 type guest struct {
-	header string // Of a request over HTTP.
-	watch  string // The command that watches tasks, for a shell.
+	header string // A header for curl.
+	watch  string // A shell command that watches tasks.
 	form   string // The credential to enter on the page.
 }
 
@@ -65,12 +71,13 @@ func (c *demoCommand) invitation(l server.Listeners, koodrive string, as guest) 
 	site, grpc := "http://"+address(l.HTTP), address(l.GRPC)
 	rest, pages := site+"/v1/tasks/", ""
 	if c.Console {
-		pages = fmt.Sprintf("Watch tasks in a browser, with %s: %s/\nRead about the API there, and try it: %s/docs\n\n", as.form, site, site)
+		pages = fmt.Sprintf("Watch tasks in a browser, with %s: %s/\n"+
+			"Read about the API there, and try it: %s/docs\n\n", as.form, site, site)
 	}
 	if grpc != defaultGRPCAddr {
 		as.watch += " --addr=" + grpc
 	}
-	return fmt.Sprintf(`kootask is running, with a KooDrive of its own. End it with Ctrl-C.
+	return fmt.Sprintf(`kootask is running, with a stand-in for KooDrive. End it with Ctrl-C.
 
   gRPC   %s
   HTTP   %s
@@ -96,5 +103,5 @@ go tool -modfile=tools/go.mod grpcurl -plaintext -H '%s' -d '{"task_id": "153408
 		as.header, rest, as.watch, as.header, rest, as.header, rest, as.header, grpc)
 }
 
-// defaultGRPCAddr is the server's default and the client's.
+// defaultGRPCAddr is the default of the server's and the client's flag.
 const defaultGRPCAddr = "127.0.0.1:9090"

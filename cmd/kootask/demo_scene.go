@@ -21,7 +21,7 @@ const (
 // outage is the time for which KooDrive fails for one of the tasks.
 const outage = 20 * time.Second
 
-// scenes are the tasks of KooDrive's stand-in, one for each kind of course.
+// scenes are the tasks of KooDrive's stand-in.
 var scenes = []struct {
 	id, about string
 	steps     []koodrivetest.Step
@@ -33,11 +33,12 @@ var scenes = []struct {
 	{"1534087020903704713", "NEW, EXECUTING, SUCCESS within 15 s of the first look", life()},
 	{"1534087020903704714", "the same", life()},
 	{"1534087020903704715", "the same", life()},
-	{"1534087020903704716", fmt.Sprintf("EXECUTING, then KooDrive answers 502 for %.0f s, then SUCCESS", outage.Seconds()), []koodrivetest.Step{
-		{Status: koodrivetest.StatusExecuting, For: 2 * time.Second},
-		{Fault: koodrivetest.Answer(http.StatusBadGateway, ""), For: outage},
-		{Status: koodrivetest.StatusSuccess},
-	}},
+	{"1534087020903704716", fmt.Sprintf("EXECUTING, then KooDrive answers 502 for %.0f s, then SUCCESS", outage.Seconds()),
+		[]koodrivetest.Step{
+			{Status: koodrivetest.StatusExecuting, For: 2 * time.Second},
+			{Fault: koodrivetest.Answer(http.StatusBadGateway, ""), For: outage},
+			{Status: koodrivetest.StatusSuccess},
+		}},
 	{"1534087020903704717", "the undocumented status 7", []koodrivetest.Step{{Status: 7}}},
 }
 

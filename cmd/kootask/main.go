@@ -1,7 +1,7 @@
 // Command kootask reports the status of KooDrive tasks, over gRPC, REST, JSON lines and server-sent events.
 //
-// It contains the service, a demonstration of it that needs nothing else, a stand-in for KooDrive, and a client that shows one
-// task or watches several.
+// It contains the service, a demonstration that needs nothing else, a stand-in for KooDrive, and a client that shows or
+// watches tasks.
 package main
 
 import (
@@ -38,10 +38,10 @@ const (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// hangups gets a value at each SIGHUP, for serve, which then re-reads its files.
+// hangups gets a value at each SIGHUP. serve then rereads its files.
 type hangups <-chan os.Signal
 
-// run executes the command until it is done or a signal stops it. A second signal ends the process.
+// run executes the command until it is done or a signal stops it. A second signal ends the process at once.
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := untilSignal()
 	defer stop()
@@ -68,7 +68,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	hangup := make(chan os.Signal, 1)
 	switch command.Command() {
-	case "serve": // It outlives the reader of its log.
+	case "serve": // The service must survive the reader of its log.
 		signal.Ignore(syscall.SIGPIPE)
 		defer signal.Reset(syscall.SIGPIPE)
 		signal.Notify(hangup, syscall.SIGHUP)
@@ -89,8 +89,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return report(stderr, err)
 }
 
-// untilSignal returns a context that ends when a signal asks the process to stop, with the cause [server.ErrInterrupted] if a person at a
-// terminal did. After that, signals have their default effect and end the process.
+// untilSignal returns a context that ends at SIGINT or SIGTERM. Its cause is [server.ErrInterrupted] after SIGINT,
+// which a person sends from a terminal. Afterwards signals have their default effect and end the process.
 func untilSignal() (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
@@ -118,7 +118,7 @@ type output struct {
 	stderr io.Writer
 }
 
-// checkedWriter remembers a failed write, so that a command whose output was lost does not succeed.
+// checkedWriter remembers a failed write: a command whose output was lost must not succeed.
 type checkedWriter struct {
 	to  io.Writer
 	err error
@@ -132,7 +132,7 @@ func (w *checkedWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// usageError holds the problems with the flags.
+// usageError holds all problems with the flags.
 type usageError []error
 
 func (e usageError) Error() string { return errors.Join(e...).Error() }

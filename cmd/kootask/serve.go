@@ -38,7 +38,8 @@ func (c *serveCommand) Run(ctx context.Context, out output, hangup hangups) erro
 	if c.Check {
 		c.checkPorts(p)
 		if c.UpstreamAuth == "app" && p.err() == nil {
-			_, _ = fmt.Fprintf(out.stdout, "note: KooDrive counts the requests of all users of an app together. --upstream-rps, %d, must be below the app's quota.\n", c.UpstreamRPS)
+			_, _ = fmt.Fprintf(out.stdout, "note: KooDrive counts the requests of all users of an app together. "+
+				"--upstream-rps, %d, must be below the app's quota.\n", c.UpstreamRPS)
 		}
 		return p.err()
 	}
@@ -58,11 +59,11 @@ func (c *serveCommand) Run(ctx context.Context, out output, hangup hangups) erro
 	return c.run(ctx, s, listeners, log)
 }
 
-// lastFlush is the time for the last log lines if the stop has used up the grace time.
+// lastFlush is the minimum time for writing the last log lines, even if the stop has used up the grace time.
 const lastFlush = 250 * time.Millisecond
 
-// run serves until ctx ends, and writes the log to its end. Its own failure goes to the log and not to stderr, because a stuck
-// reader of either would block the process.
+// run serves until ctx ends, and then writes the rest of the log. Its own failure is logged and not printed to stderr,
+// where a blocked reader could block the process.
 func (f serviceFlags) run(ctx context.Context, s *server.Server, l server.Listeners, log *logging.Log) error {
 	stopping := make(chan time.Time, 1)
 	running := context.AfterFunc(ctx, func() {
@@ -84,8 +85,8 @@ func (f serviceFlags) run(ctx context.Context, s *server.Server, l server.Listen
 	return err
 }
 
-// stoppingMessage returns the log message after a signal, given the cause of the end. At a terminal it says that a second Ctrl-C ends the
-// process at once.
+// stoppingMessage returns the log message at a signal, given the cause of the context. At a terminal it mentions that a
+// second Ctrl-C ends the process at once.
 func stoppingMessage(signalled error) string {
 	if errors.Is(signalled, server.ErrInterrupted) {
 		return "stopping; press again to stop at once"
@@ -93,7 +94,7 @@ func stoppingMessage(signalled error) string {
 	return "stopping"
 }
 
-// open builds the server and opens its ports, unless there is a problem.
+// open builds the server and opens its ports, unless there are problems.
 func (f serviceFlags) open(p *problems, config server.Config) (*server.Server, server.Listeners, error) {
 	listeners := f.listen(p)
 	if err := p.err(); err != nil {
@@ -104,14 +105,14 @@ func (f serviceFlags) open(p *problems, config server.Config) (*server.Server, s
 	return s, listeners, err
 }
 
-// silenceLibraries discards the libraries' own log lines, which are not in their errors, because they quote received data. gRPC
-// quotes a binary header that is not base64, grpc-gateway a Content-Type, and net/http the bytes after KooDrive's answer.
+// silenceLibraries discards the libraries' own log lines, because they quote received data. gRPC quotes a binary header
+// that is not base64, grpc-gateway a Content-Type, and net/http bytes after KooDrive's answer.
 func silenceLibraries() {
 	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
 	log.SetOutput(io.Discard)
 }
 
-// address returns the address of a listener, "off" for nil.
+// address returns the address of a listener; "off" for nil.
 func address(l net.Listener) string {
 	if l == nil {
 		return "off"

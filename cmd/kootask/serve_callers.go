@@ -34,7 +34,7 @@ type callerFlags struct {
 // maxHops is the maximum number of proxies in front.
 const maxHops = 10
 
-// config applies the flags to the config of a server whose ports are those of f. Files are followed.
+// config applies the flags to config, whose ports are those of f. Files are reloaded when they change.
 func (c callerFlags) config(p *problems, f serviceFlags, config *server.Config) {
 	c.checkTogether(p, f)
 	if c.TLSCert != "" && c.TLSKey != "" {
@@ -47,7 +47,8 @@ func (c callerFlags) config(p *problems, f serviceFlags, config *server.Config) 
 			if c.TLSClientCA != "" {
 				clientCA = credfile.File{Name: c.TLSClientCA, Content: contents[2]}
 			}
-			return server.ParseTLS(credfile.File{Name: c.TLSCert, Content: contents[0]}, credfile.File{Name: c.TLSKey, Content: contents[1]}, clientCA)
+			return server.ParseTLS(credfile.File{Name: c.TLSCert, Content: contents[0]},
+				credfile.File{Name: c.TLSKey, Content: contents[1]}, clientCA)
 		})
 		p.add("tls-cert", err)
 		config.TLS = secured
@@ -60,13 +61,14 @@ func (c callerFlags) config(p *problems, f serviceFlags, config *server.Config) 
 		config.Auth.Tokens, config.Auth.TokenHeader = c.tokens(p, config.Files), c.OIDCHeader
 	}
 	if c.PolicyFile != "" {
-		policy, err := reload.Read(config.Files, "policy", []string{c.PolicyFile}, func(contents [][]byte) (*auth.Policy, error) {
+		read := func(contents [][]byte) (*auth.Policy, error) {
 			policy, err := auth.ParsePolicy(contents[0])
 			if err != nil {
 				err = fmt.Errorf("%s: %w", c.PolicyFile, err)
 			}
 			return policy, err
-		})
+		}
+		policy, err := reload.Read(config.Files, "policy", []string{c.PolicyFile}, read)
 		p.add("policy-file", err)
 		config.Auth.Policy = policy
 	}
@@ -74,7 +76,7 @@ func (c callerFlags) config(p *problems, f serviceFlags, config *server.Config) 
 	config.Origins, config.LocalHosts = c.CORSOrigin, config.LocalHosts && !c.known()
 }
 
-// tokens returns the issuer whose tokens are accepted, and the way to it.
+// tokens returns the config of the tokens that are accepted.
 func (c callerFlags) tokens(p *problems, files *reload.Files) *auth.TokensConfig {
 	config := &auth.TokensConfig{Issuer: c.OIDCIssuer, Audience: c.OIDCAudience}
 	tokens, err := auth.NewTokens(*config)
@@ -83,9 +85,10 @@ func (c callerFlags) tokens(p *problems, files *reload.Files) *auth.TokensConfig
 		tokens.Close()
 	}
 	if c.OIDCCA != "" {
-		config.RootCAs, err = reload.Read(files, "oidc-ca", []string{c.OIDCCA}, func(contents [][]byte) (*x509.CertPool, error) {
+		read := func(contents [][]byte) (*x509.CertPool, error) {
 			return credfile.File{Name: c.OIDCCA, Content: contents[0]}.Pool()
-		})
+		}
+		config.RootCAs, err = reload.Read(files, "oidc-ca", []string{c.OIDCCA}, read)
 		p.add("oidc-ca", err)
 	}
 	if c.OIDCProxy != "" {
@@ -107,16 +110,21 @@ func (c callerFlags) checkTogether(p *problems, f serviceFlags) {
 	}{
 		{(c.TLSCert == "") != (c.TLSKey == ""), "tls-key", "must be set together with --tls-cert"},
 		{c.TLSClientCA != "" && c.TLSCert == "", "tls-client-ca", "requires --tls-cert"},
-		{(c.TLSClientCA == "") != (len(c.TLSClientSAN) == 0), "tls-client-san", "must be set together with --tls-client-ca; * accepts every certificate that it has signed"},
+		{(c.TLSClientCA == "") != (len(c.TLSClientSAN) == 0), "tls-client-san",
+			"must be set together with --tls-client-ca; * accepts every certificate that it has signed"},
 		{(c.OIDCIssuer == "") != (c.OIDCAudience == ""), "oidc-audience", "must be set together with --oidc-issuer"},
 		{c.OIDCCA != "" && c.OIDCIssuer == "", "oidc-ca", "requires --oidc-issuer"},
 		{c.OIDCProxy != "" && c.OIDCIssuer == "", "oidc-proxy", "requires --oidc-issuer"},
 		{c.OIDCHeader == caller.HeaderAuthorization && c.OIDCIssuer == "", "oidc-header", "requires --oidc-issuer"},
-		{c.OIDCHeader == caller.HeaderAuthorization && !app, "oidc-header", "authorization requires --upstream-auth=app, because otherwise it has the credential for KooDrive"},
+		{c.OIDCHeader == caller.HeaderAuthorization && !app, "oidc-header",
+			"authorization requires --upstream-auth=app, because otherwise it has the credential for KooDrive"},
 		{c.AllowPlaintext && c.TLSCert != "", "allow-plaintext", "cannot be combined with --tls-cert"},
-		{c.PolicyFile != "" && (!app || !c.known()), "policy-file", "requires --upstream-auth=app, and --tls-client-ca or --oidc-issuer"},
-		{c.PolicyFile == "" && app && c.known(), "policy-file", "required with --upstream-auth=app and authenticated callers, to say for whom they may act"},
-		{len(c.CORSOrigin) > 0 && c.TLSClientCA != "", "cors-origin", "cannot be combined with --tls-client-ca, because browsers send preflight requests without a certificate"},
+		{c.PolicyFile != "" && (!app || !c.known()), "policy-file",
+			"requires --upstream-auth=app, and --tls-client-ca or --oidc-issuer"},
+		{c.PolicyFile == "" && app && c.known(), "policy-file",
+			"required with --upstream-auth=app and authenticated callers, to say for whom they may act"},
+		{len(c.CORSOrigin) > 0 && c.TLSClientCA != "", "cors-origin",
+			"cannot be combined with --tls-client-ca, because browsers send preflight requests without a certificate"},
 		{c.FailedPerPeer < 1, "failed-per-peer", "must be at least 1"},
 		{c.TrustedHops < 0 || c.TrustedHops > maxHops, "trusted-hops", fmt.Sprintf("must be from 0 to %d", maxHops)},
 	} {

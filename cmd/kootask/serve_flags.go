@@ -28,7 +28,7 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
-// koodriveFlags configure the way to KooDrive.
+// koodriveFlags configure the connection to KooDrive.
 type koodriveFlags struct {
 	UpstreamURL       string `group:"KooDrive" placeholder:"URL" help:"Address of KooDrive, like https://cn.myhuaweicloud-koodrive.com. Required."`
 	UpstreamAllowHTTP bool   `group:"KooDrive" help:"Allow an http address. Credentials then travel unencrypted."`
@@ -78,7 +78,7 @@ func (p *problems) add(flag string, err error) {
 	}
 }
 
-// err returns the problems as one error, nil without any.
+// err returns the problems as one error; nil if there are none.
 func (p *problems) err() error {
 	if p.errs == nil {
 		return nil
@@ -90,9 +90,10 @@ func (p *problems) err() error {
 func (f koodriveFlags) config(p *problems, files *reload.Files) upstream.Config {
 	config := upstream.Config{BaseURL: f.UpstreamURL, AllowHTTP: f.UpstreamAllowHTTP}
 	if f.UpstreamCA != "" {
-		roots, err := reload.Read(files, "upstream-ca", []string{f.UpstreamCA}, func(contents [][]byte) (*x509.CertPool, error) {
+		read := func(contents [][]byte) (*x509.CertPool, error) {
 			return credfile.File{Name: f.UpstreamCA, Content: contents[0]}.Pool()
-		})
+		}
+		roots, err := reload.Read(files, "upstream-ca", []string{f.UpstreamCA}, read)
 		p.add("upstream-ca", err)
 		config.RootCAs = roots
 	}
@@ -106,7 +107,7 @@ func (f koodriveFlags) config(p *problems, files *reload.Files) upstream.Config 
 	return config
 }
 
-// parseProxy reads the URL of an HTTP proxy. Its error does not contain the password of the URL.
+// parseProxy parses the URL of an HTTP proxy. Its error does not contain the URL's password.
 func parseProxy(text string) (*url.URL, error) {
 	proxy, err := url.Parse(text)
 	if err != nil || proxy.Host == "" || proxy.Scheme != "http" && proxy.Scheme != "https" {
@@ -115,7 +116,7 @@ func parseProxy(text string) (*url.URL, error) {
 	return proxy, nil
 }
 
-// readCertificates returns the certificates in a file, to be trusted.
+// readCertificates returns a pool of the certificates in a file.
 func readCertificates(file string) (*x509.CertPool, error) {
 	content, err := credfile.Read(file)
 	if err != nil {
@@ -124,8 +125,8 @@ func readCertificates(file string) (*x509.CertPool, error) {
 	return credfile.File{Name: file, Content: content}.Pool()
 }
 
-// koodriveSession is the time without a request after which KooDrive's sessions end, and maxPoll the longest interval between
-// polls.
+// koodriveSession is the time without a request after which KooDrive ends a session. maxPoll, the longest interval
+// between polls, keeps sessions alive.
 const (
 	koodriveSession = 20 * time.Minute
 	maxPoll         = koodriveSession / 2
@@ -156,8 +157,8 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, files *reloa
 	config := server.Config{
 		Upstream: koodrive,
 		Service: service.Config{
-			App: f.app(p, files), PollMin: f.PollMin, PollMax: f.PollMax, PollBackoffMax: f.PollBackoffMax, Heartbeat: f.Heartbeat,
-			StaleAfter: f.StaleAfter, WatchLifetime: f.WatchLifetime,
+			App: f.app(p, files), PollMin: f.PollMin, PollMax: f.PollMax, PollBackoffMax: f.PollBackoffMax,
+			Heartbeat: f.Heartbeat, StaleAfter: f.StaleAfter, WatchLifetime: f.WatchLifetime,
 			Quota: quota.Config{
 				MaxTasks: f.MaxTasks, MaxTasksPerCredential: f.MaxTasksPerCredential, NewTasksPerPeer: f.NewTasksPerPeer,
 				AppRequestsPerUser: f.AppRPSPerUser,
@@ -189,7 +190,7 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, files *reloa
 	if f.PollMin > f.PollMax {
 		p.add("poll-max", fmt.Errorf("must not be less than --poll-min, %v", f.PollMin))
 	}
-	// Otherwise a task that does not change would look like a KooDrive that does not answer.
+	// A shorter time would end watches of tasks that do not change, between two polls.
 	if least := time.Duration((1+watch.JitterShare)*float64(f.PollMax)) + f.UpstreamTimeout; f.StaleAfter < least {
 		p.add("stale-after", fmt.Errorf("must be at least 1.2 times --poll-max plus --upstream-timeout: %v", least))
 	}
@@ -199,7 +200,7 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, files *reloa
 	return config
 }
 
-// delay sets the part of a stop during which only health and /readyz change.
+// delay sets the part of a stop in which only health and /readyz change.
 func (serviceFlags) delay(p *problems, delay time.Duration, config *server.Config) {
 	if delay < 0 || delay > time.Hour {
 		p.add("shutdown-delay", errors.New("must be from 0s to 1h; at most a quarter of --shutdown-grace takes effect"))
@@ -207,7 +208,7 @@ func (serviceFlags) delay(p *problems, delay time.Duration, config *server.Confi
 	config.ShutdownDelay = delay
 }
 
-// app returns the app that signs, nil in caller mode.
+// app returns the app that signs requests; nil in caller mode.
 func (f serviceFlags) app(p *problems, files *reload.Files) *upstream.App {
 	if f.UpstreamAuth != "app" {
 		unused := errors.New("requires --upstream-auth=app")
@@ -232,9 +233,8 @@ func (f serviceFlags) app(p *problems, files *reload.Files) *upstream.App {
 		p.add("app-secret-file", errors.New("required with --upstream-auth=app"))
 		return nil
 	}
-	secrets, err := reload.Read(files, "app-secret", []string{f.AppSecretFile}, func(contents [][]byte) ([]secret.Value, error) {
-		return parseSecrets(f.AppSecretFile, contents[0])
-	})
+	read := func(contents [][]byte) ([]secret.Value, error) { return parseSecrets(f.AppSecretFile, contents[0]) }
+	secrets, err := reload.Read(files, "app-secret", []string{f.AppSecretFile}, read)
 	p.add("app-secret-file", err)
 	app := &upstream.App{ID: f.AppID, Secrets: secrets}
 	if err == nil && f.AppID != "" {
@@ -243,7 +243,7 @@ func (f serviceFlags) app(p *problems, files *reload.Files) *upstream.App {
 	return app
 }
 
-// parseSecrets reads the lines of a file with an app's secret, or during a rotation with two.
+// parseSecrets parses a file with an app's secret, or with two during a rotation, one per line.
 func parseSecrets(file string, content []byte) (secrets []secret.Value, err error) {
 	lines, err := credfile.File{Name: file, Content: content}.Lines()
 	if err != nil {
@@ -258,7 +258,7 @@ func parseSecrets(file string, content []byte) (secrets []secret.Value, err erro
 	return secrets, nil
 }
 
-// onlyLoopback reports ports that other machines could reach.
+// onlyLoopback reports ports on other than loopback addresses as problems.
 func (f serviceFlags) onlyLoopback(p *problems, when string) {
 	for _, port := range [][2]string{{"grpc-addr", f.GRPCAddr}, {"http-addr", f.HTTPAddr}} {
 		if host, _, err := net.SplitHostPort(port[1]); err == nil && !loopback.Host(host) {
@@ -267,18 +267,20 @@ func (f serviceFlags) onlyLoopback(p *problems, when string) {
 	}
 }
 
-// checkPorts reports invalid addresses of the ports.
+// checkPorts reports invalid addresses of ports.
 func (f serviceFlags) checkPorts(p *problems) {
-	for _, port := range [][2]string{{"grpc-addr", f.GRPCAddr}, {"http-addr", f.HTTPAddr}, {"admin-addr", cmp.Or(f.AdminAddr, ":0")}} {
+	for _, port := range [][2]string{
+		{"grpc-addr", f.GRPCAddr}, {"http-addr", f.HTTPAddr}, {"admin-addr", cmp.Or(f.AdminAddr, ":0")},
+	} {
 		_, err := net.ResolveTCPAddr("tcp", port[1])
 		p.add(port[0], err)
 	}
 }
 
-// listen opens the ports. If one cannot be opened, it reports a problem and closes the others.
+// listen opens the ports. If one cannot be opened, it reports the problem and closes the others.
 func (f serviceFlags) listen(p *problems) (l server.Listeners) {
 	config := net.ListenConfig{Control: limitSilence}
-	config.SetMultipathTCP(false) // Multipath TCP does not have the limit of listen_linux.go.
+	config.SetMultipathTCP(false) // Multipath TCP does not support TCP_USER_TIMEOUT: see limitSilence.
 	open := func(flag, address string) net.Listener {
 		listener, err := config.Listen(context.Background(), "tcp", address)
 		p.add(flag, wayOut(flag, address, err))
@@ -299,16 +301,17 @@ func (f serviceFlags) listen(p *problems) (l server.Listeners) {
 	return l
 }
 
-// wayOut adds the solution to the error for an address that is in use.
+// wayOut adds a solution to the error for an address in use.
 func wayOut(flag, address string, err error) error {
 	host, _, splitErr := net.SplitHostPort(address)
 	if splitErr != nil || !errors.Is(err, syscall.EADDRINUSE) {
 		return err
 	}
-	return fmt.Errorf("%w. Stop the process that uses it, or choose another address: --%s=%s takes a free port", err, flag, net.JoinHostPort(host, "0"))
+	return fmt.Errorf("%w. Stop the process that uses it, or choose another address: --%s=%s takes a free port",
+		err, flag, net.JoinHostPort(host, "0"))
 }
 
-// log returns the log, which goes to stderr.
+// log returns the log, which is written to stderr.
 func (f serviceFlags) log(stderr io.Writer) *logging.Log {
 	options := &slog.HandlerOptions{Level: f.LogLevel}
 	file, isFile := stderr.(*os.File)

@@ -4,5 +4,5 @@ package main
 
 import "syscall"
 
-// limitSilence has no effect here, because only Linux has the limit.
+// limitSilence does nothing: only Linux has the option.
 func limitSilence(string, string, syscall.RawConn) error { return nil }

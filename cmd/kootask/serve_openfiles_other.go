@@ -4,5 +4,5 @@ package main
 
 import "math"
 
-// openFiles returns the limit on open files of the process. This system has no limit that Go can read.
+// openFiles returns the limit on open files of the process. Go cannot read one on this system.
 func openFiles() int { return math.MaxInt32 }

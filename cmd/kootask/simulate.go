@@ -27,7 +27,7 @@ func (c *simulateCommand) Run(ctx context.Context, out output) error {
 		var err error
 		koodrive, err = scriptedKooDrive(c.Script)
 		p.add("script", err)
-		what = "It does what " + c.Script + " says.\n"
+		what = "It follows the script " + c.Script + ".\n"
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Addr)
 	p.add("addr", wayOut("addr", c.Addr, err))
@@ -38,7 +38,7 @@ func (c *simulateCommand) Run(ctx context.Context, out output) error {
 		return err
 	}
 	base := "http://" + address(listener)
-	_, _ = fmt.Fprintf(out.stdout, "KooDrive's stand-in answers on %s, and takes orders on %s/simulate/\n\n%s", base, base, what)
+	_, _ = fmt.Fprintf(out.stdout, "KooDrive's stand-in answers on %s, and is controlled at %s/simulate/\n\n%s", base, base, what)
 	return serveKooDrive(ctx, listener, withControl(koodrive))
 }
 
@@ -57,7 +57,8 @@ func scriptedKooDrive(file string) (*koodrivetest.KooDrive, error) {
 	return k, nil
 }
 
-// withControl puts the control routes in front of KooDrive. A ServeMux would clean the paths that KooDrive has to see.
+// withControl adds the control routes in front of KooDrive. A ServeMux would clean the paths that KooDrive must see
+// unchanged.
 func withControl(k *koodrivetest.KooDrive) http.Handler {
 	control := k.Control()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

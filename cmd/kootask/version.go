@@ -9,7 +9,7 @@ import (
 // versionCommand prints the version.
 type versionCommand struct{}
 
-// Run prints the version of the module, or the commit of a build from a checkout, if the build knows them.
+// Run prints the version of the module, or the commit of a build from a checkout, if the build has them.
 func (versionCommand) Run(out output) error {
 	version, commit := "unknown", ""
 	if info, ok := debug.ReadBuildInfo(); ok {

@@ -1,7 +1,7 @@
-// Package bounded calls what should return when its context ends, and does not rely on that.
+// Package bounded calls functions that should return when their context ends, without relying on it.
 //
-// A library may be stuck on a lock, or on a connection whose Close does nothing. No goroutine can be ended from outside, so the
-// one that is stuck is left behind, and nobody waits for it. Whoever gets ErrAbandoned should use nothing of it again.
+// A library may be blocked on a lock, or on a connection whose Close does nothing. A goroutine cannot be ended from
+// outside, so a blocked one is left behind. After ErrAbandoned, the caller should not use the function's objects again.
 //
 //	body, err := bounded.Call(ctx, func() ([]byte, error) { return get(ctx, url) })
 package bounded
@@ -12,13 +12,14 @@ import (
 	"time"
 )
 
-// Obedience is how long after the end of its context a call may take to return.
+// Obedience is how long after the end of its context a call may still return.
 const Obedience = 100 * time.Millisecond
 
-// ErrAbandoned is the end of a call that has not returned.
+// ErrAbandoned reports that a call did not return.
 var ErrAbandoned = errors.New("the call did not return after its deadline")
 
-// Call returns what f returns, or ErrAbandoned soon after ctx has ended. f runs in a goroutine of its own; its panic is Call's.
+// Call returns f's result, or ErrAbandoned if f has not returned within Obedience after the end of ctx. f runs in its
+// own goroutine. If it panics, so does Call.
 func Call[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type end struct {
 		value T

@@ -26,15 +26,15 @@ type Canary struct {
 
 type form struct{ name, text string }
 
-// New returns a Canary for a text that appears nowhere else by chance: ten bytes or more, or nearly. A secret that may be
-// truncated is found if it contains the text several times.
+// New returns a Canary for a text that appears nowhere else by chance: about ten bytes or more. A secret that may be
+// truncated should contain the text several times.
 func New(name, text string) *Canary {
 	c := &Canary{Name: name}
 	c.add("as it is", text)
 	for _, once := range escapes {
 		escaped := once.escape(text)
 		c.add(once.name, escaped)
-		for _, twice := range escapes { // A log quotes an error, which quotes a text.
+		for _, twice := range escapes { // For example, a log quotes an error that quotes a text.
 			c.add(once.name+", and then "+twice.name, twice.escape(escaped))
 		}
 	}
@@ -48,7 +48,7 @@ func New(name, text string) *Canary {
 	return c
 }
 
-// add adds a form, unless it is there already.
+// add adds a form, unless its text contains a form that is already there.
 func (c *Canary) add(name, text string) {
 	for _, f := range c.forms {
 		if strings.Contains(text, f.text) {
@@ -85,14 +85,14 @@ func asJSON(s string, html bool) string {
 	var b strings.Builder
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(html)
-	_ = encoder.Encode(s) // A string has a JSON form.
+	_ = encoder.Encode(s) // A string always has a JSON form.
 	return unquote(strings.TrimSuffix(b.String(), "\n"))
 }
 
 func unquote(s string) string { return s[1 : len(s)-1] }
 
-// inBase64 returns the common part of the encodings of all texts that contain this one after 3n+at bytes. The characters that
-// also encode bits of its neighbours are left out, and so is the padding.
+// inBase64 returns the common part of the encodings of all texts that contain this one after 3n+at bytes. It leaves out
+// the padding and the characters that also encode bits of neighbouring bytes.
 func inBase64(encoding *base64.Encoding, text string, at int) string {
 	const bits = 6
 	first, last := 8*at, 8*(at+len(text))

@@ -1,8 +1,11 @@
-// Package certificates makes certificates for tests: an authority, and the certificates that it signs. Only tests may import it.
+// Package certificates makes certificates for tests: an authority, and the certificates that it signs. Only tests may
+// import it.
 //
 //	ca := certificates.NewCA()
 //	server, client := ca.Server("127.0.0.1"), ca.Client("DNS:orders.example")
-//	config := &tls.Config{Certificates: []tls.Certificate{server.TLS}, ClientCAs: ca.Pool(), ClientAuth: tls.RequireAndVerifyClientCert}
+//	config := &tls.Config{
+//		Certificates: []tls.Certificate{server.TLS}, ClientCAs: ca.Pool(), ClientAuth: tls.RequireAndVerifyClientCert,
+//	}
 //
 // Keys are ECDSA over P-256. Certificates are valid from an hour ago, by the clock of the test or of its bubble. Functions
 // panic on failure, so tests have no error to handle.
@@ -42,7 +45,7 @@ func NewCA() *CA {
 	return &CA{sign(template, nil)}
 }
 
-// PEM is the authority's certificate.
+// PEM returns the authority's certificate in PEM form.
 func (ca *CA) PEM() []byte { return ca.own.CertPEM }
 
 // Pool returns a pool with only the authority's certificate.
@@ -101,7 +104,7 @@ func (ca *CA) Issue(spec Spec) *Certificate {
 	return sign(template, ca)
 }
 
-// Certificate is a certificate with its key.
+// Certificate is a certificate with its private key.
 type Certificate struct {
 	// TLS is both, for a tls.Config.
 	TLS tls.Certificate
@@ -148,7 +151,7 @@ func addSAN(template *x509.Certificate, san string) {
 	}
 }
 
-// sign makes the certificate with a new key: the authority's own if ca is nil.
+// sign returns the certificate with a new key, signed by ca; self-signed if ca is nil.
 func sign(template *x509.Certificate, ca *CA) *Certificate {
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	parent, signer := template, any(key)

@@ -1,8 +1,8 @@
-// Package dial connects to a host by name. It differs from net.Dialer in two ways: the time that the resolver takes is not
-// part of a connection's limit, so that a name server that does not answer costs time and not the connection; and all
-// addresses of the host are tried side by side, not one family after the other and each with a share of the time.
+// Package dial connects to a host by name. It differs from net.Dialer in two ways. Name resolution does not count
+// against a connection's limit, so a name server that does not answer costs time, but not the connection. And all
+// addresses of the host are tried in parallel, not one family after the other with a share of the time each.
 //
-// It sets no limit of its own on the whole: the context does.
+// The package sets no limit on the whole: the context must.
 //
 //	transport := &http.Transport{DialContext: dial.Dialer{}.DialContext}
 package dial
@@ -15,21 +15,21 @@ import (
 )
 
 const (
-	// Stagger is how long an address is tried alone before the next one is tried beside it.
+	// Stagger is how long an address is tried alone before the next one is started.
 	Stagger = 250 * time.Millisecond
-	// Timeout is how long one address is tried.
+	// Timeout limits the attempt on one address.
 	Timeout = 5 * time.Second
 )
 
-// Dialer connects. The zero Dialer uses the system's resolver and network.
+// Dialer opens connections. The zero Dialer uses the system's resolver and network.
 type Dialer struct {
-	// Lookup returns the addresses of a host, the preferred ones first. Nil is the system's resolver.
+	// Lookup returns the addresses of a host, preferred ones first. Nil: the system's resolver.
 	Lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
-	// Connect connects to one address. Nil is the network's own.
+	// Connect connects to one address. Nil: net.Dialer's.
 	Connect func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// DialContext connects to a host and port. If all addresses fail, the error is that of the first one that failed.
+// DialContext connects to a host and port. If all addresses fail, it returns the error of the first one that failed.
 func (d Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -50,18 +50,19 @@ func (d Dialer) DialContext(ctx context.Context, network, address string) (net.C
 	return d.first(ctx, network, targets)
 }
 
-// result is the end of one address.
+// result is the result of one attempt.
 type result struct {
 	conn net.Conn
 	err  error
 }
 
-// first connects to the first target that accepts. It tries the next one when the last one has failed or Stagger is over,
-// gives up the others when one has accepted, and returns when all have ended but those whose Connect ignores its context.
+// first connects to the first target that accepts:
+//  1. It starts the next attempt when one has failed or Stagger has passed.
+//  2. When an attempt has succeeded, it cancels the others and leaves their results to closeRest.
 func (d Dialer) first(ctx context.Context, network string, targets []string) (net.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	results := make(chan result, len(targets)) // Nobody has to wait for what comes late.
+	results := make(chan result, len(targets)) // Buffered, so that late attempts do not block.
 	var failure error = &net.OpError{Op: "dial", Net: network, Err: &net.AddrError{Err: "the host has no address"}}
 	next := time.NewTimer(0)
 	defer next.Stop()
@@ -103,8 +104,8 @@ func (d Dialer) try(ctx context.Context, network, target string, results chan<- 
 	results <- result{conn, err}
 }
 
-// closeRest closes the connections of targets that have lost. Nobody waits for it: it ends with the last Connect, whose
-// context has ended.
+// closeRest closes the connections of n attempts that came too late. It runs in its own goroutine, and ends with the
+// last Connect, whose context has ended.
 func closeRest(results <-chan result, n int) {
 	for range n {
 		if r := <-results; r.err == nil {

@@ -1,5 +1,5 @@
-// Package docpage keeps the tables of the documentation equal to the code that they are generated from. A page has a generated part
-// between two comments, <!-- generated: NAME --> and <!-- end -->; the rest of it is written by hand.
+// Package docpage keeps the tables of the documentation equal to the code that generates them. A page has generated
+// parts between two comments, <!-- generated: NAME --> and <!-- end -->; the rest is written by hand.
 //
 //	err := docpage.Sync("docs/errors.md", "reasons", table, write)
 package docpage
@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Sync makes the part of a page that has this name equal to content, if write is set. Otherwise it fails if the part differs, and says
-// which command writes it.
+// Sync compares the part of a page with content. If they differ, it replaces the part if write is set, and otherwise
+// fails with the command that does.
 func Sync(page, name, content string, write bool) error {
 	text, err := os.ReadFile(page)
 	if err != nil {
@@ -33,7 +33,7 @@ func Sync(page, name, content string, write bool) error {
 	return fmt.Errorf("%s: the part %q is out of date: run make docs", page, name)
 }
 
-// Table returns a Markdown table. Its first row is the head.
+// Table returns a Markdown table. The first row is its head.
 func Table(rows [][]string) string {
 	var b strings.Builder
 	for i, row := range rows {

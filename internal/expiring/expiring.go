@@ -1,9 +1,9 @@
-// Package expiring is a cache of bounded size whose entries expire. It is otter's cache behind a type of its own, and has no
-// loader, no statistics and no listeners.
+// Package expiring is a cache of bounded size whose entries expire. It wraps otter's cache, without loaders, statistics
+// and listeners.
 //
-// A package that sees a generic type compiles all of its methods, for each set of type arguments. Otter has about a thousand,
-// and its cache was a field of types that most packages see: half of what the compiler did was otter, again and again. Here it
-// is compiled once. In return each key and value is an allocation.
+// A package that sees a generic type compiles all of its methods for each set of type arguments. Otter has about a
+// thousand, and its cache was a field of types that most packages see, which doubled the work of the compiler. This
+// wrapper is compiled once. In return, each key and value is an allocation.
 //
 //	names := expiring.New[ID, string](10_000, time.Minute)
 //	defer names.Close()
@@ -18,7 +18,7 @@ import (
 // Cache holds entries. It is safe for concurrent use.
 type Cache[K comparable, V any] struct{ entries store }
 
-// store is an otter.Cache[any, any], in a form that does not show its type.
+// store is an otter.Cache[any, any] behind an interface, to hide its type.
 type store interface {
 	GetIfPresent(key any) (any, bool)
 	Set(key, value any) (any, bool)
@@ -28,8 +28,8 @@ type store interface {
 	StopAllGoroutines() bool
 }
 
-// New returns a cache for about most entries; beyond that, those that are used least are dropped. An entry expires when keep
-// has passed since it was last set. Close the cache.
+// New returns a cache for about most entries; beyond that, it drops those that are used least. An entry expires after
+// keep, counted from its last Set. Close the cache.
 func New[K comparable, V any](most int, keep time.Duration) *Cache[K, V] {
 	return &Cache[K, V]{open(most, keep)}
 }
@@ -47,13 +47,13 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 	return value, ok
 }
 
-// Set sets the value of a key, and its time to begin again.
+// Set sets the value of a key and restarts its time.
 func (c *Cache[K, V]) Set(key K, value V) { c.entries.Set(key, value) }
 
-// Delete drops a key.
+// Delete removes a key.
 func (c *Cache[K, V]) Delete(key K) { c.entries.Invalidate(key) }
 
-// Len drops what has expired or is too much, and returns how many entries are left.
+// Len removes expired and surplus entries, and returns the number of the others.
 func (c *Cache[K, V]) Len() int {
 	c.entries.CleanUp()
 	return c.entries.EstimatedSize()

@@ -29,7 +29,7 @@ func (h History) Check(rules Rules) (all []Violation) {
 	return all
 }
 
-// isolated: KooDrive sent each shown state, for this task and this credential, at the stated time.
+// isolated checks that KooDrive sent each shown state, for this task and this credential, at the stated time.
 func isolated(h History, _ Rules, report func(string, ...any)) {
 	for _, v := range h.Views {
 		for _, e := range v.tasks() {
@@ -48,8 +48,8 @@ func confirms(a Answer, e Event) bool {
 // sameTime compares times in milliseconds, as the contract writes them.
 func sameTime(said, shown time.Duration) bool { return said.Truncate(time.Millisecond) == shown }
 
-// ordered: states never go back, in one stream and from one watcher to the next while there are watchers. Nothing follows the
-// final state, and confirmations never go back in time.
+// ordered checks that states never go back, in one stream and from one watcher to the next while there are watchers;
+// that nothing follows the final state; and that confirmations never go back in time.
 func ordered(h History, _ Rules, report func(string, ...any)) {
 	for _, v := range h.Views {
 		rank, confirmed, final := 0, time.Duration(-1), false
@@ -77,7 +77,8 @@ func ordered(h History, _ Rules, report func(string, ...any)) {
 	}
 }
 
-// orderedTogether: a new watcher sees no older state than the others have. Watchers that stalled see everything late.
+// orderedTogether checks that a new watcher sees no older state than the others have. It skips watchers that stalled:
+// they see everything late.
 func orderedTogether(key Key, views []View, report func(string, ...any)) {
 	var until time.Duration // The end of the present watchers.
 	var seen []Event        // The events since then have been watched without a gap.
@@ -100,7 +101,7 @@ func orderedTogether(key Key, views []View, report func(string, ...any)) {
 	}
 }
 
-// noDuplicate: a task is sent only when it has changed.
+// noDuplicate checks that a task is sent only when it has changed.
 func noDuplicate(h History, _ Rules, report func(string, ...any)) {
 	for _, v := range h.Views {
 		tasks := v.tasks()
@@ -112,7 +113,7 @@ func noDuplicate(h History, _ Rules, report func(string, ...any)) {
 	}
 }
 
-// terminalReliable: every watcher sees the final state that KooDrive reports to a watch.
+// terminalReliable checks that every watcher sees the final state that KooDrive reports to a watch.
 func terminalReliable(h History, rules Rules, report func(string, ...any)) {
 	for _, v := range h.Views {
 		_, task := v.last()
@@ -127,8 +128,8 @@ func terminalReliable(h History, rules Rules, report func(string, ...any)) {
 	}
 }
 
-// okIffTerminal: a stream ends with OK if and only if the final state was its last one, and otherwise with a reason. It may
-// break only for clients that left, or did not read for too long.
+// okIffTerminal checks that a stream ends with OK if and only if the final state was its last one, and otherwise with a
+// reason. A stream may break only for a client that left, or did not read for too long.
 func okIffTerminal(h History, rules Rules, report func(string, ...any)) {
 	for _, v := range h.Views {
 		last, task := v.last()
@@ -147,7 +148,7 @@ func okIffTerminal(h History, rules Rules, report func(string, ...any)) {
 	}
 }
 
-// fresh: a message comes in time, and does not claim a later confirmation than KooDrive's.
+// fresh checks that messages come in time, and do not claim a later confirmation than KooDrive's.
 func fresh(h History, rules Rules, report func(string, ...any)) {
 	for _, v := range h.Views {
 		answers := h.of(v.Key)
@@ -180,7 +181,7 @@ func fresh(h History, rules Rules, report func(string, ...any)) {
 	}
 }
 
-// freshEnd: a watch ends when KooDrive has not answered it for too long, and not before.
+// freshEnd checks that a watch ends when KooDrive has not answered it for too long, and not before.
 func freshEnd(v View, answers []Answer, rules Rules, report func(string, ...any)) {
 	since := v.Began
 	for _, a := range answers {
@@ -202,7 +203,7 @@ func freshEnd(v View, answers []Answer, rules Rules, report func(string, ...any)
 	}
 }
 
-// freshCall: KooDrive gave a call's answer during the call, unless the task is finished.
+// freshCall checks that KooDrive gave a call's answer during the call, unless the task is finished.
 func freshCall(v View, rules Rules, report func(string, ...any)) {
 	for _, e := range v.tasks() {
 		oldest := v.Began
@@ -215,7 +216,7 @@ func freshCall(v View, rules Rules, report func(string, ...any)) {
 	}
 }
 
-// onePoll: no two requests about a key are in flight at a time.
+// onePoll checks that no two requests about a key are in flight at a time.
 func onePoll(h History, _ Rules, report func(string, ...any)) {
 	for _, key := range h.keys() {
 		answers := h.of(key)
@@ -229,7 +230,7 @@ func onePoll(h History, _ Rules, report func(string, ...any)) {
 	}
 }
 
-// released: KooDrive is not asked for callers that have left.
+// released checks that KooDrive gets no requests for callers that have left.
 func released(h History, rules Rules, report func(string, ...any)) {
 	for _, a := range h.Answers {
 		if !slices.ContainsFunc(h.Views, func(v View) bool {
@@ -240,8 +241,8 @@ func released(h History, rules Rules, report func(string, ...any)) {
 	}
 }
 
-// polite: KooDrive gets no more requests than allowed, none with a credential that has to wait, and polls of a task keep
-// their interval.
+// polite checks that KooDrive gets no more requests than allowed, none with a credential that has to wait, and that
+// polls of a task keep their interval.
 func polite(h History, rules Rules, report func(string, ...any)) {
 	var times []time.Duration
 	for _, a := range h.Answers {
@@ -263,8 +264,8 @@ func polite(h History, rules Rules, report func(string, ...any)) {
 	}
 }
 
-// politeIntervals: consecutive polls keep the minimum interval, unless a watch or a call has begun meanwhile. A poll whose
-// connection ended before the answer began may be sent once more.
+// politeIntervals checks that consecutive polls keep the minimum interval, unless a watch or a call has begun in
+// between. A poll whose connection ended before the answer began may be sent once more.
 func politeIntervals(key Key, h History, rules Rules, report func(string, ...any)) {
 	var before *Answer
 	resent := false

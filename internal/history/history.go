@@ -67,8 +67,9 @@ type Answer struct {
 	Task *Task
 }
 
-// underWay reports whether the request was in flight when a client left. If that was the last client, the request ended then.
-func (a Answer) underWay(left time.Duration) bool {
+// inFlightAt reports whether the request was in flight when a client left. If it was the last client, the request ended
+// then.
+func (a Answer) inFlightAt(left time.Duration) bool {
 	return a.Received <= left && left < a.Ended || a.Received < left && left == a.Ended && a.Task == nil
 }
 
@@ -214,7 +215,7 @@ func (h History) Count() (c Counts) {
 		if v.Stall > 0 {
 			c.Stalls++
 		}
-		if v.Left && slices.ContainsFunc(h.Answers, func(a Answer) bool { return a.Key == v.Key && a.underWay(v.Ended) }) {
+		if v.Left && slices.ContainsFunc(h.Answers, func(a Answer) bool { return a.Key == v.Key && a.inFlightAt(v.Ended) }) {
 			c.LeavesInFlight++
 		}
 	}

@@ -1,5 +1,5 @@
-// Package jsonline writes protobuf messages as JSON that stays on one line for every reader, also for those that split
-// text wherever Unicode allows a line to end (Python's splitlines, for example). It knows no stream and no HTTP.
+// Package jsonline writes protobuf messages as JSON on one line, even for readers that split text at every Unicode line
+// end, such as Python's splitlines. It does not handle streams or HTTP.
 //
 //	line, err := jsonline.Marshal(protojson.MarshalOptions{EmitDefaultValues: true}, task)
 package jsonline
@@ -12,7 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// lineEnds are the characters that may end a line and that JSON allows in a string as they are. ASCII's own line ends are
+// lineEnds are the characters that JSON allows unescaped in a string and that may end a line. ASCII's line ends are
 // always escaped.
 var lineEnds = []struct{ char, escaped []byte }{
 	{[]byte("\u0085"), []byte(`\u0085`)},
@@ -20,8 +20,8 @@ var lineEnds = []struct{ char, escaped []byte }{
 	{[]byte("\u2029"), []byte(`\u2029`)},
 }
 
-// Marshal returns m as JSON without optional white space, which protojson varies from build to build. It fails if text in
-// m is not UTF-8.
+// Marshal returns m as JSON without optional white space, which protojson varies between builds. It fails if a string
+// in m is not UTF-8.
 func Marshal(form protojson.MarshalOptions, m proto.Message) ([]byte, error) {
 	text, err := form.Marshal(m)
 	if err != nil {

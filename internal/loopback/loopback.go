@@ -1,4 +1,5 @@
-// Package loopback tells hosts that are this machine from all others. It resolves no names: a resolver may be wrong, and slow.
+// Package loopback distinguishes hosts that are this machine from others. It does not resolve names: a resolver may be
+// wrong or slow.
 //
 //	if scheme == "http" && !loopback.Host(u.Hostname()) {
 //		return errors.New("http is allowed on a loopback host only")
@@ -10,8 +11,9 @@ import (
 	"strings"
 )
 
-// Host reports whether host is localhost, in any case, or a loopback address, also as IPv4 within IPv6 or with a zone. It has no port
-// and no brackets, as net.SplitHostPort and url.URL.Hostname return it. The empty host, which listeners take as all addresses, is not.
+// Host reports whether host is localhost, in any case, or a loopback address, also in IPv4-mapped form or with a zone.
+// host must have no port and no brackets, as from net.SplitHostPort or url.URL.Hostname. An empty host, which listeners
+// take for all addresses, is not loopback.
 func Host(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")

@@ -1,5 +1,5 @@
-// Package panics turns panics into errors, where they would otherwise end the process or lose the request that they belong to. It does
-// not log: the error goes the way of all others.
+// Package panics turns panics into errors, where they would otherwise end the process or lose the request that they
+// belong to. It does not log.
 //
 //	func ask() (err error) {
 //		defer panics.Recover(&err, "while asking")
@@ -12,14 +12,14 @@ import (
 	"runtime/debug"
 )
 
-// Error is the error for p, the value of a panic, with the stack of the goroutine. Only the type of p is in it: p may hold anything, a
-// token too. Where completes "panic of type T …".
+// Error returns the error for a panic with value p, with the goroutine's stack. It contains only the type of p, because
+// p may hold a secret. where completes "panic of type T …".
 func Error(p any, where string) error {
 	return fmt.Errorf("panic of type %T %s\n%s", p, where, debug.Stack())
 }
 
-// Recover stops a panic and sets *err as [Error] does. It must be deferred itself, not called by a deferred function. Without a panic
-// *err stays as it is.
+// Recover stops a panic and sets *err as [Error] does. It must be deferred directly, not called by a deferred function.
+// Without a panic, *err is unchanged.
 func Recover(err *error, where string) {
 	if p := recover(); p != nil {
 		*err = Error(p, where)

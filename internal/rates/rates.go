@@ -1,5 +1,4 @@
-// Package rates limits how often each of many may do something: one token bucket each, and none for those that have been quiet for
-// long enough.
+// Package rates limits the events of each of many names, with one token bucket per name. Full buckets are removed.
 //
 //	perAddress := rates.New(20)
 //	if !perAddress.Of(address).Allow() { … }
@@ -12,13 +11,13 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Burst is how many seconds' worth may come at once.
+// Burst is the number of seconds whose events may come at once.
 const Burst = 10
 
-// minSweep is how many buckets are kept before full ones are looked for.
+// minSweep is the number of buckets up to which full ones are not removed.
 const minSweep = 1000
 
-// Rates limits each name to so many events per second. It is safe for concurrent use.
+// Rates limits the events per second of each name. It is safe for concurrent use.
 type Rates struct {
 	perSecond int
 
@@ -32,10 +31,10 @@ func New(perSecond int) *Rates {
 	return &Rates{perSecond: perSecond, buckets: map[string]*rate.Limiter{}, sweepAt: minSweep}
 }
 
-// PerSecond is the limit of each name.
+// PerSecond returns the limit of each name.
 func (r *Rates) PerSecond() int { return r.perSecond }
 
-// Of returns the limiter of a name.
+// Of returns the limiter of a name. Do not keep it: once it is full, it may be replaced.
 func (r *Rates) Of(name string) *rate.Limiter {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -46,7 +45,7 @@ func (r *Rates) Of(name string) *rate.Limiter {
 		now := time.Now()
 		for other, limiter := range r.buckets {
 			if limiter.TokensAt(now) >= float64(limiter.Burst()) {
-				delete(r.buckets, other) // A new one would be the same.
+				delete(r.buckets, other) // A new one would be full as well.
 			}
 		}
 		r.sweepAt = max(minSweep, 2*len(r.buckets))

@@ -1,5 +1,5 @@
-// Package taskid has the syntax of task ids, by which kootask tells an id from other text before it asks KooDrive or logs it. It does
-// not know the names that KooDrive's own routes reserve: those may be logged, but upstream.CheckTaskID refuses them.
+// Package taskid has the syntax of task ids, with which kootask recognises an id before it sends or logs it. It does
+// not know the reserved names of KooDrive's other routes: they may be logged, but upstream.CheckTaskID refuses them.
 //
 //	if !taskid.Valid(id) {
 //		id = "" // It may be anything, a token too.

@@ -1,10 +1,12 @@
-// Command words checks the language of the texts that users read: the documents, the clients' READMEs, the comments of the contract, the
-// description of the API, the page, and the texts in the Go code (help, errors, metrics, log messages).
+// Command words checks the language of the texts that users read: the documents, the clients' READMEs, the comments of
+// the contract, the description of the API, the page, and the texts in the Go code (help, errors, metrics, log
+// messages).
 //
-//	go run ./internal/words          # Lists each finding with its file and line, and fails if there is one.
+//	go run ./internal/words          # Lists each finding with file and line, and fails if there is one.
 //	go run ./internal/words -counts  # Also counts the findings of each rule.
 //
-// The patterns are in rules.go. It does not read the comments of code, and it cannot judge whether a text is clear.
+// The patterns are in rules.go. The command does not check comments in code, and it cannot judge whether a text is
+// clear.
 package main
 
 import (

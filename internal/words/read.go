@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// text is a paragraph, a table's cell or a string, on one line.
+// text is a paragraph, a table cell or a string, on one line.
 type text struct {
 	path  string // From the root of the tree.
 	line  int    // Where it begins.
@@ -23,7 +23,7 @@ type text struct {
 	title bool // A heading.
 }
 
-// generated are documents that are written from texts that are checked where they stand.
+// generated are the documents that are generated from texts which are checked themselves.
 var generated = []string{"docs/contract.md"}
 
 // read returns the texts of the tree at root.
@@ -38,7 +38,9 @@ func read(root string) (texts []text, err error) {
 		}
 		path = filepath.ToSlash(path)
 		if entry.IsDir() {
-			if base := entry.Name(); path != "." && (strings.HasPrefix(base, ".") || slices.Contains([]string{"node_modules", "target", "gen", "words"}, base)) {
+			base := entry.Name()
+			skipped := []string{"node_modules", "target", "gen", "words"}
+			if path != "." && (strings.HasPrefix(base, ".") || slices.Contains(skipped, base)) {
 				return filepath.SkipDir
 			}
 			return nil
@@ -61,7 +63,7 @@ func read(root string) (texts []text, err error) {
 	return texts, err
 }
 
-// readerOf returns the function that finds the texts in a file, nil for files without texts for users.
+// readerOf returns the function that finds the texts in a file; nil for files without texts for users.
 func readerOf(path string) func(source string) ([]text, error) {
 	document := regexp.MustCompile(`^([A-Z]+|docs/[a-z-]+|clients/[a-z]+/README)\.md$`)
 	switch {
@@ -73,7 +75,8 @@ func readerOf(path string) func(source string) ([]text, error) {
 		return descriptions
 	case path == "service/gateway/console/text.js":
 		return page
-	case strings.HasSuffix(path, "_test.go"), strings.HasPrefix(path, "sabotage/"), strings.HasPrefix(path, "clients/conformance/"):
+	case strings.HasSuffix(path, "_test.go"), strings.HasPrefix(path, "sabotage/"),
+		strings.HasPrefix(path, "clients/conformance/"):
 		return nil
 	case strings.HasSuffix(path, ".go"):
 		return literals
@@ -127,7 +130,7 @@ func markdown(source string) (texts []text, _ error) {
 	return texts, nil
 }
 
-// comments returns a reader of the paragraphs of a file's comments, which begin with a prefix. Indented lines are tables.
+// comments returns a reader of the comment paragraphs in a file. prefix begins a comment. Indented lines are tables.
 func comments(prefix string) func(string) ([]text, error) {
 	return func(source string) (texts []text, _ error) {
 		open := false
@@ -149,7 +152,7 @@ func comments(prefix string) func(string) ([]text, error) {
 
 var described = regexp.MustCompile(`^(\s*)(- )?(.*\b)?(description|summary): *(.*)$`)
 
-// descriptions returns the descriptions of an OpenAPI document, which stands by itself in its key's line or below it.
+// descriptions returns the descriptions in an OpenAPI document. Each is on the line of its key or in the block below.
 func descriptions(source string) (texts []text, _ error) {
 	lines := strings.Split(source, "\n")
 	for i := 0; i < len(lines); i++ {
@@ -162,7 +165,10 @@ func descriptions(source string) (texts []text, _ error) {
 			continue
 		}
 		indent, open := len(m[1])+2, false
-		for i++; i < len(lines) && (lines[i] == "" || len(lines[i]) > indent && strings.TrimSpace(lines[i][:indent]) == ""); i++ {
+		block := func(line string) bool {
+			return line == "" || len(line) > indent && strings.TrimSpace(line[:indent]) == ""
+		}
+		for i++; i < len(lines) && block(lines[i]); i++ {
 			trimmed := strings.TrimSpace(lines[i])
 			switch {
 			case trimmed == "" || strings.HasPrefix(lines[i][indent:], "    "):
@@ -192,7 +198,8 @@ func page(source string) (texts []text, _ error) {
 	return texts, nil
 }
 
-// literals returns the strings of Go code that are sentences or parts of them: those with a space. Of a field's tag it is the help.
+// literals returns the strings in Go code that may be sentences: those with a space. For a struct tag, it returns the
+// help.
 func literals(source string) (texts []text, _ error) {
 	set := token.NewFileSet()
 	file, err := parser.ParseFile(set, "", source, 0)
@@ -212,7 +219,8 @@ func literals(source string) (texts []text, _ error) {
 			words = help
 		}
 		if strings.Contains(words, " ") {
-			texts = append(texts, text{line: set.Position(literal.Pos()).Line, words: verbs.ReplaceAllString(words, "x")})
+			position := set.Position(literal.Pos())
+			texts = append(texts, text{line: position.Line, words: verbs.ReplaceAllString(words, "x")})
 		}
 		return true
 	})

@@ -11,17 +11,18 @@ import (
 type rule struct {
 	name, fix string
 	pattern   *regexp.Regexp
-	// harmless are words that make a match harmless, in it or next to it.
+	// harmless are words that make a match harmless, if they are in it or next to it.
 	harmless []string
-	// titles tells that the rule also holds for headings and questions.
+	// titles extends the rule to headings and questions.
 	titles bool
 }
 
-// rules are applied to one sentence at a time, in which an x stands for quoted code.
+// rules are applied to one sentence at a time, in which x replaces quoted code.
 var rules = []rule{
 	{
 		name: noNoun, fix: "Give the clause a noun as its subject",
-		pattern: regexp.MustCompile(`^(What|Who|Whom|Whoever)\b|, (what|who|whom)\b|\b[Ww]hoever\b|\b(of|by|from|with|beside|than) (what|whom)\b`),
+		pattern: regexp.MustCompile(
+			`^(What|Who|Whom|Whoever)\b|, (what|who|whom)\b|\b[Ww]hoever\b|\b(of|by|from|with|beside|than) (what|whom)\b`),
 	},
 	{
 		name: noNoun, fix: "Begin with the noun that is set or described, such as Maximum or Time",
@@ -38,7 +39,8 @@ var rules = []rule{
 	},
 	{
 		name: "double genitive", fix: "Leave out the of or the 's", titles: true,
-		pattern: regexp.MustCompile(`\bof (KooDrive|kootask|gRPC|Go|nginx)'s([.,;:)]|$| (at|that|which|is|was|has|are|with|for|in|or|and|to)\b)`),
+		pattern: regexp.MustCompile(`\bof (KooDrive|kootask|gRPC|Go|nginx)'s` +
+			`([.,;:)]|$| (at|that|which|is|was|has|are|with|for|in|or|and|to)\b)`),
 	},
 	unusual(`under way`, "in flight for a call, in progress for a task"),
 	unusual(`in succession`, "consecutive"),
@@ -53,24 +55,26 @@ var rules = []rule{
 	unusual(`blanks?`, "space", "line", "lines"),
 	unusual(`as (it|they) stands?|how (a|the) [a-z]+ stands|how [a-z]+ stand`, "status, or as it is"),
 	unusual(`(cannot|could not) be had`, "cannot be fetched, reached or read"),
-	unusual(`a (fifth|tenth|third) (less|more|sooner|later|shorter|longer)|half as (long|late) again|twice as late`, "figures, such as ±20 %"),
+	unusual(`a (fifth|tenth|third) (less|more|sooner|later|shorter|longer)|half as (long|late) again|twice as late`,
+		"figures, such as ±20 %"),
 }
 
-// Names of rules that are there twice.
+// Names that several rules share.
 const (
 	noNoun  = "clause without a noun"
 	negated = "negated noun"
 	tooLong = "long sentence"
 )
 
-// unusual is the rule that a term has a usual one.
+// unusual returns the rule for a term that has a usual alternative.
 func unusual(pattern, usual string, harmless ...string) rule {
 	return rule{
-		name: "unusual term", pattern: regexp.MustCompile(`(?i)\b(` + pattern + `)\b`), fix: "Usual: " + usual, harmless: harmless, titles: true,
+		name: "unusual term", pattern: regexp.MustCompile(`(?i)\b(` + pattern + `)\b`), fix: "Usual: " + usual,
+		harmless: harmless, titles: true,
 	}
 }
 
-// maxWords is the number of words above which a sentence is long.
+// maxWords is the limit on the words of a sentence.
 const maxWords = 25
 
 // finding is a match of a rule.
@@ -88,13 +92,14 @@ func check(t text) (found []finding) {
 			}
 		}
 		if n := length(s); t.prose && n > maxWords {
-			found = append(found, finding{tooLong, strconv.Itoa(n) + " words", s, "Split it: at most " + strconv.Itoa(maxWords) + " words"})
+			fix := "Split it: at most " + strconv.Itoa(maxWords) + " words"
+			found = append(found, finding{tooLong, strconv.Itoa(n) + " words", s, fix})
 		}
 	}
 	return found
 }
 
-// isHarmless reports whether the match at a place of s has a harmless word in it or next to it.
+// isHarmless reports whether the match at a position of s has a harmless word in it or next to it.
 func (r rule) isHarmless(s string, at []int) bool {
 	near := strings.Fields(s[at[0]:at[1]])
 	if before := strings.Fields(s[:at[0]]); len(before) > 0 {
@@ -110,7 +115,7 @@ func (r rule) isHarmless(s string, at []int) bool {
 
 var name = regexp.MustCompile(`^[A-Z0-9_]{2,},?$`)
 
-// length returns the number of words in a sentence. Names in capitals do not count: a list of codes is easy to read.
+// length returns the number of words in a sentence, without names in capitals: a list of codes is easy to read.
 func length(s string) (n int) {
 	for _, w := range strings.Fields(s) {
 		if !name.MatchString(w) {
@@ -120,7 +125,7 @@ func length(s string) (n int) {
 	return n
 }
 
-// names returns the names of the rules, each once.
+// names returns the distinct names of the rules.
 func names() (all []string) {
 	for _, r := range rules {
 		if !slices.Contains(all, r.name) {
@@ -132,7 +137,7 @@ func names() (all []string) {
 
 var end = regexp.MustCompile(`[.!?:;]\)?(\s+|$)`)
 
-// sentences splits a text. A colon and a semicolon end a sentence too, because each side of them can be read by itself.
+// sentences splits a text into sentences. Colons and semicolons also end one, because each side can be read by itself.
 func sentences(words string) (all []string) {
 	from := 0
 	for _, at := range end.FindAllStringIndex(words, -1) {

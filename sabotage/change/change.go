@@ -1,8 +1,8 @@
-// Package change builds the code with a small change to it. Nothing in the checkout is changed: the changed file lies elsewhere,
-// and go is told to read it in place of the real one. So other builds may run meanwhile.
+// Package change builds and tests the code with a small change. It does not modify the checkout: the changed file is
+// written elsewhere, and go reads it in place of the original. So other builds can run at the same time.
 //
-// A change names a declaration and quotes an expression in it, so that moving the declaration to another file of its package, or
-// formatting it differently, leaves the change valid. [Check] shows without running anything that changes apply and compile.
+// A change names a declaration and quotes an expression in it. It stays valid if the declaration is moved to another
+// file of the package or reformatted. [Check] shows without running tests that changes apply and compile.
 //
 //	c := change.Change{In: "upstream.limiter.nextLocked", From: "l.most - l.inFlight", To: "l.most"}
 //	flag, err := c.Overlay(dir) // For go build and go test.
@@ -18,17 +18,17 @@ import (
 
 // Change replaces an expression.
 type Change struct {
-	// In is the function, method, constant, variable or type that is changed: the folder of its package, from the root of the
-	// module, and its name, like service/watch.Hub.Subscribe. It may also be the path of a file that is not written in Go.
+	// In is the function, method, constant, variable or type to change: the folder of its package, from the root of the
+	// module, and its name, like service/watch.Hub.Subscribe. It may also be the path of a file that is not Go.
 	In string
-	// From is Go code that In contains exactly once. White space, line breaks and comments are not compared.
+	// From is Go code that In contains exactly once. White space, line breaks and comments are ignored.
 	From string
 	// To replaces From.
 	To string
 }
 
-// Overlay writes the changed file into a new folder below dir, and returns the flag of go build and go test that makes them
-// read it. It runs in the root of the module.
+// Overlay writes the changed file into a new folder below dir, and returns the flag that makes go build and go test
+// read it. It must run in the root of the module.
 func (c Change) Overlay(dir string) (flag string, err error) {
 	changed, err := c.apply(&source{})
 	if err != nil {

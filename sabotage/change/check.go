@@ -17,10 +17,11 @@ import (
 	"slices"
 )
 
-// Check applies each change and type-checks the package that it changes. It returns an error for each change, nil for a valid one.
-// It runs in the root of the module, whose packages have to compile. Nothing is linked or run, so that many changes take seconds.
+// Check applies each change and type-checks the package. It returns one error per change; nil for a valid one. It must
+// run in the root of the module, whose packages must compile. It links and runs nothing, so many changes take seconds.
 //
-// Tests and packages that import the changed one are not checked, since they seldom depend on an expression inside a declaration.
+// It does not check tests and packages that import the changed one: they seldom depend on an expression inside a
+// declaration.
 func Check(ctx context.Context, changes []Change) ([]error, error) {
 	s, folders := &source{}, map[string]bool{}
 	errs, changed := make([]error, len(changes)), make([]file, len(changes))
@@ -52,7 +53,7 @@ func (s *source) compile(changed file, imports types.Importer) error {
 		return fmt.Errorf("does not compile: %w", err)
 	}
 	folder := path.Dir(changed.path)
-	var files []*ast.File // In a fixed order, so that it is always the same error that comes first.
+	var files []*ast.File // Sorted, so that the same error always comes first.
 	for _, name := range slices.Sorted(maps.Keys(s.packages[folder].files)) {
 		if name == changed.path {
 			files = append(files, parsed)
@@ -67,8 +68,8 @@ func (s *source) compile(changed file, imports types.Importer) error {
 	return nil
 }
 
-// exports returns the files with the export data of packages and of all that they import, by import path. It has go compile
-// what is not in its cache.
+// exports returns the files with the export data of packages and their dependencies, by import path. go compiles those
+// that are not in its cache.
 func exports(ctx context.Context, folders []string) (map[string]string, error) {
 	var output, problem bytes.Buffer
 	cmd := exec.CommandContext(ctx, "go", append([]string{"list", "-export", "-deps", "-json=ImportPath,Export"}, folders...)...)

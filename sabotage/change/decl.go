@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// decl is a declaration, or a whole file that is not written in Go.
+// decl is a declaration, or a whole file that is not Go.
 type decl struct {
 	file
 	span
-	name string // As [Change.In] has it.
+	name string // In the form of [Change.In].
 }
 
-// all returns where the declaration contains the pattern.
+// all returns the places where the declaration contains the pattern.
 func (d decl) all(pattern []lexeme) (found []span) {
 	text := d.lexemes()
 	for i := range len(text) - len(pattern) + 1 {
@@ -25,7 +25,7 @@ func (d decl) all(pattern []lexeme) (found []span) {
 	return found
 }
 
-// lexemes returns those of the declaration, with their places in the file.
+// lexemes returns the declaration's lexemes, with their positions in the file.
 func (d decl) lexemes() []lexeme {
 	all := lexemes(d.text[d.start:d.end])
 	for i := range all {
@@ -35,16 +35,17 @@ func (d decl) lexemes() []lexeme {
 	return all
 }
 
-// at returns a place in the declaration as file and line.
+// at returns a position in the declaration as file and line.
 func (d decl) at(offset int) string {
 	return fmt.Sprintf("%s:%d", d.path, 1+bytes.Count(d.text[:offset], []byte("\n")))
 }
 
-// missing is the error about a text that the declaration does not contain. It quotes the nearest text that it does contain, which it
-// finds by characters and extends to whole tokens: a renamed identifier often keeps a part of its name.
+// missing returns the error about a text that the declaration does not contain. It quotes the most similar text. The
+// search compares characters, because a renamed identifier often keeps a part of its name, and then extends the text to
+// whole tokens.
 func (d decl) missing(pattern []lexeme, from string) error {
 	text := d.lexemes()
-	of := []lexeme{} // Of each byte of the joined text, the lexeme.
+	of := []lexeme{} // The lexeme of each byte of the joined text.
 	for _, l := range text {
 		of = append(of, slices.Repeat([]lexeme{l}, len(l.text))...)
 	}
@@ -58,11 +59,12 @@ func (d decl) missing(pattern []lexeme, from string) error {
 	return fmt.Errorf("%s does not contain %q; the nearest text is %q, at %s", d.name, from, quoted, d.at(start))
 }
 
-// ambiguous is the error about a text that the declaration contains several times.
+// ambiguous returns the error about a text that the declaration contains several times.
 func (d decl) ambiguous(found []span, from string) error {
 	places := make([]string, len(found))
 	for i, f := range found {
 		places[i] = d.at(f.start)
 	}
-	return fmt.Errorf("%s contains %q %d times: quote more of one of them (%s)", d.name, from, len(found), strings.Join(places, ", "))
+	return fmt.Errorf("%s contains %q %d times: quote more of one of them (%s)",
+		d.name, from, len(found), strings.Join(places, ", "))
 }

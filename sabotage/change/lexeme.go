@@ -6,7 +6,7 @@ import (
 	"go/token"
 )
 
-// span is a range: of bytes, of lexemes or of characters.
+// span is a range of bytes, lexemes or characters. end is exclusive.
 type span struct{ start, end int }
 
 // lexeme is a token of Go code with its text.
@@ -15,8 +15,8 @@ type lexeme struct {
 	text string
 }
 
-// lexemes returns the tokens of a text that do not depend on how it is formatted. It leaves out comments, the semicolons that line
-// breaks stand for, and the commas before closing brackets. Text in another language is split as if it were Go.
+// lexemes returns the tokens of a text, without those that depend on formatting: comments, the semicolons that line
+// breaks stand for, and commas before closing brackets. Other languages are tokenised as if they were Go.
 func lexemes(text []byte) (all []lexeme) {
 	var s scanner.Scanner
 	file := token.NewFileSet().AddFile("", -1, len(text))

@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// nearest returns the part of text that becomes pattern with the fewest edits, and their number. An edit inserts, deletes or
-// replaces one element. The part may begin and end anywhere. Of several parts it returns the first whose length is nearest to the
-// pattern's.
+// nearest returns the part of text that becomes pattern with the fewest edits, and their number. An edit inserts,
+// deletes or replaces one element. The part may begin and end anywhere. Among equal parts it returns the first whose
+// length is closest to the pattern's.
 func nearest[T comparable](text, pattern []T) (part span, edits int) {
-	// The dynamic programming of Sellers: an edit distance that charges nothing for what stands before and after the part. Cell i
-	// is about the first i elements of pattern and the parts of text that end here.
+	// Sellers' algorithm: an edit distance that does not count the text before and after the part. Cell i is for the
+	// first i elements of pattern and the parts of text that end here.
 	type cell struct{ edits, start int }
 	column := make([]cell, len(pattern)+1)
 	for i := range column {
@@ -45,11 +45,11 @@ func nearest[T comparable](text, pattern []T) (part span, edits int) {
 	return part, edits
 }
 
-// differs returns by how much the length of a span differs from length.
+// differs returns the difference between the length of a span and length.
 func (s span) differs(length int) int { return max(s.end-s.start-length, length-s.end+s.start) }
 
-// nearestDecl is the end of the error about a declaration that does not exist. It names the most similar one of the module, where
-// another package costs as much as 3 edits of the name.
+// nearestDecl returns the end of the error about a declaration that does not exist: the most similar one in the module.
+// Another package counts as 3 edits of the name. It is empty if there is no declaration.
 func (s *source) nearestDecl(folder, name string) string {
 	const perEdit, otherPackage = 2, 6
 	var best decl
@@ -83,8 +83,8 @@ func (s *source) nearestDecl(folder, name string) string {
 	return fmt.Sprintf("; the nearest declaration is %s, at %s", best.name, best.at(best.start))
 }
 
-// elsewhere is the end of the error about a change that does not apply. It names the other declaration of the package that contains
-// the quoted text, and is empty unless there is exactly one: the text may have moved there.
+// elsewhere returns the end of the error about a change that does not apply: the other declaration of the package that
+// contains the quoted text, to which it may have moved. It is empty unless there is exactly one.
 func (s *source) elsewhere(c Change) string {
 	folder, _ := split(c.In)
 	p, err := s.load(folder)

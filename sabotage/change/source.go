@@ -12,7 +12,8 @@ import (
 	"strings"
 )
 
-// source parses the packages of the module, each one once. The zero value is ready to use.
+// source parses the packages of the module, each one once. The zero value is ready to use. It is not safe for
+// concurrent use.
 type source struct {
 	set      *token.FileSet
 	packages map[string]*pkg // By folder.
@@ -31,7 +32,7 @@ func split(in string) (folder, name string) {
 	return in[:slash] + before, name
 }
 
-// find returns what a [Change.In] names.
+// find returns the declaration or file that a [Change.In] names.
 func (s *source) find(in string) (decl, error) {
 	if info, err := os.Stat(in); err == nil && info.Mode().IsRegular() && filepath.Ext(in) != ".go" {
 		text, err := os.ReadFile(in)
@@ -86,7 +87,7 @@ func (s *source) parse(f file) (*ast.File, error) {
 	return parser.ParseFile(s.set, f.path, f.text, parser.SkipObjectResolution)
 }
 
-// declarations returns what a file declares, by name.
+// declarations returns the declarations of a file, by name.
 func declarations(file *ast.File) map[string]ast.Node {
 	all := map[string]ast.Node{}
 	for _, d := range file.Decls {

@@ -1,7 +1,9 @@
-// Package ask asks KooDrive how a task stands, on behalf of a caller, and shares what it hears: calls and polls for one question
-// share a request, and the newest answers are kept for a minute. It returns an answer or one [*reason.Error], translated once.
+// Package ask fetches the status of a task from KooDrive on behalf of a caller. Calls and polls for the same question
+// share a request, and the newest answers are kept for a minute. It returns an answer or one [*reason.Error],
+// translated once.
 //
-// It decides when a failed request is repeated at once. When a task is polled is watch's to decide, and who may ask quota's.
+// The package decides when a failed request is repeated at once. Package watch decides when a task is polled, and
+// package quota who may ask.
 //
 //	asker := ask.New(ask.Config{Upstream: client, Quota: quota})
 //	defer asker.Close()
@@ -28,31 +30,31 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
-// Patience is how long GetTask waits in the queue for KooDrive. A watch waits as long as it takes.
+// Patience is how long GetTask waits in the queue for KooDrive. A watch waits without limit.
 const Patience = time.Second
 
-// Config is what an Asker works with.
+// Config configures an Asker.
 type Config struct {
 	// Upstream is KooDrive. Required. The Asker does not close it.
 	Upstream *upstream.Client
-	// App signs the requests, for the user whom the caller names. Nil: the caller's own credential is sent on.
+	// App signs the requests for the user that the caller names. Nil: the caller's own credential is forwarded.
 	App *upstream.App
-	// Quota says who may ask. Required. The Asker does not close it.
+	// Quota limits the requests. Required. The Asker does not close it.
 	Quota *quota.Quota
-	// Final tells whether a task does not change any more. Required.
+	// Final reports whether a task can no longer change. Required.
 	Final func(upstream.Task) bool
-	// Answered is called with each task that KooDrive answers with. It must not block. Nil: nothing is called.
+	// Answered is called with each task that KooDrive returns. It must not block. Nil: it is not called.
 	Answered func(upstream.Task)
-	// Log gets a line at the level debug for each request to KooDrive. Nil: there is none.
+	// Log gets a debug line for each request to KooDrive. Nil: no log.
 	Log *slog.Logger
-	// Metrics is where what is counted is registered. Nil: nobody sees it.
+	// Metrics registers the Asker's metrics. Nil: they are not registered.
 	Metrics prometheus.Registerer
 }
 
-// Answer is a task, and when it was true.
+// Answer is a task and the time at which it was true.
 type Answer = observe.Observation[upstream.Task]
 
-// Asker asks KooDrive. It is safe for concurrent use.
+// Asker sends requests to KooDrive. It is safe for concurrent use.
 type Asker struct {
 	upstream *upstream.Client
 	app      *upstream.App
@@ -79,17 +81,18 @@ func New(config Config) *Asker {
 	return a
 }
 
-// Close waits until KooDrive is not asked any more. No call may be in flight.
+// Close waits for the requests to KooDrive in flight. No call of the Asker may be in flight.
 func (a *Asker) Close() {
 	a.observer.Close()
 	a.retries.close()
 }
 
-// Withheld reports whether KooDrive would not be asked now, because a circuit breaker is open or KooDrive has sent Retry-After.
+// Withheld reports whether a request would not be sent now, because a circuit breaker is open or KooDrive has sent
+// Retry-After.
 func (a *Asker) Withheld(q Question) bool { return a.upstream.Withheld(q.Query, a.queue(q)) }
 
-// queue returns where a question waits: a caller whom KooDrive has not answered lately shares the queue of its address, so opening
-// many callers gains nothing.
+// queue returns the queue of a question. Callers that KooDrive has not answered lately share the queue of their
+// address, so opening many callers gains nothing.
 func (a *Asker) queue(q Question) upstream.Key {
 	if a.quota.Accepts(q.Caller()) {
 		return q.Caller()
@@ -97,8 +100,8 @@ func (a *Asker) queue(q Question) upstream.Key {
 	return q.peer
 }
 
-// Get returns the task for a call. maxAge is how old the answer may be: nil is any age, where a request in flight or a finished task
-// will do. It fails with the cause of ctx if ctx ends first.
+// Get returns the task for a call. maxAge limits the age of the answer; nil accepts the answer of a request in flight,
+// and any finished task. If ctx ends first, Get fails with its cause.
 func (a *Asker) Get(ctx context.Context, q Question, maxAge *time.Duration) (Answer, error) {
 	answer, err := a.observer.Get(ctx, q.Key(), observe.Wish{MaxAge: maxAge, Patience: Patience}, a.twice(q))
 	switch {
@@ -113,11 +116,11 @@ func (a *Asker) Get(ctx context.Context, q Question, maxAge *time.Duration) (Ans
 	return answer, reason.Of(err)
 }
 
-// Poll returns a function that asks again each time that it is called: for the first time after a wait. It may get the answer to a
-// call's request, and a finished task from memory.
+// Poll returns a function that fetches the task each time it is called; the first call begins with a wait. It may share
+// the request of a call, and takes a finished task from memory.
 func (a *Asker) Poll(q Question, wait time.Duration) func(context.Context) (Answer, error) {
-	q.trace = upstream.TraceID{} // A poll serves many watches: it belongs to the trace of none.
-	resend := true               // The first answer is the call's own. After that, the next poll is soon enough.
+	q.trace = upstream.TraceID{} // A poll serves many watches, so it belongs to no call's trace.
+	resend := true               // A watch's first answer comes as fast as a call's. A later request can wait for the next poll.
 	return func(ctx context.Context) (Answer, error) {
 		if err := sleep(ctx, wait); err != nil {
 			return Answer{}, err
@@ -125,12 +128,13 @@ func (a *Asker) Poll(q Question, wait time.Duration) func(context.Context) (Answ
 		wait = 0
 		due, once := time.Now(), a.once(q, resend)
 		resend = false
-		answer, err := a.observer.Get(ctx, q.Key(), observe.Wish{}, func(ctx context.Context, begun func()) (upstream.Task, error) {
-			return once(ctx, sync.OnceFunc(func() {
-				a.metrics.pollLag.Observe(time.Since(due).Seconds())
-				begun()
-			}))
-		})
+		answer, err := a.observer.Get(ctx, q.Key(), observe.Wish{},
+			func(ctx context.Context, begun func()) (upstream.Task, error) {
+				return once(ctx, sync.OnceFunc(func() {
+					a.metrics.pollLag.Observe(time.Since(due).Seconds())
+					begun()
+				}))
+			})
 		if err != nil {
 			return answer, reason.Of(err)
 		}
@@ -139,7 +143,8 @@ func (a *Asker) Poll(q Question, wait time.Duration) func(context.Context) (Answ
 	}
 }
 
-// once asks KooDrive, after three waits: for the rate of an app's user, for the quota of its address, and in the queue.
+// once sends a request to KooDrive. First it waits for the rate limit of the app's user, if there is one; then it takes
+// from the address's quota of new tasks, without waiting; then it waits in the queue.
 func (a *Asker) once(q Question, resend bool) observe.Ask[upstream.Task] {
 	return func(ctx context.Context, begun func()) (upstream.Task, error) {
 		observe.Enter(ctx, observe.Queued)
@@ -161,7 +166,7 @@ func (a *Asker) once(q Question, resend bool) observe.Ask[upstream.Task] {
 			},
 		})
 		failure := r.done(err)
-		if r.requests > 0 { // A task that KooDrive was not asked for stays new.
+		if r.requests > 0 { // Otherwise the task was not requested and stays new.
 			a.quota.Learn(q.Subject(), failure)
 		}
 		if failure != nil {
@@ -188,7 +193,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// newTrace returns a trace for a request that belongs to none.
+// newTrace returns a random trace id.
 func newTrace() (id upstream.TraceID) {
 	_, _ = rand.Read(id[:])
 	return id

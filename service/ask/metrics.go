@@ -12,13 +12,13 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
-// metrics are what an operator sees of the requests to KooDrive. No label has a value that comes from a request or from KooDrive.
+// metrics are the metrics of the requests to KooDrive. No label has a value that comes from a request or from KooDrive.
 type metrics struct {
 	requests, withheld, retries, observations *prometheus.CounterVec
 	queueWait, requestSeconds, pollLag        prometheus.Histogram
 }
 
-// seconds are the buckets of everything that KooDrive's timeout, 10 s, or the wait in a queue may make long.
+// seconds are the buckets of durations that upstream.DefaultTimeout or the wait in a queue limits.
 var seconds = []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
 
 func newMetrics(registerer prometheus.Registerer, client *upstream.Client) *metrics {
@@ -30,7 +30,8 @@ func newMetrics(registerer prometheus.Registerer, client *upstream.Client) *metr
 		return m.NewHistogram(prometheus.HistogramOpts{Name: "kootask_" + name, Help: help, Buckets: seconds})
 	}
 	gauge := func(name, help string, value func(upstream.Stats) float64) {
-		m.NewGaugeFunc(prometheus.GaugeOpts{Name: "kootask_" + name, Help: help}, func() float64 { return value(client.Stats()) })
+		opts := prometheus.GaugeOpts{Name: "kootask_" + name, Help: help}
+		m.NewGaugeFunc(opts, func() float64 { return value(client.Stats()) })
 	}
 	gauge("upstream_requests_in_flight", "Requests to KooDrive in flight.",
 		func(s upstream.Stats) float64 { return float64(s.InFlight) })
@@ -38,7 +39,8 @@ func newMetrics(registerer prometheus.Registerer, client *upstream.Client) *metr
 		func(s upstream.Stats) float64 { return float64(s.Queued) })
 	gauge("upstream_caller_circuits_open", "Open circuit breakers of single callers and addresses.",
 		func(s upstream.Stats) float64 { return float64(s.OpenCircuits) })
-	gauge("upstream_circuit_open", "1 while the common circuit breaker is open: KooDrive fails for most callers, or for its only active caller.",
+	gauge("upstream_circuit_open",
+		"1 while the common circuit breaker is open: KooDrive fails for most callers, or for its only active caller.",
 		func(s upstream.Stats) float64 {
 			if s.Down {
 				return 1
@@ -50,11 +52,13 @@ func newMetrics(registerer prometheus.Registerer, client *upstream.Client) *metr
 	all := &metrics{
 		requests: counter("upstream_requests_total", "Completed requests to KooDrive, by outcome.", "outcome"),
 		withheld: counter("upstream_withheld_total",
-			"Requests to KooDrive that were not made, because a circuit breaker is open or KooDrive sent Retry-After, by outcome.", "outcome"),
+			"Requests to KooDrive that were not made, because a circuit breaker is open or KooDrive sent Retry-After, "+
+				"by outcome.", "outcome"),
 		retries: counter("retries_total",
 			"Transient failures of GetTask, by whether the retry budget granted a retry.", "granted"),
 		observations: counter("observations_total",
-			"Answers to calls and polls, by source: fresh (an own request), joined (a request already in flight) or memory.", "source"),
+			"Answers to calls and polls, by source: fresh (an own request), joined (a request already in flight) or memory.",
+			"source"),
 		queueWait:      histogram("upstream_queue_wait_seconds", "Time that requests to KooDrive waited for a slot."),
 		requestSeconds: histogram("upstream_request_seconds", "Duration of requests to KooDrive."),
 		pollLag:        histogram("poll_lag_seconds", "Delay of polls behind their schedule."),
@@ -63,7 +67,7 @@ func newMetrics(registerer prometheus.Registerer, client *upstream.Client) *metr
 	return all
 }
 
-// begin makes the series that there can be: one that appears with its first event hides that event from a graph of the rate.
+// begin creates every possible series at 0: a series that appears with its first event hides that event from rate().
 func (m *metrics) begin() {
 	for _, name := range []string{codes.OK.String(), reason.CallerCancelled.Name, reason.CallerDeadline.Name} {
 		m.requests.WithLabelValues(name)
@@ -82,14 +86,14 @@ func (m *metrics) begin() {
 	}
 }
 
-// retried counts a call for which a retry was wanted.
+// retried counts a call that wanted a retry.
 func (m *metrics) retried(granted bool) {
 	m.retries.WithLabelValues(strconv.FormatBool(granted)).Inc()
 }
 
 var sources = map[observe.Source]string{observe.Fresh: "fresh", observe.Joined: "joined", observe.Memory: "memory"}
 
-// observed counts an answer.
+// observed counts an answer by its source.
 func (m *metrics) observed(source observe.Source) {
 	m.observations.WithLabelValues(sources[source]).Inc()
 }

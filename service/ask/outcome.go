@@ -9,12 +9,12 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
-// Much of what follows is a reading of KooDrive's documents and not a fact: they name no code for an unknown task, an
-// expired token, a bad signature or too many requests. It stands here as data, to be corrected where KooDrive is found
-// to do otherwise.
+// Much of what follows is an interpretation of KooDrive's documents: they name no code for an unknown task, an expired
+// token, a bad signature or too many requests. It is kept as data, to be corrected when KooDrive turns out to behave
+// otherwise.
 
-// byCode is what KooDrive's error codes mean, and those of Huawei's API gateway, without their prefix: whatever the HTTP
-// status is, since KooDrive sends nearly all of its own with 400.
+// byCode maps the error codes of KooDrive, and those of Huawei's API gateway without their prefix. The HTTP status does
+// not matter: KooDrive sends nearly all of its codes with 400.
 var byCode = map[string]reason.Outcome{
 	"13000101":   reason.UpstreamRejectedParameter, // Bad Request
 	"13000102":   reason.UpstreamRejectedParameter, // Verify parameters failed.
@@ -31,11 +31,11 @@ var byCode = map[string]reason.Outcome{
 	".0308":      reason.UpstreamRateLimited,       // The throttling threshold has been reached.
 }
 
-// noPermission is KooDrive's code for a task that is not the user's.
+// noPermission is KooDrive's code for another user's task.
 const noPermission = "13000410"
 
-// refusal is what an answer in which KooDrive refuses comes to. HTTP 401 and 403 say enough; otherwise a code that is
-// known decides, and the status if there is none.
+// refusal returns the outcome of a refusal. HTTP 401 and 403 decide alone; otherwise a known code decides, else the
+// status.
 func refusal(e *upstream.StatusError) reason.Outcome {
 	switch e.Status {
 	case http.StatusUnauthorized:
@@ -56,7 +56,7 @@ func refusal(e *upstream.StatusError) reason.Outcome {
 		return reason.UpstreamRedirect
 	case e.Status == http.StatusBadRequest && e.Code == "": // KooDrive documents it as "authentication not passed".
 		return reason.UpstreamCredentialRejected
-	case e.Status == http.StatusNotFound && e.Code == "": // Tasks are not found with 400: this is another server.
+	case e.Status == http.StatusNotFound && e.Code == "": // KooDrive reports a missing task with 400, so this is another server.
 		return reason.UpstreamRouteNotFound
 	case e.Status == http.StatusBadRequest, e.Status == http.StatusNotFound:
 		return reason.UpstreamBusinessError
@@ -87,7 +87,7 @@ var byTransportFault = map[upstream.TransportFault]reason.Outcome{
 	upstream.ProxyRefused: reason.UpstreamProxyRefused,
 }
 
-// outcome is what an error of upstream comes to; nil is an answer. An error that is not upstream's is left to [reason.Of].
+// outcome translates an error of upstream; nil stands for an answer. Other errors are left to [reason.Of].
 func (a *Asker) outcome(err error) *reason.Error {
 	if err == nil {
 		return nil
@@ -124,8 +124,8 @@ func (a *Asker) outcome(err error) *reason.Error {
 	return reason.Of(err)
 }
 
-// asApp corrects an outcome for app mode, in which the credential is ours: its rejection is not the caller's fault, and must not
-// make the caller discard a good credential of its own. A missing task and one of another user look the same.
+// asApp corrects an outcome for app mode, where the credential is kootask's: its rejection is not the caller's fault
+// and must not make the caller discard a valid credential. A missing task and another user's task look the same.
 func asApp(e *reason.Error) {
 	switch e.Outcome {
 	case reason.UpstreamTokenRejected, reason.UpstreamCredentialRejected:

@@ -9,21 +9,21 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
-// Question is what to ask KooDrive, and for whom. It is checked and hashed, and does not change.
+// Question identifies a task and the caller that asks for it. It is validated, and immutable.
 type Question struct {
 	upstream.Query
-	peer     upstream.Key // Where it waits until KooDrive has answered its caller.
+	peer     upstream.Key // Key of the address's queue, for callers that KooDrive has not answered yet.
 	address  string
 	language string
 	trace    upstream.TraceID
 }
 
-// Subject is what the quota counts it as.
+// Subject returns how the quota counts the question.
 func (q Question) Subject() quota.Subject {
 	return quota.Subject{Key: q.Key(), Caller: q.Caller(), Peer: q.address}
 }
 
-// Question returns what to ask KooDrive on behalf of a caller. It fails with a [*reason.Error] if the id cannot be a task's, or the
+// Question returns the question of a caller. It fails with a [*reason.Error] if taskID cannot be a task's id, or if the
 // caller's credential cannot be sent to KooDrive.
 func (a *Asker) Question(who caller.Caller, taskID string) (Question, error) {
 	credential, credentialErr := a.credential(who)
@@ -42,6 +42,7 @@ func (a *Asker) Question(who caller.Caller, taskID string) (Question, error) {
 	}, nil
 }
 
+// credential returns the credential for KooDrive: the app's, or else the caller's own.
 func (a *Asker) credential(who caller.Caller) (upstream.Credential, error) {
 	if a.app != nil {
 		return a.app.As(who.UserID)
@@ -49,10 +50,10 @@ func (a *Asker) credential(who caller.Caller) (upstream.Credential, error) {
 	return upstream.Forward(who.Authorization(), who.UserID, who.Date)
 }
 
-// fieldTaskID is the field of requests that has the id of a task.
+// fieldTaskID is the request field with the task's id.
 const fieldTaskID = "task_id"
 
-// CheckTaskID fails with a [*reason.Error] for a text that cannot be the id of a KooDrive task: see [upstream.CheckTaskID].
+// CheckTaskID fails with a [*reason.Error] if id cannot be the id of a KooDrive task: see [upstream.CheckTaskID].
 func CheckTaskID(id string) error {
 	err := upstream.CheckTaskID(id)
 	var bad *upstream.TaskIDError
@@ -86,7 +87,8 @@ func invalidCredential(err error) error {
 			"The signature must cover no other headers than host, x-date and x-user-id, but covers "+bad.Covers+".")
 	}
 	if bad.Missing {
-		return reason.Invalid(reason.CredentialMalformed, bad.Header, reason.Missing, "The signature covers this header. Send it.")
+		return reason.Invalid(reason.CredentialMalformed, bad.Header, reason.Missing,
+			"The signature covers this header. Send it.")
 	}
 	return reason.Invalid(reason.CredentialMalformed, bad.Header, reason.Malformed,
 		"Not a credential format that KooDrive accepts.")

@@ -14,20 +14,20 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
-// request measures one call to upstream: its wait in the queue, its request or two, and that it was not made. Its methods are called
-// one after the other.
+// request measures one call to upstream: the wait in the queue and its 0 to 3 requests. Its methods are called one
+// after the other.
 type request struct {
 	asker    *Asker
 	ctx      context.Context // The flight's.
 	question Question
-	trace    upstream.TraceID // Never zero: the log has it too.
+	trace    upstream.TraceID // Never zero: the log needs it too.
 	begun    func()
 
-	since    time.Time // When it entered the queue, or its request was sent.
+	since    time.Time // When it entered its present stage: the queue, or in flight.
 	waited   time.Duration
-	requests int           // That have ended.
-	err      error         // What the last of them ended with,
-	failure  *reason.Error // and what that comes to.
+	requests int           // Requests that have ended.
+	err      error         // Error of the last of them,
+	failure  *reason.Error // and its translation.
 }
 
 func (a *Asker) begin(ctx context.Context, q Question, begun func()) *request {
@@ -38,7 +38,7 @@ func (a *Asker) begin(ctx context.Context, q Question, begun func()) *request {
 	return r
 }
 
-// sent takes that the request has left the queue.
+// sent records that a request has left the queue.
 func (r *request) sent() {
 	observe.Enter(r.ctx, observe.Sent)
 	r.waited = time.Since(r.since)
@@ -47,7 +47,7 @@ func (r *request) sent() {
 	r.begun()
 }
 
-// ended takes the end of the request. Another one may follow.
+// ended records the end of a request. Another one may follow.
 func (r *request) ended(err error) {
 	observe.Enter(r.ctx, observe.Queued)
 	r.requests++
@@ -59,7 +59,7 @@ func (r *request) ended(err error) {
 	r.since = time.Now()
 }
 
-// done takes the end of the call, and returns what it comes to: nil is a task.
+// done records the end of the call, and returns its error; nil stands for a task.
 func (r *request) done(err error) *reason.Error {
 	observe.Enter(r.ctx, observe.Idle)
 	failure := r.failure
@@ -77,7 +77,7 @@ func (r *request) done(err error) *reason.Error {
 	return failure
 }
 
-// log writes the line of a request that has ended. An error's text is the one that a call's line has.
+// log writes the line of an ended request. The error has the same text as in the call's line.
 func (r *request) log(took time.Duration) {
 	if !r.asker.log.Enabled(r.ctx, slog.LevelDebug) {
 		return
@@ -95,7 +95,7 @@ func (r *request) log(took time.Duration) {
 	r.asker.log.LogAttrs(r.ctx, slog.LevelDebug, "koodrive request", attrs...)
 }
 
-// name is the outcome of a request.
+// name returns the label of an outcome.
 func name(failure *reason.Error) string {
 	if failure == nil {
 		return codes.OK.String()

@@ -12,31 +12,31 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
-// RetrySuccesses is how many successes earn one retry: for their caller, and for all callers together.
+// RetrySuccesses is the number of successes that earn one retry: for a caller, and for all callers together.
 const RetrySuccesses = 10
 
 const (
-	retryMax    = 10  // How many retries a caller saves up at most,
+	retryMax    = 10  // Most retries that a caller can save up,
 	retryMaxAll = 100 // and all callers together. Both begin with as many.
 	retryMin    = 100 * time.Millisecond
-	retrySpace  = 200 * time.Millisecond // From retryMin, at random.
+	retrySpace  = 200 * time.Millisecond // Upper limit of the random time added to retryMin.
 
-	// A caller that has not retried for retryKeep begins again. Beyond retryCallers callers, those that have not retried for
-	// longest do.
+	// A caller that has not retried for retryKeep gets a full budget. Beyond retryCallers callers, so do those whose
+	// last retry is oldest.
 	retryKeep    = 10 * time.Minute
 	retryCallers = 10_000
 )
 
-// retries bounds how often requests are repeated: by each caller, so that one whose requests fail has no part in the retries of
-// others, and in all, so that next to nothing is tried twice when nothing succeeds any more. Callers whom KooDrive has not
-// answered lately are one per address.
+// retries limits retries by two budgets: one per caller, so that a failing caller does not use up the retries of
+// others, and one for all, so that retries all but stop when KooDrive fails as a whole. Callers that KooDrive has not
+// answered lately share the budget of their address.
 type retries struct {
 	mu    sync.Mutex
 	all   budget                                 // Guarded by mu, as are the budgets in callers.
-	spent *expiring.Cache[upstream.Key, *budget] // Of the callers that have retried. The others have spent nothing.
+	spent *expiring.Cache[upstream.Key, *budget] // Budgets of the callers that have retried. The others have spent nothing.
 }
 
-// budget is how many successes it takes to earn back the retries that were spent.
+// budget counts the successes that are missing to earn back all spent retries.
 type budget int
 
 func newRetries() *retries {
@@ -55,7 +55,7 @@ func (r *retries) earn(caller upstream.Key) {
 	}
 }
 
-// take reports whether a caller may retry, and counts it.
+// take takes a retry from a caller's budget and the common one. It reports false if either is exhausted.
 func (r *retries) take(caller upstream.Key) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -72,7 +72,7 @@ func (r *retries) take(caller upstream.Key) bool {
 	return true
 }
 
-// twice asks KooDrive, and once more if it failed in a way that may have passed already. Only calls do so: a watch polls again anyway.
+// twice sends a request, and repeats it once after a transient failure. Only calls use it: a watch polls again anyway.
 func (a *Asker) twice(q Question) observe.Ask[upstream.Task] {
 	ask := a.once(q, true)
 	return func(ctx context.Context, begun func()) (upstream.Task, error) {
@@ -88,27 +88,27 @@ func (a *Asker) twice(q Question) observe.Ask[upstream.Task] {
 		if sleep(ctx, retryMin+rand.N(retrySpace)) != nil {
 			return task, err
 		}
-		// The second request waits in the queue too, and no longer than the first.
+		// The second request waits in the queue as well, for at most Patience.
 		again, giveUp := context.WithCancel(ctx)
 		defer giveUp()
 		patience := time.AfterFunc(Patience, giveUp)
 		task2, err2 := ask(again, func() { patience.Stop() })
 		if again.Err() != nil && ctx.Err() == nil {
-			_ = a.quota.NotBegun(q.Caller(), err) // It counts.
+			_ = a.quota.NotBegun(q.Caller(), err) // Counts the queue limit; its error is not needed.
 			return task, err
 		}
 		return task2, err2
 	}
 }
 
-// mayHavePassed reports whether it makes sense to ask again at once: not if KooDrive says when, nor after a timeout, which
-// has taken long enough.
+// mayHavePassed reports whether an immediate retry makes sense. It does not after Retry-After, nor after a timeout of
+// kootask's own, which has taken long enough.
 func mayHavePassed(e *reason.Error) bool {
 	switch e.Outcome {
 	case reason.UpstreamMalformedBody, reason.UpstreamInternalFailure, reason.UpstreamError, reason.UpstreamUnavailable,
 		reason.UpstreamUnreachable:
 		return e.RetryAfter == 0
-	case reason.UpstreamTimeout: // KooDrive's own word, 408 or 425.
+	case reason.UpstreamTimeout: // Reported by KooDrive, as 408 or 425.
 		return e.RetryAfter == 0 && e.UpstreamStatus != 0
 	default:
 		return false

@@ -1,8 +1,8 @@
-// Package auth decides who may call, and as whom: a caller shows a certificate, or a token of an issuer, and where
-// kootask signs for KooDrive with an app's secret, a policy says for which of its users. It decides once, where a call or a
-// request comes in, and lets a long call be looked at again.
+// Package auth authenticates callers and decides what they may do. A caller presents a client certificate, an issuer's
+// token or both. Where kootask signs with an app's secret, a policy limits the KooDrive users that a caller may act
+// for. The decision is made once per call or request; a long call can have it checked again.
 //
-// It knows nothing of credentials for KooDrive but that they have a form: whether those are good is KooDrive's to say.
+// The package only checks the form of credentials for KooDrive: KooDrive decides whether they are valid.
 package auth
 
 import (
@@ -27,48 +27,50 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// DefaultFailuresPerPeer is how many callers that it does not know one address may be in a second.
+// DefaultFailuresPerPeer is the default of [Config.FailuresPerPeer].
 const DefaultFailuresPerPeer = 20
 
-// Config says who may call. With neither ClientCAs nor Tokens everybody may, as whom they like.
+// Config sets who may call. With neither ClientCAs nor Tokens, everybody may, for any user.
 type Config struct {
-	// Mode is whose credential KooDrive sees.
+	// Mode says whose credential KooDrive sees.
 	Mode caller.Mode
-	// ClientCAs returns who signs the certificates that clients have to have: asked each time. Nil: they need none.
+	// ClientCAs returns the authorities that must have signed a client's certificate; it is called for each check. Nil:
+	// clients need no certificate.
 	ClientCAs func() *x509.CertPool
-	// SANs are the subject alternative names that one of has to be in such a certificate, like DNS:orders.example,
-	// URI:spiffe://example/orders, email:orders@example.com or IP:192.0.2.1. [AnySAN] stands for all.
+	// SANs are the accepted subject alternative names: the certificate must have one of them. Examples:
+	// DNS:orders.example, URI:spiffe://example/orders, email:orders@example.com, IP:192.0.2.1. [AnySAN] accepts all.
 	SANs []string
-	// Tokens says whose tokens callers have to have; beside a certificate, if they have to have one. Nil: they need none.
+	// Tokens configures the tokens that callers need, in addition to a certificate if ClientCAs is set. Nil: they need
+	// none.
 	Tokens *TokensConfig
-	// TokenHeader is where the token travels: empty is [caller.HeaderCallerToken]. It can be authorization in the mode App.
+	// TokenHeader carries the token. Empty: [caller.HeaderCallerToken]. It can be authorization only in App mode.
 	TokenHeader string
-	// Policy says for which KooDrive users a caller may act, in the mode App. Nil: for all.
+	// Policy returns the KooDrive users that callers may act for, in App mode. Nil: all.
 	Policy func() *Policy
-	// FailuresPerPeer is how many callers that are not known one address may be in a second, and ten times as many at once,
-	// before that is all that they are told. 0 is the default.
+	// FailuresPerPeer is the number of failed authentications allowed per second from one address, with a burst of
+	// [rates.Burst] times as many. Beyond it, the error is CALLER_LIMIT_REACHED. 0: the default.
 	FailuresPerPeer int
-	// TrustedHops is how many proxies requests come through that add the address of their client to X-Forwarded-For. 0: whoever
-	// has the connection is the client.
+	// TrustedHops is the number of proxies in front that append their client to X-Forwarded-For. 0: the peer of the
+	// connection is the client.
 	TrustedHops int
-	// Log gets a line for each decision. Required.
+	// Log gets a line per decision. Required.
 	Log *slog.Logger
-	// Metrics is where what is counted is registered. Nil: nobody sees it.
+	// Metrics registers the Authenticator's metrics. Nil: they are not registered.
 	Metrics prometheus.Registerer
 }
 
-// Authenticator knows who may call. It is safe for concurrent use. Make one with [New], and close it.
+// Authenticator authenticates callers. It is safe for concurrent use. Make one with [New], and close it.
 type Authenticator struct {
 	config       Config
 	reader       *caller.Reader
-	certificates *certificates // Nil if there are none.
-	tokens       *Tokens       // Likewise.
+	certificates *certificates // Nil without Config.ClientCAs.
+	tokens       *Tokens       // Nil without Config.Tokens.
 	failures     *rates.Rates
 	decisions    *prometheus.CounterVec
 	tickets      tickets
 }
 
-// New returns an Authenticator, or says why the config cannot be.
+// New returns an Authenticator, or an error if the config is invalid.
 func New(config Config) (*Authenticator, error) {
 	header := ""
 	if config.Tokens != nil {
@@ -109,10 +111,11 @@ func New(config Config) (*Authenticator, error) {
 	return a, nil
 }
 
-// allowed is the outcome of a decision for the caller.
+// allowed is the outcome of a positive decision.
 const allowed = "OK"
 
-// Call returns who makes a gRPC call. A caller who need not be anybody, of health or reflection, is not asked who it is.
+// Call returns the caller of a gRPC call. If authentication is not needed, as for health and reflection, the caller is
+// only read.
 func (a *Authenticator) Call(ctx context.Context, needed bool) (caller.Caller, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	who, err := a.reader.Read(md.Get)
@@ -129,7 +132,7 @@ func (a *Authenticator) Call(ctx context.Context, needed bool) (caller.Caller, e
 	return a.admit(ctx, who, chain)
 }
 
-// Close gives up what it holds.
+// Close stops the fetching of keys and waits for a fetch in flight.
 func (a *Authenticator) Close() {
 	if a.certificates != nil {
 		a.certificates.close()
@@ -139,24 +142,24 @@ func (a *Authenticator) Close() {
 	}
 }
 
-// Read returns who an HTTP request says it is from, or which of its headers are no good. It does not ask whether that is true.
+// Read returns the caller that an HTTP request names, without authenticating it. It fails if a header is invalid.
 func (a *Authenticator) Read(r *http.Request) (caller.Caller, error) {
 	who, err := a.reader.Read(r.Header.Values)
 	who.Peer = a.Peer(r)
 	return who, err
 }
 
-// Peer names the host that an HTTP request comes from.
+// Peer returns the host that an HTTP request comes from.
 func (a *Authenticator) Peer(r *http.Request) string {
 	return caller.Peer(caller.Forwarded(r.RemoteAddr, a.config.TrustedHops, r.Header.Values))
 }
 
-// Admit returns whoever was read from an HTTP request, if that is true and it may call.
+// Admit authenticates the caller that Read returned.
 func (a *Authenticator) Admit(r *http.Request, who caller.Caller) (caller.Caller, error) {
 	return a.admit(r.Context(), who, chain(r))
 }
 
-// chain is what the client of an HTTP request has shown.
+// chain returns the certificates that the client of an HTTP request presented.
 func chain(r *http.Request) []*x509.Certificate {
 	if r.TLS == nil {
 		return nil
@@ -164,15 +167,16 @@ func chain(r *http.Request) []*x509.Certificate {
 	return r.TLS.PeerCertificates
 }
 
-// identity is what a caller has shown.
+// identity is the authenticated identity of a caller.
 type identity struct {
-	name    string         // For people.
-	sans    []string       // Of its certificate.
-	claims  map[string]any // Of its token.
+	name    string         // For the log.
+	sans    []string       // From its certificate.
+	claims  map[string]any // From its token.
 	expires time.Time      // Zero: never.
 }
 
-// admit decides. The caller that it returns has nothing more to show, and can be looked at again.
+// admit authenticates a caller and checks the policy. The caller that it returns holds no token any more, and its Still
+// checks the certificate and the policy again.
 func (a *Authenticator) admit(ctx context.Context, who caller.Caller, chain []*x509.Certificate) (caller.Caller, error) {
 	if a.certificates == nil && a.tokens == nil {
 		return who, nil
@@ -200,7 +204,7 @@ func (a *Authenticator) admit(ctx context.Context, who caller.Caller, chain []*x
 	}), nil
 }
 
-// identify finds out who calls. Whatever is configured has to be shown.
+// identify authenticates a caller. Each configured kind of identity is required.
 func (a *Authenticator) identify(ctx context.Context, who caller.Caller, chain []*x509.Certificate) (identity, error) {
 	var id identity
 	if a.certificates != nil {
@@ -228,7 +232,7 @@ func (a *Authenticator) identify(ctx context.Context, who caller.Caller, chain [
 	return id, nil
 }
 
-// stillTrusted looks again at a certificate: whom its issuer trusts may have changed.
+// stillTrusted checks a certificate again: the trusted authorities may have changed.
 func (a *Authenticator) stillTrusted(chain []*x509.Certificate) error {
 	if a.certificates == nil {
 		return nil
@@ -239,7 +243,7 @@ func (a *Authenticator) stillTrusted(chain []*x509.Certificate) error {
 	return nil
 }
 
-// may asks the policy.
+// may checks the policy.
 func (a *Authenticator) may(id identity, user string) error {
 	if a.config.Policy == nil || a.config.Policy().allows(id, user) {
 		return nil
@@ -247,10 +251,10 @@ func (a *Authenticator) may(id identity, user string) error {
 	return &reason.Error{Outcome: reason.UserNotAllowed}
 }
 
-// bearer returns the token that a header has. HTTP allows several spaces before it.
+// bearer returns the token in a header's value. HTTP allows several spaces after the scheme.
 func bearer(value string) (string, error) {
 	if value == "" {
-		return "", &reason.Error{Outcome: reason.CallerNotAuthenticated, Cause: errors.New("there is no token")}
+		return "", &reason.Error{Outcome: reason.CallerNotAuthenticated, Cause: errors.New("no token")}
 	}
 	const scheme = "Bearer "
 	if len(value) < len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
@@ -259,8 +263,8 @@ func bearer(value string) (string, error) {
 	return strings.TrimLeft(value[len(scheme):], " "), nil
 }
 
-// failed returns the error of a caller who was refused: that its peer has failed too often, if it has. Whoever is known is let
-// in all the same.
+// failed returns the error of a refused caller: CALLER_LIMIT_REACHED if its address has failed too often. Authenticated
+// callers from the same address are still admitted.
 func (a *Authenticator) failed(who caller.Caller, err error) error {
 	failure := reason.Of(err)
 	if failure.Outcome.Reason != reason.CallerNotAuthenticated.Reason || a.failures.Of(who.Peer).Allow() {
@@ -274,11 +278,10 @@ func (a *Authenticator) failed(who caller.Caller, err error) error {
 	}
 }
 
-// AuditMessage is the message of the log lines that tell decisions.
+// AuditMessage is the message of the log lines about decisions.
 const AuditMessage = "audit"
 
-// audit writes down a decision: who, as whom, whether it may, and why not. Who is not known has no user either: the name that
-// it gives may be anything.
+// audit logs and counts a decision. An unauthenticated caller's line leaves out the user: that name may be anything.
 func (a *Authenticator) audit(ctx context.Context, who caller.Caller, err error) {
 	outcome, level := allowed, slog.LevelInfo
 	attrs := []slog.Attr{

@@ -9,23 +9,23 @@ import (
 	"github.com/kootask/kootask/internal/expiring"
 )
 
-// AnySAN stands for all names that the issuer of certificates gives.
+// AnySAN accepts every name that the authorities certify.
 const AnySAN = "*"
 
 const (
-	trustFor = time.Minute // For how long a certificate that was found good is not looked at again.
+	trustFor = time.Minute // A verified certificate is not verified again for trustFor.
 	maxTrust = 10_000
 )
 
-// certificates judges the certificates of clients by who has signed them and whom they name. That they are the client's own
-// was shown when its connection began; whether they are still good is asked at each call, since connections last.
+// certificates verifies client certificates: their authority and their names. The TLS handshake has proved that the
+// client owns the certificate. Its validity is checked at each call, since connections are long-lived.
 type certificates struct {
 	roots   func() *x509.CertPool
 	sans    []string
-	trusted *expiring.Cache[trust, time.Time] // What was found good, and until when it is.
+	trusted *expiring.Cache[trust, time.Time] // The certificates that were verified, and when they end.
 }
 
-// trust is that in a certificate, as it came with a connection, while some roots are the ones that count.
+// trust is a cached verdict: this certificate, under these roots.
 type trust struct {
 	certificate *x509.Certificate
 	roots       *x509.CertPool
@@ -37,7 +37,7 @@ func newCertificates(roots func() *x509.CertPool, sans []string) *certificates {
 
 func (c *certificates) close() { c.trusted.Close() }
 
-// identify returns the names of a client, those that may call first.
+// identify verifies a client's certificate and returns its accepted names, at least one.
 func (c *certificates) identify(chain []*x509.Certificate) ([]string, error) {
 	if len(chain) == 0 {
 		return nil, errors.New("the client has no certificate")
@@ -55,7 +55,7 @@ func (c *certificates) identify(chain []*x509.Certificate) ([]string, error) {
 	return accepted, nil
 }
 
-// verify asks whether the roots of now have signed a certificate, and for now.
+// verify checks that the current roots have signed a certificate that is valid now.
 func (c *certificates) verify(chain []*x509.Certificate) error {
 	known := trust{chain[0], c.roots()}
 	if until, ok := c.trusted.Get(known); ok && time.Now().Before(until) {
@@ -75,7 +75,8 @@ func (c *certificates) verify(chain []*x509.Certificate) error {
 	return nil
 }
 
-// end is when the last of some chains ends, each with the first of its certificates: an authority may expire too.
+// end returns when the last of the chains ends. A chain ends with the first of its certificates: an authority may
+// expire before the client.
 func end(chains [][]*x509.Certificate) (last time.Time) {
 	for _, chain := range chains {
 		first := slices.MinFunc(chain, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
@@ -86,7 +87,7 @@ func end(chains [][]*x509.Certificate) (last time.Time) {
 	return last
 }
 
-// sans returns the subject alternative names of a certificate, each with its type.
+// sans returns the subject alternative names of a certificate, each prefixed with its type.
 func sans(certificate *x509.Certificate) []string {
 	var names []string
 	for _, name := range certificate.DNSNames {

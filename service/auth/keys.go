@@ -14,34 +14,34 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// When the issuer's keys are fetched: first for a token; then in the background when they are old, and for a token that
-// none of them verifies. That token waits for the fetch. A token that a known key verifies never waits.
+// The issuer's keys are fetched first for a token, then in the background when they are old, and for a token that no
+// known key verifies. Only that token waits for the fetch.
 const (
-	// KeysAge is how old keys get before they are fetched again, whether tokens come or not: a withdrawn key is good no
-	// longer than that while the issuer answers.
+	// KeysAge is the age at which keys are fetched again, with or without tokens. While the issuer answers, a withdrawn
+	// key stays valid no longer than this.
 	KeysAge = 15 * time.Minute
-	// KeysApart is how long after the start of a fetch the next may start. For so long a new key may go unnoticed.
+	// KeysApart is the minimum time between the starts of two fetches. For so long, a new key may go unnoticed.
 	KeysApart = 30 * time.Second
 )
 
-// keys are those of an issuer, as of the last fetch that succeeded: one that fails leaves them as they are. At most one
-// fetch is in flight, and all who need it wait for that one.
+// keys caches an issuer's keys as of the last successful fetch. At most one fetch is in flight, and all that need it
+// wait for it.
 type keys struct {
 	source  *source
 	fetches *prometheus.CounterVec
 
-	life context.Context // Ends with close: the context of fetches, which outlive whoever caused them.
+	life context.Context // The context of fetches, which outlive the call that caused them. Ended by close.
 	end  context.CancelFunc
 	wg   sync.WaitGroup
 
 	mu      sync.Mutex
 	set     keySet        // Nil until a fetch has succeeded. Guarded by mu; never changed, only replaced.
-	version int           // How many fetches have succeeded. Guarded by mu.
-	fetched time.Time     // When set was got. Guarded by mu.
-	started time.Time     // When the last fetch was started; zero before the first. Guarded by mu.
-	failure error         // What the last fetch failed with. Guarded by mu.
-	flight  chan struct{} // Closed by the fetch in flight when it has ended; nil if there is none. Guarded by mu.
-	renewal *time.Timer   // Starts the next fetch in the background; nil while nothing is known. Guarded by mu.
+	version int           // Number of successful fetches. Guarded by mu.
+	fetched time.Time     // Time of the last successful fetch. Guarded by mu.
+	started time.Time     // Start of the last fetch; zero before the first. Guarded by mu.
+	failure error         // Error of the last fetch. Guarded by mu.
+	flight  chan struct{} // Closed by fetch at its end; nil while no fetch is in flight. Guarded by mu.
+	renewal *time.Timer   // Starts the next fetch in the background; nil before the first success. Guarded by mu.
 }
 
 func newKeys(c TokensConfig) (*keys, error) {
@@ -70,15 +70,15 @@ const (
 	resultFailed = "failed"
 )
 
-// known returns the keys that there are, and their version: none, and 0, until a fetch has succeeded. It does not block.
+// known returns the present keys and their version; nil and 0 before the first successful fetch. It does not block.
 func (k *keys) known() (set keySet, version int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.set, k.version
 }
 
-// after returns newer keys than those of a version, nil if there are none. It starts a fetch if it may, and waits for the
-// fetch in flight. The error is ctx's own.
+// after returns keys newer than a version; nil if there are none. It starts a fetch if one is allowed, and waits for
+// the fetch in flight. Its only error is ctx's.
 func (k *keys) after(ctx context.Context, version int) (keySet, error) {
 	if flight := k.renew(version); flight != nil {
 		select {
@@ -93,8 +93,9 @@ func (k *keys) after(ctx context.Context, version int) (keySet, error) {
 	return nil, nil
 }
 
-// renew starts a fetch unless there are newer keys than those of a version, a fetch is in flight, or the last one began
-// less than KeysApart ago. It returns the end of the fetch in flight, nil if nobody needs to wait for one.
+// renew starts a fetch, unless there are newer keys than version's, a fetch is in flight, or the last one began less
+// than KeysApart ago. It returns a channel that is closed when the fetch in flight ends; nil if there is nothing to
+// wait for.
 func (k *keys) renew(version int) <-chan struct{} {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -111,7 +112,7 @@ func (k *keys) renew(version int) <-chan struct{} {
 	return k.flight
 }
 
-// fetch is a flight.
+// fetch makes the fetch in flight, and schedules the next one once there are keys.
 func (k *keys) fetch() {
 	set, err := k.source.fetch(k.life)
 	result, wait := resultOK, KeysAge
@@ -137,7 +138,7 @@ func (k *keys) stopRenewalLocked() {
 	}
 }
 
-// missing says why there is no key: the issuer has no such one, or it could not be asked.
+// missing returns the error of a token without a key: the issuer has no such key, or its keys cannot be fetched.
 func (k *keys) missing() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -150,11 +151,11 @@ func (k *keys) missing() error {
 	}
 	return &reason.Error{
 		Outcome: reason.CallerKeysUnavailable, RetryAfter: max(0, KeysApart-time.Since(k.started)),
-		Cause: fmt.Errorf("the keys of the issuer: %w", failure),
+		Cause: fmt.Errorf("fetching the keys of the issuer: %w", failure),
 	}
 }
 
-// age is in seconds.
+// age returns the age of the keys in seconds; NaN before the first successful fetch.
 func (k *keys) age() float64 {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -166,7 +167,7 @@ func (k *keys) age() float64 {
 
 func (k *keys) close() {
 	k.mu.Lock()
-	k.end() // With mu held: nobody is about to start a fetch that is not waited for.
+	k.end() // With mu held, renew cannot start a fetch that nobody waits for.
 	k.stopRenewalLocked()
 	k.mu.Unlock()
 	k.wg.Wait()

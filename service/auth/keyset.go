@@ -12,24 +12,25 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Lengths of RSA keys, in bits: the least is that of RFC 7518, 3.3; one that is longer than the greatest takes too long.
+// Accepted lengths of RSA keys, in bits. RFC 7518, 3.3 sets the minimum; verifying with longer keys than maxRSA is too
+// slow.
 const (
 	minRSA = 2048
 	maxRSA = 16384
 )
 
-// key is a public key of the issuer's that is for verifying signatures.
+// key is a public key of the issuer for verifying signatures.
 type key struct {
-	id     string // Empty if the issuer names none.
-	alg    string // Empty if any that the key is fit for.
+	id     string // Empty if the issuer gives none.
+	alg    string // The only alg it is for; empty: any that fits the key.
 	public any
 }
 
-// keySet are the keys of an issuer that can be used. It is not changed.
+// keySet holds the usable keys of an issuer. It is immutable.
 type keySet []key
 
-// find returns the keys with an id: several if the issuer tells them apart by their kind alone. An empty id finds the key
-// of an issuer that has just one.
+// find returns the keys with an id; several if they share it and differ in kind. For a token without an id, it returns
+// the key of an issuer that has only one.
 func (s keySet) find(id string) []key {
 	if id == "" {
 		if len(s) == 1 {
@@ -46,7 +47,7 @@ func (s keySet) find(id string) []key {
 	return found
 }
 
-// fits reports whether k may verify what method has signed: the issuer says for which alg it is, or its kind does.
+// fits reports whether k may verify signatures of method, by the alg that the issuer gives it or by its kind.
 func (k key) fits(method jwt.SigningMethod) bool {
 	if k.alg != "" && k.alg != method.Alg() {
 		return false
@@ -67,8 +68,8 @@ func (k key) fits(method jwt.SigningMethod) bool {
 	return false
 }
 
-// parseKeys reads a JWK set: of its keys, those that can be used. It fails if none can: an issuer that works has one.
-// Each is read by itself, since a key of a kind that is not known must not cost the others.
+// parseKeys returns the usable keys of a JWK set, and fails if there are none. Each is parsed by itself, so that a key
+// of an unknown kind does not invalidate the others.
 func parseKeys(document []byte) (keySet, error) {
 	var raw struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -88,13 +89,13 @@ func parseKeys(document []byte) (keySet, error) {
 	return set, nil
 }
 
-// parseKey reads a JWK, and reports whether it verifies signatures by its kind and by what the issuer says that it is for.
+// parseKey parses a JWK, and reports whether the key may verify signatures by its kind and its declared use.
 func parseKey(raw json.RawMessage) (k key, usable bool) {
 	var m jwkset.JWKMarshal
 	if json.Unmarshal(raw, &m) != nil {
 		return k, false
 	}
-	m.X5C, m.X5U, m.X5T, m.X5TS256 = nil, "", "", "" // It is the issuer's TLS that vouches for the key.
+	m.X5C, m.X5U, m.X5T, m.X5TS256 = nil, "", "", "" // Not needed: the issuer's TLS vouches for the key.
 	parsed, err := jwkset.NewJWKFromMarshal(m, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{})
 	if err != nil || m.USE != "" && m.USE != jwkset.UseSig {
 		return k, false

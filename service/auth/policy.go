@@ -16,33 +16,34 @@ import (
 	"github.com/kootask/kootask/service/caller"
 )
 
-// Policy says which callers may act for which KooDrive users. Who is not in it may act for nobody.
+// Policy lists the KooDrive users that callers may act for. A caller that it does not list may act for none.
 type Policy struct {
 	rules []rule
 }
 
-// rule is one of a policy: who, by all that it names, and for whom.
+// rule allows the callers that match SAN and all Claims to act for Users.
 type rule struct {
 	SAN    string          `yaml:"san"`
 	Claims map[string]text `yaml:"claims"`
 	Users  []string        `yaml:"users"`
 
-	users map[string]bool // Those of Users: it is asked for each message of each watch.
+	users map[string]bool // Users as a set, for speed: it is read for each message of each watch.
 }
 
-// text is what a claim has to say. What looks like a number or a truth value is refused, since a token's would not be a text.
+// text is the required value of a claim. A value that YAML reads as a number or boolean is refused: it would not equal
+// a token's string.
 type text string
 
-// UnmarshalYAML takes a text.
+// UnmarshalYAML accepts a string only.
 func (s *text) UnmarshalYAML(node *yaml.Node) error {
 	if node.ShortTag() != "!!str" {
-		return fmt.Errorf("line %d: the value of a claim is a text: write it in quotes", node.Line)
+		return fmt.Errorf("line %d: the value of a claim must be a string: write it in quotes", node.Line)
 	}
 	*s = text(node.Value)
 	return nil
 }
 
-// anyUser stands for all users, if it is written.
+// anyUser allows all users.
 const anyUser = "*"
 
 // ParsePolicy reads a policy, like
@@ -53,9 +54,9 @@ const anyUser = "*"
 //	  - claims: {sub: alice, team: drive}
 //	    users: ["*"]
 //
-// A san is one of a client's certificate: see [Config]. Claims are those of a caller's token, which has to have them all:
-// each is a text, or a list with it. With both, the caller needs both. Several rules may hold, and each adds users. It fails if
-// anything else is in it, and says where.
+// A san is a name in a client's certificate: see [Config]. Claims are those of a caller's token: it must have them all,
+// each as this string or as a list that contains it. With san and claims, the caller needs both. If several rules
+// match, their users add up. ParsePolicy fails on anything else, and its error has the place.
 func ParsePolicy(file []byte) (*Policy, error) {
 	var policy struct {
 		Callers []rule `yaml:"callers"`
@@ -87,11 +88,11 @@ func ParsePolicy(file []byte) (*Policy, error) {
 	return &Policy{policy.Callers}, nil
 }
 
-// quotation is what YAML's errors repeat of a file, names of fields too. The file may be another one than was meant: one with
-// a secret.
+// quotation matches the quotes of the file in YAML's errors, names of fields included. The wrong file may have been
+// configured, and may contain a secret.
 var quotation = regexp.MustCompile("(?s) `.*`|(anchor) '.*'|(field) .*( not found| already set)|(mapping key) \".*\"")
 
-// unquoted returns an error without what it quotes of the file.
+// unquoted returns an error without the quotes of the file.
 func unquoted(err error) error {
 	var all *yaml.TypeError
 	texts := []string{err.Error()}
@@ -104,18 +105,19 @@ func unquoted(err error) error {
 	return errors.New("yaml: " + strings.Join(texts, "; "))
 }
 
-// void returns the line of a null, an empty text, list or object; 0 if there is none. The decoder would leave it out, and a rule
-// would then ask for less than it says: a template's variable may have been empty.
+// void returns the line of a null, or of an empty string, list or object; 0 if there is none. The decoder would skip
+// it, and the rule would require less than it seems to: a template's variable may have been empty.
 func void(text []byte) int {
 	var document yaml.Node
-	_ = yaml.Unmarshal(text, &document) // It has been parsed before.
+	_ = yaml.Unmarshal(text, &document) // It has been parsed before, so it cannot fail.
 	open := []*yaml.Node{&document}
 	for len(open) > 0 {
 		node := open[0]
 		open = append(open[1:], node.Content...)
 		switch {
-		case node.Kind == yaml.AliasNode: // What it stands for is looked at where it is written.
-		case node.Kind == yaml.ScalarNode && (node.ShortTag() == "!!null" || node.Value == ""), node.Kind != yaml.ScalarNode && len(node.Content) == 0:
+		case node.Kind == yaml.AliasNode: // Its target is visited where it is defined.
+		case node.Kind == yaml.ScalarNode && (node.ShortTag() == "!!null" || node.Value == ""),
+			node.Kind != yaml.ScalarNode && len(node.Content) == 0:
 			return node.Line
 		}
 	}
@@ -124,7 +126,7 @@ func void(text []byte) int {
 
 var sanForm = regexp.MustCompile(`^(DNS|URI|email|IP):[!-~]+$`)
 
-// SANForm reports whether a text can be the name of a client: see [Config]. An address is written as kootask would write it.
+// SANForm reports whether name can be a client's name: see [Config]. An IP address must be in canonical form.
 func SANForm(name string) bool {
 	address, isIP := strings.CutPrefix(name, "IP:")
 	return sanForm.MatchString(name) && (!isIP || net.ParseIP(address).String() == address)
@@ -150,7 +152,7 @@ func (r rule) check() error {
 		}
 	}
 	if slices.Contains(r.Users, anyUser) && len(r.Users) > 1 {
-		return errors.New(`"*" stands alone`)
+		return errors.New(`"*" must be the only user`)
 	}
 	return nil
 }
@@ -165,7 +167,7 @@ func (p *Policy) allows(id identity, user string) bool {
 	return false
 }
 
-// names reports whether a rule is about a caller.
+// names reports whether the rule matches a caller.
 func (r rule) names(id identity) bool {
 	if r.SAN != "" && !slices.Contains(id.sans, r.SAN) {
 		return false
@@ -178,7 +180,7 @@ func (r rule) names(id identity) bool {
 	return true
 }
 
-// claims reports whether a claim is a text, or a list with it.
+// claims reports whether a claim is the string want, or a list that contains it.
 func claims(claim any, want string) bool {
 	switch claim := claim.(type) {
 	case string:

@@ -55,9 +55,9 @@ func TestParsePolicy(t *testing.T) {
 		"null for a claim":      {"callers:\n- claims: {sub: null}\n  users: [u]", "line 2: a value is empty"},
 		"nothing for a claim":   {"callers:\n- claims: {sub: }\n  users: [u]", "line 2: a value is empty"},
 		"a claim of no name":    {"callers:\n- claims: {'': a}\n  users: [u]", "line 2: a value is empty"},
-		"a list for a claim":    {"callers:\n- claims: {sub: [a]}\n  users: [u]", "line 2: the value of a claim is a text"},
-		"a number for a claim":  {"callers:\n- claims: {n: 5}\n  users: [u]", "line 2: the value of a claim is a text"},
-		"a boolean for a claim": {"callers:\n- claims: {admin: true}\n  users: [u]", "line 2: the value of a claim is a text"},
+		"a list for a claim":    {"callers:\n- claims: {sub: [a]}\n  users: [u]", "line 2: the value of a claim must be a string"},
+		"a number for a claim":  {"callers:\n- claims: {n: 5}\n  users: [u]", "line 2: the value of a claim must be a string"},
+		"a boolean for a claim": {"callers:\n- claims: {admin: true}\n  users: [u]", "line 2: the value of a claim must be a string"},
 		"a number in quotes":    {"callers:\n- claims: {n: '5'}\n  users: [u]", ""},
 		// A name with an empty value would require less than it seems to.
 		"an empty san":             {"callers:\n- san: ''\n  claims: {sub: a}\n  users: [u]", "line 2: a value is empty"},
@@ -105,9 +105,9 @@ func TestParsePolicy(t *testing.T) {
 		"a long user":              {"callers:\n- claims: {sub: a}\n  users: [" + strings.Repeat("x", 65) + "]", "a user must be"},
 		"users are a text":         {"callers:\n- claims: {sub: a}\n  users: u", "cannot unmarshal"},
 		"users are an object":      {"callers:\n- claims: {sub: a}\n  users: {u: v}", "cannot unmarshal"},
-		"all and one":              {"callers:\n- claims: {sub: a}\n  users: ['*', u]", "stands alone"},
-		"one and all":              {"callers:\n- claims: {sub: a}\n  users: [u, '*']", "stands alone"},
-		"all, twice":               {"callers:\n- claims: {sub: a}\n  users: ['*', '*']", "stands alone"},
+		"all and one":              {"callers:\n- claims: {sub: a}\n  users: ['*', u]", "must be the only user"},
+		"one and all":              {"callers:\n- claims: {sub: a}\n  users: [u, '*']", "must be the only user"},
+		"all, twice":               {"callers:\n- claims: {sub: a}\n  users: ['*', '*']", "must be the only user"},
 		"all, without quotes":      {"callers:\n- claims: {sub: a}\n  users: [*]", "yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -20,25 +20,25 @@ import (
 	"github.com/kootask/kootask/internal/unpack"
 )
 
-// Limits of a fetch, which gets discovery and the keys.
+// Limits of a fetch, which requests the discovery document and the keys.
 const (
-	// FetchTimeout is how long each of the two may take once it has a connection.
+	// FetchTimeout limits each of the two requests, once it has a connection.
 	FetchTimeout = 5 * time.Second
-	// ConnectTimeout is how long a connection may take, the resolver included: a name server that does not answer costs 5 s.
+	// ConnectTimeout limits the connection, name resolution included: a name server that does not answer costs 5 s.
 	ConnectTimeout = 12 * time.Second
-	// MaxDocument is how large each may be, in bytes.
+	// MaxDocument limits the size of each document, in bytes.
 	MaxDocument = 1 << 20
 )
 
-// source is where an issuer's keys come from: its discovery document names the place.
+// source fetches the keys of an issuer, whose discovery document has their URL.
 type source struct {
 	issuer    string
-	transport http.RoundTripper     // Nil: each fetch has one of its own.
-	roots     func() *x509.CertPool // Whose certificates are accepted. Nil: the system's.
-	proxy     *url.URL              // Nil: none.
+	transport http.RoundTripper     // Nil: each fetch makes its own.
+	roots     func() *x509.CertPool // Authorities that the issuer's certificate is verified with. Nil: the system's.
+	proxy     *url.URL              // Nil: no proxy.
 }
 
-// newSource returns the source of an issuer, or what is wrong with its URL.
+// newSource returns the source of an issuer, or an error if its URL is invalid.
 func newSource(c TokensConfig) (*source, error) {
 	u, err := url.Parse(c.Issuer)
 	if err != nil || !fetchable(u, true) || strings.ContainsAny(c.Issuer, "?#") {
@@ -47,8 +47,8 @@ func newSource(c TokensConfig) (*source, error) {
 	return &source{issuer: c.Issuer, transport: c.Transport, roots: c.RootCAs, proxy: c.Proxy}, nil
 }
 
-// connect returns a client for one fetch, and what ends its connections. They are not kept: the next fetch is minutes away, and
-// then other certificates may be trusted.
+// connect returns a client for one fetch, and a function that closes its connections. They are not reused: the next
+// fetch is minutes away, and the roots may have changed by then.
 func (s *source) connect() (client *http.Client, end func()) {
 	transport, end := s.transport, func() {}
 	if transport == nil {
@@ -68,11 +68,11 @@ func (s *source) connect() (client *http.Client, end func()) {
 		transport, end = own, own.CloseIdleConnections
 	}
 	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse // Its status is not 200.
+		return http.ErrUseLastResponse // Any status but 200 is an error.
 	}}, end
 }
 
-// refusedByProxy says so in words of ours: net/http's error quotes the proxy, which has its credential.
+// refusedByProxy replaces net/http's error, which quotes the proxy's URL with its credential.
 func refusedByProxy(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
 	if answer.StatusCode != http.StatusOK {
 		return fmt.Errorf("the proxy's status is %d", answer.StatusCode)
@@ -80,15 +80,15 @@ func refusedByProxy(_ context.Context, _ *url.URL, _ *http.Request, answer *http
 	return nil
 }
 
-// connect opens a connection, within ConnectTimeout: the request that it is for may have ended.
+// connect opens a connection within ConnectTimeout. It needs a limit of its own: net/http goes on connecting after the
+// request has ended.
 func connect(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, ConnectTimeout)
 	defer cancel()
 	return dial.Dialer{}.DialContext(ctx, network, address)
 }
 
-// fetchable reports whether u can be trusted to lead to whom it names: by https, or, if plain is allowed, by http to this
-// machine.
+// fetchable reports whether u authenticates its host: by https or, if plain is allowed, by http on a loopback host.
 func fetchable(u *url.URL, plain bool) bool {
 	if u.Hostname() == "" || u.User != nil || u.Fragment != "" {
 		return false
@@ -96,10 +96,10 @@ func fetchable(u *url.URL, plain bool) bool {
 	return u.Scheme == "https" || plain && u.Scheme == "http" && loopback.Host(u.Hostname())
 }
 
-// fetch returns the keys of the issuer: never none.
+// fetch returns the keys of the issuer, at least one.
 func (s *source) fetch(ctx context.Context) (keySet, error) {
 	client, end := s.connect()
-	defer func() { go end() }() // It takes the transport's locks, which may be held for ever.
+	defer func() { go end() }() // Closing takes the transport's locks, which may be held forever.
 	var discovery struct {
 		Issuer string `json:"issuer"`
 		Keys   string `json:"jwks_uri"`
@@ -125,7 +125,7 @@ func (s *source) fetch(ctx context.Context) (keySet, error) {
 	return parseKeys(body)
 }
 
-// get returns what is at an address, or fails soon after its time is over, whatever net/http does.
+// get returns the document at an address. It returns soon after its time limit, whatever net/http does.
 func get(ctx context.Context, client *http.Client, address string) ([]byte, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

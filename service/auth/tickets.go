@@ -17,15 +17,15 @@ import (
 )
 
 const (
-	// TicketLife is for how long a ticket is good.
+	// TicketLife is how long a ticket is valid.
 	TicketLife = 30 * time.Second
-	// maxTickets is how many there may be.
+	// maxTickets limits the number of valid tickets.
 	maxTickets = 10_000
 )
 
-// tickets stand for callers who have been admitted, each for one task, once. They are for those who can send no header, and
-// so can have no credential but in a URL, where it is seen by many. Only their hashes are kept: to compare a secret with
-// others takes as long as they are alike.
+// tickets stand for admitted callers, each for one task and one use. They are for clients that cannot send headers,
+// such as event sources, and would have to put a credential into a URL, where it may be logged. Only hashes are stored:
+// comparing secrets directly takes a time that depends on their common prefix.
 type tickets struct {
 	mu  sync.Mutex
 	all map[[sha256.Size]byte]ticket // Guarded by mu.
@@ -34,12 +34,12 @@ type tickets struct {
 type ticket struct {
 	who    caller.Caller
 	taskID string
-	chain  []*x509.Certificate // That the caller had shown.
+	chain  []*x509.Certificate // The certificates that the caller presented.
 	expiry *time.Timer         // Removes it.
 }
 
-// Ticket returns a ticket for an admitted caller to watch a task, and when it ends. Where clients have certificates, it is good
-// over connections of the same one alone.
+// Ticket returns a ticket for an admitted caller to watch a task, and when it expires. If the client has a certificate,
+// the ticket is valid only on connections with the same one. Beyond maxTickets, it fails with a [*reason.Error].
 func (a *Authenticator) Ticket(r *http.Request, who caller.Caller, taskID string) (value string, expires time.Time, err error) {
 	var secret [32]byte
 	_, _ = rand.Read(secret[:])
@@ -48,13 +48,13 @@ func (a *Authenticator) Ticket(r *http.Request, who caller.Caller, taskID string
 	a.tickets.mu.Lock()
 	defer a.tickets.mu.Unlock()
 	if len(a.tickets.all) >= maxTickets {
-		return "", time.Time{}, &reason.Error{Outcome: reason.FacadeOverloaded, Cause: errors.New("there are too many tickets")}
+		return "", time.Time{}, &reason.Error{Outcome: reason.FacadeOverloaded, Cause: errors.New("too many tickets")}
 	}
 	a.tickets.all[hash] = ticket{who, taskID, chain(r), time.AfterFunc(TicketLife, func() { a.tickets.take(hash) })}
 	return value, time.Now().Add(TicketLife), nil
 }
 
-// take returns a ticket, which is then gone.
+// take removes a ticket and returns it.
 func (t *tickets) take(hash [sha256.Size]byte) (ticket, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -66,8 +66,8 @@ func (t *tickets) take(hash [sha256.Size]byte) (ticket, bool) {
 	return found, ok
 }
 
-// Redeem returns the caller for whom a ticket stands, who makes an HTTP request to watch a task. The ticket is used up, good or
-// not. A request with a ticket has no other credential; it may name a language other than the caller's.
+// Redeem returns the caller that a ticket stands for, for a request to watch a task. It uses the ticket up even if it
+// fails. The request must have no other credential; its language overrides the caller's.
 func (a *Authenticator) Redeem(r *http.Request, value, taskID string) (caller.Caller, error) {
 	who := caller.Nobody(r.Header.Values)
 	who.Peer = a.Peer(r)
@@ -86,7 +86,7 @@ func (a *Authenticator) Redeem(r *http.Request, value, taskID string) (caller.Ca
 	admitted.RequestID, admitted.Trace, admitted.Peer = who.RequestID, who.Trace, who.Peer
 	admitted.Language = cmp.Or(who.Language, admitted.Language)
 	if err := admitted.Still(); err != nil {
-		if reason.Of(err).Outcome == reason.CallerTokenExpired { // Of what else there is, Still has a line.
+		if reason.Of(err).Outcome == reason.CallerTokenExpired { // Still has logged all other errors.
 			a.audit(r.Context(), admitted, err)
 		}
 		return admitted, err

@@ -20,33 +20,34 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// MaxToken is the length of the longest token that is looked at, MaxSubject that of the longest sub, in bytes.
+// MaxToken is the length of the longest accepted token, and MaxSubject of the longest sub, in bytes.
 const (
 	MaxToken   = caller.MaxToken
 	MaxSubject = 256
 )
 
-// ClockSkew is how far ahead of this clock the issuer's may be, for nbf and iat. For exp there is no such leeway.
+// ClockSkew is how far ahead the issuer's clock may be, for nbf and iat. exp gets no leeway.
 const ClockSkew = 30 * time.Second
 
-// Algorithms are what tokens may be signed with: signatures that only the issuer can make, so no HMAC.
+// algorithms are the accepted algorithms. HMAC is not among them: only the issuer must be able to sign.
 var algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 
-// TokensConfig says whose tokens are good.
+// TokensConfig configures the accepted tokens.
 type TokensConfig struct {
-	// Issuer is the URL that tokens name as iss, letter by letter, and below which discovery finds the keys. It is https,
-	// or http on a loopback host, and has no user, query or fragment.
+	// Issuer is the URL that tokens must have as iss, compared exactly, and below which the discovery document is. It
+	// is https, or http on a loopback host, without user, query or fragment. Required.
 	Issuer string
-	// Audience is what tokens must name as aud, alone or among others. It must not be empty.
+	// Audience must be among the aud of tokens. Required.
 	Audience string
-	// RootCAs returns whose certificates the issuer, and an https Proxy, may have: it is asked for each fetch. Nil: the system's.
+	// RootCAs returns the authorities for the certificates of the issuer and of an https Proxy; it is called for each
+	// fetch. Nil: the system's.
 	RootCAs func() *x509.CertPool
-	// Proxy is the HTTP proxy to reach the issuer through. Nil is none: the environment's is never used.
+	// Proxy is the HTTP proxy to the issuer. Nil: none; the environment's is never used.
 	Proxy *url.URL
-	// Transport reaches the issuer in place of one that has RootCAs and Proxy, and speaks TLS 1.2 or newer. It remains the
-	// caller's. Nil: there is no other.
+	// Transport, if not nil, replaces the transport that uses RootCAs and Proxy. It must require TLS 1.2 or newer.
+	// Tokens does not close it.
 	Transport http.RoundTripper
-	// Metrics is where the metrics of fetching keys are registered. Nil: nowhere.
+	// Metrics registers the metrics of key fetches. Nil: they are not registered.
 	Metrics prometheus.Registerer
 }
 
@@ -57,8 +58,8 @@ type Tokens struct {
 	keys             *keys
 }
 
-// NewTokens returns Tokens, or what is wrong with c. It asks the issuer for nothing: the first token does, so that an
-// issuer that is down keeps nobody from starting. From then on, the keys are fetched again at intervals until Close.
+// NewTokens returns Tokens, or an error if c is invalid. It does not contact the issuer, so that kootask starts while
+// the issuer is down: the first token does. From then on, the keys are fetched at intervals until Close.
 func NewTokens(c TokensConfig) (*Tokens, error) {
 	if c.Audience == "" {
 		return nil, errors.New("the audience is empty")
@@ -69,27 +70,28 @@ func NewTokens(c TokensConfig) (*Tokens, error) {
 	}
 	return &Tokens{
 		issuer: c.Issuer, audience: c.Audience, keys: keys,
-		// The claims are judged here: the parser would give exp the leeway of the others, and its errors quote the token.
+		// The parser would give exp the leeway of nbf and iat, and its errors quote the token. So judge checks the
+		// claims.
 		parser: jwt.NewParser(jwt.WithValidMethods(algorithms), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation()),
 	}, nil
 }
 
-// Close ends a fetch that is in flight, waits for it, and starts no other. Later calls of Verify know the keys that there are.
+// Close cancels a fetch in flight, waits for it, and starts no other. Later calls of Verify use the last keys.
 func (t *Tokens) Close() { t.keys.close() }
 
-// Verify returns the claims of a token, and when it expires: sub is in them, is not empty, and can be shown. What the header
-// names besides alg and kid is not followed: neither keys nor URLs of keys. A token without kid is good only if the issuer
-// has exactly one key that can verify anything.
+// Verify returns the claims of a token and when it expires. sub is not empty and is printable. From the header, only
+// alg and kid are used, never keys or URLs of keys. A token without kid is valid only if the issuer has exactly one
+// usable key.
 //
-// Verify does not block for a token that a known key verifies. For any other it has the keys fetched, if that is allowed again,
-// and waits as long as ctx lasts: the issuer may have a new key, also under an id that is known.
+// Verify does not block for a token that a known key verifies. For any other it fetches the keys, if a fetch is
+// allowed, and waits until ctx ends: the issuer may have a new key, even under a known id.
 //
-// The error is ctx's own or a *reason.Error that holds nothing of the token: CallerTokenExpired if nothing is wrong but
-// exp, CallerKeysUnavailable if no key has the token's id and the issuer's keys could not be had, CallerNotAuthenticated
-// otherwise.
+// The error is ctx's or a [*reason.Error] that quotes nothing of the token: CallerTokenExpired if only exp is wrong,
+// CallerKeysUnavailable if no key has the token's id and the keys could not be fetched, and otherwise
+// CallerNotAuthenticated.
 func (t *Tokens) Verify(ctx context.Context, token string) (jwt.MapClaims, time.Time, error) {
 	if !wellFormed(token) {
-		return nil, time.Time{}, refuse("the token has not the form of one")
+		return nil, time.Time{}, refuse("not a well-formed token")
 	}
 	known, version := t.keys.known()
 	claims, expiry, err := t.verify(token, known)
@@ -110,7 +112,7 @@ func (t *Tokens) Verify(ctx context.Context, token string) (jwt.MapClaims, time.
 	return claims, expiry, err
 }
 
-// unverifiedError is why none of the keys verifies a token with which nothing else is wrong. Another key may.
+// unverifiedError reports that no key verifies an otherwise valid token. A newer key may.
 type unverifiedError string
 
 func (e unverifiedError) Error() string { return string(e) }
@@ -118,16 +120,16 @@ func (e unverifiedError) Error() string { return string(e) }
 const (
 	errNoKey     unverifiedError = "the issuer has no such key"
 	errOtherKind unverifiedError = "the key that the token names is for another algorithm"
-	errSignature unverifiedError = "the signature is not good"
+	errSignature unverifiedError = "invalid signature"
 )
 
-// verify does what Verify does, with these keys.
+// verify is Verify with the given keys.
 func (t *Tokens) verify(token string, keys keySet) (jwt.MapClaims, time.Time, error) {
 	claims := jwt.MapClaims{}
 	var expiry time.Time
-	var failure error // What is wrong, free of what the parser adds.
+	var failure error // The error, without the parser's additions.
 	_, err := t.parser.ParseWithClaims(token, claims, func(parsed *jwt.Token) (any, error) {
-		// A token that is not for us is no cause to ask the issuer for keys.
+		// A token for another audience is no reason to fetch keys.
 		if expiry, failure = t.judge(claims); failure != nil {
 			return nil, failure
 		}
@@ -135,7 +137,7 @@ func (t *Tokens) verify(token string, keys keySet) (jwt.MapClaims, time.Time, er
 		if set, failure = candidates(parsed, keys); failure != nil {
 			return nil, failure
 		}
-		failure = notAuthenticated(errSignature) // Unless one of them verifies it.
+		failure = notAuthenticated(errSignature) // Replaced by success if a key verifies it.
 		return set, nil
 	})
 	switch {
@@ -149,8 +151,8 @@ func (t *Tokens) verify(token string, keys keySet) (jwt.MapClaims, time.Time, er
 	return claims, expiry, nil
 }
 
-// wellFormed reports whether a token can be one: three parts of base64url. A decoder of base64 skips the ends of lines, and
-// a token with one would be another token that is as good.
+// wellFormed reports whether a token has three parts of base64url. Decoders of base64 skip line breaks, so a token with
+// one would be a second valid form of another token.
 func wellFormed(token string) bool {
 	return len(token) <= MaxToken && strings.Count(token, ".") == 2 && !strings.ContainsFunc(token, func(r rune) bool {
 		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
@@ -158,7 +160,7 @@ func wellFormed(token string) bool {
 	})
 }
 
-// describe says what the parser found wrong before it asked for keys, in words of ours: its own quote the token.
+// describe explains why the parser refused a token before it asked for keys. The parser's own text quotes the token.
 func describe(err error) string {
 	if errors.Is(err, jwt.ErrTokenMalformed) {
 		return "the token cannot be read"
@@ -166,17 +168,17 @@ func describe(err error) string {
 	return "the algorithm of the token is not accepted"
 }
 
-// candidates returns those of keys that may verify a token, whose alg is one of ours: at least one.
+// candidates returns the keys that may verify a token, at least one.
 func candidates(parsed *jwt.Token, keys keySet) (set jwt.VerificationKeySet, err error) {
 	for _, name := range []string{"crit", "b64"} {
 		if _, has := parsed.Header[name]; has {
-			return set, refuse("the header of the token asks for what is not done: " + name)
+			return set, refuse("the header of the token requires an unsupported extension: " + name)
 		}
 	}
 	id, has := parsed.Header["kid"]
 	kid, text := id.(string)
 	if has && (!text || kid == "") {
-		return set, refuse("the kid of the token is not a text")
+		return set, refuse("the kid of the token is not a non-empty string")
 	}
 	found := keys.find(kid)
 	if len(found) == 0 {
@@ -193,7 +195,8 @@ func candidates(parsed *jwt.Token, keys keySet) (set jwt.VerificationKeySet, err
 	return set, nil
 }
 
-// judge returns when the token expires, or what is wrong with its claims; that it has expired is not for judge to say.
+// judge checks the claims and returns when the token expires. It does not check that: an expired token is reported only
+// if it is otherwise valid.
 func (t *Tokens) judge(claims jwt.MapClaims) (expiry time.Time, err error) {
 	if issuer, err := claims.GetIssuer(); err != nil || issuer != t.issuer {
 		return expiry, refuse("the token is from another issuer")
@@ -202,12 +205,12 @@ func (t *Tokens) judge(claims jwt.MapClaims) (expiry time.Time, err error) {
 		return expiry, refuse("the token is for another audience")
 	}
 	if subject, err := claims.GetSubject(); err != nil || !showable(subject) {
-		return expiry, refuse("the token has no sub that can be shown")
+		return expiry, refuse("the token has no printable sub")
 	}
 	latest := time.Now().Add(ClockSkew)
 	for _, name := range []string{"nbf", "iat"} {
 		if since, has, err := date(claims, name); err != nil || has && since.After(latest) {
-			return expiry, refuse("the token is not good yet: " + name)
+			return expiry, refuse("the token is not valid yet: " + name)
 		}
 	}
 	expiry, has, err := date(claims, "exp")
@@ -217,10 +220,10 @@ func (t *Tokens) judge(claims jwt.MapClaims) (expiry time.Time, err error) {
 	return expiry, nil
 }
 
-// maxDate is the last second of the year 9999. Later ones can overflow, and become the past.
+// maxDate is the last second of the year 9999. Later times can overflow into the past.
 const maxDate = 253402300799
 
-// date reads a claim that is a time, in seconds since 1970, and whether there is one.
+// date reads a claim that is a time, in seconds since 1970. has reports whether the claim exists.
 func date(claims jwt.MapClaims, name string) (at time.Time, has bool, err error) {
 	value, has := claims[name]
 	if !has {
@@ -233,17 +236,17 @@ func date(claims jwt.MapClaims, name string) (at time.Time, has bool, err error)
 	return time.UnixMilli(int64(seconds * 1000)), true, nil
 }
 
-// showable reports whether s can name a caller.
+// showable reports whether s can be a caller's name.
 func showable(s string) bool { return len(s) <= MaxSubject && printable(s) }
 
-// printable reports whether s is a text that people can tell from others: not empty, and without space around it. U+FFFD stands
-// for any bytes that were not UTF-8.
+// printable reports whether s is non-empty, printable and without a space at either end. U+FFFD is refused, as it
+// stands for arbitrary invalid bytes.
 func printable(s string) bool {
 	return s != "" && strings.TrimSpace(s) == s &&
 		!strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError })
 }
 
-// refuse says why nobody is authenticated, to the log.
+// refuse returns the error of an invalid token; why is for the log.
 func refuse(why string) error { return notAuthenticated(errors.New(why)) }
 
 func notAuthenticated(cause error) error {

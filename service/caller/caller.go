@@ -1,9 +1,8 @@
-// Package caller reads from a request who asks and as whom: the values of a few headers or metadata, by name, become a
-// Caller or a failure that says which of them is wrong. The gRPC server and the REST gateway use one Reader, so that
-// both doors have the same lock.
+// Package caller reads the caller of a request from a few headers or metadata. The result is a Caller, or an error that
+// names every invalid value. The gRPC server and the REST gateway share one Reader, so they accept the same.
 //
-// What is said about tracing never fails a call: a bad request id or traceparent is replaced. Whether KooDrive accepts
-// the credential is not asked here.
+// Tracing values never fail a call: an invalid request id or traceparent is replaced. The package does not check
+// whether KooDrive accepts the credential.
 package caller
 
 import (
@@ -23,7 +22,7 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// Names of what is read, as metadata and, in any case, as headers. Nothing else is.
+// Names of the metadata, and headers in any case, that are read. All others are ignored.
 const (
 	HeaderAuthorization = "authorization"
 	HeaderUserID        = "x-user-id"
@@ -31,59 +30,61 @@ const (
 	HeaderLanguage      = "language"
 	HeaderRequestID     = "x-request-id"
 	HeaderTraceParent   = "traceparent"
-	// HeaderCallerToken is where the token by which kootask knows the caller travels, beside the one for KooDrive.
+	// HeaderCallerToken carries the token for kootask, if HeaderAuthorization carries KooDrive's.
 	HeaderCallerToken = "x-kootask-authorization"
-	// HeaderForwardedFor is where proxies say whom a request comes from.
+	// HeaderForwardedFor is where proxies append the address of their client.
 	HeaderForwardedFor = "x-forwarded-for"
 )
 
-// Mode is whose credential KooDrive sees. It is chosen by configuration, never by what a request lacks.
+// Mode says whose credential KooDrive sees. It is set by configuration, never inferred from a request.
 type Mode int
 
 const (
-	// Forward sends on the caller's own credential.
+	// Forward sends the caller's own credential.
 	Forward Mode = iota
-	// App signs with the app's, for the KooDrive user whom the caller names.
+	// App signs with the app's credential, for the KooDrive user that the caller names.
 	App
 )
 
-// Caller is who asks. It cannot be printed to show its credential.
+// Caller is the caller of a request. Printing it does not reveal its credential.
 type Caller struct {
 	authorization secret.Value
 	token         secret.Value       // Empty once the caller is admitted.
 	still         func(Caller) error // See Still.
-	// Name is by what kootask knows the caller; empty if it asks nobody.
+	// Name is the caller's authenticated name; empty without authentication.
 	Name string
-	// Expires is when kootask does not know the caller any more. Zero is never.
+	// Expires is when the authentication expires. Zero: never.
 	Expires time.Time
 	// UserID and Date are x-user-id and x-date; empty if absent.
 	UserID, Date string
-	// Language is one of [reason.Languages]; empty if the call named none, or another.
+	// Language is one of [reason.Languages]; empty if the call names none of them.
 	Language string
-	// RequestID names the call in answers and logs. Always set.
+	// RequestID identifies the call in answers and logs. Always set.
 	RequestID string
-	// Trace is the W3C trace id that the call belongs to. Always set.
+	// Trace is the W3C trace id of the call. Always set.
 	Trace [16]byte
-	// Peer is the host that the call comes from, as [Peer] names it: what it costs KooDrive is limited by it.
+	// Peer is the host that the call comes from, as [Peer] names it. Limits are counted by it.
 	Peer string
-	// Fingerprint stands for the credential in logs: callers with the same one have the same. Empty without a credential.
+	// Fingerprint identifies the credential in logs, without revealing it. Empty without a credential.
 	Fingerprint string
 }
 
-// Authorization returns the credential as it came, empty in app mode.
+// Authorization returns the credential for KooDrive as received; empty in App mode.
 func (c Caller) Authorization() secret.Value { return c.authorization }
 
-// Token returns the token by which kootask is to know the caller, as it came; empty if there is none.
+// Token returns the token for kootask as received; empty if there is none.
 func (c Caller) Token() secret.Value { return c.token }
 
-// Admitted returns the caller once it is decided that it may call: by its name, until it expires (zero: never), and as long as
-// still, which must not block, reports no error. It is asked for the caller as it is then: by a ticket, it makes another request.
+// Admitted returns the caller as authenticated: with its name, until expires (zero: never), and while still returns
+// nil. still must not block. It is called with the caller of the current request: a ticket carries an admission over to
+// another one.
 func (c Caller) Admitted(name string, expires time.Time, still func(Caller) error) Caller {
 	c.Name, c.Expires, c.still, c.token = name, expires, still, secret.Value{}
 	return c
 }
 
-// Still reports why the caller may not go on, nil if it may: it has expired, or what it was admitted with says so.
+// Still returns nil while the caller may go on, and otherwise the reason: its authentication has expired or was
+// revoked.
 func (c Caller) Still() error {
 	if !c.Expires.IsZero() && !time.Now().Before(c.Expires) {
 		return &reason.Error{Outcome: reason.CallerTokenExpired}
@@ -94,8 +95,8 @@ func (c Caller) Still() error {
 	return c.still(c)
 }
 
-// LogAttrs is what a log line says of a call: who made it and for which task. An id that cannot be one is left out: it
-// may be anything, a token too.
+// LogAttrs returns the log attributes of a call for a task. An invalid task id is left out: it may be anything, even a
+// token.
 func (c Caller) LogAttrs(taskID string) []slog.Attr {
 	if !taskid.Valid(taskID) {
 		taskID = ""
@@ -120,18 +121,18 @@ type Reader struct {
 	key         [32]byte
 }
 
-// NewReader returns a Reader for one mode, which finds the caller's token for kootask in a header; empty: it reads none. In
-// the mode Forward it cannot be authorization, which is KooDrive's. Fingerprints of different Readers do not match.
+// NewReader returns a Reader for one mode. tokenHeader carries the token for kootask; empty: none is read. In Forward
+// mode it cannot be HeaderAuthorization, which carries KooDrive's credential. Each Reader has its own fingerprints.
 func NewReader(mode Mode, tokenHeader string) *Reader {
 	r := &Reader{mode: mode, tokenHeader: tokenHeader}
 	_, _ = rand.Read(r.key[:])
 	return r
 }
 
-// MaxHeader is the size of the largest header of a request, or metadata of a call, that is answered, in bytes: see [HeaderSize].
+// MaxHeader limits the size of a request's header, or of a call's metadata, in bytes as counted by [HeaderSize].
 const MaxHeader = 16 << 10
 
-// HeaderSize is the size of metadata or of an HTTP header, counted as in HTTP/2 (RFC 9113, 6.5.2).
+// HeaderSize returns the size of metadata or an HTTP header, counted as in HTTP/2 (RFC 9113, 6.5.2).
 func HeaderSize(header map[string][]string) int {
 	const perField = 32
 	size := 0
@@ -143,11 +144,11 @@ func HeaderSize(header map[string][]string) int {
 	return size
 }
 
-// Lengths of the longest credential for KooDrive, token for kootask and user id, in bytes.
+// Longest credential for KooDrive, token for kootask and user id, in bytes.
 const (
 	MaxAuthorization = 4096
-	// MaxToken is that of a request's whole header: issuers put the groups of a user into a token, and the rest of the header
-	// needs little.
+	// MaxToken allows for the whole header: issuers put a user's groups into a token, and the rest of the header is
+	// small.
 	MaxToken  = MaxHeader
 	MaxUserID = 64
 )
@@ -157,8 +158,8 @@ const (
 	maxLanguage = 16
 )
 
-// Read returns who asks, given all values that the request has for a name, in any order. The error is a *reason.Error
-// that names every value at fault; what is for tracing, and the language, is set all the same.
+// Read returns the caller of a request; values returns all values of a name, in any order. The error is a
+// [*reason.Error] that names every invalid value. Even with an error, the tracing values and the language are set.
 func (r *Reader) Read(values func(name string) []string) (Caller, error) {
 	c := Nobody(values)
 	var failure *reason.Error
@@ -166,7 +167,8 @@ func (r *Reader) Read(values func(name string) []string) (Caller, error) {
 		if failure == nil {
 			failure = &reason.Error{Outcome: outcome}
 		}
-		failure.Violations = append(failure.Violations, reason.Violation{Field: field, Reason: why, Description: description})
+		violation := reason.Violation{Field: field, Reason: why, Description: description}
+		failure.Violations = append(failure.Violations, violation)
 	}
 	one := func(name string, maxLength int) string {
 		all := values(name)
@@ -222,7 +224,7 @@ func (r *Reader) Read(values func(name string) []string) (Caller, error) {
 	return c, nil
 }
 
-// Nobody returns what a request says about tracing and its language, of a caller who is not asked who it is.
+// Nobody returns the tracing values and the language of a request, as a Caller without authentication.
 func Nobody(values func(name string) []string) Caller {
 	c := Caller{RequestID: RequestID(values), Trace: traceID(traceParent(values))}
 	if given := values(HeaderLanguage); len(given) == 1 {
@@ -231,7 +233,7 @@ func Nobody(values func(name string) []string) Caller {
 	return c
 }
 
-// visible reports whether s is ASCII without control characters, and no blank begins or ends it.
+// visible reports whether s is printable ASCII without a space at either end.
 func visible(s string) bool {
 	return ascii.Printable(s) && strings.TrimSpace(s) == s
 }
@@ -244,8 +246,7 @@ func (r *Reader) fingerprint(authorization string) string {
 
 var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// RequestID returns the request id that is given, or makes one up if there is none that is fit to be logged and sent
-// back.
+// RequestID returns the request's id if it may be logged and sent back; otherwise a random one.
 func RequestID(values func(name string) []string) string {
 	if given := values(HeaderRequestID); len(given) == 1 && requestIDForm.MatchString(given[0]) {
 		return given[0]
@@ -257,7 +258,7 @@ func RequestID(values func(name string) []string) string {
 
 var traceParentForm = regexp.MustCompile(`^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{0,200})?$`)
 
-// traceParent returns the W3C traceparent that is given, empty if there is none that can be used.
+// traceParent returns the request's W3C traceparent; empty if it is missing or invalid.
 func traceParent(values func(name string) []string) string {
 	if given := values(HeaderTraceParent); len(given) == 1 && traceParentForm.MatchString(given[0]) {
 		return given[0]
@@ -265,7 +266,7 @@ func traceParent(values func(name string) []string) string {
 	return ""
 }
 
-// traceID returns the trace of a traceparent, or makes one up.
+// traceID returns the trace id of a traceparent; a random one if there is none.
 func traceID(traceParent string) (id [16]byte) {
 	if m := traceParentForm.FindStringSubmatch(traceParent); m != nil {
 		_, _ = hex.Decode(id[:], []byte(m[1]))

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// Peer names the host of a network address: its IP, and of an IPv6 one the network that a customer is given, all of whose
-// addresses are a host's to use; on a link, where there is none, it is the address. What has no IP is its own name.
+// Peer returns the host of a network address: the IPv4 address, or the network of an IPv6 address, since its customer
+// can use all addresses in it. Loopback and link-local addresses stand for themselves, as does an address without an
+// IP.
 func Peer(address string) string {
 	ip, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -20,15 +21,15 @@ func Peer(address string) string {
 	return network.String()
 }
 
-// CustomerBits is how much of an IPv6 address names the network of a customer.
+// CustomerBits is the length of the network prefix that an IPv6 customer is assumed to have.
 const CustomerBits = 56
 
-// Forwarded returns the address of whoever a request comes from, given the address of the connection and how many proxies it
-// has passed through that are known to say whom they speak for: each appends that to X-Forwarded-For. What stands left of
-// their words may be anybody's. Whoever did not come through all of them is the connection's.
+// Forwarded returns the address of the client that a request comes from, given the address of the connection and the
+// number of trusted proxies. Each proxy appends its client to X-Forwarded-For; entries further left can be forged. With
+// fewer entries than proxies, the client is the connection.
 //
-// A proxy may append an address alone, with a port or, of IPv6, in brackets. Zones are left out. Anything else, such as a name,
-// quotes or the syntax of Forwarded, is not an address: the client is then the connection's, so that such clients share limits.
+// A proxy may append an address alone, with a port, or in brackets (IPv6). Zones are removed. For anything else, such
+// as a name, quotes or the syntax of Forwarded, the client is the connection, so such clients share limits.
 func Forwarded(address string, hops int, values func(name string) []string) string {
 	if hops == 0 {
 		return address

@@ -11,13 +11,13 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// grpcTimeout is the form of a timeout of up to eight digits. One of nothing is none to grpc-gateway, and would be without an end.
+// grpcTimeout matches a timeout above 0. grpc-gateway takes a timeout of 0 for no timeout, and the call would not end.
 var grpcTimeout = regexp.MustCompile(`^[0-9]*[1-9][0-9]*[HMSmun]$`)
 
 const maxGRPCTimeout = 9
 
-// checked wraps the handler of a task route: an invalid request is refused before the generated code sees it, which would pass over
-// mistakes or answer in words of its own. The caller is authenticated here, once, and goes on in the context.
+// checked wraps the handler of a task route. It refuses invalid requests before the generated code, which ignores some
+// mistakes and answers others in its own words. It authenticates the caller and adds it to the context.
 func (g *Gateway) checked(next runtime.HandlerFunc) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
 		id, isTask := params["task_id"]
@@ -26,12 +26,12 @@ func (g *Gateway) checked(next runtime.HandlerFunc) runtime.HandlerFunc {
 			return
 		}
 		route, _, _ := g.routeOf(r.URL.EscapedPath())
-		if r.Method != route.method { // To the mux, GET of a:ticket is one of a task.
+		if r.Method != route.method { // The mux takes GET of a:ticket for GET of a task.
 			g.handleRoutingError(r.Context(), g.mux, nil, w, r, http.StatusMethodNotAllowed)
 			return
 		}
 		if route.finished(r) && checkQuery(r.URL.RawQuery, route.parameters) == nil {
-			// An event source that comes back after the end: 204 tells it to stay away.
+			// The event source reconnects after the end: 204 makes it stop.
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
@@ -45,7 +45,7 @@ func (g *Gateway) checked(next runtime.HandlerFunc) runtime.HandlerFunc {
 	}
 }
 
-// check returns the caller of a request for a task, or what is wrong with the request.
+// check authenticates the caller of a request for a task. It fails if the request is invalid.
 func (g *Gateway) check(r *http.Request, route route, taskID string) (caller.Caller, error) {
 	who, err := g.auth.Read(r)
 	if r.ContentLength != 0 { // See noBody.

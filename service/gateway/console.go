@@ -13,21 +13,23 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// console is the page at /, which watches tasks in a browser. It is a client like any other, of the routes beside it.
+// console has the files of the page at /, which watches tasks in a browser. It is an ordinary client of the REST
+// routes.
 //
 //go:embed console
 var console embed.FS
 
-// consolePolicy lets the page load its own files and ask its own server, and nothing else.
+// consolePolicy lets the page load its own files and call its own server only.
 const consolePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
-// mediaTypes are by the ends of names: the machine's own table is not asked, which may lack them.
+// mediaTypes maps file extensions to media types. The operating system's table may lack them.
 var mediaTypes = map[string]string{
-	".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml",
+	".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
+	".svg": "image/svg+xml",
 }
 
-// registerConsole registers the page with its files.
+// registerConsole registers the routes of the page and its files.
 func registerConsole(mux *runtime.ServeMux) error {
 	errs := []error{newAsset(mediaTypes[".js"], consolePolicy, catalogue()).route(mux, "/console/reasons.js")}
 	entries, err := fs.ReadDir(console, "console")
@@ -43,8 +45,8 @@ func registerConsole(mux *runtime.ServeMux) error {
 	return errors.Join(errs...)
 }
 
-// catalogue is what reasons say to people, as a module of the page's.
+// catalogue returns the texts of the reasons as a JavaScript module.
 func catalogue() []byte {
-	texts, _ := json.Marshal(reason.Catalogue()) // Maps of strings.
+	texts, _ := json.Marshal(reason.Catalogue()) // Maps of strings always marshal.
 	return fmt.Appendf(nil, "export const reasons = %s;\n", texts)
 }

@@ -11,16 +11,17 @@ import (
 	"github.com/swaggest/swgui/v5/static"
 )
 
-// docs is the page at /docs, which shows the description with Swagger UI and lets its reader try it.
+// docs has the page at /docs, which shows the OpenAPI document in Swagger UI.
 //
 //go:embed docs
 var docs embed.FS
 
-// docsPolicy is that of the page at /, but that Swagger UI needs styles in elements and has icons in its style sheet.
-const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; " +
+// docsPolicy is consolePolicy, relaxed for Swagger UI's inline styles and data: icons.
+const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
+	"connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// registerDocs registers the page with its files.
+// registerDocs registers the routes of the page and its files.
 func registerDocs(mux *runtime.ServeMux) error {
 	var errs []error
 	for route, name := range map[string]string{"/docs": "docs/index.html", "/docs/init.js": "docs/init.js"} {

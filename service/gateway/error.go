@@ -16,16 +16,16 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// errorJSON is the body of every error, and the data of every failure event: a flat google.rpc.Status.
+// errorJSON returns the body of an error and the data of a failure event: a google.rpc.Status.
 func errorJSON(st *status.Status) []byte {
 	body, err := jsonline.Marshal(protojson.MarshalOptions{}, named(st.Proto()))
-	if err != nil { // A detail whose type is not linked in: there is none.
+	if err != nil { // Only a detail of an unlinked type fails, and there is none.
 		return []byte(`{"code":13}`)
 	}
 	return body
 }
 
-// writeError answers with an error.
+// writeError writes an error as the answer.
 func writeError(w http.ResponseWriter, st *status.Status) {
 	name, retry := reason.Read(st)
 	h := w.Header()
@@ -34,7 +34,7 @@ func writeError(w http.ResponseWriter, st *status.Status) {
 		h.Set("Retry-After", strconv.FormatFloat(math.Ceil(retry.Seconds()), 'f', 0, 64))
 	}
 	if st.Code() == codes.Unauthenticated {
-		realm := "KooDrive" // Whose credential it is that is missing or rejected.
+		realm := "KooDrive" // The credential for KooDrive is missing or rejected.
 		if name == taskv1.ErrorReason_CALLER_UNAUTHENTICATED.String() {
 			realm = "kootask"
 		}
@@ -44,7 +44,8 @@ func writeError(w http.ResponseWriter, st *status.Status) {
 	_, _ = w.Write(errorJSON(st))
 }
 
-// httpStatus is that of grpc-gateway for the code, but for a method: 501 would say that nobody has heard of it.
+// httpStatus returns grpc-gateway's status for the code, except for METHOD_NOT_ALLOWED: 501 would mean that no route
+// supports the method.
 func httpStatus(code codes.Code, reasonName string) int {
 	if reasonName == taskv1.ErrorReason_METHOD_NOT_ALLOWED.String() {
 		return http.StatusMethodNotAllowed
@@ -52,7 +53,7 @@ func httpStatus(code codes.Code, reasonName string) int {
 	return runtime.HTTPStatusFromCode(code)
 }
 
-// retryMillis is what an event source waits before it comes back, in milliseconds; negative if the failure does not say.
+// retryMillis returns the delay before an event source reconnects, in milliseconds; -1 if the failure sets none.
 func retryMillis(st *status.Status) int64 {
 	if _, retry := reason.Read(st); retry != nil {
 		return int64(math.Ceil(float64(*retry) / float64(time.Millisecond)))

@@ -11,7 +11,7 @@ import (
 	"github.com/kootask/kootask/internal/jsonline"
 )
 
-// Names of the events of a stream, in both forms. None is called error, which is an event source's own.
+// Names of the events of a stream. Event sources reserve the name "error".
 const (
 	taskEvent      = "task"
 	heartbeatEvent = "heartbeat"
@@ -19,36 +19,36 @@ const (
 	failureEvent   = "failure"
 )
 
-// lastEventID is the id of the finished task, and the only one there is.
+// lastEventID is the id of the event with the finished task. No other event has an id.
 const lastEventID = "end"
 
-// WriteTimeout is how long a write may wait for the client to read before its stream is cut.
+// WriteTimeout is how long a write may wait for a client that does not read before the stream is cut.
 const WriteTimeout = 30 * time.Second
 
-// The media types of a stream. Readers take text without a charset for ISO-8859-1, or guess.
+// Media types of a stream. Without a charset, clients may assume ISO-8859-1 or guess.
 const (
 	eventStream     = "text/event-stream"
 	eventStreamType = eventStream + "; charset=utf-8"
 	lineStreamType  = "application/x-ndjson; charset=utf-8"
 )
 
-// acceptsEvents reports whether the request lists server-sent events among what it accepts.
+// acceptsEvents reports whether the request accepts server-sent events.
 func acceptsEvents(r *http.Request) bool { return lists(r.Header.Values("Accept"), eventStream) }
 
-// eventWriter writes a stream as JSON lines, {"name":data}, or as server-sent events. Data is JSON on one line, so that
-// nothing in it can begin a line of its own.
+// eventWriter writes a stream as JSON lines, {"name":data}, or as server-sent events. data is JSON on one line, so it
+// cannot contain the start of another event.
 type eventWriter struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
-	events  bool // Server-sent events, and not JSON lines.
-	opened  bool // The header was written.
+	events  bool // Server-sent events; otherwise JSON lines.
+	opened  bool // The header has been written.
 }
 
 func newEventWriter(w http.ResponseWriter, events bool) *eventWriter {
 	return &eventWriter{w: w, control: http.NewResponseController(w), events: events}
 }
 
-// message writes one message of the stream. One that is newer than this code is passed over.
+// message writes one message of the stream. It ignores messages that it does not know: the contract may be newer.
 func (e *eventWriter) message(m *taskv1.WatchTaskResponse) error {
 	switch {
 	case m.GetTask() != nil:
@@ -71,15 +71,15 @@ func (e *eventWriter) message(m *taskv1.WatchTaskResponse) error {
 	return nil
 }
 
-// end writes the last event after a finished task.
+// end writes the last event of a stream that ends after a finished task.
 func (e *eventWriter) end() error { return e.write(endEvent, "", -1, []byte("{}")) }
 
-// failure writes the last event of any other end.
+// failure writes the last event of a stream that ends otherwise.
 func (e *eventWriter) failure(st *status.Status) error {
 	return e.write(failureEvent, "", retryMillis(st), errorJSON(st))
 }
 
-// write writes an event and sends it off. An empty id and a negative retry are left out.
+// write writes an event and flushes it. An empty id and a negative retry are left out.
 func (e *eventWriter) write(name, id string, retryMillis int64, data []byte) error {
 	e.open()
 	var frame []byte
@@ -95,7 +95,8 @@ func (e *eventWriter) write(name, id string, retryMillis int64, data []byte) err
 	} else {
 		frame = fmt.Appendf(frame, "{%q:%s}\n", name, data)
 	}
-	// net/http lifts the limit when the stream has ended. A server that cannot limit a write writes without a limit.
+	// net/http removes the deadline when the stream has ended. If the server does not support deadlines, the write has
+	// none.
 	_ = e.control.SetWriteDeadline(time.Now().Add(WriteTimeout))
 	if _, err := e.w.Write(frame); err != nil {
 		return err
@@ -103,8 +104,8 @@ func (e *eventWriter) write(name, id string, retryMillis int64, data []byte) err
 	return e.control.Flush()
 }
 
-// open writes the header, once. It asks what is on the way to hold nothing back: X-Accel-Buffering is nginx's, and who may
-// not transform a stream does not gather it to compress it.
+// open writes the header, once. It asks proxies not to buffer: X-Accel-Buffering is nginx's, and no-transform forbids
+// compression, which would gather data.
 func (e *eventWriter) open() {
 	if e.opened {
 		return

@@ -11,7 +11,7 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// jsonNames are the names that the fields of requests have in JSON, by their names in the contract.
+// jsonNames maps the names of request fields in the contract to their names in JSON.
 var jsonNames = func() map[string]string {
 	names := map[string]string{}
 	services := taskv1.File_koodrive_task_v1_task_proto.Services()
@@ -30,8 +30,8 @@ func eachField(m protoreflect.MessageDescriptor, do func(protoreflect.FieldDescr
 	}
 }
 
-// jsonName returns the name in JSON of a request's field, which may be an element of a list, like task_ids[3]. Another name is
-// returned as it is.
+// jsonName returns the JSON name of a request field, which may be an element of a list, like task_ids[3]. It returns
+// unknown names unchanged.
 func jsonName(field string) string {
 	name, element, isElement := strings.Cut(field, "[")
 	if json, ok := jsonNames[name]; ok && isElement {
@@ -42,7 +42,7 @@ func jsonName(field string) string {
 	return field
 }
 
-// named names the fields of a request in an error as HTTP clients do. It changes st and returns it.
+// named replaces the field names in an error by their JSON names. It changes st and returns it.
 func named(st *spb.Status) *spb.Status {
 	for i, detail := range st.GetDetails() {
 		bad := &errdetails.BadRequest{}

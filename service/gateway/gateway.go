@@ -1,6 +1,6 @@
-// Package gateway offers TaskService to browsers and curl: REST with JSON, a watch as JSON lines or server-sent events, and a
-// page that shows watches. It is a client of TaskService, to which every call goes; it decides itself what HTTP needs: routes, the
-// query, the form of a stream and that of an error.
+// Package gateway serves TaskService to browsers and curl: REST with JSON, watches as JSON lines or server-sent events,
+// and a page that shows watches. It forwards every call to TaskService, and decides only about HTTP itself: routes, the
+// query, the format of streams and of errors.
 //
 //	handler, err := gateway.New(gateway.Config{Conn: conn, Auth: auth, Log: log})
 package gateway
@@ -33,28 +33,29 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// Config is what a gateway is made of.
+// Config configures a Gateway.
 type Config struct {
-	// Conn leads to TaskService. Required. The context of a call has its caller: see [caller.NewContext]. It should have no cap on
-	// streams, since all HTTP clients share it.
+	// Conn leads to TaskService. Required. The context of a call has its caller: see [caller.NewContext]. Conn should
+	// not limit streams, since all HTTP clients share it.
 	Conn grpc.ClientConnInterface
-	// Callers says who makes a request, and whether it may. Required.
+	// Auth authenticates the callers. Required.
 	Auth *auth.Authenticator
-	// Origins are those whose pages may read the answers, like https://tasks.example. None: only pages of kootask's own.
+	// Origins are the web origins whose pages may read the answers, like https://tasks.example. Empty: only kootask's
+	// own.
 	Origins []string
-	// LocalHosts alone are answered: requests that name this machine as their host. Otherwise a page whose name comes to lead
-	// here, after it was loaded from elsewhere, could ask whatever those may who are on this machine.
+	// LocalHosts refuses requests whose Host is not a loopback name. It prevents DNS rebinding: a foreign page whose
+	// name is made to resolve to this machine could otherwise act with the rights of its local callers.
 	LocalHosts bool
-	// Console serves pages for browsers: one that watches tasks, at /, and the API reference, at /docs.
+	// Console serves the page that watches tasks, at /, and the API reference, at /docs.
 	Console bool
-	// CheckTaskID fails with a [*reason.Error] for a text that cannot be the id of a task. Required.
+	// CheckTaskID fails with a [*reason.Error] if id cannot be a task's id. Required.
 	CheckTaskID func(id string) error
-	// TicketsPerPeer is how many tickets one address may get in a second, and ten times as many at once. 0 is
+	// TicketsPerPeer limits the tickets per second for one address, with a burst of [rates.Burst] times as many. 0:
 	// [DefaultTicketsPerPeer].
 	TicketsPerPeer int
-	// Log gets a line for each request that is refused here. Required.
+	// Log gets a line for each request that the gateway refuses. Required.
 	Log *slog.Logger
-	// Metrics is where those requests are counted. Nil: nobody sees it.
+	// Metrics registers the gateway's metrics. Nil: they are not registered.
 	Metrics prometheus.Registerer
 }
 
@@ -62,7 +63,7 @@ type Config struct {
 type Gateway struct {
 	mux            *runtime.ServeMux
 	routes         []route
-	handler        http.Handler // The mux, behind the check of which pages may read its answers.
+	handler        http.Handler // The mux, behind the check of origins.
 	tasks          taskv1.TaskServiceClient
 	auth           *auth.Authenticator
 	log            *slog.Logger
@@ -71,28 +72,30 @@ type Gateway struct {
 	ticketRates    *rates.Rates
 	ticketsPerPeer int
 	refused        *prometheus.CounterVec // By outcome.
-	slow           prometheus.Counter     // Streams that were cut, because their client did not read.
+	slow           prometheus.Counter     // Streams cut because their client did not read.
 }
 
-// New returns a Gateway.
+// New returns a Gateway, or an error if a route cannot be registered.
 func New(config Config) (*Gateway, error) {
+	ticketsPerPeer := cmp.Or(config.TicketsPerPeer, DefaultTicketsPerPeer)
 	g := &Gateway{
 		tasks: taskv1.NewTaskServiceClient(config.Conn), auth: config.Auth, log: config.Log, localHosts: config.LocalHosts,
 		checkTaskID: config.CheckTaskID,
-		ticketRates: rates.New(cmp.Or(config.TicketsPerPeer, DefaultTicketsPerPeer)), ticketsPerPeer: cmp.Or(config.TicketsPerPeer, DefaultTicketsPerPeer),
+		ticketRates: rates.New(ticketsPerPeer), ticketsPerPeer: ticketsPerPeer,
 		refused: promauto.With(config.Metrics).NewCounterVec(prometheus.CounterOpts{
 			Name: "kootask_http_refused_total", Help: "Requests that the HTTP port refused by itself, by outcome.",
 		}, []string{"outcome"}),
 	}
 	g.slow = promauto.With(config.Metrics).NewCounter(prometheus.CounterOpts{
-		Name: "kootask_http_too_slow_total", Help: "Streams that the HTTP port cut because their client did not read. Their watches end as CANCELLED.",
+		Name: "kootask_http_too_slow_total",
+		Help: "Streams that the HTTP port cut because their client did not read. Their watches end as CANCELLED.",
 	})
-	for _, outcome := range reason.Outcomes() { // So that the first of its kind is an increase.
+	for _, outcome := range reason.Outcomes() { // A series at 0 makes its first event visible to rate().
 		g.refused.WithLabelValues(outcome.Name)
 	}
 	none := func(string) (string, bool) { return "", false }
 	g.mux = runtime.NewServeMux(
-		// The default answers 404 to a%2Fb, and takes a%3Awatch for a watch of a.
+		// The default mode answers 404 for a%2Fb, and takes a%3Awatch for a watch of a.
 		runtime.WithUnescapingMode(runtime.UnescapingModeAllExceptReserved),
 		runtime.WithDisableHTTPMethodOverride(),
 		runtime.WithDisablePathLengthFallback(),
@@ -108,7 +111,7 @@ func New(config Config) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Not the request's context: it ends the registration, which lasts as long as the process.
+	// The registration lasts until its context ends.
 	if err := taskv1.RegisterTaskServiceHandlerClient(context.Background(), g.mux, g.tasks); err != nil {
 		return nil, err
 	}
@@ -118,7 +121,7 @@ func New(config Config) (*Gateway, error) {
 			return nil, err
 		}
 	}
-	// The route that is registered later wins: the generated one for the watch has neither events nor an end.
+	// Later routes take precedence. The generated route of the watch supports neither events nor the end of a stream.
 	g.routes = g.table()
 	for _, r := range g.routes {
 		if r.handle != nil {
@@ -130,13 +133,13 @@ func New(config Config) (*Gateway, error) {
 	return g, description.route(g.mux, "/openapi.json")
 }
 
-// jsonForm is how every message looks as JSON: all that is not optional is there, a NEW task's status 0 too.
+// jsonForm is the JSON form of all messages: it includes zero values, such as the status 0 of a new task.
 var jsonForm = protojson.MarshalOptions{EmitDefaultValues: true}
 
-// lineMarshaler writes the bodies of grpc-gateway's answers like all other JSON of the gateway.
+// lineMarshaler writes grpc-gateway's bodies in the same form as all other JSON of the gateway.
 type lineMarshaler struct{ runtime.JSONPb }
 
-// Marshal returns a message as JSON.
+// Marshal returns the JSON of a message, on one line. It fails if v is not a message.
 func (m *lineMarshaler) Marshal(v any) ([]byte, error) {
 	message, ok := v.(proto.Message)
 	if !ok {
@@ -145,7 +148,7 @@ func (m *lineMarshaler) Marshal(v any) ([]byte, error) {
 	return jsonline.Marshal(m.MarshalOptions, message)
 }
 
-// ServeHTTP gives the request its id, and every answer the headers that all have.
+// ServeHTTP implements [http.Handler]. It sets the request's id and the headers that all answers share.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer g.guard(r)
 	id := caller.RequestID(r.Header.Values)
@@ -164,20 +167,21 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if g.localHosts && !IsLocal(r.Host) {
-		g.refuse(w, r, reason.Invalid(reason.HeaderInvalid, "host", reason.Unsupported, "Must be localhost or a loopback address, because callers are not authenticated here."))
+		g.refuse(w, r, reason.Invalid(reason.HeaderInvalid, "host", reason.Unsupported,
+			"Must be localhost or a loopback address, because callers are not authenticated here."))
 		return
 	}
 	g.handler.ServeHTTP(w, r)
 }
 
-// headerSize is the size of a request's header with its first line. The server accepts longer headers than are answered, because
-// net/http ends the whole connection beyond its own limit: other users' streams may share it behind a proxy.
+// headerSize returns the size of a request's header, including its first line. net/http accepts larger headers than
+// caller.MaxHeader, because beyond its own limit it closes the connection, which a proxy may share between users.
 func headerSize(r *http.Request) int {
 	return caller.HeaderSize(r.Header) + len(r.Method) + len(r.Host) + len(r.RequestURI)
 }
 
-// guard cuts off what panics: part of it may have been sent. net/http would do so too, but would log the value of the panic,
-// which may hold anything.
+// guard aborts the answer after a panic, since a part of it may have been sent. net/http would do so too, but would log
+// the panic's value, which may hold secrets.
 func (g *Gateway) guard(r *http.Request) {
 	p := recover()
 	if p == nil {
@@ -193,11 +197,12 @@ func (g *Gateway) guard(r *http.Request) {
 	panic(http.ErrAbortHandler)
 }
 
-// bodyTimeout is how long a body may take to end that should be empty, or that nobody reads.
+// bodyTimeout limits the wait for a body that should be empty or is not read.
 const bodyTimeout = time.Second
 
-// noBody reports whether a request has no body, or an empty one of unknown length: chunks that end at once, or HTTP/2 data
-// without a byte. Some clients and proxies send one with every GET. Afterwards the request looks as if it had none.
+// noBody reports whether a request has no body, or an empty one of unknown length: chunks that end at once, or HTTP/2
+// data without a byte. Some clients and proxies send one with every GET. It then makes the request look like one
+// without a body.
 func noBody(w http.ResponseWriter, r *http.Request) bool {
 	if r.ContentLength >= 0 {
 		return r.ContentLength == 0
@@ -212,8 +217,8 @@ func noBody(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// refuseBody keeps net/http from waiting for a body: before it answers, unless the connection is then closed, and after it
-// has, without a limit.
+// refuseBody keeps net/http from waiting for a body: before the answer, by closing the connection after it, and
+// afterwards, by a time limit.
 func refuseBody(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor == 1 {
 		w.Header().Set("Connection", "close")
@@ -221,7 +226,7 @@ func refuseBody(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 }
 
-// handleError answers a call that failed at TaskService, or on the way to it.
+// handleError answers a call that failed in TaskService or on the way to it.
 func (g *Gateway) handleError(
 	_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error,
 ) {
@@ -231,19 +236,19 @@ func (g *Gateway) handleError(
 		return
 	}
 	st := status.Convert(err)
-	if name, _ := reason.Read(st); name == "" { // It has not come from TaskService, whose connection would have logged it.
+	if name, _ := reason.Read(st); name == "" { // It is not from TaskService, which would have logged it.
 		g.refuse(w, r, reason.OfStatus(st))
 		return
 	}
 	writeError(w, st)
 }
 
-// handleRoutingError answers a request that has no route.
+// handleRoutingError answers a request without a route.
 func (g *Gateway) handleRoutingError(
 	_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, httpStatus int,
 ) {
 	if httpStatus == http.StatusMethodNotAllowed {
-		allow := "GET, HEAD" // Of an asset.
+		allow := "GET, HEAD" // For assets.
 		if found, _, ok := g.routeOf(r.URL.EscapedPath()); ok {
 			allow = found.method
 		}
@@ -254,7 +259,7 @@ func (g *Gateway) handleRoutingError(
 	g.refuse(w, r, &reason.Error{Outcome: reason.RouteNotFound})
 }
 
-// who returns who makes a request, as far as is known.
+// who returns the caller of a request: the authenticated one if there is one, and otherwise as the request names it.
 func (g *Gateway) who(r *http.Request) caller.Caller {
 	if who, ok := caller.FromContext(r.Context()); ok {
 		return who
@@ -263,11 +268,11 @@ func (g *Gateway) who(r *http.Request) caller.Caller {
 	return who
 }
 
-// refuse answers a request that TaskService does not see.
+// refuse answers, counts and logs a request that does not reach TaskService.
 func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, failure *reason.Error) {
 	who := g.who(r)
 	st := failure.Status(who.RequestID, who.Language)
-	if failure.Outcome != reason.CallerCancelled { // Who has left is not refused, and the call has its own line.
+	if failure.Outcome != reason.CallerCancelled { // A caller that has left was not refused, and TaskService has logged the call.
 		g.refused.WithLabelValues(failure.Outcome.Name).Inc()
 		g.log.LogAttrs(r.Context(), slog.LevelWarn, "request refused", append(who.LogAttrs(g.taskIDOf(r)),
 			slog.String("method", methodForm.FindString(r.Method)),
@@ -280,10 +285,10 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, failure *reason
 	writeError(w, st)
 }
 
-// methodForm is that of HTTP's methods. Another one is left out of the log: it may be anything.
+// methodForm matches the methods that are logged. Others may be anything.
 var methodForm = regexp.MustCompile(`^[A-Z]{3,7}$`)
 
-// taskIDOf is the id in the path of a task's route, whatever the method is.
+// taskIDOf returns the task id in the path of a request, whatever its method.
 func (g *Gateway) taskIDOf(r *http.Request) string {
 	_, id, _ := g.routeOf(r.URL.Path)
 	return id

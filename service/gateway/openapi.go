@@ -12,7 +12,7 @@ import (
 //go:embed openapi.yaml
 var description []byte
 
-// openAPI is what describes the HTTP port, as JSON, which every tool reads. It is written in YAML, which people do.
+// openAPI converts the description, written in YAML for people, to JSON for tools.
 func openAPI() ([]byte, error) {
 	var document map[string]any
 	if err := yaml.Unmarshal(description, &document); err != nil {
@@ -21,8 +21,8 @@ func openAPI() ([]byte, error) {
 	return json.Marshal(document)
 }
 
-// openAPIAsset is that document as an asset. It is built once, because that takes longer than the rest of [New], and tests have
-// hundreds of gateways.
+// openAPIAsset is that JSON as an asset. It is built once per process: building takes longer than the rest of [New],
+// and tests have hundreds of gateways.
 var openAPIAsset = sync.OnceValues(func() (asset, error) {
 	document, err := openAPI()
 	return newAsset("application/json", "", document), err

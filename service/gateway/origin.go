@@ -14,27 +14,28 @@ import (
 	"github.com/kootask/kootask/service/caller"
 )
 
-// crossOrigin lets pages of some origins read the answers of a handler. Browsers send no credential of their own there: a page
-// has to have one.
+// crossOrigin lets pages of the given origins read the answers of a handler. Browsers do not add credentials to such
+// requests; the page must have its own.
 func crossOrigin(origins []string, handler http.Handler) http.Handler {
 	if len(origins) == 0 {
 		return handler
 	}
 	return cors.New(cors.Options{
-		// Letter by letter: a list of origins the library takes in any case, and for patterns.
+		// AllowedOrigins would ignore case and accept patterns.
 		AllowOriginFunc: func(origin string) bool { return slices.Contains(origins, origin) },
 		AllowedMethods:  []string{http.MethodGet, http.MethodHead, http.MethodPost},
 		AllowedHeaders: []string{
 			caller.HeaderAuthorization, caller.HeaderCallerToken, caller.HeaderUserID, caller.HeaderDate, caller.HeaderLanguage,
-			caller.HeaderRequestID, caller.HeaderTraceParent, "tracestate", "accept", "cache-control", "grpc-timeout", "last-event-id",
+			caller.HeaderRequestID, caller.HeaderTraceParent, "tracestate", "accept", "cache-control", "grpc-timeout",
+			"last-event-id",
 		},
 		ExposedHeaders: []string{caller.HeaderRequestID, "retry-after"},
 		MaxAge:         600,
 	}).Handler(handler)
 }
 
-// IsLocal reports whether a request's Host names this machine: localhost or a loopback address, with a port or without.
-// Browsers send the name that a page was loaded by, so a page whose name was made to lead here is told apart.
+// IsLocal reports whether a request's Host is localhost or a loopback address, with or without a port. Browsers send
+// the host of the page's URL, which exposes a page whose name was made to resolve here.
 func IsLocal(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -42,8 +43,8 @@ func IsLocal(host string) bool {
 	return loopback.Host(strings.Trim(host, "[]"))
 }
 
-// CheckOrigin reports whether a text is an origin as browsers write it: a scheme and a host in lower case, and a port that is not
-// the scheme's own.
+// CheckOrigin fails unless origin is a web origin as browsers write it: scheme and host in lower case, and no default
+// port.
 func CheckOrigin(origin string) error {
 	u, err := url.Parse(origin)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || origin != u.Scheme+"://"+u.Host ||
@@ -54,7 +55,8 @@ func CheckOrigin(origin string) error {
 	return nil
 }
 
-// originForm reports whether there is nothing in a text that a browser would write in another way, or that is a pattern.
+// originForm reports whether origin has only characters that browsers leave as they are and that are not part of a
+// pattern.
 func originForm(origin string) bool {
 	for _, c := range []byte(origin) {
 		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' {

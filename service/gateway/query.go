@@ -9,28 +9,31 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// parameter is one that a query may have.
+// parameter describes a query parameter.
 type parameter struct {
 	form *regexp.Regexp
-	want string // The form, in a sentence for people.
+	want string // The form as an error text.
 }
 
 var parameters = map[string]parameter{
 	"maxAge":            {regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?s$`), "Must be a duration in seconds, like 2.5s."},
 	"failedTaskAsError": {regexp.MustCompile(`^(true|false)$`), "Must be true or false."},
 	ticketParameter:     {regexp.MustCompile(`^[A-Za-z0-9_-]*$`), "Not a valid ticket."},
-	lastIDParameter:     {regexp.MustCompile(`^(` + lastEventID + `)?$`), "Must be " + lastEventID + ", the only id that an event has."},
+	lastIDParameter: {
+		regexp.MustCompile(`^(` + lastEventID + `)?$`), "Must be " + lastEventID + ", the only id that an event has.",
+	},
 }
 
 const (
-	// ticketParameter has the ticket of an event source, which cannot send headers. No other credential travels in a URL.
+	// ticketParameter is the ticket of an event source, which cannot send headers. It is the only credential that a URL
+	// may have.
 	ticketParameter = "ticket"
-	// lastIDParameter is Last-Event-ID from an event source that cannot send headers.
+	// lastIDParameter replaces Last-Event-ID for an event source that cannot send headers.
 	lastIDParameter = "lastEventId"
 )
 
-// checkQuery refuses everything but the allowed parameters, once each and in their form. It follows that no credential can
-// travel in a URL. url.URL.Query would skip what cannot be parsed.
+// checkQuery refuses all parameters but the allowed ones, once each and in their form. So a URL cannot carry a
+// credential. It does not use url.URL.Query, which ignores what it cannot parse.
 func checkQuery(raw string, allowed []string) *reason.Error {
 	query, err := url.ParseQuery(raw)
 	if err != nil {
@@ -66,10 +69,10 @@ func checkQuery(raw string, allowed []string) *reason.Error {
 	return failure
 }
 
-// parameterForm is the form of a name that may be repeated to its sender. Another one may be a credential.
+// parameterForm matches names that may be repeated to the caller. Others may be credentials.
 var parameterForm = regexp.MustCompile(`^[a-z][A-Za-z_]{0,23}$`)
 
-// unknownParameter is a text for people about a parameter that is not among the allowed ones.
+// unknownParameter returns the error text for a parameter that is not allowed.
 func unknownParameter(name string, allowed []string) string {
 	text := "Unknown parameter."
 	if parameterForm.MatchString(name) {

@@ -7,20 +7,20 @@ import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 )
 
-// route is all that the gateway knows of a path of the contract's REST mapping.
+// route is a path of the contract's REST mapping.
 type route struct {
 	method string
-	// path is that of the mapping: of a task, or with its {task_id} anywhere before a verb.
+	// path has {task_id} as its last segment, optionally followed by a verb.
 	path string
-	// parameters are those that a query may have: see [parameters].
+	// parameters are the allowed query parameters, by their names in the table parameters.
 	parameters []string
-	// handle answers a request that was checked. Nil: the handler that is generated from the contract.
+	// handle handles checked requests. Nil: the handler generated from the contract.
 	handle runtime.HandlerFunc
-	// stream tells that the answer goes on until the client leaves.
+	// stream is set if the answer lasts until the watch ends or the client leaves.
 	stream bool
 }
 
-// table returns the routes. One with a verb stands before one whose id could end with it.
+// table returns the routes. Those with a verb come first: an id could end like a verb.
 func (g *Gateway) table() []route {
 	return []route{
 		{
@@ -32,7 +32,7 @@ func (g *Gateway) table() []route {
 	}
 }
 
-// match returns what stands for the id in a path of the route, which is not decoded.
+// match returns the id in a path of the route. Neither is decoded.
 func (r route) match(path string) (id string, ok bool) {
 	prefix, verb, _ := strings.Cut(r.path, "{task_id}")
 	id, ok = strings.CutPrefix(path, prefix)
@@ -42,7 +42,7 @@ func (r route) match(path string) (id string, ok bool) {
 	return strings.CutSuffix(id, verb)
 }
 
-// routeOf returns the route of a path, whatever the method is.
+// routeOf returns the route of a path and the id in it, whatever the method.
 func (g *Gateway) routeOf(path string) (found route, id string, ok bool) {
 	for _, r := range g.routes {
 		if id, ok := r.match(path); ok {
@@ -52,7 +52,7 @@ func (g *Gateway) routeOf(path string) (found route, id string, ok bool) {
 	return route{}, "", false
 }
 
-// IsStream reports whether a request asks for an answer that goes on until the client leaves.
+// IsStream reports whether the answer to a request is a stream: see route.stream.
 func (g *Gateway) IsStream(r *http.Request) bool {
 	found, _, _ := g.routeOf(r.URL.EscapedPath())
 	return found.stream

@@ -8,13 +8,13 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// DefaultTicketsPerPeer is how many tickets one address may get in a second.
+// DefaultTicketsPerPeer is the default of [Config.TicketsPerPeer].
 const DefaultTicketsPerPeer = 20
 
-// timeForm is the form of a time in a body: milliseconds, like those of a task.
+// timeForm is the format of times in bodies, in milliseconds like a task's.
 const timeForm = "2006-01-02T15:04:05.000Z07:00"
 
-// ticket gives whoever is allowed to watch a task a ticket to do it with, for an event source. KooDrive is not asked.
+// ticket answers with a ticket that lets an event source watch the task. It does not ask KooDrive.
 func (g *Gateway) ticket(w http.ResponseWriter, r *http.Request, params map[string]string) {
 	who, id := g.who(r), params["task_id"]
 	if err := g.checkTaskID(id); err != nil {

@@ -14,15 +14,15 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// finished reports whether a request comes from an event source that has had the finished task. One that cannot send headers
-// says so in the query.
+// finished reports whether a request comes from an event source that has received the finished task, by its
+// Last-Event-ID or lastIDParameter.
 func (f route) finished(r *http.Request) bool {
 	return f.stream && (acceptsEvents(r) && r.Header.Get("Last-Event-ID") == lastEventID ||
 		r.URL.Query().Get(lastIDParameter) == lastEventID)
 }
 
-// watch forwards a stream, in one of two forms. Nothing is written before the first message has come, so an error
-// before it is an ordinary answer with its own HTTP status.
+// watch forwards a stream as JSON lines or server-sent events. It writes nothing before the first message, so an error
+// before that is an ordinary answer with its own HTTP status.
 func (g *Gateway) watch(w http.ResponseWriter, r *http.Request, params map[string]string) {
 	events := acceptsEvents(r)
 	ctx, err := runtime.AnnotateContext(r.Context(), g.mux, r, taskv1.TaskService_WatchTask_FullMethodName)
@@ -61,12 +61,12 @@ func (g *Gateway) watch(w http.ResponseWriter, r *http.Request, params map[strin
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				g.tooSlow(r)
 			}
-			return // Otherwise the client has left.
+			return // On any other error the client has left.
 		}
 	}
 }
 
-// tooSlow notes that a stream is cut. To TaskService its client has left.
+// tooSlow counts and logs a stream that was cut. TaskService sees its client leave.
 func (g *Gateway) tooSlow(r *http.Request) {
 	g.slow.Inc()
 	who := g.who(r)

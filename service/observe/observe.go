@@ -1,5 +1,5 @@
-// Package observe keeps the newest observation of each key, and makes sure that no two requests for one key are under
-// way: who asks while one is shares its answer. What is asked, and of whom, it does not know.
+// Package observe keeps the newest observation of each key and allows one request per key at a time: calls that arrive
+// while it is in flight share its answer. The package does not know what is requested, or from whom.
 //
 //	o := observe.New[Key, Task](observe.Config[Task]{Final: Task.Done})
 //	defer o.Close()
@@ -23,34 +23,34 @@ const (
 	DefaultMax  = 100_000
 )
 
-// Config says what is kept.
+// Config configures an Observer.
 type Config[V any] struct {
-	// Final tells whether a value does not change any more. Required.
+	// Final reports whether a value can no longer change. Required.
 	Final func(V) bool
-	// Keep is how long an observation is kept. 0 is DefaultKeep.
+	// Keep is how long an observation is kept. 0: DefaultKeep.
 	Keep time.Duration
-	// Max is how many are kept. 0 is DefaultMax.
+	// Max is the number of observations kept. 0: DefaultMax.
 	Max int
 }
 
-// Observation is a value and when it was true.
+// Observation is a value and the time at which it was true.
 type Observation[V any] struct {
 	Value V
-	// Asked and Answered are the moments at which the request for it began and ended. Its age counts from Asked.
+	// Asked and Answered are the times at which its request began and ended. Its age counts from Asked.
 	Asked, Answered time.Time
-	// Source is where this call has it from.
+	// Source is where the call got the observation from.
 	Source Source
 }
 
-// Source is where an observation comes from.
+// Source says how an observation was obtained.
 type Source int
 
 const (
-	// Fresh is a request that was made for the call.
+	// Fresh means that the call made the request.
 	Fresh Source = iota
-	// Joined is one in flight.
+	// Joined means that the call joined a request in flight.
 	Joined
-	// Memory is one from before.
+	// Memory means that an earlier request had brought the observation.
 	Memory
 )
 
@@ -58,8 +58,8 @@ const (
 type Observer[K comparable, V any] struct {
 	final   func(V) bool
 	kept    *expiring.Cache[K, record[V]]
-	flights map[K]*flight[V] // Guarded by mu.
-	calls   uint64           // Numbers calls and flights in the order in which they came. Guarded by mu.
+	flights map[K]*flight[V] // Requests in flight. Guarded by mu.
+	calls   uint64           // The last number given; calls and flights share one sequence. Guarded by mu.
 	mu      sync.Mutex
 	running sync.WaitGroup // The flights' goroutines.
 }
@@ -70,14 +70,14 @@ type record[V any] struct {
 	number uint64
 }
 
-// flight is one request in flight. It ends when it is answered, or when nobody waits for it any more.
+// flight is one request in flight. It ends with its answer, or is cancelled once no call waits for it.
 type flight[V any] struct {
 	number  uint64
 	asked   time.Time
-	waiting int // Guarded by Observer.mu. A flight that nobody waits for was cancelled.
+	waiting int // The calls that wait. Guarded by Observer.mu. 0: cancelled, no call may join.
 	cancel  context.CancelFunc
-	begun   chan struct{} // Closed when ask says that its request has begun, or at the end.
-	done    chan struct{} // Closed by the flight's goroutine, after the next two were set.
+	begun   chan struct{} // Closed when ask calls begun, and at the latest when ask returns.
+	done    chan struct{} // Closed by the flight's goroutine, after it has set result and err.
 	result  Observation[V]
 	err     error
 	stages  timeline
@@ -99,35 +99,37 @@ func New[K comparable, V any](config Config[V]) *Observer[K, V] {
 	}
 }
 
-// Close waits for the requests in flight, and stops what keeps the observations. Nobody may wait in Get.
+// Close waits for the requests in flight and frees the observations. No call of Get may be in flight.
 func (o *Observer[K, V]) Close() {
 	o.running.Wait()
 	o.kept.Close()
 }
 
-// Wish is what an observation has to be.
+// Wish is what a caller of Get accepts.
 type Wish struct {
-	// MaxAge is how long ago the request that brought it may have begun; 0: after the call. Nil: any request that is under
-	// way will do, and any observation that is kept and final.
+	// MaxAge limits how long before the call the request may have begun; 0: it must begin after the call. Nil: any
+	// request in flight and any final observation are accepted.
 	MaxAge *time.Duration
-	// Patience is how long the request may take to begin: it may have to wait for its turn. 0: as long as it takes.
+	// Patience limits how long the call waits for its request to begin: it may be queued. 0: no limit.
 	Patience time.Duration
 }
 
-// Ask asks for a value. It calls begun when the request begins, if that is not at once.
+// Ask requests a value. It calls begun when the request begins; without that call, the request counts as begun when Ask
+// returns.
 type Ask[V any] func(ctx context.Context, begun func()) (V, error)
 
-// ErrNotBegun is the end of a call whose request has not begun before its patience was over.
+// ErrNotBegun reports that the request of a call did not begin within the call's patience.
 var ErrNotBegun = errors.New("the request has not begun")
 
-// Get returns an observation of key as wished. Where it has none, it calls ask, or waits for the call of ask for the same
-// key in flight, whoever began it.
+// Get returns an observation of key that satisfies wish: from memory, from a request for key in flight, or by calling
+// ask.
 //
-// If ctx is of [WithSpent], Get adds to its Spent how long it has waited for a request, its own or another's, in which stage.
+// If ctx comes from [WithSpent], Get adds to its Spent the time that the call waited in each stage, whichever call
+// began the request.
 //
-// ask runs on a context of its own, which has the values of ctx, and ends when nobody waits for its answer any more. An
-// error of ask goes to all who wait for it and is not kept; a panic is an error. If ctx ends first, Get fails with ctx's
-// error, and if its patience does, with ErrNotBegun.
+// ask runs in its own goroutine with a context that has the values of ctx and ends when no call waits for the answer
+// any more. All calls that wait share its error, which is not kept; a panic becomes an error. Get fails with ctx's
+// error if ctx ends first, and with ErrNotBegun if wish.Patience does.
 func (o *Observer[K, V]) Get(ctx context.Context, key K, wish Wish, ask Ask[V]) (Observation[V], error) {
 	maxAge := wish.MaxAge
 	if ctx.Err() != nil {
@@ -141,6 +143,7 @@ func (o *Observer[K, V]) Get(ctx context.Context, key K, wish Wish, ask Ask[V]) 
 		return !asked.Before(called.Add(-*maxAge)) && (*maxAge > 0 || n > number)
 	}
 	for {
+		// 1. A kept observation may do.
 		if r, ok := o.kept.Get(key); ok {
 			if maxAge == nil && o.final(r.Value) || maxAge != nil && fresh(r.Asked, r.number) {
 				o.mu.Unlock()
@@ -149,9 +152,11 @@ func (o *Observer[K, V]) Get(ctx context.Context, key K, wish Wish, ask Ask[V]) 
 			}
 		}
 		f, source := o.flights[key], Joined
+		// 2. Otherwise begin a request, unless one is in flight.
 		if f == nil {
 			f, source = o.start(ctx, key, ask), Fresh
 		} else if f.waiting == 0 || maxAge != nil && !fresh(f.asked, f.number) {
+			// That one was cancelled or began too early. Wait for its end: there is one request per key at a time.
 			o.mu.Unlock()
 			select {
 			case <-f.done:
@@ -164,6 +169,7 @@ func (o *Observer[K, V]) Get(ctx context.Context, key K, wish Wish, ask Ask[V]) 
 			o.mu.Lock()
 			continue
 		}
+		// 3. Wait for the request, without the lock.
 		f.waiting++
 		o.mu.Unlock()
 		defer f.stages.spend(ctx, called)
@@ -183,7 +189,7 @@ func (o *Observer[K, V]) Get(ctx context.Context, key K, wish Wish, ask Ask[V]) 
 	}
 }
 
-// begins waits until the request of f begins, unless ctx or the patience ends first.
+// begins waits until the request of f begins. It fails if ctx or patience ends first.
 func (f *flight[V]) begins(ctx context.Context, patience time.Duration) error {
 	if patience <= 0 {
 		return nil
@@ -200,7 +206,7 @@ func (f *flight[V]) begins(ctx context.Context, patience time.Duration) error {
 	}
 }
 
-// leave ends f if nobody waits for it any more.
+// leave removes a waiting call from f, and cancels f if it was the last.
 func (o *Observer[K, V]) leave(f *flight[V]) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -209,7 +215,7 @@ func (o *Observer[K, V]) leave(f *flight[V]) {
 	}
 }
 
-// start begins a request for key. The caller holds mu.
+// start begins a request for key, in a new goroutine. The caller holds mu.
 func (o *Observer[K, V]) start(ctx context.Context, key K, ask Ask[V]) *flight[V] {
 	o.calls++
 	f := &flight[V]{number: o.calls, asked: time.Now(), begun: make(chan struct{}), done: make(chan struct{})}
@@ -234,8 +240,7 @@ func (o *Observer[K, V]) start(ctx context.Context, key K, ask Ask[V]) *flight[V
 	return f
 }
 
-// guard calls ask and turns a panic into an error: it would end the process. The value of the panic may hold anything,
-// and is left out.
+// guard calls ask and turns a panic into an error, without the panic's value: that may hold secrets.
 func guard[V any](ctx context.Context, begun func(), ask Ask[V]) (value V, err error) {
 	defer panics.Recover(&err, "while asking")
 	return ask(ctx, begun)

@@ -6,29 +6,29 @@ import (
 	"time"
 )
 
-// Stage is what a request is doing.
+// Stage is the state of a request.
 type Stage int
 
 const (
-	// Idle is none of the others: before the first one, between two attempts, and at the end.
+	// Idle is the stage before the queue, between two attempts, and at the end.
 	Idle Stage = iota
-	// Queued is waiting for its turn.
+	// Queued is the wait in the queue.
 	Queued
-	// Sent is waiting for the answer.
+	// Sent is the wait for the answer.
 	Sent
 )
 
-// Enter notes that a request, whose [Ask] has the context, enters a stage. Other contexts are ignored.
+// Enter records that the request of an [Ask], identified by its context, enters a stage. It ignores other contexts.
 func Enter(ctx context.Context, stage Stage) {
 	if l, ok := ctx.Value(timelineKey{}).(*timeline); ok {
 		l.enter(stage)
 	}
 }
 
-// Spent is for how long calls of Get have waited while a request was queued or sent, whoever began it.
+// Spent is the time that calls of Get waited while their request was queued or sent.
 type Spent struct{ Queued, Sent time.Duration }
 
-// WithSpent returns a context that makes Get add to a Spent. It is for one goroutine at a time.
+// WithSpent returns a context whose calls of Get add to the Spent. One goroutine at a time may use it.
 func WithSpent(ctx context.Context) (context.Context, *Spent) {
 	spent := &Spent{}
 	return context.WithValue(ctx, spentKey{}, spent), spent
@@ -39,10 +39,10 @@ type (
 	timelineKey struct{}
 )
 
-// timeline is when a request has entered which stage.
+// timeline records when a request entered each stage.
 type timeline struct {
 	mu      sync.Mutex
-	changes []change // In order. Guarded by mu.
+	changes []change // Oldest first. Guarded by mu.
 }
 
 type change struct {
@@ -56,7 +56,7 @@ func (l *timeline) enter(stage Stage) {
 	l.changes = append(l.changes, change{time.Now(), stage})
 }
 
-// spend adds to ctx's Spent what a call, which has waited since a moment until now, has seen of the stages.
+// spend adds the time since a call began to ctx's Spent, split by stage.
 func (l *timeline) spend(ctx context.Context, since time.Time) {
 	spent, ok := ctx.Value(spentKey{}).(*Spent)
 	if !ok {

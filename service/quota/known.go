@@ -9,17 +9,18 @@ import (
 )
 
 const (
-	// KnownCaller is for how long a caller is known after KooDrive has answered it with a task.
+	// KnownCaller is how long a caller counts as accepted after KooDrive has answered it with a task.
 	KnownCaller = 10 * time.Minute
-	// knownTask is for how long a task is not new after KooDrive was asked for it: as long as its answer is kept.
+	// knownTask is how long a task does not count as new after a request for it: as long as its answer is kept.
 	knownTask = time.Minute
 	maxKnown  = 100_000
 )
 
 // known caches which tasks are already being polled and which callers KooDrive has accepted.
 type known struct {
-	tasks   *expiring.Cache[upstream.Key, struct{}] // That KooDrive is being asked for, or was lately, without refusing the caller.
-	callers *expiring.Cache[upstream.Key, struct{}] // Whom KooDrive has answered lately.
+	// Tasks that are being requested, or were lately. A rejected credential removes the task.
+	tasks   *expiring.Cache[upstream.Key, struct{}]
+	callers *expiring.Cache[upstream.Key, struct{}] // Callers that KooDrive has answered lately.
 }
 
 func newKnown() *known {
@@ -29,14 +30,14 @@ func newKnown() *known {
 	}
 }
 
-// learn takes the end of a request.
+// learn records the end of a request.
 func (k *known) learn(s Subject, failure *reason.Error) {
 	switch {
 	case failure == nil:
 		k.callers.Set(s.Caller, struct{}{})
 		k.tasks.Set(s.Key, struct{}{})
 	case failure.Outcome.Reason == reason.UpstreamTokenRejected.Reason:
-		k.tasks.Delete(s.Key) // The next try is a new one.
+		k.tasks.Delete(s.Key) // The next request counts as new.
 	default:
 		k.tasks.Set(s.Key, struct{}{})
 	}

@@ -1,8 +1,8 @@
-// Package quota says who may begin what: how many tasks are watched, with one credential and in all; how many new tasks each
-// address asks for; how many requests each user of an app causes. It knows for which tasks KooDrive is being asked, since those
-// cost nothing more, and which callers KooDrive has accepted.
+// Package quota limits what callers may start: watched tasks, per credential and in all; new tasks per address;
+// requests per user of an app. It knows the tasks that are being requested, since another watch of those costs nothing
+// more, and the callers that KooDrive has accepted.
 //
-// Whether KooDrive can take a request now is upstream's to say, and whether a caller may call at all is auth's.
+// Package upstream decides whether KooDrive can take a request now, and package auth whether a caller may call at all.
 //
 //	q := quota.New(quota.Config{})
 //	defer q.Close()
@@ -33,34 +33,35 @@ const (
 	DefaultNewTasksPerPeer       = 20
 )
 
-// Config is what is allowed.
+// Config sets the limits.
 type Config struct {
-	// MaxTasks is how many tasks may be watched in all, and MaxTasksPerCredential with one credential, whatever the number of
-	// watchers of each. 0 is the default.
+	// MaxTasks limits the watched tasks in all, and MaxTasksPerCredential those with one credential, however many
+	// watchers each task has. 0: the default.
 	MaxTasks, MaxTasksPerCredential int
-	// NewTasksPerPeer is how many tasks, for which KooDrive is not being asked already, one address may ask for in a second;
-	// ten seconds' worth may come at once, and watches wait for their turn. 0 is the default.
+	// NewTasksPerPeer limits how many new tasks per second one address may start; a task that is already being
+	// requested is not new. Up to [rates.Burst] times as many may come at once; watches beyond that wait. 0: the
+	// default.
 	NewTasksPerPeer int
-	// AppRequestsPerUser is how many requests per second each user of the app may cause, with a burst of ten times that. 0: there is
-	// no such limit.
+	// AppRequestsPerUser limits the requests per second for each user of the app, with a burst of [rates.Burst] times
+	// as many. 0: no limit.
 	AppRequestsPerUser int
-	// Metrics is where what is counted is registered. Nil: nobody sees it.
+	// Metrics registers the Quota's metrics. Nil: they are not registered.
 	Metrics prometheus.Registerer
 }
 
-// Subject is what somebody asks for: the poll and the caller by their keys, and the address that it comes from.
+// Subject identifies a request to the quota: the keys of the poll and of the caller, and the caller's address.
 type Subject struct {
 	Key, Caller upstream.Key
 	Peer        string
 }
 
-// Quota counts what has begun. It is safe for concurrent use.
+// Quota counts what callers have started. It is safe for concurrent use.
 type Quota struct {
 	limited *prometheus.CounterVec // By the flag that sets the limit.
 	watches watches
 	peers   *peers
 	known   *known
-	users   *rates.Rates // Of the app; nil without a limit.
+	users   *rates.Rates // Users of the app; nil without a limit.
 }
 
 // New returns a Quota. Close it.
@@ -68,7 +69,8 @@ func New(config Config) *Quota {
 	q := &Quota{
 		limited: promauto.With(config.Metrics).NewCounterVec(prometheus.CounterOpts{
 			Name: "kootask_limit_reached_total",
-			Help: "Calls and watches refused because of a limit, by the flag that sets it. queue: no free slot for a request in time.",
+			Help: "Calls and watches refused because of a limit, by the flag that sets it. " +
+				"queue: no free slot for a request in time.",
 		}, []string{"limit"}),
 		watches: watches{
 			perCredential: cmp.Or(config.MaxTasksPerCredential, DefaultMaxTasksPerCredential),
@@ -82,35 +84,35 @@ func New(config Config) *Quota {
 		q.users = rates.New(config.AppRequestsPerUser)
 	}
 	for _, limit := range []string{limitQueue, limitPerCredential, limitInAll, limitPerPeer, limitPerUser} {
-		q.limited.WithLabelValues(limit) // So that the first of its kind is an increase.
+		q.limited.WithLabelValues(limit) // A series at 0 makes its first event visible to rate().
 	}
 	return q
 }
 
-// Close forgets what is known.
+// Close frees what the Quota has learned.
 func (q *Quota) Close() { q.known.close() }
 
-// Limits, by the flag that sets them, if it is one alone.
+// Limits, named by the flag that sets them.
 const (
-	limitQueue         = "queue" // That of --upstream-rps and --upstream-concurrency together.
+	limitQueue         = "queue" // Set by --upstream-rps and --upstream-concurrency together.
 	limitPerCredential = "max-tasks-per-credential"
 	limitInAll         = "max-tasks"
 	limitPerPeer       = "new-tasks-per-peer"
 	limitPerUser       = "app-rps-per-user"
 )
 
-// Watch is a watch that counts. Its methods may be called more than once.
+// Watch is a watch that counts. Its functions may be called more than once.
 type Watch struct {
-	// Wait is how long its first request has to wait, because its address has asked for many new tasks.
+	// Wait is how long its first request has to wait, because of its address's limit on new tasks.
 	Wait time.Duration
-	// Answered says that KooDrive has answered its first request, or that the answer is not wanted any more.
+	// Answered must be called when KooDrive has answered the first request, or the answer is not wanted any more.
 	Answered func()
-	// Leave says that it has ended.
+	// Leave must be called when the watch has ended.
 	Leave func()
 }
 
-// Watch begins a watch, or fails with a [*reason.Error] that names the limit. A task that is new is one of its address's, unless
-// withheld reports that KooDrive would not be asked for it now.
+// Watch starts a watch, or fails with a [*reason.Error] that names the limit. A new task counts against its address's
+// limit, unless withheld reports that no request would be sent for it now.
 func (q *Quota) Watch(s Subject, withheld func() bool) (Watch, error) {
 	first, limit := q.watches.enter(s.Caller, s.Key)
 	switch limit {
@@ -137,8 +139,8 @@ func (q *Quota) Watch(s Subject, withheld func() bool) (Watch, error) {
 	return w, nil
 }
 
-// Ask begins a request that is about to wait in the queue. It fails with a [*reason.Error] if the task is new, and its address has
-// asked for as many as it may. The caller must call answered when the request has ended.
+// Ask starts a request that is about to be queued. It fails with a [*reason.Error] if the task is new and its
+// address has reached the limit. The caller must call answered when the request has ended.
 func (q *Quota) Ask(s Subject) (answered func(), err error) {
 	if q.known.task(s.Key) || q.watches.watched(s.Caller, s.Key) {
 		return func() {}, nil
@@ -162,14 +164,14 @@ func (q *Quota) begin(s Subject, patience time.Duration) (wait time.Duration, an
 // Accepts reports whether KooDrive has answered a caller with a task lately.
 func (q *Quota) Accepts(caller upstream.Key) bool { return q.known.caller(caller) }
 
-// Learn takes the end of a request that was sent: nil is a task.
+// Learn records the end of a request that was sent; nil stands for a task.
 func (q *Quota) Learn(s Subject, failure *reason.Error) { q.known.learn(s, failure) }
 
-// WaitForUser waits until the rate of an app's user allows a request, or ctx ends. It looks again and again, and reserves nothing: a
-// rate.Limiter does not take back the reservations of calls that give up before others that reserved later, so a user who
-// loops would end up with no request at all.
+// WaitForUser waits until the rate limit of an app's user allows a request, or ctx ends. It retries instead of
+// reserving: rate.Limiter does not take back the reservation of a call that gives up before others that reserved later,
+// so a user who loops would get no request at all.
 func (q *Quota) WaitForUser(ctx context.Context, caller upstream.Key) error {
-	const minRetry = 100 * time.Millisecond // A user may have a thousand watches.
+	const minRetry = 100 * time.Millisecond // A user may have many watches waiting here.
 	if q.users == nil {
 		return nil
 	}
@@ -185,7 +187,7 @@ func (q *Quota) WaitForUser(ctx context.Context, caller upstream.Key) error {
 	return nil
 }
 
-// NotBegun counts a call whose request has not begun in time, and returns its error.
+// NotBegun counts a call whose request did not begin in time, and returns its error.
 func (q *Quota) NotBegun(caller upstream.Key, cause error) *reason.Error {
 	if q.users != nil && q.users.Of(string(caller[:])).Tokens() < 1 {
 		return q.reached(limitPerUser, q.users.PerSecond())
@@ -194,7 +196,7 @@ func (q *Quota) NotBegun(caller upstream.Key, cause error) *reason.Error {
 	return &reason.Error{Outcome: reason.FacadeOverloaded, Cause: cause}
 }
 
-// reached counts a call that meets a limit of its caller's, and returns its error.
+// reached counts a call that has reached a limit of its caller's, and returns its error.
 func (q *Quota) reached(flag string, value int) *reason.Error {
 	q.limited.WithLabelValues(flag).Inc()
 	return &reason.Error{Outcome: reason.CallerLimitReached, Metadata: map[string]string{

@@ -6,18 +6,18 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
-// watches bounds how many tasks are watched: with one credential, and in all. Watchers of one task with one credential are one:
+// watches limits the watched tasks, per credential and in all. Watchers of one task with one credential count once:
 // they cost KooDrive nothing more.
 type watches struct {
 	perCredential, inAll int
 
 	mu      sync.Mutex
-	tasks   int                                   // Watched in all. Guarded by mu, as is the next.
-	callers map[upstream.Key]map[upstream.Key]int // The watchers of each task, by caller. Never empty inside.
+	tasks   int                                   // Watched tasks in all. Guarded by mu.
+	callers map[upstream.Key]map[upstream.Key]int // Watchers of each task, by caller; no inner map is empty. Guarded by mu.
 }
 
-// enter counts a watch of a task, given the keys of the caller and of the poll, and reports whether it is the first one. If a limit is
-// reached it counts nothing and names the limit. A watch that has entered must leave.
+// enter counts a watch, given the keys of the caller and of the poll, and reports whether it is the task's first. At a
+// limit it counts nothing and returns the limit's name. Each counted watch must leave.
 func (w *watches) enter(caller, key upstream.Key) (first bool, limit string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -11,13 +11,13 @@ import (
 // English is the language of every status. Calls that ask for it get the same text as LocalizedMessage.
 const English = "en-US"
 
-// catalogues are the languages that a call may ask for errors in. To add one, add its catalogue and a row here.
+// catalogues are the languages of errors. To add one, add its catalogue and a row here.
 var catalogues = map[string]map[taskv1.ErrorReason]string{
 	English: english(),
 	Chinese: chinese,
 }
 
-// english is what the table says.
+// english returns the texts of the table.
 func english() map[taskv1.ErrorReason]string {
 	texts := map[taskv1.ErrorReason]string{}
 	for reason, row := range rows {
@@ -26,21 +26,22 @@ func english() map[taskv1.ErrorReason]string {
 	return texts
 }
 
-// Languages returns the languages that a call may ask for errors in, as BCP 47 tags, sorted.
+// Languages returns the languages of errors, as BCP 47 tags, sorted.
 func Languages() []string { return slices.Sorted(maps.Keys(catalogues)) }
 
-// Language returns the language that a call asks for in any case, with a hyphen or an underscore; empty if there is no catalogue in it.
+// Language returns the tag of a requested language, ignoring case and accepting an underscore for a hyphen; empty if
+// there is no catalogue in it.
 func Language(asked string) string {
 	asked = strings.ToLower(strings.ReplaceAll(asked, "_", "-"))
 	for tag := range catalogues {
-		if strings.ToLower(tag) == asked { // Not EqualFold, which takes other letters than those of ASCII for the same.
+		if strings.ToLower(tag) == asked { // EqualFold would also match letters outside ASCII.
 			return tag
 		}
 	}
 	return ""
 }
 
-// Catalogue returns the text of every reason, by language and name.
+// Catalogue returns the text of every reason, by language and reason.
 func Catalogue() map[string]map[string]string {
 	all := map[string]map[string]string{}
 	for language, texts := range catalogues {

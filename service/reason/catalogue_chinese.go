@@ -2,10 +2,10 @@ package reason
 
 import taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 
-// Chinese is Simplified Chinese.
+// Chinese is the tag of Simplified Chinese.
 const Chinese = "zh-CN"
 
-// chinese says in it what the rows of the table say in English.
+// chinese translates the texts of the table.
 var chinese = map[taskv1.ErrorReason]string{
 	taskv1.ErrorReason_REQUEST_INVALID:             "请求无效，详情见字段错误。",
 	taskv1.ErrorReason_CREDENTIAL_MISSING:          "请求未携带凭证，请在 authorization 中提供 KooDrive 凭证。",

@@ -19,26 +19,26 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// Error is a call that failed. The caller sees what the table says of the outcome, and of the fields all but Cause.
+// Error is the failure of a call. The caller sees the table's row for Outcome and all fields but Cause.
 type Error struct {
 	Outcome Outcome
-	// Violations say what is wrong with the request, field by field: with REQUEST_INVALID alone. Ten at the most.
+	// Violations name the invalid fields of a request, only with REQUEST_INVALID. Status shows at most maxViolations.
 	Violations []Violation
-	// UpstreamStatus and UpstreamCode are KooDrive's HTTP status and error code: 0 and empty if there was none. Shown
-	// with the reasons that the contract names.
+	// UpstreamStatus and UpstreamCode are KooDrive's HTTP status and error code; 0 and empty without an answer. Shown
+	// only with the reasons for which the contract names them.
 	UpstreamStatus int
 	UpstreamCode   string
-	// Metadata is further ErrorInfo.metadata.
+	// Metadata is added to ErrorInfo.metadata.
 	Metadata map[string]string
 	// RetryAfter replaces the table's delay if it is longer.
 	RetryAfter time.Duration
-	// Cause is for the log.
+	// Cause is logged and never shown to the caller.
 	Cause error
 }
 
-// Violation is one field of a request that is wrong. It does not repeat the value.
+// Violation is one invalid field of a request. It does not repeat the value.
 type Violation struct {
-	// Field is the proto's name of a field, or the name of a header in lower case, or "query" or "body".
+	// Field is the name of a proto field, of a header in lower case, or "query" or "body".
 	Field string
 	// Reason is one of the constants below.
 	Reason ViolationReason
@@ -46,10 +46,10 @@ type Violation struct {
 	Description string
 }
 
-// ViolationReason is why a field is wrong, for programs.
+// ViolationReason says in a machine-readable form why a field is invalid.
 type ViolationReason string
 
-// Why a field is wrong.
+// Reasons of violations.
 const (
 	Missing            ViolationReason = "MISSING"
 	Malformed          ViolationReason = "MALFORMED"
@@ -62,12 +62,12 @@ const (
 	RejectedByKooDrive ViolationReason = "REJECTED_BY_KOODRIVE"
 )
 
-// Invalid returns the Error of a request in which one field is wrong.
+// Invalid returns the Error of a request with one invalid field.
 func Invalid(outcome Outcome, field string, why ViolationReason, description string) *Error {
 	return &Error{Outcome: outcome, Violations: []Violation{{field, why, description}}}
 }
 
-// Error is for the log.
+// Error returns the text for the log.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Outcome.Name)
@@ -82,7 +82,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Cause }
 
-// Reason is the public name of what happened.
+// Reason returns the public name of the error; empty for CallerCancelled.
 func (e *Error) Reason() string {
 	if e.Outcome.Reason == taskv1.ErrorReason_ERROR_REASON_UNSPECIFIED {
 		return ""
@@ -90,8 +90,7 @@ func (e *Error) Reason() string {
 	return e.Outcome.Reason.String()
 }
 
-// Of returns what err comes to: err itself if it is an *Error. A context's error is the caller's doing, and what is
-// neither is a bug.
+// Of returns err as an *Error. Context errors become the caller's; any other error is a bug.
 func Of(err error) *Error {
 	var e *Error
 	switch {
@@ -106,15 +105,15 @@ func Of(err error) *Error {
 	}
 }
 
-// MetadataTooLong is how a call is refused before it is one: like those for which gRPC's own library finds a message too long, it has
-// no details, and is not logged.
+// MetadataTooLong refuses a call before it is handled. Like the errors of gRPC's library for large messages, it has no
+// details and is not logged.
 var MetadataTooLong = status.New(codes.ResourceExhausted, "The call has more than 16 KiB of metadata.")
 
-// upstreamCode is the form of what is passed on of KooDrive's codes.
+// upstreamCode matches the codes of KooDrive that are passed on.
 var upstreamCode = regexp.MustCompile(`^[A-Z.0-9]{1,32}$`)
 
-// MaxStatus is the size of the largest status with its details, in bytes: it has to pass where headers may have 8 KiB. What
-// is put into one is limited so that it cannot be reached.
+// MaxStatus limits the size of a status with its details, in bytes: it must pass proxies that limit headers to 8 KiB.
+// The limits on its parts keep it below.
 const MaxStatus = 4 << 10
 
 const (
@@ -122,8 +121,8 @@ const (
 	maxViolations = 10
 )
 
-// Status is e as the caller gets it, in answer to the request with this id. It has the text of the catalogue in the language too,
-// as LocalizedMessage; without a language it has none.
+// Status returns the status that the caller gets for the request. In a language with a catalogue, it includes the text
+// as LocalizedMessage; with an empty language it does not.
 func (e *Error) Status(requestID, language string) *status.Status {
 	if e.Outcome == CallerCancelled {
 		return status.New(codes.Canceled, "The caller has left.")
@@ -149,12 +148,13 @@ func (e *Error) Status(requestID, language string) *status.Status {
 		details = append(details, &errdetails.LocalizedMessage{Locale: language, Message: text})
 	}
 	st, err := status.New(row.code, row.english).WithDetails(details...)
-	if err != nil { // Only text that is not UTF-8 can cause it, and clean leaves none.
+	if err != nil { // WithDetails fails only on text that is not UTF-8, which clean removes.
 		return status.New(codes.Internal, rows[taskv1.ErrorReason_SERVER_ERROR].english)
 	}
 	return st
 }
 
+// metadata returns ErrorInfo.metadata, with KooDrive's status and code if the row shows them.
 func (e *Error) metadata(row row) map[string]string {
 	m := map[string]string{}
 	for k, v := range e.Metadata {
@@ -176,14 +176,14 @@ func (e *Error) metadata(row row) map[string]string {
 	return m
 }
 
-// pick returns a random delay of the range, or one of a range that begins with told if that is later. Two callers get
-// two delays, so that they do not come back together.
-func (d delay) pick(told time.Duration) time.Duration {
+// pick returns a random delay: from the range d or, if atLeast is later, from a range of the same length that begins
+// there. The randomness keeps callers from coming back at once.
+func (d delay) pick(atLeast time.Duration) time.Duration {
 	spread := d.max - d.min
-	return max(d.min, told) + rand.N(spread+1)
+	return max(d.min, atLeast) + rand.N(spread+1)
 }
 
-// clean makes s fit for a status: UTF-8 without control characters, and not too long.
+// clean makes s valid for a status: UTF-8, without control characters, at most maxMetadata bytes.
 func clean(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {

@@ -8,8 +8,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Read returns the reason of a status and its delay for a retry, nil if it has none. The reason is empty if the status
-// is not one of ours.
+// Read returns the reason and the retry delay of a status. The reason is empty if the status is not kootask's; retry is
+// nil if it has no delay.
 func Read(st *status.Status) (reason string, retry *time.Duration) {
 	for _, detail := range st.Details() {
 		switch d := detail.(type) {
@@ -25,7 +25,7 @@ func Read(st *status.Status) (reason string, retry *time.Duration) {
 	return reason, retry
 }
 
-// Complete returns st if it is one of ours, and otherwise what [OfStatus] makes of it.
+// Complete returns st if it is kootask's, and otherwise the status of [OfStatus].
 func Complete(st *status.Status, requestID, language string) *status.Status {
 	if reason, _ := Read(st); reason != "" {
 		return st
@@ -33,8 +33,8 @@ func Complete(st *status.Status, requestID, language string) *status.Status {
 	return OfStatus(st).Status(requestID, language)
 }
 
-// OfStatus returns what a status that is not one of ours means, by its code: gRPC's own libraries make such ones, whose
-// text is theirs.
+// OfStatus returns an Error for a status that is not kootask's, by its code: gRPC's libraries make such statuses, with
+// texts of their own.
 func OfStatus(st *status.Status) *Error {
 	e := &Error{Cause: st.Err()}
 	switch st.Code() {

@@ -1,9 +1,8 @@
-// Package reason is the table of everything that a call can come to but its answer, as data: which reason the caller
-// sees, with which code and text, and whether it helps to call again. It is the only place that builds a status, so that
-// one outcome looks the same over gRPC, REST, JSON lines and server-sent events.
+// Package reason is the table of all errors of a call: their public reason, code and text, and whether to retry.
+// Nothing else builds a status, so one outcome looks the same over gRPC, REST, JSON lines and server-sent events.
 //
-// Two names tell what happened. The reason is public: a value of the contract's ErrorReason, by what a client does next.
-// The outcome is finer, and for the operator: it stands in the log, and the metrics count it.
+// Each error has two names. The reason is public, a value of the contract's ErrorReason, and says what a client should
+// do next. The outcome is finer and for operators, in logs and metrics.
 //
 //	return &reason.Error{Outcome: reason.TaskNotFound, UpstreamStatus: 400, UpstreamCode: "13000309", Cause: err}
 package reason
@@ -20,15 +19,15 @@ import (
 // Domain is the ErrorInfo.domain of every error.
 const Domain = "koodrive.task.v1"
 
-// Outcome is what became of a call.
+// Outcome is one kind of error.
 type Outcome struct {
-	// Name is for logs and metrics. It has the form of a reason.
+	// Name is the name in logs and metrics. It has the form of a reason.
 	Name string
-	// Reason is what the caller sees.
+	// Reason is the public reason.
 	Reason taskv1.ErrorReason
 }
 
-// Outcomes of the request itself: KooDrive was not asked, or did not matter.
+// Outcomes of the request itself: KooDrive was not asked, or its answer did not matter.
 var (
 	TaskIDInvalid        = own("TASK_ID_INVALID", taskv1.ErrorReason_REQUEST_INVALID)
 	MaxAgeInvalid        = own("MAX_AGE_INVALID", taskv1.ErrorReason_REQUEST_INVALID)
@@ -48,23 +47,23 @@ var (
 	FacadeOverloaded     = own("FACADE_OVERLOADED", taskv1.ErrorReason_SERVER_OVERLOADED)
 	ServerDraining       = own("SERVER_DRAINING", taskv1.ErrorReason_SERVER_DRAINING)
 	FacadeBug            = own("FACADE_BUG", taskv1.ErrorReason_SERVER_ERROR)
-	// CallerNotAuthenticated is a caller whose token or certificate is missing or no good, CallerTokenExpired one whose token
-	// was good, CallerKeysUnavailable one that cannot be judged, since the keys of the issuer cannot be had, and TicketInvalid
-	// one with a ticket that is unknown, used, expired or for another task.
+	// CallerNotAuthenticated means that the token or certificate is missing or invalid, and CallerTokenExpired that it
+	// was valid and has expired. CallerKeysUnavailable means that it cannot be checked, because the issuer's keys
+	// cannot be fetched, and TicketInvalid that the ticket is unknown, used, expired or for another task.
 	CallerNotAuthenticated = own("CALLER_NOT_AUTHENTICATED", taskv1.ErrorReason_CALLER_UNAUTHENTICATED)
 	CallerTokenExpired     = own("CALLER_TOKEN_EXPIRED", taskv1.ErrorReason_CALLER_UNAUTHENTICATED)
 	CallerKeysUnavailable  = own("CALLER_KEYS_UNAVAILABLE", taskv1.ErrorReason_SERVER_OVERLOADED)
 	TicketInvalid          = own("TICKET_INVALID", taskv1.ErrorReason_CALLER_UNAUTHENTICATED)
 	UserNotAllowed         = own("USER_NOT_ALLOWED", taskv1.ErrorReason_USER_NOT_ALLOWED)
-	// CallerCancelled has no reason: nobody is left to read it.
+	// CallerCancelled has no public reason: the caller has left.
 	CallerCancelled = own("CALLER_CANCELLED", taskv1.ErrorReason_ERROR_REASON_UNSPECIFIED)
 )
 
-// Outcomes of asking KooDrive.
+// Outcomes of requests to KooDrive.
 var (
-	// TaskDisappeared is a task that was there, and is not found any more.
+	// TaskDisappeared means that a watched task, which existed, is not found any more.
 	TaskDisappeared = koodrives("TASK_DISAPPEARED", taskv1.ErrorReason_TASK_NOT_FOUND)
-	// UpstreamStale is a watch without an answer of KooDrive's for too long.
+	// UpstreamStale means that a watch has had no answer from KooDrive for too long.
 	UpstreamStale              = koodrives("UPSTREAM_STALE", taskv1.ErrorReason_UPSTREAM_STALE)
 	TaskNotFound               = koodrives("TASK_NOT_FOUND", taskv1.ErrorReason_TASK_NOT_FOUND)
 	UpstreamCredentialRejected = koodrives("UPSTREAM_CREDENTIAL_REJECTED", taskv1.ErrorReason_CREDENTIAL_REJECTED)
@@ -106,20 +105,21 @@ func koodrives(name string, public taskv1.ErrorReason) Outcome {
 // Outcomes returns all outcomes.
 func Outcomes() []Outcome { return slices.Concat(ownOutcomes, koodriveOutcomes) }
 
-// KooDriveOutcomes returns the outcomes of asking KooDrive.
+// KooDriveOutcomes returns the outcomes of requests to KooDrive.
 func KooDriveOutcomes() []Outcome { return slices.Clone(koodriveOutcomes) }
 
-// Unlimited is the tolerance for what passes: the watch goes on until it is stale.
+// Unlimited is the tolerance for transient outcomes: the watch goes on until it is stale.
 const Unlimited = -1
 
-// tolerance is how many polls in succession must come to an outcome to end a watch that has seen its task; an answer
-// starts the count over, an outcome of unlimited tolerance leaves it. What is not here ends a watch at once.
+// tolerance is the number of consecutive polls with an outcome that end a watch which has seen its task. An answer
+// resets the count; an outcome of unlimited tolerance does not change it. Outcomes that are not listed end a watch at
+// once.
 var tolerance = map[Outcome]int{
-	UpstreamTokenRejected:      2, // One bad node of KooDrive's logs nobody out.
+	UpstreamTokenRejected:      2, // A single faulty KooDrive node must not end watches.
 	UpstreamCredentialRejected: 2,
 	UpstreamPermissionDenied:   2,
 	TaskNotFound:               3, // KooDrive's nodes may lag.
-	FacadeCredentialRejected:   3, // What an operator has to mend may be a deploy that is mended soon.
+	FacadeCredentialRejected:   3, // A deployment may cause and fix an operator's error within a few polls.
 	UpstreamTLSUntrusted:       3,
 	UpstreamProxyRefused:       3,
 	UpstreamRouteNotFound:      3,
@@ -139,7 +139,8 @@ var tolerance = map[Outcome]int{
 	UpstreamMalformedBody:      Unlimited,
 }
 
-// Tolerance is how many polls in succession must come to the outcome to end a watch that has seen its task, or Unlimited.
+// Tolerance returns the number of consecutive polls with the outcome that end a watch which has seen its task, or
+// Unlimited.
 func (o Outcome) Tolerance() int {
 	if n, ok := tolerance[o]; ok {
 		return n
@@ -147,14 +148,14 @@ func (o Outcome) Tolerance() int {
 	return 1
 }
 
-// row is what every call that ends with a reason has in common.
+// row describes the status of a reason.
 type row struct {
 	code codes.Code
-	// english is the whole text of the status. It is the same for every caller and holds nothing of the request.
+	// english is the whole text of the status. It is the same for every caller and contains nothing from the request.
 	english string
-	// retry is after how long it helps to call again: a random time in this range. The zero range: it does not help.
+	// retry is the range from which a random retry delay is picked. Zero: do not retry.
 	retry delay
-	// upstream tells whether ErrorInfo.metadata says with which status and code KooDrive answered.
+	// upstream adds KooDrive's status and code to ErrorInfo.metadata.
 	upstream bool
 }
 
@@ -164,7 +165,7 @@ var (
 	soon        = delay{time.Second, 3 * time.Second}
 	comeBack    = delay{0, 5 * time.Second}
 	staleSpread = delay{5 * time.Second, 30 * time.Second}
-	afterLimit  = delay{60 * time.Second, 75 * time.Second} // KooDrive's windows are a minute, and refused calls count.
+	afterLimit  = delay{60 * time.Second, 75 * time.Second} // KooDrive limits requests per minute, and counts refused ones.
 )
 
 var rows = map[taskv1.ErrorReason]row{

@@ -23,26 +23,26 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// calls is what every call goes through, unary or stream: its caller is read and checked, a panic becomes an error, an
-// error becomes a status, the request id goes back, and when it ends it is counted and a line is logged. One interceptor of each kind, and
-// not a chain of them, since all of this needs the same few facts.
+// calls intercepts every call, unary or stream: it authenticates the caller, turns panics into errors and errors into
+// statuses, returns the request id, and counts and logs the end. All steps need the same few values, so there is one
+// interceptor of each kind instead of a chain.
 type calls struct {
 	who     func(ctx context.Context, needed bool) (caller.Caller, error)
 	log     *slog.Logger
 	metrics *metrics
 }
 
-// MaxPushback is the longest delay that gRPC's own retry policies are told to wait.
+// MaxPushback is the longest retry delay that is sent to gRPC's own retry policies.
 const MaxPushback = 5 * time.Second
 
-// call is one of them.
+// call is one call in flight.
 type call struct {
 	kind   string
 	method string
 	start  time.Time
 	who    caller.Caller
-	taskID string // As it was asked for, good or bad.
-	// What the call has waited for. Nil for streams: the requests of a watch are not its own.
+	taskID string // As received, even if invalid.
+	// The time that the call has waited. Nil for streams: a watch's requests are shared.
 	spent *observe.Spent
 }
 
@@ -57,7 +57,7 @@ func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 		resp, err = handler(ctx, req)
 		return err
 	})
-	// A call that failed has trailers alone, and no header: clients then take it for one that may be retried.
+	// A failed call sends trailers only: a header would make clients treat it as not retriable.
 	if err != nil {
 		_ = grpc.SetTrailer(ctx, call.trailer(err))
 		return nil, err
@@ -69,7 +69,7 @@ func (c *calls) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 	uncompressed(ss.Context())
 	call := &call{kind: streamCall, method: info.FullMethod, start: time.Now()}
 	stream := &stream{ServerStream: ss, call: call, request: requestOf(ss.Context())}
-	stream.request.hold() // The caller is checked first, and that may wait for the issuer's keys.
+	stream.request.hold() // The caller is authenticated first, which may wait for the issuer's keys.
 	err := c.run(ss.Context(), call, func(ctx context.Context) error {
 		stream.ctx = ctx
 		return handler(srv, stream)
@@ -80,7 +80,7 @@ func (c *calls) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 	return err
 }
 
-// run does what is the same for both kinds.
+// run is the common part of unary and stream.
 func (c *calls) run(ctx context.Context, call *call, handle func(context.Context) error) error {
 	c.metrics.begin(call)
 	err := guard(func() (err error) {
@@ -104,7 +104,7 @@ func (c *calls) run(ctx context.Context, call *call, handle func(context.Context
 	return err
 }
 
-// guard turns a panic into an error. Its value may hold anything, and is left out.
+// guard turns a panic into an error, without the panic's value: that may hold secrets.
 func guard(handle func() error) (err error) {
 	defer panics.Recover(&err, "in the handler")
 	return handle()
@@ -132,7 +132,7 @@ func (c *calls) logEnd(ctx context.Context, call *call, failure *reason.Error, c
 	c.log.LogAttrs(ctx, level(failure, code), "call", attrs...)
 }
 
-// level is warn for the caller's faults and error for ours and KooDrive's.
+// level is Warn for the caller's errors, and Error for those of kootask and KooDrive.
 func level(failure *reason.Error, code codes.Code) slog.Level {
 	switch {
 	case failure == nil || failure.Outcome == reason.CallerCancelled || failure.Outcome == reason.ServerDraining:
@@ -146,7 +146,7 @@ func level(failure *reason.Error, code codes.Code) slog.Level {
 
 func (c *call) ours() bool { return ours(c.method) }
 
-// ours tells TaskService from health and reflection.
+// ours reports whether a method is TaskService's, and not that of health or reflection.
 func ours(method string) bool {
 	return strings.HasPrefix(method, "/"+taskv1.TaskService_ServiceDesc.ServiceName+"/")
 }
@@ -155,9 +155,9 @@ func (c *call) requestID() metadata.MD {
 	return metadata.Pairs(caller.HeaderRequestID, c.who.RequestID)
 }
 
-// trailer is what goes back with an error. It tells gRPC's own retry policies when to call again (gRFC A6): after the delay of
-// RetryInfo, if that is short, and otherwise never, so that the caller sees the error with its RetryInfo. A library waits exactly
-// as long as it is told.
+// trailer returns the trailer of a failed call. It has the delay for gRPC's own retry policies (gRFC A6): that of
+// RetryInfo if it is at most MaxPushback, and otherwise never, so that the caller sees the error. The libraries use the
+// delay exactly.
 func (c *call) trailer(err error) metadata.MD {
 	md := c.requestID()
 	if c.ours() {
@@ -170,8 +170,8 @@ func (c *call) trailer(err error) metadata.MD {
 	return md
 }
 
-// uncompressed keeps gRPC's library from compressing an answer because the request was compressed: a task's messages are small, and
-// the size of a compressed one tells something of its content.
+// uncompressed keeps gRPC from compressing an answer because its request was compressed: a task's messages are small,
+// and their compressed size would reveal something of their content.
 func uncompressed(ctx context.Context) { _ = grpc.SetSendCompressor(ctx, encoding.Identity) }
 
 func (c *call) read(req any) {
@@ -180,19 +180,19 @@ func (c *call) read(req any) {
 	}
 }
 
-// stream is a server's stream that sees what passes.
+// stream is a server stream that observes its messages.
 type stream struct {
 	grpc.ServerStream
 	ctx     context.Context
 	call    *call
-	request *request    // Nil after it was read.
-	opened  atomic.Bool // A message was sent, and headers with it. A send that is stuck outlives the call.
+	request *request    // Nil after RecvMsg.
+	opened  atomic.Bool // A message, and so the header, was sent. Atomic: a blocked send outlives the call.
 }
 
 func (s *stream) Context() context.Context { return s.ctx }
 
-// RecvMsg reads the request. That it cannot be read is the caller's doing; gRPC's library has then told the caller so in
-// its own words.
+// RecvMsg reads the request. If it cannot be read, that is the caller's error, and gRPC's library has already sent a
+// text of its own.
 func (s *stream) RecvMsg(m any) error {
 	s.request.resume()
 	err := s.ServerStream.RecvMsg(m)
@@ -209,7 +209,7 @@ func (s *stream) RecvMsg(m any) error {
 	case errors.Is(context.Cause(s.ServerStream.Context()), errStopping):
 		return &reason.Error{Outcome: reason.ServerDraining, Cause: errStopping}
 	}
-	// The error decides, and not the context: it ends as soon as the caller was told.
+	// Not the context's error: it ends as soon as the library has answered.
 	switch status.Code(err) {
 	case codes.DeadlineExceeded:
 		return context.DeadlineExceeded
@@ -228,8 +228,8 @@ func unreadable(why reason.ViolationReason, err error) error {
 	return failure
 }
 
-// SendMsg sends the request id as a header with the first message, and not before: headers without a message would say
-// that all is well. That a message cannot be sent means that the client has left, unless it is no good.
+// SendMsg sends the request id as a header with the first message. A header without a message would suggest success. It
+// reports that the client has left, unless the message itself is invalid.
 func (s *stream) SendMsg(m any) error {
 	if !s.opened.Swap(true) {
 		if err := s.SetHeader(s.call.requestID()); err != nil {

@@ -21,26 +21,26 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// Local is a connection to a TaskService in this process. Its calls go through all that those of a [Server] do, but over no wire, and
-// from one goroutine to another or on one: the caller is that of the call's context (see [caller.NewContext]), and so is the deadline.
-// Metadata that a client sends is ignored. Messages are shared by both sides, so nobody may change one after it was sent.
+// Local is a connection to a TaskService in this process. Its calls pass the same interceptors as those of a [Server],
+// but no network. The caller and the deadline are those of the call's context (see [caller.NewContext]); metadata from
+// the client is ignored. Both sides share the messages, so neither may change one that was sent.
 //
 // It is safe for concurrent use. Stop it.
 type Local struct {
 	service taskv1.TaskServiceServer
 	calls   *calls
 
-	broken context.Context // Ends the calls that a Stop does not wait for.
+	broken context.Context // Ended by Stop, to cancel the calls that it does not wait for.
 	cancel context.CancelFunc
 
 	mu      sync.Mutex
 	stopped bool           // Guarded by mu.
-	running sync.WaitGroup // The calls in flight. Grows under mu alone.
+	running sync.WaitGroup // Calls in flight. Add requires mu.
 }
 
 var errNobody = errors.New("the context has no caller")
 
-// NewLocal returns a connection to a service. The log gets a line for each call. Metrics may be nil.
+// NewLocal returns a connection to a service. log gets a line per call. metrics may be nil.
 func NewLocal(service taskv1.TaskServiceServer, log *slog.Logger, metrics prometheus.Registerer) *Local {
 	who := func(ctx context.Context, _ bool) (caller.Caller, error) {
 		if who, ok := caller.FromContext(ctx); ok {
@@ -53,8 +53,8 @@ func NewLocal(service taskv1.TaskServiceServer, log *slog.Logger, metrics promet
 	return l
 }
 
-// Stop refuses calls and waits for those in flight. When ctx ends, it breaks them off and waits for their handlers. It reports whether
-// all calls have ended by themselves.
+// Stop refuses new calls and waits for those in flight. When ctx ends, it cancels them and waits for their handlers. It
+// reports whether all calls ended without being cancelled.
 func (l *Local) Stop(ctx context.Context) (graceful bool) {
 	l.mu.Lock()
 	l.stopped = true
@@ -75,7 +75,7 @@ func (l *Local) Stop(ctx context.Context) (graceful bool) {
 	}
 }
 
-// enter counts a call. It must leave when its handler has returned.
+// enter registers a call. The caller must call leave when the handler has returned.
 func (l *Local) enter(ctx context.Context) (_ context.Context, leave func(), err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -119,9 +119,12 @@ func (l *Local) Invoke(ctx context.Context, method string, request, reply any, o
 	return fmt.Errorf("there is no unary method %s", method)
 }
 
-// NewStream implements [grpc.ClientConnInterface] for streams of the server. The handler runs until it returns, also if the client no
-// longer reads: end ctx for that. Its SendMsg waits while the client has not read the message before.
-func (l *Local) NewStream(ctx context.Context, _ *grpc.StreamDesc, method string, _ ...grpc.CallOption) (grpc.ClientStream, error) {
+// NewStream implements [grpc.ClientConnInterface] for server streams. The handler runs on its own goroutine until it
+// returns; the client must end ctx if it stops reading. The handler's SendMsg blocks until the client has read the
+// previous message.
+func (l *Local) NewStream(
+	ctx context.Context, _ *grpc.StreamDesc, method string, _ ...grpc.CallOption,
+) (grpc.ClientStream, error) {
 	for _, d := range taskv1.TaskService_ServiceDesc.Streams {
 		if d.StreamName != methodName(method) {
 			continue
@@ -131,11 +134,13 @@ func (l *Local) NewStream(ctx context.Context, _ *grpc.StreamDesc, method string
 			return nil, err
 		}
 		s := &localStream{
-			ctx: ctx, request: make(chan any, 1), messages: make(chan any, 1), opened: make(chan struct{}), ended: make(chan struct{}),
+			ctx: ctx, request: make(chan any, 1), messages: make(chan any, 1),
+			opened: make(chan struct{}), ended: make(chan struct{}),
 		}
+		info := &grpc.StreamServerInfo{FullMethod: method, IsServerStream: true}
 		go func() {
 			defer leave()
-			s.end(l.calls.stream(l.service, serverSide{s}, &grpc.StreamServerInfo{FullMethod: method, IsServerStream: true}, d.Handler))
+			s.end(l.calls.stream(l.service, serverSide{s}, info, d.Handler))
 		}()
 		return clientSide{s}, nil
 	}
@@ -146,7 +151,7 @@ func methodName(method string) string {
 	return strings.TrimPrefix(method, "/"+taskv1.TaskService_ServiceDesc.ServiceName+"/")
 }
 
-// share makes a message look like another one: whatever the two have below them is the same.
+// share copies the fields of a message into another. Both then share what the fields refer to.
 func share(to, from any) {
 	target, source := to.(proto.Message).ProtoReflect(), from.(proto.Message).ProtoReflect()
 	source.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
@@ -155,7 +160,7 @@ func share(to, from any) {
 	})
 }
 
-// localHead is the header and the trailer of a call. It implements [grpc.ServerTransportStream].
+// localHead holds the header and trailer of a call. It implements [grpc.ServerTransportStream].
 type localHead struct {
 	method          string
 	mu              sync.Mutex
@@ -180,7 +185,7 @@ func (h *localHead) SetTrailer(md metadata.MD) error {
 	return nil
 }
 
-// deliver gives a client what it asked for.
+// deliver stores the header and trailer where the client's options want them.
 func (h *localHead) deliver(options []grpc.CallOption) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -194,26 +199,26 @@ func (h *localHead) deliver(options []grpc.CallOption) {
 	}
 }
 
-// localStream is a stream of messages from a handler to its client.
+// localStream is a stream from a handler to its client.
 type localStream struct {
 	localHead
 	ctx      context.Context
-	request  chan any // Of capacity 1. Never closed.
-	messages chan any // Likewise.
+	request  chan any // Capacity 1. Never closed.
+	messages chan any // Capacity 1. Never closed.
 	open     sync.Once
-	opened   chan struct{} // Closed with the first message, or at the end.
-	ended    chan struct{} // Closed after err was set.
+	opened   chan struct{} // Closed with the header, the first message or the end.
+	ended    chan struct{} // Closed by end, after err was set.
 	err      error
 }
 
-// end takes the end of the handler.
+// end ends the stream with the handler's error.
 func (s *localStream) end(err error) {
 	s.err = err
 	s.open.Do(func() { close(s.opened) })
 	close(s.ended)
 }
 
-// serverSide is what a handler sees of a stream.
+// serverSide is the handler's view of a stream.
 type serverSide struct{ *localStream }
 
 func (s serverSide) Context() context.Context { return s.ctx }
@@ -236,7 +241,7 @@ func (s serverSide) RecvMsg(m any) error {
 	}
 }
 
-// SendMsg sends a message. It waits until the client has read the one before.
+// SendMsg sends a message. It blocks until the client has read the previous one.
 func (s serverSide) SendMsg(m any) error {
 	s.open.Do(func() { close(s.opened) })
 	select {
@@ -247,13 +252,13 @@ func (s serverSide) SendMsg(m any) error {
 	}
 }
 
-// clientSide is what a client sees of a stream.
+// clientSide is the client's view of a stream.
 type clientSide struct{ *localStream }
 
 func (s clientSide) Context() context.Context { return s.ctx }
 func (s clientSide) CloseSend() error         { return nil }
 
-// Header waits for the first message, or for the end.
+// Header waits for the header, the first message or the end.
 func (s clientSide) Header() (metadata.MD, error) {
 	<-s.opened
 	s.mu.Lock()
@@ -261,20 +266,20 @@ func (s clientSide) Header() (metadata.MD, error) {
 	return s.header, nil
 }
 
-// Trailer is complete when RecvMsg has failed.
+// Trailer is complete once RecvMsg has failed.
 func (s clientSide) Trailer() metadata.MD {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.trailer
 }
 
-// SendMsg sends the request. There is one.
+// SendMsg sends the request. It must be called once.
 func (s clientSide) SendMsg(m any) error {
 	s.request <- m
 	return nil
 }
 
-// RecvMsg returns the next message, or how the handler has ended.
+// RecvMsg returns the next message or the handler's error; io.EOF if that is nil.
 func (s clientSide) RecvMsg(m any) error {
 	select {
 	case message := <-s.messages:
@@ -283,7 +288,7 @@ func (s clientSide) RecvMsg(m any) error {
 	case <-s.ended:
 	}
 	select {
-	case message := <-s.messages: // The last one, sent before the end.
+	case message := <-s.messages: // Sent just before the end.
 		share(m, message)
 		return nil
 	default:

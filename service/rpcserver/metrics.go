@@ -11,8 +11,8 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// metrics count calls, with the names and labels by which gRPC servers are known, and the outcomes of those that failed. A
-// method that the server has not never comes here, so that all labels are known beforehand.
+// metrics count calls under the usual names and labels of gRPC servers, and the outcomes of failed calls. Unknown
+// methods are not counted, so all label values are known in advance.
 type metrics struct {
 	started, handled, failures *prometheus.CounterVec
 	seconds                    *prometheus.HistogramVec
@@ -35,13 +35,13 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 25},
 		}, []string{"grpc_type", "grpc_service", "grpc_method"}),
 	}
-	for _, outcome := range reason.Outcomes() { // So that the first of its kind is an increase.
+	for _, outcome := range reason.Outcomes() { // A series at 0 makes its first event visible to rate().
 		all.failures.WithLabelValues(outcome.Name)
 	}
 	return all
 }
 
-// Kinds of calls.
+// Values of the label grpc_type.
 const (
 	unaryCall  = "unary"
 	streamCall = "server_stream"
@@ -61,7 +61,7 @@ func (m *metrics) end(call *call, failure *reason.Error, code codes.Code) {
 	}
 }
 
-// labels are those of a call's method.
+// labels returns the label values of a call's method.
 func (c *call) labels() []string {
 	service, method, _ := strings.Cut(strings.TrimPrefix(c.method, "/"), "/")
 	return []string{c.kind, service, method}

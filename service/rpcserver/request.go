@@ -16,26 +16,25 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// RequestTimeout is how long a call may take to send its request, after its header, and StopTimeout how long it may take once the
-// server stops: requests that are on their way still arrive.
+// RequestTimeout is how long a call may take, after its header, to send its request. StopTimeout replaces it when the
+// server stops, so that requests on their way still arrive.
 const (
 	RequestTimeout = 5 * time.Second
 	StopTimeout    = time.Second
 )
 
-// errOverdue ends a call whose request has not arrived in time, and errStopping one whose request has not arrived when the server
-// stops.
+// errOverdue and errStopping end a call whose request has not arrived within RequestTimeout, or StopTimeout.
 var (
 	errOverdue  = errors.New("the request did not arrive within " + RequestTimeout.String())
 	errStopping = errors.New("the request did not arrive before the server stopped")
 )
 
-// requests bounds how long calls wait for their request. gRPC reads the whole request before a unary interceptor runs, so the
-// wait begins in the tap, which sees each call's header first. It ends in the interceptors, and not with [stats.InPayload]:
-// gRPC reports the message and then still waits for the client to close its side.
+// requests limits how long calls wait for their request. gRPC reads the whole request before a unary interceptor runs,
+// so the wait begins in the tap, which sees each call's header first. It ends in the interceptors, and not with
+// [stats.InPayload], after which gRPC still waits for the client to close its side.
 type requests struct {
 	called   func(from net.Addr)
-	stopping context.Context // Ends when the server stops taking calls: then no request is waited for.
+	stopping context.Context // Ends when the server stops taking calls.
 	waiting  prometheus.Gauge
 	overdue  prometheus.Counter
 }
@@ -48,23 +47,24 @@ func newRequests(stopping context.Context, config Config) *requests {
 			Name: "kootask_requests_awaited", Help: "gRPC calls whose request has not arrived yet.",
 		}),
 		overdue: m.NewCounter(prometheus.CounterOpts{
-			Name: "kootask_requests_overdue_total", Help: "gRPC calls that were ended because their request did not arrive in time.",
+			Name: "kootask_requests_overdue_total",
+			Help: "gRPC calls that were ended because their request did not arrive in time.",
 		}),
 	}
 }
 
-// request is the wait for one call's request. The nil one is never overdue.
+// request is the wait for one call's request. A nil request never expires.
 type request struct {
 	all        *requests
-	ours       bool // Otherwise it is health's or reflection's, whose streams have no end of their own.
+	ours       bool // TaskService's. The streams of health and reflection do not end by themselves.
 	cancel     context.CancelCauseFunc
-	unregister func() bool // Takes hurry off the stop of the server.
-	forget     func() bool // Takes end off the call's end.
+	unregister func() bool // Unregisters hurry from requests.stopping.
+	forget     func() bool // Unregisters end from the call's context.
 
 	mu      sync.Mutex
-	timer   *time.Timer // Guarded by mu, as are all fields below.
-	cause   error       // What the timer ends the call with.
-	held    bool        // The server reads no request yet.
+	timer   *time.Timer // Guarded by mu, as are the fields below.
+	cause   error       // The error with which the timer ends the call.
+	held    bool        // The server is not reading the request yet.
 	arrived bool
 }
 
@@ -75,8 +75,8 @@ func requestOf(ctx context.Context) *request {
 	return r
 }
 
-// tap begins the wait. It returns the context of the call, which ends if the request is overdue. It refuses a call whose metadata is
-// too long, in the way in which gRPC's library refuses a message that is.
+// tap begins the wait. It returns the call's context, which ends if the request is overdue. It refuses a call with too
+// much metadata, as gRPC's library refuses a message that is too long.
 func (r *requests) tap(ctx context.Context, info *tap.Info) (context.Context, error) {
 	if from, ok := peer.FromContext(ctx); ok && r.called != nil {
 		r.called(from.Addr)
@@ -93,7 +93,7 @@ func (r *requests) tap(ctx context.Context, info *tap.Info) (context.Context, er
 	return context.WithValue(ctx, requestKey{}, q), nil
 }
 
-// expire ends the call, unless its request has arrived meanwhile.
+// expire ends the call unless its request has arrived in the meantime.
 func (q *request) expire() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -102,7 +102,7 @@ func (q *request) expire() {
 	}
 }
 
-// hurry shortens the wait, as the server stops. A stream of health or reflection ends.
+// hurry shortens the wait when the server stops. It ends streams of health and reflection.
 func (q *request) hurry() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -115,7 +115,7 @@ func (q *request) hurry() {
 	}
 }
 
-// end is called when the call has ended.
+// end is called when the call's context has ended.
 func (q *request) end(cause error) {
 	q.unregister()
 	q.mu.Lock()
@@ -131,7 +131,7 @@ func (q *request) end(cause error) {
 	}
 }
 
-// hold stops the clock while the server is busy with something else than reading, and resume starts it from zero.
+// hold stops the timer while the server does not read the request. resume restarts it with the full time.
 func (q *request) hold() {
 	if q == nil {
 		return
@@ -159,7 +159,7 @@ func (q *request) resume() {
 	q.timer.Reset(limit)
 }
 
-// received ends the wait, because the request is there. A second call does nothing, and one that comes too late leaves it to end.
+// received ends the wait when the request has arrived. It does nothing the second time, or after the timer has expired.
 func (q *request) received() {
 	if q == nil || !q.arrive() || !q.ours {
 		return

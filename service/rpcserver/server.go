@@ -1,5 +1,6 @@
-// Package rpcserver runs the calls of a TaskService: what every call goes through, in two forms. A [Server] is the gRPC server of a
-// port, with health, limits and a stop that ends. A [Local] is the gateway's way to the same handlers, in this process and over no wire.
+// Package rpcserver runs the calls of a TaskService behind common interceptors. A [Server] is the gRPC server of a
+// port, with health, limits and a bounded stop. A [Local] is the gateway's connection to the same handlers, within this
+// process.
 //
 //	s := rpcserver.New(rpcserver.Config{Service: service, Who: auth.Call, Log: log, MaxStreams: rpcserver.MaxStreams})
 //	go s.Serve(listener)
@@ -29,67 +30,68 @@ import (
 
 // Limits of a server.
 const (
-	// MaxStreams is how many calls and watches one connection to the public port may have at a time.
+	// MaxStreams limits the calls and watches in flight on one connection to the public port.
 	MaxStreams = 1000
-	// MaxHeader is the size of the largest request header that is answered, in bytes. A call with more is refused alone, up to
-	// MaxHeaderRead; beyond that its connection may end.
+	// MaxHeader limits a request's header, in bytes. A call with a larger one is refused; beyond MaxHeaderRead, its
+	// connection may be closed.
 	MaxHeader     = caller.MaxHeader
 	MaxHeaderRead = 64 << 10
-	// MaxMessage is the size of the largest request, decompressed, in bytes: a task id and two small fields.
+	// MaxMessage limits a request after decompression, in bytes. It has a task id and two small fields.
 	MaxMessage = 4 << 10
-	// ClientPing is how often a client may ping.
+	// ClientPing is the shortest interval at which clients may ping.
 	ClientPing = 20 * time.Second
 
-	// MaxConnectionAge is after how long the client of a connection is told to open another one, a tenth sooner or later at
-	// random: otherwise a balancer's choice would last as long as the client.
+	// MaxConnectionAge is the age at which clients are asked to open a new connection, jittered by gRPC by ±10 %.
+	// Otherwise a load balancer's choice would last as long as the client.
 	MaxConnectionAge = 45 * time.Minute
 
-	// Ping is after how long without a word a client is pinged, and PingTimeout how long it may take to answer.
+	// Ping is the time without activity after which a client is pinged, and PingTimeout how long it may take to answer.
 	Ping        = 60 * time.Second
 	PingTimeout = 20 * time.Second
 
-	// ConnectTimeout is how long a client may take for the TLS handshake and HTTP/2's preface.
+	// ConnectTimeout limits the TLS handshake and HTTP/2's preface.
 	ConnectTimeout = 10 * time.Second
 
 	ageMargin = time.Minute
 )
 
-// Config is what a Server is made of.
+// Config configures a Server.
 type Config struct {
-	// Service answers. Required.
+	// Service handles the calls. Required.
 	Service taskv1.TaskServiceServer
-	// Who returns who makes a call, or why it may not be made; needed tells whether that matters: to health and reflection it
-	// does not. Required.
+	// Who returns the caller of a call, or the error that refuses it. needed is false for health and reflection, for
+	// which the error is ignored. Required.
 	Who func(ctx context.Context, needed bool) (caller.Caller, error)
-	// Called is told the address that a call comes from, as the call begins. It must not block. Nil: nobody wants to know.
+	// Called is called with the address that a call comes from, as the call begins. It must not block. Nil: it is not
+	// called.
 	Called func(from net.Addr)
 	// Log gets a line for each call. Required.
 	Log *slog.Logger
-	// Metrics is where what is counted is registered. Nil: nobody sees it.
+	// Metrics registers the server's metrics. Nil: they are not registered.
 	Metrics prometheus.Registerer
-	// MaxStreams is how many calls a connection may have at a time. 0 is no limit.
+	// MaxStreams limits the calls in flight per connection. 0: no limit.
 	MaxStreams uint32
-	// LongestCall is how long a call may take. A connection that is too old is kept for this and a minute, so that the calls
-	// that it carries end by themselves. 0: no connection is too old.
+	// LongestCall is the longest duration of a call. A connection that has reached MaxConnectionAge stays open for this
+	// and ageMargin, so that its calls can end by themselves. 0: connections do not age.
 	LongestCall time.Duration
-	// Reflection lets clients ask for the contract.
+	// Reflection enables the reflection service.
 	Reflection bool
-	// Credentials secure the connections. Nil: they are plaintext.
+	// Credentials secure the connections. Nil: plaintext.
 	Credentials credentials.TransportCredentials
 }
 
-// HealthKooDrive is the health service name for KooDrive itself. Its outage leaves the other names SERVING.
+// HealthKooDrive is the health service name for KooDrive. While KooDrive is down, the other names stay SERVING.
 const HealthKooDrive = "koodrive"
 
-// Server is a gRPC server with TaskService, and with health by the names "" and "koodrive.task.v1.TaskService", and
+// Server is a gRPC server with TaskService and health, for the names "", "koodrive.task.v1.TaskService" and
 // [HealthKooDrive].
 type Server struct {
 	grpc   *grpc.Server
 	health *health.Server
-	stop   context.CancelFunc // Ends what would not end by itself.
+	stop   context.CancelFunc // Ends waits for requests, and streams of health and reflection.
 }
 
-// New returns a Server that does not serve yet.
+// New returns a Server that is not serving yet.
 func New(config Config) *Server {
 	stopping, stop := context.WithCancel(context.Background())
 	calls := &calls{who: config.Who, log: config.Log, metrics: newMetrics(config.Metrics)}
@@ -128,10 +130,10 @@ func New(config Config) *Server {
 	return s
 }
 
-// Serve answers on listener until Stop.
+// Serve accepts connections from listener until Stop.
 func (s *Server) Serve(listener net.Listener) error { return s.grpc.Serve(listener) }
 
-// KooDrive makes health say whether KooDrive works.
+// KooDrive sets the health of HealthKooDrive.
 func (s *Server) KooDrive(works bool) {
 	status := healthv1.HealthCheckResponse_NOT_SERVING
 	if works {
@@ -140,11 +142,11 @@ func (s *Server) KooDrive(works bool) {
 	s.health.SetServingStatus(HealthKooDrive, status)
 }
 
-// Drain makes health say that the server is about to stop. Calls are still answered.
+// Drain makes health report that the server is stopping. Calls are still handled.
 func (s *Server) Drain() { s.health.Shutdown() }
 
-// Stop takes no more calls and waits for those in flight. When ctx ends it breaks them off. It reports whether it came
-// without that.
+// Stop refuses new calls and waits for those in flight. When ctx ends, it closes their connections. It reports whether
+// all calls ended before that.
 func (s *Server) Stop(ctx context.Context) (graceful bool) {
 	s.stop()
 	stopped := make(chan struct{})

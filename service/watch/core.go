@@ -5,63 +5,62 @@ import (
 	"time"
 )
 
-// Answer is what a poll brought.
+// Answer is the result of a poll.
 type Answer[V any] struct {
 	Value V
-	// At is when it was true.
+	// At is when the value was true.
 	At time.Time
 }
 
-// State is how a key stands.
+// State is the published state of a key.
 type State[V any] struct {
-	// Answer is the newest one whose value was published, with the time at which a poll last confirmed it. The zero
-	// value as long as Revision is 0.
+	// Answer is the last published value, with the time at which a poll last confirmed it. Zero while Revision is 0.
 	Answer[V]
-	// Revision counts the values that were published.
+	// Revision counts the published values.
 	Revision uint64
-	// Since is when the value was true first.
+	// Since is when the value was first true.
 	Since time.Time
-	// Failures is how many polls have failed in succession, and Err is what the last of them failed with.
+	// Failures is the number of consecutive failed polls. Err is the error of the last one; nil if it succeeded.
 	Failures int
 	Err      error
-	// Doubted tells that the last poll failed with an error that may end the watch: until an answer clears it, nobody is
-	// shown what was known before.
+	// Doubted is set while the last errors may end the watch. Until an answer clears it, the value must not be shown.
 	Doubted bool
-	// Ended tells that nothing will change any more: without Err the value is final, otherwise Err is why.
+	// Ended is set once nothing can change any more. Err is the reason; nil: the value is final.
 	Ended bool
 }
 
-// Verdict is how the error of a poll is taken.
+// Verdict says how to treat the error of a poll.
 type Verdict struct {
-	// Kind tells errors apart: strikes are counted kind by kind.
+	// Kind groups errors: strikes are counted per kind.
 	Kind string
-	// Tolerance is how many errors of the kind in succession end the watch; negative: none do. An answer starts the count
-	// over, an error that is tolerated without limit leaves it. Before the first value, one ends the watch.
+	// Tolerance is the number of consecutive errors of one kind that end the watch. Before the first value, 1 error
+	// ends it. Negative: such errors never end it. An answer resets the count; an error with negative tolerance does
+	// not change it.
 	Tolerance int
-	// Wait is how long KooDrive is to be left alone at least. 0: as after any failure.
+	// Wait is the minimum wait before the next poll. 0: the usual backoff.
 	Wait time.Duration
 }
 
-// core decides what to publish, when to poll next and when to end, from what polls bring. What comes after the end
-// changes nothing. It has no goroutine, no lock and no clock.
+// core is the state machine of a watch: given the results of polls, it decides what to publish, when to poll next and
+// when to end. After the end it ignores results. It has no goroutine, lock or clock.
 type core[V any] struct {
 	config   Config[V]
 	state    State[V]
-	interval time.Duration // Between polls while nothing changes and nothing fails.
-	kind     string        // Of the last strike.
-	strikes  int           // In succession, of that kind.
-	heard    time.Time     // When the last answer came; before, when the poller began.
+	interval time.Duration // Between polls, while nothing changes or fails.
+	kind     string        // Kind of the last strike.
+	strikes  int           // Consecutive strikes of that kind.
+	heard    time.Time     // Time of the last answer; before the first, of the poller's start.
 	overtime overtime
 }
 
-// change is what became of a key.
+// change is the effect of an event on a key.
 type change struct {
-	news      bool          // Watchers have something to see.
-	regressed bool          // A value was held back for its lower rank.
+	news      bool          // Watchers must be woken.
+	regressed bool          // A value of a lower rank was held back.
 	wait      time.Duration // Until the next poll.
 }
 
-// answered takes the answer of a poll.
+// answered handles the answer of a poll.
 func (c *core[V]) answered(a Answer[V]) (done change) {
 	s := &c.state
 	if s.Ended {
@@ -69,7 +68,7 @@ func (c *core[V]) answered(a Answer[V]) (done change) {
 	}
 	s.Failures, s.Err = 0, nil
 	c.kind, c.strikes = "", 0
-	done.news, s.Doubted = s.Doubted, false // New watchers have not been shown anything meanwhile.
+	done.news, s.Doubted = s.Doubted, false // While in doubt, new watchers were shown nothing.
 	switch {
 	case s.Revision == 0 || c.config.Rank(a.Value) >= c.config.Rank(s.Value) && !c.config.Same(a.Value, s.Value):
 		s.Answer, s.Since = a, a.At
@@ -80,7 +79,7 @@ func (c *core[V]) answered(a Answer[V]) (done change) {
 	case c.config.Same(a.Value, s.Value):
 		s.At = a.At
 		c.grow()
-	default: // A step back: KooDrive's nodes disagree. It is an answer, and confirms nothing.
+	default: // A step back: KooDrive's nodes disagree. It is an answer, but does not confirm the value.
 		done.regressed = true
 		c.grow()
 	}
@@ -88,7 +87,10 @@ func (c *core[V]) answered(a Answer[V]) (done change) {
 	return done
 }
 
-// failed takes the error of a poll, and how it is taken.
+// failed handles the error of a poll, in this order:
+//  1. A strike may end the watch.
+//  2. In overtime, the poll that decides ends the watch as stale; any other is followed by one that decides, at once.
+//  3. Otherwise the next poll waits: the interval, doubled per failure, or longer if the verdict says so.
 func (c *core[V]) failed(err error, verdict Verdict) change {
 	s := &c.state
 	if s.Ended {
@@ -103,20 +105,21 @@ func (c *core[V]) failed(err error, verdict Verdict) change {
 	switch overtime := !c.overtime.until.IsZero(); {
 	case overtime && c.overtime.decides:
 		return c.end(c.config.Stale(err))
-	case overtime: // The next poll decides.
+	case overtime: // Poll again at once: that poll decides.
 		return change{news: s.Revision == 0}
 	}
 	doubled := float64(max(c.interval, c.config.Min)) * math.Pow(Backoff, float64(s.Failures))
 	wait := c.jitter(time.Duration(min(doubled, float64(c.config.BackoffMax))))
-	if atLeast := verdict.Wait; wait < atLeast { // What is asked for is never shortened, and made longer up to the limit alone.
+	// Jitter never shortens the requested wait, and lengthens it up to WaitMax.
+	if atLeast := verdict.Wait; wait < atLeast {
 		longer := atLeast + time.Duration(JitterShare*c.config.Random()*float64(atLeast))
 		wait = max(atLeast, min(longer, c.config.WaitMax))
 	}
-	// Watchers that wait for a first value learn that there is none.
+	// Watchers without a first value are shown the failure.
 	return change{news: s.Revision == 0, wait: wait}
 }
 
-// strike counts an error that is not tolerated for ever, and reports whether it was one too many.
+// strike counts an error of limited tolerance, and reports whether it ends the watch.
 func (c *core[V]) strike(v Verdict) bool {
 	if c.kind != v.Kind {
 		c.kind, c.strikes = v.Kind, 0
@@ -126,8 +129,8 @@ func (c *core[V]) strike(v Verdict) bool {
 	return c.strikes >= v.Tolerance || c.state.Revision == 0
 }
 
-// stale takes that a watch may have been without an answer for too long. It ends the watch, or returns how long to wait before it is
-// called again: an answer has come meanwhile, or there is overtime.
+// stale handles the timer of staleness. It ends the watch, or returns when to call it again: after an answer in the
+// meantime, or during overtime.
 func (c *core[V]) stale(now time.Time) change {
 	if since := c.heard.Add(c.config.StaleAfter); now.Before(since) {
 		return change{wait: since.Sub(now)}
@@ -138,23 +141,23 @@ func (c *core[V]) stale(now time.Time) change {
 	return c.end(c.config.Stale(c.state.Err))
 }
 
-// grant reports whether there is overtime for a watch that is stale.
+// grant reports whether a stale watch gets overtime.
 func (c *core[V]) grant(now time.Time) bool {
 	return c.overtime.grant(now, c.heard.Add(c.config.StaleAfter), c.config.StaleAfter)
 }
 
-// ended takes when a poll has ended, before what it has brought.
+// ended records that a poll has ended. It is called before failed or answered.
 func (c *core[V]) ended(now time.Time, err error) {
 	switch stale := c.config.StaleAfter > 0 && !now.Before(c.heard.Add(c.config.StaleAfter)); {
 	case err == nil:
 		c.heard = now
 		c.overtime.until = time.Time{}
-	case stale: // The timer of staleness may be late, too.
+	case stale: // The timer of staleness may be late as well.
 		c.grant(now)
 	}
 }
 
-// end takes an end that comes from elsewhere.
+// end ends the watch with an error from outside, such as draining.
 func (c *core[V]) end(err error) change {
 	if c.state.Ended {
 		return change{}
@@ -164,11 +167,11 @@ func (c *core[V]) end(err error) change {
 }
 
 const (
-	// Growth is by how much an interval grows when nothing has changed.
+	// Growth is the factor by which an interval grows after a poll without a change.
 	Growth = 1.5
-	// Backoff is by how much a wait grows with each failure.
+	// Backoff is the factor by which the wait grows with each failure.
 	Backoff = 2
-	// JitterShare is the share by which an interval is shorter or longer at random.
+	// JitterShare is the largest share by which an interval is randomly shortened or lengthened.
 	JitterShare = 0.2
 )
 
@@ -176,7 +179,7 @@ func (c *core[V]) grow() {
 	c.interval = min(time.Duration(Growth*float64(c.interval)), c.config.Max)
 }
 
-// jitter returns d, up to a fifth shorter or longer, so that polls that began together do not stay together.
+// jitter returns d, changed at random by up to JitterShare, so that polls that began together drift apart.
 func (c *core[V]) jitter(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (1 - JitterShare + 2*JitterShare*c.config.Random()))
 }

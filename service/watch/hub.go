@@ -1,11 +1,11 @@
-// Package watch polls one key for many watchers: the first one starts the key's poller, the last one to leave stops it,
-// and however many there are, it is asked once per interval.
+// Package watch polls one key for many watchers. The first watcher starts the key's poller and the last one to leave
+// stops it; however many there are, the key is polled once per interval.
 //
-// Fan-out is level-triggered. The poller replaces the key's state and wakes whoever watches; each watcher reads the
-// state when it gets to it. So nobody waits for a slow watcher, nobody is dropped for being one, values may be skipped,
-// and the last one is never missed.
+// Fan-out is level-triggered. The poller replaces the key's state and wakes the watchers; each of them reads the state
+// when it is ready. A slow watcher delays nobody and is not dropped: it skips values, but never misses the last one.
 //
-// The package knows nothing of tasks, gRPC or HTTP. What polling a key means is the subscriber's: see [Hub.Subscribe].
+// The package knows nothing of tasks, gRPC or HTTP. Each subscriber brings the function that polls the key: see
+// [Hub.Subscribe].
 package watch
 
 import (
@@ -17,43 +17,43 @@ import (
 	"github.com/kootask/kootask/internal/panics"
 )
 
-// Config is how a Hub polls and what its values mean.
+// Config configures a Hub.
 type Config[V any] struct {
-	// Min is the interval after a value changed. Each poll that changes nothing makes it half as long again, up to Max.
-	// All intervals are a fifth shorter or longer at random.
+	// Min is the interval after a change. Each poll without a change multiplies it by Growth, up to Max. Every interval
+	// is jittered by ±JitterShare.
 	Min, Max time.Duration
-	// BackoffMax is the longest wait after failures: each doubles it.
+	// BackoffMax is the longest wait after failures: each multiplies it by Backoff.
 	BackoffMax time.Duration
-	// Rank orders values: one of a lower rank than the one before is not published.
+	// Rank orders values: a value of a lower rank than the published one is held back.
 	Rank func(V) int
-	// Same tells whether two values do not differ for watchers.
+	// Same reports whether two values look alike to watchers.
 	Same func(a, b V) bool
-	// Final tells whether a value does not change any more.
+	// Final reports whether a value can no longer change.
 	Final func(V) bool
-	// Regressed is called, without a lock, when a value is held back for its lower rank. Nil: nothing is called.
+	// Regressed is called, without a lock, when a value of a lower rank is held back. Nil: it is not called.
 	Regressed func()
-	// Judge tells how the error of a poll is taken. It is called once for each, without a lock.
+	// Judge says how to treat the error of a poll. It is called once per error, without a lock.
 	Judge func(error) Verdict
-	// WaitMax is how far a verdict's wait may be made longer at random. 0: it is not.
+	// WaitMax limits how far jitter lengthens a verdict's Wait. 0: not at all.
 	WaitMax time.Duration
-	// StaleAfter is after how long without an answer a watch ends. 0: it does not. If the process was paused meanwhile, so that
-	// no poll was made in time, the watch polls once before it ends.
+	// StaleAfter ends a watch that gets no answer for so long. 0: never. If the process was paused in the meantime, so
+	// that no poll was made in time, the watch polls once more before it ends.
 	StaleAfter time.Duration
-	// Stale is the end of such a watch, given what the last poll failed with; nil if none has ended yet.
+	// Stale returns the error that ends such a watch, given the error of the last poll; nil if none has ended yet.
 	Stale func(last error) error
-	// Random returns a number of [0, 1). Nil is math/rand's.
+	// Random returns a number in [0, 1). Nil: rand.Float64.
 	Random func() float64
 }
 
-// Poll asks for the value of a key. It returns soon after ctx has ended.
+// Poll fetches the value of a key. It returns soon after ctx has ended.
 type Poll[V any] func(ctx context.Context) (Answer[V], error)
 
-// Hub holds the pollers of all keys that are watched. It is safe for concurrent use.
+// Hub holds the pollers of all watched keys. It is safe for concurrent use.
 type Hub[K comparable, V any] struct {
 	config  Config[V]
-	mu      sync.Mutex          // Taken before a poller's.
-	pollers map[K]*poller[K, V] // The newest of each key, until it has stopped. Guarded by mu.
-	closed  error               // Why nobody can subscribe any more. Guarded by mu.
+	mu      sync.Mutex          // Taken before a poller's mu.
+	pollers map[K]*poller[K, V] // The newest poller of each key, until it has stopped. Guarded by mu.
+	closed  error               // The error that ends new subscriptions; nil while the hub is open. Guarded by mu.
 	running sync.WaitGroup      // The pollers' goroutines.
 }
 
@@ -68,34 +68,34 @@ func NewHub[K comparable, V any](config Config[V]) *Hub[K, V] {
 	return &Hub[K, V]{config: config, pollers: map[K]*poller[K, V]{}}
 }
 
-// poller polls one key, from its first subscriber to its last.
+// poller polls one key, from its first subscriber's arrival to the last one's departure.
 type poller[K comparable, V any] struct {
 	hub  *Hub[K, V]
 	key  K
 	poll Poll[V]
 
-	retired bool // Its last subscriber has left. Guarded by the hub's mu.
+	retired bool // Its last subscriber has left. Guarded by hub.mu.
 	cancel  context.CancelFunc
 	done    chan struct{} // Closed by run.
 
 	mu          sync.Mutex
-	stale       *time.Timer                   // Calls goStale when there was no answer for too long; nil if that does not matter. Guarded by mu.
+	stale       *time.Timer                   // Calls goStale; nil if Config.StaleAfter is 0. Guarded by mu.
 	core        core[V]                       // Guarded by mu.
 	subscribers map[*Subscription[V]]struct{} // Guarded by mu.
 }
 
 // Subscription is one watcher of one key. Its methods are for one goroutine.
 type Subscription[V any] struct {
-	wake  chan<- struct{} // A token means that there may be something to see.
+	wake  chan<- struct{} // A token means that Next may return something new.
 	read  func() State[V]
 	same  func(a, b V) bool
 	leave func()
-	seen  uint64 // The revision that Next has handed out last,
+	seen  uint64 // The revision that Next returned last,
 	last  V      // and its value.
 }
 
-// Next returns the state of the key, and whether its value is new to this subscription and may be shown. It does not
-// block.
+// Next returns the state of the key, and whether it has a value that this subscription has not seen and may show. It
+// does not block.
 func (s *Subscription[V]) Next() (state State[V], unseen bool) {
 	state = s.read()
 	if state.Doubted {
@@ -107,26 +107,27 @@ func (s *Subscription[V]) Next() (state State[V], unseen bool) {
 	return state, unseen
 }
 
-// Seen returns the revision that Next has handed out last, or one since that has the same value. 0: there is none.
+// Seen returns the revision that Next returned last, or a later one with the same value. 0: there is none.
 func (s *Subscription[V]) Seen() uint64 { return s.seen }
 
-// Close leaves. If it was the last subscription of the key, the poller is stopped, and Close returns when it has.
+// Close leaves the key. The last subscription of a key stops its poller, and its Close returns after the poller's end.
 func (s *Subscription[V]) Close() { s.leave() }
 
 func (s *Subscription[V]) notify() {
 	select {
 	case s.wake <- struct{}{}:
-	default: // It was woken before and has not looked yet.
+	default: // A token is already there.
 	}
 }
 
-// Subscribe watches key: it joins the key's poller, or starts one that calls poll at once. The key stands for everything
-// that poll depends on, so that any subscriber's poll may serve all.
+// Subscribe watches key: it joins the key's poller, or starts one, which calls poll at once. The key must identify
+// everything that poll depends on, so that the poll of any subscriber serves all.
 //
-// The subscription sends to wake, if there is room, whenever Next may have something new. Give it room for one token at least, and do
-// not close it. Several subscriptions may share it: a token then says that one of them may have something new.
+// The subscription sends to wake whenever Next may return something new, and drops the token if there is no room. Its
+// capacity must be at least 1, and it must not be closed. Several subscriptions may share it: a token then means that
+// any of them may have something new.
 //
-// A subscription to a hub that was drained has ended from the start.
+// After Drain, the subscription has ended from the start.
 func (h *Hub[K, V]) Subscribe(key K, poll Poll[V], wake chan<- struct{}) *Subscription[V] {
 	s := &Subscription[V]{wake: wake}
 	h.mu.Lock()
@@ -152,7 +153,7 @@ func (h *Hub[K, V]) Subscribe(key K, poll Poll[V], wake chan<- struct{}) *Subscr
 	return s
 }
 
-// start begins to poll key, once before has stopped. The caller holds mu.
+// start starts a poller of key, which begins after the poller before, if any, has stopped. The caller holds mu.
 func (h *Hub[K, V]) start(key K, poll Poll[V], before *poller[K, V]) *poller[K, V] {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &poller[K, V]{
@@ -177,14 +178,14 @@ func (h *Hub[K, V]) Watches(key K) bool {
 	return h.pollers[key] != nil
 }
 
-// Keys returns how many keys are watched.
+// Keys returns the number of watched keys.
 func (h *Hub[K, V]) Keys() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.pollers)
 }
 
-// Silence returns for how long the key that has gone longest without an answer has. It looks at each.
+// Silence returns the age of the oldest last answer among all keys. It visits each key.
 func (h *Hub[K, V]) Silence() (silence time.Duration) {
 	now := time.Now()
 	h.mu.Lock()
@@ -197,7 +198,7 @@ func (h *Hub[K, V]) Silence() (silence time.Duration) {
 	return silence
 }
 
-// Drain ends every watch with err, and every one that would begin later.
+// Drain ends every present and future watch with err.
 func (h *Hub[K, V]) Drain(err error) {
 	h.mu.Lock()
 	pollers := h.pollers
@@ -209,13 +210,15 @@ func (h *Hub[K, V]) Drain(err error) {
 	}
 }
 
-// Close drains the hub with err, and returns when no poller is left.
+// Close drains the hub with err and waits for its pollers to stop.
 func (h *Hub[K, V]) Close(err error) {
 	h.Drain(err)
 	h.running.Wait()
 }
 
-// remove takes s off the poller, and stops it if nobody else watches.
+// remove unsubscribes s. If it was the last subscriber, remove stops the poller:
+//  1. Under both locks, retire the poller, so that Subscribe starts a new one instead of joining.
+//  2. Without a lock, cancel it and wait for its end.
 func (p *poller[K, V]) remove(s *Subscription[V]) {
 	p.hub.mu.Lock()
 	p.mu.Lock()
@@ -236,7 +239,7 @@ func (p *poller[K, V]) state() State[V] {
 	return p.core.state
 }
 
-// update changes the state, and wakes the subscribers if they have something to see.
+// update applies a change to the core, and wakes the subscribers if they have something to see.
 func (p *poller[K, V]) update(apply func(*core[V]) change) (done change, ended bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -249,7 +252,7 @@ func (p *poller[K, V]) update(apply func(*core[V]) change) (done change, ended b
 	return done, p.core.state.Ended
 }
 
-// run polls until ctx ends or there is nothing more to learn, and then leaves the hub.
+// run polls until ctx or the watch ends, and then removes the poller from the hub.
 func (p *poller[K, V]) run(ctx context.Context) {
 	defer close(p.done)
 	defer p.cancel()
@@ -261,7 +264,7 @@ func (p *poller[K, V]) run(ctx context.Context) {
 		}
 	}()
 	p.mu.Lock()
-	p.core.overtime.end(time.Now()) // The first poll is due.
+	p.core.overtime.end(time.Now()) // The first poll is due now.
 	if after := p.hub.config.StaleAfter; after > 0 {
 		p.stale = time.AfterFunc(after, p.goStale)
 		defer p.stale.Stop()
@@ -282,8 +285,8 @@ func (p *poller[K, V]) run(ctx context.Context) {
 	}
 }
 
-// goStale ends the watch if it is stale: KooDrive may be hanging, so this does not wait for a poll. Only after a pause of the
-// process, in which KooDrive was not asked, there is time for one.
+// goStale ends the watch if it is stale. It does not wait for the poll in flight, which KooDrive may never answer. Only
+// after a pause of the process does the watch get time for another poll.
 func (p *poller[K, V]) goStale() {
 	_, ended := p.update(func(c *core[V]) change {
 		done := c.stale(time.Now())
@@ -297,7 +300,7 @@ func (p *poller[K, V]) goStale() {
 	}
 }
 
-// once polls once. A panic ends the watches of this key, and nothing else.
+// once makes one poll. A panic in it ends the watches of this key only.
 func (p *poller[K, V]) once(ctx context.Context) (wait time.Duration, ended bool) {
 	p.update(func(c *core[V]) change {
 		c.overtime.begin(time.Now())
@@ -324,7 +327,7 @@ func (p *poller[K, V]) once(ctx context.Context) (wait time.Duration, ended bool
 	return done.wait, ended
 }
 
-// ask asks for the value, and judges an error.
+// ask calls poll, and judges its error.
 func (p *poller[K, V]) ask(ctx context.Context) (answer Answer[V], verdict Verdict, err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -2,35 +2,36 @@ package watch
 
 import "time"
 
-// Pause is how late a timer is when it was the process that did not run: it was stopped, or its machine was suspended.
+// Pause is the delay of a timer from which on the process must have been paused: stopped, or suspended with its
+// machine.
 const Pause = time.Second
 
-// overtime lets a watch poll once more before it ends as stale, if KooDrive was not asked in time because the process was paused.
-// Like the core, it has no clock.
+// overtime lets a stale watch poll once more before it ends, if it was a pause of the process that kept it from polling
+// in time. Like the core, it has no clock.
 type overtime struct {
-	due     time.Time // When the next poll is to begin; while one is in flight, when that was.
+	due     time.Time // When the next poll is to begin. While one is in flight: when that one was to begin.
 	asking  bool      // A poll is in flight.
 	late    bool      // It began so late that the process must have been paused.
-	decides bool      // If it fails, the watch ends.
-	until   time.Time // Until when the watch goes on, though it is stale; zero if it is not, or ends so.
+	decides bool      // If this poll fails, the watch ends.
+	until   time.Time // The end of overtime. Zero: there is none.
 }
 
-// begin notes that a poll begins. One that begins in overtime decides.
+// begin records that a poll begins. A poll that begins in overtime decides.
 func (o *overtime) begin(now time.Time) {
 	o.asking, o.late, o.decides = true, now.Sub(o.due) >= Pause, !o.until.IsZero()
 }
 
-// end notes that a poll has ended, and when the next one is due.
+// end records that a poll has ended, and when the next one is due.
 func (o *overtime) end(due time.Time) { o.due, o.asking = due, false }
 
-// grant reports whether a watch that has been stale since a time goes on, until the poll that decides has ended, or for as long
-// as most. That poll is
+// grant reports whether a watch that is stale since a time gets, or still has, overtime: until the deciding poll ends,
+// for at most the given time. The deciding poll is
 //
-//  1. the next one if none is in flight and it is due,
-//  2. the one in flight if it began after a pause,
-//  3. the next one, at once, if the one in flight was held up by a pause: its own time may be over.
+//  1. the next one, if none is in flight and it is due;
+//  2. the one in flight, if it began after a pause;
+//  3. the next one, at once, if a pause held up the one in flight: its own timeout may have passed.
 //
-// Otherwise KooDrive was asked in time and has not answered.
+// Otherwise KooDrive was polled in time and has not answered.
 func (o *overtime) grant(now, since time.Time, most time.Duration) bool {
 	first := o.until.IsZero()
 	switch {

@@ -9,28 +9,28 @@ import (
 	"time"
 )
 
-// maxBody is how many bytes of a request's body are read.
+// maxBody limits the bytes of a request's body that are read.
 const maxBody = 64 << 10
 
-// What the operations beside detail and create answer: enough to show that a client got there.
+// Fixed answers of the operations other than detail and create.
 const (
 	listBody     = `{"taskListDtos":[],"code":0,"msg":"成功"}`
 	resultBody   = `{"data":{"successCount":0,"failCount":0,"failInfoList":[]},"code":0,"msg":"成功"}`
 	receiverBody = `{"id":"1507947856550550784","name":"receiver","code":0,"msg":"成功"}`
 )
 
-// answer is what one request gets.
+// answer is the answer to one request.
 type answer struct {
 	status  int
 	body    []byte
-	fault   *Fault // done to this answer; nil for none
-	refused string // why the request was refused; empty if it was not
+	fault   *Fault // applied to this answer; nil: none
+	refused string // why the request was refused; empty: it was not
 }
 
-// answer decides what a request gets. Like KooDrive behind its gateway it looks at the route first, then at the
-// credential, then at the other headers.
+// answer decides the answer to a request. Like KooDrive behind its gateway, it checks the route first, then the
+// credential, then the other headers.
 func (k *KooDrive) answer(r *http.Request, op operation, id string) answer {
-	// The whole body is read first: only then does net/http notice that a client has gone.
+	// The whole body is read first: only then does net/http notice that a client has left.
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	k.mu.Lock()
 	f := k.fault
@@ -53,7 +53,7 @@ func (k *KooDrive) answer(r *http.Request, op operation, id string) answer {
 	return a
 }
 
-// serve answers a request for a route that exists.
+// serve answers a request for an existing route.
 func (k *KooDrive) serve(r *http.Request, body []byte, op operation, id string) answer {
 	if a := k.refuseCredential(r, body); a.refused != "" {
 		return a
@@ -77,7 +77,7 @@ func (k *KooDrive) serve(r *http.Request, body []byte, op operation, id string) 
 	}
 }
 
-// failure is KooDrive's own kind of error: HTTP 400, whatever is wrong.
+// failure returns an error in KooDrive's own form: HTTP 400 for every error.
 func failure(code int, msg string) answer {
 	return answer{status: http.StatusBadRequest, body: encode(struct {
 		Code int    `json:"code"`
@@ -85,7 +85,7 @@ func failure(code int, msg string) answer {
 	}{code, msg})}
 }
 
-// gateway is the kind of error that the API gateway in front of KooDrive answers.
+// gateway returns an error in the form of the API gateway in front of KooDrive.
 func gateway(status int, code, msg string) answer {
 	var id [16]byte
 	rand.Read(id[:])
@@ -96,7 +96,7 @@ func gateway(status int, code, msg string) answer {
 	}{code, msg, hex.EncodeToString(id[:])})}
 }
 
-// encode is for values that always have a JSON form.
+// encode marshals a value that always has a JSON form.
 func encode(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {

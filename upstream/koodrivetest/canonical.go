@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// canonicalRequest is the text whose hash is signed, or the reason why there is none.
+// canonicalRequest returns the text whose hash is signed, or why there is none.
 func canonicalRequest(r *http.Request, names []string, body []byte) (text, why string) {
 	headers, why := canonicalHeaders(r, names)
 	if why != "" {
@@ -30,7 +30,8 @@ func canonicalRequest(r *http.Request, names []string, body []byte) (text, why s
 	}, "\n"), ""
 }
 
-// canonicalURI cleans a path, encodes each of its segments and ends it with a slash, which the path sent need not have.
+// canonicalURI cleans a path, encodes its segments and ends it with a slash. The path that is sent need not end with
+// one.
 func canonicalURI(escaped string) (string, error) {
 	segments := strings.Split(path.Clean("/"+escaped), "/")
 	for i, s := range segments {
@@ -74,8 +75,8 @@ func canonicalQuery(query string) (string, error) {
 	return strings.Join(pairs, "&"), nil
 }
 
-// canonicalHeaders writes each signed header on a line of its own. Names are in lower case and in ascending order,
-// X-Date and X-User-Id are among them, and each comes exactly once and is not empty.
+// canonicalHeaders writes each signed header on its own line. The names must be in lower case, in ascending order, and
+// include X-Date and X-User-Id. Each header must be sent exactly once and must not be empty.
 func canonicalHeaders(r *http.Request, names []string) (lines, why string) {
 	if !slices.Contains(names, "x-date") || !slices.Contains(names, "x-user-id") {
 		return "", "X-Date or X-User-Id not signed"
@@ -86,7 +87,7 @@ func canonicalHeaders(r *http.Request, names []string) (lines, why string) {
 			return "", "SignedHeaders not in lower case and ascending order"
 		}
 		values := r.Header.Values(name)
-		if name == "host" { // net/http keeps it apart
+		if name == "host" { // net/http removes it from the header
 			values = []string{r.Host}
 		}
 		if len(values) != 1 || strings.TrimSpace(values[0]) == "" {

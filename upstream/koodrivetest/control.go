@@ -7,10 +7,10 @@ import (
 	"net/http"
 )
 
-// maxControl is how many bytes a request to the control may bring.
+// maxControl limits the body of a request to the control, in bytes.
 const maxControl = 1 << 20
 
-// changes are the requests that change something. The id is the path's, where it has one.
+// changes are the routes that change the state. The id comes from the path, if it has one.
 var changes = []struct {
 	route, about string
 	do           func(k *KooDrive, id string, body []byte) error
@@ -32,19 +32,19 @@ var changes = []struct {
 	}},
 }
 
-// The requests that look at something.
+// The routes that only read.
 const (
 	requestsRoute, requestsAbout = "GET /simulate/requests", "the log of requests as JSON, oldest first"
 	helpRoute, helpAbout         = "GET /simulate/", "this help"
 )
 
-// Control returns the handler of the paths under /simulate/, by which a KooDrive is told over HTTP what a program in Go
-// tells it by its methods; docs/simulate.md describes them. Put it in front of the KooDrive, which has none of these paths
-// and does not log what the control is asked; not with an [http.ServeMux], which redirects the paths that a KooDrive is to
-// see as they came. It asks for no credential: whoever reaches it may use it.
+// Control returns the handler of the paths under /simulate/, which offer a KooDrive's methods over HTTP: see
+// docs/simulate.md. Put it in front of the KooDrive, which does not serve these paths and does not log requests to
+// them. Do not use an [http.ServeMux] for that: it redirects paths that the KooDrive must see unchanged. The control
+// requires no credential.
 //
-// A change is answered with 204, a script that cannot be read with 400 and one line of text, a body of more than 1 MiB
-// with 413. In the log that it shows, each Authorization is the first 8 hexadecimal digits of its SHA-256.
+// A change is answered with 204, an invalid script with 400 and one line of text, a body above maxControl with 413. In
+// the log, each Authorization is shown as the first 8 hexadecimal digits of its SHA-256.
 func (k *KooDrive) Control() http.Handler {
 	mux := http.NewServeMux()
 	for _, c := range changes {
@@ -91,7 +91,7 @@ func (k *KooDrive) putScript(_ string, body []byte) error {
 }
 
 func (k *KooDrive) putTask(id string, body []byte) error {
-	t := Task{ID: id} // The body may leave it out.
+	t := Task{ID: id} // The body may omit the id.
 	if err := parse(body, &t); err != nil {
 		return err
 	}

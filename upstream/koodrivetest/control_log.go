@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// loggedRequest is a [Request] as the control shows it.
+// loggedRequest is a [Request] as the control returns it.
 type loggedRequest struct {
 	Received time.Time   `json:"received"`
 	Ended    time.Time   `json:"ended,omitzero"`
@@ -19,7 +19,7 @@ type loggedRequest struct {
 	InFlight int         `json:"inFlight"`
 }
 
-// logged makes requests fit to be shown: credentials become fingerprints, and times UTC.
+// logged converts requests for output: credentials become fingerprints, and times UTC.
 func logged(requests []Request) []loggedRequest {
 	list := make([]loggedRequest, len(requests))
 	for i, r := range requests {
@@ -34,5 +34,5 @@ func logged(requests []Request) []loggedRequest {
 	return list
 }
 
-// fingerprint tells credentials apart without saying them: the first 8 digits of the SHA-256 of the header's value.
+// fingerprint identifies a credential without revealing it: the first 8 digits of the SHA-256 of the header's value.
 func fingerprint(authorization string) string { return hexSHA256([]byte(authorization))[:8] }

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// firstID comes before the ids of the tasks made over HTTP, which count up from it.
+// firstID precedes the ids of tasks created over HTTP, which count up from it.
 const firstID = 1534087020903704704
 
-// create makes the task that a request's body asks for: new for 5 s, executing for 10 s, then a success. Handing over
-// (type 0) needs both users.
+// create creates the task that a request's body describes: new for 5 s, executing for 10 s, then success. Type 0
+// (transfer and deletion) requires both users.
 func (k *KooDrive) create(r *http.Request, body []byte) answer {
 	var ask struct {
 		TaskType  *int64 `json:"taskType"`
@@ -42,7 +42,7 @@ func (k *KooDrive) create(r *http.Request, body []byte) answer {
 	}{id, 0, "成功"})}
 }
 
-// freeID returns an id that no task has and that is never given out again.
+// freeID returns an id that no task has and that was not returned before.
 func (k *KooDrive) freeID() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()

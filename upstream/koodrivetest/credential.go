@@ -6,37 +6,37 @@ import (
 	"time"
 )
 
-// token is a token that was added and not revoked.
+// token is an accepted token.
 type token struct {
-	idle time.Duration // expires when not used for so long; 0: never
+	idle time.Duration // expires when it has not been used for this time; 0: never
 	used time.Time     // when it was added or last accepted
 }
 
-// AddToken accepts this token from now on, as "Bearer " and the token, with one blank. A token that already begins with
-// "Bearer " or "AT " (the carrier edition's) is the header's whole value. It expires when it has not been used for
-// idle, which each accepted request starts anew; 0 is never. KooDrive's own tokens last 20 minutes in this way.
-// Adding a token again renews it.
+// AddToken accepts a token, as "Bearer ", with one space, and the token. A token that begins with "Bearer " or "AT "
+// (the carrier edition's) is the header's whole value. The token expires when it has not been used for idle; each
+// accepted request restarts that time; 0: it does not expire. KooDrive's own tokens last 20 minutes in this way. Adding
+// a token again renews it.
 func (k *KooDrive) AddToken(value string, idle time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.tokens[authorization(value)] = &token{idle: idle, used: time.Now()}
 }
 
-// RevokeToken refuses this token from now on.
+// RevokeToken stops accepting a token.
 func (k *KooDrive) RevokeToken(value string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	delete(k.tokens, authorization(value))
 }
 
-// AddApp accepts requests signed with this AppId and AppSecret from now on, for any user.
+// AddApp accepts requests that are signed with this AppId and AppSecret, for any user.
 func (k *KooDrive) AddApp(id, secret string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.apps[id] = secret
 }
 
-// authorization is the header value that a token is sent in.
+// authorization returns the header value of a token.
 func authorization(token string) string {
 	if strings.HasPrefix(token, "Bearer ") || strings.HasPrefix(token, "AT ") {
 		return token
@@ -44,7 +44,7 @@ func authorization(token string) string {
 	return "Bearer " + token
 }
 
-// refuseCredential answers a request whose credential is not accepted. For any other its answer has no reason.
+// refuseCredential returns the refusal of an invalid credential. For a valid one, the answer's refused is empty.
 func (k *KooDrive) refuseCredential(r *http.Request, body []byte) answer {
 	values := r.Header.Values("Authorization")
 	if len(values) == 1 && strings.HasPrefix(values[0], algorithm+" ") {
@@ -63,7 +63,7 @@ func (k *KooDrive) refuseCredential(r *http.Request, body []byte) answer {
 	return answer{}
 }
 
-// badToken says why a token is refused, or keeps it alive and returns nothing.
+// badToken returns why a token is refused. It renews a valid token and returns an empty text.
 func (k *KooDrive) badToken(values []string, now time.Time) string {
 	switch len(values) {
 	case 0:

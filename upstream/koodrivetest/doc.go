@@ -1,5 +1,5 @@
-// Package koodrivetest is KooDrive for tests: the task routes of Huawei Cloud's drive as an [http.Handler], with tasks
-// that follow a script, faults on demand and a log of every request.
+// Package koodrivetest simulates KooDrive for tests: the task routes of Huawei Cloud's drive as an [http.Handler], with
+// tasks that follow a script, faults on demand and a log of every request.
 //
 //	koodrive := koodrivetest.New()
 //	koodrive.AddToken("secret", 20*time.Minute)
@@ -12,15 +12,15 @@
 //	server := httptest.NewServer(koodrive)
 //	defer server.Close()
 //
-// It is as strict as KooDrive's documents are. A token works until it has been idle for too long. A signature is
-// computed anew from the bytes that came, and its X-Date may be 15 minutes old and not a moment ahead. A failed task is
-// answered with HTTP 200 and code 0. Where the documents are silent, as on the answer to an unknown task, it does what
-// their error tables suggest; agreement with it is therefore no proof of agreement with the real service.
+// It is as strict as KooDrive's documents. A token works until it has been idle for too long. A signature is computed
+// from the received bytes, and its X-Date may be at most 15 minutes old and not in the future. A failed task is
+// answered with HTTP 200 and code 0. Where the documents are silent, for example on the answer to an unknown task, the
+// package follows their error tables. So agreement with it does not prove agreement with the real service.
 //
-// What can be said in Go can also be said in JSON, to [ParseScript], and over HTTP while it runs, to [KooDrive.Control].
+// A KooDrive can also be configured in JSON, with [ParseScript], and over HTTP while it runs, with [KooDrive.Control].
 //
-// It starts no goroutine, opens no port and reads the time from package time only, so it also serves an in-memory
+// It starts no goroutine, opens no port and reads the time only from package time. So it also works with an in-memory
 // listener inside a testing/synctest bubble, where a day of polling takes no time.
 //
-// It has no users, spaces or files, and its answers are the same in every language.
+// It does not implement users, spaces or files, and its answers are the same in every language.
 package koodrivetest

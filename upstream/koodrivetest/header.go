@@ -7,7 +7,7 @@ import (
 
 var traceID = regexp.MustCompile(`^[A-Za-z0-9_]{58}$`)
 
-// badHeader says what is wrong with the headers that a request need not have, or nothing.
+// badHeader returns why an optional header is invalid; empty if all are valid.
 func badHeader(h http.Header) string {
 	for _, v := range h.Values("X-Traceid") {
 		if !traceID.MatchString(v) {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// KooDrive is a KooDrive that does as it is told. It is an [http.Handler] for one host, over HTTP/1.1 or HTTP/2, and
-// everything about it may be changed while it serves. Make one with [New].
+// KooDrive is a simulated KooDrive. It is an [http.Handler] for one host, over HTTP/1.1 or HTTP/2. It is safe for
+// concurrent use: all settings may be changed while it serves. Make one with [New].
 type KooDrive struct {
 	journal journal
 
@@ -15,12 +15,12 @@ type KooDrive struct {
 	skew   time.Duration
 	fault  *Fault
 	tasks  map[string]*timeline // by task id
-	lastID int64                // of the tasks made over HTTP
+	lastID int64                // last id of a task created over HTTP
 	tokens map[string]*token    // by the Authorization header's value
 	apps   map[string]string    // secrets by app id
 }
 
-// New returns a KooDrive that accepts no credential yet and knows one task, [Example].
+// New returns a KooDrive that accepts no credential and has one task, [Example].
 func New() *KooDrive {
 	k := &KooDrive{
 		tasks:  make(map[string]*timeline),
@@ -32,36 +32,36 @@ func New() *KooDrive {
 	return k
 }
 
-// SetSkew puts KooDrive's clock d ahead of this machine's, or behind it if d is negative. The Date header of every
-// answer and the check of X-Date follow that clock; tasks, tokens and the log do not.
+// SetSkew sets KooDrive's clock ahead of this machine's by d; negative: behind it. The Date header of all answers and
+// the check of X-Date use that clock; tasks, tokens and the log do not.
 func (k *KooDrive) SetSkew(d time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.skew = d
 }
 
-// SetFault does f to every answer from now on, to those of unknown routes and refused credentials too, and in place of
-// the faults of the tasks' steps; nil ends it. If f has a Status, a Body, Hang or Reset, nothing else is looked at:
-// no credential is checked, no token kept alive, no task moves on, and a body that f does not give is empty.
-// The fault must not be changed afterwards.
+// SetFault applies f to all answers, including those to unknown routes and refused credentials, instead of the faults
+// of the tasks' steps; nil ends it. If f has a Status, a Body, Hang or Reset, the request is not processed: credentials
+// are not checked, tokens not renewed, tasks do not advance, and without f.Body the body is empty. f must not be
+// changed afterwards.
 func (k *KooDrive) SetFault(f *Fault) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.fault = f
 }
 
-// Requests returns what was asked so far, oldest first, but only the newest 10,000 requests.
-// The headers belong to the log and must not be changed.
+// Requests returns the requests so far, oldest first, but at most the newest maxLog. Their headers belong to the log
+// and must not be changed.
 func (k *KooDrive) Requests() []Request { return k.journal.requests() }
 
-// ForgetRequests empties the log. The count goes on.
+// ForgetRequests empties the log. Count is not reset.
 func (k *KooDrive) ForgetRequests() { k.journal.forget() }
 
-// Count returns how many requests ever came, those that the log has forgotten included.
+// Count returns the number of all requests, including those that the log has dropped.
 func (k *KooDrive) Count() int { return k.journal.len() }
 
-// ServeHTTP answers one request. What the answer says is decided when the request has arrived, before any latency.
-// It returns when the answer has been written, or soon after the client has gone.
+// ServeHTTP answers one request. The content of the answer is decided when the request has arrived, before any latency.
+// ServeHTTP returns when the answer has been written, or soon after the client has left.
 func (k *KooDrive) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	op, id := route(r)
 	e := k.journal.begin(r, id)
@@ -71,7 +71,7 @@ func (k *KooDrive) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	k.send(w, r, a, e)
 }
 
-// now is the time on KooDrive's clock.
+// now returns the time on KooDrive's clock.
 func (k *KooDrive) now() time.Time {
 	k.mu.Lock()
 	defer k.mu.Unlock()

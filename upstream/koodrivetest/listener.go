@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Listener is a [net.Listener] in memory: an http.Server serves it, and Dial connects to it, without a port. It works in a
-// testing/synctest bubble, where a socket would keep the clock from moving. Make one with [Listen].
+// Listener is a [net.Listener] in memory: an http.Server serves it, and Dial connects to it without a port. It works in
+// a testing/synctest bubble, where a socket would stop the clock. Make one with [Listen].
 type Listener struct {
 	conns  chan net.Conn
 	closed chan struct{} // Closed by Close.
@@ -29,17 +29,17 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close makes Accept and Dial fail. Connections live on.
+// Close makes Accept and Dial fail. Open connections stay open.
 func (l *Listener) Close() error {
 	l.once.Do(func() { close(l.closed) })
 	return nil
 }
 
-// Addr returns an address that leads nowhere.
+// Addr returns a placeholder address.
 func (l *Listener) Addr() net.Addr { return memoryAddr{} }
 
-// Dial connects, whatever the network and the address are: it is an http.Transport's DialContext. The connection has CloseWrite, as
-// a TCP connection has.
+// Dial connects to the listener, ignoring network and address: use it as http.Transport.DialContext. Like a TCP
+// connection, the connection has CloseWrite.
 func (l *Listener) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	client, server := pipe()
 	select {
@@ -52,7 +52,7 @@ func (l *Listener) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 }
 
-// conn is one end of a connection whose sides can be closed one by one, which net.Pipe's cannot.
+// conn is one end of a connection whose directions can be closed separately, unlike net.Pipe's.
 type conn struct{ in, out net.Conn }
 
 func pipe() (client, server conn) {

@@ -6,34 +6,34 @@ import (
 	"time"
 )
 
-// maxLog is how many requests the log remembers.
+// maxLog is the number of requests that the log keeps.
 const maxLog = 10_000
 
-// Request is one request as it came, and what became of it.
+// Request is a received request and its outcome.
 type Request struct {
 	Received time.Time // on this machine's clock
-	Ended    time.Time // when the answer was written or given up; zero while it is being answered
+	Ended    time.Time // when the answer was written or given up; zero before
 	Method   string
 	Host     string
-	Path     string // with the query, neither decoded nor cleaned
+	Path     string // with the query, as received
 	Header   http.Header
-	TaskID   string // that a task's detail was asked for, decoded; empty on other routes
-	Refused  string // why the credential or a header was refused, in words for people; empty if it was not
-	Status   int    // HTTP status of the answer; 0 if none was begun
-	// InFlight is how many requests for the same task with the same Authorization and X-User-Id were being answered
-	// when this one came, itself included; 0 on other routes.
+	TaskID   string // id of the requested task, decoded; empty on other routes
+	Refused  string // why the credential or a header was refused, for people; empty: it was not
+	Status   int    // HTTP status of the answer; 0: not begun
+	// InFlight is the number of requests in flight for the same task with the same Authorization and X-User-Id when
+	// this one arrived, itself included; 0 on other routes.
 	InFlight int
 }
 
-// flight is what requests have in common that a client should not send at the same time.
+// flight identifies requests that a client should not send at the same time.
 type flight struct{ task, authorization, user string }
 
-// journal remembers requests. Its zero value is ready to use.
+// journal logs requests. Its zero value is ready to use.
 type journal struct {
 	mu      sync.Mutex // guards everything below, and the Request of every entry
 	count   int
 	entries []*entry       // the newest maxLog
-	flights map[flight]int // requests being answered
+	flights map[flight]int // requests in flight
 }
 
 // entry is a request in the journal.
@@ -43,7 +43,7 @@ type entry struct {
 	flight  flight
 }
 
-// begin notes that a request came. The entry must be ended.
+// begin logs a request. The entry must be ended.
 func (j *journal) begin(r *http.Request, task string) *entry {
 	e := &entry{
 		Request: Request{
@@ -63,7 +63,7 @@ func (j *journal) begin(r *http.Request, task string) *entry {
 		e.InFlight = j.flights[e.flight]
 	}
 	if len(j.entries) == maxLog {
-		j.entries[0] = nil // or it would live as long as the slice
+		j.entries[0] = nil // allows it to be garbage collected
 		j.entries = j.entries[1:]
 	}
 	j.entries = append(j.entries, e)

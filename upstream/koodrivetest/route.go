@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// operation is one of those that KooDrive has for tasks.
+// operation is one of KooDrive's task operations.
 type operation int
 
 const (
@@ -18,8 +18,8 @@ const (
 	opReceiver
 )
 
-// route finds the operation a request is for and, if that is a task's detail, the task's id. It looks at the path as it
-// came: nothing is cleaned or redirected, so that a client which lets a hostile id into its URL is seen to do so.
+// route returns the operation of a request and, for a task's detail, the task's id. It uses the path as received,
+// without cleaning or redirecting it, to expose a client that puts a hostile id into its URL.
 func route(r *http.Request) (op operation, id string) {
 	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), "/koodrive/ose/v1/task/")
 	switch {
@@ -43,7 +43,7 @@ func route(r *http.Request) (op operation, id string) {
 	return opNone, ""
 }
 
-// only is op if ok holds, else no operation.
+// only returns op if ok is set, otherwise opNone.
 func only(op operation, ok bool) operation {
 	if !ok {
 		return opNone
@@ -51,5 +51,5 @@ func only(op operation, ok bool) operation {
 	return op
 }
 
-// isSegment reports whether a path's rest is exactly one segment. An escaped slash is part of its segment.
+// isSegment reports whether rest is exactly one path segment. An escaped slash is part of a segment.
 func isSegment(rest string) bool { return rest != "" && !strings.Contains(rest, "/") }

@@ -13,7 +13,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// readFault reads a fault, whose body is under one of two keys.
+// readFault reads a fault. Its body has one of two keys, body or json.
 func readFault(dec *jsontext.Decoder, f *Fault) error {
 	type plain Fault
 	var read struct {
@@ -34,10 +34,10 @@ func readFault(dec *jsontext.Decoder, f *Fault) error {
 	return nil
 }
 
-// anything is the text of any value, without space between its tokens. A name may occur twice in it, for the client under test to see.
+// anything is the compact text of any JSON value. A name may occur twice in it, to test clients.
 type anything string
 
-// UnmarshalJSONFrom keeps the value's text.
+// UnmarshalJSONFrom keeps the text of the value.
 func (a *anything) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	var value jsontext.Value
 	if err := json.UnmarshalDecode(dec, &value, jsontext.AllowDuplicateNames(true)); err != nil {
@@ -48,17 +48,17 @@ func (a *anything) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return err
 }
 
-// fieldName matches the names of header fields that HTTP allows. Go's server leaves out all others without an error.
+// fieldName matches the header names that HTTP allows. Go's server drops others without an error.
 var fieldName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 
-// readHeader reads the fields to replace, each of which has one name, whatever its case.
+// readHeader reads the header fields to replace. Names must be unique, ignoring case.
 func readHeader(dec *jsontext.Decoder, h *http.Header) error {
 	var fields map[string]fieldValues
 	if err := json.UnmarshalDecode(dec, &fields); err != nil {
 		return err
 	}
 	*h = make(http.Header)
-	for _, name := range slices.Sorted(maps.Keys(fields)) { // Of two mistakes always the same is reported.
+	for _, name := range slices.Sorted(maps.Keys(fields)) { // Sorted, so that the same mistake is always reported first.
 		canonical := http.CanonicalHeaderKey(name)
 		if !fieldName.MatchString(name) {
 			return memberError(dec, name, "is not the name of a header field")
@@ -71,10 +71,10 @@ func readHeader(dec *jsontext.Decoder, h *http.Header) error {
 	return nil
 }
 
-// fieldValues are those of a header field: a string, an array of strings, or null to remove the field.
+// fieldValues are the values of a header field: a string, an array of strings, or null to remove the field.
 type fieldValues []string
 
-// UnmarshalJSONFrom reads one of the three forms.
+// UnmarshalJSONFrom reads a string, an array or null.
 func (f *fieldValues) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	var err error
 	switch dec.PeekKind() {

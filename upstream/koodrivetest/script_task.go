@@ -9,7 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// ids are the ids that were read, each after the pointer to its list.
+// ids are the ids that were read, each prefixed with the pointer to its list.
 type ids map[string]bool
 
 func (used ids) readToken(dec *jsontext.Decoder, t *Token) error {
@@ -35,8 +35,8 @@ func (used ids) readTask(dec *jsontext.Decoder, t *Task) error {
 	return err
 }
 
-// read reads v, an element of a list, and then requires in *id, which holds its member key, an id that is new in that list.
-// An id that was there before counts: the URL can name it.
+// read reads v, an element of a list. It then requires *id, the member named key, to be new in that list. An id may be
+// set before: the URL can have it.
 func (used ids) read(dec *jsontext.Decoder, v any, key string, id *string) error {
 	if err := json.UnmarshalDecode(dec, v); err != nil {
 		return err
@@ -52,7 +52,7 @@ func (used ids) read(dec *jsontext.Decoder, v any, key string, id *string) error
 	return nil
 }
 
-// readSteps reads steps. One without a status keeps that of the step before.
+// readSteps reads steps. A step without a status keeps that of the previous one.
 func readSteps(dec *jsontext.Decoder, steps *[]Step) error {
 	var read []struct {
 		Status     *state        `json:"status"`
@@ -77,12 +77,14 @@ func readSteps(dec *jsontext.Decoder, steps *[]Step) error {
 	return nil
 }
 
-// state is a task's, under its name or KooDrive's number.
+// state is the status of a task, by name or by KooDrive's number.
 type state int64
 
-var states = map[string]state{"NEW": StatusNew, "EXECUTING": StatusExecuting, "SUCCESS": StatusSuccess, "FAILED": StatusFailed}
+var states = map[string]state{
+	"NEW": StatusNew, "EXECUTING": StatusExecuting, "SUCCESS": StatusSuccess, "FAILED": StatusFailed,
+}
 
-// UnmarshalJSONFrom reads one of the two forms.
+// UnmarshalJSONFrom reads a name or a number.
 func (s *state) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	token, err := dec.ReadToken()
 	if err != nil {

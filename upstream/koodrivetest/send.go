@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// send writes an answer, with what its fault does to it, and notes in e how far that came. A connection is cut by the
-// panic that net/http has for it, which works alike for HTTP/1.1 and HTTP/2.
+// send writes an answer with its fault, and records the status in e. It cuts a connection with net/http's panic for
+// that, which works for HTTP/1.1 and HTTP/2.
 func (k *KooDrive) send(w http.ResponseWriter, r *http.Request, a answer, e *entry) {
 	var f Fault
 	if a.fault != nil {
@@ -43,7 +43,7 @@ func (k *KooDrive) send(w http.ResponseWriter, r *http.Request, a answer, e *ent
 	f.write(w, r, body)
 }
 
-// write sends the body, or what the fault lets through of it.
+// write sends the body, as far as the fault allows.
 func (f *Fault) write(w http.ResponseWriter, r *http.Request, body []byte) {
 	if f.Truncate {
 		body = body[:len(body)/2]
@@ -63,7 +63,7 @@ func (f *Fault) write(w http.ResponseWriter, r *http.Request, body []byte) {
 	}
 }
 
-// body is what the fault makes of a body.
+// body applies the fault to a body.
 func (f *Fault) body(b []byte) []byte {
 	if f.Body != nil {
 		b = []byte(*f.Body)
@@ -85,7 +85,7 @@ func (f *Fault) body(b []byte) []byte {
 	return b
 }
 
-// wait lets d pass. It gives the answer up if the client goes before that.
+// wait waits for d. It aborts the answer if the client leaves before that.
 func wait(ctx context.Context, d time.Duration) {
 	if d <= 0 {
 		return
@@ -99,5 +99,5 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// flush sends what was written so far. A writer that cannot do so sends it later.
+// flush sends the bytes written so far, if the writer supports it.
 func flush(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() }

@@ -12,17 +12,17 @@ import (
 const (
 	algorithm = "HMAC-SHA256"
 	dateForm  = "20060102T150405Z"
-	maxAge    = 15 * time.Minute // of X-Date
+	maxAge    = 15 * time.Minute // maximum age of X-Date
 )
 
-// claim is what a signed request's Authorization says.
+// claim is a parsed Authorization of a signed request.
 type claim struct {
 	app, signature string
-	headers        []string // names of the signed headers, as they came
+	headers        []string // names of the signed headers, as received
 }
 
-// badSignature says why a signature is refused, or nothing. The signature is computed anew, from the request as it
-// came: canonical request, its hash after the algorithm's name and a newline, HMAC-SHA256 of that with the AppSecret.
+// badSignature returns why a signature is refused; empty if it is valid. It recomputes the signature of the request as
+// received: HMAC-SHA256, with the AppSecret, of the algorithm's name, a newline and the hash of the canonical request.
 func (k *KooDrive) badSignature(r *http.Request, authorization string, body []byte) string {
 	c, ok := parseClaim(authorization)
 	if !ok {
@@ -49,7 +49,7 @@ func (k *KooDrive) badSignature(r *http.Request, authorization string, body []by
 	return ""
 }
 
-// parseClaim reads "HMAC-SHA256 AppId=…,SignedHeaders=a;b,Signature=…", in this order and without further blanks.
+// parseClaim parses "HMAC-SHA256 AppId=…,SignedHeaders=a;b,Signature=…", in this order and without other spaces.
 func parseClaim(authorization string) (c claim, ok bool) {
 	fields := strings.Split(strings.TrimPrefix(authorization, algorithm+" "), ",")
 	if len(fields) != 3 {
@@ -66,9 +66,9 @@ func parseClaim(authorization string) (c claim, ok bool) {
 	return c, true
 }
 
-// badDate says why a signing time is refused, or nothing.
+// badDate returns why a signing time is refused; empty if it is valid.
 func badDate(value string, now time.Time) string {
-	// The length is checked because Parse would let a fraction of a second pass.
+	// Parse also accepts a fraction of a second, so the length is checked.
 	date, err := time.Parse(dateForm, value)
 	switch {
 	case err != nil || len(value) != len(dateForm):

@@ -12,11 +12,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// parse reads data into v, which is a script or a part of one. Without being told so, the library refuses a key that occurs twice, text
-// after the end and invalid UTF-8. The error is one line about the first mistake: line 7: /tasks/1/steps/0/for: "soon" is not a duration such as "1.5s"
+// parse parses a script, or a part of one, into v. By default, the library refuses repeated keys, text after the end
+// and invalid UTF-8. The error is one line about the first mistake: see [ParseScript].
 func parse(data []byte, v any) error {
 	used := make(ids)
-	// The first function for a type decides, unless it returns errors.ErrUnsupported as refuseNull does.
+	// The first function for a type decides, unless it returns errors.ErrUnsupported, as refuseNull does.
 	err := json.Unmarshal(data, v, json.RejectUnknownMembers(true), json.WithUnmarshalers(json.JoinUnmarshalers(
 		json.UnmarshalFromFunc(refuseNull),
 		json.UnmarshalFromFunc(readString),
@@ -35,7 +35,7 @@ func parse(data []byte, v any) error {
 	return explain(data, err)
 }
 
-// explain turns an error of the library's about data into one for the script's author.
+// explain converts an error of the library into one for the author of the script.
 func explain(data []byte, err error) error {
 	offset, pointer, why := int64(0), jsontext.Pointer(""), err.Error()
 	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
@@ -44,14 +44,14 @@ func explain(data []byte, err error) error {
 		offset, pointer, why = semantic.ByteOffset, semantic.JSONPointer, reason(semantic)
 	}
 	where := fmt.Sprintf("line %d: ", 1+bytes.Count(data[:offset], []byte("\n")))
-	if pointer != "" { // Without its quotes, but still on one line, whatever a key holds.
+	if pointer != "" { // Quoted, because a key may contain line breaks. The quotes are removed.
 		quoted := fmt.Sprintf("%.200q", pointer)
 		where += quoted[1:len(quoted)-1] + ": "
 	}
 	return errors.New(where + why)
 }
 
-// reason says what is wrong with a value: the library itself would name a type of Go's.
+// reason returns why a value is invalid. The library's text would name a Go type.
 func reason(err *json.SemanticError) string {
 	if err.Err != nil && !errors.Is(err, strconv.ErrSyntax) && !errors.Is(err, strconv.ErrRange) {
 		return err.Err.Error()
@@ -74,12 +74,12 @@ func reason(err *json.SemanticError) string {
 	}
 }
 
-// memberError is an error about a member of the object that dec has just read.
+// memberError returns an error about a member of the object that dec has just read.
 func memberError(dec *jsontext.Decoder, key, why string) error {
 	return &json.SemanticError{JSONPointer: dec.StackPointer().AppendToken(key), Err: errors.New(why)}
 }
 
-// refuseNull refuses null, which the library would take as the zero value.
+// refuseNull refuses null, which the library accepts as the zero value.
 func refuseNull(dec *jsontext.Decoder, v any) error {
 	switch v.(type) {
 	case *anything, *fieldValues, *jsontext.Value:
@@ -91,7 +91,7 @@ func refuseNull(dec *jsontext.Decoder, v any) error {
 	return errors.ErrUnsupported
 }
 
-// neverEmpty has the keys whose strings cannot be empty.
+// neverEmpty are the keys whose strings must not be empty.
 var neverEmpty = map[string]bool{"token": true, "id": true, "secret": true, "taskId": true}
 
 func readString(dec *jsontext.Decoder, s *string) error {
@@ -103,7 +103,7 @@ func readString(dec *jsontext.Decoder, s *string) error {
 	return err
 }
 
-// limits has the least and the greatest int under each key.
+// limits are the smallest and largest int for each key.
 var limits = map[string][2]int64{"status": {200, 999}, "pad": {0, 1 << 30}} // A padded body is held in memory.
 
 func readInt(dec *jsontext.Decoder, n *int) error {
@@ -128,7 +128,7 @@ func readDuration(dec *jsontext.Decoder, d *time.Duration) error {
 	if *d, err = time.ParseDuration(s); err != nil {
 		return fmt.Errorf(`%.40q is not a duration such as "1.5s"`, s)
 	}
-	if *d < 0 && dec.StackPointer() != "/skew" { // A clock can be behind.
+	if *d < 0 && dec.StackPointer() != "/skew" { // A clock may be behind.
 		return errors.New("must not be negative")
 	}
 	return nil

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// The states of a task, as KooDrive numbers them. Success and failed are final.
+// States of a task, as KooDrive numbers them. Success and failed are final.
 const (
 	StatusNew       = 0
 	StatusExecuting = 1
@@ -14,27 +14,27 @@ const (
 	StatusFailed    = 3
 )
 
-// Task is a task and how it goes. Fields that are nil or empty are left out of KooDrive's answers.
+// Task is a simulated task. Nil and empty fields are left out of KooDrive's answers.
 type Task struct {
-	ID       string `json:"id"` // what the route asks for; KooDrive's own have 19 digits
+	ID       string `json:"id"` // the id in the route; KooDrive's own have 19 digits
 	Name     string `json:"name"`
 	Type     *int64 `json:"type"` // 0: hand a user's files over and delete the user; 1: import users
 	TenantID string `json:"tenantId"`
 	UserID   string `json:"userId"`
-	Steps    []Step `json:"steps"` // passed through in order; without any the task stays new
+	Steps    []Step `json:"steps"` // run through in order; empty: the task stays new
 }
 
-// Step is a part of a task's life. It begins with the first request that it answers, and every step answers at least
-// one, however late that comes. The last step lasts for ever.
+// Step is a state of a task. It begins with the first request that it answers, and answers at least one, however late.
+// The last step does not end.
 type Step struct {
 	Status     int64         // one of the Status constants, or a number that KooDrive does not document
-	ResultCode string        // why a task failed, like 18000205; left out of the answer if empty
-	Name       string        // the task's name in this step; empty: the name that the task has
-	For        time.Duration // how long it lasts, from its first answer on; 0: one answer
-	Fault      *Fault        // done to this step's answers; nil: nothing. It must not be changed afterwards
+	ResultCode string        // why a task failed, like 18000205; empty: left out
+	Name       string        // the task's name in this step; empty: Task.Name
+	For        time.Duration // its duration, from its first answer; 0: one answer
+	Fault      *Fault        // applied to this step's answers; nil: none. It must not be changed afterwards
 }
 
-// Example returns the task that KooDrive's documentation shows: one that failed.
+// Example returns the task in KooDrive's documentation, which has failed.
 func Example() Task {
 	return Task{
 		ID:       "1534087020903704704",
@@ -46,7 +46,7 @@ func Example() Task {
 	}
 }
 
-// SetTask adds a task, or replaces the one with the same id. Either way it is at its first step.
+// SetTask adds a task, or replaces the task with the same id. It starts at its first step.
 func (k *KooDrive) SetTask(t Task) {
 	t.Steps = slices.Clone(t.Steps)
 	if len(t.Steps) == 0 {
@@ -57,14 +57,14 @@ func (k *KooDrive) SetTask(t Task) {
 	k.tasks[t.ID] = &timeline{task: t}
 }
 
-// RemoveTask forgets a task: from now on it is unknown. An id that is unknown already stays so.
+// RemoveTask removes a task, which is then unknown. Unknown ids are ignored.
 func (k *KooDrive) RemoveTask(id string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	delete(k.tasks, id)
 }
 
-// detail answers the question for one task.
+// detail answers a request for one task.
 func (k *KooDrive) detail(id string, now time.Time) answer {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -87,7 +87,7 @@ func (k *KooDrive) detail(id string, now time.Time) answer {
 	return answer{status: http.StatusOK, body: encode(d), fault: f}
 }
 
-// detail is the body of the answer about a task, its fields in the documented order.
+// detail is the body of an answer about a task, with the fields in the documented order.
 type detail struct {
 	TaskID     string `json:"taskId"`
 	TaskName   string `json:"taskName,omitempty"`
@@ -100,16 +100,16 @@ type detail struct {
 	Msg        string `json:"msg"`
 }
 
-// timeline is a task on its way through its steps.
+// timeline is the progress of a task through its steps.
 type timeline struct {
 	task  Task
-	at    int       // index of the step it is in
-	since time.Time // when that step was first shown; zero if it was not
+	at    int       // index of the current step
+	since time.Time // when that step was first shown; zero: not yet
 }
 
 func (t *timeline) step() Step { return t.task.Steps[t.at] }
 
-// advance moves the task to the step that a request at now is to see.
+// advance moves the task to its step for a request at now.
 func (t *timeline) advance(now time.Time) {
 	switch {
 	case t.since.IsZero():

@@ -1,5 +1,5 @@
-// Command conformance is the Go client's part in the conformance suite of all clients, which clients/conformance describes. It
-// reads a command, makes the call, and prints the client's results.
+// Command conformance is the Go client's program in the conformance suite: see clients/conformance. It reads a command,
+// makes the call, and prints the client's results.
 package main
 
 import (
@@ -41,7 +41,8 @@ func main() {
 		_, _ = fmt.Fprintln(os.Stderr, "conformance:", err)
 		os.Exit(2)
 	}
-	_, _ = io.Copy(io.Discard, in) // The process lives on, so that a cancelled call can be told from one that ended with the process.
+	// The process must stay: the suite checks that a cancelled call ends by itself, not with the process.
+	_, _ = io.Copy(io.Discard, in)
 }
 
 func run(line []byte) error {
@@ -72,12 +73,12 @@ func run(line []byte) error {
 	case "watch":
 		c.watch(ctx, client)
 	default:
-		return fmt.Errorf("no call %q", c.Call)
+		return fmt.Errorf("unknown call %q", c.Call)
 	}
 	return nil
 }
 
-// callerToken returns one token after the other, then the last one repeatedly.
+// callerToken returns the tokens in order, and then repeats the last one.
 func (c *command) callerToken() (string, error) {
 	token := c.CallerTokens[0]
 	if len(c.CallerTokens) > 1 {
@@ -147,9 +148,9 @@ func message(m proto.Message) json.RawMessage {
 	return text
 }
 
-// failure is a call's error in the suite's words.
+// failure returns an error in the suite's form.
 func failure(err error) map[string]any {
-	e := err.(*kootask.Error) //nolint:errorlint // The client promises the type itself.
+	e := err.(*kootask.Error) //nolint:errorlint // Client.Get and Events return the type itself.
 	known := ""
 	if n, ok := taskv1.ErrorReason_value[e.Reason]; ok && n != 0 && e.Has(taskv1.ErrorReason(n)) {
 		known = taskv1.ErrorReason(n).String()
@@ -164,8 +165,10 @@ func failure(err error) map[string]any {
 		violations = append(violations, map[string]string{"field": v.Field, "reason": v.Reason, "description": v.Description})
 	}
 	return map[string]any{
-		"code": code.Code(e.Code).String(), "reason": e.Reason, "known": known, "message": e.Message, "retryAfterSeconds": retryAfter,
-		"requestId": e.RequestID, "metadata": e.Metadata, "violations": violations, "localizedMessage": e.LocalizedMessage,
+		"code": code.Code(e.Code).String(), "reason": e.Reason, "known": known, "message": e.Message,
+		"retryAfterSeconds": retryAfter,
+		"requestId":         e.RequestID, "metadata": e.Metadata, "violations": violations,
+		"localizedMessage": e.LocalizedMessage,
 	}
 }
 

@@ -1,11 +1,11 @@
-// Package credfile reads the files that security depends on: certificates, keys, secrets, tokens and policies. A file is read
-// whole or refused by its name: damaged parts are never skipped. A file that hangs is reported.
+// Package credfile reads the files that security depends on: certificates, keys, secrets, tokens and policies. A file
+// is read completely or refused: damaged parts are never skipped. A read that hangs is reported.
 //
 //	content, err := credfile.Read("ca.pem")
 //	…
 //	pool, err := credfile.File{Name: "ca.pem", Content: content}.Pool()
 //
-// It does not follow files: see package reload. Errors never contain the content of a file.
+// The package does not watch files: see package reload. Errors contain the name of a file, but never its content.
 package credfile
 
 import (
@@ -22,9 +22,9 @@ import (
 
 // Limits of a read.
 const (
-	// Patience is the maximum duration of a read before it is reported. The read continues, because it cannot be ended.
+	// Patience is the time after which a read is reported to hang. The read continues, because it cannot be cancelled.
 	Patience = 5 * time.Second
-	// MaxSize is the size of the largest file, in bytes.
+	// MaxSize is the size of the largest accepted file, in bytes.
 	MaxSize = 4 << 20
 )
 
@@ -34,7 +34,7 @@ type File struct {
 	Content []byte
 }
 
-// Read returns the content of a file. It fails after [Patience], and leaves behind the goroutine that waits for the system.
+// Read returns the content of a file. It fails after [Patience], and leaves the reading goroutine behind.
 func Read(name string) ([]byte, error) {
 	return NewReader(name).Read(context.Background())
 }
@@ -43,7 +43,7 @@ func Read(name string) ([]byte, error) {
 type Reader struct {
 	name     string
 	patience time.Duration
-	pending  chan result // Result of the read in progress, nil without one. Of capacity 1.
+	pending  chan result // Result of the read in progress; nil if there is none. Capacity 1.
 }
 
 type result struct {
@@ -54,12 +54,13 @@ type result struct {
 // NewReader returns a Reader for a file, which need not exist yet.
 func NewReader(name string) *Reader { return &Reader{name: name, patience: Patience} }
 
-// Read returns the content of the file. It fails when ctx ends, or after [Patience]. The next Read then waits for the same result.
+// Read returns the content of the file. It fails when ctx ends, or after [Patience]. The next Read then waits for the
+// same result.
 func (r *Reader) Read(ctx context.Context) ([]byte, error) {
 	if r.pending == nil {
 		pending := make(chan result, 1)
 		r.pending = pending
-		// Nobody waits for this goroutine: opening a named pipe or reading from a dead network mount may never return.
+		// This goroutine is not waited for: opening a named pipe or reading from a dead network mount may never return.
 		go func() {
 			content, err := read(r.name)
 			pending <- result{content, err}
@@ -93,17 +94,18 @@ func read(name string) ([]byte, error) {
 
 // text returns the content as text, without a byte order mark.
 func (f File) text() (string, error) {
-	if bytes.HasPrefix(f.Content, []byte("\xff\xfe")) || bytes.HasPrefix(f.Content, []byte("\xfe\xff")) || bytes.ContainsRune(f.Content, 0) {
+	utf16 := bytes.HasPrefix(f.Content, []byte("\xff\xfe")) || bytes.HasPrefix(f.Content, []byte("\xfe\xff"))
+	if utf16 || bytes.ContainsRune(f.Content, 0) {
 		return "", f.refuse(0, "is UTF-16 or binary: save it as plain text (UTF-8)")
 	}
 	return strings.TrimPrefix(string(f.Content), "\ufeff"), nil
 }
 
-// blanks is the set of spaces that editors and shells leave around a line. Unicode has more, which are part of the text.
+// blanks are the spaces that editors and shells leave around a line. Other Unicode spaces are part of the text.
 const blanks = " \t\r\n"
 
-// Lines returns the lines that are not empty, at least one, each without the spaces around it. It refuses characters other
-// than visible ASCII, such as a no-break space, because they are in a secret by mistake.
+// Lines returns the non-empty lines, at least one, without the spaces around them. It refuses characters other than
+// printable ASCII, such as a no-break space: in a secret they are a mistake.
 func (f File) Lines() ([]string, error) {
 	text, err := f.text()
 	if err != nil {
@@ -127,7 +129,7 @@ func (f File) Lines() ([]string, error) {
 	return lines, nil
 }
 
-// refuse returns the error about a line of the file, or about the whole file if the line is 0.
+// refuse returns the error for a line of the file; line 0 stands for the whole file.
 func (f File) refuse(line int, problem string) error {
 	if line == 0 {
 		return fmt.Errorf("%s %s", f.Name, problem)

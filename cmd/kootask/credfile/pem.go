@@ -17,19 +17,19 @@ type block struct {
 var (
 	begin = regexp.MustCompile(`^-----BEGIN [A-Z0-9 ]+-----$`)
 	end   = regexp.MustCompile(`^-----END [A-Z0-9 ]+-----$`)
-	// remains are the rest of the border of a damaged or truncated block. Other text may stand around blocks.
+	// remains matches what is left of the border of a damaged or truncated block. Other text around blocks is allowed.
 	remains = regexp.MustCompile(`-----[A-Z]|[A-Z]-----|\b(BEGIN|END) [A-Z0-9 ]*(CERTIFICATE|KEY)\b`)
 )
 
-// blocks returns all blocks of a file. [pem.Decode] skips a damaged block; here each border has to be part of a readable
-// block.
+// blocks returns all blocks of a file. [pem.Decode] skips a damaged block; blocks fails unless each border is part of a
+// readable block.
 func (f File) blocks() ([]block, error) {
 	text, err := f.text()
 	if err != nil {
 		return nil, err
 	}
 	var all []block
-	var open strings.Builder // The block that has begun. Empty without one.
+	var open strings.Builder // The block that has begun; empty if there is none.
 	number, began := 0, 0
 	for line := range strings.Lines(text) {
 		number++
@@ -58,13 +58,13 @@ func (f File) blocks() ([]block, error) {
 	return all, nil
 }
 
-// cutOff reports whether a file ends with this line, within the border of a block.
+// cutOff reports whether line is the truncated last line of a file, within the border of a block.
 func cutOff(line string) bool {
 	const border = "-----BEGIN "
 	return !strings.HasSuffix(line, "\n") && strings.HasPrefix(border, line)
 }
 
-// certificates returns all certificates of a file, at least one. Blocks of other allowed kinds are left out.
+// certificates returns all certificates of a file, at least one. Blocks of the kinds others are skipped.
 func (f File) certificates(others ...string) ([]*x509.Certificate, error) {
 	blocks, err := f.blocks()
 	if err != nil {
@@ -79,7 +79,7 @@ func (f File) certificates(others ...string) ([]*x509.Certificate, error) {
 			continue
 		}
 		certificate, err := x509.ParseCertificate(b.Bytes)
-		if err != nil { // Its text may quote the certificate.
+		if err != nil { // The parser's error may quote the certificate.
 			return nil, f.refuse(b.line, "has a certificate that cannot be read")
 		}
 		all = append(all, certificate)
@@ -90,8 +90,7 @@ func (f File) certificates(others ...string) ([]*x509.Certificate, error) {
 	return all, nil
 }
 
-// Pool returns the certificates of a file, to be trusted. It refuses the file if one of its blocks is damaged, truncated or
-// not a certificate.
+// Pool returns a pool of the certificates in a file. It fails if a block is damaged, truncated or not a certificate.
 func (f File) Pool() (*x509.CertPool, error) {
 	certificates, err := f.certificates()
 	if err != nil {
@@ -104,7 +103,7 @@ func (f File) Pool() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// Suffixes of the names of blocks that may stand beside a certificate or its key: both may be in one file.
+// Suffixes of the types of blocks that may be in one file with a certificate or its key.
 const (
 	keys       = "PRIVATE KEY"
 	parameters = "PARAMETERS"
@@ -119,8 +118,8 @@ func isOneOf(kind string, ends []string) bool {
 	return false
 }
 
-// Pair returns a certificate, with those of its issuers that follow it, and its private key. Both may be in one file. The error
-// about a file is nil if the file is valid.
+// Pair returns a certificate, followed by its intermediates, and its private key. Both may be in one file. For a valid
+// file, the error is nil.
 func Pair(certificate, key File) (pair tls.Certificate, certificateErr, keyErr error) {
 	chain, certificateErr := certificate.certificates(keys, parameters)
 	keyPEM, keyErr := key.key()
@@ -132,7 +131,7 @@ func Pair(certificate, key File) (pair tls.Certificate, certificateErr, keyErr e
 		chainPEM = append(chainPEM, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: one.Raw})...)
 	}
 	pair, err := tls.X509KeyPair(chainPEM, keyPEM)
-	if err != nil { // Each of them is readable.
+	if err != nil { // Both are readable, so they do not match.
 		return tls.Certificate{}, nil, key.refuse(0, "does not hold the private key of the certificate in "+certificate.Name)
 	}
 	return pair, nil, nil
@@ -166,7 +165,7 @@ func (f File) key() ([]byte, error) {
 	return pem.EncodeToMemory(found.Block), nil
 }
 
-// isKey reports whether der is a private key, in one of the forms that [tls.X509KeyPair] knows.
+// isKey reports whether der is a private key in a format that [tls.X509KeyPair] accepts.
 func isKey(der []byte) bool {
 	_, err := x509.ParsePKCS8PrivateKey(der)
 	_, errRSA := x509.ParsePKCS1PrivateKey(der)

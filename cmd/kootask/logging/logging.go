@@ -1,6 +1,7 @@
-// Package logging writes the log of a service that must not depend on it. Lines wait in a bounded queue for their own writer.
-// A reader that is slow, stuck or gone delays nobody, and lines that do not fit are dropped and counted. Lines about failed
-// calls are sampled by address, so that one client cannot fill the disk. It does not judge the content of lines.
+// Package logging writes the log of a service that must not block on it. Lines are queued, up to a limit, for a writer
+// goroutine. A reader that is slow, stuck or gone delays nobody; lines that do not fit are dropped and counted. Lines
+// about failed calls are sampled by address, so that one client cannot fill the disk. The package does not check the
+// content of lines.
 //
 //	log := logging.New(os.Stderr, func(to io.Writer) slog.Handler { return slog.NewJSONHandler(to, nil) })
 //	log.Info("serving")
@@ -24,20 +25,20 @@ import (
 type kind int
 
 const (
-	// other lines are the operator's: starting, stopping, files.
+	// other lines are for the operator, about starting, stopping and files.
 	other kind = iota
-	// call lines are about a client, which is their attribute peer.
+	// call lines are about a client, identified by the attribute peer.
 	call
-	// audit lines are decisions about callers. They are never sampled, and have reserved room in the queue.
+	// audit lines are decisions about callers. They are never sampled, and part of the queue is reserved for them.
 	audit
 
 	kinds
 )
 
-// kindNames are the values of the metric's label, by kind.
+// kindNames are the values of the metric's label.
 var kindNames = [kinds]string{"other", "call", "audit"}
 
-// Attributes by which lines are sampled.
+// Attributes that sampling uses.
 const (
 	attrPeer    = "peer"
 	attrOutcome = "outcome"
@@ -50,8 +51,8 @@ type Log struct {
 	queue   *queue
 }
 
-// New returns a Log that writes to a file, in the form of the handler from format. One goroutine writes, and exists only while
-// there are lines to write.
+// New returns a Log that writes to a file. format returns the handler that formats the lines. Lines are written by one
+// goroutine, which only exists while there are lines to write.
 func New(to io.Writer, format func(io.Writer) slog.Handler) *Log {
 	queue := &queue{to: to, notice: func(lost counts) []byte {
 		var line bytes.Buffer
@@ -70,14 +71,15 @@ func New(to io.Writer, format func(io.Writer) slog.Handler) *Log {
 	return &Log{Logger: slog.New(h), sampler: h.sampler, queue: queue}
 }
 
-// Flush waits until all lines are written, at most for a limit. It reports whether they are.
+// Flush waits until all lines are written, for at most limit. It reports whether they are.
 func (l *Log) Flush(limit time.Duration) bool {
 	l.sampler.report()
 	return l.queue.flush(limit)
 }
 
 var droppedMetric = prometheus.NewDesc("kootask_log_dropped_total",
-	"Log lines that were not written, because the queue was full or writing failed, by kind: call, audit or other.", []string{"kind"}, nil)
+	"Log lines that were not written, because the queue was full or writing failed, by kind: call, audit or other.",
+	[]string{"kind"}, nil)
 
 // Describe implements prometheus.Collector.
 func (l *Log) Describe(descriptions chan<- *prometheus.Desc) { descriptions <- droppedMetric }
@@ -89,10 +91,10 @@ func (l *Log) Collect(metrics chan<- prometheus.Metric) {
 	}
 }
 
-// handler sorts lines by kind and leaves out those that the sampler does not admit.
+// handler passes lines to the handler of their kind, unless the sampler refuses them.
 type handler struct {
 	sampler *sampler
-	to      [kinds]slog.Handler // Each writes to the queue.
+	to      [kinds]slog.Handler // By kind. Each writes to the queue.
 }
 
 // Enabled implements slog.Handler.
@@ -109,7 +111,7 @@ func (h handler) Handle(ctx context.Context, r slog.Record) error {
 	return h.to[k].Handle(ctx, r)
 }
 
-// classify returns the kind of a line, its peer and its outcome.
+// classify returns the kind of a line. For a call, it also returns the peer and the outcome.
 func classify(r slog.Record) (k kind, of source) {
 	if r.Message == auth.AuditMessage {
 		return audit, source{}

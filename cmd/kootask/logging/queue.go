@@ -8,33 +8,33 @@ import (
 )
 
 const (
-	// QueueBytes bounds the lines that wait or are being written, in bytes.
+	// QueueBytes limits the total size of the lines that wait or are being written, in bytes.
 	QueueBytes = 8 << 20
-	// AuditReserve is the share of QueueBytes that is kept for audit lines.
+	// AuditReserve is the part of QueueBytes that is reserved for audit lines.
 	AuditReserve = QueueBytes / 4
 
-	// batchBytes bounds the lines of one write, unless a single line is longer. It is the size of a pipe on Linux: larger
-	// writes would free the queue later, and not be faster.
+	// batchBytes limits the size of one write, unless a single line is longer. It is the capacity of a pipe on Linux:
+	// larger writes would not be faster, and would free the queue later.
 	batchBytes = 64 << 10
 )
 
 // counts are numbers of lines by kind.
 type counts [kinds]int
 
-// queue holds the lines that wait for the file. Its writer is a goroutine that starts with the first line and ends with the last,
-// so that an idle queue costs nothing. A stuck write cannot be ended, so flush stops waiting for it.
+// queue holds the lines that wait for the file. Its writer goroutine starts with the first line and ends with the last,
+// so an idle queue costs nothing. A blocked write cannot be cancelled; flush stops waiting for it.
 type queue struct {
 	to     io.Writer
 	notice func(lost counts) []byte // Returns the line about dropped lines.
-	text   []byte                   // The lines of the present write. Only the writer uses it and torn.
-	torn   bool                     // The last write broke off within a line.
+	text   []byte                   // The buffer of a write. Only the writer uses it and torn.
+	torn   bool                     // The last write ended within a line.
 
 	mu      sync.Mutex
 	lines   []line        // The waiting lines, oldest first. Guarded by mu, as are the fields below.
 	bytes   [kinds]int    // Size of the lines that wait or are being written.
-	lost    counts        // Dropped lines that no notice has reported yet.
+	lost    counts        // Dropped lines that were not reported yet.
 	dropped counts        // Dropped lines in all.
-	idle    chan struct{} // Closed by the writer when it ends. Nil without a writer.
+	idle    chan struct{} // Closed by the writer at its end; nil while there is no writer.
 }
 
 type line struct {
@@ -69,7 +69,7 @@ func (q *queue) add(k kind, text []byte) {
 	}
 }
 
-// fitsLocked reports whether a line may enter: a flood of other lines leaves room for audit lines.
+// fitsLocked reports whether a line fits into the queue. AuditReserve keeps other lines from crowding out audit lines.
 func (q *queue) fitsLocked(k kind, size int) bool {
 	rest := q.bytes[call] + q.bytes[other]
 	if rest+q.bytes[audit]+size > QueueBytes {
@@ -83,7 +83,7 @@ func (q *queue) dropLocked(k kind) {
 	q.dropped[k]++
 }
 
-// write writes lines until none waits. One goroutine at a time runs it, and closes idle at the end.
+// write writes lines until the queue is empty, and then closes idle. Only one goroutine at a time runs it.
 func (q *queue) write(idle chan struct{}) {
 	defer close(idle)
 	for {
@@ -107,14 +107,14 @@ func (q *queue) write(idle chan struct{}) {
 			q.torn = err != nil && text[n-1] != '\n'
 		}
 		if n >= head {
-			q.told(lost)
+			q.reported(lost)
 		}
 		q.written(batch, n-head)
 		q.text = text
 	}
 }
 
-// take returns the next lines to write, and the number lost before them. Without lines, the writer has ended.
+// take returns the next lines to write, and the counts of those dropped before. Without lines, it ends the writer.
 func (q *queue) take() (batch []line, lost counts) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -132,8 +132,8 @@ func (q *queue) take() (batch []line, lost counts) {
 	return batch, q.lost
 }
 
-// told notes that the log has reported some dropped lines.
-func (q *queue) told(lost counts) {
+// reported subtracts dropped lines that the log has reported.
+func (q *queue) reported(lost counts) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for k, n := range lost {
@@ -141,7 +141,7 @@ func (q *queue) told(lost counts) {
 	}
 }
 
-// written frees the room of a batch. Lines that end after the first n bytes are lost.
+// written frees the space of a batch. Lines that end after the first n bytes count as dropped.
 func (q *queue) written(batch []line, n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -150,11 +150,11 @@ func (q *queue) written(batch []line, n int) {
 		if n -= len(l.text); n < 0 {
 			q.dropLocked(l.kind)
 		}
-		batch[i] = line{} // Free the line: the array lives until the queue is empty.
+		batch[i] = line{} // Free the text: the array lives until the queue is empty.
 	}
 }
 
-// flush waits for the writer, and reports whether it has ended within a limit.
+// flush waits for the writer's end, for at most limit, and reports whether it has ended.
 func (q *queue) flush(limit time.Duration) bool {
 	q.mu.Lock()
 	idle := q.idle

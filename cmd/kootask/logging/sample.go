@@ -8,29 +8,30 @@ import (
 )
 
 const (
-	// SampleFirst is the number of lines of one address and outcome that are written in each period. The rest is only counted.
+	// SampleFirst is the number of lines per source that are written in each period. The rest is only counted.
 	SampleFirst = 10
-	// SamplePeriod is the time for which lines are counted together.
+	// SamplePeriod is the length of a period.
 	SamplePeriod = time.Second
 
-	// MaxSources is the maximum number of pairs of address and outcome in a period. Further pairs are sampled as one.
+	// MaxSources limits the number of sources in a period. Further sources are sampled together.
 	MaxSources = 1000
 )
 
-// source is the key of sampling. A client can cause many outcomes, and with many addresses also many peers.
+// source identifies lines that are sampled together. A client can cause many outcomes and, with many addresses, have
+// many peers.
 type source struct{ peer, outcome string }
 
-// others stands for the sources beyond MaxSources.
+// others is the source of lines beyond MaxSources.
 var others = source{"others", "others"}
 
 // sample counts the lines of a source in the present period.
 type sample struct {
 	lines   int
 	leftOut int
-	level   slog.Level // Of the first line that was left out.
+	level   slog.Level // Of the first line left out.
 }
 
-// sampler admits the first lines of each source in a period, and reports the number of the others at its end.
+// sampler admits the first lines of each source in a period, and reports the number of the others at the period's end.
 type sampler struct {
 	to slog.Handler // Gets the reports. It must not block, because mu is held.
 
@@ -47,7 +48,7 @@ func newSampler(to slog.Handler) *sampler {
 	return s
 }
 
-// admits reports whether a line is to be written, and counts it.
+// admits counts a line, and reports whether it is to be written.
 func (s *sampler) admits(of source, level slog.Level) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -73,7 +74,7 @@ func (s *sampler) admits(of source, level slog.Level) bool {
 	return false
 }
 
-// tick reports a period that has ended, unless a line has begun the next one meanwhile.
+// tick reports a period that has ended, unless a line has already begun the next one.
 func (s *sampler) tick() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,7 +90,7 @@ func (s *sampler) report() {
 	s.reportLocked()
 }
 
-// reportLocked writes a line for each source that has lines left out, and forgets all.
+// reportLocked writes a line for each source with lines left out, and starts counting again.
 func (s *sampler) reportLocked() {
 	s.timer.Stop()
 	for of, lines := range s.sources {
@@ -98,7 +99,7 @@ func (s *sampler) reportLocked() {
 		}
 		r := slog.NewRecord(time.Now(), lines.level, "log lines left out", 0)
 		r.AddAttrs(slog.String(attrPeer, of.peer), slog.String(attrOutcome, of.outcome), slog.Int("left_out", lines.leftOut))
-		_ = s.to.Handle(context.Background(), r) // It writes to the queue, which does not fail.
+		_ = s.to.Handle(context.Background(), r) // The queue does not fail.
 	}
 	clear(s.sources)
 }

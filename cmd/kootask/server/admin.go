@@ -13,9 +13,9 @@ import (
 	"github.com/kootask/kootask/service/gateway"
 )
 
-// adminHandler serves the operator: /healthz, /readyz, the metrics and, if the port is local to this machine, the profiles,
-// which show the memory and take long. An outage of KooDrive changes neither /healthz nor /readyz, because that would take out
-// every replica at once.
+// adminHandler serves /healthz, /readyz, the metrics and, if the port is local to this machine, the profiles, which
+// expose memory and are slow. An outage of KooDrive changes neither /healthz nor /readyz: it would take out all
+// replicas at once.
 func (s *Server) adminHandler(local bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
@@ -37,13 +37,14 @@ func (s *Server) adminHandler(local bool) http.Handler {
 	return guarded(local, mux)
 }
 
-// guarded keeps other sites' pages from using the operator's browser. A local port answers only requests for a local Host:
-// otherwise a page whose name resolves to this machine could read the answers. On other addresses Host is not checked, because
-// Prometheus and the kubelet send the pod's IP. A request that a browser marks as another site's is refused on any address.
+// guarded protects the admin port from pages of other sites in the operator's browser. A local port answers only
+// requests for a local Host: otherwise a page whose name resolves to this machine could read the answers. On other
+// addresses Host is not checked, because Prometheus and the kubelet send the pod's IP. Requests that a browser marks as
+// another site's are refused on any address.
 func guarded(local bool, handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		// The index of the profiles has an inline style.
+		// The index of the profiles has inline styles.
 		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
@@ -60,8 +61,8 @@ func guarded(local bool, handler http.Handler) http.Handler {
 	})
 }
 
-// foreign reports whether another site's page made a request, by its Sec-Fetch-Site. The value is "none" for a typed address
-// or a bookmark.
+// foreign reports whether a value of Sec-Fetch-Site means that another site's page made the request. The value is
+// "none" for a typed address or a bookmark.
 func foreign(site string) bool { return site != "none" && site != "same-origin" }
 
 // onThisMachine reports whether an address can be reached only from this machine.

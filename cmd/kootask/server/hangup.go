@@ -12,10 +12,10 @@ import (
 	"github.com/kootask/kootask/service/gateway"
 )
 
-// patient handles an HTTP/1 client that closes its side of the connection. Some balancers do so as soon as they have sent a GET: such a
-// request is answered, within its own limit. A stream ends, also if the client sent more bytes before. (net/http reads one byte during a
-// request, and does not see the bytes after it.) A broken connection ends both, unless its client closed its side before, because then
-// nothing more is read.
+// patient handles HTTP/1 clients that close their side of the connection. Some load balancers do so as soon as they
+// have sent a GET, so an ordinary request is still answered, within its own time limit. A stream ends, even if the
+// client has sent more bytes: net/http reads only one byte during a request and would not notice the close after it. A
+// broken connection ends both, unless its client had closed its side, after which nothing more is read.
 func patient(handler *gateway.Gateway) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		from, ok := r.Context().Value(fromKey{}).(origin)
@@ -41,22 +41,22 @@ func patient(handler *gateway.Gateway) http.Handler {
 	})
 }
 
-// maxAhead is the maximum number of bytes that are read from a client during a stream. If it sends more, its close is noticed only when a
-// write fails.
+// maxAhead limits the bytes that are read from a client during a stream. If it sends more, its close is noticed only
+// when a write fails.
 const maxAhead = 4 << 10
 
-// ahead reads a connection. During a stream it reads ahead, to notice that the client closes its side, and keeps the bytes for the next
-// reader.
+// ahead reads a connection. During a stream it reads ahead, to notice the client's close, and keeps the bytes for the
+// next reader.
 type ahead struct {
 	conn net.Conn
 
 	mu      sync.Mutex
 	changed sync.Cond // Of buffer, err and alone; its L is mu.
-	hangup  func()    // Guarded by mu, as are all fields below. Nil without a stream.
-	broken  bool      // Reading has failed, and not by the client's close.
-	reading bool      // A reader reads the connection itself.
-	alone   bool      // The goroutine of readOn reads the connection.
-	waiting int       // Readers that wait for readOn.
+	hangup  func()    // Guarded by mu, as are the fields below. Nil while there is no stream.
+	broken  bool      // A read has failed for another reason than the client's close.
+	reading bool      // Read is reading the connection.
+	alone   bool      // readOn is reading the connection.
+	waiting int       // Number of calls of Read that wait for readOn.
 	buffer  []byte
 	err     error
 }
@@ -67,7 +67,12 @@ func newAhead(conn net.Conn) *ahead {
 	return a
 }
 
-// Read returns the bytes that were read ahead first. net/http has one reader at a time.
+// Read returns bytes that were read ahead, or else reads the connection, in this order:
+//  1. While readOn reads, wait for its bytes or its error.
+//  2. Return its bytes, then its error, once.
+//  3. Otherwise read the connection, without the lock.
+//
+// net/http calls it from one goroutine at a time.
 func (a *ahead) Read(b []byte) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -95,12 +100,12 @@ func (a *ahead) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// attend calls hangup when the client has closed its side or the connection breaks, until stop is called.
+// attend calls hangup when the client closes its side or the connection breaks, until stop is called.
 func (a *ahead) attend(hangup func()) (stop func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.hangup = hangup
-	if a.err != nil { // The client has closed already, after the bytes in the buffer.
+	if a.err != nil { // The client has already closed its side, after the bytes in buffer.
 		hangup()
 	}
 	a.readOnLocked()
@@ -111,7 +116,7 @@ func (a *ahead) attend(hangup func()) (stop func()) {
 	}
 }
 
-// readOnLocked begins to read ahead, if there is a stream and no other reader.
+// readOnLocked starts readOn if there is a stream and nothing else reads.
 func (a *ahead) readOnLocked() {
 	if a.hangup == nil || a.reading || a.alone || len(a.buffer) >= maxAhead || a.err != nil {
 		return
@@ -120,8 +125,8 @@ func (a *ahead) readOnLocked() {
 	go a.readOn()
 }
 
-// readOn reads until the stream has ended or the connection fails. It may outlive the stream: a deadline or the close of the
-// connection ends it, like every read.
+// readOn reads until the stream has ended or a read fails. It may outlive the stream: like every read, a deadline or
+// the close of the connection ends it.
 func (a *ahead) readOn() {
 	chunk := make([]byte, 512)
 	for goOn := true; goOn; {
@@ -129,7 +134,8 @@ func (a *ahead) readOn() {
 		a.mu.Lock()
 		a.buffer = append(a.buffer, chunk[:n]...)
 		a.readLocked(err)
-		if !errors.Is(err, os.ErrDeadlineExceeded) || a.waiting > 0 { // A deadline belongs to a reader.
+		// A deadline without a waiting reader was meant for an earlier read.
+		if !errors.Is(err, os.ErrDeadlineExceeded) || a.waiting > 0 {
 			a.err = err
 		}
 		goOn = err == nil && a.hangup != nil && len(a.buffer) < maxAhead
@@ -139,7 +145,7 @@ func (a *ahead) readOn() {
 	}
 }
 
-// readLocked notes the end of a read.
+// readLocked records the end of a read.
 func (a *ahead) readLocked(err error) {
 	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		return

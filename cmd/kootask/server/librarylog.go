@@ -9,18 +9,18 @@ import (
 	"github.com/kootask/kootask/service/caller"
 )
 
-// libraryLog takes net/http's own log lines, one at a time. Nearly all of them are about connections that clients break, so they
-// get the attributes by which lines are sampled: a peer, empty if unknown, and an outcome.
+// libraryLog receives net/http's own log lines, one at a time. Nearly all of them are about connections that clients
+// break, so they get the attributes that sampling needs: a peer, empty if unknown, and an outcome.
 type libraryLog struct{ log *slog.Logger }
 
-// libraryOutcome is the outcome of all lines of the library. Metrics do not have it.
+// libraryOutcome is the outcome of all these lines. It does not occur in metrics.
 const libraryOutcome = "HTTP_LIBRARY"
 
-// fromClient finds the client in a line. The cause follows it.
+// fromClient matches a line about a client. The cause follows the address.
 var fromClient = regexp.MustCompile(`^(.* from (?:client )?)(\S+:\d+)(: .*)?$`)
 
-// Write logs a line. The cause of a client's broken connection is left out, because it may quote the client's data. Anybody can
-// cause such a line, so it is not a warning.
+// Write logs a line. It leaves out the cause of a client's broken connection, which may quote the client's data.
+// Anybody can cause such lines, so they are logged as Debug.
 func (l libraryLog) Write(line []byte) (int, error) {
 	text, level, peer := strings.TrimSuffix(string(line), "\n"), slog.LevelWarn, ""
 	if m := fromClient.FindStringSubmatch(text); m != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/kootask/kootask/service/rpcserver"
 )
 
-// listener is a port that knows its connections. It limits their number, and lets a stop end connections without a call. Balancers
-// and browsers open such connections, and the server would wait for them in vain.
+// listener is a port that tracks its connections. It limits their number, and lets a stop close connections without a
+// call, for which the servers would wait in vain. Load balancers and browsers open such connections.
 type listener struct {
 	net.Listener
 	room   room
@@ -24,16 +24,16 @@ type listener struct {
 	closed *prometheus.CounterVec // By reason.
 
 	mu     sync.Mutex
-	conns  map[*conn]struct{} // Guarded by mu, as are all fields below.
-	unused list.List          // The conns without a call so far, oldest first.
-	peers  map[string]*peer   // The peers with a connection.
+	conns  map[*conn]struct{} // Guarded by mu, as are the fields below.
+	unused list.List          // The conns without a call, oldest first.
+	peers  map[string]*peer   // The peers with connections.
 	lines  lines
 }
 
-// peer is a host, as [caller.Peer] names it, that has connections to a port. Its fields are guarded by the listener's mu.
+// peer is a host with connections to a port, as [caller.Peer] names it. Its fields are guarded by listener.mu.
 type peer struct {
 	conns  int
-	unused list.List // Like the listener's.
+	unused list.List // Like listener.unused.
 }
 
 // conn is a connection of a listener.
@@ -44,23 +44,26 @@ type conn struct {
 	peer     string
 	accepted time.Time
 	called   atomic.Bool // The client has made a call.
-	// inAll and inPeer are its places among the unused of the listener and of the peer. Nil after its first call, and after it was
-	// closed. Guarded by the listener's mu.
+	// inAll and inPeer are its elements in the unused lists of the listener and the peer; nil after its first call or
+	// its close. Guarded by listener.mu.
 	inAll, inPeer *list.Element
 }
 
-// Accept waits for a connection that has room. If there is no room, it closes the new connection or makes room.
+// Accept waits for a connection. At a limit, it closes either the new connection or the oldest one without a call.
 func (l *listener) Accept() (net.Conn, error) {
 	for {
 		accepted, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		c := &conn{Conn: accepted, ahead: newAhead(accepted), listener: l, accepted: time.Now(), peer: caller.Peer(accepted.RemoteAddr().String())}
+		c := &conn{
+			Conn: accepted, ahead: newAhead(accepted), listener: l, accepted: time.Now(),
+			peer: caller.Peer(accepted.RemoteAddr().String()),
+		}
 		out, why := l.enter(c)
 		if out != nil {
 			_ = out.Conn.Close()
-			l.tell(out.peer, why)
+			l.report(out.peer, why)
 		}
 		if out != c {
 			return c, nil
@@ -68,7 +71,8 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// enter registers a connection. It returns the connection that has to be closed for it, which may be c, and the reason.
+// enter registers a connection. It returns the connection to close, which may be c, and the reason; nil if there is
+// room.
 func (l *listener) enter(c *conn) (out *conn, why string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -76,7 +80,7 @@ func (l *listener) enter(c *conn) (out *conn, why string) {
 	if from == nil {
 		from = &peer{}
 	}
-	// 1. Find room: a free place, or that of a connection without a call.
+	// 1. At a limit, find the oldest connection without a call, to take its place.
 	unused := (*list.List)(nil)
 	switch {
 	case l.room.perPeer > 0 && from.conns >= l.room.perPeer:
@@ -92,7 +96,7 @@ func (l *listener) enter(c *conn) (out *conn, why string) {
 		out, why = oldest.Value.(*conn), neverUsed
 		l.leaveLocked(out)
 	}
-	// 2. Register the peer only now, because its only other connection may just have left.
+	// 2. Register the peer after that, because its only other connection may just have left.
 	if l.conns == nil {
 		l.conns, l.peers = map[*conn]struct{}{}, map[string]*peer{}
 	}
@@ -117,7 +121,7 @@ func (l *listener) leaveLocked(c *conn) {
 	l.open.Dec()
 }
 
-// usedLocked removes a connection from the lists of those without a call, if it is there.
+// usedLocked removes a connection from the lists of unused ones, if it is there.
 func (l *listener) usedLocked(c *conn) {
 	if c.inAll != nil {
 		l.unused.Remove(c.inAll)
@@ -126,8 +130,8 @@ func (l *listener) usedLocked(c *conn) {
 	}
 }
 
-// tell counts a connection that was closed for lack of room, and logs one line per peer and minute.
-func (l *listener) tell(peer, why string) {
+// report counts a connection that was closed because of a limit, and logs one line per peer and minute.
+func (l *listener) report(peer, why string) {
 	l.closed.WithLabelValues(why).Inc()
 	l.mu.Lock()
 	due := l.lines.due(peer, time.Now())
@@ -138,10 +142,10 @@ func (l *listener) tell(peer, why string) {
 	}
 }
 
-// Read reads from the client.
+// Read reads from the client, through ahead.
 func (c *conn) Read(b []byte) (int, error) { return c.ahead.Read(b) }
 
-// RemoteAddr returns the client's address. It leads from a call to its connection: see [called].
+// RemoteAddr returns the client's address. called finds the connection by it.
 func (c *conn) RemoteAddr() net.Addr { return origin{c.Conn.RemoteAddr(), c} }
 
 // origin is the address of a connection's client.
@@ -150,7 +154,8 @@ type origin struct {
 	conn *conn
 }
 
-// called notes a call from an address. gRPC and net/http show nothing else of a call's connection, or only its TLS wrapper.
+// called records the first call of a connection. gRPC and net/http expose nothing of a call's connection but its
+// address, or its TLS wrapper.
 func called(from net.Addr) {
 	o, ok := from.(origin)
 	if !ok || o.conn.called.Swap(true) {
@@ -162,7 +167,7 @@ func called(from net.Addr) {
 	l.usedLocked(o.conn)
 }
 
-// Close closes the connection.
+// Close closes the connection and unregisters it.
 func (c *conn) Close() error {
 	c.listener.mu.Lock()
 	c.listener.leaveLocked(c)
@@ -170,8 +175,8 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// closeNew closes the connections without a call that may be in the middle of a handshake. Connections older than the limit of a
-// handshake are idle: their servers end them gracefully.
+// closeNew closes connections without a call that may be in the middle of a handshake. Older ones are idle: their
+// servers close them gracefully.
 func (l *listener) closeNew() {
 	l.closeIf(func(c *conn) bool { return !c.called.Load() && time.Since(c.accepted) <= rpcserver.ConnectTimeout })
 }

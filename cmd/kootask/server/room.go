@@ -13,17 +13,17 @@ import (
 // AdminConnections is the maximum number of connections to the admin port.
 const AdminConnections = 32
 
-// room is the maximum number of connections to a port, in all and from one peer. 0: no limit.
+// room limits the connections to a port, in all and from one peer. 0: no limit.
 type room struct{ all, perPeer int }
 
-// half is room for a number of connections, of which one peer may have half, so that a peer cannot exclude the others.
+// half returns a limit of all connections, half of which one peer may have, so that a peer cannot exclude the others.
 func half(all int) room { return room{all, (all + 1) / 2} }
 
-// Reasons for closing a connection for lack of room.
+// Reasons for closing a connection at a limit.
 const (
 	portFull  = "port_full"  // The port has reached its limit.
 	peerFull  = "peer_full"  // The peer has reached its limit.
-	neverUsed = "never_used" // It had no call, and made room for another connection.
+	neverUsed = "never_used" // It had no call, and made way for another connection.
 )
 
 // portMetrics are the metrics of connections, for all ports.
@@ -37,18 +37,21 @@ func newPortMetrics(registerer prometheus.Registerer) portMetrics {
 	all := portMetrics{
 		open: m.NewGaugeVec(prometheus.GaugeOpts{Name: "kootask_connections", Help: "Open connections."}, []string{"port"}),
 		closed: m.NewCounterVec(prometheus.CounterOpts{
-			Name: "kootask_connections_closed_total", Help: "Connections closed because a limit was reached, by reason: port_full, peer_full (the address has half of the port) or never_used (the oldest connection without a call).",
+			Name: "kootask_connections_closed_total",
+			Help: "Connections closed because a limit was reached, by reason: port_full, " +
+				"peer_full (the address has half of the port) or never_used (the oldest connection without a call).",
 		}, []string{"port", "reason"}),
 	}
 	for _, port := range []string{"grpc", "http", "admin"} {
-		for _, why := range []string{portFull, peerFull, neverUsed} { // Create each series, so that its first event is an increase.
+		// A series at 0 makes its first event visible to rate().
+		for _, why := range []string{portFull, peerFull, neverUsed} {
 			all.closed.WithLabelValues(port, why)
 		}
 	}
 	return all
 }
 
-// port returns a port with a limit on connections.
+// port returns a listener for a port, with a limit on connections.
 func (s *Server) port(name string, l net.Listener, room room) *listener {
 	return &listener{
 		Listener: l, room: room, log: s.config.Log.With("port", name), open: s.ports.open.WithLabelValues(name),
@@ -56,8 +59,8 @@ func (s *Server) port(name string, l net.Listener, room room) *listener {
 	}
 }
 
-// publicRoom returns the room of each public port. Behind proxies, all connections come from the proxies, so only the total is
-// limited.
+// publicRoom returns the limit of each public port. Behind proxies, all connections come from the proxies, so only the
+// total is limited.
 func (s *Server) publicRoom() room {
 	if s.config.Auth.TrustedHops > 0 {
 		return room{all: s.config.MaxConnections}
@@ -67,12 +70,12 @@ func (s *Server) publicRoom() room {
 
 type fromKey struct{}
 
-// withOrigin keeps the address of a connection for its requests.
+// withOrigin adds the client's address to the context of a connection's requests, for noted and patient.
 func withOrigin(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, fromKey{}, c.RemoteAddr())
 }
 
-// noted marks each request as a call of its connection.
+// noted records each request as a call of its connection.
 func noted(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if from, ok := r.Context().Value(fromKey{}).(net.Addr); ok {
@@ -82,7 +85,7 @@ func noted(handler http.Handler) http.Handler {
 	})
 }
 
-// lines limits the log lines about peers: one per peer and minute, and at most maxLines in a minute.
+// lines limits the log lines about peers to one per peer and minute, and maxLines per minute.
 type lines struct {
 	since time.Time
 	peers map[string]struct{} // The peers with a line since then.

@@ -1,5 +1,5 @@
-// Package server puts the service together: KooDrive's client, TaskService, its gRPC servers, the gateway and the admin
-// port, on the listeners that it is given. It starts and stops them in order. It reads no flag and opens no port.
+// Package server assembles the service on given listeners: KooDrive's client, TaskService, the gRPC server, the gateway
+// and the admin port. It starts and stops them in order. It parses no flags and opens no ports.
 //
 //	s, err := server.New(server.Config{Upstream: upstream.Config{BaseURL: url}, Log: log})
 //	…
@@ -35,62 +35,64 @@ import (
 // DefaultGrace is the default of Config.Grace.
 const DefaultGrace = 20 * time.Second
 
-// ErrInterrupted is the cause of a context that a person at a terminal has ended. The stop then does not wait for balancers.
+// ErrInterrupted is the cause of a context that a person at a terminal has ended. The stop then skips
+// Config.ShutdownDelay.
 var ErrInterrupted = errors.New("interrupted")
 
 // Limits of the HTTP port.
 const (
-	// HeaderTimeout is the time for a request's header, and IdleTimeout the time that a connection may be without a request. It is longer
-	// than balancers keep connections (60 s by default), so that none is closed just when a balancer uses it again.
+	// HeaderTimeout limits the time for a request's header. IdleTimeout is how long a connection may be without a
+	// request. It is longer than load balancers keep connections (usually 60 s), so that the server does not close one
+	// that a balancer is about to reuse.
 	HeaderTimeout = 5 * time.Second
 	IdleTimeout   = 90 * time.Second
-	// AnswerTimeout is the time until a client has read its answer. It is longer than a call takes. A watch replaces it with a
-	// limit for each message.
+	// AnswerTimeout limits the time until a client has read its answer. It is longer than any call. A watch replaces it
+	// with a limit per message.
 	AnswerTimeout = 60 * time.Second
 )
 
 // Config configures a Server.
 type Config struct {
-	// Upstream configures the way to KooDrive; New sets its OutageChanged. Required.
+	// Upstream configures the connection to KooDrive; New sets its OutageChanged. Required.
 	Upstream upstream.Config
 	// Service configures TaskService; New sets its Upstream, Log and Metrics.
 	Service service.Config
-	// Auth configures the authentication of callers; New sets its Mode, Log and Metrics. The zero Config lets everybody call.
+	// Auth configures the authentication of callers; New sets its Mode, Log and Metrics. Zero: everybody may call.
 	Auth auth.Config
-	// TLS has the certificates of the gRPC and the HTTP port. Nil: both are plaintext.
+	// TLS returns the certificates of the gRPC and the HTTP port. Nil: both are plaintext.
 	TLS func() TLS
-	// Files are followed while the Server runs. Their content takes effect through the other fields. Nil: none.
+	// Files are reloaded while the Server runs. Their content takes effect through the other fields. Nil: none.
 	Files *reload.Files
-	// Origins are the origins whose pages may read answers of the HTTP port.
+	// Origins are the web origins whose pages may read the answers of the HTTP port.
 	Origins []string
-	// LocalHosts is the field of the gateway's config. It is for callers without authentication.
+	// LocalHosts is gateway.Config.LocalHosts, for callers without authentication.
 	LocalHosts bool
-	// Console serves pages for browsers on the HTTP port: one that watches tasks, at /, and the API reference, at /docs.
+	// Console serves the page that watches tasks, at /, and the API reference, at /docs, on the HTTP port.
 	Console bool
 	// Reflection enables gRPC server reflection.
 	Reflection bool
-	// MaxConnections is the maximum number of connections to the gRPC port, and to the HTTP port. One address may have half of
-	// them, unless the Callers' TrustedHops is set. 0: no limit.
+	// MaxConnections limits the connections to the gRPC port, and to the HTTP port. One address may have half of them,
+	// unless Auth.TrustedHops is set. 0: no limit.
 	MaxConnections int
-	// Grace is the maximum duration of a stop. 0 is DefaultGrace.
+	// Grace limits the duration of a stop. 0: DefaultGrace.
 	Grace time.Duration
-	// ShutdownDelay is the part of the Grace during which a stopping server reports not ready and otherwise works as before, so that
-	// balancers stop sending it calls. At most a quarter of the Grace. 0: no delay.
+	// ShutdownDelay is the part of Grace during which a stopping server reports not ready and otherwise works as
+	// before, so that load balancers stop sending it calls. At most a quarter of Grace. 0: no delay.
 	ShutdownDelay time.Duration
-	// Log gets a line for each call. Required. It must not block, because calls wait for it.
+	// Log gets a line for each call. It must not block, because calls wait for it. Required.
 	Log *slog.Logger
-	// LogMetrics collects the metrics of the log. Nil: the log has no metrics.
+	// LogMetrics collects the metrics of the log. Nil: none.
 	LogMetrics prometheus.Collector
 }
 
-// Listeners are the ports of a Server. The Server closes them.
+// Listeners are the ports of a Server. Run closes them.
 type Listeners struct {
 	GRPC, HTTP net.Listener
-	// Admin is for the operator. It has profiles if it is on a loopback address. Nil: no admin port.
+	// Admin is the operator's port. It has profiles if it is on a loopback address. Nil: no admin port.
 	Admin net.Listener
 }
 
-// Server is the whole service.
+// Server is the whole service. Run it once.
 type Server struct {
 	config   Config
 	upstream *upstream.Client
@@ -105,7 +107,7 @@ type Server struct {
 	draining atomic.Bool
 }
 
-// New returns a Server, which serves in Run.
+// New returns a Server that is not serving yet: see Run.
 func New(config Config) (*Server, error) {
 	if config.Grace <= 0 {
 		config.Grace = DefaultGrace
@@ -140,8 +142,9 @@ func New(config Config) (*Server, error) {
 		return config.Log.With("port", name), prometheus.WrapRegistererWith(prometheus.Labels{"port": name}, s.metrics)
 	}
 	public := rpcserver.Config{
-		Service: s.service, Who: s.auth.Call, Called: called, MaxStreams: rpcserver.MaxStreams, LongestCall: s.service.LongestWatch(),
-		Reflection: config.Reflection,
+		Service: s.service, Who: s.auth.Call, Called: called, MaxStreams: rpcserver.MaxStreams,
+		LongestCall: s.service.LongestWatch(),
+		Reflection:  config.Reflection,
 	}
 	public.Log, public.Metrics = port("grpc")
 	if config.TLS != nil {
@@ -167,8 +170,9 @@ func New(config Config) (*Server, error) {
 	return s, nil
 }
 
-// httpServer returns a server for handler. Its WriteTimeout does not end a watch, whose first message comes sooner and sets its
-// own limit. Without it, the server would wait for an HTTP/2 client that answers pings but leaves no room for an answer.
+// httpServer returns a server for handler. Its WriteTimeout does not end a watch, whose first message comes earlier and
+// sets a limit of its own. Without it, the server would wait indefinitely for an HTTP/2 client that answers pings but
+// leaves no window for the answer.
 func (s *Server) httpServer(handler http.Handler) *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -182,19 +186,19 @@ func (s *Server) httpServer(handler http.Handler) *http.Server {
 		MaxHeaderBytes:    rpcserver.MaxHeaderRead,
 		Protocols:         &protocols,
 		HTTP2: &http.HTTP2Config{
-			// With the default of 250, further requests would hang.
+			// Beyond the default of 250, requests on a connection would hang.
 			MaxConcurrentStreams: rpcserver.MaxStreams,
-			// Without it there are no pings.
+			// The default is no pings.
 			SendPingTimeout: rpcserver.Ping, PingTimeout: rpcserver.PingTimeout,
 		},
 		ErrorLog: log.New(libraryLog{s.config.Log}, "", 0),
-		// OPTIONS * is answered like any other request.
+		// OPTIONS * is handled like any other request.
 		DisableGeneralOptionsHandler: true,
 	}
 }
 
-// Run serves until ctx ends, and then stops within the grace time, without the delay if the cause of ctx is [ErrInterrupted]. It fails
-// if a listener fails, or if calls had to be cut off. A Server runs once.
+// Run serves until ctx ends, and then stops within Grace. It skips ShutdownDelay if the cause of ctx is
+// [ErrInterrupted]. It fails if a listener fails or if calls had to be cut off. It may be called once.
 func (s *Server) Run(ctx context.Context, l Listeners) error {
 	running, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -234,8 +238,11 @@ func (s *Server) Run(ctx context.Context, l Listeners) error {
 	return err
 }
 
-// stop ends all parts in the order of their dependencies. Readiness changes first, and stays until the end; during the delay,
-// nothing else changes. The stop does not wait for connections without a call.
+// stop stops all parts, in the order of their dependencies:
+//  1. Readiness changes. During the delay nothing else does.
+//  2. Watches are drained, and new connections without a call closed.
+//  3. Both public ports stop; at the end of Grace, their connections are closed.
+//  4. The gateway's calls, the service and the clients stop. The admin port is last.
 func (s *Server) stop(delay time.Duration, ports ...*listener) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.Grace)
 	defer cancel()
@@ -264,7 +271,7 @@ func (s *Server) stop(delay time.Duration, ports ...*listener) error {
 	s.upstream.Close()
 	_ = s.admin.Close()
 	if httpErr != nil || !rpcGraceful || !localGraceful {
-		return fmt.Errorf("stopping took longer than %v: calls were broken off", s.config.Grace)
+		return fmt.Errorf("stopping took longer than %v: calls were cut off", s.config.Grace)
 	}
 	return nil
 }

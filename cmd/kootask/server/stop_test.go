@@ -166,7 +166,7 @@ func TestStopIsBounded(t *testing.T) {
 		synctest.Wait()
 		start := time.Now()
 		s.stop()
-		if err := <-s.stopped; err == nil || !strings.Contains(err.Error(), "broken off") || time.Since(start) != grace {
+		if err := <-s.stopped; err == nil || !strings.Contains(err.Error(), "cut off") || time.Since(start) != grace {
 			t.Errorf("stopped with %v after %v", err, time.Since(start))
 		}
 		call.Wait()

@@ -15,16 +15,16 @@ import (
 // MinTLS is the oldest accepted version of TLS.
 const MinTLS = tls.VersionTLS12
 
-// TLS has the certificates of the ports.
+// TLS has the current certificates of the ports.
 type TLS struct {
 	// Certificate is the server's certificate. Required.
 	Certificate tls.Certificate
-	// ClientCAs are the authorities of client certificates, which are then required. Nil: clients need no certificate.
+	// ClientCAs are the authorities of client certificates, which clients must then present. Nil: they need none.
 	ClientCAs *x509.CertPool
 }
 
-// ParseTLS reads a certificate (followed by those of its issuers), its key and, unless it is the zero File, the authorities of
-// client certificates, all in PEM form. The server's certificate has to be valid now.
+// ParseTLS parses a certificate followed by its intermediates, its key and, unless clientCAs is the zero File, the
+// authorities of client certificates, all in PEM form. It fails if the server's certificate is not valid now.
 func ParseTLS(certificate, key, clientCAs credfile.File) (TLS, error) {
 	pair, certificateErr, keyErr := credfile.Pair(certificate, key)
 	if err := cmp.Or(certificateErr, keyErr); err != nil {
@@ -42,7 +42,7 @@ func ParseTLS(certificate, key, clientCAs credfile.File) (TLS, error) {
 	return TLS{pair, pool}, err
 }
 
-// tls returns the config of the ports. Each handshake uses the present content of the files.
+// tls returns the TLS config of the ports. Each handshake uses the current files.
 func (s *Server) tls() *tls.Config {
 	return &tls.Config{
 		MinVersion: MinTLS,
@@ -53,7 +53,7 @@ func (s *Server) tls() *tls.Config {
 				MinVersion:   MinTLS,
 				NextProtos:   []string{"h2", "http/1.1"},
 				Certificates: []tls.Certificate{now.Certificate},
-				// A resumed session would not present its certificate again.
+				// A client that resumes a session would not present its certificate again.
 				SessionTicketsDisabled: true,
 			}
 			if now.ClientCAs != nil {
@@ -64,7 +64,7 @@ func (s *Server) tls() *tls.Config {
 	}
 }
 
-// certificateEnd exports the end of the server certificate's validity, so that an alert can come in time.
+// certificateEnd exports the end of the server certificate's validity, for alerts.
 func (s *Server) certificateEnd() prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "kootask_tls_certificate_end_timestamp_seconds", Help: "End of validity of the server's certificate, in Unix time.",

@@ -1,12 +1,12 @@
-// Package issuertest is an issuer of tokens for tests, as OpenID Connect has them: it publishes its discovery document and
-// its keys over HTTP, signs tokens, also bad ones, and tells when it was asked for what. It logs nobody in.
+// Package issuertest is an OpenID Connect token issuer for tests. It serves its discovery document and keys over HTTP,
+// signs valid and invalid tokens, and records its requests. It has no login.
 //
 //	issuer := issuertest.New("https://issuer.test")
 //	listener := koodrivetest.Listen()
 //	go http.Serve(listener, issuer)
 //	token := issuer.Token(map[string]any{"sub": "alice"})
 //
-// It works in a testing/synctest bubble: it starts no goroutine, and waits for nothing but a request's end.
+// It works in a testing/synctest bubble: it starts no goroutine and blocks only until a request's end.
 package issuertest
 
 import (
@@ -19,13 +19,13 @@ import (
 	"time"
 )
 
-// Paths of what an issuer publishes, below its URL.
+// Paths of the issuer's documents, below its URL.
 const (
 	Discovery = "/.well-known/openid-configuration"
 	Keys      = "/keys"
 )
 
-// Audience is whom tokens are for unless a claim says otherwise.
+// Audience is the aud of tokens, unless a claim replaces it.
 const Audience = "kootask"
 
 // Issuer issues tokens. It is safe for concurrent use. Make one with [New].
@@ -38,8 +38,8 @@ type Issuer struct {
 	fetches  map[string][]time.Time      // By path. Guarded by mu.
 }
 
-// New returns an Issuer with a key of each kind, which is known by url: what tokens name as iss. It panics if that is not
-// a URL. A slash at the end of it belongs to the name, and not to the paths.
+// New returns an Issuer with a key of each kind. name is the URL that tokens have as iss; New panics if it is not a
+// URL. A slash at its end belongs to the name, but not to the paths.
 func New(name string) *Issuer {
 	u, err := url.Parse(name)
 	if err != nil {
@@ -53,14 +53,14 @@ func New(name string) *Issuer {
 	return i
 }
 
-// URL returns what tokens name as iss.
+// URL returns the iss of the tokens.
 func (i *Issuer) URL() string { return i.url }
 
-// KeysURL returns where the keys are, as discovery says it.
+// KeysURL returns the URL of the keys, as in the discovery document.
 func (i *Issuer) KeysURL() string { return strings.TrimSuffix(i.url, "/") + Keys }
 
-// Rotate replaces all keys: from now on the new ones sign, and they alone are published. The RSA key gets only a new id,
-// since making one takes long.
+// Rotate replaces all keys: only the new ones sign and are published. The RSA key only gets a new id, because
+// generating one is slow.
 func (i *Issuer) Rotate() {
 	keys := newKeys()
 	i.mu.Lock()
@@ -68,7 +68,7 @@ func (i *Issuer) Rotate() {
 	i.keys = keys
 }
 
-// Replace gives the key that signs tokens with this alg another value under the id that it has.
+// Replace replaces the value, but not the id, of the key that signs tokens with this alg.
 func (i *Issuer) Replace(alg string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -77,22 +77,22 @@ func (i *Issuer) Replace(alg string) {
 	i.keys[s.family] = s
 }
 
-// Handle answers requests for a path with h from now on, and for every path without one if path is empty. Nil gives the
-// Issuer's own answers back.
+// Handle makes h answer the requests for a path; an empty path stands for all paths without a handler. Nil restores the
+// Issuer's own answers.
 func (i *Issuer) Handle(path string, h http.HandlerFunc) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.handlers[path] = h
 }
 
-// Fetches returns when a path was asked for, also in vain.
+// Fetches returns the times of the requests for a path, failed ones included.
 func (i *Issuer) Fetches(path string) []time.Time {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return append([]time.Time(nil), i.fetches[path]...)
 }
 
-// ServeHTTP answers for the Issuer.
+// ServeHTTP serves the Issuer's documents.
 func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimPrefix(r.URL.Path, i.prefix)
 	i.mu.Lock()
@@ -114,12 +114,12 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// DiscoveryDocument returns what is published at [Discovery]. It is the caller's to change.
+// DiscoveryDocument returns a new copy of the document at [Discovery].
 func (i *Issuer) DiscoveryDocument() map[string]any {
 	return map[string]any{"issuer": i.url, "jwks_uri": i.KeysURL(), "response_types_supported": []string{"code"}}
 }
 
-// KeySet returns the keys that are published at [Keys], as JWKs. They are the caller's to change.
+// KeySet returns a new copy of the keys at [Keys], as JWKs.
 func (i *Issuer) KeySet() []map[string]any {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -130,7 +130,7 @@ func (i *Issuer) KeySet() []map[string]any {
 	return set
 }
 
-// PublicKey returns the public key that tokens with this alg are verified with.
+// PublicKey returns the public key that verifies tokens with this alg.
 func (i *Issuer) PublicKey(alg string) crypto.PublicKey { return i.signer(alg).key.Public() }
 
 // KeyID returns the id of the key that signs tokens with this alg.
@@ -142,7 +142,7 @@ func (i *Issuer) signer(alg string) signer {
 	return i.keys[algorithms[alg]]
 }
 
-// JSON answers with v. It panics if v cannot be written so.
+// JSON returns a handler that answers with v. It panics if v cannot be marshalled.
 func JSON(v any) http.HandlerFunc {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -154,10 +154,10 @@ func JSON(v any) http.HandlerFunc {
 	}
 }
 
-// Status answers with an HTTP status and nothing else.
+// Status returns a handler that answers with an HTTP status and no body.
 func Status(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
 }
 
-// Hang answers nothing until the client has left.
+// Hang is a handler that does not answer until the client has left.
 func Hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }

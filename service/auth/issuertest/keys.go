@@ -27,7 +27,7 @@ const (
 
 var families = []family{familyRSA, familyP256, familyP384, familyP521, familyEd25519}
 
-// algorithms are the families of what may sign.
+// algorithms maps each alg to the family of its keys.
 var algorithms = map[string]family{
 	"RS256": familyRSA, "RS384": familyRSA, "RS512": familyRSA,
 	"PS256": familyRSA, "PS384": familyRSA, "PS512": familyRSA,
@@ -42,14 +42,14 @@ type signer struct {
 	key    crypto.Signer
 }
 
-// The RSA keys of all Issuers of the process, and of those who pretend to be one.
+// RSA keys, shared by the process because generating them is slow: of all Issuers, and of [Forged] tokens.
 var ownRSA, foreignRSA = sync.OnceValue(newRSA), sync.OnceValue(newRSA)
 
 func newRSA() crypto.Signer { return must(rsa.GenerateKey(rand.Reader, 2048)) }
 
 var generations atomic.Int64
 
-// newKeys returns a key of each family, under ids that were never used.
+// newKeys returns a key of each family, with ids that were never used.
 func newKeys() map[family]signer {
 	generation := strconv.FormatInt(generations.Add(1), 10)
 	keys := map[family]signer{}
@@ -75,7 +75,7 @@ func newKey(f family, rsaKey func() crypto.Signer) crypto.Signer {
 	}
 }
 
-// jwk returns the public half. The RSA key has no alg, since it serves several.
+// jwk returns the public key as a JWK. The RSA key has no alg, since it serves several.
 func (s signer) jwk() map[string]any {
 	k := map[string]any{"kid": s.id, "use": "sig"}
 	set := func(values map[string]any) map[string]any {
@@ -88,7 +88,7 @@ func (s signer) jwk() map[string]any {
 	case *rsa.PublicKey:
 		return set(map[string]any{"kty": "RSA", "n": encode(public.N.Bytes()), "e": encode(big.NewInt(int64(public.E)).Bytes())})
 	case *ecdsa.PublicKey:
-		point := must(public.Bytes())[1:] // Without the byte that says that it is uncompressed.
+		point := must(public.Bytes())[1:] // Without the leading byte of an uncompressed point.
 		alg := map[family]string{familyP256: "ES256", familyP384: "ES384", familyP521: "ES512"}[s.family]
 		return set(map[string]any{
 			"kty": "EC", "alg": alg, "crv": public.Params().Name,

@@ -13,21 +13,21 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Lifetime is how long tokens are good unless a claim says otherwise.
+// Lifetime is how long a token is valid, unless a claim says otherwise.
 const Lifetime = 5 * time.Minute
 
-// draft is a token that is not signed yet.
+// draft is an unsigned token.
 type draft struct {
 	issuer *Issuer
 	alg    string
 	header map[string]any
-	key    any // What signs, as golang-jwt wants it.
+	key    any // The signing key, in golang-jwt's type.
 }
 
-// Option makes a token other than an issuer's usual one. Options are applied in order.
+// Option modifies a token. Options are applied in order.
 type Option func(*draft)
 
-// Alg signs with one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 and EdDSA, in place of RS256. It
+// Alg signs with one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 and EdDSA instead of RS256. It
 // panics for any other.
 func Alg(alg string) Option {
 	return func(d *draft) {
@@ -37,8 +37,8 @@ func Alg(alg string) Option {
 	}
 }
 
-// KeyOf signs with the key that is for another alg, under its id: ES384 with a key of P-256, say. It panics if the two keys
-// are not both of a curve or both RSA, or if the signature does not fit.
+// KeyOf signs with the key of another alg, under that key's id: ES384 with a P-256 key, for example. It panics if the
+// keys are neither both RSA nor both elliptic curve, or if the signature does not fit.
 func KeyOf(alg string) Option {
 	return func(d *draft) {
 		s := d.issuer.signer(alg)
@@ -47,7 +47,8 @@ func KeyOf(alg string) Option {
 	}
 }
 
-// Header sets a member of the token's header: "kid" names another key, "alg" lies. Nil leaves it out.
+// Header sets a member of the token's header: "kid" names another key, "alg" misstates the algorithm. Nil removes the
+// member.
 func Header(name string, value any) Option {
 	return func(d *draft) {
 		d.header[name] = value
@@ -57,7 +58,7 @@ func Header(name string, value any) Option {
 	}
 }
 
-// Forged signs with a key that is not the issuer's, of the same kind, under the id of the issuer's.
+// Forged signs with a key that is not the issuer's, but has the same kind and id.
 func Forged() Option {
 	return func(d *draft) { d.key = newKey(algorithms[d.alg], foreignRSA) }
 }
@@ -70,8 +71,8 @@ func Unsigned() Option {
 	}
 }
 
-// Secret signs with HS256, HS384 or HS512 and the PEM of the issuer's public RSA key for a secret: who takes the alg from
-// the token, and the key from the issuer, is deceived.
+// Secret signs with HS256, HS384 or HS512, using the PEM of the issuer's public RSA key as the secret. This deceives a
+// verifier that takes the alg from the token.
 func Secret(alg string) Option {
 	return func(d *draft) {
 		d.alg, d.key = alg, PEM(d.issuer.PublicKey("RS256"))
@@ -79,13 +80,13 @@ func Secret(alg string) Option {
 	}
 }
 
-// PEM returns a public key as files have it.
+// PEM returns a public key in PEM format.
 func PEM(key crypto.PublicKey) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: must(x509.MarshalPKIXPublicKey(key))})
 }
 
-// Token returns a token that says claims, over those that an issuer always makes: iss, aud, iat and exp. A nil claim leaves
-// one out. Without options, the issuer's RSA key signs it with RS256.
+// Token returns a token with claims, which override the defaults: iss, aud, iat and exp. A nil claim is left out.
+// Without options, it is signed with RS256.
 func (i *Issuer) Token(claims map[string]any, options ...Option) string {
 	now := time.Now()
 	all := map[string]any{"iss": i.url, "aud": Audience, "iat": now.Unix(), "exp": now.Add(Lifetime).Unix()}
@@ -94,7 +95,7 @@ func (i *Issuer) Token(claims map[string]any, options ...Option) string {
 	return i.Sign(must(json.Marshal(all)), options...)
 }
 
-// Sign returns a token with this payload, whatever it is.
+// Sign returns a token with an arbitrary payload.
 func (i *Issuer) Sign(payload []byte, options ...Option) string {
 	d := draft{issuer: i, header: map[string]any{"typ": "JWT"}}
 	Alg("RS256")(&d)
@@ -111,7 +112,7 @@ func (d *draft) sign(text string) []byte {
 	if !curve {
 		return must(method.Sign(text, d.key))
 	}
-	// By hand, since golang-jwt wants the curve that belongs to the alg.
+	// Not with golang-jwt, which requires the curve of the alg.
 	hash := m.Hash.New()
 	hash.Write([]byte(text))
 	r, s, err := ecdsa.Sign(rand.Reader, d.key.(*ecdsa.PrivateKey), hash.Sum(nil))

@@ -1,9 +1,9 @@
-// Package reload follows files that are replaced while the process runs: certificates, keys, secrets and policies. An invalid
-// file is ignored, and the previous version stays in use: the log and a metric say so.
+// Package reload reloads files that change while the process runs: certificates, keys, secrets and policies. An invalid
+// file is ignored and logged, and sets a metric; the previous version stays in use.
 //
-// Files are read and judged at intervals, and compared by their content. Their times and file system events are not reliable: a
-// mounted volume is changed by swapping a link, and a copy may keep its time. Files are judged even if they have not changed,
-// because a verdict may depend on the clock.
+// Files are read and validated at intervals, and compared by content. Modification times and file system events are not
+// reliable: a mounted volume is changed by swapping a link, and a copy may keep its time. Unchanged files are validated
+// again, because the result may depend on the clock.
 //
 //	files := &reload.Files{Log: log}
 //	policy, err := reload.Read(files, "policy", []string{"policy.yaml"}, parse)
@@ -27,41 +27,42 @@ import (
 	"github.com/kootask/kootask/cmd/kootask/credfile"
 )
 
-// Interval is how often files are read. A change takes effect once two consecutive reads agree.
+// Interval is the time between two reads of a file. A change takes effect once two consecutive reads agree.
 const Interval = 5 * time.Second
 
-// Settle is the minimum time between two reads, also after a Reread, so that a file that is being written is not taken for a
-// finished one.
+// Settle is the minimum time between two reads, even after a Reread: a file that is being written must not be mistaken
+// for a finished one.
 const Settle = time.Second
 
-// Files is the set of followed files. The zero Files is empty.
+// Files is a set of files to reload. The zero Files is empty.
 type Files struct {
-	// Log gets a line for each change, valid or invalid. Nil: nothing is logged.
+	// Log gets a line for each change, valid or invalid. Nil: no log.
 	Log *slog.Logger
-	// Reread makes Follow read the files at once, and again after Settle. Nil: no such requests.
+	// Reread makes Follow read the files at once, and again after Settle. Nil: only at intervals.
 	Reread <-chan os.Signal
 
 	all []*followed
 }
 
-// followed is a group of files that are read together. Fields without a lock belong to Read, and then to Follow.
+// followed is a group of files that are read together. Fields without a lock are used by Read, and then by Follow
+// alone.
 type followed struct {
 	what    string
 	readers []*credfile.Reader
-	last    [][]byte      // The content that was judged last. Nil if a file could not be read.
+	last    [][]byte      // The content that was validated last; nil if a file could not be read.
 	seen    [][]byte      // The content at the last read.
-	reread  chan struct{} // Of capacity 1: a token asks for a read at once. Never closed.
-	// judge returns a function that puts the content to use, or an error if it is invalid.
+	reread  chan struct{} // Capacity 1: a token requests a read at once. Never closed.
+	// judge validates the content. It returns a function that puts it to use.
 	judge func(contents [][]byte) (use func(), err error)
 
 	mu       sync.Mutex
-	failure  string // Cause of an invalid content, empty if it is valid. Guarded by mu, as is reloaded. Only look sets them.
+	failure  string // Why the content is invalid; empty if it is valid. Guarded by mu, as is reloaded. Only look sets them.
 	reloaded int
 }
 
-// Read returns a function for the current value of some files, which have a name in the log and the metrics. It fails if they
-// cannot be read in time, or if parse refuses their content. The errors of parse are logged. The result of parse must depend
-// only on the content; its failure may depend on the clock too. Read all files before Follow.
+// Read reads a group of files, and returns a function for its current value. what is its name in the log and the
+// metrics. It fails if the files cannot be read in time or if parse fails. The errors of parse are logged. The result
+// of parse must depend only on the content; its failure may also depend on the clock. Call Read before Follow.
 func Read[T any](files *Files, what string, paths []string, parse func(contents [][]byte) (T, error)) (func() T, error) {
 	var now atomic.Pointer[T]
 	f := &followed{what: what, reread: make(chan struct{}, 1), judge: func(contents [][]byte) (func(), error) {
@@ -85,7 +86,7 @@ func Read[T any](files *Files, what string, paths []string, parse func(contents 
 	return func() T { return *now.Load() }, nil
 }
 
-// Follow reads the files until ctx ends. A file that hangs delays neither the others nor the end.
+// Follow rereads the files until ctx ends. A file that hangs delays neither the others nor the end.
 func (s *Files) Follow(ctx context.Context) {
 	if len(s.all) == 0 && s.Reread == nil {
 		return
@@ -100,11 +101,11 @@ func (s *Files) Follow(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-s.Reread:
-			s.tellReread(ctx)
+			s.logReread(ctx)
 			for _, f := range s.all {
 				select {
 				case f.reread <- struct{}{}:
-				default: // A request is pending already.
+				default: // A request is already pending.
 				}
 			}
 		}
@@ -114,7 +115,7 @@ func (s *Files) Follow(ctx context.Context) {
 func (s *Files) follow(ctx context.Context, f *followed) {
 	timer := time.NewTimer(Interval)
 	defer timer.Stop()
-	last, next := time.Now().Add(-Settle), Interval // The time of the last read, and the time until the next one.
+	last, next := time.Now().Add(-Settle), Interval // Time of the last read, and time until the next one.
 	for {
 		select {
 		case <-ctx.Done():
@@ -131,8 +132,8 @@ func (s *Files) follow(ctx context.Context, f *followed) {
 	}
 }
 
-// tellReread logs a request to read the files.
-func (s *Files) tellReread(ctx context.Context) {
+// logReread logs a request to reread the files.
+func (s *Files) logReread(ctx context.Context) {
 	if s.Log == nil {
 		return
 	}
@@ -143,8 +144,11 @@ func (s *Files) tellReread(ctx context.Context) {
 	s.Log.LogAttrs(ctx, slog.LevelInfo, "rereading files", slog.Any("files", names))
 }
 
-// look judges the content if two consecutive reads agree, because a file may look complete while it is being written. A pair
-// of files that is replaced one after the other is invalid in between, and valid later.
+// look reads the files and applies a change:
+//  1. It waits until two consecutive reads agree: a file may look complete while it is being written, and a pair of
+//     files is invalid while only one of them is replaced.
+//  2. It validates the content, even if it has not changed.
+//  3. If the content or the error is new, it puts a valid content to use, and logs the change.
 func (s *Files) look(ctx context.Context, f *followed) {
 	contents, err := f.read(ctx)
 	if ctx.Err() != nil {
@@ -183,7 +187,7 @@ func (s *Files) look(ctx context.Context, f *followed) {
 	s.report(ctx, f.what, failure, contents == nil && known != "")
 }
 
-// report logs a change. Invalid files that become unreadable are not worth a line.
+// report logs a change. Invalid files that become unreadable are not logged again.
 func (s *Files) report(ctx context.Context, what, failure string, stillInvalid bool) {
 	switch {
 	case s.Log == nil || stillInvalid:
@@ -195,7 +199,7 @@ func (s *Files) report(ctx context.Context, what, failure string, stillInvalid b
 	}
 }
 
-// read returns the content of the files, nil if one cannot be read.
+// read returns the content of the files. It fails if one of them cannot be read.
 func (f *followed) read(ctx context.Context) ([][]byte, error) {
 	var contents [][]byte
 	for _, reader := range f.readers {
@@ -210,7 +214,8 @@ func (f *followed) read(ctx context.Context) ([][]byte, error) {
 
 var (
 	failedMetric = prometheus.NewDesc("kootask_files_failed",
-		"1 while files are invalid and their previous version is in use, by files: tls, policy, app-secret, upstream-ca or oidc-ca.", []string{"files"}, nil)
+		"1 while files are invalid and their previous version is in use, by files: "+
+			"tls, policy, app-secret, upstream-ca or oidc-ca.", []string{"files"}, nil)
 	reloadsMetric = prometheus.NewDesc("kootask_files_reloads_total",
 		"Reloads of changed files.", []string{"files"}, nil)
 )
