@@ -91,7 +91,7 @@ func TestImports(t *testing.T) {
 		}
 		for _, spec := range file.Imports {
 			if strings.HasPrefix(strings.Trim(spec.Path.Value, `"`), module+"cmd/") {
-				t.Errorf("%s imports %s: only packages below cmd import packages below cmd", path, spec.Path.Value)
+				t.Errorf("%s imports %s: only packages below cmd may: move the code that it needs to a package outside cmd", path, spec.Path.Value)
 			}
 		}
 		if isProgram(from) {
@@ -104,7 +104,7 @@ func TestImports(t *testing.T) {
 		seen[from] = true
 		for _, spec := range file.Imports {
 			name, _ := strconv.Unquote(spec.Path.Value)
-			if to, ours := strings.CutPrefix(name, module); ours && !slices.Contains(allowed, to) {
+			if to, ours := strings.CutPrefix(name, module); ours && !slices.Contains(allowed, to) && !strings.HasPrefix(to, "cmd/") {
 				t.Errorf("%s imports %s: if it should, add it to the row %q of imports in layout_test.go", path, to, from)
 			}
 			// Programs in Go are tested with the double, and should not need the server's dependencies for that.
@@ -115,7 +115,7 @@ func TestImports(t *testing.T) {
 	})
 	for from := range imports {
 		if !seen[from] {
-			t.Errorf("there is no package %s", from)
+			t.Errorf("there is no package %s: remove its row of imports in layout_test.go", from)
 		}
 	}
 }
@@ -138,7 +138,7 @@ func TestOnePlace(t *testing.T) {
 				return true
 			}
 			if allowed, watched := places[name(call.Fun)]; watched && !slices.Contains(allowed, path) {
-				t.Errorf("%v: %s belongs elsewhere", set.Position(call.Pos()), name(call.Fun))
+				t.Errorf("%v: %s may be called only in %q: call what is there, such as reason.Error", set.Position(call.Pos()), name(call.Fun), allowed)
 			}
 			return true
 		})
@@ -178,7 +178,7 @@ func TestSleepsAreInBubbles(t *testing.T) {
 				return ok && slices.Contains([]string{"synctest.Test", "bubble", "bubbleKnown", "bothBubbles"}, name(outer.Fun))
 			})
 			if !inBubble {
-				t.Errorf("%v: sleeps in real time", set.Position(call.Pos()))
+				t.Errorf("%v: sleeps in real time: wait for an event, or run the test in synctest.Test", set.Position(call.Pos()))
 			}
 			return true
 		})
@@ -215,6 +215,9 @@ func TestCommentsStandWhereTheyBelong(t *testing.T) {
 			if group.Pos() > end && !strings.HasPrefix(path, "gen/") && set.Position(group.Pos()).Line > set.Position(end).Line {
 				t.Errorf("%v: a comment at the end of a file: move it above what it is about", set.Position(group.Pos()))
 			}
+			if before := functionAfter(set, file, group); before != "" && group.Pos() > file.Name.End() {
+				t.Errorf("%v: a comment that belongs to nothing, above %s: move it above what it is about, or remove it", set.Position(group.Pos()), before)
+			}
 		}
 	})
 	for _, c := range comments {
@@ -226,6 +229,24 @@ func TestCommentsStandWhereTheyBelong(t *testing.T) {
 			}
 		}
 	}
+}
+
+// functionAfter returns the name of the function that follows a comment which is not its own; empty if something else follows, or if the
+// comment is inside a declaration or at the end of its line.
+func functionAfter(set *token.FileSet, file *ast.File, group *ast.CommentGroup) string {
+	for _, decl := range file.Decls {
+		switch f, isFunc := decl.(*ast.FuncDecl); {
+		case decl.End() < group.Pos():
+			if set.Position(decl.End()).Line == set.Position(group.Pos()).Line {
+				return ""
+			}
+			continue
+		case isFunc && group.End() < f.Type.Pos() && f.Doc != group:
+			return f.Name.Name
+		}
+		return ""
+	}
+	return ""
 }
 
 // declared are the names of a declaration, and its comment.
@@ -313,9 +334,9 @@ func TestPathsInTextsExist(t *testing.T) {
 		for _, path := range paths {
 			path, heading, deep := strings.Cut(path, "#")
 			if _, err := os.Stat(path); err != nil {
-				t.Errorf("%s: %v", document, err)
+				t.Errorf("%s: names %s, which does not exist: correct the path there, or add it to notPath in layout_test.go if it is not a path", where(text, strings.TrimPrefix(path, filepath.Dir(document)+"/"), document), path)
 			} else if deep && !slices.Contains(headings(t, path), heading) {
-				t.Errorf("%s: there is no #%s in %s", document, heading, path)
+				t.Errorf("%s: there is no heading #%s in %s: correct the link", where(text, "#"+heading, document), heading, path)
 			}
 		}
 		found += len(paths)
@@ -325,8 +346,17 @@ func TestPathsInTextsExist(t *testing.T) {
 	}
 }
 
-// notPath matches texts that only look like a path, and built files.
-var notPath = regexp.MustCompile(`^(text/event-stream|application/x-ndjson|testing/synctest|` + module + `.*|(target|dist|bin)/.*)$`)
+// where returns a document with the line of its first occurrence of a name, for messages.
+func where(text []byte, name, document string) string {
+	before, _, found := strings.Cut(string(text), name)
+	if !found {
+		return document
+	}
+	return document + ":" + strconv.Itoa(1+strings.Count(before, "\n"))
+}
+
+// notPath matches texts that only look like a path: media types, packages and built files.
+var notPath = regexp.MustCompile(`^((application|audio|image|multipart|text|video)/.*|testing/synctest|` + module + `.*|(target|dist|bin)/.*)$`)
 
 var (
 	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
@@ -369,7 +399,7 @@ func TestNamesInTextsExist(t *testing.T) {
 				known = known || ok
 			}
 			if !known {
-				t.Errorf("%s names %s, which is nothing", document, name)
+				t.Errorf("%s names %s, which is neither in the contract nor a gRPC code nor an environment variable: correct it there", where(text, name, document), name)
 			}
 			found++
 		}
@@ -408,11 +438,37 @@ func TestMakeTargetsExist(t *testing.T) {
 		for _, m := range made.FindAllStringSubmatch(string(text), -1) {
 			found++
 			if name := m[1] + m[2]; !slices.Contains(known, name) {
-				t.Errorf("%s names make %s", document, name)
+				t.Errorf("%s names make %s, but the Makefile has no such target: correct it there", where(text, "make "+name, document), name)
 			}
 		}
 	}
 	if found < 20 {
 		t.Errorf("%d targets found", found)
+	}
+}
+
+var metric = regexp.MustCompile(`\bkootask_[a-z_]+`)
+
+// Every metric that a text names is in the table of docs/metrics.md, which make docs writes.
+func TestMetricsInTextsExist(t *testing.T) {
+	page, err := os.ReadFile("docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, document := range documents(t) {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range metric.FindAllString(string(text), -1) {
+			if !strings.Contains(string(page), "\n| `"+regexp.MustCompile(`_(bucket|count|sum)$`).ReplaceAllString(name, "")+"` |") {
+				t.Errorf("%s names the metric %s, which does not exist: correct it there, or run make docs if it is new", where(text, name, document), name)
+			}
+			found++
+		}
+	}
+	if found < 30 {
+		t.Errorf("%d metrics found", found)
 	}
 }

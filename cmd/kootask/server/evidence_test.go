@@ -183,7 +183,6 @@ func (e *evidence) event(v event) {
 }
 
 // These methods let it see everything that a gRPC client gets.
-
 func (e *evidence) HandleRPC(_ context.Context, of stats.RPCStats) {
 	switch of := of.(type) {
 	case *stats.InHeader:
