@@ -40,7 +40,7 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("%s: got\n%s\nwant\n%s", file, got, want)
+		t.Errorf("cmd/kootask/server/%s is out of date: if the change is intended, run go test ./cmd/kootask/server -run TestGolden -update; got\n%s\nwant\n%s", file, got, want)
 	}
 }
 
