@@ -19,7 +19,7 @@ import (
 
 // Config is how a Hub polls and what its values mean.
 type Config[V any] struct {
-	// Min is the interval after a value changed. Each poll that changes nothing makes it half as long again, up to Max.
+	// Min is the interval after a value changed. core.go says how it grows, up to Max, while nothing changes.
 	// All intervals are a fifth shorter or longer at random.
 	Min, Max time.Duration
 	// BackoffMax is the longest wait after failures: each doubles it.

@@ -13,7 +13,7 @@ import (
 )
 
 // named maps values of the language header to the language. An unknown language is empty.
-var named = map[string]string{"": "", "zh-CN": reason.Chinese, "ZH_cn": reason.Chinese, "en-US": reason.English, "en_us": reason.English, "fr-FR": ""}
+var named = map[string]string{"": "", "zh-CN": reason.Chinese, "ZH_cn": reason.Chinese, "en-US": reason.English, "en_us": reason.English, "xx-XX": ""}
 
 // Whatever refuses a call, and wherever: it says why in the language that the call named, and in none if it named none.
 func TestErrorsAreInTheCallersLanguage(t *testing.T) {
