@@ -44,8 +44,8 @@ type Config struct {
 	Upstream *upstream.Client
 	// App signs the requests, for the user whom the caller names. Nil: the caller's own credential is sent on.
 	App *upstream.App
-	// PollMin, PollMax and PollBackoffMax are how often a watched task is polled: after PollMin if it has changed, then half as long
-	// again each time that it has not, up to PollMax; twice as long after each failure, up to PollBackoffMax. 0 is the default.
+	// PollMin is the interval between polls of a watched task after a change. PollMax limits it while nothing changes, and
+	// PollBackoffMax after failures: see [watch.Config]. 0 is the default.
 	PollMin, PollMax, PollBackoffMax time.Duration
 	// Heartbeat is after how long without a message a watch gets one. 0 is the default.
 	Heartbeat time.Duration

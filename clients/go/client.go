@@ -106,7 +106,7 @@ func Token(token string) Option { return func(c *call) { c.token = token } }
 // UserID sets the KooDrive user that a call acts for.
 func UserID(id string) Option { return func(c *call) { c.userID = id } }
 
-// Language sets the language of [Error.LocalizedMessage]: en-US or zh-CN.
+// Language sets the language of [Error.LocalizedMessage], such as zh-CN. docs/errors.md lists them.
 func Language(language string) Option { return func(c *call) { c.language = language } }
 
 // MaxAge sets the maximum age of the answer of Get. 0 always asks KooDrive. Without it, a finished task may be up to a

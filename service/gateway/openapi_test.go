@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"os"
 	"path"
 	"reflect"
 	"regexp"
@@ -153,10 +154,17 @@ func TestDescriptionHasTheContractsFields(t *testing.T) {
 // The languages of errors are described, as a header and in an error.
 func TestDescriptionHasEveryLanguage(t *testing.T) {
 	d := described(t)
+	page, err := os.ReadFile("../../docs/errors.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	header := d.Components.Parameters["Language"].Value.Schema.Value.Pattern
 	var want []any
 	for _, language := range reason.Languages() {
 		want = append(want, language)
+		if !strings.Contains(string(page), "`"+language+"`") {
+			t.Errorf("docs/errors.md: name the language %s beside LocalizedMessage", language)
+		}
 		if allowed, err := regexp.MatchString(header, language); err != nil || !allowed {
 			t.Errorf("service/gateway/openapi.yaml: the pattern of the parameter Language does not allow %s: %v", language, err)
 		}

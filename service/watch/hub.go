@@ -19,10 +19,9 @@ import (
 
 // Config is how a Hub polls and what its values mean.
 type Config[V any] struct {
-	// Min is the interval after a value changed. core.go says how it grows, up to Max, while nothing changes.
-	// All intervals are a fifth shorter or longer at random.
+	// Min is the interval after a value changed, and Max the longest while nothing changes. See [Growth] and [JitterShare].
 	Min, Max time.Duration
-	// BackoffMax is the longest wait after failures: each doubles it.
+	// BackoffMax is the longest wait after failures. See [Backoff].
 	BackoffMax time.Duration
 	// Rank orders values: one of a lower rank than the one before is not published.
 	Rank func(V) int
