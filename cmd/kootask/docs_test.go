@@ -59,6 +59,7 @@ func TestFlagsInTextsExist(t *testing.T) {
 	for _, command := range parser.Model.Children {
 		for _, f := range command.Flags {
 			known[f.Name] = true
+			known["no-"+f.Name] = f.Tag.Negatable != ""
 		}
 	}
 	documents, err := filepath.Glob(root + "/docs/*.md")
