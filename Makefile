@@ -117,7 +117,7 @@ docs: ## Write the tables of docs/ from the code.
 
 .PHONY: check-generate
 check-generate: generate docs ## Fail if committed generated files are out of date.
-	@test -z "$$(git status --porcelain -- $(GENERATED))" || { git status --short -- $(GENERATED); exit 1; }
+	@test -z "$$(git status --porcelain -- $(GENERATED))" || { git status --short -- $(GENERATED); echo 'Commit these files, which make generate and make docs write.'; exit 1; }
 
 CLIENTS := python typescript java rust
 
@@ -129,7 +129,7 @@ clients: ## Generate and build the clients in all languages. Needs Python, Node.
 .PHONY: check-clients
 check-clients: ## After make clients: lint and test them. Fail if committed generated files are out of date.
 	@for client in $(CLIENTS); do $(MAKE) -C clients/$$client check || exit 1; done
-	@test -z "$$(git status --porcelain -- $(GENERATED_CLIENTS))" || { git status --short -- $(GENERATED_CLIENTS); exit 1; }
+	@test -z "$$(git status --porcelain -- $(GENERATED_CLIENTS))" || { git status --short -- $(GENERATED_CLIENTS); echo 'Commit these files, which make clients writes.'; exit 1; }
 
 .PHONY: conformance
 conformance: clients ## Check that all clients behave alike: clients/conformance/scenarios.yaml.

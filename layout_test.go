@@ -7,7 +7,6 @@ import (
 	"go/token"
 	"io/fs"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,8 +15,8 @@ import (
 
 const module = "github.com/kootask/kootask/"
 
-// imports are the packages of ours that a package may import; a test may import more. Every package has a row, unless it is part of
-// a program: those may import everything, and nothing else imports them.
+// imports are the packages of ours that a package may import; a test may import more. Every package has a row, unless it is part of a
+// program: those may import everything, and nothing else imports them.
 var imports = map[string][]string{
 	"clients/go":              {"gen/koodrive/task/v1", "internal/ascii"},
 	"gen/koodrive/task/v1":    {},
@@ -86,7 +85,7 @@ func TestImports(t *testing.T) {
 		}
 		for _, spec := range file.Imports {
 			if strings.HasPrefix(strings.Trim(spec.Path.Value, `"`), module+"cmd/") {
-				t.Errorf("%s imports %s: only packages below cmd import packages below cmd", path, spec.Path.Value)
+				t.Errorf("%s imports %s: only packages below cmd may: move the code that it needs to a package outside cmd", path, spec.Path.Value)
 			}
 		}
 		if isProgram(from) {
@@ -99,10 +98,10 @@ func TestImports(t *testing.T) {
 		seen[from] = true
 		for _, spec := range file.Imports {
 			name, _ := strconv.Unquote(spec.Path.Value)
-			if to, ours := strings.CutPrefix(name, module); ours && !slices.Contains(allowed, to) {
+			if to, ours := strings.CutPrefix(name, module); ours && !slices.Contains(allowed, to) && !strings.HasPrefix(to, "cmd/") {
 				t.Errorf("%s imports %s: if it should, add it to the row %q of imports in layout_test.go", path, to, from)
 			}
-			// Go programs are tested with the double, and should not need the server's dependencies for that.
+			// Programs in Go are tested with the double, and should not need the server's dependencies for that.
 			if from == "upstream/koodrivetest" && strings.Contains(name, ".") && !strings.HasPrefix(name, "github.com/go-json-experiment/json") {
 				t.Errorf("%s imports %s, but may import only the standard library and go-json-experiment/json", path, name)
 			}
@@ -110,7 +109,7 @@ func TestImports(t *testing.T) {
 	})
 	for from := range imports {
 		if !seen[from] {
-			t.Errorf("there is no package %s", from)
+			t.Errorf("there is no package %s: remove its row of imports in layout_test.go", from)
 		}
 	}
 }
@@ -133,14 +132,14 @@ func TestOnePlace(t *testing.T) {
 				return true
 			}
 			if allowed, watched := places[name(call.Fun)]; watched && !slices.Contains(allowed, path) {
-				t.Errorf("%v: %s belongs elsewhere", set.Position(call.Pos()), name(call.Fun))
+				t.Errorf("%v: %s may be called only in %q: call what is there, such as reason.Error", set.Position(call.Pos()), name(call.Fun), allowed)
 			}
 			return true
 		})
 	})
 }
 
-// name is a call as written: package and function, or the function alone.
+// name returns the function of a call, with its package if it is written.
 func name(fun ast.Expr) string {
 	switch f := fun.(type) {
 	case *ast.Ident:
@@ -173,7 +172,7 @@ func TestSleepsAreInBubbles(t *testing.T) {
 				return ok && slices.Contains([]string{"synctest.Test", "bubble", "bubbleKnown", "bothBubbles"}, name(outer.Fun))
 			})
 			if !inBubble {
-				t.Errorf("%v: sleeps in real time", set.Position(call.Pos()))
+				t.Errorf("%v: sleeps in real time: wait for an event, or run the test in synctest.Test", set.Position(call.Pos()))
 			}
 			return true
 		})
@@ -183,7 +182,7 @@ func TestSleepsAreInBubbles(t *testing.T) {
 // A comment stands above its declaration: none is left behind at the end of a file, and no line of one begins with the name of
 // another declaration of the package, as that one's comment would.
 func TestCommentsStandWhereTheyBelong(t *testing.T) {
-	names := map[string]map[string]bool{} // By folder: the declared names.
+	names := map[string]map[string]bool{} // Declared names, by folder.
 	type comment struct {
 		folder string
 		own    []string
@@ -210,6 +209,9 @@ func TestCommentsStandWhereTheyBelong(t *testing.T) {
 			if group.Pos() > end && !strings.HasPrefix(path, "gen/") && set.Position(group.Pos()).Line > set.Position(end).Line {
 				t.Errorf("%v: a comment at the end of a file: move it above what it is about", set.Position(group.Pos()))
 			}
+			if before := functionAfter(set, file, group); before != "" && group.Pos() > file.Name.End() {
+				t.Errorf("%v: a comment that belongs to nothing, above %s: move it above what it is about, or remove it", set.Position(group.Pos()), before)
+			}
 		}
 	})
 	for _, c := range comments {
@@ -221,6 +223,24 @@ func TestCommentsStandWhereTheyBelong(t *testing.T) {
 			}
 		}
 	}
+}
+
+// functionAfter returns the name of the function that follows a comment which is not its own; empty if something else follows, or if the
+// comment is inside a declaration or at the end of its line.
+func functionAfter(set *token.FileSet, file *ast.File, group *ast.CommentGroup) string {
+	for _, decl := range file.Decls {
+		switch f, isFunc := decl.(*ast.FuncDecl); {
+		case decl.End() < group.Pos():
+			if set.Position(decl.End()).Line == set.Position(group.Pos()).Line {
+				return ""
+			}
+			continue
+		case isFunc && group.End() < f.Type.Pos() && f.Doc != group:
+			return f.Name.Name
+		}
+		return ""
+	}
+	return ""
 }
 
 // declared returns the names of a declaration, and its comment.
@@ -244,7 +264,7 @@ func declared(decl ast.Decl) (names []string, doc *ast.CommentGroup) {
 	return nil, nil
 }
 
-// Tests are skipped only for reasons that .ci/missing reports, so that no test is left out silently.
+// Tests are skipped only for the causes that .ci/missing reports, so that nothing is left out silently.
 func TestSkipsAreReported(t *testing.T) {
 	goFiles(t, func(path string, file *ast.File, set *token.FileSet) {
 		ast.Inspect(file, func(n ast.Node) bool {
@@ -259,24 +279,3 @@ func TestSkipsAreReported(t *testing.T) {
 		})
 	})
 }
-
-// A path in a text is quoted code with a slash in it, or the target of a link. It begins at the root or in the text's folder.
-var (
-	quoted = regexp.MustCompile("`((?:[A-Za-z0-9_.-]+/)+[A-Za-z0-9_.-]*)`")
-	linked = regexp.MustCompile(`\]\(([^)#:]*)(#[^)]*)?\)`)
-)
-
-var (
-	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
-	unsaid  = regexp.MustCompile(`[^a-z0-9 _-]`)
-)
-
-var (
-	shouted     = regexp.MustCompile("`([A-Z]+(?:_[A-Z0-9]+)+)`")
-	environment = regexp.MustCompile(`^(KOOTASK|NODE|GRPC)_`)
-)
-
-var (
-	target = regexp.MustCompile(`(?m)^([a-z-]+):`)
-	made   = regexp.MustCompile("(?m)^(?:stage \\S+ )?make ([a-z-]+)$|`make ([a-z-]+)`")
-)

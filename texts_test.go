@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -13,7 +14,13 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// documents are all texts for people.
+// A path in a text is quoted code with a slash in it, or the target of a link. It begins at the root or in the text's folder.
+var (
+	quoted = regexp.MustCompile("`((?:[A-Za-z0-9_.-]+/)+[A-Za-z0-9_.-]*)`")
+	linked = regexp.MustCompile(`\]\(([^)#:]*)(#[^)]*)?\)`)
+)
+
+// documents returns the paths of all texts for users.
 func documents(t *testing.T) (paths []string) {
 	t.Helper()
 	for _, pattern := range []string{"*.md", "docs/*.md", "clients/*/README.md"} {
@@ -34,7 +41,7 @@ func TestPathsInTextsExist(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var paths []string // With the heading, if the link names one.
+		var paths []string // With the heading that is meant, if one is.
 		for _, m := range quoted.FindAllStringSubmatch(string(text), -1) {
 			if notPath.MatchString(m[1]) {
 				continue
@@ -55,9 +62,9 @@ func TestPathsInTextsExist(t *testing.T) {
 		for _, path := range paths {
 			path, heading, deep := strings.Cut(path, "#")
 			if _, err := os.Stat(path); err != nil {
-				t.Errorf("%s: %v", document, err)
+				t.Errorf("%s: names %s, which does not exist: correct the path there, or add it to notPath in layout_test.go if it is not a path", where(text, strings.TrimPrefix(path, filepath.Dir(document)+"/"), document), path)
 			} else if deep && !slices.Contains(headings(t, path), heading) {
-				t.Errorf("%s: there is no #%s in %s", document, heading, path)
+				t.Errorf("%s: there is no heading #%s in %s: correct the link", where(text, "#"+heading, document), heading, path)
 			}
 		}
 		found += len(paths)
@@ -67,10 +74,24 @@ func TestPathsInTextsExist(t *testing.T) {
 	}
 }
 
-// notPath matches text that only looks like a path, and paths of build results.
-var notPath = regexp.MustCompile(`^(text/event-stream|application/x-ndjson|testing/synctest|` + module + `.*|(target|dist|bin)/.*)$`)
+// where returns a document with the line of its first occurrence of a name, for messages.
+func where(text []byte, name, document string) string {
+	before, _, found := strings.Cut(string(text), name)
+	if !found {
+		return document
+	}
+	return document + ":" + strconv.Itoa(1+strings.Count(before, "\n"))
+}
 
-// headings returns the headings of a text, as links name them.
+// notPath matches texts that only look like a path: media types, packages and built files.
+var notPath = regexp.MustCompile(`^((application|audio|image|multipart|text|video)/.*|testing/synctest|` + module + `.*|(target|dist|bin)/.*)$`)
+
+var (
+	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	unsaid  = regexp.MustCompile(`[^a-z0-9 _-]`)
+)
+
+// headings returns the headings of a text, in the form of links.
 func headings(t *testing.T, path string) (all []string) {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -83,7 +104,12 @@ func headings(t *testing.T, path string) (all []string) {
 	return all
 }
 
-// Every name in capitals in a text is one of the contract's, a gRPC code or an environment variable.
+var (
+	shouted     = regexp.MustCompile("`([A-Z]+(?:_[A-Z0-9]+)+)`")
+	environment = regexp.MustCompile(`^(KOOTASK|NODE|GRPC)_`)
+)
+
+// Every name in capitals in a text is a name of the contract, a gRPC code or an environment variable.
 func TestNamesInTextsExist(t *testing.T) {
 	found := 0
 	for _, document := range documents(t) {
@@ -101,7 +127,7 @@ func TestNamesInTextsExist(t *testing.T) {
 				known = known || ok
 			}
 			if !known {
-				t.Errorf("%s names %s, which does not exist", document, name)
+				t.Errorf("%s names %s, which is neither in the contract nor a gRPC code nor an environment variable: correct it there", where(text, name, document), name)
 			}
 			found++
 		}
@@ -111,7 +137,12 @@ func TestNamesInTextsExist(t *testing.T) {
 	}
 }
 
-// targets returns the make targets of a folder's Makefile, if it has one.
+var (
+	target = regexp.MustCompile(`(?m)^([a-z-]+):`)
+	made   = regexp.MustCompile("(?m)^(?:stage \\S+ )?make ([a-z-]+)$|`make ([a-z-]+)`")
+)
+
+// targets returns the targets of the Makefile in a folder, if it has one.
 func targets(folder string) (all []string) {
 	makefile, err := os.ReadFile(filepath.Join(folder, "Makefile"))
 	if err != nil {
@@ -123,7 +154,7 @@ func targets(folder string) (all []string) {
 	return all
 }
 
-// Every make target that a text or .ci/run names exists: for a client's README in its own folder, or at the root.
+// Every make target that a text or .ci/run names is there: of a client's README in its own folder, or at the root.
 func TestMakeTargetsExist(t *testing.T) {
 	found := 0
 	for _, document := range append(documents(t), ".ci/run") {
@@ -135,11 +166,37 @@ func TestMakeTargetsExist(t *testing.T) {
 		for _, m := range made.FindAllStringSubmatch(string(text), -1) {
 			found++
 			if name := m[1] + m[2]; !slices.Contains(known, name) {
-				t.Errorf("%s names make %s", document, name)
+				t.Errorf("%s names make %s, but the Makefile has no such target: correct it there", where(text, "make "+name, document), name)
 			}
 		}
 	}
 	if found < 20 {
 		t.Errorf("%d targets found", found)
+	}
+}
+
+var metric = regexp.MustCompile(`\bkootask_[a-z_]+`)
+
+// Every metric that a text names is in the table of docs/metrics.md, which make docs writes.
+func TestMetricsInTextsExist(t *testing.T) {
+	page, err := os.ReadFile("docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, document := range documents(t) {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range metric.FindAllString(string(text), -1) {
+			if !strings.Contains(string(page), "\n| `"+regexp.MustCompile(`_(bucket|count|sum)$`).ReplaceAllString(name, "")+"` |") {
+				t.Errorf("%s names the metric %s, which does not exist: correct it there, or run make docs if it is new", where(text, name, document), name)
+			}
+			found++
+		}
+	}
+	if found < 30 {
+		t.Errorf("%d metrics found", found)
 	}
 }

@@ -14,7 +14,7 @@ import (
 func TestScenarios(t *testing.T) {
 	all, err := load("scenarios.yaml")
 	if err != nil || len(all) < 60 {
-		t.Errorf("%d scenarios, %v", len(all), err)
+		t.Fatalf("clients/conformance/scenarios.yaml: %d scenarios, %v", len(all), err)
 	}
 	if err := haveAllReasons(all[:3]); err == nil || !strings.Contains(err.Error(), "SERVER_ERROR") {
 		t.Errorf("three scenarios are complete: %v", err)

@@ -167,7 +167,7 @@ func haveAllReasons(all []scenario) error {
 	}
 	if len(missing) > 0 {
 		slices.Sort(missing)
-		return fmt.Errorf("no scenario expects %s", strings.Join(missing, ", "))
+		return fmt.Errorf("no scenario expects %s: add one", strings.Join(missing, ", "))
 	}
 	return nil
 }

@@ -107,7 +107,7 @@ func Token(token string) Option { return func(c *call) { c.token = token } }
 // UserID sets the KooDrive user to act for.
 func UserID(id string) Option { return func(c *call) { c.userID = id } }
 
-// Language sets the language of [Error.LocalizedMessage]: en-US or zh-CN.
+// Language sets the language of [Error.LocalizedMessage], such as zh-CN. docs/errors.md lists them.
 func Language(language string) Option { return func(c *call) { c.language = language } }
 
 // MaxAge limits the age of Get's answer; 0 always asks KooDrive. Without it, a finished task may be up to a minute old,

@@ -33,7 +33,7 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("%s: got\n%s\nwant\n%s", path, got, want)
+		t.Errorf("cmd/kootask/%s is out of date: if the change is intended, run make docs for help-*.txt, otherwise go test ./cmd/kootask -run %s -update; got\n%s\nwant\n%s", path, t.Name(), got, want)
 	}
 }
 

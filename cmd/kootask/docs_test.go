@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,6 +41,46 @@ func TestDocs(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+var (
+	namedFlag = regexp.MustCompile("(?:^|[ `(])--([a-z][a-z-]*)")
+	elsewhere = regexp.MustCompile(`^\s*(curl|pip|\.venv/bin/pip) `) // Command lines of other programs.
+)
+
+// Every flag that a text names is one of a command of kootask.
+func TestFlagsInTextsExist(t *testing.T) {
+	parser, err := kong.New(&commands{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, found := map[string]bool{"help": true}, 0
+	for _, command := range parser.Model.Children {
+		for _, f := range command.Flags {
+			known[f.Name] = true
+			known["no-"+f.Name] = f.Tag.Negatable != ""
+		}
+	}
+	documents, err := filepath.Glob(root + "/docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, document := range append(documents, root+"/README.md", root+"/CONTRIBUTING.md") {
+		for i, line := range strings.Split(text(t, strings.TrimPrefix(document, root)), "\n") {
+			if elsewhere.MatchString(line) {
+				continue
+			}
+			for _, m := range namedFlag.FindAllStringSubmatch(line, -1) {
+				if name := m[1]; !known[name] {
+					t.Errorf("%s:%d names --%s, but no command has that flag: correct it there", strings.TrimPrefix(document, root+"/"), i+1, name)
+				}
+				found++
+			}
+		}
+	}
+	if found < 50 {
+		t.Errorf("%d flags found", found)
 	}
 }
 

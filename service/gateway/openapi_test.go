@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"os"
 	"path"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,7 +78,24 @@ func TestRoutesAreDescribed(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("routes, and those that are described (+):\n%s", diff)
+		t.Errorf("service/gateway/openapi.yaml: routes, and those that are described (+):\n%s", diff)
+	}
+}
+
+// Every route of a task has its row in the table: without one, the checks of another route would apply to it.
+func TestRoutesHaveRows(t *testing.T) {
+	g, err := New(Config{Conn: &scripted{}, Auth: anybody(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]bool{}
+	for _, r := range g.routes {
+		rows[r.method+" "+r.path] = true
+	}
+	routes := registered(g.mux)
+	maps.DeleteFunc(routes, func(route string, _ bool) bool { return !strings.Contains(route, "{task_id}") })
+	if diff := cmp.Diff(routes, rows); diff != "" {
+		t.Errorf("routes of task_gateway.yaml, and the rows of table in service/gateway/routes.go (+):\n%s", diff)
 	}
 }
 
@@ -113,7 +132,7 @@ func TestDescriptionHasTheContractsFields(t *testing.T) {
 		}
 		delete(got, "@type")
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s: the contract, and what is described (+):\n%s", name, diff)
+			t.Errorf("service/gateway/openapi.yaml, schemas, %s: the contract, and what is described (+):\n%s", name, diff)
 		}
 	}
 	for name, enum := range map[string]protoreflect.EnumDescriptor{
@@ -127,8 +146,33 @@ func TestDescriptionHasTheContractsFields(t *testing.T) {
 			}
 		}
 		if diff := cmp.Diff(want, schemas[name].Value.Enum); diff != "" {
-			t.Errorf("%s: the contract, and what is described (+):\n%s", name, diff)
+			t.Errorf("service/gateway/openapi.yaml, schemas, %s: the contract, and what is described (+):\n%s", name, diff)
 		}
+	}
+}
+
+// The languages of errors are described, as a header and in an error.
+func TestDescriptionHasEveryLanguage(t *testing.T) {
+	d := described(t)
+	page, err := os.ReadFile("../../docs/errors.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := d.Components.Parameters["Language"].Value.Schema.Value.Pattern
+	var want []any
+	for _, language := range reason.Languages() {
+		want = append(want, language)
+		if !strings.Contains(string(page), "`"+language+"`") {
+			t.Errorf("docs/errors.md: name the language %s beside LocalizedMessage", language)
+		}
+		if allowed, err := regexp.MatchString(header, language); err != nil || !allowed {
+			t.Errorf("service/gateway/openapi.yaml: the pattern of the parameter Language does not allow %s: %v", language, err)
+		}
+	}
+	got := d.Components.Schemas["LocalizedMessage"].Value.Properties["locale"].Value.Enum
+	slices.SortFunc(got, func(a, b any) int { return strings.Compare(a.(string), b.(string)) })
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("service/gateway/openapi.yaml, schemas, LocalizedMessage: languages, and those that are described (+):\n%s", diff)
 	}
 }
 
@@ -169,14 +213,14 @@ func TestDescriptionHasEveryReason(t *testing.T) {
 		status := strconv.Itoa(httpStatus(st.Code(), name))
 		want[name] = status
 		if !slices.Contains(codes[status], any(float64(st.Code()))) {
-			t.Errorf("%s: code %d is not among %v", name, st.Code(), codes[status])
+			t.Errorf("service/gateway/openapi.yaml, responses: %s: code %d is not among %v", name, st.Code(), codes[status])
 		}
 		if retried[status] != (delay != nil) {
-			t.Errorf("%s: HTTP %s has Retry-After: %v", name, status, retried[status])
+			t.Errorf("service/gateway/openapi.yaml, responses: %s: HTTP %s has Retry-After: %v", name, status, retried[status])
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("reasons, and those that are described (+):\n%s", diff)
+		t.Errorf("service/gateway/openapi.yaml, responses: reasons with their HTTP status, and those that are described (+):\n%s", diff)
 	}
 }
 
@@ -228,6 +272,6 @@ func TestDescriptionHasEveryHeader(t *testing.T) {
 	}
 	slices.Sort(want)
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(got))); diff != "" {
-		t.Errorf("headers, and those that are described (+):\n%s", diff)
+		t.Errorf("service/gateway/openapi.yaml, parameters: headers, and those that are described (+):\n%s", diff)
 	}
 }

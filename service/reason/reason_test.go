@@ -4,13 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 	"unicode"
 
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -20,12 +25,27 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// retryable are the reasons after which the contract says "retry", as far as they have a row.
-var retryable = []taskv1.ErrorReason{
-	taskv1.ErrorReason_WATCH_LIFETIME_REACHED, taskv1.ErrorReason_WATCHER_TOO_SLOW, taskv1.ErrorReason_UPSTREAM_STALE,
-	taskv1.ErrorReason_SERVER_OVERLOADED, taskv1.ErrorReason_CALLER_LIMIT_REACHED,
-	taskv1.ErrorReason_SERVER_DRAINING, taskv1.ErrorReason_UPSTREAM_RATE_LIMITED, taskv1.ErrorReason_UPSTREAM_TIMEOUT,
-	taskv1.ErrorReason_UPSTREAM_UNREACHABLE, taskv1.ErrorReason_UPSTREAM_UNAVAILABLE, taskv1.ErrorReason_UPSTREAM_MALFORMED_BODY,
+// contract has the reasons' comments in the contract, by their names. Each ends with the code, the HTTP status and, if a call may be
+// repeated, "retry".
+func contract(t *testing.T) map[string]string {
+	t.Helper()
+	source, err := os.ReadFile("../../proto/koodrive/task/v1/error_reason.proto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	comments, comment := map[string]string{}, ""
+	for line := range strings.Lines(string(source)) {
+		line = strings.TrimSpace(line)
+		if more, ok := strings.CutPrefix(line, "//"); ok {
+			comment += more
+			continue
+		}
+		if m := regexp.MustCompile(`^(\w+) = \d+;`).FindStringSubmatch(line); m != nil {
+			comments[m[1]] = comment
+		}
+		comment = ""
+	}
+	return comments
 }
 
 // later are the reasons that nothing returns yet.
@@ -33,8 +53,17 @@ var later = []taskv1.ErrorReason{
 	taskv1.ErrorReason_ERROR_REASON_UNSPECIFIED,
 }
 
-// The worst case of every row keeps the promises of every status, and its details are those of the contract.
+// httpStatus is the HTTP status of a reason.
+func httpStatus(r taskv1.ErrorReason, c codes.Code) int {
+	if r == taskv1.ErrorReason_METHOD_NOT_ALLOWED {
+		return http.StatusMethodNotAllowed
+	}
+	return runtime.HTTPStatusFromCode(c)
+}
+
+// The worst case of every row keeps to what every status promises, and its details are those of the contract.
 func TestEveryReason(t *testing.T) {
+	comments := contract(t)
 	bad := strings.Repeat("\xff\x00ä\n", 1000)
 	for n, name := range taskv1.ErrorReason_name {
 		r := taskv1.ErrorReason(n)
@@ -45,10 +74,23 @@ func TestEveryReason(t *testing.T) {
 			Outcome: reason.Outcome{Name: name, Reason: r}, UpstreamStatus: 599, UpstreamCode: bad, Cause: errors.New("geheim"),
 			Metadata: map[string]string{"taskId": bad, "resultCode": bad}, RetryAfter: 10 * time.Minute,
 		}
+		st := e.Status("", "")
+		if info, _ := reason.Read(st); info != name {
+			t.Errorf("%s: add its row to rows in service/reason/table.go", name)
+			continue
+		}
+		_, retry := reason.Read(st)
+		end := code.Code(st.Code()).String() + ", " + strconv.Itoa(httpStatus(r, st.Code()))
+		if retry != nil {
+			end += ", retry"
+		}
+		if !strings.HasSuffix(comments[name], " "+end+".") {
+			t.Errorf("%s: the comment in error_reason.proto does not end with %q, as the row in service/reason/table.go says: correct one of them", name, end)
+		}
 		for range 20 {
 			e.Violations = append(e.Violations, reason.Violation{Field: "failed_task_as_error", Reason: reason.UnknownParameter, Description: "Its form is that of 2.5s, or true or false."})
 		}
-		for _, language := range []string{"", reason.English, reason.Chinese} {
+		for _, language := range append(reason.Languages(), "") {
 			checkStatus(t, e, e.Status(bad, language), language)
 		}
 	}
@@ -101,9 +143,6 @@ func checkStatus(t *testing.T, e *reason.Error, st *status.Status, language stri
 	if got := kinds["*errdetails.LocalizedMessage"] == 1; got != (language != "") {
 		t.Errorf("%s: LocalizedMessage %v in %q", name, got, language)
 	}
-	if got := kinds["*errdetails.RetryInfo"] == 1; got != slices.Contains(retryable, r) {
-		t.Errorf("%s: RetryInfo %v", name, got)
-	}
 }
 
 // ends matches a sentence.
@@ -115,7 +154,7 @@ func TestCatalogue(t *testing.T) {
 	for _, language := range reason.Languages() {
 		t.Run(language, func(t *testing.T) {
 			if len(all[language]) != len(taskv1.ErrorReason_name)-len(later) {
-				t.Errorf("%d texts", len(all[language]))
+				t.Errorf("%d texts: see rows in service/reason/table.go", len(all[language]))
 			}
 			seen := map[string]string{}
 			for n, name := range taskv1.ErrorReason_name {
@@ -123,7 +162,9 @@ func TestCatalogue(t *testing.T) {
 				if slices.Contains(later, r) {
 					continue
 				}
-				if !ends.MatchString(text) || seen[text] != "" || strings.ContainsFunc(text, isHan) != (language == reason.Chinese) {
+				if text == "" {
+					t.Errorf("add the text of %s to its service/reason/catalogue_*.go", name)
+				} else if !ends.MatchString(text) || seen[text] != "" || strings.ContainsFunc(text, isHan) != (language == reason.Chinese) {
 					t.Errorf("%s says %q", name, text)
 				}
 				seen[text] = name

@@ -31,7 +31,7 @@ impl CallOptions {
         self
     }
 
-    /// Sets the language of [`Error::localized_message`](crate::Error::localized_message): `en-US` or `zh-CN`. Not set or
+    /// Sets the language of [`Error::localized_message`](crate::Error::localized_message), such as `zh-CN`. Not set or
     /// empty: errors have no such message.
     pub fn language(mut self, language: impl Into<String>) -> Self {
         self.language = language.into();

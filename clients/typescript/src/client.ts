@@ -37,7 +37,7 @@ export interface WatchOptions {
   token?: string;
   /** The KooDrive user to act for. Default: the client's. */
   userId?: string;
-  /** The language of an error's `localizedMessage`: en-US or zh-CN. Default: errors have none. */
+  /** The language of an error's `localizedMessage`, such as zh-CN. Default: errors have none. */
   language?: string;
   /** Turns a failed task into an error with the reason TASK_FAILED. A watch yields the task first. Default: false. */
   failedTaskAsError?: boolean;

@@ -182,8 +182,7 @@ func (e *evidence) event(v event) {
 	e.add(where, fmt.Sprintln(v.name, v.id, v.data, v.wait))
 }
 
-// The following methods make evidence a stats.Handler, which sees everything that a gRPC client receives.
-
+// HandleRPC makes evidence a stats.Handler, with the methods below: it sees everything that a gRPC client receives.
 func (e *evidence) HandleRPC(_ context.Context, of stats.RPCStats) {
 	switch of := of.(type) {
 	case *stats.InHeader:

@@ -125,7 +125,7 @@ func TestEveryEventIsCounted(t *testing.T) {
 			bubble(t, row.configure, func(t *testing.T, s *system) {
 				s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: row.steps})
 				if diff := cmp.Diff(row.want, s.moved(t, func() { row.do(t, s) })); diff != "" {
-					t.Errorf("(-want +got)\n%s", diff)
+					t.Errorf("counters: correct the code, or this row of cmd/kootask/server/metrics_test.go (-want +got):\n%s", diff)
 				}
 			})
 		})

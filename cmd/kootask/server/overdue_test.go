@@ -20,7 +20,7 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// openMethods are all methods of the gRPC port, of every kind.
+// openMethods are methods of the gRPC port, of every kind. A test relies on their number and order.
 var openMethods = []string{
 	taskv1.TaskService_GetTask_FullMethodName, taskv1.TaskService_WatchTask_FullMethodName,
 	"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",

@@ -12,12 +12,12 @@ A failed task is a value with the status FAILED. The option failed_task_as_error
 
 from grpc import StatusCode
 
+from kootask._gen.reason import Reason
 from kootask._gen.task_pb2 import Heartbeat, ResultCode, Task, TaskStatus, TaskType
 from kootask.caller import CallerToken
 from kootask.client import Client
 from kootask.error import Error, Violation
 from kootask.event import Event, Resume
-from kootask.reason import Reason
 
 __all__ = [
     "CallerToken",

@@ -30,7 +30,7 @@ class Client:
     Optional args of each call:
         token: the KooDrive credential. None: the client's. Empty: no credential.
         user_id: the KooDrive user to act for. None: the client's. Empty: no user.
-        language: the language of an Error's localized_message, en-US or zh-CN. Empty: errors have no localized_message.
+        language: the language of an Error's localized_message, such as zh-CN. Empty: errors have no localized_message.
         failed_task_as_error: turns a failed task into an Error with the reason TASK_FAILED. A watch yields the task first.
         timeout: the maximum duration of the call in seconds, for a watch with all its streams. After it, the call raises an
             Error whose code is DEADLINE_EXCEEDED. None or infinity: no limit. Raises ValueError for NaN.

@@ -13,7 +13,7 @@ from grpc import StatusCode
 from grpc.aio import AioRpcError
 from grpc_status import rpc_status
 
-from kootask.reason import Reason
+from kootask._gen.reason import Reason
 
 DOMAIN = "koodrive.task.v1"
 """The ErrorInfo.domain of kootask's reasons."""

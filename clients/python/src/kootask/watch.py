@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import grpc.aio
 from grpc import StatusCode
 
+from kootask._gen.reason import Reason
 from kootask._gen.task_pb2 import Task, WatchTaskRequest, WatchTaskResponse
 from kootask.error import Error, from_rpc
 from kootask.event import Event, Resume
 from kootask.pending import Elapsed
 from kootask.progress import Progress
-from kootask.reason import Reason
 
 if TYPE_CHECKING:
     from kootask.call import Call

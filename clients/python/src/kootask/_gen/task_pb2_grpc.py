@@ -36,7 +36,7 @@ class TaskServiceStub(object):
     x-user-id, x-date           The user and the date that a signature covers. Where kootask has a credential of its
     own, x-user-id is required: the KooDrive user to act for.
     x-kootask-authorization     "Bearer <token>", where callers must authenticate with a token. Never forwarded.
-    language                    en-US or zh-CN: the language of LocalizedMessage, which is absent without it.
+    language                    The language of LocalizedMessage, such as zh-CN. Without it, LocalizedMessage is absent.
     x-request-id                Returned in RequestInfo and in the answer's x-request-id (a trailer, if the call failed
     at once). Generated if absent or malformed.
     traceparent, tracestate     W3C trace context. KooDrive logs its trace id. tracestate is accepted and not used yet.
@@ -84,7 +84,7 @@ class TaskServiceServicer(object):
     x-user-id, x-date           The user and the date that a signature covers. Where kootask has a credential of its
     own, x-user-id is required: the KooDrive user to act for.
     x-kootask-authorization     "Bearer <token>", where callers must authenticate with a token. Never forwarded.
-    language                    en-US or zh-CN: the language of LocalizedMessage, which is absent without it.
+    language                    The language of LocalizedMessage, such as zh-CN. Without it, LocalizedMessage is absent.
     x-request-id                Returned in RequestInfo and in the answer's x-request-id (a trailer, if the call failed
     at once). Generated if absent or malformed.
     traceparent, tracestate     W3C trace context. KooDrive logs its trace id. tracestate is accepted and not used yet.
@@ -171,7 +171,7 @@ class TaskService(object):
     x-user-id, x-date           The user and the date that a signature covers. Where kootask has a credential of its
     own, x-user-id is required: the KooDrive user to act for.
     x-kootask-authorization     "Bearer <token>", where callers must authenticate with a token. Never forwarded.
-    language                    en-US or zh-CN: the language of LocalizedMessage, which is absent without it.
+    language                    The language of LocalizedMessage, such as zh-CN. Without it, LocalizedMessage is absent.
     x-request-id                Returned in RequestInfo and in the answer's x-request-id (a trailer, if the call failed
     at once). Generated if absent or malformed.
     traceparent, tracestate     W3C trace context. KooDrive logs its trace id. tracestate is accepted and not used yet.

@@ -59,7 +59,7 @@ public final class Options {
     }
 
     /**
-     * Sets the language of {@link TaskException#localizedDescription}: en-US or zh-CN. Empty: none.
+     * Sets the language of {@link TaskException#localizedDescription}, such as zh-CN. Empty: none.
      */
     public Options language(String language) {
         return new Options(
