@@ -15,8 +15,8 @@ import (
 
 const module = "github.com/kootask/kootask/"
 
-// imports are the packages of ours that a package may import; a test may import more. Every package has a row, unless it is part of a
-// program: those may import everything, and nothing else imports them.
+// imports are the packages of ours that a package may import; a test may import more. Every package has a row, unless it is
+// part of a program: those may import everything, and nothing else imports them.
 var imports = map[string][]string{
 	"clients/go":              {"gen/koodrive/task/v1", "internal/ascii"},
 	"gen/koodrive/task/v1":    {},
@@ -225,8 +225,8 @@ func TestCommentsStandWhereTheyBelong(t *testing.T) {
 	}
 }
 
-// functionAfter returns the name of the function that follows a comment which is not its own; empty if something else follows, or if the
-// comment is inside a declaration or at the end of its line.
+// functionAfter returns the name of the function that follows a comment which is not its own; empty if something else
+// follows, or if the comment is inside a declaration or at the end of its line.
 func functionAfter(set *token.FileSet, file *ast.File, group *ast.CommentGroup) string {
 	for _, decl := range file.Decls {
 		switch f, isFunc := decl.(*ast.FuncDecl); {

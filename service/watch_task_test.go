@@ -27,8 +27,8 @@ func (r *recorded) Send(m *taskv1.WatchTaskResponse) error {
 	return nil
 }
 
-// A client that did not read for a while may miss a state that is doubted since. A heartbeat then has the time of the state that the
-// client has seen, not of the other one.
+// A client that did not read for a while may miss a state that is doubted since. A heartbeat then has the time of the state
+// that the client has seen, not of the other one.
 func TestHeartbeatsConfirmWhatWasShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		polls := 0

@@ -69,8 +69,8 @@ func TestCircuitsOfOneCallerOpenAlone(t *testing.T) {
 	}
 }
 
-// A caller that KooDrive has answered before, and that is then alone with its failures, also opens the common circuit: KooDrive may
-// have moved.
+// A caller that KooDrive has answered before, and that is then alone with its failures, also opens the common circuit:
+// KooDrive may have moved.
 func TestTheOnlyCallersCircuitIsTheCommonOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker(nil)

@@ -96,8 +96,8 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// asking returns a function that makes one attempt and gets a canned answer. It skips the queue, and failures have no consequences.
-// Reading the answer may allocate only a bounded amount.
+// asking returns a function that makes one attempt and gets a canned answer. It skips the queue, and failures have no
+// consequences. Reading the answer may allocate only a bounded amount.
 func asking(tb testing.TB) func(t *testing.T, id string, answer canned) (Task, error) {
 	tb.Helper()
 	transport := &canned{}

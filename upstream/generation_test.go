@@ -16,7 +16,8 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// A connection that is never idle is replaced when it reaches its maximum age, without failing a request in flight or a later one.
+// A connection that is never idle is replaced when it reaches its maximum age, without failing a request in flight or a
+// later one.
 func TestConnectionsAge(t *testing.T) {
 	bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, _ *upstream.Client) {
 		listener := koodrivetest.Listen()

@@ -148,8 +148,8 @@ func TestThroughAProxy(t *testing.T) {
 	}
 }
 
-// If a proxy refuses, the error names the proxy and not KooDrive, since its settings are wrong. A proxy that cannot reach KooDrive,
-// or is overloaded, may work later.
+// If a proxy refuses, the error names the proxy and not KooDrive, since its settings are wrong. A proxy that cannot reach
+// KooDrive, or is overloaded, may work later.
 func TestProxyRefuses(t *testing.T) {
 	const later = upstream.Unreachable
 	for _, row := range []struct {
@@ -216,7 +216,8 @@ func TestProxyStatusWithoutAProxy(t *testing.T) {
 	})
 }
 
-// A hanging proxy costs each request that is made meanwhile its timeout. Once it works again, the next request is answered at once.
+// A hanging proxy costs each request that is made meanwhile its timeout. Once it works again, the next request is answered
+// at once.
 func TestProxyHangs(t *testing.T) {
 	for _, scheme := range []string{"http", "https"} {
 		for _, proxyURL := range []string{"http://proxy.test", "https://proxy.test"} {

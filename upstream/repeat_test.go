@@ -72,8 +72,8 @@ func TestUnprocessedRequestsAreSentAgain(t *testing.T) {
 	}
 }
 
-// A KooDrive that always refuses requests counts as unreachable. It gets few requests per call, no more than the rate allows. Other
-// failures of a stream are never repeated.
+// A KooDrive that always refuses requests counts as unreachable. It gets few requests per call, no more than the rate
+// allows. Other failures of a stream are never repeated.
 func TestRepeatsAreBounded(t *testing.T) {
 	refused := func(p *peer, stream uint32) { p.reset(stream, refusedStream) }
 	for name, row := range map[string]struct {

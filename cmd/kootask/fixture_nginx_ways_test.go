@@ -36,8 +36,8 @@ var (
 	overAll = append([]way{{name: "grpc"}}, overHTTP...)
 )
 
-// next returns the name of a stream's next event with its news: the task's state, or the failure's reason. Heartbeats are left out.
-// At the end of the stream it returns the error, io.EOF if the stream ended well.
+// next returns the name of a stream's next event with its news: the task's state, or the failure's reason. Heartbeats are
+// left out. At the end of the stream it returns the error, io.EOF if the stream ended well.
 type next func() (string, error)
 
 // wants waits for the next event, and fails the test unless it is the given one.

@@ -66,8 +66,8 @@ func (p *tab) shoot(t *testing.T, name string) {
 	}
 }
 
-// looks keeps screenshots of the page in all its languages on all screens. It records a fault if the page does not fit a screen or
-// has accessibility barriers.
+// looks keeps screenshots of the page in all its languages on all screens. It records a fault if the page does not fit a
+// screen or has accessibility barriers.
 func (p *tab) looks(t *testing.T, name string) {
 	t.Helper()
 	languages := eval[[]string](t, p, `[...document.querySelectorAll('#language option')].map((option) => option.value)`)

@@ -58,8 +58,8 @@ func TestMissingLooksForWhatTheTestsNeed(t *testing.T) {
 	}
 }
 
-// Everything missing is reported at once, each group in one line with the way to install it. It is an error where all tests have to
-// run.
+// Everything missing is reported at once, each group in one line with the way to install it. It is an error where all tests
+// have to run.
 func TestMissingNamesEverything(t *testing.T) {
 	var few []string // Added by the machine's own limit.
 	var limit syscall.Rlimit

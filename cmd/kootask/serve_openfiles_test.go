@@ -43,8 +43,8 @@ func TestMaxConnections(t *testing.T) {
 	}
 }
 
-// A process that may open 256 files serves newcomers and its operator while one address opens connections in a loop and sends only
-// a preface.
+// A process that may open 256 files serves newcomers and its operator while one address opens connections in a loop and
+// sends only a preface.
 func TestFewFiles(t *testing.T) {
 	p := startInto(t, nil, nil, "sh", "-c", `ulimit -n 256 && exec "$0" "$@"`, program, "serve", "--upstream-url=https://koodrive.test",
 		"--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0")

@@ -13,7 +13,8 @@ import (
 	"github.com/kootask/kootask/service/auth"
 )
 
-// A certificate that was accepted is refused once its authority has expired, also within the minute for which verdicts are cached.
+// A certificate that was accepted is refused once its authority has expired, also within the minute for which verdicts are
+// cached.
 func TestAuthorityExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := certificates.NewCA()

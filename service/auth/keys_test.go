@@ -59,7 +59,8 @@ func TestRotation(t *testing.T) {
 	})
 }
 
-// A key is replaced under its id: the first token that the new key signs causes a fetch, if one is allowed again, and is accepted.
+// A key is replaced under its id: the first token that the new key signs causes a fetch, if one is allowed again, and is
+// accepted.
 func TestKeyIsReplacedUnderItsID(t *testing.T) {
 	for name, row := range map[string]struct {
 		alg     string

@@ -20,8 +20,8 @@ import (
 
 const goodTraceParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
-// Headers and metadata get the same verdict. An accepted value occurred once, is printable ASCII and not too long. A refused one is
-// named but not quoted. Invalid tracing headers are replaced and fail no call.
+// Headers and metadata get the same verdict. An accepted value occurred once, is printable ASCII and not too long. A
+// refused one is named but not quoted. Invalid tracing headers are replaced and fail no call.
 func FuzzRead(f *testing.F) {
 	add := func(authorization, userID, date, language, requestID, traceParent string) {
 		for _, twice := range []uint8{0, 1, 2, 4, 8, 16, 32, 63} {

@@ -25,8 +25,8 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// contract has the reasons' comments in the contract, by their names. Each ends with the code, the HTTP status and, if a call may be
-// repeated, "retry".
+// contract has the reasons' comments in the contract, by their names. Each ends with the code, the HTTP status and, if a
+// call may be repeated, "retry".
 func contract(t *testing.T) map[string]string {
 	t.Helper()
 	source, err := os.ReadFile("../../proto/koodrive/task/v1/error_reason.proto")

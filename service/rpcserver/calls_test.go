@@ -98,8 +98,8 @@ func TestCallsLeaveNothingBehind(t *testing.T) {
 	}
 }
 
-// A request that is on its way when the server stops still arrives, whether its call began before the stop or after it. One that does not
-// come ends a moment later.
+// A request that is on its way when the server stops still arrives, whether its call began before the stop or after it. One
+// that does not come ends a moment later.
 func TestRequestsOnTheirWayAtAStop(t *testing.T) {
 	for _, begins := range []time.Duration{-3 * time.Second, 0, 100 * time.Millisecond} { // From the stop on.
 		for _, held := range []bool{false, true} {

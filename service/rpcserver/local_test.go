@@ -45,8 +45,8 @@ func local(t *testing.T, service taskv1.TaskServiceServer, test func(context.Con
 	return log.String()
 }
 
-// A call without a wire answers, fails, panics and ends as one over a wire does: with the request id as a header of an answer, and as a
-// trailer of an error, which has no header.
+// A call without a wire answers, fails, panics and ends as one over a wire does: with the request id as a header of an
+// answer, and as a trailer of an error, which has no header.
 func TestLocalCalls(t *testing.T) {
 	for name, row := range map[string]struct {
 		do   func(context.Context) error
@@ -172,8 +172,8 @@ func TestLocalBackPressure(t *testing.T) {
 	})
 }
 
-// A stop refuses new calls and waits for those in flight: until they end, or until its time is over. Then it breaks them off, and waits
-// for their handlers all the same.
+// A stop refuses new calls and waits for those in flight: until they end, or until its time is over. Then it breaks them
+// off, and waits for their handlers all the same.
 func TestLocalStop(t *testing.T) {
 	for name, row := range map[string]struct {
 		takes, grace, stops time.Duration

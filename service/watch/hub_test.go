@@ -203,8 +203,8 @@ func TestSuccessorWaitsAndStays(t *testing.T) {
 	})
 }
 
-// Watchers come and go around the moments at which the key is polled and finishes. Those who stay see the final value, no two polls
-// of the key overlap, and every newcomer is served within two intervals.
+// Watchers come and go around the moments at which the key is polled and finishes. Those who stay see the final value, no
+// two polls of the key overlap, and every newcomer is served within two intervals.
 func TestJoinLeaveAndTerminalLoseNothing(t *testing.T) {
 	const rounds = 10_000
 	hub := newHub()

@@ -13,7 +13,8 @@ type run struct {
 	core      core[value]
 	from, to  time.Duration // The pause.
 	staleTurn bool          // Of two overdue timers, the one for staleness fires first.
-	// poll returns the fate of a poll that begins at a time: how long it takes, and whether it is answered. It must not take zero.
+	// poll returns the fate of a poll that begins at a time: how long it takes, and whether it is answered. It must not
+	// take zero.
 	poll func(begin time.Duration) (takes time.Duration, answered bool)
 
 	start        time.Time

@@ -7,8 +7,8 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// A wrong clock, and then its correction, cost one extra request each, at every door. A clock that is too far ahead is an error for
-// the operator.
+// A wrong clock, and then its correction, cost one extra request each, at every door. A clock that is too far ahead is an
+// error for the operator.
 func TestWrongClock(t *testing.T) {
 	user := []string{"x-user-id", "1395497048157130881"}
 	for name, row := range map[string]struct {

@@ -146,7 +146,8 @@ func TestWatchesEndWithTheToken(t *testing.T) {
 	}
 }
 
-// A message that was held back because the client did not read is not sent after the token has expired: it is newer than the token.
+// A message that was held back because the client did not read is not sent after the token has expired: it is newer than
+// the token.
 func TestNothingIsSentAfterTheTokenHasExpired(t *testing.T) {
 	fast := func(c *server.Config) { c.Service.PollMin, c.Service.PollMax = time.Second, time.Second }
 	bubbleKnown(t, modes["caller"], fast, func(t *testing.T, s *known) {

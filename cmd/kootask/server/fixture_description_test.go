@@ -17,8 +17,8 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// Every test of this package that uses HTTP also tests the description: each answer must match it, with its status, its headers and
-// its body, and each line or event of a stream too.
+// Every test of this package that uses HTTP also tests the description: each answer must match it, with its status, its
+// headers and its body, and each line or event of a stream too.
 
 // description is the OpenAPI document of the HTTP port.
 type description struct {

@@ -20,12 +20,12 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// Every test of this package also tests for leaks: when it ends, everything that its system has sent or logged is searched for the
-// canaries that were sent to it.
+// Every test of this package also tests for leaks: when it ends, everything that its system has sent or logged is searched
+// for the canaries that were sent to it.
 //
 // A task's name, owner and tenant are data: they may stand only in a task that is answered to its caller, not in the log.
-// KooDrive's address and network errors are for the operator: they may stand in the log. Everything else may stand nowhere. Ids of
-// tasks, requests and traces in a valid form are not canaries, since calls are found in the log by them.
+// KooDrive's address and network errors are for the operator: they may stand in the log. Everything else may stand nowhere.
+// Ids of tasks, requests and traces in a valid form are not canaries, since calls are found in the log by them.
 
 // place is where a text comes out.
 type place string
@@ -66,7 +66,8 @@ const (
 	claim     = "claim-of-a-caller"
 )
 
-// evidence is everything that a system has sent or logged. It is searched at once, and not kept. A nil evidence ignores everything.
+// evidence is everything that a system has sent or logged. It is searched at once, and not kept. A nil evidence ignores
+// everything.
 type evidence struct {
 	mu     sync.Mutex
 	seed   maphash.Seed

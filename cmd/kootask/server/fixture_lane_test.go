@@ -82,8 +82,8 @@ func accepting(serve func(l *lane, conn net.Conn)) func(*lane, context.Context) 
 	}
 }
 
-// begins is a KooDrive that writes a text when a request has arrived, and then drip, if it is not empty, again and again until the
-// connection ends.
+// begins is a KooDrive that writes a text when a request has arrived, and then drip, if it is not empty, again and again
+// until the connection ends.
 func begins(text, drip string) func(l *lane, conn net.Conn) {
 	return func(l *lane, conn net.Conn) {
 		secured := l.secure(conn)

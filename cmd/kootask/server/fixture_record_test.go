@@ -42,8 +42,8 @@ type tee struct {
 
 func (t tee) Unwrap() http.ResponseWriter { return t.ResponseWriter }
 
-// WriteHeader leaves out the answer to a client that has hung up. This is the last moment to check: a client may read all of an answer
-// that is larger than net/http's buffers, and hang up, before the handler returns.
+// WriteHeader leaves out the answer to a client that has hung up. This is the last moment to check: a client may read all
+// of an answer that is larger than net/http's buffers, and hang up, before the handler returns.
 func (t tee) WriteHeader(status int) {
 	if t.request.Context().Err() == nil {
 		t.kept.Code = status

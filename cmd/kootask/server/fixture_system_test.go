@@ -193,7 +193,8 @@ func (s *system) dial(t *testing.T, options ...grpc.DialOption) *grpc.ClientConn
 	return conn
 }
 
-// over returns the system as seen by a client that speaks TLS to both ports, over connections of its own, with HTTP/2 or HTTP/1.1.
+// over returns the system as seen by a client that speaks TLS to both ports, over connections of its own, with HTTP/2 or
+// HTTP/1.1.
 func (s *system) over(t *testing.T, config *tls.Config, http2 bool) *system {
 	t.Helper()
 	conn := s.dial(t, grpc.WithTransportCredentials(credentials.NewTLS(config)))

@@ -116,8 +116,8 @@ func TestForgedTokensHarmNobody(t *testing.T) {
 	})
 }
 
-// An issuer that publishes a key 30 s before it uses it, and the old key as long as tokens last, causes no failed call, even while
-// forged tokens use up the fetches.
+// An issuer that publishes a key 30 s before it uses it, and the old key as long as tokens last, causes no failed call,
+// even while forged tokens use up the fetches.
 func TestRotationUnderLoad(t *testing.T) {
 	t.Parallel()
 	bubbleKnown(t, modes["caller"], nil, func(t *testing.T, s *known) {

@@ -34,8 +34,8 @@ const (
 	getHealth             = "\x82\x86\x44\x08/healthz\x41\x09localhost"
 )
 
-// hanging are the ways in which a client can hang before a call or in the middle of one, and the limits after which its connection
-// ends.
+// hanging are the ways in which a client can hang before a call or in the middle of one, and the limits after which its
+// connection ends.
 var hanging = map[string]struct {
 	port, text string
 	limit      time.Duration

@@ -251,8 +251,8 @@ func TestOneLogLinePerCall(t *testing.T) {
 	})
 }
 
-// Only answers that are the same for everybody are compressed. Answers about tasks and streams are not, so that each event arrives
-// at once.
+// Only answers that are the same for everybody are compressed. Answers about tasks and streams are not, so that each event
+// arrives at once.
 func TestCompression(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		_, plain := s.get(t, request(t.Context(), t, "/openapi.json", "Accept-Encoding", "identity"))

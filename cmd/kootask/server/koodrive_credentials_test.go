@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Without authentication, the only credential is the one for KooDrive. An invalid one is refused; any other is sent to KooDrive, a
-// JWT too.
+// Without authentication, the only credential is the one for KooDrive. An invalid one is refused; any other is sent to
+// KooDrive, a JWT too.
 func TestBrokenKooDriveCredentials(t *testing.T) {
 	const date = "20240831T143829Z"
 	for name, row := range map[string]struct {

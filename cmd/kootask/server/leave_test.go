@@ -14,9 +14,9 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// If a client leaves an HTTP route, by cancelling a request or by closing the connection, its request ends at once, is logged, and
-// causes no more requests to KooDrive. Over HTTP/1.1 a call goes on until its own limit, since the client may have closed only its
-// side.
+// If a client leaves an HTTP route, by cancelling a request or by closing the connection, its request ends at once, is
+// logged, and causes no more requests to KooDrive. Over HTTP/1.1 a call goes on until its own limit, since the client may
+// have closed only its side.
 func TestLeaving(t *testing.T) {
 	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
 		for _, way := range []string{"gives up", "hangs up"} {

@@ -66,8 +66,8 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
-// A request whose body does not arrive is answered, and its connection closed. A body of unknown length may be empty, which takes 1
-// s to find out.
+// A request whose body does not arrive is answered, and its connection closed. A body of unknown length may be empty, which
+// takes 1 s to find out.
 func TestBodiesAreNotWaitedFor(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		for _, line := range []string{"GET /v1/tasks/1", "GET /v1/tasks/1:watch", "POST /v1/tasks/1", "GET /nowhere", "GET /openapi.json"} {
@@ -92,8 +92,8 @@ func TestBodiesAreNotWaitedFor(t *testing.T) {
 	})
 }
 
-// Only the request with too large a header is refused: the stream of another request on its connection continues, over both versions
-// of HTTP, whether one field is long or there are many.
+// Only the request with too large a header is refused: the stream of another request on its connection continues, over both
+// versions of HTTP, whether one field is long or there are many.
 func TestHeadersAreLimited(t *testing.T) {
 	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
 		t.Run(protocol, func(t *testing.T) {

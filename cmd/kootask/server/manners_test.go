@@ -47,8 +47,8 @@ func busiest(requests []koodrivetest.Request) (most int) {
 	return most
 }
 
-// Of two callers, one watches 1,000 tasks: under a ceiling of 50 requests per second its intervals grow, and the other's are as if
-// it were alone.
+// Of two callers, one watches 1,000 tasks: under a ceiling of 50 requests per second its intervals grow, and the other's
+// are as if it were alone.
 func TestCallersDoNotSlowEachOther(t *testing.T) {
 	t.Parallel()
 	intervals := func(t *testing.T, crowd int) (all []time.Duration) {

@@ -19,9 +19,9 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// KooDrive fails for seven minutes, two more than watches survive without an answer. Meanwhile clients reconnect as the errors say,
-// and calls go on. The rate of requests stays under the ceiling and falls. After the recovery, it is at most twice the earlier rate
-// in any minute.
+// KooDrive fails for seven minutes, two more than watches survive without an answer. Meanwhile clients reconnect as the
+// errors say, and calls go on. The rate of requests stays under the ceiling and falls. After the recovery, it is at most
+// twice the earlier rate in any minute.
 func TestOutage(t *testing.T) {
 	const begins, ends, over = 60, 8 * 60, 10 * 60 // In seconds.
 	for name, load := range map[string]struct {

@@ -26,8 +26,8 @@ var openMethods = []string{
 	"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
 }
 
-// Of 2,000 calls whose request never arrives or never ends, each ends after 5 s and leaves nothing behind; other calls are answered
-// meanwhile.
+// Of 2,000 calls whose request never arrives or never ends, each ends after 5 s and leaves nothing behind; other calls are
+// answered meanwhile.
 func TestCallsWithoutARequest(t *testing.T) {
 	const calls, perConn = 2000, 500
 	bubble(t, nil, func(t *testing.T, s *system) {

@@ -42,8 +42,8 @@ func (p panicking) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.
 	panic(p.value)
 }
 
-// A panic may contain anything: its type and place are logged, but not its value. Nothing in the service panics on demand, so this
-// is its doors around a service that does.
+// A panic may contain anything: its type and place are logged, but not its value. Nothing in the service panics on demand,
+// so this is its doors around a service that does.
 func TestPanicsRevealNothing(t *testing.T) {
 	for name, value := range map[string]any{
 		"a text":   "Bearer " + token,

@@ -51,7 +51,8 @@ func (v verdict) anonymous() string {
 	return strings.ReplaceAll(text, v.requestID, "")
 }
 
-// A caller that may act for one user gets nothing for another, whatever headers it sends, and does not learn whether a task exists.
+// A caller that may act for one user gets nothing for another, whatever headers it sends, and does not learn whether a task
+// exists.
 func TestPolicyKeepsUsersApart(t *testing.T) {
 	for name, m := range modes {
 		if !m.app {

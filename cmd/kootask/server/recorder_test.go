@@ -24,8 +24,8 @@ func (l lingering) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// The recorder counts an answer as given if the client was connected when it began. kootask closes a retired connection as soon as it
-// has read the last answer, which may be before KooDrive's handler returns.
+// The recorder counts an answer as given if the client was connected when it began. kootask closes a retired connection as
+// soon as it has read the last answer, which may be before KooDrive's handler returns.
 func TestRecorderAndHangUps(t *testing.T) {
 	for name, row := range map[string]struct {
 		wait  time.Duration // Until KooDrive answers. The client hangs up after a second.

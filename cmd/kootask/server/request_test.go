@@ -175,8 +175,8 @@ func TestBadQueries(t *testing.T) {
 	})
 }
 
-// An error says what is wrong with a parameter, and which parameters exist. Neither the error nor the log quotes a name that may be
-// a secret.
+// An error says what is wrong with a parameter, and which parameters exist. Neither the error nor the log quotes a name
+// that may be a secret.
 func TestParametersAreExplained(t *testing.T) {
 	const known = " Known parameters: failedTaskAsError, maxAge. Send credentials as headers."
 	bubble(t, nil, func(t *testing.T, s *system) {

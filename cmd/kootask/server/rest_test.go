@@ -18,8 +18,8 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// While the common circuit is open, no caller sees another's data, health reports it, and the server stays ready. A credential that
-// was revoked meanwhile is rejected afterwards.
+// While the common circuit is open, no caller sees another's data, health reports it, and the server stays ready. A
+// credential that was revoked meanwhile is rejected afterwards.
 func TestRest(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		health := func(name string, want healthv1.HealthCheckResponse_ServingStatus) {

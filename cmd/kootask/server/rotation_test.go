@@ -88,8 +88,8 @@ func TestRotation(t *testing.T) {
 	})
 }
 
-// A certificate that is renewed ahead of time takes effect when it becomes valid. One that has expired stays in use until there is
-// another one, which is logged.
+// A certificate that is renewed ahead of time takes effect when it becomes valid. One that has expired stays in use until
+// there is another one, which is logged.
 func TestCertificatesTakeEffectInTime(t *testing.T) {
 	filedBubble(t, func(t *testing.T, s *system, f *files) {
 		config := f.config(f.client.Client("DNS:orders.example"))

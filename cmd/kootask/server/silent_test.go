@@ -92,8 +92,8 @@ func TestSilentReaderDelaysNobody(t *testing.T) {
 	}
 }
 
-// An HTTP client that never reads is disconnected after 30 s, with little memory used meanwhile. Others, on its own connection too,
-// see each state at once.
+// An HTTP client that never reads is disconnected after 30 s, with little memory used meanwhile. Others, on its own
+// connection too, see each state at once.
 func TestSilentHTTPReaderIsCutOff(t *testing.T) {
 	t.Parallel()
 	const flips, window = 100, 64 << 10

@@ -80,8 +80,8 @@ func (s *system) works(t *testing.T, door string) {
 	}
 }
 
-// isShutOut checks that no door opens: the connection or each call on it is refused, with the expected reason, and KooDrive gets no
-// request.
+// isShutOut checks that no door opens: the connection or each call on it is refused, with the expected reason, and KooDrive
+// gets no request.
 func (s *system) isShutOut(t *testing.T, name string) {
 	t.Helper()
 	before := s.koodrive.Count()

@@ -70,8 +70,8 @@ func TestVerdictsDependOnTheClock(t *testing.T) {
 	})
 }
 
-// A file that hangs neither stops other files from being followed nor Follow from ending, and leaves behind only the goroutine that
-// is blocked in the system. In real time, since a blocked system call stops virtual time.
+// A file that hangs neither stops other files from being followed nor Follow from ending, and leaves behind only the
+// goroutine that is blocked in the system. In real time, since a blocked system call stops virtual time.
 func TestHangingFileDelaysNothing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
