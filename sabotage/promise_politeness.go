@@ -104,6 +104,13 @@ var promisePoliteness = promise{
 			red:  "cmd/kootask/server.TestRetries",
 		},
 		{
+			name: "a refused watch of a new task lets others of it pass",
+			in:   "service/quota.watches.admitted",
+			from: `.admitted`,
+			to:   `.watchers > 0`,
+			red:  "service/quota.TestParallelWatchesOfANewTask",
+		},
+		{
 			name: "an address may start twice as many new tasks",
 			in:   "internal/rates.Rates.Of",
 			from: `rate.Limit(r.perSecond), Burst`,

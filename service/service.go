@@ -80,6 +80,9 @@ type Service struct {
 // New returns a Service. Close it.
 func New(config Config) *Service {
 	config.Quota.Metrics = config.Metrics
+	if config.App == nil { // Callers with credentials of their own are not users of an app.
+		config.Quota.AppRequestsPerUser = 0
+	}
 	s := &Service{
 		quota:     quota.New(config.Quota),
 		metrics:   newMetrics(config.Metrics),

@@ -168,12 +168,16 @@ func (b *breaker) report() {
 	b.reporting = true
 	for b.reported != b.down {
 		b.reported = b.down
-		down := b.down
-		b.mu.Unlock()
-		b.changed(down)
-		b.mu.Lock()
+		b.callLocked(b.down)
 	}
 	b.reporting = false
+}
+
+// callLocked calls changed without the lock, which it takes again even if changed panics.
+func (b *breaker) callLocked(down bool) {
+	b.mu.Unlock()
+	defer b.mu.Lock()
+	b.changed(down)
 }
 
 // state returns whether KooDrive seems to fail as a whole, and the number of open circuits of callers and addresses.

@@ -174,6 +174,9 @@ func TestPanicLeavesTheBreakerAsItIs(t *testing.T) {
 			}()
 			_, _ = c.Task(t.Context(), q, Call{Queue: q.caller, Begun: func() { panic("secret") }})
 		}()
+		if down, open := c.breaker.state(); !down || open != 1 {
+			t.Errorf("after a probe that panicked, KooDrive is down: %v, with %d open circuits", down, open)
+		}
 		for range 2 { // The probe, and the next one.
 			if !send(c.breaker, of(1, "9"), nil) {
 				t.Error("the probe that panicked is not released")

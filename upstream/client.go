@@ -60,9 +60,9 @@ func (c *Client) Close() { c.connections.renew() }
 // Task requests the description of a task. It first waits in its queue until ctx ends; the timeout does not include
 // that wait.
 //
-// It fails with the error of [Call.Due], a [*CircuitOpenError] if too many requests have failed, a [*TransportError] if
-// no answer came, a [*StatusError] if KooDrive refused the request or an earlier Retry-After still applies to the
-// credential, an [*AnswerError] if the answer is invalid, and ctx's own error if ctx ended first.
+// It fails with a [*CircuitOpenError] if too many requests have failed, a [*TransportError] if no answer came, a
+// [*StatusError] if KooDrive refused the request or an earlier Retry-After still applies to the credential, an
+// [*AnswerError] if the answer is invalid, and ctx's own error if ctx ended first.
 //
 // KooDrive processes the request at most once (but see [Call.Resend]), unless it refuses the signature of an [App]. If
 // its Date shows that this clock is to blame, the request is signed and sent once more. If KooDrive still refuses it
@@ -84,8 +84,8 @@ type request struct {
 
 // ask makes a request. decode reads the answer.
 //
-//  1. Unless Retry-After or an open circuit withholds it, and if the caller agrees (Due),
-//  2. it waits in its queue.
+//  1. Neither Retry-After nor an open circuit may withhold it.
+//  2. It waits in its queue.
 //  3. Retry-After and the circuits are checked again: a circuit may have opened in the meantime.
 //  4. It is signed and sent. The steps from 2 are repeated if KooDrive refuses the signature of an app.
 func (c *Client) ask(ctx context.Context, q request, decode func(*response) error) (err error) {
@@ -101,11 +101,6 @@ func (c *Client) ask(ctx context.Context, q request, decode func(*response) erro
 	}
 	err = errPanicked // Replaced, unless there is a panic: the breaker must get its permit back.
 	defer func() { entered.end(err) }()
-	if q.Due != nil {
-		if err = q.Due(); err != nil {
-			return err
-		}
-	}
 	err = c.signed(ctx, q, entered, decode)
 	return err
 }

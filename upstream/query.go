@@ -56,9 +56,6 @@ type Call struct {
 	// Queue is the queue in which the request waits: that of the query's Caller or, if KooDrive has not answered the
 	// caller lately, that of its address: see [Client.PeerKey]. Required.
 	Queue Key
-	// Due is called before the request is queued, unless a circuit breaker or Retry-After withholds it. Its error ends
-	// the call. Nil: it is not called.
-	Due func() error
 	// Language is the language of KooDrive's messages, which kootask does not read: zh-CN or en-US. Any other is not
 	// sent.
 	Language string

@@ -103,6 +103,11 @@ func (a *Asker) queue(q Question) upstream.Key {
 // Get returns the task for a call. maxAge limits the age of the answer; nil accepts the answer of a request in flight,
 // and any finished task. If ctx ends first, Get fails with its cause.
 func (a *Asker) Get(ctx context.Context, q Question, maxAge *time.Duration) (Answer, error) {
+	answered, err := a.quota.Call(q.Subject(), func() bool { return a.Withheld(q) })
+	if err != nil {
+		return Answer{}, err
+	}
+	defer answered()
 	answer, err := a.observer.Get(ctx, q.Key(), observe.Wish{MaxAge: maxAge, Patience: Patience}, a.twice(q))
 	switch {
 	case err == nil:
@@ -143,27 +148,18 @@ func (a *Asker) Poll(q Question, wait time.Duration) func(context.Context) (Answ
 	}
 }
 
-// once sends a request to KooDrive. First it waits for the rate limit of the app's user, if there is one; then it takes
-// from the address's quota of new tasks, without waiting; then it waits in the queue.
+// once sends a request to KooDrive. First it waits for the rate limit of the app's user, if there is one, and then in the
+// queue.
 func (a *Asker) once(q Question, resend bool) observe.Ask[upstream.Task] {
 	return func(ctx context.Context, begun func()) (upstream.Task, error) {
 		observe.Enter(ctx, observe.Queued)
 		if err := a.quota.WaitForUser(ctx, q.Caller()); err != nil {
 			return upstream.Task{}, reason.Of(fmt.Errorf("waiting for the user's rate: %w", err))
 		}
-		answered := func() {}
-		defer func() { answered() }()
 		r := a.begin(ctx, q, begun)
 		queue := a.queue(q)
 		task, err := a.upstream.Task(ctx, q.Query, upstream.Call{
 			Queue: queue, Language: q.language, Trace: r.trace, Resend: resend, Begun: r.sent, Ended: r.ended,
-			Due: func() (err error) {
-				answered, err = a.quota.Ask(q.Subject())
-				if err != nil {
-					answered = func() {}
-				}
-				return err
-			},
 		})
 		failure := r.done(err)
 		if r.requests > 0 { // Otherwise the task was not requested and stays new.

@@ -66,9 +66,8 @@ func (r *request) done(err error) *reason.Error {
 	if r.requests == 0 || !errors.Is(err, r.err) { // It ended without a request, or between two.
 		failure = r.asker.outcome(err)
 	}
-	var refused *reason.Error
 	switch {
-	case r.requests > 0, errors.As(err, &refused):
+	case r.requests > 0:
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 		r.asker.metrics.queueWait.Observe(time.Since(r.since).Seconds())
 	default:

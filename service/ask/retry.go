@@ -94,7 +94,7 @@ func (a *Asker) twice(q Question) observe.Ask[upstream.Task] {
 		patience := time.AfterFunc(Patience, giveUp)
 		task2, err2 := ask(again, func() { patience.Stop() })
 		if again.Err() != nil && ctx.Err() == nil {
-			_ = a.quota.NotBegun(q.Caller(), err) // Counts the queue limit; its error is not needed.
+			a.quota.QueueFull()
 			return task, err
 		}
 		return task2, err2

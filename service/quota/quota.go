@@ -75,7 +75,7 @@ func New(config Config) *Quota {
 		watches: watches{
 			perCredential: cmp.Or(config.MaxTasksPerCredential, DefaultMaxTasksPerCredential),
 			inAll:         cmp.Or(config.MaxTasks, DefaultMaxTasks),
-			callers:       map[upstream.Key]map[upstream.Key]int{},
+			callers:       map[upstream.Key]map[upstream.Key]watched{},
 		},
 		peers: newPeers(cmp.Or(config.NewTasksPerPeer, DefaultNewTasksPerPeer)),
 		known: newKnown(),
@@ -114,8 +114,7 @@ type Watch struct {
 // Watch starts a watch, or fails with a [*reason.Error] that names the limit. A new task counts against its address's
 // limit, unless withheld reports that no request would be sent for it now.
 func (q *Quota) Watch(s Subject, withheld func() bool) (Watch, error) {
-	first, limit := q.watches.enter(s.Caller, s.Key)
-	switch limit {
+	switch limit := q.watches.enter(s.Caller, s.Key); limit {
 	case "":
 	case limitPerCredential:
 		return Watch{}, q.reached(limit, q.watches.perCredential)
@@ -123,15 +122,13 @@ func (q *Quota) Watch(s Subject, withheld func() bool) (Watch, error) {
 		q.limited.WithLabelValues(limit).Inc()
 		return Watch{}, &reason.Error{Outcome: reason.FacadeOverloaded}
 	}
-	w := Watch{Answered: func() {}}
-	if first && !q.known.task(s.Key) && !withheld() {
-		var err error
-		if w.Wait, w.Answered, err = q.begin(s, PeerPatience); err != nil {
-			q.watches.leave(s.Caller, s.Key)
-			return Watch{}, err
-		}
+	wait, answered, err := q.begin(s, PeerPatience, withheld)
+	if err != nil {
+		q.watches.leave(s.Caller, s.Key)
+		return Watch{}, err
 	}
-	answered := w.Answered
+	q.watches.admit(s.Caller, s.Key)
+	w := Watch{Wait: wait, Answered: answered}
 	w.Leave = sync.OnceFunc(func() {
 		answered()
 		q.watches.leave(s.Caller, s.Key)
@@ -139,18 +136,20 @@ func (q *Quota) Watch(s Subject, withheld func() bool) (Watch, error) {
 	return w, nil
 }
 
-// Ask starts a request that is about to be queued. It fails with a [*reason.Error] if the task is new and its
-// address has reached the limit. The caller must call answered when the request has ended.
-func (q *Quota) Ask(s Subject) (answered func(), err error) {
-	if q.known.task(s.Key) || q.watches.watched(s.Caller, s.Key) {
-		return func() {}, nil
-	}
-	_, answered, err = q.begin(s, 0)
+// Call starts a call, or fails with a [*reason.Error]: a new task counts as for [Quota.Watch], but does not wait. The
+// caller must call answered when the call has ended.
+func (q *Quota) Call(s Subject, withheld func() bool) (answered func(), err error) {
+	_, answered, err = q.begin(s, 0, withheld)
 	return answered, err
 }
 
-// begin counts a new task of an address.
-func (q *Quota) begin(s Subject, patience time.Duration) (wait time.Duration, answered func(), err error) {
+// begin counts a new task of an address: one that is neither watched nor known, and for which a request would be sent.
+func (q *Quota) begin(s Subject, patience time.Duration, withheld func() bool) (
+	wait time.Duration, answered func(), err error,
+) {
+	if q.known.task(s.Key) || q.watches.admitted(s.Caller, s.Key) || withheld() {
+		return 0, func() {}, nil
+	}
 	wait, answered, ok := q.peers.begin(s.Peer, patience)
 	if !ok {
 		e := q.reached(limitPerPeer, q.peers.rates.PerSecond())
@@ -192,9 +191,12 @@ func (q *Quota) NotBegun(caller upstream.Key, cause error) *reason.Error {
 	if q.users != nil && q.users.Of(string(caller[:])).Tokens() < 1 {
 		return q.reached(limitPerUser, q.users.PerSecond())
 	}
-	q.limited.WithLabelValues(limitQueue).Inc()
+	q.QueueFull()
 	return &reason.Error{Outcome: reason.FacadeOverloaded, Cause: cause}
 }
+
+// QueueFull counts a request that left the queue because it waited for too long.
+func (q *Quota) QueueFull() { q.limited.WithLabelValues(limitQueue).Inc() }
 
 // reached counts a call that has reached a limit of its caller's, and returns its error.
 func (q *Quota) reached(flag string, value int) *reason.Error {

@@ -12,31 +12,39 @@ type watches struct {
 	perCredential, inAll int
 
 	mu      sync.Mutex
-	tasks   int                                   // Watched tasks in all. Guarded by mu.
-	callers map[upstream.Key]map[upstream.Key]int // Watchers of each task, by caller; no inner map is empty. Guarded by mu.
+	tasks   int                                       // Watched tasks in all. Guarded by mu.
+	callers map[upstream.Key]map[upstream.Key]watched // Watched tasks, by caller; no inner map is empty. Guarded by mu.
 }
 
-// enter counts a watch, given the keys of the caller and of the poll, and reports whether it is the task's first. At a
-// limit it counts nothing and returns the limit's name. Each counted watch must leave.
-func (w *watches) enter(caller, key upstream.Key) (first bool, limit string) {
+// watched is a task with watchers.
+type watched struct {
+	watchers int
+	admitted bool // KooDrive may be asked for it: one of its watches has passed all limits.
+}
+
+// enter counts a watch, given the keys of the caller and of the poll. At a limit it counts nothing and returns the
+// limit's name. Each counted watch must leave.
+func (w *watches) enter(caller, key upstream.Key) (limit string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	tasks := w.callers[caller]
-	first = tasks[key] == 0
+	task := tasks[key]
 	switch {
-	case first && len(tasks) >= w.perCredential:
-		return true, limitPerCredential
-	case first && w.tasks >= w.inAll:
-		return true, limitInAll
-	case first:
+	case task.watchers > 0:
+	case len(tasks) >= w.perCredential:
+		return limitPerCredential
+	case w.tasks >= w.inAll:
+		return limitInAll
+	default:
 		w.tasks++
 	}
 	if tasks == nil {
-		tasks = map[upstream.Key]int{}
+		tasks = map[upstream.Key]watched{}
 		w.callers[caller] = tasks
 	}
-	tasks[key]++
-	return first, ""
+	task.watchers++
+	tasks[key] = task
+	return ""
 }
 
 // leave ends a watch.
@@ -44,7 +52,9 @@ func (w *watches) leave(caller, key upstream.Key) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	tasks := w.callers[caller]
-	if tasks[key]--; tasks[key] > 0 {
+	task := tasks[key]
+	if task.watchers--; task.watchers > 0 {
+		tasks[key] = task
 		return
 	}
 	w.tasks--
@@ -54,9 +64,18 @@ func (w *watches) leave(caller, key upstream.Key) {
 	}
 }
 
-// watched reports whether a task is watched.
-func (w *watches) watched(caller, key upstream.Key) bool {
+// admit marks the task of a watch that has passed all limits.
+func (w *watches) admit(caller, key upstream.Key) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.callers[caller][key] > 0
+	task := w.callers[caller][key]
+	task.admitted = true
+	w.callers[caller][key] = task
+}
+
+// admitted reports whether a watch of the task has passed all limits.
+func (w *watches) admitted(caller, key upstream.Key) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.callers[caller][key].admitted
 }

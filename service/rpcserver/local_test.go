@@ -134,6 +134,23 @@ func TestLocalMessagesAreShared(t *testing.T) {
 	})
 }
 
+// The caller is that of the context. Outgoing metadata, in which grpc-gateway puts headers of a request, is nothing to a Local.
+func TestLocalIgnoresMetadata(t *testing.T) {
+	do := func(ctx context.Context) error {
+		md, _ := metadata.FromIncomingContext(ctx)
+		if who, _ := caller.FromContext(ctx); who.RequestID != "one" || who.UserID != "" || len(md) != 0 {
+			t.Errorf("the handler sees %+v, and %v", who, md)
+		}
+		return nil
+	}
+	local(t, stub{do: do}, func(ctx context.Context, t *testing.T, tasks taskv1.TaskServiceClient, _ *rpcserver.Local) {
+		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer other", "x-user-id", "other", "x-request-id", "two")
+		if _, err := tasks.GetTask(ctx, &taskv1.GetTaskRequest{}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // A handler waits for a client that does not read: with one message on the way and one in its hands.
 func TestLocalBackPressure(t *testing.T) {
 	var sent atomic.Int32

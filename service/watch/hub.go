@@ -171,13 +171,6 @@ func (h *Hub[K, V]) start(key K, poll Poll[V], before *poller[K, V]) *poller[K, 
 	return p
 }
 
-// Watches reports whether key is watched.
-func (h *Hub[K, V]) Watches(key K) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.pollers[key] != nil
-}
-
 // Keys returns the number of watched keys.
 func (h *Hub[K, V]) Keys() int {
 	h.mu.Lock()

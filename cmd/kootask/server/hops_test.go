@@ -63,12 +63,12 @@ func TestHops(t *testing.T) {
 					s.get(t, request(t.Context(), t, path, header...))
 					check(path)
 				}
-				// Headers for the gateway's own use are ignored when a client sends them.
+				// A header that looks as if it were for kootask's own use means nothing.
 				ctx := metadata.AppendToOutgoingContext(t.Context(), append(append(header, "kootask-caller", "1"), bearer...)...)
 				if _, err := s.tasks.GetTask(ctx, &taskv1.GetTaskRequest{TaskId: "unknown"}); err == nil {
 					t.Error("an unknown task is there")
 				}
-				check("gRPC, with a handover")
+				check("gRPC, with a header of no meaning")
 			})
 		})
 	}

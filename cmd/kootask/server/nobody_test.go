@@ -106,26 +106,3 @@ func TestNobodyIsTheGateway(t *testing.T) {
 		})
 	}
 }
-
-// While a call is in flight, its handover on the gateway's connection is of no use to others.
-func TestNobodyTakesACallOver(t *testing.T) {
-	bubbleKnown(t, modes["caller"], nil, func(t *testing.T, s *known) {
-		path := "/v1/tasks/" + taskID + ":watch"
-		s.koodrive.SetTask(restless(""))
-		c := s.mode.call(taskID, s.good())
-		resp, err := s.http.Do(request(t.Context(), t, path, append(c.header[2:], "Accept", sse)...))
-		if err != nil || resp.StatusCode != http.StatusOK {
-			t.Fatal(resp, err)
-		}
-		defer resp.Body.Close()
-		for id := range 10 {
-			c := s.mode.call(taskID)
-			c.header = append(c.header, "kootask-caller", strconv.Itoa(id), "grpc-metadata-kootask-caller", strconv.Itoa(id))
-			for _, door := range doors {
-				if v := s.fail(t.Context(), t, door, c); v.reason != "CALLER_UNAUTHENTICATED" {
-					t.Errorf("%s: %+v", door, v)
-				}
-			}
-		}
-	})
-}
