@@ -11,8 +11,8 @@ import (
 	"log/slog"
 )
 
-// Value is a secret text. fmt, encoding/json and slog print it as ***. The zero Value is empty. Values of separate calls of [New] are
-// never equal by ==.
+// Value is a secret text. fmt, encoding/json and slog print it as ***. The zero Value is empty. Values of separate calls
+// of [New] are never equal by ==.
 type Value struct {
 	// A pointer, so that a Value in another type's unexported field prints as an address: fmt cannot call Format there.
 	text *string
