@@ -83,15 +83,19 @@ soak: ## Judge random histories for SOAK (10m).
 FUZZTIME ?= 10s
 
 # One worker for each target, and one target for each core. Common packages are compiled first. New inputs are not minimised: with go's
-# default, that takes nearly all of the time.
+# default, that takes nearly all of the time. Before Go 1.27, a target may end with a bare "context deadline exceeded" when its time is
+# over (golang/go#75804). That is not a finding, which writes a failing input: such a target runs again, twice at most.
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (10s).
 	@targets=$$(grep -ro --include='*_test.go' '^func Fuzz[[:alnum:]_]*' . | sed 's|/[^/]*:func | |' | sort); \
 	[ -n "$$targets" ] || { echo 'There is no fuzz target.'; exit 1; }; \
 	for package in $$(echo "$$targets" | cut -d ' ' -f 1 | uniq); do go test -c -fuzz Fuzz -o /dev/null "$$package" || exit 1; done; \
 	echo "$$targets" | xargs -n 2 -P "$$(getconf _NPROCESSORS_ONLN)" sh -c '\
-		said=$$(go test -run "^$$" -fuzz "^$$2$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 0 -parallel 1 "$$1" </dev/null 2>&1); code=$$?; \
-		printf "%s\n" "$$1 $$2" "$$said"; exit $$code' fuzz
+		for try in 1 2 3; do \
+			said=$$(go test -run "^$$" -fuzz "^$$2$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 0 -parallel 1 "$$1" </dev/null 2>&1); code=$$?; \
+			printf "%s\n" "$$1 $$2" "$$said"; \
+			case $$said in *"Failing input"*) break;; *"    context deadline exceeded"*) ;; *) break;; esac; \
+		done; exit $$code' fuzz
 
 .PHONY: fuzz-api
 fuzz-api: build ## Send valid and invalid requests to every route of the API: FUZZ_SECONDS (100), FUZZ_SEED. Needs Python.
