@@ -25,7 +25,10 @@ type limiter struct {
 	waiting  int            // Requests that wait for one.
 	queues   map[Key]*queue // Queues of the callers that wait or hold a permit.
 	turns    *list.List     // The queues with waiters; the next one to be served is in front.
-	timer    *time.Timer    // Runs while a waiter needs the rate.
+	// armed reports that the timer runs. It is never reset while it does: the runtime would look through all timers of
+	// the process, of which there are several for each watched task.
+	armed bool
+	timer func(time.Duration) // Calls due after a time.
 }
 
 // queue has the waiters and permits of one caller.
@@ -47,8 +50,9 @@ func newLimiter(perSecond, atOnce int) *limiter {
 		most: atOnce, rate: rate.NewLimiter(rate.Limit(perSecond), max(1, perSecond/burstShare)),
 		queues: map[Key]*queue{}, turns: list.New(),
 	}
-	l.timer = time.AfterFunc(time.Hour, l.serve)
-	l.timer.Stop()
+	timer := time.AfterFunc(time.Hour, l.due)
+	timer.Stop()
+	l.timer = func(after time.Duration) { timer.Reset(after) }
 	return l
 }
 
@@ -103,9 +107,11 @@ func (l *limiter) releaseLocked(q *queue) {
 	l.serveLocked()
 }
 
-func (l *limiter) serve() {
+// due is called when the rate allows a request for which somebody has waited.
+func (l *limiter) due() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.armed = false
 	l.serveLocked()
 }
 
@@ -121,8 +127,7 @@ func (l *limiter) serveLocked() {
 		}
 		now := time.Now()
 		if !l.rate.AllowN(now, 1) {
-			missing := 1 - l.rate.TokensAt(now)
-			l.timer.Reset(time.Duration(missing/float64(l.rate.Limit())*float64(time.Second)) + time.Microsecond)
+			l.armLocked(now)
 			return
 		}
 		l.inFlight++
@@ -130,6 +135,17 @@ func (l *limiter) serveLocked() {
 		l.turns.MoveToBack(q.turn)
 		close(l.removeLocked(q, q.waiters.Front()).granted)
 	}
+}
+
+// armLocked comes back when there is a token, unless that is arranged already. A token may be taken meanwhile by a
+// request that is sent again: due then finds none, and comes back later.
+func (l *limiter) armLocked(now time.Time) {
+	if l.armed {
+		return
+	}
+	l.armed = true
+	missing := 1 - l.rate.TokensAt(now)
+	l.timer(time.Duration(missing/float64(l.rate.Limit())*float64(time.Second)) + time.Microsecond)
 }
 
 // nextLocked returns the first queue that holds fewer permits than are free; nil if there is none. Each queue that it

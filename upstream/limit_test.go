@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -186,6 +187,39 @@ func TestCancelledCallLeavesTheQueue(t *testing.T) {
 		l.release(caller(1))
 		hold(t, l, 3, 0, func() {})
 		time.Sleep(time.Second)
+		isIdle(t, l)
+	})
+}
+
+// The timer is armed once for all that wait, and again for each token: not for each arrival.
+func TestTimerIsNotArmedTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(10, 1000)
+		arm := l.timer
+		var armed atomic.Int32
+		l.timer = func(after time.Duration) {
+			armed.Add(1)
+			arm(after)
+		}
+		ctx, leave := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		for i := range 1001 { // The first one has a token.
+			all.Go(func() {
+				if l.acquire(ctx, caller(byte(i))) == nil {
+					l.release(caller(byte(i)))
+				}
+			})
+		}
+		synctest.Wait()
+		if n := armed.Load(); n != 1 {
+			t.Errorf("1000 arrivals arm the timer %d times", n)
+		}
+		time.Sleep(time.Second + time.Millisecond)
+		if n := armed.Load(); n != 11 {
+			t.Errorf("after 10 tokens the timer was armed %d times", n)
+		}
+		leave()
+		all.Wait()
 		isIdle(t, l)
 	})
 }
