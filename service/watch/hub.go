@@ -10,8 +10,11 @@ package watch
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kootask/kootask/internal/panics"
@@ -78,6 +81,9 @@ type poller[K comparable, V any] struct {
 	cancel  context.CancelFunc
 	done    chan struct{} // Closed by run.
 
+	// state is that of core, for subscribers, which read it without a lock. Stored with mu held; never nil.
+	state atomic.Pointer[State[V]]
+
 	mu          sync.Mutex
 	stale       *time.Timer                   // Calls goStale; nil if Config.StaleAfter is 0. Guarded by mu.
 	core        core[V]                       // Guarded by mu.
@@ -142,7 +148,7 @@ func (h *Hub[K, V]) Subscribe(key K, poll Poll[V], wake chan<- struct{}) *Subscr
 	if p == nil || p.retired {
 		p = h.start(key, poll, p)
 	}
-	s.read, s.same, s.leave = p.state, h.config.Same, func() { p.remove(s) }
+	s.read, s.same, s.leave = func() State[V] { return *p.state.Load() }, h.config.Same, func() { p.remove(s) }
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -161,6 +167,7 @@ func (h *Hub[K, V]) start(key K, poll Poll[V], before *poller[K, V]) *poller[K, 
 		core:        core[V]{config: h.config, heard: time.Now()},
 		subscribers: map[*Subscription[V]]struct{}{},
 	}
+	p.state.Store(&State[V]{})
 	h.pollers[key] = p
 	h.running.Go(func() {
 		if before != nil {
@@ -226,23 +233,27 @@ func (p *poller[K, V]) remove(s *Subscription[V]) {
 	}
 }
 
-func (p *poller[K, V]) state() State[V] {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.core.state
+// update applies a change to the core, and wakes the subscribers if they have something to see: without the lock, since
+// there may be many.
+func (p *poller[K, V]) update(apply func(*core[V]) change) (done change, ended bool) {
+	done, state, woken := p.apply(apply)
+	for _, s := range woken {
+		s.notify()
+	}
+	return done, state.Ended
 }
 
-// update applies a change to the core, and wakes the subscribers if they have something to see.
-func (p *poller[K, V]) update(apply func(*core[V]) change) (done change, ended bool) {
+// apply changes the core. It returns the subscribers to wake: one that comes later finds the new state by itself.
+func (p *poller[K, V]) apply(apply func(*core[V]) change) (done change, state State[V], woken []*Subscription[V]) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	done = apply(&p.core)
+	state = p.core.state
+	p.state.Store(&state)
 	if done.news {
-		for s := range p.subscribers {
-			s.notify()
-		}
+		woken = slices.Collect(maps.Keys(p.subscribers))
 	}
-	return done, p.core.state.Ended
+	return done, state, woken
 }
 
 // run polls until ctx or the watch ends, and then removes the poller from the hub.

@@ -1,0 +1,56 @@
+package watch_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/kootask/kootask/service/watch"
+)
+
+// BenchmarkChange measures a change until the last of many watchers has seen it.
+func BenchmarkChange(b *testing.B) {
+	const watchers = 10_000
+	changes := make(chan int)
+	hub := watch.NewHub[string](watch.Config[int]{
+		Min: time.Nanosecond, Max: time.Nanosecond, Rank: func(int) int { return 0 },
+		Same: func(a, b int) bool { return a == b }, Final: func(int) bool { return false },
+	})
+	poll := func(ctx context.Context) (watch.Answer[int], error) {
+		select {
+		case n := <-changes:
+			return watch.Answer[int]{Value: n}, nil
+		case <-ctx.Done():
+			return watch.Answer[int]{}, ctx.Err()
+		}
+	}
+	var seen, all sync.WaitGroup
+	ctx, leave := context.WithCancel(b.Context())
+	for range watchers {
+		wake := make(chan struct{}, 1)
+		s := hub.Subscribe("k", poll, wake)
+		all.Go(func() {
+			defer s.Close()
+			for {
+				select {
+				case <-wake:
+				case <-ctx.Done():
+					return
+				}
+				if _, unseen := s.Next(); unseen {
+					seen.Done()
+				}
+			}
+		})
+	}
+	for n := 1; b.Loop(); n++ {
+		seen.Add(watchers)
+		changes <- n
+		seen.Wait()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/watchers, "ns/watcher")
+	leave()
+	all.Wait()
+	hub.Close(errDrained)
+}
