@@ -23,22 +23,22 @@ var promiseIsolation = promise{
 		{
 			name: "the key omits the lengths of its parts",
 			in:   "upstream.Client.hash",
-			from: `mac.Write(length[:])`,
-			to:   ``,
+			from: `text = binary.BigEndian.AppendUint64(text, uint64(len(part)))`,
+			to:   `_ = binary.BigEndian`,
 			red:  "upstream.TestKeyCoversEverythingThatChangesTheAnswer",
 		},
 		{
 			name: "the key omits KooDrive's address",
 			in:   "upstream.Client.Query",
-			from: `c.base.String()`,
+			from: `c.origin`,
 			to:   `""`,
 			red:  "upstream.TestKeyCoversEverythingThatChangesTheAnswer",
 		},
 		{
 			name: "the key omits the task",
 			in:   "upstream.Client.Query",
-			from: `c.base.String(), taskID`,
-			to:   `c.base.String()`,
+			from: `c.origin, taskID`,
+			to:   `c.origin`,
 			red:  "cmd/kootask/server.TestOnlyEqualWatchesShare",
 		},
 		{

@@ -20,6 +20,7 @@ const userAgent = "kootask"
 // Client requests tasks from KooDrive. It is safe for concurrent use.
 type Client struct {
 	base        *url.URL
+	origin      string // base as a text.
 	timeout     time.Duration
 	connections *connections
 	clock       clock
@@ -36,7 +37,7 @@ func NewClient(config Config) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{
-		base: base, timeout: config.Timeout, connections: newConnections(config, base),
+		base: base, origin: base.String(), timeout: config.Timeout, connections: newConnections(config, base),
 		limiter: newLimiter(cmp.Or(config.PerSecond, DefaultPerSecond), config.atOnce()),
 	}
 	c.breaker = newBreaker(func(down bool) {

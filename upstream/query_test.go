@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/kootask/kootask/internal/secret"
 )
 
 func TestCheckTaskID(t *testing.T) {
@@ -96,4 +98,23 @@ func TestRetryAfter(t *testing.T) {
 			}
 		}
 	})
+}
+
+// BenchmarkQuery measures what a call costs before it asks: checks and hashes.
+func BenchmarkQuery(b *testing.B) {
+	c, err := NewClient(Config{BaseURL: "https://koodrive.test"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	credential, err := Forward(secret.New("Bearer "+strings.Repeat("x", 40)), "", "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.Query(credential, id); err != nil {
+			b.Fatal(err)
+		}
+		_ = c.PeerKey("192.0.2.1")
+	}
 }
