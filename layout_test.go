@@ -33,7 +33,7 @@ var imports = map[string][]string{
 	"internal/ascii":          {},
 	"internal/loopback":       {},
 	"internal/panics":         {},
-	"internal/taskid":         {},
+	"internal/taskid":         {"internal/ascii"},
 	"upstream":                {"internal/ascii", "internal/bounded", "internal/dial", "internal/secret", "internal/taskid", "internal/unpack"},
 	"upstream/koodrivetest":   {},
 	"internal/rates":          {},

@@ -6,6 +6,17 @@ import (
 	"github.com/kootask/kootask/internal/ascii"
 )
 
+func TestWord(t *testing.T) {
+	for s, want := range map[string]bool{
+		"": true, "azAZ09": true, "a_b-": true, "a.b": false, "a b": false, "@": false, "[": false, "`": false, "{": false, "/": false, ":": false,
+		"ä": false, "\x00": false, "\xff": false, "１": false,
+	} {
+		if got := ascii.Word(s, "_-"); got != want {
+			t.Errorf("%q: %v", s, got)
+		}
+	}
+}
+
 func TestCharacters(t *testing.T) {
 	for s, want := range map[string]struct{ visible, printable bool }{
 		"": {true, true}, "!aZ09~": {true, true}, "a b": {false, true}, " ": {false, true},

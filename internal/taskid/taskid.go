@@ -6,12 +6,10 @@
 //	}
 package taskid
 
-import "regexp"
+import "github.com/kootask/kootask/internal/ascii"
 
 // MaxLength is the length of the longest id, in characters. KooDrive's own have 19.
 const MaxLength = 64
 
-var form = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
-
 // Valid reports whether id has 1 to [MaxLength] characters of A-Z, a-z, 0-9, _ and -.
-func Valid(id string) bool { return len(id) <= MaxLength && form.MatchString(id) }
+func Valid(id string) bool { return id != "" && len(id) <= MaxLength && ascii.Word(id, "_-") }

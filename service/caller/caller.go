@@ -7,12 +7,10 @@ package caller
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
-	"regexp"
 	"strings"
 	"time"
 
@@ -226,7 +224,7 @@ func (r *Reader) Read(values func(name string) []string) (Caller, error) {
 
 // Nobody returns the tracing values and the language of a request, as a Caller without authentication.
 func Nobody(values func(name string) []string) Caller {
-	c := Caller{RequestID: RequestID(values), Trace: traceID(traceParent(values))}
+	c := Caller{RequestID: RequestID(values), Trace: traceID(values)}
 	if given := values(HeaderLanguage); len(given) == 1 {
 		c.Language = reason.Language(given[0])
 	}
@@ -239,16 +237,18 @@ func visible(s string) bool {
 }
 
 func (r *Reader) fingerprint(authorization string) string {
-	mac := hmac.New(sha256.New, r.key[:])
-	mac.Write([]byte(authorization))
-	return hex.EncodeToString(mac.Sum(nil)[:8])
+	var buffer [1024]byte
+	sum := sha256.Sum256(append(append(buffer[:0], r.key[:]...), authorization...))
+	return hex.EncodeToString(sum[:8])
 }
 
-var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+const maxRequestID = 64
+
+func isRequestID(id string) bool { return id != "" && len(id) <= maxRequestID && ascii.Word(id, "._-") }
 
 // RequestID returns the request's id if it may be logged and sent back; otherwise a random one.
 func RequestID(values func(name string) []string) string {
-	if given := values(HeaderRequestID); len(given) == 1 && requestIDForm.MatchString(given[0]) {
+	if given := values(HeaderRequestID); len(given) == 1 && isRequestID(given[0]) {
 		return given[0]
 	}
 	var id [16]byte
@@ -256,25 +256,33 @@ func RequestID(values func(name string) []string) string {
 	return hex.EncodeToString(id[:])
 }
 
-var traceParentForm = regexp.MustCompile(`^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{0,200})?$`)
-
-// traceParent returns the request's W3C traceparent; empty if it is missing or invalid.
-func traceParent(values func(name string) []string) string {
-	if given := values(HeaderTraceParent); len(given) == 1 && traceParentForm.MatchString(given[0]) {
-		return given[0]
-	}
-	return ""
-}
-
-// traceID returns the trace id of a traceparent; a random one if there is none.
-func traceID(traceParent string) (id [16]byte) {
-	if m := traceParentForm.FindStringSubmatch(traceParent); m != nil {
-		_, _ = hex.Decode(id[:], []byte(m[1]))
+// traceID returns the trace id of the request's W3C traceparent, or a random one.
+func traceID(values func(name string) []string) (id [16]byte) {
+	if given := values(HeaderTraceParent); len(given) == 1 && isTraceParent(given[0]) {
+		_, _ = hex.Decode(id[:], []byte(given[0][3:35]))
 	}
 	if id == [16]byte{} {
 		_, _ = rand.Read(id[:])
 	}
 	return id
+}
+
+// isTraceParent reports whether a text is a version, a trace id, a parent id and flags in lower-case hexadecimal digits,
+// like 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01. A later version may have more behind that.
+func isTraceParent(s string) bool {
+	const length, maxMore = 55, 200
+	if len(s) < length || s[2] != '-' || s[35] != '-' || s[52] != '-' {
+		return false
+	}
+	for _, part := range []string{s[:2], s[3:35], s[36:52], s[53:length]} {
+		for i := range len(part) {
+			if (part[i] < '0' || part[i] > '9') && (part[i] < 'a' || part[i] > 'f') {
+				return false
+			}
+		}
+	}
+	more := s[length:]
+	return more == "" || more[0] == '-' && len(more) <= 1+maxMore && ascii.Visible(more)
 }
 
 type contextKey struct{}
