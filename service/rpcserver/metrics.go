@@ -2,6 +2,7 @@ package rpcserver
 
 import (
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +17,15 @@ import (
 type metrics struct {
 	started, handled, failures *prometheus.CounterVec
 	seconds                    *prometheus.HistogramVec
+
+	methods sync.Map // Of method to *series: a look-up by labels costs more.
+}
+
+// series are those of one method.
+type series struct {
+	started prometheus.Counter
+	handled *prometheus.CounterVec // By code.
+	seconds prometheus.Observer    // Nil for streams.
 }
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
@@ -47,22 +57,30 @@ const (
 	streamCall = "server_stream"
 )
 
-func (m *metrics) begin(call *call) {
-	m.started.WithLabelValues(call.labels()...).Inc()
-}
+func (m *metrics) begin(call *call) { m.of(call).started.Inc() }
 
 func (m *metrics) end(call *call, failure *reason.Error, code codes.Code) {
-	m.handled.WithLabelValues(append(call.labels(), code.String())...).Inc()
+	of := m.of(call)
+	of.handled.WithLabelValues(code.String()).Inc()
 	if failure != nil {
 		m.failures.WithLabelValues(failure.Outcome.Name).Inc()
 	}
-	if call.kind == unaryCall {
-		m.seconds.WithLabelValues(call.labels()...).Observe(time.Since(call.start).Seconds())
+	if of.seconds != nil {
+		of.seconds.Observe(time.Since(call.start).Seconds())
 	}
 }
 
-// labels returns the label values of a call's method.
-func (c *call) labels() []string {
-	service, method, _ := strings.Cut(strings.TrimPrefix(c.method, "/"), "/")
-	return []string{c.kind, service, method}
+// of returns the series of a call's method.
+func (m *metrics) of(call *call) *series {
+	if known, ok := m.methods.Load(call.method); ok {
+		return known.(*series)
+	}
+	service, method, _ := strings.Cut(strings.TrimPrefix(call.method, "/"), "/")
+	labels := prometheus.Labels{"grpc_type": call.kind, "grpc_service": service, "grpc_method": method}
+	of := &series{started: m.started.With(labels), handled: m.handled.MustCurryWith(labels)}
+	if call.kind == unaryCall {
+		of.seconds = m.seconds.With(labels)
+	}
+	known, _ := m.methods.LoadOrStore(call.method, of)
+	return known.(*series)
 }
