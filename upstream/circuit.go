@@ -51,7 +51,7 @@ func (b *breaker) ofLocked(v voter) []*circuit {
 	return append(all, b.common)
 }
 
-// refusalLocked returns the error of the first open circuit that a request depends on; nil if there is none.
+// refusalLocked returns the error of the first open circuit that a request depends on; nil without one.
 func (b *breaker) refusalLocked(v voter, now time.Time) error {
 	for _, c := range b.ofLocked(v) {
 		left := c.until.Sub(now)

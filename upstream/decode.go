@@ -198,7 +198,7 @@ var (
 	errType     = errors.New("wrong type")
 )
 
-// code returns the error code, preferably KooDrive's own. It is empty if there is none, if it means success or if its
+// code returns the error code, preferably KooDrive's own. It is empty without one, if it means success or if its
 // form is invalid.
 func (a answer) code() string {
 	if code, err := integer(a.Code); err == nil && code != "0" && codeForm.MatchString(code) {

@@ -51,7 +51,7 @@ func (g *generation) dialTLS(ctx context.Context, network, address string) (net.
 
 // establish runs open within dialLimit. If the attempt that needs the connection ends earlier, the connection is kept
 // for others. At most Config.AtOnce dials may outlive their attempts:
-//  1. When the attempt ends, the dial takes a place in late, or is cancelled if there is none.
+//  1. When the attempt ends, the dial takes a place in late, or is cancelled if late is full.
 //  2. When the dial ends, it gives its place back, if it took one.
 func (g *generation) establish(ctx context.Context, open func(context.Context) (net.Conn, error)) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialLimit)

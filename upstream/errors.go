@@ -11,7 +11,7 @@ type StatusError struct {
 	// Status is the HTTP status. It may be 200: KooDrive also refuses in the body alone.
 	Status int
 	// Code is the error code in the body: KooDrive's, like 13000309, or its API gateway's, like APIGW.0308. It is empty
-	// if there is none or it is invalid. It has at most 32 characters of A-Z, 0-9 and ".", or is a negative number.
+	// if it is missing or invalid. It has at most 32 characters of A-Z, 0-9 and ".", or is a negative number.
 	Code string
 	// RetryAfter is the wait that KooDrive requests, at most MaxRetryAfter; 0 if it requests none.
 	RetryAfter time.Duration

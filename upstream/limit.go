@@ -148,7 +148,7 @@ func (l *limiter) armLocked(now time.Time) {
 	l.timer(time.Duration(missing/float64(l.rate.Limit())*float64(time.Second)) + time.Microsecond)
 }
 
-// nextLocked returns the first queue that holds fewer permits than are free; nil if there is none. Each queue that it
+// nextLocked returns the first queue that holds fewer permits than are free; nil without one. Each queue that it
 // skips holds a permit, so there are at most as many as permits.
 func (l *limiter) nextLocked() *queue {
 	free := l.most - l.inFlight

@@ -30,7 +30,7 @@ type pause struct {
 // minPauses is the number of pauses up to which ended ones are not removed.
 const minPauses = 1000
 
-// check returns the refusal that applies to a query, with the remaining time; nil if there is none.
+// check returns the refusal that applies to a query, with the remaining time; nil without one.
 func (p *pauses) check(app, caller Key) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -140,7 +140,7 @@ func (d *demand) add(caller Key, now time.Time) {
 	}
 }
 
-// most returns the caller with the most requests; the given one if there are none.
+// most returns the caller with the most requests; the given one without any.
 func (d *demand) most(now time.Time, caller Key) Key {
 	d.turn(now)
 	counts := map[Key]int{}

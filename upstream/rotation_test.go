@@ -30,7 +30,7 @@ func TestSecondSecretIsTriedOnceIfTheFirstIsRefused(t *testing.T) {
 		skew     time.Duration
 		fault    *koodrivetest.Fault
 		requests int
-		status   int // Of the refusal; 0 if there is none.
+		status   int // Of the refusal; 0 without one.
 	}{
 		"the first is good":           {"one", 0, nil, 1, 0},
 		"the second is good":          {"two", 0, nil, 2, 0},

@@ -116,7 +116,7 @@ func TestSabotagesFitTheCode(t *testing.T) {
 		}
 		for _, name := range s.red {
 			if !slices.ContainsFunc(all, func(one scenario) bool { return one.Name == name && one.KooDrive != nil }) {
-				t.Errorf("clients/conformance/sabotage.go: %q: there is no scenario %q", s.name, name)
+				t.Errorf("clients/conformance/sabotage.go: %q: scenario %q does not exist", s.name, name)
 			}
 		}
 	}

@@ -69,7 +69,7 @@ type violation struct {
 	Description string `json:"description"`
 }
 
-// kind returns the key of a line; empty if there is none.
+// kind returns the key of a line; empty without one.
 func (l line) kind() string {
 	switch {
 	case l.Task != nil:

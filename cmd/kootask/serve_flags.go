@@ -78,7 +78,7 @@ func (p *problems) add(flag string, err error) {
 	}
 }
 
-// err returns the problems as one error; nil if there are none.
+// err returns the problems as one error; nil without one.
 func (p *problems) err() error {
 	if p.errs == nil {
 		return nil

@@ -32,7 +32,7 @@ const (
 // answered lately share the budget of their address.
 type retries struct {
 	mu    sync.Mutex
-	all   budget                                 // Guarded by mu, as are the budgets in callers.
+	all   budget                                 // Guarded by mu, as are the budgets in spent.
 	spent *expiring.Cache[upstream.Key, *budget] // Budgets of the callers that have retried. The others have spent nothing.
 }
 

@@ -77,7 +77,7 @@ func (k *keys) known() (set keySet, version int) {
 	return k.set, k.version
 }
 
-// after returns keys newer than a version; nil if there are none. It starts a fetch if one is allowed, and waits for
+// after returns keys newer than a version; nil without one. It starts a fetch if one is allowed, and waits for
 // the fetch in flight. Its only error is ctx's.
 func (k *keys) after(ctx context.Context, version int) (keySet, error) {
 	if flight := k.renew(version); flight != nil {

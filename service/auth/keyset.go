@@ -68,7 +68,7 @@ func (k key) fits(method jwt.SigningMethod) bool {
 	return false
 }
 
-// parseKeys returns the usable keys of a JWK set, and fails if there are none. Each is parsed by itself, so that a key
+// parseKeys returns the usable keys of a JWK set, and fails without one. Each is parsed by itself, so that a key
 // of an unknown kind does not invalidate the others.
 func parseKeys(document []byte) (keySet, error) {
 	var raw struct {

@@ -105,7 +105,7 @@ func unquoted(err error) error {
 	return errors.New("yaml: " + strings.Join(texts, "; "))
 }
 
-// void returns the line of a null, or of an empty string, list or object; 0 if there is none. The decoder would skip
+// void returns the line of a null, or of an empty string, list or object; 0 without one. The decoder would skip
 // it, and the rule would require less than it seems to: a template's variable may have been empty.
 func void(text []byte) int {
 	var document yaml.Node

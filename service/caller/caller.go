@@ -70,7 +70,7 @@ type Caller struct {
 // Authorization returns the credential for KooDrive as received; empty in App mode.
 func (c Caller) Authorization() secret.Value { return c.authorization }
 
-// Token returns the token for kootask as received; empty if there is none.
+// Token returns the token for kootask as received; empty without one.
 func (c Caller) Token() secret.Value { return c.token }
 
 // Admitted returns the caller as authenticated: with its name, until expires (zero: never), and while still returns

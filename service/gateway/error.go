@@ -19,7 +19,7 @@ import (
 // errorJSON returns the body of an error and the data of a failure event: a google.rpc.Status.
 func errorJSON(st *status.Status) []byte {
 	body, err := jsonline.Marshal(protojson.MarshalOptions{}, named(st.Proto()))
-	if err != nil { // Only a detail of an unlinked type fails, and there is none.
+	if err != nil { // Only a detail of an unlinked type fails, and none exists.
 		return []byte(`{"code":13}`)
 	}
 	return body

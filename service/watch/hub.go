@@ -113,7 +113,7 @@ func (s *Subscription[V]) Next() (state State[V], unseen bool) {
 	return state, unseen
 }
 
-// Seen returns the revision that Next returned last, or a later one with the same value. 0: there is none.
+// Seen returns the revision that Next returned last, or a later one with the same value. 0: none.
 func (s *Subscription[V]) Seen() uint64 { return s.seen }
 
 // Close leaves the key. The last subscription of a key stops its poller, and its Close returns after the poller's end.

@@ -13,7 +13,7 @@ type overtime struct {
 	asking  bool      // A poll is in flight.
 	late    bool      // It began so late that the process must have been paused.
 	decides bool      // If this poll fails, the watch ends.
-	until   time.Time // The end of overtime. Zero: there is none.
+	until   time.Time // The end of overtime. Zero: none.
 }
 
 // begin records that a poll begins. A poll that begins in overtime decides.

@@ -19,7 +19,7 @@ type run struct {
 
 	start        time.Time
 	stale, begin time.Duration // When the timers are due.
-	end          time.Duration // Of the poll in flight; 0 if there is none.
+	end          time.Duration // Of the poll in flight; 0 without one.
 	ok           bool          // It will be answered.
 	after        int           // Polls that have begun since the pause.
 }

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// canonicalRequest returns the text whose hash is signed, or why there is none.
+// canonicalRequest returns the text whose hash is signed, or the reason why it does not exist.
 func canonicalRequest(r *http.Request, names []string, body []byte) (text, why string) {
 	headers, why := canonicalHeaders(r, names)
 	if why != "" {

@@ -43,7 +43,7 @@ func Read(name string) ([]byte, error) {
 type Reader struct {
 	name     string
 	patience time.Duration
-	pending  chan result // Result of the read in progress; nil if there is none. Capacity 1.
+	pending  chan result // Result of the read in progress; nil without one. Capacity 1.
 }
 
 type result struct {

@@ -29,7 +29,7 @@ func (f File) blocks() ([]block, error) {
 		return nil, err
 	}
 	var all []block
-	var open strings.Builder // The block that has begun; empty if there is none.
+	var open strings.Builder // The block that has begun; empty without one.
 	number, began := 0, 0
 	for line := range strings.Lines(text) {
 		number++

@@ -65,7 +65,7 @@ func (p pointer) to(names ...string) pointer {
 	return p
 }
 
-// at returns the value at a place, following a reference, and the place where the value is. Nil: there is none.
+// at returns the value at a place, following a reference, and the place where the value is. Nil: none.
 func (d *description) at(p pointer) (map[string]any, pointer) {
 	value := any(d.document)
 	for name := range strings.SplitSeq(strings.TrimPrefix(string(p), "/"), "/") {

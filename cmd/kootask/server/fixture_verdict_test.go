@@ -35,7 +35,7 @@ type verdict struct {
 	violations []string // "field REASON"
 	retry      *errdetails.RetryInfo
 	requestID  string
-	language   string // Of the localized message; empty if there is none.
+	language   string // Of the localized message; empty without one.
 	header     http.Header
 	trailer    metadata.MD
 	everything string // Everything that the caller received.
