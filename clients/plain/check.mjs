@@ -67,7 +67,7 @@ function halfClosed(path, until) {
 async function halfClosedConnections() {
   let answer = await halfClosed('/v1/tasks/slow', 10_000);
   check('an answer after the client has closed its side', answer.text.startsWith('HTTP/1.1 200 '), answer);
-  answer = await halfClosed('/v1/tasks/long:watch', 10_000);
+  answer = await halfClosed('/v1/tasks/running:watch', 10_000);
   check('a watch ends when the client closes its side', answer.took < 5000 && !answer.text.includes('"end"'), answer);
 }
 
