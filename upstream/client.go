@@ -3,12 +3,13 @@ package upstream
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/kootask/kootask/internal/secret"
 )
 
 // taskPath is the path below which KooDrive describes tasks. No other path is requested.
@@ -27,7 +28,7 @@ type Client struct {
 	limiter     *limiter
 	breaker     *breaker
 	pauses      pauses
-	keySecret   [32]byte
+	keys        *secret.Hasher
 }
 
 // NewClient returns a Client for the KooDrive of config. It does not connect.
@@ -39,6 +40,7 @@ func NewClient(config Config) (*Client, error) {
 	c := &Client{
 		base: base, origin: base.String(), timeout: config.Timeout, connections: newConnections(config, base),
 		limiter: newLimiter(cmp.Or(config.PerSecond, DefaultPerSecond), config.atOnce()),
+		keys:    secret.NewHasher(),
 	}
 	c.breaker = newBreaker(func(down bool) {
 		if down { // New connections may reach a KooDrive server that works.
@@ -51,7 +53,6 @@ func NewClient(config Config) (*Client, error) {
 	if c.timeout <= 0 {
 		c.timeout = DefaultTimeout
 	}
-	_, _ = rand.Read(c.keySecret[:])
 	return c, nil
 }
 

@@ -123,12 +123,13 @@ func TestSecretsDoNotPrint(t *testing.T) {
 }
 
 func TestKeyCoversEverythingThatChangesTheAnswer(t *testing.T) {
+	hasher := secret.NewHasher()
 	newClient := func(url string) *Client {
 		c, err := NewClient(Config{BaseURL: url})
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.keySecret = [32]byte{1}
+		c.keys = hasher
 		return c
 	}
 	one, other := newClient("https://one.example"), newClient("https://other.example")

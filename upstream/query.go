@@ -2,12 +2,11 @@ package upstream
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"slices"
 	"strings"
 
+	"github.com/kootask/kootask/internal/secret"
 	"github.com/kootask/kootask/internal/taskid"
 )
 
@@ -84,22 +83,12 @@ func (t TraceID) header() string {
 }
 
 // Key is a keyed hash that identifies a query, a caller or an address. Keys of different Clients never match.
-type Key [sha256.Size]byte
+type Key secret.Hash
 
 // PeerKey identifies the address of a peer, which may hold many credentials.
 func (c *Client) PeerKey(address string) Key { return c.hash("peer", address) }
 
-// hash returns a keyed hash of parts, each with its length, so that no two lists of parts look alike. Nothing is allocated
-// for parts of usual sizes.
-func (c *Client) hash(parts ...string) Key {
-	var buffer [1024]byte
-	text := append(buffer[:0], c.keySecret[:]...)
-	for _, part := range parts {
-		text = binary.BigEndian.AppendUint64(text, uint64(len(part)))
-		text = append(text, part...)
-	}
-	return sha256.Sum256(text)
-}
+func (c *Client) hash(parts ...string) Key { return Key(c.keys.Sum(parts...)) }
 
 // reservedTaskIDs are KooDrive's other routes below /task/.
 var reservedTaskIDs = []string{"list", "result", "create", "dstUserInfo"}

@@ -8,7 +8,6 @@ package caller
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
 	"strings"
@@ -116,15 +115,13 @@ func (c Caller) LogAttrs(taskID string) []slog.Attr {
 type Reader struct {
 	mode        Mode
 	tokenHeader string
-	key         [32]byte
+	prints      *secret.Hasher
 }
 
 // NewReader returns a Reader for one mode. tokenHeader carries the token for kootask; empty: none is read. In Forward
 // mode it cannot be HeaderAuthorization, which carries KooDrive's credential. Each Reader has its own fingerprints.
 func NewReader(mode Mode, tokenHeader string) *Reader {
-	r := &Reader{mode: mode, tokenHeader: tokenHeader}
-	_, _ = rand.Read(r.key[:])
-	return r
+	return &Reader{mode: mode, tokenHeader: tokenHeader, prints: secret.NewHasher()}
 }
 
 // MaxHeader limits the size of a request's header, or of a call's metadata, in bytes as counted by [HeaderSize].
@@ -237,8 +234,7 @@ func visible(s string) bool {
 }
 
 func (r *Reader) fingerprint(authorization string) string {
-	var buffer [1024]byte
-	sum := sha256.Sum256(append(append(buffer[:0], r.key[:]...), authorization...))
+	sum := r.prints.Sum(authorization)
 	return hex.EncodeToString(sum[:8])
 }
 
