@@ -45,9 +45,10 @@ var imports = map[string][]string{
 	"service/caller":          {"internal/ascii", "internal/secret", "internal/taskid", "service/reason"},
 	"service/auth":            {"gen/koodrive/task/v1", "internal/ascii", "internal/bounded", "internal/dial", "internal/expiring", "internal/loopback", "internal/rates", "internal/unpack", "service/caller", "service/reason"},
 	"service/auth/issuertest": {},
-	"service/gateway":         {"gen/koodrive/task/v1", "internal/jsonline", "internal/loopback", "internal/panics", "internal/rates", "service/auth", "service/caller", "service/reason"},
-	"service/rpcserver":       {"gen/koodrive/task/v1", "internal/panics", "service/caller", "service/observe", "service/reason"},
-	"service":                 {"gen/koodrive/task/v1", "internal/panics", "service/ask", "service/caller", "service/quota", "service/reason", "service/watch", "upstream"},
+	"service/message":         {},
+	"service/gateway":         {"gen/koodrive/task/v1", "internal/jsonline", "internal/loopback", "internal/panics", "internal/rates", "service/auth", "service/caller", "service/message", "service/reason"},
+	"service/rpcserver":       {"gen/koodrive/task/v1", "internal/panics", "service/caller", "service/message", "service/observe", "service/reason"},
+	"service":                 {"gen/koodrive/task/v1", "internal/panics", "service/ask", "service/caller", "service/message", "service/quota", "service/reason", "service/watch", "upstream"},
 }
 
 // goFiles calls visit for each Go file of the tree.

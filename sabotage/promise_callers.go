@@ -51,9 +51,9 @@ var promiseCallers = promise{
 		},
 		{
 			name: "a watch outlives its token",
-			in:   "service.Service.WatchTask",
-			from: `left < lifetime`,
-			to:   `left < 0`,
+			in:   "service.Service.end",
+			from: `who.Expires.Before(at)`,
+			to:   `who.Expires.Before(time.Time{})`,
 			red:  "cmd/kootask/server.TestWatchesEndWithTheToken",
 		},
 		{

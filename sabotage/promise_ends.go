@@ -28,9 +28,9 @@ var promiseEnds = promise{
 		},
 		{
 			name: "a stop ends all watches at once",
-			in:   "service.watcher.follow",
+			in:   "service.watcher.wait",
 			from: `rand.N(w.service.spread+1)`,
-			to:   `0`,
+			to:   `rand.N(time.Duration(1))`,
 			red:  "cmd/kootask/server.TestStopEndsEveryWatch",
 		},
 		{
@@ -56,8 +56,8 @@ var promiseEnds = promise{
 		},
 		{
 			name: "a watch that a stop ends has status OK",
-			in:   "service.watcher.follow",
-			from: `drained = true`,
+			in:   "service.watcher.wait",
+			from: `w.drained.Store(true)`,
 			to:   `return nil`,
 			red:  "cmd/kootask/server.TestStopEndsEveryWatch",
 		},
@@ -76,11 +76,11 @@ var promiseEnds = promise{
 			red:  "service/rpcserver.TestLocalStop",
 		},
 		{
-			name: "a client over HTTP that does not read is not waited for",
-			in:   "service/rpcserver.Local.NewStream",
-			from: `messages: make(chan any, 1)`,
-			to:   `messages: make(chan any, 100)`,
-			red:  "service/rpcserver.TestLocalBackPressure",
+			name: "a message is sent after the end of a stream over HTTP",
+			in:   "service/rpcserver.localStream.end",
+			from: `s.over = true`,
+			to:   ``,
+			red:  "service/rpcserver.TestLocalStreamsCutWhatIsStuck",
 		},
 		{
 			name: "a stop that cuts off calls reports success",

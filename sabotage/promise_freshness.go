@@ -15,14 +15,14 @@ var promiseFreshness = promise{
 		},
 		{
 			name: "no heartbeat opens the stream while KooDrive hangs",
-			in:   "service.watcher.follow",
+			in:   "service.newWatcher",
 			from: `FirstMessage`,
-			to:   `w.service.heartbeat`,
+			to:   `s.heartbeat`,
 			red:  "cmd/kootask/server.TestHeadersLeaveWithTheFirstMessage",
 		},
 		{
 			name: "a watch gets only one heartbeat",
-			in:   "service.watcher.follow",
+			in:   "service.watcher.advance",
 			from: `w.service.heartbeat`,
 			to:   `time.Hour`,
 			red:  "cmd/kootask/server.TestHeartbeatsClaimNoMoreThanIsKnown",
@@ -30,15 +30,15 @@ var promiseFreshness = promise{
 		{
 			name: "a heartbeat has the current time as observe_time",
 			in:   "service.watcher.heartbeat",
-			from: `state.At`,
-			to:   `time.Now()`,
+			from: `heartbeatOf(state, state.At)`,
+			to:   `heartbeatOf(state, time.Now())`,
 			red:  "cmd/kootask/server.TestHeartbeatsClaimNoMoreThanIsKnown",
 		},
 		{
 			name: "a heartbeat confirms a state that was not shown",
 			in:   "service.watcher.heartbeat",
-			from: `w.sub.Seen() == state.Revision`,
-			to:   `true`,
+			from: `w.sub.Seen() != state.Revision`,
+			to:   `false`,
 			red:  "service.TestHeartbeatsConfirmWhatWasShown",
 		},
 		{

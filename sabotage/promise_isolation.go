@@ -22,10 +22,17 @@ var promiseIsolation = promise{
 		},
 		{
 			name: "the key omits the lengths of its parts",
-			in:   "upstream.Client.hash",
+			in:   "internal/secret.Hasher.Sum",
 			from: `text = binary.BigEndian.AppendUint64(text, uint64(len(part)))`,
 			to:   `_ = binary.BigEndian`,
-			red:  "upstream.TestKeyCoversEverythingThatChangesTheAnswer",
+			red:  "internal/secret.TestHashesCoverThePartsAndTheirLengths",
+		},
+		{
+			name: "the forms of a message share an encoding",
+			in:   "service/message.Message.As",
+			from: `m.encoded[form]`,
+			to:   `m.encoded[Frame]`,
+			red:  "service/message.TestEncodingsAreTheMessagesOwn",
 		},
 		{
 			name: "the key omits KooDrive's address",

@@ -29,9 +29,9 @@ var promiseRelease = promise{
 		},
 		{
 			name: "a watch lasts 20 times as long",
-			in:   "service.Service.WatchTask",
-			from: `within(stream.Context(), lifetime, end)`,
-			to:   `within(stream.Context(), lifetime*20, end)`,
+			in:   "service.Service.end",
+			from: `time.Now().Add(lifetime)`,
+			to:   `time.Now().Add(20 * lifetime)`,
 			red:  "cmd/kootask/server.TestLifetime",
 		},
 		{

@@ -69,6 +69,7 @@ type Service struct {
 	quota     *quota.Quota
 	ask       *ask.Asker
 	hub       *watch.Hub[upstream.Key, upstream.Task]
+	senders   *watch.Senders
 	metrics   *metrics
 	heartbeat time.Duration
 	lifetime  time.Duration
@@ -89,6 +90,7 @@ func New(config Config) *Service {
 		heartbeat: orDefault(config.Heartbeat, DefaultHeartbeat),
 		lifetime:  orDefault(config.WatchLifetime, DefaultWatchLifetime),
 		draining:  make(chan struct{}),
+		senders:   watch.NewSenders(SendTimeout),
 	}
 	s.ask = ask.New(ask.Config{
 		Upstream: config.Upstream, App: config.App, Quota: s.quota, Final: done, Answered: s.metrics.unlisted,

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/message"
 	"github.com/kootask/kootask/service/watch"
 	"github.com/kootask/kootask/upstream"
 )
@@ -22,8 +23,8 @@ type recorded struct {
 
 func (r *recorded) Context() context.Context { return context.Background() }
 
-func (r *recorded) Send(m *taskv1.WatchTaskResponse) error {
-	r.sent = append(r.sent, m)
+func (r *recorded) SendMsg(m any) error {
+	r.sent = append(r.sent, m.(*message.Message).Message.(*taskv1.WatchTaskResponse))
 	return nil
 }
 
@@ -50,7 +51,7 @@ func TestHeartbeatsConfirmWhatWasShown(t *testing.T) {
 		})
 		defer hub.Close(errDraining)
 		start, stream := time.Now(), &recorded{}
-		sub := hub.Subscribe("1", poll, make(chan struct{}, 1))
+		sub := hub.Subscribe("1", poll, watch.NewSenders(SendTimeout).Join(nil))
 		defer sub.Close()
 		w := &watcher{service: &Service{metrics: newMetrics(nil)}, stream: stream, sub: sub}
 		for i, step := range []struct {
@@ -59,7 +60,7 @@ func TestHeartbeatsConfirmWhatWasShown(t *testing.T) {
 			confirmed time.Duration
 		}{
 			{0, true, 0}, {time.Second, false, time.Second}, {3 * time.Second, false, time.Second}, {4 * time.Second, true, 4 * time.Second},
-			{5 * time.Second, false, 5 * time.Second},
+			{5 * time.Second, false, 5 * time.Second}, {6 * time.Second, false, 6 * time.Second},
 		} {
 			time.Sleep(time.Until(start.Add(step.at)))
 			synctest.Wait()

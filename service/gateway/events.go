@@ -3,12 +3,16 @@ package gateway
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/internal/jsonline"
+	"github.com/kootask/kootask/service/message"
 )
 
 // Names of the events of a stream. Event sources reserve the name "error".
@@ -22,7 +26,7 @@ const (
 // lastEventID is the id of the event with the finished task. No other event has an id.
 const lastEventID = "end"
 
-// WriteTimeout is how long a write may wait for a client that does not read before the stream is cut.
+// WriteTimeout is how long the last event may wait for a client that does not read. TaskService limits the others.
 const WriteTimeout = 30 * time.Second
 
 // Media types of a stream. Without a charset, clients may assume ISO-8859-1 or guess.
@@ -36,69 +40,114 @@ const (
 func acceptsEvents(r *http.Request) bool { return lists(r.Header.Values("Accept"), eventStream) }
 
 // eventWriter writes a stream as JSON lines, {"name":data}, or as server-sent events. data is JSON on one line, so it
-// cannot contain the start of another event.
+// cannot contain the start of another event. It implements [message.Sink].
 type eventWriter struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
-	events  bool // Server-sent events; otherwise JSON lines.
-	opened  bool // The header has been written.
+	w        http.ResponseWriter
+	control  *http.ResponseController
+	events   bool // Server-sent events; otherwise JSON lines.
+	opened   bool // The header has been written.
+	finished bool // The last message had a finished task.
+	cut      atomic.Bool
 }
 
 func newEventWriter(w http.ResponseWriter, events bool) *eventWriter {
 	return &eventWriter{w: w, control: http.NewResponseController(w), events: events}
 }
 
-// message writes one message of the stream. It ignores messages that it does not know: the contract may be newer.
-func (e *eventWriter) message(m *taskv1.WatchTaskResponse) error {
+// Send writes one message of the stream. It ignores messages that it does not know: the contract may be newer.
+func (e *eventWriter) Send(m *message.Message) error {
+	form, encode := message.Line, encodeLine
+	if e.events {
+		form, encode = message.Event, encodeEvent
+	}
+	bytes, err := m.As(form, encode)
+	if err != nil || len(bytes) == 0 {
+		return err
+	}
+	response, _ := m.Message.(*taskv1.WatchTaskResponse)
+	e.finished = response.GetTask().GetDone()
+	return e.write(bytes)
+}
+
+// Cut breaks the connection off if a write waits for a client that does not read.
+func (e *eventWriter) Cut() {
+	e.cut.Store(true)
+	_ = e.control.SetWriteDeadline(time.Now())
+}
+
+func encodeLine(m proto.Message) ([]byte, error) {
+	name, _, data, err := eventOf(m)
+	if name == "" || err != nil {
+		return nil, err
+	}
+	return lineOf(name, data), nil
+}
+
+func encodeEvent(m proto.Message) ([]byte, error) {
+	name, id, data, err := eventOf(m)
+	if name == "" || err != nil {
+		return nil, err
+	}
+	return sentEvent(name, id, -1, data), nil
+}
+
+// eventOf returns the event of a message; an empty name if it has none.
+func eventOf(m proto.Message) (name, id string, data []byte, err error) {
+	response, _ := m.(*taskv1.WatchTaskResponse)
 	switch {
-	case m.GetTask() != nil:
-		id := ""
-		if m.GetTask().GetDone() {
+	case response.GetTask() != nil:
+		if response.GetTask().GetDone() {
 			id = lastEventID
 		}
-		data, err := jsonline.Marshal(jsonForm, m.GetTask())
-		if err != nil {
-			return err
-		}
-		return e.write(taskEvent, id, -1, data)
-	case m.GetHeartbeat() != nil:
-		data, err := jsonline.Marshal(jsonForm, m.GetHeartbeat())
-		if err != nil {
-			return err
-		}
-		return e.write(heartbeatEvent, "", -1, data)
+		data, err = jsonline.Marshal(jsonForm, response.GetTask())
+		return taskEvent, id, data, err
+	case response.GetHeartbeat() != nil:
+		data, err = jsonline.Marshal(jsonForm, response.GetHeartbeat())
+		return heartbeatEvent, "", data, err
 	}
-	return nil
+	return "", "", nil, nil
+}
+
+func lineOf(name string, data []byte) []byte { return fmt.Appendf(nil, "{%q:%s}\n", name, data) }
+
+// sentEvent returns a server-sent event. An empty id and a negative retry are left out.
+func sentEvent(name, id string, retryMillis int64, data []byte) []byte {
+	event := fmt.Appendf(nil, "event: %s\n", name)
+	if id != "" {
+		event = fmt.Appendf(event, "id: %s\n", id)
+	}
+	if retryMillis >= 0 {
+		event = fmt.Appendf(event, "retry: %d\n", retryMillis)
+	}
+	return fmt.Appendf(event, "data: %s\n\n", data)
 }
 
 // end writes the last event of a stream that ends after a finished task.
-func (e *eventWriter) end() error { return e.write(endEvent, "", -1, []byte("{}")) }
+func (e *eventWriter) end() error { return e.last(endEvent, -1, []byte("{}")) }
 
 // failure writes the last event of a stream that ends otherwise.
 func (e *eventWriter) failure(st *status.Status) error {
-	return e.write(failureEvent, "", retryMillis(st), errorJSON(st))
+	return e.last(failureEvent, retryMillis(st), errorJSON(st))
 }
 
-// write writes an event and flushes it. An empty id and a negative retry are left out.
-func (e *eventWriter) write(name, id string, retryMillis int64, data []byte) error {
-	e.open()
-	var frame []byte
-	if e.events {
-		frame = fmt.Appendf(frame, "event: %s\n", name)
-		if id != "" {
-			frame = fmt.Appendf(frame, "id: %s\n", id)
-		}
-		if retryMillis >= 0 {
-			frame = fmt.Appendf(frame, "retry: %d\n", retryMillis)
-		}
-		frame = fmt.Appendf(frame, "data: %s\n\n", data)
-	} else {
-		frame = fmt.Appendf(frame, "{%q:%s}\n", name, data)
+// last writes the last event, within WriteTimeout. Nothing can follow a message that was cut.
+func (e *eventWriter) last(name string, retryMillis int64, data []byte) error {
+	if e.cut.Load() {
+		return os.ErrDeadlineExceeded
 	}
 	// net/http removes the deadline when the stream has ended. If the server does not support deadlines, the write has
 	// none.
 	_ = e.control.SetWriteDeadline(time.Now().Add(WriteTimeout))
-	if _, err := e.w.Write(frame); err != nil {
+	if e.events {
+		return e.write(sentEvent(name, "", retryMillis, data))
+	}
+	return e.write(lineOf(name, data))
+}
+
+// write writes an event and flushes it.
+func (e *eventWriter) write(event []byte) error {
+	e.open()
+	if _, err := e.w.Write(event); err != nil {
 		return err
 	}
 	return e.control.Flush()
@@ -111,6 +160,11 @@ func (e *eventWriter) open() {
 		return
 	}
 	e.opened = true
+	// The server's time limit for answers does not hold for streams.
+	_ = e.control.SetWriteDeadline(time.Time{})
+	if e.cut.Load() {
+		e.Cut()
+	}
 	h := e.w.Header()
 	h.Set("Cache-Control", "no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no")

@@ -156,7 +156,7 @@ func FuzzStream(f *testing.F) {
 		var failure *status.Status
 		switch end % 3 {
 		case 0:
-			conn.end = io.EOF
+			conn.end = nil
 		case 1:
 			all := reason.Outcomes()
 			failure = (&reason.Error{

@@ -3,7 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
-	"io"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -21,15 +21,14 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/auth"
 	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/message"
 )
 
-// scripted is a connection to a gRPC server whose every watch is the same. It is a watch of its own, too: one at a time.
+// scripted is a connection to TaskService whose every watch is the same.
 type scripted struct {
-	grpc.ClientStream
 	messages []*taskv1.WatchTaskResponse
 	end      error
 	calls    int
-	next     int
 }
 
 func (s *scripted) Invoke(_ context.Context, _ string, _, reply any, _ ...grpc.CallOption) error {
@@ -39,21 +38,17 @@ func (s *scripted) Invoke(_ context.Context, _ string, _, reply any, _ ...grpc.C
 }
 
 func (s *scripted) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
-	s.calls++
-	s.next = 0
-	return s, nil
+	return nil, errors.New("the gateway calls Stream")
 }
 
-func (s *scripted) SendMsg(any) error { return nil }
-func (s *scripted) CloseSend() error  { return nil }
-
-func (s *scripted) RecvMsg(m any) error {
-	if s.next == len(s.messages) {
-		return s.end
+func (s *scripted) Stream(_ context.Context, _ string, _ proto.Message, sink message.Sink) error {
+	s.calls++
+	for _, m := range s.messages {
+		if err := sink.Send(message.New(m)); err != nil {
+			return err
+		}
 	}
-	proto.Merge(m.(proto.Message), s.messages[s.next])
-	s.next++
-	return nil
+	return s.end
 }
 
 // anybody lets everybody call.
@@ -103,7 +98,7 @@ func FuzzLastEventID(f *testing.F) {
 	f.Add("end", uint16(0), false)
 	f.Add("end", uint16(1), true)
 	f.Add(strings.Repeat("x", 64), uint16(1<<8-64), true)
-	conn := &scripted{messages: []*taskv1.WatchTaskResponse{kinds[0]("x"), kinds[3]("x")}, end: io.EOF}
+	conn := &scripted{messages: []*taskv1.WatchTaskResponse{kinds[0]("x"), kinds[3]("x")}}
 	handler, log := fixture(f, conn)
 	plain := map[bool]*httptest.ResponseRecorder{
 		false: get(handler, "/v1/tasks/1:watch", "", nil), true: get(handler, "/v1/tasks/1:watch", "", accept),
@@ -149,7 +144,7 @@ func FuzzQuery(f *testing.F) {
 		f.Add(query, false)
 		f.Add(query, true)
 	}
-	conn := &scripted{messages: []*taskv1.WatchTaskResponse{kinds[3]("x")}, end: io.EOF}
+	conn := &scripted{messages: []*taskv1.WatchTaskResponse{kinds[3]("x")}}
 	handler, log := fixture(f, conn)
 	f.Fuzz(func(t *testing.T, query string, watch bool) {
 		path := "/v1/tasks/1"

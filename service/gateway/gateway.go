@@ -30,14 +30,14 @@ import (
 	"github.com/kootask/kootask/internal/rates"
 	"github.com/kootask/kootask/service/auth"
 	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/message"
 	"github.com/kootask/kootask/service/reason"
 )
 
 // Config configures a Gateway.
 type Config struct {
-	// Conn leads to TaskService. Required. The context of a call has its caller: see [caller.NewContext]. Conn should
-	// not limit streams, since all HTTP clients share it.
-	Conn grpc.ClientConnInterface
+	// Conn leads to TaskService. Required. The context of a call has its caller: see [caller.NewContext].
+	Conn Conn
 	// Auth authenticates the callers. Required.
 	Auth *auth.Authenticator
 	// Origins are the web origins whose pages may read the answers, like https://tasks.example. Empty: only kootask's
@@ -59,12 +59,19 @@ type Config struct {
 	Metrics prometheus.Registerer
 }
 
+// Conn is a connection to TaskService in this process. NewStream is not called.
+type Conn interface {
+	grpc.ClientConnInterface
+	// Stream runs a call with a stream of messages, and sends its messages to sink until it returns the call's error.
+	Stream(ctx context.Context, method string, request proto.Message, sink message.Sink) error
+}
+
 // Gateway is the handler of all routes. It is safe for concurrent use.
 type Gateway struct {
 	mux            *runtime.ServeMux
 	routes         []route
 	handler        http.Handler // The mux, behind the check of origins.
-	tasks          taskv1.TaskServiceClient
+	conn           Conn
 	auth           *auth.Authenticator
 	log            *slog.Logger
 	localHosts     bool
@@ -72,24 +79,19 @@ type Gateway struct {
 	ticketRates    *rates.Rates
 	ticketsPerPeer int
 	refused        *prometheus.CounterVec // By outcome.
-	slow           prometheus.Counter     // Streams cut because their client did not read.
 }
 
 // New returns a Gateway, or an error if a route cannot be registered.
 func New(config Config) (*Gateway, error) {
 	ticketsPerPeer := cmp.Or(config.TicketsPerPeer, DefaultTicketsPerPeer)
 	g := &Gateway{
-		tasks: taskv1.NewTaskServiceClient(config.Conn), auth: config.Auth, log: config.Log, localHosts: config.LocalHosts,
+		conn: config.Conn, auth: config.Auth, log: config.Log, localHosts: config.LocalHosts,
 		checkTaskID: config.CheckTaskID,
 		ticketRates: rates.New(ticketsPerPeer), ticketsPerPeer: ticketsPerPeer,
 		refused: promauto.With(config.Metrics).NewCounterVec(prometheus.CounterOpts{
 			Name: "kootask_http_refused_total", Help: "Requests that the HTTP port refused by itself, by outcome.",
 		}, []string{"outcome"}),
 	}
-	g.slow = promauto.With(config.Metrics).NewCounter(prometheus.CounterOpts{
-		Name: "kootask_http_too_slow_total",
-		Help: "Streams that the HTTP port cut because their client did not read. Their watches end as CANCELLED.",
-	})
 	for _, outcome := range reason.Outcomes() { // A series at 0 makes its first event visible to rate().
 		g.refused.WithLabelValues(outcome.Name)
 	}
@@ -112,7 +114,7 @@ func New(config Config) (*Gateway, error) {
 		return nil, err
 	}
 	// The registration lasts until its context ends.
-	if err := taskv1.RegisterTaskServiceHandlerClient(context.Background(), g.mux, g.tasks); err != nil {
+	if err := taskv1.RegisterTaskServiceHandlerClient(context.Background(), g.mux, taskv1.NewTaskServiceClient(g.conn)); err != nil {
 		return nil, err
 	}
 	g.handler = crossOrigin(config.Origins, g.mux)

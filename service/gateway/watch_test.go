@@ -2,7 +2,6 @@ package gateway_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -17,6 +16,7 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/auth"
 	"github.com/kootask/kootask/service/gateway"
+	"github.com/kootask/kootask/service/message"
 	"github.com/kootask/kootask/service/reason"
 )
 
@@ -27,26 +27,13 @@ type scripted struct {
 	end      error
 }
 
-func (s scripted) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
-	return &stream{rest: s.messages, end: s.end}, nil
-}
-
-type stream struct {
-	grpc.ClientStream
-	rest []*taskv1.WatchTaskResponse
-	end  error
-}
-
-func (s *stream) SendMsg(any) error { return nil }
-func (s *stream) CloseSend() error  { return nil }
-
-func (s *stream) RecvMsg(m any) error {
-	if len(s.rest) == 0 {
-		return s.end
+func (s scripted) Stream(_ context.Context, _ string, _ proto.Message, sink message.Sink) error {
+	for _, m := range s.messages {
+		if err := sink.Send(message.New(m)); err != nil {
+			return err
+		}
 	}
-	proto.Merge(m.(proto.Message), s.rest[0])
-	s.rest = s.rest[1:]
-	return nil
+	return s.end
 }
 
 // However a stream of the gRPC server ends: over HTTP it ends well only after a finished task, and otherwise with a reason of
@@ -67,10 +54,10 @@ func TestEndsOfStreams(t *testing.T) {
 		last   string // How the last line begins, of JSON lines.
 		reason string // Stands in it.
 	}{
-		"finished":           {scripted{messages: []*taskv1.WatchTaskResponse{task(false), task(true)}, end: io.EOF}, 200, `{"end":{}}`, ""},
-		"unfinished":         {scripted{messages: []*taskv1.WatchTaskResponse{task(false)}, end: io.EOF}, 200, `{"failure":`, "SERVER_ERROR"},
-		"a heartbeat":        {scripted{messages: []*taskv1.WatchTaskResponse{heartbeat}, end: io.EOF}, 200, `{"failure":`, "SERVER_ERROR"},
-		"nothing":            {scripted{end: io.EOF}, 500, `{"code":13`, "SERVER_ERROR"},
+		"finished":           {scripted{messages: []*taskv1.WatchTaskResponse{task(false), task(true)}}, 200, `{"end":{}}`, ""},
+		"unfinished":         {scripted{messages: []*taskv1.WatchTaskResponse{task(false)}}, 200, `{"failure":`, "SERVER_ERROR"},
+		"a heartbeat":        {scripted{messages: []*taskv1.WatchTaskResponse{heartbeat}}, 200, `{"failure":`, "SERVER_ERROR"},
+		"nothing":            {scripted{}, 500, `{"code":13`, "SERVER_ERROR"},
 		"broken":             {scripted{messages: []*taskv1.WatchTaskResponse{task(false)}, end: broken}, 200, `{"failure":`, "SERVER_DRAINING"},
 		"broken from before": {scripted{end: broken}, 503, `{"code":14`, "SERVER_DRAINING"},
 	} {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -18,6 +17,7 @@ import (
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/message"
 	"github.com/kootask/kootask/service/reason"
 )
 
@@ -119,32 +119,32 @@ func (l *Local) Invoke(ctx context.Context, method string, request, reply any, o
 	return fmt.Errorf("there is no unary method %s", method)
 }
 
-// NewStream implements [grpc.ClientConnInterface] for server streams. The handler runs on its own goroutine until it
-// returns; the client must end ctx if it stops reading. The handler's SendMsg blocks until the client has read the
-// previous message.
-func (l *Local) NewStream(
-	ctx context.Context, _ *grpc.StreamDesc, method string, _ ...grpc.CallOption,
-) (grpc.ClientStream, error) {
+// Stream runs a call with a stream of messages on the caller's goroutine, and sends its messages to sink. It returns the
+// call's error, and sends nothing after it has returned. A Send that is blocked when the handler returns, or when ctx
+// ends, is cut.
+func (l *Local) Stream(ctx context.Context, method string, request proto.Message, sink message.Sink) error {
 	for _, d := range taskv1.TaskService_ServiceDesc.Streams {
 		if d.StreamName != methodName(method) {
 			continue
 		}
 		ctx, leave, err := l.enter(ctx)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		s := &localStream{
-			ctx: ctx, request: make(chan any, 1), messages: make(chan any, 1),
-			opened: make(chan struct{}), ended: make(chan struct{}),
-		}
-		info := &grpc.StreamServerInfo{FullMethod: method, IsServerStream: true}
-		go func() {
-			defer leave()
-			s.end(l.calls.stream(l.service, serverSide{s}, info, d.Handler))
-		}()
-		return clientSide{s}, nil
+		defer leave()
+		s := &localStream{ctx: ctx, request: request, sink: sink, sending: make(chan struct{}, 1)}
+		defer s.end()
+		defer context.AfterFunc(ctx, s.cut)()
+		return l.calls.stream(l.service, s, &grpc.StreamServerInfo{FullMethod: method, IsServerStream: true}, d.Handler)
 	}
-	return nil, fmt.Errorf("there is no streaming method %s", method)
+	return fmt.Errorf("there is no streaming method %s", method)
+}
+
+// NewStream implements [grpc.ClientConnInterface]. It fails: see Stream.
+func (l *Local) NewStream(
+	_ context.Context, _ *grpc.StreamDesc, method string, _ ...grpc.CallOption,
+) (grpc.ClientStream, error) {
+	return nil, fmt.Errorf("%s is called by Stream", method)
 }
 
 func methodName(method string) string {
@@ -199,102 +199,52 @@ func (h *localHead) deliver(options []grpc.CallOption) {
 	}
 }
 
-// localStream is a stream from a handler to its client.
+// localStream is the handler's view of a stream. Header and trailer are dropped: they only name the request.
 type localStream struct {
-	localHead
-	ctx      context.Context
-	request  chan any // Capacity 1. Never closed.
-	messages chan any // Capacity 1. Never closed.
-	open     sync.Once
-	opened   chan struct{} // Closed with the header, the first message or the end.
-	ended    chan struct{} // Closed by end, after err was set.
-	err      error
+	ctx     context.Context
+	request proto.Message
+	sink    message.Sink
+
+	sending chan struct{} // Capacity 1: has a token during a Send.
+	over    bool          // Nothing may be sent any more. Guarded by sending.
 }
 
-// end ends the stream with the handler's error.
-func (s *localStream) end(err error) {
-	s.err = err
-	s.open.Do(func() { close(s.opened) })
-	close(s.ended)
-}
+func (s *localStream) Context() context.Context     { return s.ctx }
+func (s *localStream) SetHeader(metadata.MD) error  { return nil }
+func (s *localStream) SendHeader(metadata.MD) error { return nil }
+func (s *localStream) SetTrailer(metadata.MD)       {}
 
-// serverSide is the handler's view of a stream.
-type serverSide struct{ *localStream }
-
-func (s serverSide) Context() context.Context { return s.ctx }
-
-func (s serverSide) SendHeader(md metadata.MD) error {
-	defer s.open.Do(func() { close(s.opened) })
-	return s.SetHeader(md)
-}
-
-func (s serverSide) SetTrailer(md metadata.MD) { _ = s.localStream.SetTrailer(md) }
-
-// RecvMsg waits for the request.
-func (s serverSide) RecvMsg(m any) error {
-	select {
-	case request := <-s.request:
-		share(m, request)
-		return nil
-	case <-s.ctx.Done():
-		return status.FromContextError(s.ctx.Err()).Err()
-	}
-}
-
-// SendMsg sends a message. It blocks until the client has read the previous one.
-func (s serverSide) SendMsg(m any) error {
-	s.open.Do(func() { close(s.opened) })
-	select {
-	case s.messages <- m:
-		return nil
-	case <-s.ctx.Done():
-		return status.FromContextError(s.ctx.Err()).Err()
-	}
-}
-
-// clientSide is the client's view of a stream.
-type clientSide struct{ *localStream }
-
-func (s clientSide) Context() context.Context { return s.ctx }
-func (s clientSide) CloseSend() error         { return nil }
-
-// Header waits for the header, the first message or the end.
-func (s clientSide) Header() (metadata.MD, error) {
-	<-s.opened
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.header, nil
-}
-
-// Trailer is complete once RecvMsg has failed.
-func (s clientSide) Trailer() metadata.MD {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.trailer
-}
-
-// SendMsg sends the request. It must be called once.
-func (s clientSide) SendMsg(m any) error {
-	s.request <- m
+// RecvMsg returns the request.
+func (s *localStream) RecvMsg(m any) error {
+	share(m, s.request)
 	return nil
 }
 
-// RecvMsg returns the next message or the handler's error; io.EOF if that is nil.
-func (s clientSide) RecvMsg(m any) error {
-	select {
-	case message := <-s.messages:
-		share(m, message)
-		return nil
-	case <-s.ended:
+// SendMsg sends a message to the sink.
+func (s *localStream) SendMsg(m any) error {
+	s.sending <- struct{}{}
+	defer func() { <-s.sending }()
+	if s.over {
+		return status.FromContextError(context.Canceled).Err()
 	}
-	select {
-	case message := <-s.messages: // Sent just before the end.
-		share(m, message)
-		return nil
-	default:
+	shared, ok := m.(*message.Message)
+	if !ok {
+		shared = message.New(m.(proto.Message))
 	}
-	if s.err == nil {
-		return io.EOF
+	return s.sink.Send(shared)
+}
+
+// cut makes a Send return that is blocked.
+func (s *localStream) cut() {
+	if len(s.sending) > 0 {
+		s.sink.Cut()
 	}
-	return s.err
+}
+
+// end ends a Send that is blocked, and prevents others.
+func (s *localStream) end() {
+	s.cut()
+	s.sending <- struct{}{}
+	defer func() { <-s.sending }()
+	s.over = true
 }

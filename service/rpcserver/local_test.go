@@ -3,7 +3,6 @@ package rpcserver_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -18,6 +17,7 @@ import (
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/message"
 	"github.com/kootask/kootask/service/reason"
 	"github.com/kootask/kootask/service/rpcserver"
 )
@@ -68,24 +68,21 @@ func TestLocalCalls(t *testing.T) {
 				}
 				return stream.Send(&taskv1.WatchTaskResponse{})
 			}
-			log := local(t, streaming{stub{do: row.do}, watch}, func(ctx context.Context, t *testing.T, tasks taskv1.TaskServiceClient, _ *rpcserver.Local) {
+			log := local(t, streaming{stub{do: row.do}, watch}, func(ctx context.Context, t *testing.T, tasks taskv1.TaskServiceClient, l *rpcserver.Local) {
 				ctx, cancel := context.WithTimeout(ctx, time.Second)
 				defer cancel()
 				var header, trailer metadata.MD
 				_, err := tasks.GetTask(ctx, &taskv1.GetTaskRequest{TaskId: "1"}, grpc.Header(&header), grpc.Trailer(&trailer))
 				checkLocal(t, "GetTask", err, row.code, row.want, header, trailer)
 
-				stream, err := tasks.WatchTask(ctx, &taskv1.WatchTaskRequest{TaskId: "1"})
-				if err != nil {
-					t.Fatal(err)
+				sink := &sink{}
+				err = watchLocal(ctx, l, sink)
+				if name, _ := reason.Read(status.Convert(err)); status.Code(err) != row.code || name != row.want {
+					t.Errorf("WatchTask: %v, %q", err, name)
 				}
-				header, _ = stream.Header()
-				if _, err = stream.Recv(); err == nil {
-					if _, end := stream.Recv(); !errors.Is(end, io.EOF) {
-						t.Errorf("the stream ends with %v", end)
-					}
+				if n := len(sink.got); (n == 1) != (err == nil) {
+					t.Errorf("%d messages", n)
 				}
-				checkLocal(t, "WatchTask", err, row.code, row.want, header, stream.Trailer())
 			})
 			if n := strings.Count(log, "msg=call"); n != 2 || strings.Contains(log, "geheim") {
 				t.Errorf("%d lines are logged:\n%s", n, log)
@@ -119,15 +116,12 @@ func TestLocalMessagesAreShared(t *testing.T) {
 		return stream.Send(&taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Task{Task: task}})
 	}
 	service := streaming{stub{do: func(context.Context) error { return nil }}, watch}
-	local(t, service, func(ctx context.Context, t *testing.T, tasks taskv1.TaskServiceClient, _ *rpcserver.Local) {
-		stream, err := tasks.WatchTask(ctx, &taskv1.WatchTaskRequest{TaskId: "1", FailedTaskAsError: true})
-		if err != nil {
-			t.Fatal(err)
+	local(t, service, func(ctx context.Context, t *testing.T, tasks taskv1.TaskServiceClient, l *rpcserver.Local) {
+		sink := &sink{}
+		if err := watchLocal(ctx, l, sink); err != nil || len(sink.got) != 1 || sink.got[0].GetTask() != task {
+			t.Errorf("got %v, %v, want %p", sink.got, err, task)
 		}
-		if got, err := stream.Recv(); err != nil || got.GetTask() != task {
-			t.Errorf("got %p, %v, want %p", got.GetTask(), err, task)
-		}
-		_, err = tasks.GetTask(context.WithoutCancel(t.Context()), &taskv1.GetTaskRequest{})
+		_, err := tasks.GetTask(context.WithoutCancel(t.Context()), &taskv1.GetTaskRequest{})
 		if name, _ := reason.Read(status.Convert(err)); name != "SERVER_ERROR" {
 			t.Errorf("without a caller: %v", err)
 		}
@@ -151,42 +145,83 @@ func TestLocalIgnoresMetadata(t *testing.T) {
 	})
 }
 
-// A handler waits for a client that does not read: with one message on the way and one in its hands.
-func TestLocalBackPressure(t *testing.T) {
-	var sent atomic.Int32
-	watch := func(_ *taskv1.WatchTaskRequest, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error {
-		for range 10 {
-			if err := stream.Send(&taskv1.WatchTaskResponse{}); err != nil {
-				return err
-			}
-			sent.Add(1)
-		}
-		return nil
+// sink keeps what is sent. While it does not read, Send blocks until it is cut.
+type sink struct {
+	got    []*taskv1.WatchTaskResponse
+	paused chan struct{} // Closed by Cut. Nil: it reads.
+	cut    atomic.Bool
+}
+
+func (s *sink) Send(m *message.Message) error {
+	if s.paused != nil {
+		<-s.paused
+		return errCut
 	}
-	local(t, streaming{watch: watch}, func(ctx context.Context, t *testing.T, tasks taskv1.TaskServiceClient, _ *rpcserver.Local) {
-		ctx, leave := context.WithCancel(ctx)
-		defer leave()
-		stream, err := tasks.WatchTask(ctx, &taskv1.WatchTaskRequest{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for read := range int32(4) {
-			synctest.Wait()
-			if n := sent.Load(); n != read+1 {
-				t.Errorf("%d messages are sent, and %d read", n, read)
+	s.got = append(s.got, m.Message.(*taskv1.WatchTaskResponse))
+	return nil
+}
+
+func (s *sink) Cut() {
+	if !s.cut.Swap(true) {
+		close(s.paused)
+	}
+}
+
+var errCut = errors.New("cut")
+
+func watchLocal(ctx context.Context, l *rpcserver.Local, sink message.Sink) error {
+	request := &taskv1.WatchTaskRequest{TaskId: "1", FailedTaskAsError: true}
+	return l.Stream(ctx, taskv1.TaskService_WatchTask_FullMethodName, request, sink)
+}
+
+// A message that another goroutine sends to a client that does not read is cut when the handler returns, and when the call
+// ends. Stream returns after it, and later messages are refused.
+func TestLocalStreamsCutWhatIsStuck(t *testing.T) {
+	for name, row := range map[string]struct {
+		handler time.Duration
+		ends    time.Duration
+		code    codes.Code
+	}{
+		"the handler returns": {time.Second, time.Second, codes.ResourceExhausted},
+		"the call ends":       {time.Hour, 10 * time.Second, codes.DeadlineExceeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			returned := make(chan error, 1)
+			var late grpc.ServerStreamingServer[taskv1.WatchTaskResponse]
+			watch := func(_ *taskv1.WatchTaskRequest, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error {
+				late = stream
+				go func() { returned <- stream.Send(&taskv1.WatchTaskResponse{}) }()
+				select {
+				case <-time.After(row.handler):
+					return &reason.Error{Outcome: reason.WatcherTooSlow}
+				case <-stream.Context().Done():
+					<-returned
+					returned <- errCut
+					return stream.Context().Err()
+				}
 			}
-			if _, err := stream.Recv(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		leave()
-		for err == nil { // What is on the way still comes.
-			_, err = stream.Recv()
-		}
-		if status.Code(err) != codes.Canceled {
-			t.Errorf("a client that has left: %v", err)
-		}
-	})
+			local(t, streaming{watch: watch}, func(ctx context.Context, t *testing.T, _ taskv1.TaskServiceClient, l *rpcserver.Local) {
+				ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+				defer cancel()
+				start, sink := time.Now(), &sink{paused: make(chan struct{})}
+				if err := watchLocal(ctx, l, sink); status.Code(err) != row.code || time.Since(start) != row.ends {
+					t.Errorf("after %v: %v", time.Since(start), err)
+				}
+				select {
+				case err := <-returned:
+					if !sink.cut.Load() || err == nil {
+						t.Errorf("cut %v, the message ended with %v", sink.cut.Load(), err)
+					}
+				default:
+					t.Error("the message is still on its way")
+				}
+				sink.paused = nil
+				if err := late.Send(&taskv1.WatchTaskResponse{}); err == nil {
+					t.Error("a message was sent after the end")
+				}
+			})
+		})
+	}
 }
 
 // A stop refuses new calls and waits for those in flight: until they end, or until its time is over. Then it breaks them
@@ -210,9 +245,8 @@ func TestLocalStop(t *testing.T) {
 				}
 			}
 			local(t, stub{do: do}, func(ctx context.Context, t *testing.T, tasks taskv1.TaskServiceClient, l *rpcserver.Local) {
-				for _, method := range methods {
-					go func() { _ = call(ctx, t, client{TaskServiceClient: tasks}, method) }()
-				}
+				go func() { _ = call(ctx, t, client{TaskServiceClient: tasks}, "GetTask") }()
+				go func() { _ = watchLocal(ctx, l, &sink{}) }()
 				synctest.Wait()
 				start := time.Now()
 				stop, cancel := context.WithTimeout(t.Context(), row.grace)

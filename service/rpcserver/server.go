@@ -106,6 +106,7 @@ func New(config Config) *Server {
 	s := &Server{
 		grpc: grpc.NewServer(
 			grpc.Creds(config.Credentials),
+			grpc.ForceServerCodecV2(newCodec()),
 			grpc.UnaryInterceptor(calls.unary),
 			grpc.StreamInterceptor(calls.stream),
 			grpc.InTapHandle(newRequests(stopping, config).tap),

@@ -25,24 +25,16 @@ func BenchmarkChange(b *testing.B) {
 			return watch.Answer[int]{}, ctx.Err()
 		}
 	}
-	var seen, all sync.WaitGroup
-	ctx, leave := context.WithCancel(b.Context())
-	for range watchers {
-		wake := make(chan struct{}, 1)
-		s := hub.Subscribe("k", poll, wake)
-		all.Go(func() {
-			defer s.Close()
-			for {
-				select {
-				case <-wake:
-				case <-ctx.Done():
-					return
-				}
-				if _, unseen := s.Next(); unseen {
-					seen.Done()
-				}
+	var seen sync.WaitGroup
+	senders := watch.NewSenders(time.Minute)
+	for i := range watchers {
+		stream := senders.Join(i % 100)
+		s := hub.Subscribe("k", poll, stream)
+		stream.Start(func() {
+			if _, unseen := s.Next(); unseen {
+				seen.Done()
 			}
-		})
+		}, func() {}, time.Time{})
 	}
 	for n := 1; b.Loop(); n++ {
 		seen.Add(watchers)
@@ -50,7 +42,5 @@ func BenchmarkChange(b *testing.B) {
 		seen.Wait()
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/watchers, "ns/watcher")
-	leave()
-	all.Wait()
 	hub.Close(errDrained)
 }

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"math"
+	"sync"
 	"time"
 )
 
@@ -27,6 +28,21 @@ type State[V any] struct {
 	Doubted bool
 	// Ended is set once nothing can change any more. Err is the reason; nil: the value is final.
 	Ended bool
+	// Memo keeps what watchers make of the state. It is replaced when another field changes. Nil while Revision is 0 and
+	// Err is nil.
+	Memo *Memo
+}
+
+// Memo keeps a result, so that it is made once. It is safe for concurrent use.
+type Memo struct {
+	once sync.Once
+	made any
+}
+
+// Do returns the result of the first call of make.
+func (m *Memo) Do(make func() any) any {
+	m.once.Do(func() { m.made = make() })
+	return m.made
 }
 
 // Verdict says how to treat the error of a poll.
@@ -66,7 +82,7 @@ func (c *core[V]) answered(a Answer[V]) (done change) {
 	if s.Ended {
 		return change{}
 	}
-	s.Failures, s.Err = 0, nil
+	s.Failures, s.Err, s.Memo = 0, nil, &Memo{}
 	c.kind, c.strikes = "", 0
 	done.news, s.Doubted = s.Doubted, false // While in doubt, new watchers were shown nothing.
 	switch {
@@ -97,7 +113,7 @@ func (c *core[V]) failed(err error, verdict Verdict) change {
 		return change{}
 	}
 	s.Failures++
-	s.Err = err
+	s.Err, s.Memo = err, &Memo{}
 	if verdict.Tolerance >= 0 && c.strike(verdict) {
 		s.Ended = true
 		return change{news: true}
@@ -162,7 +178,7 @@ func (c *core[V]) end(err error) change {
 	if c.state.Ended {
 		return change{}
 	}
-	c.state.Err, c.state.Ended = err, true
+	c.state.Err, c.state.Ended, c.state.Memo = err, true, &Memo{}
 	return change{news: true}
 }
 

@@ -48,14 +48,32 @@ func answers(count *atomic.Int32, values ...int) watch.Poll[int] {
 // watching is a subscription with a channel of its own.
 type watching struct {
 	*watch.Subscription[int]
-	wake chan struct{}
+	stream *watch.Stream
+	wake   chan struct{}
 }
 
 func (w watching) Wake() <-chan struct{} { return w.wake }
 
+func (w watching) Close() {
+	w.Subscription.Close()
+	w.stream.Close()
+}
+
 func subscribe(hub *watch.Hub[string, int], key string, poll watch.Poll[int]) watching {
-	wake := make(chan struct{}, 1)
-	return watching{hub.Subscribe(key, poll, wake), wake}
+	stream, wake := woken(watch.NewSenders(time.Minute))
+	return watching{hub.Subscribe(key, poll, stream), stream, wake}
+}
+
+// woken returns a stream of a connection of its own, whose steps put a token into the channel.
+func woken(senders *watch.Senders) (*watch.Stream, chan struct{}) {
+	stream, wake := senders.Join(nil), make(chan struct{}, 1)
+	stream.Start(func() {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	}, func() {}, time.Time{})
+	return stream, wake
 }
 
 // follow returns all values of a new subscription until it ends.

@@ -1,8 +1,9 @@
 // Package watch polls one key for many watchers. The first watcher starts the key's poller and the last one to leave
 // stops it; however many there are, the key is polled once per interval.
 //
-// Fan-out is level-triggered. The poller replaces the key's state and wakes the watchers; each of them reads the state
-// when it is ready. A slow watcher delays nobody and is not dropped: it skips values, but never misses the last one.
+// Fan-out is level-triggered. The poller replaces the key's state and wakes the watchers' streams, whose steps read the
+// state and send it: see [Senders]. A slow watcher delays nobody and is not dropped: it skips values, but never misses
+// the last one.
 //
 // The package knows nothing of tasks, gRPC or HTTP. Each subscriber brings the function that polls the key: see
 // [Hub.Subscribe].
@@ -10,9 +11,7 @@ package watch
 
 import (
 	"context"
-	"maps"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,80 +80,78 @@ type poller[K comparable, V any] struct {
 	cancel  context.CancelFunc
 	done    chan struct{} // Closed by run.
 
-	// state is that of core, for subscribers, which read it without a lock. Stored with mu held; never nil.
+	// state is that of core, for subscribers, which read it without a lock. Stored with mu held; never nil, nor changed.
 	state atomic.Pointer[State[V]]
 
-	mu          sync.Mutex
-	stale       *time.Timer                   // Calls goStale; nil if Config.StaleAfter is 0. Guarded by mu.
-	core        core[V]                       // Guarded by mu.
-	subscribers map[*Subscription[V]]struct{} // Guarded by mu.
+	mu          sync.Mutex         // Taken before those of the subscribers' streams.
+	stale       *time.Timer        // Calls goStale; nil if Config.StaleAfter is 0. Guarded by mu.
+	core        core[V]            // Guarded by mu.
+	subscribers []*Subscription[V] // Guarded by mu.
 }
 
-// Subscription is one watcher of one key. Its methods are for one goroutine.
+// Subscription is one watcher of one key. Its methods are for one goroutine at a time.
 type Subscription[V any] struct {
-	wake  chan<- struct{} // A token means that Next may return something new.
-	read  func() State[V]
-	same  func(a, b V) bool
-	leave func()
-	seen  uint64 // The revision that Next returned last,
-	last  V      // and its value.
+	stream *Stream
+	read   func() *State[V]
+	same   func(a, b V) bool
+	leave  func()
+	place  int       // Index in the poller's subscribers. Guarded by the poller's mu.
+	last   *State[V] // The state that Next returned last, unless it was doubted. Nil before the first.
 }
 
 // Next returns the state of the key, and whether it has a value that this subscription has not seen and may show. It
-// does not block.
-func (s *Subscription[V]) Next() (state State[V], unseen bool) {
+// does not block. The state must not be changed.
+func (s *Subscription[V]) Next() (state *State[V], unseen bool) {
 	state = s.read()
 	if state.Doubted {
 		return state, false
 	}
 	// A value that has changed and changed back meanwhile is not new.
-	unseen = state.Revision > s.seen && (s.seen == 0 || !s.same(s.last, state.Value))
-	s.seen, s.last = state.Revision, state.Value
+	unseen = state.Revision > s.Seen() && (s.Seen() == 0 || !s.same(s.last.Value, state.Value))
+	s.last = state
 	return state, unseen
 }
 
 // Seen returns the revision that Next returned last, or a later one with the same value. 0: none.
-func (s *Subscription[V]) Seen() uint64 { return s.seen }
+func (s *Subscription[V]) Seen() uint64 {
+	if s.last == nil {
+		return 0
+	}
+	return s.last.Revision
+}
 
 // Close leaves the key. The last subscription of a key stops its poller, and its Close returns after the poller's end.
 func (s *Subscription[V]) Close() { s.leave() }
 
-func (s *Subscription[V]) notify() {
-	select {
-	case s.wake <- struct{}{}:
-	default: // A token is already there.
-	}
-}
-
 // Subscribe watches key: it joins the key's poller, or starts one, which calls poll at once. The key must identify
 // everything that poll depends on, so that the poll of any subscriber serves all.
 //
-// The subscription sends to wake whenever Next may return something new, and drops the token if there is no room. Its
-// capacity must be at least 1, and it must not be closed. Several subscriptions may share it: a token then means that
-// any of them may have something new.
+// The subscription wakes stream whenever Next may return something new. Several subscriptions may share a stream: its
+// step then asks each of them.
 //
 // After Drain, the subscription has ended from the start.
-func (h *Hub[K, V]) Subscribe(key K, poll Poll[V], wake chan<- struct{}) *Subscription[V] {
-	s := &Subscription[V]{wake: wake}
+func (h *Hub[K, V]) Subscribe(key K, poll Poll[V], stream *Stream) *Subscription[V] {
+	s := &Subscription[V]{stream: stream}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed != nil {
-		ended := State[V]{Err: h.closed, Ended: true}
-		s.read, s.leave = func() State[V] { return ended }, func() {}
-		s.notify()
+		ended := &State[V]{Err: h.closed, Ended: true}
+		s.read, s.leave = func() *State[V] { return ended }, func() {}
+		stream.Wake()
 		return s
 	}
 	p := h.pollers[key]
 	if p == nil || p.retired {
 		p = h.start(key, poll, p)
 	}
-	s.read, s.same, s.leave = func() State[V] { return *p.state.Load() }, h.config.Same, func() { p.remove(s) }
+	s.read, s.same, s.leave = p.state.Load, h.config.Same, func() { p.remove(s) }
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.subscribers[s] = struct{}{}
+	s.place = len(p.subscribers)
+	p.subscribers = append(p.subscribers, s)
 	if p.core.state.Revision > 0 || p.core.state.Err != nil {
-		s.notify()
+		stream.Wake()
 	}
 	return s
 }
@@ -164,8 +161,7 @@ func (h *Hub[K, V]) start(key K, poll Poll[V], before *poller[K, V]) *poller[K, 
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &poller[K, V]{
 		hub: h, key: key, poll: poll, cancel: cancel, done: make(chan struct{}),
-		core:        core[V]{config: h.config, heard: time.Now()},
-		subscribers: map[*Subscription[V]]struct{}{},
+		core: core[V]{config: h.config, heard: time.Now()},
 	}
 	p.state.Store(&State[V]{})
 	h.pollers[key] = p
@@ -222,8 +218,12 @@ func (h *Hub[K, V]) Close(err error) {
 func (p *poller[K, V]) remove(s *Subscription[V]) {
 	p.hub.mu.Lock()
 	p.mu.Lock()
-	delete(p.subscribers, s)
-	last := len(p.subscribers) == 0
+	end := len(p.subscribers) - 1
+	moved := p.subscribers[end]
+	p.subscribers[s.place], moved.place = moved, s.place
+	p.subscribers[end] = nil
+	p.subscribers = p.subscribers[:end]
+	last := end == 0
 	p.retired = last
 	p.mu.Unlock()
 	p.hub.mu.Unlock()
@@ -233,27 +233,17 @@ func (p *poller[K, V]) remove(s *Subscription[V]) {
 	}
 }
 
-// update applies a change to the core, and wakes the subscribers if they have something to see: without the lock, since
-// there may be many.
+// update applies a change to the core, and wakes the subscribers if they have something to see.
 func (p *poller[K, V]) update(apply func(*core[V]) change) (done change, ended bool) {
-	done, state, woken := p.apply(apply)
-	for _, s := range woken {
-		s.notify()
-	}
-	return done, state.Ended
-}
-
-// apply changes the core. It returns the subscribers to wake: one that comes later finds the new state by itself.
-func (p *poller[K, V]) apply(apply func(*core[V]) change) (done change, state State[V], woken []*Subscription[V]) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	done = apply(&p.core)
-	state = p.core.state
+	state := p.core.state
 	p.state.Store(&state)
 	if done.news {
-		woken = slices.Collect(maps.Keys(p.subscribers))
+		wakeAll(p.subscribers)
 	}
-	return done, state, woken
+	return done, state.Ended
 }
 
 // run polls until ctx or the watch ends, and then removes the poller from the hub.

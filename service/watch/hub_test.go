@@ -47,6 +47,7 @@ func TestJoinerGetsTheNewestStateAtOnce(t *testing.T) {
 		before := polls.Load()
 		second := subscribe(hub, "k", poll)
 		defer second.Close()
+		synctest.Wait()
 		select {
 		case <-second.Wake():
 		default:
@@ -109,15 +110,16 @@ func TestFailureBeforeTheFirstValueIsSeenByAll(t *testing.T) {
 	})
 }
 
-// One goroutine can follow many keys: their subscriptions share a channel that never fills up so far that a change is missed.
-func TestOneGoroutineFollowsManyKeys(t *testing.T) {
+// One stream can follow many keys: a wake of any of their subscriptions reaches it.
+func TestOneStreamFollowsManyKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := newHub()
 		defer hub.Close(errDrained)
-		wake := make(chan struct{}, 1)
+		stream, wake := woken(watch.NewSenders(time.Minute))
+		defer stream.Close()
 		open := map[*watch.Subscription[int]]bool{}
 		for i := range 100 {
-			open[hub.Subscribe(fmt.Sprint(i), answers(new(atomic.Int32), 1, 2, final), wake)] = true
+			open[hub.Subscribe(fmt.Sprint(i), answers(new(atomic.Int32), 1, 2, final), stream)] = true
 		}
 		seen := 0
 		for len(open) > 0 {

@@ -12,10 +12,12 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/auth"
 	"github.com/kootask/kootask/service/gateway"
+	"github.com/kootask/kootask/service/message"
 	"github.com/kootask/kootask/service/rpcserver"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
@@ -35,6 +37,10 @@ func (p panicking) WatchTask(*taskv1.WatchTaskRequest, grpc.ServerStreamingServe
 }
 
 func (p panicking) Invoke(context.Context, string, any, any, ...grpc.CallOption) error {
+	panic(p.value)
+}
+
+func (p panicking) Stream(context.Context, string, proto.Message, message.Sink) error {
 	panic(p.value)
 }
 
@@ -70,7 +76,7 @@ func TestPanicsRevealNothing(t *testing.T) {
 						t.Errorf("%s: %+v", door, v)
 					}
 				}
-				for _, conn := range []grpc.ClientConnInterface{local, service} {
+				for _, conn := range []gateway.Conn{local, service} {
 					s.panicOverHTTP(t, gateway.Config{Conn: conn, CheckTaskID: func(string) error { return nil }, Auth: anybody, Log: log})
 				}
 				if n := strings.Count(s.log.String(), "panic of type"); n != 8 {

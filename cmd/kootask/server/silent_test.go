@@ -129,10 +129,10 @@ func TestSilentHTTPReaderIsCutOff(t *testing.T) {
 							}
 						}
 					})
-					for !strings.Contains(s.log.String(), `"code":"Canceled"`) && time.Since(start) < time.Minute {
+					for !strings.Contains(s.log.String(), `"outcome":"WATCHER_TOO_SLOW"`) && time.Since(start) < time.Minute {
 						time.Sleep(100 * time.Millisecond)
 					}
-					if got := s.scrape(t)["kootask_http_too_slow_total"]; got != 1 || strings.Count(s.log.String(), `"outcome":"WATCHER_TOO_SLOW"`) != 1 {
+					if got := s.scrape(t)[`kootask_watch_ends_total{reason="WATCHER_TOO_SLOW"}`]; got != 1 || strings.Count(s.log.String(), `"outcome":"WATCHER_TOO_SLOW"`) != 1 {
 						t.Errorf("%v streams were cut:\n%s", got, s.log)
 					}
 					// It has not read the first message, or, over HTTP/2, the first message that does not fit into its window.

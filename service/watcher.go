@@ -1,0 +1,283 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/peer"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/internal/panics"
+	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/message"
+	"github.com/kootask/kootask/service/reason"
+	"github.com/kootask/kootask/service/watch"
+	"github.com/kootask/kootask/upstream"
+)
+
+// FirstMessage is how long a watch waits for KooDrive's first answer before a heartbeat opens the stream. Until then,
+// an error is returned without opening the stream.
+const FirstMessage = 2 * time.Second
+
+// SendTimeout is how long a send may block before its watch ends. gRPC buffers 64 KiB beyond the client's window before
+// a send blocks, and does not show handlers the unsent bytes: a watch that sends less is not noticed, and lasts its
+// lifetime.
+const SendTimeout = 30 * time.Second
+
+// errUnfinished is counted as the end of a watch that panics.
+var errUnfinished = errors.New("the watch has not ended")
+
+// watcher sends one watch to its client. The handler of the call sleeps in wait. Whatever may concern the client wakes
+// the sender, which calls step: news from the hub, a silence, the end of the call, its lifetime or the server. All
+// messages leave in step, one at a time, and so does every end but that of a client that does not read.
+type watcher struct {
+	service *Service
+	stream  grpc.ServerStreamingServer[taskv1.WatchTaskResponse]
+	req     taskRequest
+	who     caller.Caller
+	// answered reports to the quota that KooDrive has answered, or failed, the first poll.
+	answered func()
+	sender   *watch.Stream
+	sub      *watch.Subscription[upstream.Task]
+	since    time.Time
+	until    time.Time // When the watch ends at the latest,
+	untilErr error     // and its error then.
+
+	ended   chan error // Capacity 1: how the watch has ended.
+	over    atomic.Bool
+	drained atomic.Bool
+
+	// Used by step only.
+	opened    bool        // A message was sent.
+	confirmed time.Time   // When KooDrive last confirmed the task that was sent last. Zero before the first.
+	silent    time.Time   // When a heartbeat is due.
+	timer     *time.Timer // Wakes the sender
+	fires     time.Time   // at this time.
+}
+
+func newWatcher(
+	s *Service, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse], req taskRequest, who caller.Caller,
+	answered func(),
+) *watcher {
+	now := time.Now()
+	w := &watcher{
+		service: s, stream: stream, req: req, who: who, answered: answered, since: now, silent: now.Add(FirstMessage),
+		sender: s.senders.Join(connection(stream.Context())), ended: make(chan error, 1),
+	}
+	w.until, w.untilErr = s.end(stream.Context(), who)
+	return w
+}
+
+// connection returns what identifies the connection of a call: the address that all its calls share. Nil: unknown.
+func connection(ctx context.Context) any {
+	from, ok := peer.FromContext(ctx)
+	if !ok || from.Addr == nil || !reflect.TypeOf(from.Addr).Comparable() {
+		return nil
+	}
+	return from.Addr
+}
+
+// wait lets the sender send until the watch ends, and returns how it has ended.
+func (w *watcher) wait() error {
+	w.fires = earlier(w.silent, w.until)
+	w.timer = time.AfterFunc(time.Until(w.fires), w.sender.Wake)
+	defer w.timer.Stop()
+	w.sender.Start(w.step, w.late, w.who.Expires)
+	gone, draining, moment := w.stream.Context().Done(), w.service.draining, (<-chan time.Time)(nil)
+	for {
+		select {
+		case err := <-w.ended:
+			return err
+		case <-gone:
+			gone = nil
+			w.sender.Wake()
+		case <-draining:
+			draining, moment = nil, time.After(rand.N(w.service.spread+1))
+		case <-moment:
+			w.drained.Store(true)
+			w.sender.Wake()
+		}
+	}
+}
+
+// close leaves the hub and the senders.
+func (w *watcher) close() {
+	if w.sub != nil {
+		w.sub.Close()
+	}
+	w.sender.Close()
+}
+
+// late ends the watch while its message is stuck: gRPC gives up a message when the handler returns.
+func (w *watcher) late() {
+	err := &reason.Error{Outcome: reason.WatcherTooSlow}
+	if !w.who.Expires.IsZero() && !time.Now().Before(w.who.Expires) {
+		err = errExpired
+	}
+	w.finish(err)
+}
+
+func (w *watcher) finish(err error) {
+	if !w.over.Swap(true) {
+		w.ended <- err
+	}
+}
+
+// step sends what there is to send. The senders call it.
+func (w *watcher) step() {
+	if w.over.Load() {
+		return
+	}
+	if ended, err := w.advance(); ended {
+		w.finish(err)
+	}
+}
+
+// advance sends at most one message. It reports whether the watch has ended, and how:
+//  1. The caller must still be allowed to watch.
+//  2. A task that was not sent yet is sent first, whatever has happened: the last state must not be missed.
+//  3. Otherwise the watch ends if its task, its call, its time or the server does, or if its first poll failed.
+//  4. Otherwise, after a silence, it sends a heartbeat.
+//
+// A panic ends the watch: the recovering interceptor does not run on this goroutine.
+func (w *watcher) advance() (ended bool, err error) {
+	ended = true
+	defer panics.Recover(&err, "while sending")
+	// Checked before each message, so at least once per heartbeat.
+	if err := w.who.Still(); err != nil {
+		return true, err
+	}
+	state, unseen := w.sub.Next()
+	if state.Revision > 0 || state.Err != nil {
+		w.answered()
+	}
+	now, ctx, drained := time.Now(), w.stream.Context(), w.drained.Load()
+	switch {
+	case unseen:
+		err = w.task(state)
+	case state.Ended:
+		return true, w.end(state)
+	case ctx.Err() != nil:
+		return true, context.Cause(ctx)
+	case !now.Before(w.until):
+		return true, w.untilErr
+	case drained:
+		return true, errDraining
+	case state.Err != nil && state.Revision == 0 && !w.opened: // The first poll's error is the call's.
+		return true, reason.Of(state.Err)
+	case !now.Before(w.silent):
+		err = w.heartbeat(state)
+	default:
+		w.rearm(now)
+		return false, nil
+	}
+	switch {
+	case err != nil:
+		return true, err
+	case state.Ended:
+		return true, w.end(state)
+	case drained:
+		return true, errDraining
+	}
+	now = time.Now()
+	w.silent = now.Add(w.service.heartbeat)
+	w.rearm(now)
+	if ctx.Err() != nil { // The wake for it is used up.
+		w.sender.Wake()
+	}
+	return false, nil
+}
+
+// rearm sets the timer, unless it fires in time anyway: then the step that it wakes sets it again. So a message does not
+// touch it.
+func (w *watcher) rearm(now time.Time) {
+	next := earlier(w.silent, w.until)
+	if now.Before(w.fires) && !next.Before(w.fires) {
+		return
+	}
+	w.fires = next
+	w.timer.Reset(next.Sub(now))
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// shown holds the messages of a state, which all its watchers share.
+type shown struct {
+	once            [2]sync.Once
+	task, heartbeat *message.Message
+}
+
+func shownOf(state *watch.State[upstream.Task]) *shown {
+	return state.Memo.Do(func() any { return &shown{} }).(*shown)
+}
+
+func (w *watcher) task(state *watch.State[upstream.Task]) error {
+	w.confirmed = state.At
+	shown := shownOf(state)
+	shown.once[0].Do(func() {
+		shown.task = message.New(&taskv1.WatchTaskResponse{
+			Event: &taskv1.WatchTaskResponse_Task{Task: toTask(state.Value, state.At)},
+		})
+	})
+	err := w.send(shown.task)
+	if err == nil && state.Since.After(w.since) {
+		w.service.metrics.changeDelivery.Observe(time.Since(state.Since).Seconds())
+	}
+	return err
+}
+
+// heartbeat sends the time of the last confirmation and the failures since. The task of state may be newer than the one
+// sent: it came while the client did not read, and is in doubt now. It must not confirm the older one.
+func (w *watcher) heartbeat(state *watch.State[upstream.Task]) error {
+	if w.confirmed.IsZero() || w.sub.Seen() != state.Revision {
+		return w.send(heartbeatOf(state, w.confirmed))
+	}
+	w.confirmed = state.At
+	shown := shownOf(state)
+	shown.once[1].Do(func() { shown.heartbeat = heartbeatOf(state, state.At) })
+	return w.send(shown.heartbeat)
+}
+
+func heartbeatOf(state *watch.State[upstream.Task], confirmed time.Time) *message.Message {
+	beat := &taskv1.Heartbeat{FailureCount: int32(state.Failures)}
+	if !confirmed.IsZero() {
+		beat.ObserveTime = toTime(confirmed)
+	}
+	if state.Err != nil {
+		beat.FailureReason = reason.Of(state.Err).Reason()
+	}
+	return message.New(&taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Heartbeat{Heartbeat: beat}})
+}
+
+// end returns the end of the watch, given its last state.
+func (w *watcher) end(state *watch.State[upstream.Task]) error {
+	if state.Err == nil {
+		return failedTask(state.Value, w.req)
+	}
+	e := reason.Of(state.Err)
+	if e.Outcome == reason.TaskNotFound && state.Revision > 0 {
+		disappeared := *e
+		disappeared.Outcome = reason.TaskDisappeared
+		return &disappeared
+	}
+	return e
+}
+
+// send queues one message. It blocks while there is no room in gRPC's buffer.
+func (w *watcher) send(m *message.Message) error {
+	w.opened = true
+	w.service.metrics.sends.Inc()
+	defer w.service.metrics.sends.Dec()
+	return w.stream.SendMsg(m)
+}
