@@ -169,6 +169,13 @@ var promiseBounds = promise{
 			red:  "upstream.TestInvalidAnswers",
 		},
 		{
+			name: "a field with an escape in its name is not found",
+			in:   "upstream.content",
+			from: `bytes.IndexByte(quoted, '\\') < 0`,
+			to:   `len(quoted) > 1`,
+			red:  "upstream.TestValidAnswers",
+		},
+		{
 			name: "one credential may watch any number of tasks",
 			in:   "service/quota.watches.enter",
 			from: `len(tasks) >= w.perCredential`,
