@@ -16,7 +16,7 @@ func answered(status int, contentType, body string) *response {
 	if len(body) > MaxBody+1 {
 		body = body[:MaxBody+1]
 	}
-	return &response{status: status, header: http.Header{"Content-Type": {contentType}}, body: []byte(body)}
+	return &response{head: head{status: status, header: http.Header{"Content-Type": {contentType}}}, body: []byte(body)}
 }
 
 func ptr(n int32) *int32 { return &n }
