@@ -197,6 +197,13 @@ var promiseBounds = promise{
 			red:  "upstream.TestCircuitsOfOneCallerOpenAlone",
 		},
 		{
+			name: "the breaker keeps every attempt",
+			in:   "upstream.breaker.expireLocked",
+			from: `b.gone > len(b.window)/2`,
+			to:   `b.gone < 0`,
+			red:  "upstream.TestBreakerIsBounded",
+		},
+		{
 			name: "the busiest caller gets every probe",
 			in:   "upstream.breaker.refusalLocked",
 			from: `left += BreakerPause`,
