@@ -33,7 +33,7 @@ type request struct {
 func (a *Asker) begin(ctx context.Context, q Question, begun func()) *request {
 	r := &request{asker: a, ctx: ctx, question: q, trace: q.trace, begun: begun, since: time.Now()}
 	if r.trace == (upstream.TraceID{}) {
-		r.trace = newTrace()
+		r.trace = upstream.NewTrace()
 	}
 	return r
 }
