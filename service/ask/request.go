@@ -54,7 +54,7 @@ func (r *request) ended(err error) {
 	r.err, r.failure = err, r.asker.outcome(err)
 	took := time.Since(r.since)
 	r.asker.metrics.requestSeconds.Observe(took.Seconds())
-	r.asker.metrics.requests.WithLabelValues(name(r.failure)).Inc()
+	r.asker.metrics.ended(r.failure)
 	r.log(took)
 	r.since = time.Now()
 }
