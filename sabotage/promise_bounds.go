@@ -204,6 +204,13 @@ var promiseBounds = promise{
 			red:  "upstream.TestInvalidAnswers",
 		},
 		{
+			name: "a field with an escape in its name is not found",
+			in:   "upstream.content",
+			from: `bytes.IndexByte(quoted, '\\') < 0`,
+			to:   `len(quoted) > 1`,
+			red:  "upstream.TestValidAnswers",
+		},
+		{
 			name: "one credential may watch any number of tasks",
 			in:   "service/quota.watches.enter",
 			from: `len(tasks) >= w.perCredential`,
@@ -223,6 +230,13 @@ var promiseBounds = promise{
 			from: `case scopeAddress: return enough && len(c.tasks) >= BreakerTasks`,
 			to:   `case scopeAddress: return enough`,
 			red:  "upstream.TestCircuitsOfOneCallerOpenAlone",
+		},
+		{
+			name: "the breaker keeps every attempt",
+			in:   "upstream.breaker.expireLocked",
+			from: `b.gone > len(b.window)/2`,
+			to:   `b.gone < 0`,
+			red:  "upstream.TestBreakerIsBounded",
 		},
 		{
 			name: "the busiest caller gets every probe",

@@ -45,8 +45,8 @@ var promiseDestination = promise{
 		{
 			name: "KooDrive gets a header that is not on the list",
 			in:   "upstream.Client.build",
-			from: `req.Header.Set("User-Agent", userAgent)`,
-			to:   `req.Header.Set("X-Forwarded-For", "192.0.2.1"); req.Header.Set("User-Agent", userAgent)`,
+			from: `"User-Agent": userAgents`,
+			to:   `"User-Agent": userAgents, "X-Forwarded-For": {"192.0.2.1"}`,
 			red:  "upstream.TestNothingButTheAllowListIsSent",
 		},
 		{

@@ -86,8 +86,8 @@ var promiseIsolation = promise{
 		{
 			name: "an answer about another task is accepted",
 			in:   "upstream.response.believe",
-			from: `task.ID != id`,
-			to:   `task.ID != id && id == ""`,
+			from: `string(described) != id`,
+			to:   `string(described) != id && id == ""`,
 			red:  "upstream.TestFaultsOfAnAnswer",
 		},
 		{

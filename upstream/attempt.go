@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -30,21 +32,20 @@ const (
 //
 // Each time counts against the rate.
 func (c *Client) attempt(ctx context.Context, q request) (*response, error) {
-	attempt, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
+	deadline := time.Now().Add(c.timeout)
 	for repeats, resent := 0, false; ; {
-		resp, t, err := c.send(attempt, q)
+		resp, t, err := c.send(ctx, deadline, q)
 		if err == nil {
 			return c.read(ctx, t, resp)
 		}
 		switch {
 		case t.unprocessed() && repeats < MaxRepeats:
 			pause := repeatPause<<repeats - repeatPause
-			if repeats++; c.mayRepeat(attempt, pause) {
+			if repeats++; c.mayRepeat(ctx, deadline, pause) {
 				continue
 			}
 		case t.died(err):
-			if q.Resend && !resent && c.mayRepeat(attempt, 0) {
+			if q.Resend && !resent && c.mayRepeat(ctx, deadline, 0) {
 				resent = true
 				continue
 			}
@@ -54,7 +55,9 @@ func (c *Client) attempt(ctx context.Context, q request) (*response, error) {
 }
 
 // mayRepeat waits for pause and for the rate. It reports whether the attempt has not ended by then.
-func (c *Client) mayRepeat(attempt context.Context, pause time.Duration) bool {
+func (c *Client) mayRepeat(ctx context.Context, deadline time.Time, pause time.Duration) bool {
+	attempt, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
 	timer := time.NewTimer(max(pause, c.limiter.repeat()))
 	defer timer.Stop()
 	select {
@@ -66,12 +69,12 @@ func (c *Client) mayRepeat(attempt context.Context, pause time.Duration) bool {
 }
 
 // send sends the request of an attempt once.
-func (c *Client) send(attempt context.Context, q request) (*response, *trip, error) {
+func (c *Client) send(ctx context.Context, deadline time.Time, q request) (*response, *trip, error) {
 	g := c.connections.enter()
 	defer g.leave()
-	t, ctx := begin(attempt)
-	defer t.stop(nil)
-	req, err := c.build(ctx, q)
+	t := begin(ctx, deadline)
+	defer t.stop()
+	req, err := c.build(httptrace.WithClientTrace(t, &t.trace), q)
 	if err != nil {
 		return nil, t, err
 	}
@@ -97,7 +100,7 @@ func (c *Client) read(ctx context.Context, t *trip, r *response) (*response, err
 	case r.bodyErr == nil:
 	case !bodyDecides(r.status) && ctx.Err() == nil:
 		r.body = nil
-	case t.attempt.Err() != nil:
+	case t.ended():
 		return nil, c.classify(ctx, t, r.bodyErr)
 	default:
 		return nil, &AnswerError{Fault: Malformed, Status: r.status, Detail: "the body broke off"}
@@ -119,21 +122,21 @@ func bodyDecides(status int) bool {
 // languages are the values that KooDrive documents for its header language.
 var languages = []string{"en-US", "zh-CN"}
 
+// Headers with the same values in all requests, which share them.
+var (
+	acceptJSON = []string{"application/json"}
+	userAgents = []string{userAgent}
+)
+
 // build returns the request to send. Only the id, the credential and the language come from the caller.
 func (c *Client) build(ctx context.Context, q request) (*http.Request, error) {
-	target := *c.base
-	target.Path = q.path
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
-	if err != nil {
-		return nil, fmt.Errorf("building the request: %w", err)
-	}
-	if req.URL.Scheme != c.base.Scheme || req.URL.Host != c.base.Host || req.Host != c.base.Host ||
-		req.URL.EscapedPath() != q.path || req.URL.RawQuery != "" {
+	target := &url.URL{Scheme: c.base.Scheme, Host: c.base.Host, Path: q.path}
+	if target.EscapedPath() != q.path {
 		return nil, errors.New("building the request: it would leave KooDrive's route")
 	}
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", userAgent)
-	req.Header.Set("X-Traceid", q.Trace.header())
+	req := (&http.Request{Method: http.MethodGet, URL: target, Host: c.base.Host, Header: http.Header{
+		"Accept": acceptJSON, "User-Agent": userAgents, "X-Traceid": {q.Trace.header()},
+	}}).WithContext(ctx)
 	if slices.Contains(languages, q.Language) {
 		req.Header.Set("language", q.Language)
 	}
@@ -147,7 +150,7 @@ func (c *Client) classify(ctx context.Context, t *trip, err error) error {
 		return fmt.Errorf("asking KooDrive: %w", ctx.Err())
 	}
 	var netErr net.Error
-	if t.attempt.Err() != nil || errors.As(err, &netErr) && netErr.Timeout() {
+	if t.ended() || errors.As(err, &netErr) && netErr.Timeout() {
 		return &TransportError{Fault: TimedOut, Err: quotable(err)}
 	}
 	if fault := t.fault.Load(); fault != nil {

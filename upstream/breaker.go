@@ -51,9 +51,10 @@ func (e *CircuitOpenError) Error() string {
 // Circuit breaker libraries count for one circuit. They lack votes, and circuits that come and go with their callers.
 type breaker struct {
 	mu sync.Mutex
-	// The attempts of BreakerWindow, oldest first; the rate limits their number. Guarded by mu, as are the fields
-	// below.
+	// The attempts of BreakerWindow, oldest first, after those that have left it; the rate limits their number. Guarded
+	// by mu, as are the fields below.
 	window   []attempt
+	gone     int              // The number of attempts at the start of window that have left it.
 	circuits map[Key]*circuit // Circuits of callers and addresses that have attempts in the window or are open.
 	common   *circuit         // Of all callers. Not in circuits.
 	votes    struct{ all, failing int }
@@ -134,6 +135,7 @@ func (e *entry) end(err error) {
 	works, counts := evidence(err)
 	works, counts = works && e.sent, counts && e.sent
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.expireLocked(now)
 	for _, c := range e.probes {
 		c.probing = false
@@ -154,14 +156,12 @@ func (e *entry) end(err error) {
 		b.countLocked(e.voter, now, !works)
 	}
 	b.down = b.down && (!works || b.common.open)
-	b.mu.Unlock()
-	b.report()
+	b.reportLocked()
 }
 
-// report calls changed if down has changed. A change during a call is reported by the goroutine that makes the call.
-func (b *breaker) report() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+// reportLocked calls changed if down has changed. A change during a call is reported by the goroutine that makes the
+// call.
+func (b *breaker) reportLocked() {
 	if b.reporting || b.changed == nil {
 		return
 	}
@@ -198,12 +198,13 @@ func (b *breaker) state() (down bool, open int) {
 // evidence returns whether the end of a request counts as a success or a failure of KooDrive, and whether it counts at
 // all.
 func evidence(err error) (works, counts bool) {
+	if err == nil {
+		return true, true
+	}
 	var status *StatusError
 	var answer *AnswerError
 	var transport *TransportError
 	switch {
-	case err == nil:
-		return true, true
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &transport):
 		return false, false
 	case errors.As(err, &status):

@@ -5,6 +5,7 @@ import "time"
 // circuit counts the attempts of one caller, one address or all callers.
 type circuit struct {
 	scope              string
+	key                Key  // In breaker.circuits. Zero for the common circuit.
 	votes              bool // It votes in the common circuit.
 	attempts, failures int
 	tasks              map[string]int // Failures by task.
@@ -22,12 +23,14 @@ type attempt struct {
 	at     time.Time
 	task   string
 	failed bool
-	counts []count
+	counts [maxCircuits]count // Those without a circuit are unused.
 }
+
+// maxCircuits is the number of circuits that a request may depend on: its caller's, its address's and the common one.
+const maxCircuits = 3
 
 // count records that an attempt is counted in a circuit.
 type count struct {
-	key     Key // Zero for the common circuit.
 	circuit *circuit
 	round   int
 }
@@ -42,7 +45,7 @@ const (
 // ofLocked returns the circuits that a request depends on: its caller's, its address's if it uses that queue, and the
 // common one.
 func (b *breaker) ofLocked(v voter) []*circuit {
-	all := make([]*circuit, 0, 3)
+	all := make([]*circuit, 0, maxCircuits)
 	for _, c := range []*circuit{b.circuits[v.caller], b.circuits[v.queue]} {
 		if c != nil && (len(all) == 0 || all[0] != c) {
 			all = append(all, c)
@@ -79,18 +82,16 @@ func (c *circuit) who(v voter) Key {
 // while a circuit is open does not count there: the probe decides.
 func (b *breaker) countLocked(v voter, now time.Time, failed bool) {
 	known := v.queue == v.caller
-	a := attempt{at: now, task: v.task, failed: failed}
-	concerned := []count{{key: v.caller, circuit: b.circuitLocked(v.caller, scopeCaller, known)}}
+	concerned := [maxCircuits]*circuit{0: b.circuitLocked(v.caller, scopeCaller, known), 2: b.common}
 	if !known {
-		concerned = append(concerned, count{key: v.queue, circuit: b.circuitLocked(v.queue, scopeAddress, true)})
+		concerned[1] = b.circuitLocked(v.queue, scopeAddress, true)
 	}
-	for _, at := range append(concerned, count{circuit: b.common}) {
-		if at.circuit.open {
-			continue
+	a := attempt{at: now, task: v.task, failed: failed}
+	for i, c := range concerned {
+		if c != nil && !c.open {
+			a.counts[i] = count{circuit: c, round: c.round}
+			b.addLocked(c, &a, 1)
 		}
-		at.round = at.circuit.round
-		a.counts = append(a.counts, at)
-		b.addLocked(at.circuit, a, 1)
 	}
 	b.window = append(b.window, a)
 	if !failed {
@@ -99,7 +100,7 @@ func (b *breaker) countLocked(v voter, now time.Time, failed bool) {
 	}
 	b.streak++
 	for _, at := range a.counts {
-		if b.tripsLocked(at.circuit) {
+		if at.circuit != nil && b.tripsLocked(at.circuit) {
 			b.openLocked(at.circuit, now)
 		}
 	}
@@ -109,7 +110,7 @@ func (b *breaker) countLocked(v voter, now time.Time, failed bool) {
 func (b *breaker) circuitLocked(key Key, scope string, votes bool) *circuit {
 	c := b.circuits[key]
 	if c == nil {
-		c = &circuit{scope: scope, votes: votes}
+		c = &circuit{scope: scope, key: key, votes: votes}
 		b.circuits[key] = c
 	}
 	if c.votes != votes { // KooDrive has accepted its caller, or not for a long time.
@@ -121,7 +122,7 @@ func (b *breaker) circuitLocked(key Key, scope string, votes bool) *circuit {
 }
 
 // addLocked adds an attempt to a circuit's counts (by 1), or removes it (by -1).
-func (b *breaker) addLocked(c *circuit, a attempt, by int) {
+func (b *breaker) addLocked(c *circuit, a *attempt, by int) {
 	b.voteLocked(c, -1)
 	defer b.voteLocked(c, 1)
 	c.attempts += by
@@ -181,33 +182,41 @@ func (b *breaker) closeLocked(c *circuit) {
 	c.attempts, c.failures, c.tasks = 0, 0, nil
 }
 
-// expireLocked removes the attempts that have left the window.
+// expireLocked removes the attempts that have left the window. The others move to the start of the slice once they are
+// fewer: so a window that moves on does not grow, and each attempt is copied about once.
 func (b *breaker) expireLocked(now time.Time) {
-	n := 0
-	for n < len(b.window) && now.Sub(b.window[n].at) >= BreakerWindow {
-		for _, at := range b.window[n].counts {
-			if at.round == at.circuit.round {
-				b.addLocked(at.circuit, b.window[n], -1)
+	for b.gone < len(b.window) && now.Sub(b.window[b.gone].at) >= BreakerWindow {
+		a := &b.window[b.gone]
+		for _, at := range a.counts {
+			if at.circuit == nil {
+				continue
 			}
-			b.dropLocked(at.key, at.circuit, now)
+			if at.round == at.circuit.round {
+				b.addLocked(at.circuit, a, -1)
+			}
+			b.dropLocked(at.circuit, now)
 		}
-		n++
+		b.gone++
 	}
-	b.window = b.window[n:]
+	if b.gone > len(b.window)/2 {
+		left := copy(b.window, b.window[b.gone:])
+		clear(b.window[left:])
+		b.window, b.gone = b.window[:left], 0
+	}
 }
 
 // dropLocked removes a circuit that holds no information any more.
-func (b *breaker) dropLocked(key Key, c *circuit, now time.Time) {
+func (b *breaker) dropLocked(c *circuit, now time.Time) {
 	idle := !c.open || !c.probing && now.Sub(c.until) >= BreakerWindow
-	if c.attempts == 0 && idle && b.circuits[key] == c {
+	if c.attempts == 0 && idle && b.circuits[c.key] == c {
 		b.voteLocked(c, -1)
-		delete(b.circuits, key)
+		delete(b.circuits, c.key)
 	}
 }
 
 // sweepLocked removes open circuits without requests since their pause. No attempt in the window leads to them.
 func (b *breaker) sweepLocked(now time.Time) {
-	for key, c := range b.circuits {
-		b.dropLocked(key, c, now)
+	for _, c := range b.circuits {
+		b.dropLocked(c, now)
 	}
 }

@@ -40,17 +40,69 @@ const (
 )
 
 // answer has the fields of KooDrive's answers and those of its API gateway, undecoded: their required types depend on
-// each other. An absent field is nil.
+// each other. They are parts of the decoded text. An absent field is nil.
 type answer struct {
-	TaskID     jsontext.Value `json:"taskId"`
-	TaskName   jsontext.Value `json:"taskName"`
-	TaskType   jsontext.Value `json:"taskType"`
-	TenantID   jsontext.Value `json:"tenantId"`
-	UserID     jsontext.Value `json:"userId"`
-	Status     jsontext.Value `json:"status"`
-	ResultCode jsontext.Value `json:"resultCode"`
-	Code       jsontext.Value `json:"code"`
-	ErrorCode  jsontext.Value `json:"error_code"`
+	text []byte // The whole answer. Set it before the decoder runs.
+
+	TaskID, TaskName, TaskType, TenantID, UserID, Status, ResultCode, Code, ErrorCode jsontext.Value
+}
+
+// field returns the field of a name, or nil if the answer has no use for it.
+func (a *answer) field(name []byte) *jsontext.Value {
+	switch string(name) {
+	case "taskId":
+		return &a.TaskID
+	case "taskName":
+		return &a.TaskName
+	case "taskType":
+		return &a.TaskType
+	case "tenantId":
+		return &a.TenantID
+	case "userId":
+		return &a.UserID
+	case "status":
+		return &a.Status
+	case "resultCode":
+		return &a.ResultCode
+	case "code":
+		return &a.Code
+	case "error_code":
+		return &a.ErrorCode
+	}
+	return nil
+}
+
+// UnmarshalJSONFrom finds the fields in one pass. The decoder checks the syntax, the names and the encoding of them all.
+func (a *answer) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	switch open, err := dec.ReadToken(); {
+	case err != nil:
+		return err
+	case open.Kind() == 'n':
+		return nil
+	case open.Kind() != '{':
+		return errType
+	}
+	for dec.PeekKind() == '"' {
+		quoted, err := dec.ReadValue()
+		if err != nil {
+			return err
+		}
+		name, err := content(quoted)
+		if err != nil {
+			return err
+		}
+		field := a.field(name)
+		value, err := dec.ReadValue()
+		if err != nil {
+			return err
+		}
+		if field != nil { // The value itself is valid only until the decoder goes on.
+			end := dec.InputOffset()
+			*field = a.text[end-int64(len(value)) : end]
+		}
+	}
+	_, err := dec.ReadToken()
+	return err
 }
 
 // task returns the task in an answer to a request for the task id, or the error that the answer means.
@@ -61,7 +113,7 @@ func (r *response) task(id string) (Task, error) {
 	if len(r.body) > MaxBody {
 		return Task{}, r.fault(TooLarge, fmt.Sprintf("the body has more than %d bytes", MaxBody))
 	}
-	if !isJSON(r.header.Get("Content-Type")) && !bytes.HasPrefix(bytes.TrimLeft(r.body, " \t\r\n"), []byte("{")) {
+	if !bytes.HasPrefix(bytes.TrimLeft(r.body, " \t\r\n"), []byte("{")) && !isJSON(r.header.Get("Content-Type")) {
 		return Task{}, r.fault(Malformed, "it is not JSON")
 	}
 	a, err := decode(r.body)
@@ -81,19 +133,19 @@ func (r *response) task(id string) (Task, error) {
 }
 
 // believe returns the task that a describes, if a is complete and valid.
-func (r *response) believe(a answer, id string) (Task, error) {
-	code, codeErr := integer(a.Code)
-	if codeErr != nil || code != "0" {
+func (r *response) believe(a *answer, id string) (Task, error) {
+	code, err := integer(a.Code)
+	if err != nil || string(code) != "0" {
 		return Task{}, r.fault(Contradictory, "code is missing or not an integer")
 	}
-	task := Task{}
-	var err error
-	if task.ID, err = text(a.TaskID); err != nil || task.ID == "" {
+	described, err := text(a.TaskID)
+	if err != nil || len(described) == 0 {
 		return Task{}, r.fault(Contradictory, "taskId is missing or not a string")
 	}
-	if task.ID != id {
+	if string(described) != id {
 		return Task{}, r.fault(WrongTask, "taskId is not the one asked for")
 	}
+	task := Task{ID: id}
 	status, err := number(a.Status)
 	if err != nil || status == nil {
 		return Task{}, r.fault(Contradictory, "status is missing or not a 32-bit integer")
@@ -112,9 +164,11 @@ func (r *response) believe(a answer, id string) (Task, error) {
 		{"userId", a.UserID, &task.UserID},
 		{"resultCode", a.ResultCode, &task.ResultCode},
 	} {
-		if *field.to, err = text(field.value); err != nil {
+		value, err := text(field.value)
+		if err != nil {
 			return Task{}, r.fault(Contradictory, field.name+" is not a string")
 		}
+		*field.to = string(value)
 	}
 	return task, nil
 }
@@ -146,13 +200,13 @@ func isJSON(contentType string) bool {
 
 // decode parses body strictly: names are unique and case-sensitive, all of it is UTF-8 and nothing follows. Only in
 // taskName, invalid UTF-8 is replaced: a bad character in it must not hide the task.
-func decode(body []byte) (answer, error) {
-	var a answer
-	err := json.Unmarshal(body, &a)
+func decode(body []byte) (*answer, error) {
+	a := &answer{text: body}
+	err := json.Unmarshal(body, a)
 	if err != nil {
 		if repaired, ok := repairName(body); ok {
-			a = answer{}
-			err = json.Unmarshal(repaired, &a)
+			a = &answer{text: repaired}
+			err = json.Unmarshal(repaired, a)
 		}
 	}
 	return a, err
@@ -192,30 +246,45 @@ func repairName(body []byte) ([]byte, bool) {
 }
 
 var (
-	// The form of integers on which Go and JSON agree.
-	integerForm = regexp.MustCompile(`^(0|-?[1-9][0-9]{0,30})$`)
-	codeForm    = regexp.MustCompile(`^([A-Z.0-9]{1,32}|-[0-9]{1,31})$`)
-	errType     = errors.New("wrong type")
+	codeForm = regexp.MustCompile(`^([A-Z.0-9]{1,32}|-[0-9]{1,31})$`)
+	errType  = errors.New("wrong type")
 )
+
+// maxDigits is the number of digits of the longest integer that is accepted.
+const maxDigits = 31
+
+// isInteger reports whether s has the form of integers on which Go and JSON agree.
+func isInteger(s []byte) bool {
+	digits, negative := bytes.CutPrefix(s, []byte("-"))
+	if len(digits) == 0 || len(digits) > maxDigits || digits[0] == '0' && (negative || len(digits) > 1) {
+		return false
+	}
+	for _, digit := range digits {
+		if digit < '0' || digit > '9' {
+			return false
+		}
+	}
+	return true
+}
 
 // code returns the error code, preferably KooDrive's own. It is empty without one, if it means success or if its
 // form is invalid.
-func (a answer) code() string {
-	if code, err := integer(a.Code); err == nil && code != "0" && codeForm.MatchString(code) {
-		return code
+func (a *answer) code() string {
+	if code, err := integer(a.Code); err == nil && string(code) != "0" && codeForm.Match(code) {
+		return string(code)
 	}
-	if code, err := text(a.ErrorCode); err == nil && codeForm.MatchString(code) {
-		return code
+	if code, err := text(a.ErrorCode); err == nil && codeForm.Match(code) {
+		return string(code)
 	}
 	return ""
 }
 
 // integer returns an integer, or a string that contains one, as text. Floats would lose digits, and KooDrive's tables
 // say string where its examples have a number. Empty if value is absent or null.
-func integer(value jsontext.Value) (string, error) {
+func integer(value jsontext.Value) ([]byte, error) {
 	s, err := text(value)
-	if err != nil || s != "" && !integerForm.MatchString(s) {
-		return "", errType
+	if err != nil || len(s) > 0 && !isInteger(s) {
+		return nil, errType
 	}
 	return s, nil
 }
@@ -229,7 +298,7 @@ func number(value jsontext.Value) (*int32, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := strconv.ParseInt(s, 10, 32)
+	n, err := strconv.ParseInt(string(s), 10, 32)
 	if err != nil {
 		return nil, errType
 	}
@@ -237,26 +306,30 @@ func number(value jsontext.Value) (*int32, error) {
 	return &n32, nil
 }
 
-// text returns a string, or the digits of an integer; empty if value is absent or null.
-func text(value jsontext.Value) (string, error) {
+// text returns a string, or the digits of an integer; empty if value is absent or null. It may be a part of value.
+func text(value jsontext.Value) ([]byte, error) {
 	if value == nil {
-		return "", nil
+		return nil, nil
 	}
 	switch value.Kind() {
 	case 'n':
-		return "", nil
+		return nil, nil
 	case '"':
-		var s string
-		if err := json.Unmarshal(value, &s); err != nil {
-			return "", errType
-		}
-		return s, nil
+		return content(value)
 	case '0':
-		if s := string(value); integerForm.MatchString(s) {
-			return s, nil
+		if isInteger(value) {
+			return value, nil
 		}
-		return "", errType
+		return nil, errType
 	default:
-		return "", errType
+		return nil, errType
 	}
+}
+
+// content returns the content of a JSON string. It is a part of quoted, unless it has escapes.
+func content(quoted jsontext.Value) ([]byte, error) {
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return quoted[1 : len(quoted)-1], nil
+	}
+	return jsontext.AppendUnquote(nil, quoted)
 }

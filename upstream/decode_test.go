@@ -16,7 +16,7 @@ func answered(status int, contentType, body string) *response {
 	if len(body) > MaxBody+1 {
 		body = body[:MaxBody+1]
 	}
-	return &response{status: status, header: http.Header{"Content-Type": {contentType}}, body: []byte(body)}
+	return &response{head: head{status: status, header: http.Header{"Content-Type": {contentType}}}, body: []byte(body)}
 }
 
 func ptr(n int32) *int32 { return &n }
@@ -39,6 +39,7 @@ func TestValidAnswers(t *testing.T) {
 		"blanks":               {" \n{ \"taskId\" : \"" + id + "\" , \"status\" : 1 , \"code\" : 0 }\n ", plain},
 		"name with bad byte":   {"{\"taskId\":\"" + id + "\",\"taskName\":\"a\xffb\",\"status\":1,\"code\":0}", Task{ID: id, Name: "a\uFFFDb", Status: 1}},
 		"name with surrogate":  {`{"taskName":"a\ud800b","taskId":"` + id + `","status":1,"code":0}`, Task{ID: id, Name: "a\uFFFDb", Status: 1}},
+		"escapes":              {`{"task\u0049d":"\u0031` + id[1:] + `","st\u0061tus":"\u0031","code":"\u0030","userId":"\"\u00e9"}`, Task{ID: id, UserID: `"é`, Status: 1}},
 		"name with line break": {`{"taskName":"a\n\nevent: end","taskId":"` + id + `","status":1,"code":0}`, Task{ID: id, Name: "a\n\nevent: end", Status: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -80,6 +81,7 @@ func TestInvalidAnswers(t *testing.T) {
 		"empty object":          {200, "application/json", `{}`, &AnswerError{Fault: Contradictory}},
 		"null":                  {200, "application/json", `null`, &AnswerError{Fault: Contradictory}},
 		"array":                 {200, "application/json", `[]`, &AnswerError{Fault: Contradictory}},
+		"array cut off":         {200, "application/json", `[1`, &AnswerError{Fault: Contradictory}},
 		"string":                {200, "application/json", `"x"`, &AnswerError{Fault: Contradictory}},
 		"status null":           {200, "application/json", `{"status":null,"taskId":"` + id + `","code":0}`, &AnswerError{Fault: Contradictory}},
 		"status absent":         {200, "application/json", `{"taskId":"` + id + `","code":0}`, &AnswerError{Fault: Contradictory}},
@@ -109,6 +111,8 @@ func TestInvalidAnswers(t *testing.T) {
 		"trailing bytes":        {200, "application/json", good + "x", &AnswerError{Fault: Malformed}},
 		"two objects":           {200, "application/json", good + good, &AnswerError{Fault: Malformed}},
 		"cut off":               {200, "application/json", good[:20], &AnswerError{Fault: Malformed}},
+		"string cut off":        {200, "application/json", `"x`, &AnswerError{Fault: Malformed}},
+		"escaped name twice":    {200, "application/json", `{"taskId":"` + id + `","st\u0061tus":1,"status":1,"code":0}`, &AnswerError{Fault: Contradictory}},
 		"empty":                 {200, "application/json", ``, &AnswerError{Fault: Malformed}},
 		"byte order mark":       {200, "application/json", "\uFEFF" + good, &AnswerError{Fault: Malformed}},
 		"NaN":                   {200, "application/json", `{"taskId":"` + id + `","status":NaN,"code":0}`, &AnswerError{Fault: Malformed}},

@@ -58,7 +58,7 @@ func (g *generation) establish(ctx context.Context, open func(context.Context) (
 	defer cancel()
 	defer context.AfterFunc(g.life, cancel)()
 	late, decided := false, make(chan struct{})
-	onTime := context.AfterFunc(tripOf(ctx).attempt, func() {
+	onTime := context.AfterFunc(tripOf(ctx), func() {
 		defer close(decided)
 		select {
 		case g.late <- struct{}{}:

@@ -62,6 +62,9 @@ func (p *pauses) asks(caller Key) {
 // All users of an app share its quota, so a 429 with Retry-After pauses the app. Without one, only the user with the
 // most requests in the last minute is paused. If KooDrive limits the rate again within a minute, the app is.
 func (p *pauses) learn(app, caller Key, sent time.Time, err error) {
+	if err == nil {
+		return
+	}
 	var refused *StatusError
 	if !errors.As(err, &refused) {
 		return

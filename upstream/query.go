@@ -1,8 +1,9 @@
 package upstream
 
 import (
-	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
+	"math/rand/v2"
 	"slices"
 	"strings"
 
@@ -71,15 +72,23 @@ type Call struct {
 // TraceID is a W3C trace id.
 type TraceID [16]byte
 
+// NewTrace returns a random trace id. It is no secret.
+func NewTrace() (id TraceID) {
+	binary.BigEndian.PutUint64(id[:8], rand.Uint64())
+	binary.BigEndian.PutUint64(id[8:], rand.Uint64())
+	return id
+}
+
 // header returns an X-Traceid, for which KooDrive requires exactly 58 letters, digits and underscores: the trace id, a
 // random number for the request, and zeros.
 func (t TraceID) header() string {
 	if t == (TraceID{}) {
-		_, _ = rand.Read(t[:])
+		t = NewTrace()
 	}
-	var request [8]byte
-	_, _ = rand.Read(request[:])
-	return hex.EncodeToString(t[:]) + "_" + hex.EncodeToString(request[:]) + "_" + "00000000"
+	var buffer [58]byte
+	text := append(hex.AppendEncode(buffer[:0], t[:]), '_')
+	text = hex.AppendEncode(text, binary.BigEndian.AppendUint64(nil, rand.Uint64()))
+	return string(append(text, "_00000000"...))
 }
 
 // Key is a keyed hash that identifies a query, a caller or an address. Keys of different Clients never match.

@@ -20,11 +20,14 @@ const maxInterim = 10
 // errAgain keeps net/http from sending a request again. [Client.attempt] decides about that.
 var errAgain = errors.New("the request would be sent again")
 
-// trip is one use of the transport, on which the request is sent at most once. The transport's goroutines and the
-// attempt's share it.
+// trip is one use of the transport, on which the request is sent at most once, and the context of that request. The
+// transport's goroutines and the attempt's share it.
 type trip struct {
-	attempt context.Context // The attempt's context. The trip's own ends with it or earlier.
-	stop    context.CancelCauseFunc
+	context.Context // Ends with the attempt, or with stop.
+	stop            context.CancelFunc
+	caller          context.Context // The context of the call.
+	deadline        time.Time       // When the attempt ends.
+	trace           httptrace.ClientTrace
 
 	sent    atomic.Int32 // The number of connections that the request was given.
 	reused  atomic.Bool  // The connection had served a request before.
@@ -33,10 +36,20 @@ type trip struct {
 	stopped atomic.Bool // net/http was about to send the request again.
 	interim atomic.Int32
 	fault   atomic.Pointer[AnswerError] // An invalid 1xx answer.
-	headed  atomic.Pointer[response]    // The answer without its body.
+
+	head   head        // The head of the answer, if headed is set.
+	headed atomic.Bool // The head has arrived. It does not change any more.
 }
 
 type tripKey struct{}
+
+// Value returns t for a tripKey.
+func (t *trip) Value(key any) any {
+	if key == (tripKey{}) {
+		return t
+	}
+	return t.Context.Value(key)
+}
 
 // tripOf returns the trip in the context of a request or of its dial.
 func tripOf(ctx context.Context) *trip {
@@ -44,24 +57,27 @@ func tripOf(ctx context.Context) *trip {
 	return t
 }
 
-// begin returns a trip and its context.
-func begin(attempt context.Context) (*trip, context.Context) {
-	t := &trip{attempt: attempt}
-	ctx, stop := context.WithCancelCause(context.WithValue(attempt, tripKey{}, t))
-	t.stop = stop
-	return t, httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn:              t.gotConnection,
-		GotFirstResponseByte: func() { t.answer.Store(true) },
-		Got1xxResponse:       t.gotInterim,
-	})
+// begin returns a trip of an attempt that ends with caller or at deadline. Its stop must be called.
+func begin(caller context.Context, deadline time.Time) *trip {
+	t := &trip{caller: caller, deadline: deadline}
+	t.Context, t.stop = context.WithDeadline(caller, deadline)
+	t.trace.GotConn = t.gotConnection
+	t.trace.GotFirstResponseByte = t.gotFirstByte
+	t.trace.Got1xxResponse = t.gotInterim
+	return t
 }
+
+// ended reports whether the attempt has ended. The trip may end earlier.
+func (t *trip) ended() bool { return t.caller.Err() != nil || !time.Now().Before(t.deadline) }
+
+func (t *trip) gotFirstByte() { t.answer.Store(true) }
 
 // gotConnection stops a request that net/http is about to send again over HTTP/2: net/http checks the context before it
 // does.
 func (t *trip) gotConnection(info httptrace.GotConnInfo) {
 	if t.sent.Add(1) > 1 {
 		t.stopped.Store(true)
-		t.stop(errAgain)
+		t.stop()
 		return
 	}
 	t.reused.Store(info.Reused)
@@ -105,7 +121,7 @@ func (t *trip) unprocessed() bool { return t.stopped.Load() && t.http2.Load() }
 // have received the request.
 func (t *trip) died(err error) bool {
 	var stream streamError
-	if t.answer.Load() || !t.reused.Load() || t.fault.Load() != nil || t.unprocessed() || t.attempt.Err() != nil {
+	if t.answer.Load() || !t.reused.Load() || t.fault.Load() != nil || t.unprocessed() || t.ended() {
 		return false
 	}
 	return t.stopped.Load() || t.http2.Load() && !errors.As(err, &stream)
@@ -120,14 +136,19 @@ type streamError struct {
 
 func (streamError) Error() string { return "a stream of HTTP/2 has failed" }
 
-// response is an answer whose body was read as far as it arrived.
-type response struct {
+// head is what precedes the body of an answer.
+type head struct {
 	status   int
 	header   http.Header
-	received time.Time // When the header arrived.
-	body     []byte    // At most MaxBody+1 bytes.
-	bodyErr  error     // Why the body is incomplete.
+	received time.Time // When it arrived.
 	xDate    string    // The X-Date of the request.
+}
+
+// response is an answer whose body was read as far as it arrived.
+type response struct {
+	head
+	body    []byte // At most MaxBody+1 bytes.
+	bodyErr error  // Why the body is incomplete.
 }
 
 // exchange sends a request and reads the answer. It may never return.
@@ -136,32 +157,37 @@ func (t *trip) exchange(transport http.RoundTripper, req *http.Request) (*respon
 	if err != nil {
 		return nil, err
 	}
-	// If the body was not read to its end, Close may block on the peer for seconds, to end TLS. So it gets its own
-	// goroutine.
-	defer func() { go func() { _ = resp.Body.Close() }() }()
-	r := response{
+	read := false
+	defer func() {
+		if read && resp.ProtoMajor == 1 {
+			_ = resp.Body.Close()
+		} else { // Close may wait for the peer for seconds, to end TLS, or for another stream of the connection.
+			go func() { _ = resp.Body.Close() }()
+		}
+	}()
+	r := response{head: head{
 		status: resp.StatusCode, header: resp.Header, received: time.Now(), xDate: req.Header.Get(HeaderDate),
-	}
+	}}
 	if r.status < http.StatusOK { // The body of a 101 is the connection itself, which does not end.
 		return nil, interimFault(r.status)
 	}
-	headed := r
-	headed.bodyErr = bounded.ErrAbandoned
-	t.headed.Store(&headed)
+	t.head = r.head
+	t.headed.Store(true)
 	r.body, r.bodyErr = unpack.Body(resp, MaxBody+1)
+	read = r.bodyErr == nil && len(r.body) <= MaxBody
 	return &r, nil
 }
 
-// run runs exchange, and returns soon after the attempt has ended even if exchange does not. In that case the
-// generation gets no new requests. If the header had arrived, run returns the answer without its body.
+// run runs exchange, and returns soon after the trip has ended even if exchange does not. In that case the generation
+// gets no new requests. If the head of the answer had arrived, run returns that.
 func (t *trip) run(g *generation, req *http.Request) (*response, error) {
-	resp, err := bounded.Call(t.attempt, func() (*response, error) { return t.exchange(g.transport, req) })
+	resp, err := bounded.Call(t, func() (*response, error) { return t.exchange(g.transport, req) })
 	if !errors.Is(err, bounded.ErrAbandoned) {
 		return resp, err
 	}
 	g.renew()
-	if headed := t.headed.Load(); headed != nil {
-		return headed, nil
+	if t.headed.Load() {
+		return &response{head: t.head, bodyErr: err}, nil
 	}
 	return nil, err
 }

@@ -18,7 +18,7 @@ import (
 // does not close the body.
 func Body(response *http.Response, most int64) ([]byte, error) {
 	if !zipped(response.Header) {
-		return io.ReadAll(io.LimitReader(response.Body, most))
+		return read(response.Body, most, response.ContentLength)
 	}
 	unzipped, err := gzip.NewReader(response.Body)
 	if errors.Is(err, io.EOF) { // net/http also accepts an empty body.
@@ -27,7 +27,32 @@ func Body(response *http.Response, most int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return io.ReadAll(io.LimitReader(unzipped, most))
+	return read(unzipped, most, -1)
+}
+
+// usual is the initial size of the buffer for a body of unknown length, in bytes.
+const usual = 512
+
+// read returns at most the first most bytes of r. length is the expected number; negative if it is unknown.
+func read(r io.Reader, most, length int64) ([]byte, error) {
+	if length < 0 {
+		length = usual
+	}
+	content := make([]byte, 0, min(length, most-1)+1) // With room for the read that finds the end.
+	for int64(len(content)) < most {
+		if len(content) == cap(content) {
+			content = append(content, 0)[:len(content)]
+		}
+		n, err := r.Read(content[len(content):min(int64(cap(content)), most)])
+		content = content[:len(content)+n]
+		if errors.Is(err, io.EOF) {
+			return content, nil
+		}
+		if err != nil {
+			return content, err
+		}
+	}
+	return content, nil
 }
 
 // zipped reports whether a body is gzipped under a name that net/http does not decode.

@@ -5,9 +5,12 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/kootask/kootask/internal/unpack"
 )
@@ -80,4 +83,18 @@ func answer(t *testing.T, body string, codings ...string) ([]byte, error) {
 	}
 	defer func() { _ = response.Body.Close() }()
 	return unpack.Body(response, 100)
+}
+
+// The length in the header is a hint. A body is read up to its end or the limit, whatever the header says.
+func TestLengths(t *testing.T) {
+	for _, length := range []int64{-1, 0, 1, 9, 10, 11, 100, math.MaxInt64} {
+		for most, want := range map[int64]string{100: text, 10: text, 9: text[:9], 1: text[:1]} {
+			body, err := unpack.Body(&http.Response{
+				Body: io.NopCloser(iotest.OneByteReader(strings.NewReader(text))), ContentLength: length,
+			}, most)
+			if string(body) != want || err != nil {
+				t.Errorf("length %d, at most %d: %q, %v", length, most, body, err)
+			}
+		}
+	}
 }

@@ -15,7 +15,6 @@ package ask
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -187,10 +186,4 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// newTrace returns a random trace id.
-func newTrace() (id upstream.TraceID) {
-	_, _ = rand.Read(id[:])
-	return id
 }

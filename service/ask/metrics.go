@@ -16,6 +16,7 @@ import (
 type metrics struct {
 	requests, withheld, retries, observations *prometheus.CounterVec
 	queueWait, requestSeconds, pollLag        prometheus.Histogram
+	answered                                  prometheus.Counter // The requests that brought a task.
 }
 
 // seconds are the buckets of durations that upstream.DefaultTimeout or the wait in a queue limits.
@@ -69,7 +70,8 @@ func newMetrics(registerer prometheus.Registerer, client *upstream.Client) *metr
 
 // begin creates every possible series at 0: a series that appears with its first event hides that event from rate().
 func (m *metrics) begin() {
-	for _, name := range []string{codes.OK.String(), reason.CallerCancelled.Name, reason.CallerDeadline.Name} {
+	m.answered = m.requests.WithLabelValues(codes.OK.String())
+	for _, name := range []string{reason.CallerCancelled.Name, reason.CallerDeadline.Name} {
 		m.requests.WithLabelValues(name)
 	}
 	for _, outcome := range reason.KooDriveOutcomes() {
@@ -92,6 +94,15 @@ func (m *metrics) retried(granted bool) {
 }
 
 var sources = map[observe.Source]string{observe.Fresh: "fresh", observe.Joined: "joined", observe.Memory: "memory"}
+
+// ended counts a request that has ended; nil stands for a task.
+func (m *metrics) ended(failure *reason.Error) {
+	if failure == nil {
+		m.answered.Inc()
+		return
+	}
+	m.requests.WithLabelValues(failure.Outcome.Name).Inc()
+}
 
 // observed counts an answer by its source.
 func (m *metrics) observed(source observe.Source) {

@@ -33,7 +33,7 @@ type request struct {
 func (a *Asker) begin(ctx context.Context, q Question, begun func()) *request {
 	r := &request{asker: a, ctx: ctx, question: q, trace: q.trace, begun: begun, since: time.Now()}
 	if r.trace == (upstream.TraceID{}) {
-		r.trace = newTrace()
+		r.trace = upstream.NewTrace()
 	}
 	return r
 }
@@ -54,7 +54,7 @@ func (r *request) ended(err error) {
 	r.err, r.failure = err, r.asker.outcome(err)
 	took := time.Since(r.since)
 	r.asker.metrics.requestSeconds.Observe(took.Seconds())
-	r.asker.metrics.requests.WithLabelValues(name(r.failure)).Inc()
+	r.asker.metrics.ended(r.failure)
 	r.log(took)
 	r.since = time.Now()
 }

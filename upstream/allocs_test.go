@@ -1,0 +1,49 @@
+//go:build !race
+
+package upstream
+
+import (
+	"context"
+	"net"
+	"testing"
+)
+
+// assertAllocs fails if f allocates more often than most times.
+func assertAllocs(t *testing.T, most float64, f func() error) {
+	t.Helper()
+	n := testing.AllocsPerRun(1000, func() {
+		if err := f(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n > most {
+		t.Errorf("%v allocations, want at most %v", n, most)
+	}
+}
+
+// The task's fields are 4 of the allocations.
+func TestAllocsOfAnAnswer(t *testing.T) {
+	r := answered(200, "application/json", usualBody)
+	assertAllocs(t, 6, func() error {
+		_, err := r.task(id)
+		return err
+	})
+}
+
+// About 50 of the allocations are net/http's.
+func TestAllocsOfATask(t *testing.T) {
+	assertAllocs(t, 80, asker(t, func(context.Context, string, string) (net.Conn, error) {
+		client, server := net.Pipe()
+		go answers(server, usualAnswer())
+		return client, nil
+	}))
+}
+
+// The window of the breaker moves on within its memory.
+func TestAllocsOfTheBreaker(t *testing.T) {
+	b := newBreaker(nil)
+	assertAllocs(t, 1, func() error {
+		send(b, of(1, "a"), nil)
+		return nil
+	})
+}
