@@ -74,6 +74,7 @@ func (c *calls) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 		stream.ctx = ctx
 		return handler(srv, stream)
 	})
+	stream.request.received() // Or refused before it was read.
 	if err != nil && !stream.opened.Load() {
 		ss.SetTrailer(call.trailer(err))
 	}
