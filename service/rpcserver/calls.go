@@ -27,7 +27,7 @@ import (
 // statuses, returns the request id, and counts and logs the end. All steps need the same few values, so there is one
 // interceptor of each kind instead of a chain.
 type calls struct {
-	who     func(ctx context.Context, needed bool) (caller.Caller, error)
+	who     func(ctx context.Context, header metadata.MD, needed bool) (caller.Caller, error)
 	log     *slog.Logger
 	metrics *metrics
 }
@@ -85,7 +85,7 @@ func (c *calls) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 func (c *calls) run(ctx context.Context, call *call, handle func(context.Context) error) error {
 	c.metrics.begin(call)
 	err := guard(func() (err error) {
-		call.who, err = c.who(ctx, call.ours())
+		call.who, err = c.who(ctx, headerOf(ctx), call.ours())
 		if err != nil && call.ours() {
 			return err
 		}

@@ -34,7 +34,7 @@ func (s leaving) SetTrailer(metadata.MD)      {}
 func (s leaving) SendMsg(any) error           { return status.Error(codes.Unavailable, "transport is closing") }
 
 // anybody lets everybody call.
-func anybody(ctx context.Context, _ bool) (caller.Caller, error) {
+func anybody(ctx context.Context, _ metadata.MD, _ bool) (caller.Caller, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	return caller.NewReader(caller.Forward, "").Read(md.Get)
 }

@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/reflection"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
@@ -59,9 +60,9 @@ const (
 type Config struct {
 	// Service handles the calls. Required.
 	Service taskv1.TaskServiceServer
-	// Who returns the caller of a call, or the error that refuses it. needed is false for health and reflection, for
-	// which the error is ignored. Required.
-	Who func(ctx context.Context, needed bool) (caller.Caller, error)
+	// Who returns the caller of a call with the given metadata, which it must not change, or the error that refuses it.
+	// needed is false for health and reflection, for which the error is ignored. Required.
+	Who func(ctx context.Context, header metadata.MD, needed bool) (caller.Caller, error)
 	// Called is called with the address that a call comes from, as the call begins. It must not block. Nil: it is not
 	// called.
 	Called func(from net.Addr)
