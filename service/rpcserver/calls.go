@@ -130,7 +130,12 @@ func (c *calls) logEnd(ctx context.Context, call *call, failure *reason.Error, c
 			slog.String("error", failure.Error()),
 		)
 	}
-	c.log.LogAttrs(ctx, level(failure, code), "call", attrs...)
+	// Not with c.log.LogAttrs, which looks up the place in the code that logs.
+	if at, to := level(failure, code), c.log.Handler(); to.Enabled(ctx, at) {
+		line := slog.NewRecord(time.Now(), at, "call", 0)
+		line.AddAttrs(attrs...)
+		_ = to.Handle(ctx, line)
+	}
 }
 
 // level is Warn for the caller's errors, and Error for those of kootask and KooDrive.
