@@ -16,6 +16,7 @@ import (
 type metrics struct {
 	requests, withheld, retries, observations *prometheus.CounterVec
 	queueWait, requestSeconds, pollLag        prometheus.Histogram
+	observed                                  map[observe.Source]prometheus.Counter // Of observations.
 }
 
 // seconds are the buckets of durations that upstream.DefaultTimeout or the wait in a queue limits.
@@ -81,19 +82,14 @@ func (m *metrics) begin() {
 	for _, granted := range []bool{true, false} {
 		m.retries.WithLabelValues(strconv.FormatBool(granted))
 	}
-	for _, source := range sources {
-		m.observations.WithLabelValues(source)
+	m.observed = map[observe.Source]prometheus.Counter{
+		observe.Fresh:  m.observations.WithLabelValues("fresh"),
+		observe.Joined: m.observations.WithLabelValues("joined"),
+		observe.Memory: m.observations.WithLabelValues("memory"),
 	}
 }
 
 // retried counts a call that wanted a retry.
 func (m *metrics) retried(granted bool) {
 	m.retries.WithLabelValues(strconv.FormatBool(granted)).Inc()
-}
-
-var sources = map[observe.Source]string{observe.Fresh: "fresh", observe.Joined: "joined", observe.Memory: "memory"}
-
-// observed counts an answer by its source.
-func (m *metrics) observed(source observe.Source) {
-	m.observations.WithLabelValues(sources[source]).Inc()
 }
