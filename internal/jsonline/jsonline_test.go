@@ -1,12 +1,14 @@
 package jsonline_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
 	"unicode"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/internal/jsonline"
@@ -36,5 +38,52 @@ func TestMarshal(t *testing.T) {
 	}
 	if _, err := jsonline.Marshal(protojson.MarshalOptions{}, &taskv1.Task{TaskId: "\xff"}); err == nil {
 		t.Error("text that is not UTF-8 is written")
+	}
+}
+
+// FuzzMarshal compares lines with the compact form of encoding/json, and takes care that no two of them share memory.
+func FuzzMarshal(f *testing.F) {
+	f.Add("a", "", int32(0))
+	f.Add(` "\\ , : " `, "\\", int32(-1))
+	f.Add("\\\"", "{\"a\": [1, 2]}", int32(1))
+	form := protojson.MarshalOptions{EmitDefaultValues: true}
+	f.Fuzz(func(t *testing.T, id, name string, status int32) {
+		task := &taskv1.Task{TaskId: id, TaskName: name, KoodriveStatus: &status, ObserveTime: &timestamppb.Timestamp{Seconds: int64(status)}}
+		text, err := form.Marshal(task)
+		line, lineErr := jsonline.Marshal(form, task)
+		if (err == nil) != (lineErr == nil) {
+			t.Fatal(err, lineErr)
+		}
+		if err != nil {
+			return
+		}
+		copied := string(line)
+		if _, err := jsonline.Marshal(form, &taskv1.Task{TaskName: strings.Repeat("x", len(text))}); err != nil || string(line) != copied {
+			t.Errorf("the next line changes %q to %q, %v", copied, line, err)
+		}
+		var want bytes.Buffer
+		if err := json.Compact(&want, text); err != nil {
+			t.Fatal(err)
+		}
+		for char, escaped := range map[string]string{"\u0085": `\u0085`, "\u2028": `\u2028`, "\u2029": `\u2029`} {
+			copied = strings.ReplaceAll(copied, escaped, char)
+		}
+		if unescaped := strings.NewReplacer(`\u0085`, "\u0085", `\u2028`, "\u2028", `\u2029`, "\u2029").Replace(want.String()); copied != unescaped {
+			t.Errorf("got %q, want %q", copied, unescaped)
+		}
+	})
+}
+
+// BenchmarkMarshal measures the line of a task.
+func BenchmarkMarshal(b *testing.B) {
+	task := &taskv1.Task{
+		TaskId: "1534087020903704704", TaskName: "copy-files", TenantId: "tenant-0001", UserId: "user-000042", Status: taskv1.TaskStatus_TASK_STATUS_SUCCESS,
+		ObserveTime: &timestamppb.Timestamp{Seconds: 1764500000, Nanos: 123000000}, KoodriveStatus: new(int32(2)), Done: true,
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := jsonline.Marshal(protojson.MarshalOptions{EmitDefaultValues: true}, task); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
