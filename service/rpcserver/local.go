@@ -105,10 +105,11 @@ func (l *Local) Invoke(ctx context.Context, method string, request, reply any, o
 		}
 		defer leave()
 		sent := &localHead{method: method}
-		answer, err := m.Handler(l.service, grpc.NewContextWithServerTransportStream(ctx, sent), func(in any) error {
-			share(in, request)
-			return nil
-		}, l.calls.unary)
+		handled := func(ctx context.Context, _ any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+			return l.calls.unary(ctx, request, info, handler) // The handler gets the client's own request.
+		}
+		unread := func(any) error { return nil }
+		answer, err := m.Handler(l.service, grpc.NewContextWithServerTransportStream(ctx, sent), unread, handled)
 		sent.deliver(options)
 		if err != nil {
 			return err
