@@ -23,6 +23,26 @@ var lineEnds = []struct{ char, escaped []byte }{
 // Marshal returns m as JSON without optional white space, which protojson varies between builds. It fails if a string
 // in m is not UTF-8.
 func Marshal(form protojson.MarshalOptions, m proto.Message) ([]byte, error) {
+	line, err := marshal(form, m)
+	if err != nil {
+		return nil, err
+	}
+	for _, end := range lineEnds {
+		if bytes.Contains(line, end.char) {
+			line = bytes.ReplaceAll(line, end.char, end.escaped)
+		}
+	}
+	return line, nil
+}
+
+// marshal returns m as JSON without optional white space.
+func marshal(form protojson.MarshalOptions, m proto.Message) ([]byte, error) {
+	if form == plainForm {
+		const usual = 512
+		if line, ok := appendPlain(make([]byte, 0, usual), m.ProtoReflect()); ok {
+			return line, nil
+		}
+	}
 	buffer := buffers.Get().(*[]byte)
 	defer buffers.Put(buffer)
 	text, err := form.MarshalAppend((*buffer)[:0], m)
@@ -30,13 +50,7 @@ func Marshal(form protojson.MarshalOptions, m proto.Message) ([]byte, error) {
 		return nil, err
 	}
 	*buffer = text
-	line := compact(text)
-	for _, end := range lineEnds {
-		if bytes.Contains(line, end.char) {
-			line = bytes.ReplaceAll(line, end.char, end.escaped)
-		}
-	}
-	return line, nil
+	return compact(text), nil
 }
 
 // buffers are for the text with white space, of type *[]byte.

@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
@@ -41,14 +42,53 @@ func TestMarshal(t *testing.T) {
 	}
 }
 
+// Every message of the contract has the form of protojson, empty and with each of its fields.
+func TestEveryMessage(t *testing.T) {
+	form := protojson.MarshalOptions{EmitDefaultValues: true}
+	messages := taskv1.File_koodrive_task_v1_task_proto.Messages()
+	for i := range messages.Len() {
+		kind, err := protoregistry.GlobalTypes.FindMessageByName(messages.Get(i).FullName())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range kind.Descriptor().Fields().Len() + 1 {
+			m := kind.New()
+			for j := range n {
+				if f := m.Descriptor().Fields().Get(j); f.Message() != nil {
+					m.Set(f, m.NewField(f)) // Empty, but present.
+				}
+			}
+			text, err := form.Marshal(m.Interface())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want bytes.Buffer
+			if err := json.Compact(&want, text); err != nil {
+				t.Fatal(err)
+			}
+			if line, err := jsonline.Marshal(form, m.Interface()); err != nil || string(line) != want.String() {
+				t.Errorf("%s: %s, %v, want %s", kind.Descriptor().Name(), line, err, &want)
+			}
+		}
+	}
+}
+
 // FuzzMarshal compares lines with the compact form of encoding/json, and takes care that no two of them share memory.
 func FuzzMarshal(f *testing.F) {
-	f.Add("a", "", int32(0))
-	f.Add(` "\\ , : " `, "\\", int32(-1))
-	f.Add("\\\"", "{\"a\": [1, 2]}", int32(1))
-	form := protojson.MarshalOptions{EmitDefaultValues: true}
-	f.Fuzz(func(t *testing.T, id, name string, status int32) {
-		task := &taskv1.Task{TaskId: id, TaskName: name, KoodriveStatus: &status, ObserveTime: &timestamppb.Timestamp{Seconds: int64(status)}}
+	f.Add("a", "", int32(0), int64(0), int32(0), false)
+	f.Add(` "\\ , : " `, "\\", int32(-1), int64(-1), int32(999_999_999), true)
+	f.Add("\\\"", "{\"a\": [1, 2]}", int32(1), int64(1764500000), int32(123_000_000), false)
+	f.Add("\x7f", "任务\u2028", int32(2), int64(253402300799), int32(123_000), false)
+	f.Add("", "\xff", int32(3), int64(253402300800), int32(1_000_000_000), true)
+	f.Fuzz(func(t *testing.T, id, name string, number int32, seconds int64, nanos int32, done bool) {
+		form := protojson.MarshalOptions{EmitDefaultValues: done || number%2 == 0}
+		task := &taskv1.Task{
+			TaskId: id, TaskName: name, Status: taskv1.TaskStatus(number), ResultCode: taskv1.ResultCode(number), Done: done,
+			ObserveTime: &timestamppb.Timestamp{Seconds: seconds, Nanos: nanos},
+		}
+		if done {
+			task.KoodriveStatus, task.KoodriveTaskType = &number, new(number+1)
+		}
 		text, err := form.Marshal(task)
 		line, lineErr := jsonline.Marshal(form, task)
 		if (err == nil) != (lineErr == nil) {
