@@ -239,7 +239,9 @@ func visible(s string) bool {
 func (r *Reader) fingerprint(authorization string) string {
 	var buffer [256]byte // A larger one would make the stack of most calls grow.
 	sum := sha256.Sum256(append(append(buffer[:0], r.key[:]...), authorization...))
-	return hex.EncodeToString(sum[:8])
+	var text [16]byte
+	hex.Encode(text[:], sum[:len(text)/2])
+	return string(text[:])
 }
 
 type contextKey struct{}

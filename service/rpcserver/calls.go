@@ -158,7 +158,7 @@ func ours(method string) bool {
 }
 
 func (c *call) requestID() metadata.MD {
-	return metadata.Pairs(caller.HeaderRequestID, c.who.RequestID)
+	return metadata.MD{caller.HeaderRequestID: {c.who.RequestID}}
 }
 
 // trailer returns the trailer of a failed call. It has the delay for gRPC's own retry policies (gRFC A6): that of
