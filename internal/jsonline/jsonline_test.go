@@ -42,6 +42,17 @@ func TestMarshal(t *testing.T) {
 	}
 }
 
+// Each character alone, since one that needs an escape makes the whole message take another way.
+func TestEveryCharacter(t *testing.T) {
+	for r := rune(0); r < 0x3000; r++ {
+		line, err := jsonline.Marshal(protojson.MarshalOptions{EmitDefaultValues: true}, &taskv1.Task{TaskName: string(r)})
+		var read struct{ TaskName string }
+		if err != nil || json.Unmarshal(line, &read) != nil || read.TaskName != string(r) {
+			t.Errorf("%q: %s, read back as %q, %v", r, line, read.TaskName, err)
+		}
+	}
+}
+
 // Every message of the contract has the form of protojson, empty and with each of its fields.
 func TestEveryMessage(t *testing.T) {
 	form := protojson.MarshalOptions{EmitDefaultValues: true}
@@ -114,12 +125,16 @@ func FuzzMarshal(f *testing.F) {
 	})
 }
 
-// BenchmarkMarshal measures the line of a task.
-func BenchmarkMarshal(b *testing.B) {
-	task := &taskv1.Task{
+func finished() *taskv1.Task {
+	return &taskv1.Task{
 		TaskId: "1534087020903704704", TaskName: "copy-files", TenantId: "tenant-0001", UserId: "user-000042", Status: taskv1.TaskStatus_TASK_STATUS_SUCCESS,
 		ObserveTime: &timestamppb.Timestamp{Seconds: 1764500000, Nanos: 123000000}, KoodriveStatus: new(int32(2)), Done: true,
 	}
+}
+
+// BenchmarkMarshal measures the line of a task.
+func BenchmarkMarshal(b *testing.B) {
+	task := finished()
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := jsonline.Marshal(protojson.MarshalOptions{EmitDefaultValues: true}, task); err != nil {

@@ -123,7 +123,7 @@ func New(config Config) *Server {
 			grpc.KeepaliveParams(params),
 			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: ClientPing, PermitWithoutStream: true}),
 			grpc.WaitForHandlers(true),
-			grpc.NumStreamWorkers(uint32(StreamWorkers * runtime.GOMAXPROCS(0))),
+			grpc.NumStreamWorkers(uint32(StreamWorkers*runtime.GOMAXPROCS(0))),
 		),
 		health: health.NewServer(),
 		stop:   stop,
