@@ -93,10 +93,17 @@ var promiseBounds = promise{
 		},
 		{
 			name: "a gRPC request may take any time to arrive",
-			in:   "service/rpcserver.request.expire",
-			from: `q.cancel(q.cause)`,
+			in:   "service/rpcserver.requests.expire",
+			from: `q.cancel(r.cause)`,
 			to:   ``,
 			red:  "service/rpcserver.TestRequestsAreNotWaitedFor",
+		},
+		{
+			name: "gRPC calls that end without a request are remembered",
+			in:   "service/rpcserver.requests.sweepLocked",
+			from: `q.Err() != nil`,
+			to:   `false`,
+			red:  "service/rpcserver.TestEndedCallsAreSwept",
 		},
 		{
 			name: "a gRPC message counts as the end of its request",

@@ -7,7 +7,7 @@ var promiseEnds = promise{
 	broken: []sabotage{
 		{
 			name: "a stop waits 1 min for requests to arrive",
-			in:   "service/rpcserver.request.hurry",
+			in:   "service/rpcserver.requests.hurry",
 			from: `StopTimeout`,
 			to:   `time.Minute`,
 			red:  "service/rpcserver.TestStopWaitsForNoRequest",

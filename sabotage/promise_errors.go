@@ -80,7 +80,7 @@ var promiseErrors = promise{
 		{
 			name: "every error code of KooDrive is passed on",
 			in:   "service/reason.Error.metadata",
-			from: `upstreamCode.MatchString(e.UpstreamCode)`,
+			from: `isUpstreamCode(e.UpstreamCode)`,
 			to:   `e.UpstreamCode != ""`,
 			red:  "service/reason.TestEveryReason",
 		},

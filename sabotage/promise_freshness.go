@@ -76,5 +76,26 @@ var promiseFreshness = promise{
 			to:   `now.Add(1000 * most)`,
 			red:  "service/watch.TestPausedWatchesPollOnceBeforeTheyEnd",
 		},
+		{
+			name: "a kept answer may be older than maxAge",
+			in:   "service/observe.Observer.Kept",
+			from: `!r.Asked.Before(time.Now().Add(-*maxAge))`,
+			to:   `true`,
+			red:  "service/observe.TestKeptIsWhatGetTakesFromMemory",
+		},
+		{
+			name: "an unfinished task is answered from memory",
+			in:   "service/observe.Observer.Kept",
+			from: `o.final(r.Value)`,
+			to:   `true`,
+			red:  "service/observe.TestKeptIsWhatGetTakesFromMemory",
+		},
+		{
+			name: "maxAge is ignored over REST",
+			in:   "service/gateway.getRequest",
+			from: `err == nil`,
+			to:   `err != nil`,
+			red:  "service/gateway.TestQueryOfATask",
+		},
 	},
 }

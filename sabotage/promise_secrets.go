@@ -60,5 +60,19 @@ var promiseSecrets = promise{
 			to:   `text`,
 			red:  "service/auth.TestParsePolicy",
 		},
+		{
+			name: "a value may end its text in a log line",
+			in:   "cmd/kootask/logging.appendString",
+			from: `b == '"'`,
+			to:   `false`,
+			red:  "cmd/kootask/logging.TestJSONIsThatOfSlog",
+		},
+		{
+			name: "a log line takes the text of another",
+			in:   "cmd/kootask/logging.queue.add",
+			from: `start := len(q.room)`,
+			to:   `start := 0`,
+			red:  "cmd/kootask/logging.TestLinesKeepTheirTexts",
+		},
 	},
 }

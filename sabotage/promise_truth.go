@@ -76,5 +76,19 @@ var promiseTruth = promise{
 			to:   `false`,
 			red:  "cmd/kootask/server.TestFinishedTaskIsOneMessage",
 		},
+		{
+			name: "a task's name may end its text in JSON",
+			in:   "internal/jsonline.appendText",
+			from: `b == '"'`,
+			to:   `false`,
+			red:  "internal/jsonline.TestEveryCharacter",
+		},
+		{
+			name: "a quote in a task's name ends its text",
+			in:   "internal/jsonline.stringLength",
+			from: `case '\\': i++`,
+			to:   ``,
+			red:  "internal/jsonline.TestMarshal",
+		},
 	},
 }

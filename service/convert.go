@@ -13,6 +13,7 @@ import (
 // toTask converts t. A number that the contract does not list becomes UNSPECIFIED; the koodrive_ fields keep the number
 // that KooDrive sent.
 func toTask(t upstream.Task, at time.Time) *taskv1.Task {
+	status := t.Status // A pointer into t would keep all of it.
 	return &taskv1.Task{
 		TaskId:             t.ID,
 		TaskName:           t.Name,
@@ -22,7 +23,7 @@ func toTask(t upstream.Task, at time.Time) *taskv1.Task {
 		Status:             toStatus(t.Status),
 		ResultCode:         toResultCode(t.ResultCode),
 		ObserveTime:        toTime(at),
-		KoodriveStatus:     &t.Status,
+		KoodriveStatus:     &status,
 		KoodriveTaskType:   t.Type,
 		KoodriveResultCode: t.ResultCode,
 		Done:               done(t),
@@ -57,6 +58,9 @@ func toType(taskType *int32) taskv1.TaskType {
 
 // toResultCode converts by number: the contract's enum has KooDrive's codes.
 func toResultCode(code string) taskv1.ResultCode {
+	if code == "" { // Parsing it would allocate an error.
+		return taskv1.ResultCode_RESULT_CODE_UNSPECIFIED
+	}
 	n, err := strconv.ParseInt(code, 10, 32)
 	if _, listed := taskv1.ResultCode_name[int32(n)]; err != nil || !listed {
 		return taskv1.ResultCode_RESULT_CODE_UNSPECIFIED

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/ask"
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/reason"
 )
@@ -26,16 +27,23 @@ func (s *Service) GetTask(ctx context.Context, req *taskv1.GetTaskRequest) (*tas
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := within(ctx, GetTimeout, errGetTimeout)
-	defer cancel()
-	answer, err := s.ask.Get(ctx, q, maxAge)
-	if err != nil {
-		return nil, err
+	answer, ok := s.ask.Kept(q, maxAge)
+	if !ok {
+		if answer, err = s.fetch(ctx, q, maxAge); err != nil {
+			return nil, err
+		}
 	}
 	if err := failedTask(answer.Value, req); err != nil {
 		return nil, err
 	}
 	return &taskv1.GetTaskResponse{Task: toTask(answer.Value, answer.Answered)}, nil
+}
+
+// fetch returns the answer to a question, within GetTimeout.
+func (s *Service) fetch(ctx context.Context, q ask.Question, maxAge *time.Duration) (ask.Answer, error) {
+	ctx, cancel := within(ctx, GetTimeout, errGetTimeout)
+	defer cancel()
+	return s.ask.Get(ctx, q, maxAge)
 }
 
 // maxAge returns the limit on the age of the answer; nil if the request sets none.

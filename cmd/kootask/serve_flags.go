@@ -313,13 +313,12 @@ func wayOut(flag, address string, err error) error {
 
 // log returns the log, which is written to stderr.
 func (f serviceFlags) log(stderr io.Writer) *logging.Log {
-	options := &slog.HandlerOptions{Level: f.LogLevel}
 	file, isFile := stderr.(*os.File)
 	text := f.LogFormat == "text" || f.LogFormat == "" && isFile && term.IsTerminal(int(file.Fd()))
 	return logging.New(stderr, func(to io.Writer) slog.Handler {
 		if text {
-			return slog.NewTextHandler(to, options)
+			return slog.NewTextHandler(to, &slog.HandlerOptions{Level: f.LogLevel})
 		}
-		return slog.NewJSONHandler(to, options)
+		return logging.JSON(to, f.LogLevel)
 	})
 }

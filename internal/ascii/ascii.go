@@ -26,6 +26,16 @@ func Word(s, also string) bool {
 	return true
 }
 
+// Digits reports whether s has only the digits from 0 to 9. The empty text has.
+func Digits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
 func within(s string, first byte) bool {
 	for i := range len(s) {
 		if s[i] < first || s[i] > '~' {

@@ -6,7 +6,7 @@ package jsonline
 
 import (
 	"bytes"
-	"encoding/json"
+	"sync"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -23,20 +23,71 @@ var lineEnds = []struct{ char, escaped []byte }{
 // Marshal returns m as JSON without optional white space, which protojson varies between builds. It fails if a string
 // in m is not UTF-8.
 func Marshal(form protojson.MarshalOptions, m proto.Message) ([]byte, error) {
-	text, err := form.Marshal(m)
+	line, err := marshal(form, m)
 	if err != nil {
 		return nil, err
 	}
-	var line bytes.Buffer
-	line.Grow(len(text))
-	if err := json.Compact(&line, text); err != nil {
-		return nil, err
-	}
-	escaped := line.Bytes()
 	for _, end := range lineEnds {
-		if bytes.Contains(escaped, end.char) {
-			escaped = bytes.ReplaceAll(escaped, end.char, end.escaped)
+		if bytes.Contains(line, end.char) {
+			line = bytes.ReplaceAll(line, end.char, end.escaped)
 		}
 	}
-	return escaped, nil
+	return line, nil
+}
+
+// marshal returns m as JSON without optional white space.
+func marshal(form protojson.MarshalOptions, m proto.Message) ([]byte, error) {
+	if form == plainForm {
+		const usual = 512
+		if line, ok := appendPlain(make([]byte, 0, usual), m.ProtoReflect()); ok {
+			return line, nil
+		}
+	}
+	buffer := buffers.Get().(*[]byte)
+	defer buffers.Put(buffer)
+	text, err := form.MarshalAppend((*buffer)[:0], m)
+	if err != nil {
+		return nil, err
+	}
+	*buffer = text
+	return compact(text), nil
+}
+
+// buffers are for the text with white space, of type *[]byte.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// compact returns text without the spaces between its tokens. Unlike [json.Compact], it relies on text being JSON of
+// protojson on one line, and takes a quarter of the time.
+func compact(text []byte) []byte {
+	line := make([]byte, 0, len(text))
+	for len(text) > 0 {
+		// 1. Up to the next string, there is no space to keep.
+		start := bytes.IndexByte(text, '"')
+		if start < 0 {
+			start = len(text)
+		}
+		for _, b := range text[:start] {
+			if b != ' ' {
+				line = append(line, b)
+			}
+		}
+		// 2. The string is copied.
+		end := start + stringLength(text[start:])
+		line = append(line, text[start:end]...)
+		text = text[end:]
+	}
+	return line
+}
+
+// stringLength returns the length of the string at the start of a text, with its quotes. 0 if the text is empty.
+func stringLength(text []byte) int {
+	for i := 1; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			return i + 1
+		case '\\':
+			i++
+		}
+	}
+	return len(text)
 }

@@ -96,7 +96,17 @@ func (a *Asker) queue(q Question) upstream.Key {
 	if a.quota.Accepts(q.Caller()) {
 		return q.Caller()
 	}
-	return q.peer
+	return a.upstream.PeerKey(q.address)
+}
+
+// Kept returns the task for a call if an earlier request has brought it: see [Asker.Get]. It does not block, and no limit
+// counts it.
+func (a *Asker) Kept(q Question, maxAge *time.Duration) (Answer, bool) {
+	answer, ok := a.observer.Kept(q.Key(), maxAge)
+	if ok {
+		a.metrics.observed[answer.Source].Inc()
+	}
+	return answer, ok
 }
 
 // Get returns the task for a call. maxAge limits the age of the answer; nil accepts the answer of a request in flight,
@@ -110,7 +120,7 @@ func (a *Asker) Get(ctx context.Context, q Question, maxAge *time.Duration) (Ans
 	answer, err := a.observer.Get(ctx, q.Key(), observe.Wish{MaxAge: maxAge, Patience: Patience}, a.twice(q))
 	switch {
 	case err == nil:
-		a.metrics.observed(answer.Source)
+		a.metrics.observed[answer.Source].Inc()
 		return answer, nil
 	case errors.Is(err, observe.ErrNotBegun):
 		return answer, a.quota.NotBegun(q.Caller(), err)
@@ -142,7 +152,7 @@ func (a *Asker) Poll(q Question, wait time.Duration) func(context.Context) (Answ
 		if err != nil {
 			return answer, reason.Of(err)
 		}
-		a.metrics.observed(answer.Source)
+		a.metrics.observed[answer.Source].Inc()
 		return answer, nil
 	}
 }

@@ -16,7 +16,8 @@ import (
 type metrics struct {
 	requests, withheld, retries, observations *prometheus.CounterVec
 	queueWait, requestSeconds, pollLag        prometheus.Histogram
-	answered                                  prometheus.Counter // The requests that brought a task.
+	answered                                  prometheus.Counter                    // The requests that brought a task.
+	observed                                  map[observe.Source]prometheus.Counter // Of observations.
 }
 
 // seconds are the buckets of durations that upstream.DefaultTimeout or the wait in a queue limits.
@@ -83,8 +84,10 @@ func (m *metrics) begin() {
 	for _, granted := range []bool{true, false} {
 		m.retries.WithLabelValues(strconv.FormatBool(granted))
 	}
-	for _, source := range sources {
-		m.observations.WithLabelValues(source)
+	m.observed = map[observe.Source]prometheus.Counter{
+		observe.Fresh:  m.observations.WithLabelValues("fresh"),
+		observe.Joined: m.observations.WithLabelValues("joined"),
+		observe.Memory: m.observations.WithLabelValues("memory"),
 	}
 }
 
@@ -93,8 +96,6 @@ func (m *metrics) retried(granted bool) {
 	m.retries.WithLabelValues(strconv.FormatBool(granted)).Inc()
 }
 
-var sources = map[observe.Source]string{observe.Fresh: "fresh", observe.Joined: "joined", observe.Memory: "memory"}
-
 // ended counts a request that has ended; nil stands for a task.
 func (m *metrics) ended(failure *reason.Error) {
 	if failure == nil {
@@ -102,9 +103,4 @@ func (m *metrics) ended(failure *reason.Error) {
 		return
 	}
 	m.requests.WithLabelValues(failure.Outcome.Name).Inc()
-}
-
-// observed counts an answer by its source.
-func (m *metrics) observed(source observe.Source) {
-	m.observations.WithLabelValues(sources[source]).Inc()
 }

@@ -12,7 +12,6 @@ import (
 // Question identifies a task and the caller that asks for it. It is validated, and immutable.
 type Question struct {
 	upstream.Query
-	peer     upstream.Key // Key of the address's queue, for callers that KooDrive has not answered yet.
 	address  string
 	language string
 	trace    upstream.TraceID
@@ -38,7 +37,7 @@ func (a *Asker) Question(who caller.Caller, taskID string) (Question, error) {
 		return Question{}, err
 	}
 	return Question{
-		Query: query, peer: a.upstream.PeerKey(who.Peer), address: who.Peer, language: who.Language, trace: who.Trace,
+		Query: query, address: who.Peer, language: who.Language, trace: who.Trace,
 	}, nil
 }
 

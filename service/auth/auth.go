@@ -114,14 +114,13 @@ func New(config Config) (*Authenticator, error) {
 // allowed is the outcome of a positive decision.
 const allowed = "OK"
 
-// Call returns the caller of a gRPC call. If authentication is not needed, as for health and reflection, the caller is
-// only read.
-func (a *Authenticator) Call(ctx context.Context, needed bool) (caller.Caller, error) {
-	md, _ := metadata.FromIncomingContext(ctx)
-	who, err := a.reader.Read(md.Get)
+// Call returns the caller of a gRPC call with the given metadata. If authentication is not needed, as for health and
+// reflection, the caller is only read.
+func (a *Authenticator) Call(ctx context.Context, header metadata.MD, needed bool) (caller.Caller, error) {
+	who, err := a.reader.Read(header.Get)
 	var chain []*x509.Certificate
 	if p, ok := peer.FromContext(ctx); ok {
-		who.Peer = caller.Peer(caller.Forwarded(p.Addr.String(), a.config.TrustedHops, md.Get))
+		who.Peer = caller.Peer(caller.Forwarded(p.Addr.String(), a.config.TrustedHops, header.Get))
 		if info, ok := p.AuthInfo.(credentials.TLSInfo); ok {
 			chain = info.State.PeerCertificates
 		}
@@ -144,14 +143,14 @@ func (a *Authenticator) Close() {
 
 // Read returns the caller that an HTTP request names, without authenticating it. It fails if a header is invalid.
 func (a *Authenticator) Read(r *http.Request) (caller.Caller, error) {
-	who, err := a.reader.Read(r.Header.Values)
+	who, err := a.reader.Read(caller.Values(r.Header))
 	who.Peer = a.Peer(r)
 	return who, err
 }
 
 // Peer returns the host that an HTTP request comes from.
 func (a *Authenticator) Peer(r *http.Request) string {
-	return caller.Peer(caller.Forwarded(r.RemoteAddr, a.config.TrustedHops, r.Header.Values))
+	return caller.Peer(caller.Forwarded(r.RemoteAddr, a.config.TrustedHops, caller.Values(r.Header)))
 }
 
 // Admit authenticates the caller that Read returned.

@@ -7,7 +7,6 @@ package caller
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/hex"
 	"log/slog"
 	"strings"
@@ -92,19 +91,19 @@ func (c Caller) Still() error {
 	return c.still(c)
 }
 
-// LogAttrs returns the log attributes of a call for a task. An invalid task id is left out: it may be anything, even a
-// token.
+// LogAttrs returns the log attributes of a call for a task, with room for more. An invalid task id is left out: it may be
+// anything, even a token.
 func (c Caller) LogAttrs(taskID string) []slog.Attr {
 	if !taskid.Valid(taskID) {
 		taskID = ""
 	}
-	attrs := []slog.Attr{
+	attrs := append(make([]slog.Attr, 0, 16),
 		slog.String("task_id", taskID),
 		slog.String("request_id", c.RequestID),
-		slog.String("trace_id", hex.EncodeToString(c.Trace[:])),
+		slog.String("trace_id", hexText(c.Trace)),
 		slog.String("credential", c.Fingerprint),
 		slog.String("peer", c.Peer),
-	}
+	)
 	if c.Name != "" {
 		attrs = append(attrs, slog.String("caller", c.Name))
 	}
@@ -235,61 +234,34 @@ func visible(s string) bool {
 
 func (r *Reader) fingerprint(authorization string) string {
 	sum := r.prints.Sum(authorization)
-	return hex.EncodeToString(sum[:8])
-}
-
-const maxRequestID = 64
-
-func isRequestID(id string) bool { return id != "" && len(id) <= maxRequestID && ascii.Word(id, "._-") }
-
-// RequestID returns the request's id if it may be logged and sent back; otherwise a random one.
-func RequestID(values func(name string) []string) string {
-	if given := values(HeaderRequestID); len(given) == 1 && isRequestID(given[0]) {
-		return given[0]
-	}
-	var id [16]byte
-	_, _ = rand.Read(id[:])
-	return hex.EncodeToString(id[:])
-}
-
-// traceID returns the trace id of the request's W3C traceparent, or a random one.
-func traceID(values func(name string) []string) (id [16]byte) {
-	if given := values(HeaderTraceParent); len(given) == 1 && isTraceParent(given[0]) {
-		_, _ = hex.Decode(id[:], []byte(given[0][3:35]))
-	}
-	if id == [16]byte{} {
-		_, _ = rand.Read(id[:])
-	}
-	return id
-}
-
-// isTraceParent reports whether a text is a version, a trace id, a parent id and flags in lower-case hexadecimal digits,
-// like 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01. A later version may have more behind that.
-func isTraceParent(s string) bool {
-	const length, maxMore = 55, 200
-	if len(s) < length || s[2] != '-' || s[35] != '-' || s[52] != '-' {
-		return false
-	}
-	for _, part := range []string{s[:2], s[3:35], s[36:52], s[53:length]} {
-		for i := range len(part) {
-			if (part[i] < '0' || part[i] > '9') && (part[i] < 'a' || part[i] > 'f') {
-				return false
-			}
-		}
-	}
-	more := s[length:]
-	return more == "" || more[0] == '-' && len(more) <= 1+maxMore && ascii.Visible(more)
+	var text [16]byte
+	hex.Encode(text[:], sum[:len(text)/2])
+	return string(text[:])
 }
 
 type contextKey struct{}
 
-// NewContext returns ctx with c in it.
-func NewContext(ctx context.Context, c Caller) context.Context {
-	return context.WithValue(ctx, contextKey{}, c)
+// withCaller is a context with a caller: [context.WithValue] would allocate the two apart.
+type withCaller struct {
+	context.Context
+	caller Caller
 }
+
+// Value implements [context.Context].
+func (c *withCaller) Value(key any) any {
+	if key == (contextKey{}) {
+		return &c.caller
+	}
+	return c.Context.Value(key)
+}
+
+// NewContext returns ctx with c in it.
+func NewContext(ctx context.Context, c Caller) context.Context { return &withCaller{ctx, c} }
 
 // FromContext returns the Caller that NewContext put into ctx.
 func FromContext(ctx context.Context) (Caller, bool) {
-	c, ok := ctx.Value(contextKey{}).(Caller)
-	return c, ok
+	if c, ok := ctx.Value(contextKey{}).(*Caller); ok {
+		return *c, true
+	}
+	return Caller{}, false
 }

@@ -3,18 +3,26 @@ package gateway
 import (
 	"errors"
 	"net/http"
-	"regexp"
+	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 
+	"github.com/kootask/kootask/internal/ascii"
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/reason"
 )
 
-// grpcTimeout matches a timeout above 0. grpc-gateway takes a timeout of 0 for no timeout, and the call would not end.
-var grpcTimeout = regexp.MustCompile(`^[0-9]*[1-9][0-9]*[HMSmun]$`)
+const (
+	grpcTimeoutHeader = "Grpc-Timeout"
+	maxGRPCTimeout    = 9
+)
 
-const maxGRPCTimeout = 9
+// isGRPCTimeout reports whether a text is a number above 0 with a unit of gRPC. grpc-gateway takes a timeout of 0 for no
+// timeout, and the call would not end.
+func isGRPCTimeout(text string) bool {
+	number := strings.TrimRight(text, "HMSmun")
+	return len(number) == len(text)-1 && ascii.Digits(number) && strings.Trim(number, "0") != ""
+}
 
 // checked wraps the handler of a task route. It refuses invalid requests before the generated code, which ignores some
 // mistakes and answers others in its own words. It authenticates the caller and adds it to the context.
@@ -54,13 +62,15 @@ func (g *Gateway) check(r *http.Request, route route, taskID string) (caller.Cal
 	if failure := checkQuery(r.URL.RawQuery, route.parameters); failure != nil {
 		return who, failure
 	}
-	if timeout := r.Header.Values("Grpc-Timeout"); len(timeout) > 1 {
+	if timeout := r.Header.Values(grpcTimeoutHeader); len(timeout) > 1 {
 		return who, reason.Invalid(reason.HeaderInvalid, "grpc-timeout", reason.Repeated, "Send only one value.")
-	} else if len(timeout) == 1 && (len(timeout[0]) > maxGRPCTimeout || !grpcTimeout.MatchString(timeout[0])) {
+	} else if len(timeout) == 1 && (len(timeout[0]) > maxGRPCTimeout || !isGRPCTimeout(timeout[0])) {
 		return who, reason.Invalid(reason.HeaderInvalid, "grpc-timeout", reason.Malformed, "Must be a gRPC timeout, like 5S.")
 	}
-	if query := r.URL.Query(); query.Has(ticketParameter) {
-		return g.auth.Redeem(r, query.Get(ticketParameter), taskID)
+	if r.URL.RawQuery != "" {
+		if query := r.URL.Query(); query.Has(ticketParameter) {
+			return g.auth.Redeem(r, query.Get(ticketParameter), taskID)
+		}
 	}
 	if err != nil {
 		return who, err

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -72,6 +73,7 @@ type Gateway struct {
 	routes         []route
 	handler        http.Handler // The mux, behind the check of origins.
 	conn           Conn
+	tasks          taskv1.TaskServiceClient // On conn.
 	auth           *auth.Authenticator
 	log            *slog.Logger
 	localHosts     bool
@@ -85,7 +87,8 @@ type Gateway struct {
 func New(config Config) (*Gateway, error) {
 	ticketsPerPeer := cmp.Or(config.TicketsPerPeer, DefaultTicketsPerPeer)
 	g := &Gateway{
-		conn: config.Conn, auth: config.Auth, log: config.Log, localHosts: config.LocalHosts,
+		conn: config.Conn, tasks: taskv1.NewTaskServiceClient(config.Conn), auth: config.Auth, log: config.Log,
+		localHosts:  config.LocalHosts,
 		checkTaskID: config.CheckTaskID,
 		ticketRates: rates.New(ticketsPerPeer), ticketsPerPeer: ticketsPerPeer,
 		refused: promauto.With(config.Metrics).NewCounterVec(prometheus.CounterOpts{
@@ -114,7 +117,7 @@ func New(config Config) (*Gateway, error) {
 		return nil, err
 	}
 	// The registration lasts until its context ends.
-	if err := taskv1.RegisterTaskServiceHandlerClient(context.Background(), g.mux, taskv1.NewTaskServiceClient(g.conn)); err != nil {
+	if err := taskv1.RegisterTaskServiceHandlerClient(context.Background(), g.mux, g.tasks); err != nil {
 		return nil, err
 	}
 	g.handler = crossOrigin(config.Origins, g.mux)
@@ -123,9 +126,10 @@ func New(config Config) (*Gateway, error) {
 			return nil, err
 		}
 	}
-	// Later routes take precedence. The generated route of the watch supports neither events nor the end of a stream.
+	// The mux tries later routes first. The generated route of the watch supports neither events nor the end of a stream, and
+	// that of a task costs four times as much.
 	g.routes = g.table()
-	for _, r := range g.routes {
+	for _, r := range slices.Backward(g.routes) {
 		if r.handle != nil {
 			if err := g.mux.HandlePath(r.method, r.path, r.handle); err != nil {
 				return nil, err
@@ -150,13 +154,16 @@ func (m *lineMarshaler) Marshal(v any) ([]byte, error) {
 	return jsonline.Marshal(m.MarshalOptions, message)
 }
 
+// requestIDHeader is [caller.HeaderRequestID] in the form of net/http, which it need not bring it into then.
+const requestIDHeader = "X-Request-Id"
+
 // ServeHTTP implements [http.Handler]. It sets the request's id and the headers that all answers share.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer g.guard(r)
-	id := caller.RequestID(r.Header.Values)
-	r.Header.Set(caller.HeaderRequestID, id)
+	id := []string{caller.RequestID(caller.Values(r.Header))}
+	r.Header[requestIDHeader] = id
 	h := w.Header()
-	h.Set(caller.HeaderRequestID, id)
+	h[requestIDHeader] = id
 	h.Set("Cache-Control", "no-store")
 	h.Set("Vary", "Origin, Authorization, X-Kootask-Authorization, Language")
 	h.Set("X-Content-Type-Options", "nosniff")

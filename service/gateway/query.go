@@ -2,26 +2,35 @@ package gateway
 
 import (
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/kootask/kootask/internal/ascii"
 	"github.com/kootask/kootask/service/reason"
 )
 
 // parameter describes a query parameter.
 type parameter struct {
-	form *regexp.Regexp
+	form func(value string) bool
 	want string // The form as an error text.
 }
 
 var parameters = map[string]parameter{
-	"maxAge":            {regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?s$`), "Must be a duration in seconds, like 2.5s."},
-	"failedTaskAsError": {regexp.MustCompile(`^(true|false)$`), "Must be true or false."},
-	ticketParameter:     {regexp.MustCompile(`^[A-Za-z0-9_-]*$`), "Not a valid ticket."},
+	"maxAge":            {isSeconds, "Must be a duration in seconds, like 2.5s."},
+	"failedTaskAsError": {func(v string) bool { return v == "true" || v == "false" }, "Must be true or false."},
+	ticketParameter:     {func(v string) bool { return ascii.Word(v, "_-") }, "Not a valid ticket."},
 	lastIDParameter: {
-		regexp.MustCompile(`^(` + lastEventID + `)?$`), "Must be " + lastEventID + ", the only id that an event has.",
+		func(v string) bool { return v == "" || v == lastEventID },
+		"Must be " + lastEventID + ", the only id that an event has.",
 	},
+}
+
+// isSeconds reports whether a text is a number of seconds like 2.5s, with at most 9 digits before and after the point.
+func isSeconds(text string) bool {
+	number, ok := strings.CutSuffix(text, "s")
+	whole, fraction, isFraction := strings.Cut(number, ".")
+	digits := func(s string) bool { return s != "" && len(s) <= 9 && ascii.Digits(s) }
+	return ok && digits(whole) && (!isFraction || digits(fraction))
 }
 
 const (
@@ -35,6 +44,9 @@ const (
 // checkQuery refuses all parameters but the allowed ones, once each and in their form. So a URL cannot carry a
 // credential. It does not use url.URL.Query, which ignores what it cannot parse.
 func checkQuery(raw string, allowed []string) *reason.Error {
+	if raw == "" {
+		return nil
+	}
 	query, err := url.ParseQuery(raw)
 	if err != nil {
 		return reason.Invalid(reason.QueryInvalid, "query", reason.Malformed, "The query is not correctly encoded.")
@@ -50,7 +62,7 @@ func checkQuery(raw string, allowed []string) *reason.Error {
 			continue
 		case len(values) > 1:
 			violation.Reason, violation.Description = reason.Repeated, "Send only one value."
-		case !p.form.MatchString(values[0]):
+		case !p.form(values[0]):
 			violation.Reason, violation.Description = reason.Malformed, p.want
 		default:
 			continue
@@ -69,13 +81,16 @@ func checkQuery(raw string, allowed []string) *reason.Error {
 	return failure
 }
 
-// parameterForm matches names that may be repeated to the caller. Others may be credentials.
-var parameterForm = regexp.MustCompile(`^[a-z][A-Za-z_]{0,23}$`)
+// isParameterName reports whether a name may be repeated to the caller. Others may be credentials.
+func isParameterName(name string) bool {
+	return name != "" && len(name) <= 24 && name[0] >= 'a' && name[0] <= 'z' && ascii.Word(name, "_") &&
+		!strings.ContainsAny(name, "0123456789")
+}
 
 // unknownParameter returns the error text for a parameter that is not allowed.
 func unknownParameter(name string, allowed []string) string {
 	text := "Unknown parameter."
-	if parameterForm.MatchString(name) {
+	if isParameterName(name) {
 		text = "Unknown parameter " + name + "."
 	}
 	if json := jsonName(name); slices.Contains(allowed, json) {

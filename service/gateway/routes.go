@@ -28,7 +28,10 @@ func (g *Gateway) table() []route {
 			parameters: []string{"failedTaskAsError", lastIDParameter, ticketParameter},
 		},
 		{method: http.MethodPost, path: "/v1/tasks/{task_id}:ticket", handle: g.ticket},
-		{method: http.MethodGet, path: "/v1/tasks/{task_id}", parameters: []string{"failedTaskAsError", "maxAge"}},
+		{
+			method: http.MethodGet, path: "/v1/tasks/{task_id}", handle: g.get,
+			parameters: []string{"failedTaskAsError", "maxAge"},
+		},
 	}
 }
 

@@ -189,6 +189,21 @@ func (o *Observer[K, V]) Get(ctx context.Context, key K, wish Wish, ask Ask[V]) 
 	}
 }
 
+// Kept returns the observation of key from memory, if Get would: see [Wish.MaxAge]. It starts nothing and does not block.
+func (o *Observer[K, V]) Kept(key K, maxAge *time.Duration) (Observation[V], bool) {
+	r, ok := o.kept.Get(key)
+	switch {
+	case !ok:
+		return Observation[V]{}, false
+	case maxAge == nil:
+		ok = o.final(r.Value)
+	default: // No kept request began after this call.
+		ok = *maxAge > 0 && !r.Asked.Before(time.Now().Add(-*maxAge))
+	}
+	r.Source = Memory
+	return r.Observation, ok
+}
+
 // begins waits until the request of f begins. It fails if ctx or patience ends first.
 func (f *flight[V]) begins(ctx context.Context, patience time.Duration) error {
 	if patience <= 0 {

@@ -252,3 +252,26 @@ func TestPatience(t *testing.T) {
 		}
 	})
 }
+
+// Kept returns an observation exactly if Get would take it from memory, and then the same one.
+func TestKeptIsWhatGetTakesFromMemory(t *testing.T) {
+	for _, finished := range []bool{false, true} {
+		for _, later := range []time.Duration{0, time.Second, 30 * time.Second, 2 * time.Minute} {
+			for _, maxAge := range []*time.Duration{nil, age(0), age(1), age(time.Second), age(2 * time.Second), age(time.Hour)} {
+				bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
+					s.finished = finished
+					if _, ok := o.Kept("k", maxAge); ok {
+						t.Fatal("an observation is kept before any request")
+					}
+					_, _ = o.Get(t.Context(), "k", observe.Wish{}, s.ask)
+					time.Sleep(later)
+					kept, ok := o.Kept("k", maxAge)
+					got, err := o.Get(t.Context(), "k", observe.Wish{MaxAge: maxAge}, s.ask)
+					if err != nil || ok != (s.asked == 1) || ok && kept != got {
+						t.Errorf("finished: %v, %v later, max age %v: kept %+v, %v; got %+v, %v", finished, later, maxAge, kept, ok, got, err)
+					}
+				})
+			}
+		}
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"math/rand/v2"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -109,8 +108,10 @@ func Of(err error) *Error {
 // details and is not logged.
 var MetadataTooLong = status.New(codes.ResourceExhausted, "The call has more than 16 KiB of metadata.")
 
-// upstreamCode matches the codes of KooDrive that are passed on.
-var upstreamCode = regexp.MustCompile(`^[A-Z.0-9]{1,32}$`)
+// isUpstreamCode reports whether a code of KooDrive is passed on.
+func isUpstreamCode(code string) bool {
+	return code != "" && len(code) <= 32 && strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ.0123456789") == ""
+}
 
 // MaxStatus limits the size of a status with its details, in bytes: it must pass proxies that limit headers to 8 KiB.
 // The limits on its parts keep it below.
@@ -162,7 +163,7 @@ func (e *Error) metadata(row row) map[string]string {
 	}
 	if row.upstream {
 		upstream := map[string]string{"upstreamStatus": "", "upstreamCode": ""}
-		if upstreamCode.MatchString(e.UpstreamCode) {
+		if isUpstreamCode(e.UpstreamCode) {
 			upstream["upstreamCode"] = e.UpstreamCode
 		}
 		if e.UpstreamStatus != 0 {

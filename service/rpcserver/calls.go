@@ -27,7 +27,7 @@ import (
 // statuses, returns the request id, and counts and logs the end. All steps need the same few values, so there is one
 // interceptor of each kind instead of a chain.
 type calls struct {
-	who     func(ctx context.Context, needed bool) (caller.Caller, error)
+	who     func(ctx context.Context, header metadata.MD, needed bool) (caller.Caller, error)
 	log     *slog.Logger
 	metrics *metrics
 }
@@ -74,6 +74,7 @@ func (c *calls) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 		stream.ctx = ctx
 		return handler(srv, stream)
 	})
+	stream.request.received() // Or refused before it was read.
 	if err != nil && !stream.opened.Load() {
 		ss.SetTrailer(call.trailer(err))
 	}
@@ -84,7 +85,7 @@ func (c *calls) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 func (c *calls) run(ctx context.Context, call *call, handle func(context.Context) error) error {
 	c.metrics.begin(call)
 	err := guard(func() (err error) {
-		call.who, err = c.who(ctx, call.ours())
+		call.who, err = c.who(ctx, headerOf(ctx), call.ours())
 		if err != nil && call.ours() {
 			return err
 		}
@@ -129,7 +130,12 @@ func (c *calls) logEnd(ctx context.Context, call *call, failure *reason.Error, c
 			slog.String("error", failure.Error()),
 		)
 	}
-	c.log.LogAttrs(ctx, level(failure, code), "call", attrs...)
+	// Not with c.log.LogAttrs, which looks up the place in the code that logs.
+	if at, to := level(failure, code), c.log.Handler(); to.Enabled(ctx, at) {
+		line := slog.NewRecord(time.Now(), at, "call", 0)
+		line.AddAttrs(attrs...)
+		_ = to.Handle(ctx, line)
+	}
 }
 
 // level is Warn for the caller's errors, and Error for those of kootask and KooDrive.
@@ -152,7 +158,7 @@ func ours(method string) bool {
 }
 
 func (c *call) requestID() metadata.MD {
-	return metadata.Pairs(caller.HeaderRequestID, c.who.RequestID)
+	return metadata.MD{caller.HeaderRequestID: {c.who.RequestID}}
 }
 
 // trailer returns the trailer of a failed call. It has the delay for gRPC's own retry policies (gRFC A6): that of

@@ -34,7 +34,7 @@ func (s leaving) SetTrailer(metadata.MD)      {}
 func (s leaving) SendMsg(any) error           { return status.Error(codes.Unavailable, "transport is closing") }
 
 // anybody lets everybody call.
-func anybody(ctx context.Context, _ bool) (caller.Caller, error) {
+func anybody(ctx context.Context, _ metadata.MD, _ bool) (caller.Caller, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	return caller.NewReader(caller.Forward, "").Read(md.Get)
 }
@@ -78,9 +78,11 @@ func TestCallsLeaveNothingBehind(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				stopping := &counted{Context: t.Context()}
 				call, end := context.WithCancel(t.Context())
-				ctx, err := newRequests(stopping, Config{}).tap(call, &tap.Info{FullMethodName: method})
-				if err != nil || stopping.waiting.Load() != 1 {
-					t.Fatalf("%s: %v, %d functions wait", method, err, stopping.waiting.Load())
+				all := newRequests(stopping, Config{})
+				stopping.waiting.Store(0) // Without the one of the whole server.
+				ctx, err := all.tap(call, &tap.Info{FullMethodName: method})
+				if err != nil || stopping.waiting.Load() != 0 || all.awaited() != 1 {
+					t.Fatalf("%s: %v, %d functions wait, %v requests", method, err, stopping.waiting.Load(), all.awaited())
 				}
 				if arrives {
 					requestOf(ctx).received()
@@ -92,6 +94,9 @@ func TestCallsLeaveNothingBehind(t *testing.T) {
 				synctest.Wait()
 				if n := stopping.waiting.Load(); n != 0 {
 					t.Errorf("%s, arrives: %v: %d functions wait after the call", method, arrives, n)
+				}
+				if n := all.awaited(); n != 0 {
+					t.Errorf("%s, arrives: %v: %v requests are awaited after the call", method, arrives, n)
 				}
 			})
 		}
@@ -139,4 +144,49 @@ func TestRequestsOnTheirWayAtAStop(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The calls that have ended without a request are forgotten, even if many come within the time of one request. Those that
+// wait are not.
+func TestEndedCallsAreSwept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stopping, stop := context.WithCancel(t.Context())
+		defer stop()
+		all := newRequests(stopping, Config{})
+		begin := func() (context.Context, context.CancelFunc) {
+			call, end := context.WithCancel(t.Context())
+			ctx, err := all.tap(call, &tap.Info{FullMethodName: taskv1.TaskService_GetTask_FullMethodName})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return ctx, end
+		}
+		const waiting, ended = 100, 100_000
+		var waits []context.Context
+		for range waiting {
+			ctx, end := begin()
+			defer end()
+			waits = append(waits, ctx)
+		}
+		for range ended {
+			_, end := begin()
+			end()
+			if all.length > minSweep+2*waiting {
+				t.Fatalf("%d calls are remembered", all.length)
+			}
+		}
+		if n := all.awaited(); n != waiting {
+			t.Errorf("%v requests are awaited", n)
+		}
+		time.Sleep(RequestTimeout)
+		synctest.Wait()
+		for _, ctx := range waits {
+			if !errors.Is(context.Cause(ctx), errOverdue) {
+				t.Fatalf("a call without a request ends with %v", context.Cause(ctx))
+			}
+		}
+		if all.length != 0 || all.timer != nil {
+			t.Errorf("%d calls are remembered, and the timer %v", all.length, all.timer)
+		}
+	})
 }

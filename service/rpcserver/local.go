@@ -42,7 +42,7 @@ var errNobody = errors.New("the context has no caller")
 
 // NewLocal returns a connection to a service. log gets a line per call. metrics may be nil.
 func NewLocal(service taskv1.TaskServiceServer, log *slog.Logger, metrics prometheus.Registerer) *Local {
-	who := func(ctx context.Context, _ bool) (caller.Caller, error) {
+	who := func(ctx context.Context, _ metadata.MD, _ bool) (caller.Caller, error) {
 		if who, ok := caller.FromContext(ctx); ok {
 			return who, nil
 		}
@@ -105,10 +105,11 @@ func (l *Local) Invoke(ctx context.Context, method string, request, reply any, o
 		}
 		defer leave()
 		sent := &localHead{method: method}
-		answer, err := m.Handler(l.service, grpc.NewContextWithServerTransportStream(ctx, sent), func(in any) error {
-			share(in, request)
-			return nil
-		}, l.calls.unary)
+		handled := func(ctx context.Context, _ any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+			return l.calls.unary(ctx, request, info, handler) // The handler gets the client's own request.
+		}
+		unread := func(any) error { return nil }
+		answer, err := m.Handler(l.service, grpc.NewContextWithServerTransportStream(ctx, sent), unread, handled)
 		sent.deliver(options)
 		if err != nil {
 			return err

@@ -25,7 +25,17 @@ type metrics struct {
 type series struct {
 	started prometheus.Counter
 	handled *prometheus.CounterVec // By code.
-	seconds prometheus.Observer    // Nil for streams.
+	ok      prometheus.Counter     // Of handled, with code OK. Set by the first such call.
+	okOnce  sync.Once
+	seconds prometheus.Observer // Nil for streams.
+}
+
+func (s *series) code(code codes.Code) prometheus.Counter {
+	if code != codes.OK {
+		return s.handled.WithLabelValues(code.String())
+	}
+	s.okOnce.Do(func() { s.ok = s.handled.WithLabelValues(code.String()) })
+	return s.ok
 }
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
@@ -61,7 +71,7 @@ func (m *metrics) begin(call *call) { m.of(call).started.Inc() }
 
 func (m *metrics) end(call *call, failure *reason.Error, code codes.Code) {
 	of := m.of(call)
-	of.handled.WithLabelValues(code.String()).Inc()
+	of.code(code).Inc()
 	if failure != nil {
 		m.failures.WithLabelValues(failure.Outcome.Name).Inc()
 	}

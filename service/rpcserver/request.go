@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/tap"
 
@@ -32,47 +33,77 @@ var (
 // requests limits how long calls wait for their request. gRPC reads the whole request before a unary interceptor runs,
 // so the wait begins in the tap, which sees each call's header first. It ends in the interceptors, and not with
 // [stats.InPayload], after which gRPC still waits for the client to close its side.
+//
+// All calls may wait equally long, so they are in a list in the order in which they fall due, with one timer. A timer and
+// functions that wait for the end of each call would cost more than the rest of the tap.
 type requests struct {
 	called   func(from net.Addr)
 	stopping context.Context // Ends when the server stops taking calls.
-	waiting  prometheus.Gauge
 	overdue  prometheus.Counter
-}
-
-func newRequests(stopping context.Context, config Config) *requests {
-	m := promauto.With(config.Metrics)
-	return &requests{
-		called: config.Called, stopping: stopping,
-		waiting: m.NewGauge(prometheus.GaugeOpts{
-			Name: "kootask_requests_awaited", Help: "gRPC calls whose request has not arrived yet.",
-		}),
-		overdue: m.NewCounter(prometheus.CounterOpts{
-			Name: "kootask_requests_overdue_total",
-			Help: "gRPC calls that were ended because their request did not arrive in time.",
-		}),
-	}
-}
-
-// request is the wait for one call's request. A nil request never expires.
-type request struct {
-	all        *requests
-	ours       bool // TaskService's. The streams of health and reflection do not end by themselves.
-	cancel     context.CancelCauseFunc
-	unregister func() bool // Unregisters hurry from requests.stopping.
-	forget     func() bool // Unregisters end from the call's context.
 
 	mu      sync.Mutex
-	timer   *time.Timer // Guarded by mu, as are the fields below.
-	cause   error       // The error with which the timer ends the call.
-	held    bool        // The server is not reading the request yet.
-	arrived bool
+	list    request       // The list's ring: next is the first call. Guarded by mu, as are the fields below.
+	length  int           // The number of calls in the list, including those that have ended since.
+	held    int           // The number of calls that are held.
+	sweepAt int           // The length at which the calls that have ended are removed.
+	limit   time.Duration // How long a call may wait from now on.
+	cause   error         // The error with which the timer ends calls.
+	timer   *time.Timer   // Nil while no call waits.
+}
+
+// minSweep is the smallest length of the list at which calls that have ended are looked for.
+const minSweep = 1024
+
+func newRequests(stopping context.Context, config Config) *requests {
+	r := &requests{called: config.Called, stopping: stopping, sweepAt: minSweep, limit: RequestTimeout, cause: errOverdue}
+	r.list.prev, r.list.next = &r.list, &r.list
+	m := promauto.With(config.Metrics)
+	m.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "kootask_requests_awaited", Help: "gRPC calls whose request has not arrived yet.",
+	}, r.awaited)
+	r.overdue = m.NewCounter(prometheus.CounterOpts{
+		Name: "kootask_requests_overdue_total",
+		Help: "gRPC calls that were ended because their request did not arrive in time.",
+	})
+	context.AfterFunc(stopping, r.hurry)
+	return r
+}
+
+// request is the wait for one call's request, and the call's context. A nil request never expires.
+type request struct {
+	context.Context
+	all    *requests
+	header metadata.MD // As received. It must not be changed.
+	ours   bool        // TaskService's. The streams of health and reflection do not end by themselves.
+	cancel context.CancelCauseFunc
+
+	prev, next *request // Guarded by requests.mu, as are the fields below. Nil outside the list.
+	due        time.Time
+	held       bool // The server is not reading the request yet. The call is not in the list.
 }
 
 type requestKey struct{}
 
+// Value implements [context.Context].
+func (q *request) Value(key any) any {
+	if key == (requestKey{}) {
+		return q
+	}
+	return q.Context.Value(key)
+}
+
 func requestOf(ctx context.Context) *request {
 	r, _ := ctx.Value(requestKey{}).(*request)
 	return r
+}
+
+// headerOf returns the metadata that a call was received with; nil for a call without a tap. It must not be changed.
+// Unlike [metadata.FromIncomingContext], it does not copy it.
+func headerOf(ctx context.Context) metadata.MD {
+	if q := requestOf(ctx); q != nil {
+		return q.header
+	}
+	return nil
 }
 
 // tap begins the wait. It returns the call's context, which ends if the request is overdue. It refuses a call with too
@@ -85,96 +116,148 @@ func (r *requests) tap(ctx context.Context, info *tap.Info) (context.Context, er
 		return nil, reason.MetadataTooLong.Err()
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	q := &request{all: r, ours: ours(info.FullMethodName), cancel: cancel, cause: errOverdue}
-	q.timer = time.AfterFunc(RequestTimeout, q.expire)
-	r.waiting.Inc()
-	q.unregister = context.AfterFunc(r.stopping, q.hurry)
-	q.forget = context.AfterFunc(ctx, func() { q.end(context.Cause(ctx)) })
-	return context.WithValue(ctx, requestKey{}, q), nil
+	q := &request{Context: ctx, all: r, header: info.Header, ours: ours(info.FullMethodName), cancel: cancel}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waitLocked(q)
+	return q, nil
 }
 
-// expire ends the call unless its request has arrived in the meantime.
-func (q *request) expire() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if !q.arrived && !q.held {
-		q.cancel(q.cause)
+// waitLocked adds a call at the end of the list, with the full time.
+func (r *requests) waitLocked(q *request) {
+	q.due = time.Now().Add(r.limit)
+	q.prev, q.next = r.list.prev, &r.list
+	q.prev.next, q.next.prev = q, q
+	r.length++
+	if r.timer == nil {
+		r.timer = time.AfterFunc(r.limit, r.expire)
+	}
+	if r.length >= r.sweepAt {
+		r.sweepLocked()
 	}
 }
 
-// hurry shortens the wait when the server stops. It ends streams of health and reflection.
-func (q *request) hurry() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.cause = errStopping
-	switch {
-	case q.arrived && !q.ours:
-		q.cancel(errStopping)
-	case !q.arrived && !q.held:
-		q.timer.Reset(StopTimeout)
+// sweepLocked removes the calls that have ended without a request. The next sweep is when the list has doubled, so a
+// sweep costs each call little, and the ended ones in the list are bounded by the others.
+func (r *requests) sweepLocked() {
+	for q := r.list.next; q != &r.list; {
+		next := q.next
+		if q.Err() != nil {
+			r.removeLocked(q)
+		}
+		q = next
+	}
+	r.sweepAt = max(minSweep, 2*r.length)
+}
+
+// removeLocked removes a call from the list. It reports false if the call is not in it.
+func (r *requests) removeLocked(q *request) bool {
+	if q.next == nil {
+		return false
+	}
+	q.prev.next, q.next.prev = q.next, q.prev
+	q.prev, q.next = nil, nil
+	r.length--
+	return true
+}
+
+// expire ends the calls that are due, and sets the timer for the next one.
+func (r *requests) expire() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.timer = nil
+	now := time.Now()
+	for q := r.list.next; q != &r.list; {
+		next := q.next
+		switch {
+		case q.Err() != nil:
+			r.removeLocked(q)
+		case q.due.After(now):
+			r.timer = time.AfterFunc(q.due.Sub(now), r.expire)
+			return
+		default:
+			r.removeLocked(q)
+			q.cancel(r.cause)
+			if errors.Is(r.cause, errOverdue) {
+				r.overdue.Inc()
+			}
+		}
+		q = next
 	}
 }
 
-// end is called when the call's context has ended.
-func (q *request) end(cause error) {
-	q.unregister()
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.arrived {
-		return
+// hurry shortens all waits when the server stops.
+func (r *requests) hurry() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.limit, r.cause = StopTimeout, errStopping
+	for q := r.list.next; q != &r.list; q = q.next {
+		q.due = time.Now().Add(r.limit)
 	}
-	q.arrived = true
-	q.timer.Stop()
-	q.all.waiting.Dec()
-	if errors.Is(cause, errOverdue) {
-		q.all.overdue.Inc()
+	if r.timer != nil {
+		r.timer.Reset(r.limit)
 	}
 }
 
-// hold stops the timer while the server does not read the request. resume restarts it with the full time.
+// awaited returns the number of calls whose request has not arrived.
+func (r *requests) awaited() float64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := float64(r.held)
+	for q := r.list.next; q != &r.list; q = q.next {
+		if q.Err() == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// hold stops the time of a request while the server does not read it. resume restarts it with the full time.
 func (q *request) hold() {
 	if q == nil {
 		return
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.held = true
-	q.timer.Stop()
+	q.all.mu.Lock()
+	defer q.all.mu.Unlock()
+	if q.all.removeLocked(q) {
+		q.held = true
+		q.all.held++
+	}
 }
 
 func (q *request) resume() {
 	if q == nil {
 		return
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.arrived {
-		return
+	q.all.mu.Lock()
+	defer q.all.mu.Unlock()
+	if q.releasedLocked() {
+		q.all.waitLocked(q)
 	}
-	q.held = false
-	limit := RequestTimeout
-	if errors.Is(q.cause, errStopping) {
-		limit = StopTimeout
-	}
-	q.timer.Reset(limit)
 }
 
-// received ends the wait when the request has arrived. It does nothing the second time, or after the timer has expired.
+// received ends the wait when the request has arrived. It does nothing the second time, or after the call has expired. A
+// stream of health or reflection then ends with the server.
 func (q *request) received() {
-	if q == nil || !q.arrive() || !q.ours {
+	if q == nil || !q.arrive() || q.ours || q.all.stopping.Err() != nil {
 		return
 	}
-	q.unregister()
-	q.forget()
+	forget := context.AfterFunc(q.all.stopping, func() { q.cancel(errStopping) })
+	context.AfterFunc(q, func() { forget() })
 }
 
 func (q *request) arrive() (inTime bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.arrived || !q.timer.Stop() {
-		return false
+	q.all.mu.Lock()
+	defer q.all.mu.Unlock()
+	return q.releasedLocked() || q.all.removeLocked(q)
+}
+
+// releasedLocked reports whether the call was held, which it is no longer.
+func (q *request) releasedLocked() (held bool) {
+	if q.held {
+		q.held = false
+		q.all.held--
+		return true
 	}
-	q.arrived = true
-	q.all.waiting.Dec()
-	return true
+	return false
 }

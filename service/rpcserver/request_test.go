@@ -73,9 +73,9 @@ func TestCheckingTheCallerTakesNoTimeOfTheRequest(t *testing.T) {
 			listener := koodrivetest.Listen()
 			s := rpcserver.New(rpcserver.Config{
 				Service: stub{do: func(context.Context) error { return nil }}, Log: slog.New(slog.DiscardHandler),
-				Who: func(ctx context.Context, _ bool) (caller.Caller, error) {
+				Who: func(ctx context.Context, header metadata.MD, _ bool) (caller.Caller, error) {
 					time.Sleep(3 * rpcserver.RequestTimeout)
-					return anybody(ctx, true)
+					return anybody(ctx, header, true)
 				},
 			})
 			go func() { _ = s.Serve(listener) }()

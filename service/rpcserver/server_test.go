@@ -49,9 +49,8 @@ type client struct {
 }
 
 // anybody lets everybody call.
-func anybody(ctx context.Context, _ bool) (caller.Caller, error) {
-	md, _ := metadata.FromIncomingContext(ctx)
-	return caller.NewReader(caller.Forward, "").Read(md.Get)
+func anybody(_ context.Context, header metadata.MD, _ bool) (caller.Caller, error) {
+	return caller.NewReader(caller.Forward, "").Read(header.Get)
 }
 
 // bubble runs test in virtual time with a server around a stub that does do. It returns what was logged.

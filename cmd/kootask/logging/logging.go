@@ -3,7 +3,7 @@
 // about failed calls are sampled by address, so that one client cannot fill the disk. The package does not check the
 // content of lines.
 //
-//	log := logging.New(os.Stderr, func(to io.Writer) slog.Handler { return slog.NewJSONHandler(to, nil) })
+//	log := logging.New(os.Stderr, func(to io.Writer) slog.Handler { return logging.JSON(to, slog.LevelInfo) })
 //	log.Info("serving")
 //	…
 //	log.Flush(time.Second)

@@ -1,8 +1,8 @@
 package logging
 
 import (
-	"bytes"
 	"io"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -31,6 +31,7 @@ type queue struct {
 
 	mu      sync.Mutex
 	lines   []line        // The waiting lines, oldest first. Guarded by mu, as are the fields below.
+	room    []byte        // The texts of the last lines, and room for more.
 	bytes   [kinds]int    // Size of the lines that wait or are being written.
 	lost    counts        // Dropped lines that were not reported yet.
 	dropped counts        // Dropped lines in all.
@@ -61,7 +62,12 @@ func (q *queue) add(k kind, text []byte) {
 		q.dropLocked(k)
 		return
 	}
-	q.lines = append(q.lines, line{k, bytes.Clone(text)})
+	if len(text) > cap(q.room)-len(q.room) { // The lines in the old room keep it.
+		q.room = make([]byte, 0, max(batchBytes, len(text)))
+	}
+	start := len(q.room)
+	q.room = append(q.room, text...)
+	q.lines = append(q.lines, line{k, q.room[start:len(q.room):len(q.room)]})
 	q.bytes[k] += len(text)
 	if q.idle == nil {
 		q.idle = make(chan struct{})
@@ -87,6 +93,7 @@ func (q *queue) dropLocked(k kind) {
 func (q *queue) write(idle chan struct{}) {
 	defer close(idle)
 	for {
+		runtime.Gosched() // Calls that are about to end add their lines to this write.
 		batch, lost := q.take()
 		if batch == nil {
 			return
@@ -128,6 +135,9 @@ func (q *queue) take() (batch []line, lost counts) {
 	q.lines = q.lines[len(batch):]
 	if batch == nil {
 		q.lines, q.idle = nil, nil
+		if q.room = q.room[:0]; cap(q.room) > batchBytes {
+			q.room = nil
+		}
 	}
 	return batch, q.lost
 }

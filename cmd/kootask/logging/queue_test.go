@@ -227,3 +227,43 @@ func TestWriteErrorsEndNothing(t *testing.T) {
 		}
 	}
 }
+
+// Lines keep their texts while later ones are added, however long they are, whether the file takes them at once or not.
+func TestLinesKeepTheirTexts(t *testing.T) {
+	for _, stuck := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &file{}
+			if stuck {
+				f.stuck = make(chan struct{})
+			}
+			log := open(f)
+			const n = 200
+			text := func(i int) string { // Of up to 4,000 bytes, and now and then of more than a write.
+				length := i * 20
+				if i%100 == 50 {
+					length = 100_000
+				}
+				return strings.Repeat(fmt.Sprint(i%10), length)
+			}
+			for i := range n {
+				log.Info(text(i), "n", i)
+				if i%7 == 0 && !stuck {
+					synctest.Wait() // The queue is idle now and then.
+				}
+			}
+			if stuck {
+				close(f.stuck)
+			}
+			log.Flush(time.Minute)
+			all, broken := f.lines()
+			if broken > 0 || len(all) != n {
+				t.Fatalf("stuck: %v: %d lines, %d broken", stuck, len(all), broken)
+			}
+			for _, l := range all {
+				if l.Msg != text(l.N) {
+					t.Fatalf("stuck: %v: line %d has another text", stuck, l.N)
+				}
+			}
+		})
+	}
+}

@@ -41,6 +41,7 @@ type conn struct {
 	net.Conn
 	ahead    *ahead // Reads the Conn.
 	listener *listener
+	address  string // The client's.
 	peer     string
 	accepted time.Time
 	called   atomic.Bool // The client has made a call.
@@ -56,9 +57,10 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
+		address := accepted.RemoteAddr().String()
 		c := &conn{
 			Conn: accepted, ahead: newAhead(accepted), listener: l, accepted: time.Now(),
-			peer: caller.Peer(accepted.RemoteAddr().String()),
+			address: address, peer: caller.Peer(address),
 		}
 		out, why := l.enter(c)
 		if out != nil {
@@ -153,6 +155,9 @@ type origin struct {
 	net.Addr
 	conn *conn
 }
+
+// String returns the address as text. Each call asks for it.
+func (o origin) String() string { return o.conn.address }
 
 // called records the first call of a connection. gRPC and net/http expose nothing of a call's connection but its
 // address, or its TLS wrapper.

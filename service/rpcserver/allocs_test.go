@@ -1,0 +1,57 @@
+//go:build !race
+
+package rpcserver
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/tap"
+
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/caller"
+)
+
+type fixed struct {
+	taskv1.UnimplementedTaskServiceServer
+	answer taskv1.GetTaskResponse
+}
+
+func (f *fixed) GetTask(context.Context, *taskv1.GetTaskRequest) (*taskv1.GetTaskResponse, error) {
+	return &f.answer, nil
+}
+
+// The wait for a request is its context and what that registers with the stream's.
+func TestAllocsOfRequest(t *testing.T) {
+	const most = 6
+	all := newRequests(t.Context(), Config{})
+	info := &tap.Info{FullMethodName: taskv1.TaskService_GetTask_FullMethodName, Header: metadata.Pairs("authorization", "Bearer a")}
+	if n := testing.AllocsPerRun(100, func() {
+		call, end := context.WithCancel(t.Context())
+		ctx, _ := all.tap(call, info)
+		requestOf(ctx).received()
+		end()
+	}); n > most+2 { // Two are the stream's own.
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// A call in this process, with its log line and its metrics, without its service.
+func TestAllocsOfCall(t *testing.T) {
+	const most = 36
+	log := slog.New(discard{slog.DiscardHandler})
+	tasks := taskv1.NewTaskServiceClient(NewLocal(&fixed{answer: taskv1.GetTaskResponse{Task: &taskv1.Task{}}}, log, prometheus.NewRegistry()))
+	ctx := caller.NewContext(t.Context(), caller.Caller{RequestID: "a-request.1"})
+	request := &taskv1.GetTaskRequest{TaskId: "1534087020903704704"}
+	if n := testing.AllocsPerRun(100, func() { _, _ = tasks.GetTask(ctx, request) }); n > most {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// discard is a handler that lines are made for.
+type discard struct{ slog.Handler }
+
+func (discard) Enabled(context.Context, slog.Level) bool { return true }
