@@ -110,6 +110,10 @@ func (c *Client) ask(ctx context.Context, q request, decode func(*response) erro
 // votes returns the identity of the request in the breaker.
 func (q request) votes() voter { return voter{caller: q.caller, queue: q.Queue, task: q.path} }
 
+// Accept moves the waiting requests of a query's Caller, whom KooDrive has answered, from the queue of an address to the
+// caller's own. Requests that come later name that queue themselves: see [Call].
+func (c *Client) Accept(q Query, address Key) { c.limiter.accept(q.caller, address) }
+
 // Withheld reports whether a query would not be sent now, because a circuit is open or KooDrive has sent Retry-After.
 func (c *Client) Withheld(q Query, queue Key) bool {
 	return c.pauses.check(q.quota, q.caller) != nil || c.breaker.check(voter{caller: q.caller, queue: queue}) != nil
@@ -148,10 +152,11 @@ func isRefusal(status int) bool {
 // queued waits in the queue, then signs the request and makes an attempt. misdated reports that KooDrive refused an
 // app's signature for its date, which a new signature would correct.
 func (c *Client) queued(ctx context.Context, q request, entered *entry, decode func(*response) error) (misdated bool, err error) {
-	if err := c.limiter.acquire(ctx, q.Queue); err != nil {
+	permit, err := c.limiter.acquire(ctx, place{caller: q.caller, queue: q.Queue, yield: q.Yield})
+	if err != nil {
 		return false, fmt.Errorf("waiting to ask KooDrive: %w", err)
 	}
-	defer c.limiter.release(q.Queue)
+	defer c.limiter.release(permit)
 	if err := c.pauses.check(q.quota, q.caller); err != nil {
 		return false, err
 	}

@@ -44,6 +44,9 @@ type Config struct {
 	Final func(upstream.Task) bool
 	// Answered is called with each task that KooDrive returns. It must not block. Nil: it is not called.
 	Answered func(upstream.Task)
+	// PollMax is the longest interval of polls. At the ceiling of requests, a poll after the first one lets first answers
+	// of its caller go before it, until it is overdue by PollMax. 0: it lets none go before it.
+	PollMax time.Duration
 	// Log gets a debug line for each request to KooDrive. Nil: no log.
 	Log *slog.Logger
 	// Metrics registers the Asker's metrics. Nil: they are not registered.
@@ -59,6 +62,7 @@ type Asker struct {
 	app      *upstream.App
 	quota    *quota.Quota
 	answered func(upstream.Task)
+	pollMax  time.Duration
 	log      *slog.Logger
 	metrics  *metrics
 	retries  *retries
@@ -69,6 +73,7 @@ type Asker struct {
 func New(config Config) *Asker {
 	a := &Asker{
 		upstream: config.Upstream, app: config.App, quota: config.Quota, answered: config.Answered,
+		pollMax:  config.PollMax,
 		log:      cmp.Or(config.Log, slog.New(slog.DiscardHandler)),
 		metrics:  newMetrics(config.Metrics, config.Upstream),
 		retries:  newRetries(),
@@ -124,14 +129,14 @@ func (a *Asker) Get(ctx context.Context, q Question, maxAge *time.Duration) (Ans
 // the request of a call, and takes a finished task from memory.
 func (a *Asker) Poll(q Question, wait time.Duration) func(context.Context) (Answer, error) {
 	q.trace = upstream.TraceID{} // A poll serves many watches, so it belongs to no call's trace.
-	resend := true               // A watch's first answer comes as fast as a call's. A later request can wait for the next poll.
+	first := true                // A watch's first answer comes as fast as a call's. A later one can wait.
 	return func(ctx context.Context) (Answer, error) {
 		if err := sleep(ctx, wait); err != nil {
 			return Answer{}, err
 		}
 		wait = 0
-		due, once := time.Now(), a.once(q, resend)
-		resend = false
+		due, once := time.Now(), a.once(q, first)
+		first = false
 		answer, err := a.observer.Get(ctx, q.Key(), observe.Wish{},
 			func(ctx context.Context, begun func()) (upstream.Task, error) {
 				return once(ctx, sync.OnceFunc(func() {
@@ -148,18 +153,21 @@ func (a *Asker) Poll(q Question, wait time.Duration) func(context.Context) (Answ
 }
 
 // once sends a request to KooDrive. First it waits for the rate limit of the app's user, if there is one, and then in the
-// queue.
-func (a *Asker) once(q Question, resend bool) observe.Ask[upstream.Task] {
+// queue. first means that somebody waits for the answer.
+func (a *Asker) once(q Question, first bool) observe.Ask[upstream.Task] {
 	return func(ctx context.Context, begun func()) (upstream.Task, error) {
 		observe.Enter(ctx, observe.Queued)
 		if err := a.quota.WaitForUser(ctx, q.Caller()); err != nil {
 			return upstream.Task{}, reason.Of(fmt.Errorf("waiting for the user's rate: %w", err))
 		}
 		r := a.begin(ctx, q, begun)
-		queue := a.queue(q)
-		task, err := a.upstream.Task(ctx, q.Query, upstream.Call{
-			Queue: queue, Language: q.language, Trace: r.trace, Resend: resend, Begun: r.sent, Ended: r.ended,
-		})
+		call := upstream.Call{
+			Queue: a.queue(q), Language: q.language, Trace: r.trace, Resend: first, Begun: r.sent, Ended: r.ended,
+		}
+		if !first {
+			call.Yield = a.pollMax
+		}
+		task, err := a.upstream.Task(ctx, q.Query, call)
 		failure := r.done(err)
 		if r.requests > 0 { // Otherwise the task was not requested and stays new.
 			a.quota.Learn(q.Subject(), failure)
@@ -167,8 +175,11 @@ func (a *Asker) once(q Question, resend bool) observe.Ask[upstream.Task] {
 		if failure != nil {
 			return upstream.Task{}, failure
 		}
+		if call.Queue == q.peer {
+			a.upstream.Accept(q.Query, q.peer)
+		}
 		a.answered(task)
-		a.retries.earn(queue)
+		a.retries.earn(call.Queue)
 		return task, nil
 	}
 }
