@@ -323,6 +323,13 @@ var promiseBounds = promise{
 			red:  "upstream.TestPollsDoNotHoldUpFirstAnswersForever",
 		},
 		{
+			name: "the timer of the queue is armed while it runs",
+			in:   "upstream.limiter.armLocked",
+			from: `if l.armed`,
+			to:   `if l.armed && l.waiting == 0`,
+			red:  "upstream.TestTimerIsNotArmedTwice",
+		},
+		{
 			name: "calls wait for the log to be written",
 			in:   "cmd/kootask/logging.queue.add",
 			from: `go q.write(q.idle)`,
