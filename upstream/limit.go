@@ -71,11 +71,12 @@ type place struct {
 	yield         time.Duration // See [Call.Yield].
 }
 
-// waiter is a request that waits for a permit.
+// waiter is a request that waits for a permit. No goroutine waits for it.
 type waiter struct {
 	place
 	since   time.Time
-	granted chan struct{} // Closed with limiter.mu held.
+	then    func(permit *queue)
+	leave   func() bool   // Stops the watch over the request's context; nil if the permit was granted at once.
 	queue   *queue        // Where it waits, or whose permit it holds. Guarded by limiter.mu, as is element.
 	element *list.Element // Its element in the queue; nil once granted.
 }
@@ -96,28 +97,31 @@ func newLimiter(perSecond, atOnce int) *limiter {
 // burstShare is the divisor of a second's requests that may come at once.
 const burstShare = 10
 
-// acquire waits for a permit, or until ctx ends. The caller must release the permit.
-func (l *limiter) acquire(ctx context.Context, at place) (permit *queue, err error) {
-	w := &waiter{place: at, since: time.Now(), granted: make(chan struct{})}
-	l.mu.Lock()
-	l.joinLocked(at.queue, w)
-	l.serveLocked()
-	l.mu.Unlock()
-
-	select {
-	case <-w.granted:
-		return w.queue, nil
-	case <-ctx.Done():
-	}
+// acquire calls then in a goroutine of its own: with a permit, which must be released, or with nil if ctx ends first. It
+// does not block.
+func (l *limiter) acquire(ctx context.Context, at place, then func(permit *queue)) {
+	w := &waiter{place: at, since: time.Now(), then: then}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if w.element == nil { // Granted just before ctx ended.
-		l.releaseLocked(w.queue)
-	} else {
+	l.joinLocked(at.queue, w)
+	l.serveLocked()
+	if w.element != nil {
+		w.leave = context.AfterFunc(ctx, func() { l.giveUp(w) })
+	}
+}
+
+// giveUp removes a waiter whose context has ended, unless it was granted a permit just before.
+func (l *limiter) giveUp(w *waiter) {
+	l.mu.Lock()
+	waits := w.element != nil
+	if waits {
 		l.leaveLocked(w)
 		l.dropLocked(w.queue)
 	}
-	return nil, ctx.Err()
+	l.mu.Unlock()
+	if waits {
+		w.then(nil)
+	}
 }
 
 // accept moves the waiting requests of a caller, whom KooDrive has answered, from the queue of an address to its own.
@@ -146,13 +150,9 @@ func (l *limiter) accept(caller, address Key) {
 func (l *limiter) release(permit *queue) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.releaseLocked(permit)
-}
-
-func (l *limiter) releaseLocked(q *queue) {
 	l.inFlight--
-	q.inFlight--
-	l.dropLocked(q)
+	permit.inFlight--
+	l.dropLocked(permit)
 	l.serveLocked()
 }
 
@@ -167,7 +167,7 @@ func (l *limiter) due() {
 // serveLocked grants permits as far as the limits allow, and sets the timer if it needs the rate:
 //  1. Take the next queue that may have a permit.
 //  2. Take a token of the rate, or come back when there is one.
-//  3. Grant the permit, and move the queue to the end.
+//  3. Grant the permit, and move the queue to the end. The request gets its goroutine.
 func (l *limiter) serveLocked() {
 	for {
 		q := l.nextLocked()
@@ -188,7 +188,10 @@ func (l *limiter) serveLocked() {
 			q.passed = 0
 		}
 		l.leaveLocked(w)
-		close(w.granted)
+		if w.leave != nil {
+			w.leave()
+		}
+		go w.then(q)
 	}
 }
 

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -24,7 +25,7 @@ func (c *crowd) flood(number int, p place, each time.Duration) {
 	for range number {
 		c.all.Go(func() {
 			for {
-				permit, err := c.limiter.acquire(c.ctx, p)
+				permit, err := c.limiter.wait(c.ctx, p)
 				if err != nil {
 					return
 				}
@@ -134,7 +135,7 @@ func opening(t *testing.T, tasks, callers int) time.Duration {
 					p.queue = p.caller
 				}
 				mu.Unlock()
-				permit, err := l.acquire(ctx, p)
+				permit, err := l.wait(ctx, p)
 				if err != nil {
 					return
 				}
@@ -157,6 +158,40 @@ func opening(t *testing.T, tasks, callers int) time.Duration {
 	all.Wait()
 	isIdle(t, l)
 	return took
+}
+
+// A request has no goroutine while it waits. It leaves the queue with its context.
+func TestWaitingRequestsHaveNoGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(10, 64)
+		ctx, leave := context.WithCancel(t.Context())
+		var granted, left int
+		var mu sync.Mutex
+		before := runtime.NumGoroutine()
+		for i := range 1000 {
+			l.acquire(ctx, caller(byte(i)), func(permit *queue) {
+				mu.Lock()
+				defer mu.Unlock()
+				if permit == nil {
+					left++
+					return
+				}
+				granted++
+				l.release(permit)
+			})
+		}
+		time.Sleep(time.Second + time.Millisecond)
+		synctest.Wait()
+		if n := runtime.NumGoroutine() - before; n > 10 {
+			t.Errorf("1000 requests have %d goroutines", n)
+		}
+		leave()
+		synctest.Wait()
+		if granted != 11 || left != 1000-granted {
+			t.Errorf("%d requests are granted and %d leave", granted, left)
+		}
+		isIdle(t, l)
+	})
 }
 
 // Tasks that are opened at once all have their first answers before polls that are not overdue. Overdue polls get one
@@ -196,6 +231,7 @@ func TestNeighboursPollsAreNotPassedForever(t *testing.T) {
 			neighbour := stranger(1, 201)
 			neighbour.yield = yield
 			c.all.Go(func() {
+				time.Sleep(time.Second) // The first requests of all go at once.
 				for range 4 {
 					start := time.Now()
 					hold(t, c.limiter, neighbour, 0, func() {})

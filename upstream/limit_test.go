@@ -17,10 +17,21 @@ func caller(n byte) place { return place{caller: Key{n}, queue: Key{n}} }
 // stranger is the place of a caller that KooDrive has not answered.
 func stranger(address, n byte) place { return place{caller: Key{n}, queue: Key{address, 1}} }
 
+// wait acquires a permit, and waits for it.
+func (l *limiter) wait(ctx context.Context, p place) (*queue, error) {
+	got := make(chan *queue)
+	l.acquire(ctx, p, func(permit *queue) { got <- permit })
+	permit := <-got
+	if ctx.Err() != nil && permit != nil {
+		l.release(permit)
+	}
+	return permit, ctx.Err()
+}
+
 // hold acquires a permit, notes when, and releases it after d.
 func hold(t *testing.T, l *limiter, p place, d time.Duration, granted func()) {
 	t.Helper()
-	permit, err := l.acquire(t.Context(), p)
+	permit, err := l.wait(t.Context(), p)
 	if err != nil {
 		t.Error(err)
 		return
@@ -127,7 +138,7 @@ func TestSlotsAreShared(t *testing.T) {
 			held := map[int]int{}
 			for i := range 200 * callers {
 				all.Go(func() {
-					if permit, err := l.acquire(ctx, caller(byte(i%callers))); err == nil {
+					if permit, err := l.wait(ctx, caller(byte(i%callers))); err == nil {
 						mu.Lock()
 						held[i%callers]++
 						mu.Unlock()
@@ -147,7 +158,7 @@ func TestSlotsAreShared(t *testing.T) {
 			mu.Unlock()
 			newcomer, tooLate := context.WithTimeout(t.Context(), time.Second)
 			defer tooLate()
-			if permit, err := l.acquire(newcomer, caller(100)); err != nil {
+			if permit, err := l.wait(newcomer, caller(100)); err != nil {
 				t.Errorf("with %d callers, a newcomer: %v", callers, err)
 			} else {
 				l.release(permit)
@@ -176,7 +187,7 @@ func TestOneSlotIsServed(t *testing.T) {
 func TestCancelledCallLeavesTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(1000, 1)
-		permit, err := l.acquire(t.Context(), caller(1))
+		permit, err := l.wait(t.Context(), caller(1))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -185,7 +196,7 @@ func TestCancelledCallLeavesTheQueue(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 10 {
 			all.Go(func() {
-				if _, err := l.acquire(ctx, caller(byte(i%2))); !errors.Is(err, context.DeadlineExceeded) {
+				if _, err := l.wait(ctx, caller(byte(i%2))); !errors.Is(err, context.DeadlineExceeded) {
 					t.Error(err)
 				}
 			})
@@ -212,7 +223,7 @@ func TestTimerIsNotArmedTwice(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 1001 { // The first one has a token.
 			all.Go(func() {
-				if permit, err := l.acquire(ctx, caller(byte(i))); err == nil {
+				if permit, err := l.wait(ctx, caller(byte(i))); err == nil {
 					l.release(permit)
 				}
 			})
