@@ -323,6 +323,20 @@ var promiseBounds = promise{
 			red:  "upstream.TestPollsDoNotHoldUpFirstAnswersForever",
 		},
 		{
+			name: "each request that waits in the queue has a goroutine",
+			in:   "upstream.limiter.acquire",
+			from: `context.AfterFunc(ctx, func() { l.giveUp(w) })`,
+			to:   `context.AfterFunc(ctx, func() { l.giveUp(w) }); go func() { <-ctx.Done() }()`,
+			red:  "upstream.TestWaitingRequestsHaveNoGoroutine",
+		},
+		{
+			name: "each task that waits for its next poll has a goroutine",
+			in:   "service/watch.poller.rest",
+			from: `time.AfterFunc(wait, p.due)`,
+			to:   `time.AfterFunc(wait, p.due); go func() { <-p.ctx.Done() }()`,
+			red:  "service/watch.TestRestingKeysHaveNoGoroutine",
+		},
+		{
 			name: "the timer of the queue is armed while it runs",
 			in:   "upstream.limiter.armLocked",
 			from: `if l.armed`,
