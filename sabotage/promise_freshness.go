@@ -50,7 +50,7 @@ var promiseFreshness = promise{
 		},
 		{
 			name: "a watch without answers never ends",
-			in:   "service/watch.poller.run",
+			in:   "service/watch.poller.begin",
 			from: `after > 0`,
 			to:   `after < 0`,
 			red:  "cmd/kootask/server.TestStaleWatchSaysWhatKooDriveSaidLast",

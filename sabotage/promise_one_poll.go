@@ -20,7 +20,7 @@ var promiseOnePoll = promise{
 		},
 		{
 			name: "concurrent calls send one request each",
-			in:   "service/observe.Observer.Get",
+			in:   "service/observe.Observer.enter",
 			from: `o.flights[key]`,
 			to:   `(*flight[V])(nil)`,
 			red:  "service/observe.TestConcurrentCallsShareOneRequest",

@@ -16,7 +16,7 @@ var promiseRelease = promise{
 		{
 			name: "a poller outlives its last watcher",
 			in:   "service/watch.poller.remove",
-			from: `p.cancel() <-p.done`,
+			from: `p.stop() <-p.done`,
 			to:   `p.retired = false`,
 			red:  "cmd/kootask/server.TestSessionDiesWithTheLastWatcher",
 		},
@@ -26,6 +26,20 @@ var promiseRelease = promise{
 			from: `f.waiting == 0`,
 			to:   `false`,
 			red:  "service/observe.TestLastCallersLeavingEndsTheRequest",
+		},
+		{
+			name: "a request outlives its last caller in the queue",
+			in:   "upstream.limiter.acquire",
+			from: `l.giveUp(w)`,
+			to:   `_ = w.then`,
+			red:  "upstream.TestWaitingRequestsHaveNoGoroutine",
+		},
+		{
+			name: "the poll of a watch outlives the watch",
+			in:   "service/observe.Observer.Begin",
+			from: `o.leave(f)`,
+			to:   ``,
+			red:  "service/observe.TestBegin",
 		},
 		{
 			name: "a watch lasts 20 times as long",

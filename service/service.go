@@ -94,7 +94,7 @@ func New(config Config) *Service {
 	}
 	s.ask = ask.New(ask.Config{
 		Upstream: config.Upstream, App: config.App, Quota: s.quota, Final: done, Answered: s.metrics.unlisted,
-		Log: config.Log, Metrics: config.Metrics,
+		PollMax: orDefault(config.PollMax, DefaultPollMax), Log: config.Log, Metrics: config.Metrics,
 	})
 	s.hub = watch.NewHub[upstream.Key](watch.Config[upstream.Task]{
 		Min:        orDefault(config.PollMin, DefaultPollMin),

@@ -72,9 +72,10 @@ func (s *Service) end(ctx context.Context, who caller.Caller) (at time.Time, err
 // poll returns the hub's poll function for a task; its first call begins with a wait.
 func (s *Service) poll(q ask.Question, wait time.Duration) watch.Poll[upstream.Task] {
 	poll := s.ask.Poll(q, wait)
-	return func(ctx context.Context) (watch.Answer[upstream.Task], error) {
-		answer, err := poll(ctx)
-		return watch.Answer[upstream.Task]{Value: answer.Value, At: answer.Answered}, err
+	return func(ctx context.Context, done func(watch.Answer[upstream.Task], error)) {
+		poll(ctx, func(answer ask.Answer, err error) {
+			done(watch.Answer[upstream.Task]{Value: answer.Value, At: answer.Answered}, err)
+		})
 	}
 }
 

@@ -33,16 +33,17 @@ func (r *recorded) SendMsg(m any) error {
 func TestHeartbeatsConfirmWhatWasShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		polls := 0
-		poll := func(context.Context) (watch.Answer[upstream.Task], error) {
+		poll := func(_ context.Context, done func(watch.Answer[upstream.Task], error)) {
 			polls++
 			if polls == 4 {
-				return watch.Answer[upstream.Task]{}, errors.New("doubt")
+				done(watch.Answer[upstream.Task]{}, errors.New("doubt"))
+				return
 			}
 			task := upstream.Task{ID: "1", Status: upstream.StatusNew}
 			if polls > 2 {
 				task.Status = upstream.StatusExecuting
 			}
-			return watch.Answer[upstream.Task]{Value: task, At: time.Now()}, nil
+			done(watch.Answer[upstream.Task]{Value: task, At: time.Now()}, nil)
 		}
 		hub := watch.NewHub[string](watch.Config[upstream.Task]{
 			Min: time.Second, Max: time.Second, BackoffMax: time.Second, Rank: rank, Same: same, Final: done,

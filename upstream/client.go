@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -59,8 +58,9 @@ func NewClient(config Config) (*Client, error) {
 // Close closes the connections. Call it when no request is in flight.
 func (c *Client) Close() { c.connections.renew() }
 
-// Task requests the description of a task. It first waits in its queue until ctx ends; the timeout does not include
-// that wait.
+// Begin requests the description of a task, and calls then once with the result: in a goroutine of its own, or before
+// Begin returns. It does not block. The request first waits in its queue until ctx ends; the timeout does not include
+// that wait. Only once the request is sent does it have a goroutine.
 //
 // It fails with a [*CircuitOpenError] if too many requests have failed, a [*TransportError] if no answer came, a
 // [*StatusError] if KooDrive refused the request or an earlier Retry-After still applies to the credential, an
@@ -69,12 +69,20 @@ func (c *Client) Close() { c.connections.renew() }
 // KooDrive processes the request at most once (but see [Call.Resend]), unless it refuses the signature of an [App]. If
 // its Date shows that this clock is to blame, the request is signed and sent once more. If KooDrive still refuses it
 // and the App has a second secret, it is sent once with that.
-func (c *Client) Task(ctx context.Context, q Query, call Call) (task Task, err error) {
-	err = c.ask(ctx, request{Query: q, Call: call, path: taskPath + q.taskID}, func(r *response) (err error) {
-		task, err = r.task(q.taskID)
-		return err
-	})
-	return task, err
+func (c *Client) Begin(ctx context.Context, q Query, call Call, then func(Task, error)) {
+	c.ask(ctx, request{Query: q, Call: call, path: taskPath + q.taskID}, then)
+}
+
+// Task is [Client.Begin] for callers that wait for the result.
+func (c *Client) Task(ctx context.Context, q Query, call Call) (Task, error) {
+	type result struct {
+		task Task
+		err  error
+	}
+	done := make(chan result, 1)
+	c.Begin(ctx, q, call, func(task Task, err error) { done <- result{task, err} })
+	r := <-done
+	return r.task, r.err
 }
 
 // request is a call with its path.
@@ -84,52 +92,16 @@ type request struct {
 	path string
 }
 
-// ask makes a request. decode reads the answer.
-//
-//  1. Neither Retry-After nor an open circuit may withhold it.
-//  2. It waits in its queue.
-//  3. Retry-After and the circuits are checked again: a circuit may have opened in the meantime.
-//  4. It is signed and sent. The steps from 2 are repeated if KooDrive refuses the signature of an app.
-func (c *Client) ask(ctx context.Context, q request, decode func(*response) error) (err error) {
-	if q.credential.app != nil {
-		c.pauses.asks(q.caller)
-	}
-	if err := c.pauses.check(q.quota, q.caller); err != nil {
-		return err
-	}
-	entered, err := c.breaker.enter(q.votes())
-	if err != nil {
-		return err
-	}
-	err = errPanicked // Replaced, unless there is a panic: the breaker must get its permit back.
-	defer func() { entered.end(err) }()
-	err = c.signed(ctx, q, entered, decode)
-	return err
-}
-
 // votes returns the identity of the request in the breaker.
 func (q request) votes() voter { return voter{caller: q.caller, queue: q.Queue, task: q.path} }
+
+// Accept moves the waiting requests of a query's Caller, whom KooDrive has answered, from the queue of an address to the
+// caller's own. Requests that come later name that queue themselves: see [Call].
+func (c *Client) Accept(q Query, address Key) { c.limiter.accept(q.caller, address) }
 
 // Withheld reports whether a query would not be sent now, because a circuit is open or KooDrive has sent Retry-After.
 func (c *Client) Withheld(q Query, queue Key) bool {
 	return c.pauses.check(q.quota, q.caller) != nil || c.breaker.check(voter{caller: q.caller, queue: queue}) != nil
-}
-
-// signed sends the request, and repeats it if KooDrive refuses the signature of an app.
-func (c *Client) signed(ctx context.Context, q request, entered *entry, decode func(*response) error) error {
-	redated := false
-	for all := q.credential.signing(); ; {
-		q.credential = all[0]
-		misdated, err := c.queued(ctx, q, entered, decode)
-		switch {
-		case misdated && !redated:
-			redated = true
-		case len(all) > 1 && refusesSignature(err):
-			all = all[1:]
-		default:
-			return err
-		}
-	}
 }
 
 // refusesSignature reports whether KooDrive refused a request for its signature alone. It documents 401 and 400 for
@@ -143,34 +115,4 @@ func refusesSignature(err error) bool {
 // isRefusal reports whether status may mean that KooDrive does not accept a signature: see refusesSignature.
 func isRefusal(status int) bool {
 	return status == http.StatusUnauthorized || status == http.StatusBadRequest
-}
-
-// queued waits in the queue, then signs the request and makes an attempt. misdated reports that KooDrive refused an
-// app's signature for its date, which a new signature would correct.
-func (c *Client) queued(ctx context.Context, q request, entered *entry, decode func(*response) error) (misdated bool, err error) {
-	if err := c.limiter.acquire(ctx, q.Queue); err != nil {
-		return false, fmt.Errorf("waiting to ask KooDrive: %w", err)
-	}
-	defer c.limiter.release(q.Queue)
-	if err := c.pauses.check(q.quota, q.caller); err != nil {
-		return false, err
-	}
-	if err := entered.check(); err != nil {
-		return false, err
-	}
-	entered.sent = true
-	sent := time.Now()
-	if q.Begun != nil {
-		q.Begun()
-	}
-	resp, err := c.attempt(ctx, q)
-	if err == nil {
-		misdated = q.credential.app != nil && isRefusal(resp.status) && explains(resp.header, resp.xDate)
-		err = decode(resp)
-	}
-	c.pauses.learn(q.quota, q.caller, sent, err)
-	if q.Ended != nil {
-		q.Ended(err)
-	}
-	return misdated, err
 }

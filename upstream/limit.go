@@ -9,46 +9,84 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// limiter limits the requests per second and those in flight. Waiting requests are served round robin by caller, so
-// that a caller with a thousand tasks slows down only itself.
+// limiter limits the requests per second and those in flight. When more requests wait than the limits allow:
 //
-// A caller may have as many requests in flight as there are free slots. So a single caller holds at most half of the
-// slots, and two hold a third each; the next caller finds a free one, however long the requests take.
+//   - Callers that KooDrive has answered lately, and all others, alternate.
+//   - On the first side the callers take turns, so that a caller with a thousand tasks slows down only itself. On the
+//     other side the addresses do, so that opening many callers gains nothing.
+//   - Within the queue of a caller or an address, first answers go before later polls: see queue.next.
+//
+// A caller may have as many requests in flight as there are free slots, and so may an address. So a single one holds at
+// most half of the slots, and two hold a third each; the next one finds a free slot, however long the requests take. An
+// address that holds its addressShare of the slots also goes after the other addresses.
 //
 // A rate.Limiter alone serves in order of arrival and does not distinguish callers.
 type limiter struct {
 	most int
 
 	mu       sync.Mutex
-	rate     *rate.Limiter  // Guarded by mu, as are the fields below.
-	inFlight int            // Requests that hold a permit.
-	waiting  int            // Requests that wait for one.
-	queues   map[Key]*queue // Queues of the callers that wait or hold a permit.
-	turns    *list.List     // The queues with waiters; the next one to be served is in front.
+	rate     *rate.Limiter    // Guarded by mu, as are the fields below.
+	inFlight int              // Requests that hold a permit.
+	waiting  int              // Requests that wait for one.
+	queues   map[Key]*queue   // Queues of the callers and addresses that wait or hold a permit.
+	turns    [sides]list.List // The queues with waiters, by side; the next one to be served is in front.
+	served   side             // The side that was served last.
 	// armed reports that the timer runs. It is never reset while it does: the runtime would look through all timers of
 	// the process, of which there are several for each watched task.
 	armed bool
 	timer func(time.Duration) // Calls due after a time.
 }
 
-// queue has the waiters and permits of one caller.
+// side is a half of the queues.
+type side int
+
+const (
+	known   side = iota // Of callers that KooDrive has answered lately.
+	unknown             // Of the addresses of all other callers.
+	sides
+)
+
+const (
+	// addressShare is the divisor of the slots that an address may hold before it goes after other addresses: an eighth
+	// of one side's half.
+	addressShare = 8 * int(sides)
+	// overdueShare is the divisor of a queue's requests that overdue polls get at least.
+	overdueShare = 8
+)
+
+// queue has the waiters and permits of one caller, or of the callers at one address.
 type queue struct {
-	caller   Key
+	key      Key
+	side     side
 	inFlight int
-	waiters  *list.List
+	firsts   list.List     // The waiters for first answers, oldest first.
+	polls    list.List     // The waiters that yield to them, oldest first.
+	passed   int           // First answers served since the last poll.
 	turn     *list.Element // Its element in limiter.turns; nil without waiters.
 }
 
-// waiter is a request that waits for a permit.
-type waiter struct {
-	granted chan struct{} // Closed with limiter.mu held.
-	element *list.Element // Its element in the queue, until granted.
+// place says where a request waits.
+type place struct {
+	caller, queue Key           // The queue is the caller's own, or its address's.
+	yield         time.Duration // See [Call.Yield].
 }
+
+// waiter is a request that waits for a permit. No goroutine waits for it.
+type waiter struct {
+	place
+	since   time.Time
+	then    func(permit *queue)
+	leave   func() bool   // Stops the watch over the request's context; nil if the permit was granted at once.
+	queue   *queue        // Where it waits, or whose permit it holds. Guarded by limiter.mu, as is element.
+	element *list.Element // Its element in the queue; nil once granted.
+}
+
+// overdue returns when first answers that come later no longer go before the waiter.
+func (w *waiter) overdue() time.Time { return w.since.Add(w.yield) }
 
 func newLimiter(perSecond, atOnce int) *limiter {
 	l := &limiter{
-		most: atOnce, rate: rate.NewLimiter(rate.Limit(perSecond), max(1, perSecond/burstShare)),
-		queues: map[Key]*queue{}, turns: list.New(),
+		most: atOnce, rate: rate.NewLimiter(rate.Limit(perSecond), max(1, perSecond/burstShare)), queues: map[Key]*queue{},
 	}
 	timer := time.AfterFunc(time.Hour, l.due)
 	timer.Stop()
@@ -59,51 +97,62 @@ func newLimiter(perSecond, atOnce int) *limiter {
 // burstShare is the divisor of a second's requests that may come at once.
 const burstShare = 10
 
-// acquire waits for a permit, or until ctx ends. The caller must release the permit.
-func (l *limiter) acquire(ctx context.Context, caller Key) error {
+// acquire calls then in a goroutine of its own: with a permit, which must be released, or with nil if ctx ends first. It
+// does not block.
+func (l *limiter) acquire(ctx context.Context, at place, then func(permit *queue)) {
+	w := &waiter{place: at, since: time.Now(), then: then}
 	l.mu.Lock()
-	w := &waiter{granted: make(chan struct{})}
-	q := l.queues[caller]
-	if q == nil {
-		q = &queue{caller: caller, waiters: list.New()}
-		l.queues[caller] = q
-	}
-	if q.turn == nil {
-		q.turn = l.turns.PushBack(q)
-	}
-	w.element = q.waiters.PushBack(w)
-	l.waiting++
+	defer l.mu.Unlock()
+	l.joinLocked(at.queue, w)
 	l.serveLocked()
+	if w.element != nil {
+		w.leave = context.AfterFunc(ctx, func() { l.giveUp(w) })
+	}
+}
+
+// giveUp removes a waiter whose context has ended, unless it was granted a permit just before.
+func (l *limiter) giveUp(w *waiter) {
+	l.mu.Lock()
+	waits := w.element != nil
+	if waits {
+		l.leaveLocked(w)
+		l.dropLocked(w.queue)
+	}
 	l.mu.Unlock()
-
-	select {
-	case <-w.granted:
-		return nil
-	case <-ctx.Done():
+	if waits {
+		w.then(nil)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	select {
-	case <-w.granted: // Just before ctx ended.
-		l.releaseLocked(q)
-	default:
-		l.removeLocked(q, w.element)
-		l.dropLocked(q)
-	}
-	return ctx.Err()
 }
 
-// release returns a permit of a caller.
-func (l *limiter) release(caller Key) {
+// accept moves the waiting requests of a caller, whom KooDrive has answered, from the queue of an address to its own.
+func (l *limiter) accept(caller, address Key) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.releaseLocked(l.queues[caller])
-}
-
-func (l *limiter) releaseLocked(q *queue) {
-	l.inFlight--
-	q.inFlight--
+	q := l.queues[address]
+	if q == nil {
+		return
+	}
+	for _, line := range []*list.List{&q.firsts, &q.polls} {
+		for e := line.Front(); e != nil; {
+			w, _ := e.Value.(*waiter)
+			e = e.Next()
+			if w.caller == caller {
+				l.leaveLocked(w)
+				l.joinLocked(caller, w)
+			}
+		}
+	}
 	l.dropLocked(q)
+	l.serveLocked()
+}
+
+// release returns a permit.
+func (l *limiter) release(permit *queue) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inFlight--
+	permit.inFlight--
+	l.dropLocked(permit)
 	l.serveLocked()
 }
 
@@ -118,7 +167,7 @@ func (l *limiter) due() {
 // serveLocked grants permits as far as the limits allow, and sets the timer if it needs the rate:
 //  1. Take the next queue that may have a permit.
 //  2. Take a token of the rate, or come back when there is one.
-//  3. Grant the permit, and move the queue to the end.
+//  3. Grant the permit, and move the queue to the end. The request gets its goroutine.
 func (l *limiter) serveLocked() {
 	for {
 		q := l.nextLocked()
@@ -132,8 +181,17 @@ func (l *limiter) serveLocked() {
 		}
 		l.inFlight++
 		q.inFlight++
-		l.turns.MoveToBack(q.turn)
-		close(l.removeLocked(q, q.waiters.Front()).granted)
+		l.served = q.side
+		l.turns[q.side].MoveToBack(q.turn)
+		w := q.next(now)
+		if q.passed++; w.yield > 0 {
+			q.passed = 0
+		}
+		l.leaveLocked(w)
+		if w.leave != nil {
+			w.leave()
+		}
+		go w.then(q)
 	}
 }
 
@@ -148,36 +206,99 @@ func (l *limiter) armLocked(now time.Time) {
 	l.timer(time.Duration(missing/float64(l.rate.Limit())*float64(time.Second)) + time.Microsecond)
 }
 
-// nextLocked returns the first queue that holds fewer permits than are free; nil without one. Each queue that it
-// skips holds a permit, so there are at most as many as permits.
-func (l *limiter) nextLocked() *queue {
+// nextLocked returns the next queue to be served, which holds fewer permits than are free; nil without one. Each queue
+// that it skips holds a permit, so there are at most as many as permits.
+func (l *limiter) nextLocked() (next *queue) {
 	free := l.most - l.inFlight
 	if free == 0 {
 		return nil
 	}
-	for turn := l.turns.Front(); turn != nil; turn = turn.Next() {
-		if q, _ := turn.Value.(*queue); q.inFlight < free {
-			return q
+	for _, s := range []side{1 - l.served, l.served} {
+		for turn := l.turns[s].Front(); turn != nil; turn = turn.Next() {
+			q, _ := turn.Value.(*queue)
+			switch fits := q.inFlight < free; {
+			case fits && (s == known || q.inFlight < max(1, l.most/addressShare)):
+				return q
+			case fits && next == nil:
+				next = q
+			}
+		}
+		if next != nil {
+			return next
 		}
 	}
 	return nil
 }
 
-// removeLocked removes a waiter from its queue, and a queue without waiters from the turns.
-func (l *limiter) removeLocked(q *queue, element *list.Element) *waiter {
-	w, _ := q.waiters.Remove(element).(*waiter)
+// next returns the waiter of a queue that is served next. A first answer goes before a poll, unless the poll is overdue
+// and one of these applies:
+//  1. It was so before the first answer was asked for. In a queue that never empties, both get ahead.
+//  2. Other first answers have gone before it. An endless flood of them cannot hold up the polls of its address.
+func (q *queue) next(now time.Time) *waiter {
+	first, poll := front(&q.firsts), front(&q.polls)
+	switch {
+	case poll == nil:
+		return first
+	case first == nil, poll.overdue().Before(first.since):
+		return poll
+	case q.passed >= overdueShare-1 && poll.overdue().Before(now):
+		return poll
+	default:
+		return first
+	}
+}
+
+// front returns the first waiter of a line; nil without one.
+func front(line *list.List) *waiter {
+	if line.Len() == 0 {
+		return nil
+	}
+	w, _ := line.Front().Value.(*waiter)
+	return w
+}
+
+// line returns the part of its queue in which a waiter waits.
+func (w *waiter) line() *list.List {
+	if w.yield > 0 {
+		return &w.queue.polls
+	}
+	return &w.queue.firsts
+}
+
+// joinLocked adds a waiter to a queue, and a queue to the turns of its side.
+func (l *limiter) joinLocked(key Key, w *waiter) {
+	q := l.queues[key]
+	if q == nil {
+		q = &queue{key: key, side: unknown}
+		if key == w.caller {
+			q.side = known
+		}
+		l.queues[key] = q
+	}
+	if q.turn == nil {
+		q.turn = l.turns[q.side].PushBack(q)
+	}
+	w.queue = q
+	w.element = w.line().PushBack(w)
+	l.waiting++
+}
+
+// leaveLocked removes a waiter from its queue, and a queue without waiters from the turns.
+func (l *limiter) leaveLocked(w *waiter) {
+	q := w.queue
+	w.line().Remove(w.element)
+	w.element = nil
 	l.waiting--
-	if q.waiters.Len() == 0 {
-		l.turns.Remove(q.turn)
+	if q.firsts.Len()+q.polls.Len() == 0 {
+		l.turns[q.side].Remove(q.turn)
 		q.turn = nil
 	}
-	return w
 }
 
 // dropLocked removes a queue without waiters and permits.
 func (l *limiter) dropLocked(q *queue) {
-	if q.inFlight == 0 && q.waiters.Len() == 0 {
-		delete(l.queues, q.caller)
+	if q.inFlight == 0 && q.turn == nil {
+		delete(l.queues, q.key)
 	}
 }
 

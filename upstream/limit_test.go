@@ -11,17 +11,33 @@ import (
 	"time"
 )
 
-func caller(n byte) Key { return Key{n} }
+// caller is the place of a caller that KooDrive has answered.
+func caller(n byte) place { return place{caller: Key{n}, queue: Key{n}} }
 
-// hold acquires a permit for a caller, notes when, and releases it after d.
-func hold(t *testing.T, l *limiter, n byte, d time.Duration, granted func()) {
+// stranger is the place of a caller that KooDrive has not answered.
+func stranger(address, n byte) place { return place{caller: Key{n}, queue: Key{address, 1}} }
+
+// wait acquires a permit, and waits for it.
+func (l *limiter) wait(ctx context.Context, p place) (*queue, error) {
+	got := make(chan *queue)
+	l.acquire(ctx, p, func(permit *queue) { got <- permit })
+	permit := <-got
+	if ctx.Err() != nil && permit != nil {
+		l.release(permit)
+	}
+	return permit, ctx.Err()
+}
+
+// hold acquires a permit, notes when, and releases it after d.
+func hold(t *testing.T, l *limiter, p place, d time.Duration, granted func()) {
 	t.Helper()
-	if err := l.acquire(t.Context(), caller(n)); err != nil {
+	permit, err := l.wait(t.Context(), p)
+	if err != nil {
 		t.Error(err)
 		return
 	}
 	granted()
-	time.AfterFunc(d, func() { l.release(caller(n)) })
+	time.AfterFunc(d, func() { l.release(permit) })
 }
 
 // isIdle checks that nothing is queued and no permit is lost.
@@ -29,8 +45,9 @@ func isIdle(t *testing.T, l *limiter) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.inFlight != 0 || len(l.queues) != 0 || l.turns.Len() != 0 {
-		t.Errorf("%d permits are held, %d callers and %d queued requests are left", l.inFlight, len(l.queues), l.turns.Len())
+	turns := l.turns[known].Len() + l.turns[unknown].Len()
+	if l.inFlight != 0 || l.waiting != 0 || len(l.queues) != 0 || turns != 0 {
+		t.Errorf("%d permits, %d requests, %d queues and %d turns are left", l.inFlight, l.waiting, len(l.queues), turns)
 	}
 }
 
@@ -43,7 +60,7 @@ func TestRateCeiling(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 500 {
 			all.Go(func() {
-				hold(t, l, byte(i), 0, func() {
+				hold(t, l, caller(byte(i)), 0, func() {
 					mu.Lock()
 					defer mu.Unlock()
 					at = append(at, time.Since(start))
@@ -72,7 +89,7 @@ func TestConcurrencyCeiling(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 640 {
 			all.Go(func() {
-				hold(t, l, byte(i), time.Second, func() {
+				hold(t, l, caller(byte(i)), time.Second, func() {
 					mu.Lock()
 					defer mu.Unlock()
 					at[time.Since(start).Round(time.Second)]++
@@ -96,12 +113,12 @@ func TestCallersTakeTurns(t *testing.T) {
 		l := newLimiter(50, 64)
 		var all sync.WaitGroup
 		for range 1000 {
-			all.Go(func() { hold(t, l, 1, 0, func() {}) })
+			all.Go(func() { hold(t, l, caller(1), 0, func() {}) })
 		}
 		time.Sleep(time.Second)
 		start := time.Now()
 		for range 10 {
-			hold(t, l, 2, 0, func() {})
+			hold(t, l, caller(2), 0, func() {})
 		}
 		if took := time.Since(start); took > 450*time.Millisecond { // Every other turn, at 20 ms.
 			t.Errorf("ten requests of the other caller took %v", took)
@@ -121,12 +138,12 @@ func TestSlotsAreShared(t *testing.T) {
 			held := map[int]int{}
 			for i := range 200 * callers {
 				all.Go(func() {
-					if l.acquire(ctx, caller(byte(i%callers))) == nil {
+					if permit, err := l.wait(ctx, caller(byte(i%callers))); err == nil {
 						mu.Lock()
 						held[i%callers]++
 						mu.Unlock()
 						<-ctx.Done()
-						l.release(caller(byte(i % callers)))
+						l.release(permit)
 					}
 				})
 				synctest.Wait() // They queue in this order.
@@ -141,10 +158,10 @@ func TestSlotsAreShared(t *testing.T) {
 			mu.Unlock()
 			newcomer, tooLate := context.WithTimeout(t.Context(), time.Second)
 			defer tooLate()
-			if err := l.acquire(newcomer, caller(100)); err != nil {
+			if permit, err := l.wait(newcomer, caller(100)); err != nil {
 				t.Errorf("with %d callers, a newcomer: %v", callers, err)
 			} else {
-				l.release(caller(100))
+				l.release(permit)
 			}
 			leave()
 			all.Wait()
@@ -159,7 +176,7 @@ func TestOneSlotIsServed(t *testing.T) {
 		l := newLimiter(1000, 1)
 		var all sync.WaitGroup
 		for i := range 10 {
-			all.Go(func() { hold(t, l, byte(i%3), time.Second, func() {}) })
+			all.Go(func() { hold(t, l, caller(byte(i%3)), time.Second, func() {}) })
 		}
 		all.Wait()
 		time.Sleep(2 * time.Second)
@@ -170,7 +187,8 @@ func TestOneSlotIsServed(t *testing.T) {
 func TestCancelledCallLeavesTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(1000, 1)
-		if err := l.acquire(t.Context(), caller(1)); err != nil {
+		permit, err := l.wait(t.Context(), caller(1))
+		if err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -178,14 +196,14 @@ func TestCancelledCallLeavesTheQueue(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 10 {
 			all.Go(func() {
-				if err := l.acquire(ctx, caller(byte(i%2))); !errors.Is(err, context.DeadlineExceeded) {
+				if _, err := l.wait(ctx, caller(byte(i%2))); !errors.Is(err, context.DeadlineExceeded) {
 					t.Error(err)
 				}
 			})
 		}
 		all.Wait()
-		l.release(caller(1))
-		hold(t, l, 3, 0, func() {})
+		l.release(permit)
+		hold(t, l, caller(3), 0, func() {})
 		time.Sleep(time.Second)
 		isIdle(t, l)
 	})
@@ -205,8 +223,8 @@ func TestTimerIsNotArmedTwice(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 1001 { // The first one has a token.
 			all.Go(func() {
-				if l.acquire(ctx, caller(byte(i))) == nil {
-					l.release(caller(byte(i)))
+				if permit, err := l.wait(ctx, caller(byte(i))); err == nil {
+					l.release(permit)
 				}
 			})
 		}

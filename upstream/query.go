@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kootask/kootask/internal/secret"
 	"github.com/kootask/kootask/internal/taskid"
@@ -55,6 +56,9 @@ type Call struct {
 	// Queue is the queue in which the request waits: that of the query's Caller or, if KooDrive has not answered the
 	// caller lately, that of its address: see [Client.PeerKey]. Required.
 	Queue Key
+	// Yield is for a request whose answer nobody waits for, a poll after the first one: how long other requests of its
+	// queue go before it. 0: it goes before those that yield.
+	Yield time.Duration
 	// Language is the language of KooDrive's messages, which kootask does not read: zh-CN or en-US. Any other is not
 	// sent.
 	Language string

@@ -44,6 +44,9 @@ type Config struct {
 	Final func(upstream.Task) bool
 	// Answered is called with each task that KooDrive returns. It must not block. Nil: it is not called.
 	Answered func(upstream.Task)
+	// PollMax is the longest interval of polls. At the ceiling of requests, a poll after the first one lets first answers
+	// of its caller go before it, until it is overdue by PollMax. 0: it lets none go before it.
+	PollMax time.Duration
 	// Log gets a debug line for each request to KooDrive. Nil: no log.
 	Log *slog.Logger
 	// Metrics registers the Asker's metrics. Nil: they are not registered.
@@ -59,6 +62,7 @@ type Asker struct {
 	app      *upstream.App
 	quota    *quota.Quota
 	answered func(upstream.Task)
+	pollMax  time.Duration
 	log      *slog.Logger
 	metrics  *metrics
 	retries  *retries
@@ -69,6 +73,7 @@ type Asker struct {
 func New(config Config) *Asker {
 	a := &Asker{
 		upstream: config.Upstream, app: config.App, quota: config.Quota, answered: config.Answered,
+		pollMax:  config.PollMax,
 		log:      cmp.Or(config.Log, slog.New(slog.DiscardHandler)),
 		metrics:  newMetrics(config.Metrics, config.Upstream),
 		retries:  newRetries(),
@@ -131,69 +136,86 @@ func (a *Asker) Get(ctx context.Context, q Question, maxAge *time.Duration) (Ans
 }
 
 // Poll returns a function that fetches the task each time it is called; the first call begins with a wait. It may share
-// the request of a call, and takes a finished task from memory.
-func (a *Asker) Poll(q Question, wait time.Duration) func(context.Context) (Answer, error) {
+// the request of a call, and takes a finished task from memory. It does not block: see [observe.Observer.Begin].
+func (a *Asker) Poll(q Question, wait time.Duration) func(ctx context.Context, then func(Answer, error)) {
 	q.trace = upstream.TraceID{} // A poll serves many watches, so it belongs to no call's trace.
-	resend := true               // A watch's first answer comes as fast as a call's. A later request can wait for the next poll.
-	return func(ctx context.Context) (Answer, error) {
-		if err := sleep(ctx, wait); err != nil {
-			return Answer{}, err
+	first := true                // A watch's first answer comes as fast as a call's. A later one can wait.
+	return func(ctx context.Context, then func(Answer, error)) {
+		if !first {
+			a.poll(ctx, q, false, then)
+			return
 		}
-		wait = 0
-		due, once := time.Now(), a.once(q, resend)
-		resend = false
-		answer, err := a.observer.Get(ctx, q.Key(), observe.Wish{},
-			func(ctx context.Context, begun func()) (upstream.Task, error) {
-				return once(ctx, sync.OnceFunc(func() {
-					a.metrics.pollLag.Observe(time.Since(due).Seconds())
-					begun()
-				}))
-			})
+		first = false
+		after(ctx, wait, func() { a.poll(ctx, q, true, then) })
+	}
+}
+
+// poll fetches the task for a watch.
+func (a *Asker) poll(ctx context.Context, q Question, first bool, then func(Answer, error)) {
+	due, once := time.Now(), a.once(q, first)
+	ask := func(ctx context.Context, begun func(), done func(upstream.Task, error)) {
+		once(ctx, sync.OnceFunc(func() {
+			a.metrics.pollLag.Observe(time.Since(due).Seconds())
+			begun()
+		}), done)
+	}
+	a.observer.Begin(ctx, q.Key(), ask, func(answer Answer, err error) {
 		if err != nil {
-			return answer, reason.Of(err)
+			then(answer, reason.Of(err))
+			return
 		}
 		a.metrics.observed[answer.Source].Inc()
-		return answer, nil
-	}
+		then(answer, nil)
+	})
 }
 
 // once sends a request to KooDrive. First it waits for the rate limit of the app's user, if there is one, and then in the
-// queue.
-func (a *Asker) once(q Question, resend bool) observe.Ask[upstream.Task] {
-	return func(ctx context.Context, begun func()) (upstream.Task, error) {
+// queue. first means that somebody waits for the answer.
+func (a *Asker) once(q Question, first bool) observe.Ask[upstream.Task] {
+	return func(ctx context.Context, begun func(), done func(upstream.Task, error)) {
 		observe.Enter(ctx, observe.Queued)
-		if err := a.quota.WaitForUser(ctx, q.Caller()); err != nil {
-			return upstream.Task{}, reason.Of(fmt.Errorf("waiting for the user's rate: %w", err))
-		}
-		r := a.begin(ctx, q, begun)
-		queue := a.queue(q)
-		task, err := a.upstream.Task(ctx, q.Query, upstream.Call{
-			Queue: queue, Language: q.language, Trace: r.trace, Resend: resend, Begun: r.sent, Ended: r.ended,
+		a.admit(ctx, q, func(err error) {
+			if err != nil {
+				done(upstream.Task{}, reason.Of(fmt.Errorf("waiting for the user's rate: %w", err)))
+				return
+			}
+			r := a.begin(ctx, q, begun)
+			call := upstream.Call{
+				Queue: a.queue(q), Language: q.language, Trace: r.trace, Resend: first, Begun: r.sent, Ended: r.ended,
+			}
+			if !first {
+				call.Yield = a.pollMax
+			}
+			a.upstream.Begin(ctx, q.Query, call, func(task upstream.Task, err error) { done(r.finish(call.Queue, task, err)) })
 		})
-		failure := r.done(err)
-		if r.requests > 0 { // Otherwise the task was not requested and stays new.
-			a.quota.Learn(q.Subject(), failure)
-		}
-		if failure != nil {
-			return upstream.Task{}, failure
-		}
-		a.answered(task)
-		a.retries.earn(queue)
-		return task, nil
 	}
 }
 
-// sleep waits for d, or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) error {
+// admit calls then when the rate limit of the app's user allows a request, or with ctx's error if ctx ends first.
+func (a *Asker) admit(ctx context.Context, q Question, then func(error)) {
+	retry := a.quota.AdmitUser(q.Caller())
+	if retry == 0 {
+		then(nil)
+		return
+	}
+	after(ctx, retry, func() {
+		if ctx.Err() != nil {
+			then(ctx.Err())
+			return
+		}
+		a.admit(ctx, q, then)
+	})
+}
+
+// after calls then when d has passed or ctx has ended: at once if d is 0, and otherwise in a goroutine of its own.
+func after(ctx context.Context, d time.Duration, then func()) {
 	if d <= 0 {
-		return nil
+		then()
+		return
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	over, cancel := context.WithTimeout(ctx, d)
+	context.AfterFunc(over, func() {
+		cancel()
+		then()
+	})
 }

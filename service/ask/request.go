@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/kootask/kootask/internal/panics"
 	"github.com/kootask/kootask/service/observe"
 	"github.com/kootask/kootask/service/reason"
 	"github.com/kootask/kootask/upstream"
@@ -74,6 +75,25 @@ func (r *request) done(err error) *reason.Error {
 		r.asker.metrics.withheld.WithLabelValues(failure.Outcome.Name).Inc()
 	}
 	return failure
+}
+
+// finish records the result of the call, learns from it, and returns the task or a [*reason.Error]. A panic becomes an
+// error.
+func (r *request) finish(queue upstream.Key, answered upstream.Task, cause error) (task upstream.Task, err error) {
+	defer panics.Recover(&err, "while asking")
+	a, q, failure := r.asker, r.question, r.done(cause)
+	if r.requests > 0 { // Otherwise the task was not requested and stays new.
+		a.quota.Learn(q.Subject(), failure)
+	}
+	if failure != nil {
+		return task, failure
+	}
+	if queue != q.Caller() { // It was its address's.
+		a.upstream.Accept(q.Query, queue)
+	}
+	a.answered(answered)
+	a.retries.earn(queue)
+	return answered, nil
 }
 
 // log writes the line of an ended request. The error has the same text as in the call's line.

@@ -75,30 +75,50 @@ func (r *retries) take(caller upstream.Key) bool {
 // twice sends a request, and repeats it once after a transient failure. Only calls use it: a watch polls again anyway.
 func (a *Asker) twice(q Question) observe.Ask[upstream.Task] {
 	ask := a.once(q, true)
-	return func(ctx context.Context, begun func()) (upstream.Task, error) {
-		task, err := ask(ctx, begun)
-		if err == nil || ctx.Err() != nil || !mayHavePassed(reason.Of(err)) {
-			return task, err
-		}
-		granted := a.retries.take(a.queue(q))
-		a.metrics.retried(granted)
-		if !granted {
-			return task, err
-		}
-		if sleep(ctx, retryMin+rand.N(retrySpace)) != nil {
-			return task, err
-		}
-		// The second request waits in the queue as well, for at most Patience.
-		again, giveUp := context.WithCancel(ctx)
-		defer giveUp()
-		patience := time.AfterFunc(Patience, giveUp)
-		task2, err2 := ask(again, func() { patience.Stop() })
-		if again.Err() != nil && ctx.Err() == nil {
-			a.quota.QueueFull()
-			return task, err
-		}
-		return task2, err2
+	return func(ctx context.Context, begun func(), done func(upstream.Task, error)) {
+		ask(ctx, begun, func(task upstream.Task, err error) {
+			if err == nil || ctx.Err() != nil || !mayHavePassed(reason.Of(err)) || !a.mayRetry(q) {
+				done(task, err)
+				return
+			}
+			after(ctx, retryMin+rand.N(retrySpace), func() {
+				if ctx.Err() != nil {
+					done(task, err)
+					return
+				}
+				a.again(ctx, ask, func(again upstream.Task, failed error, gaveUp bool) {
+					if gaveUp {
+						done(task, err)
+						return
+					}
+					done(again, failed)
+				})
+			})
+		})
 	}
+}
+
+// mayRetry takes a retry from the budgets, and counts whether there was one.
+func (a *Asker) mayRetry(q Question) bool {
+	granted := a.retries.take(a.queue(q))
+	a.metrics.retried(granted)
+	return granted
+}
+
+// again sends a request once more. It waits in the queue as well, for at most Patience: then it gives up.
+func (a *Asker) again(
+	ctx context.Context, ask observe.Ask[upstream.Task], done func(task upstream.Task, err error, gaveUp bool),
+) {
+	again, giveUp := context.WithCancel(ctx)
+	patience := time.AfterFunc(Patience, giveUp)
+	ask(again, func() { patience.Stop() }, func(task upstream.Task, err error) {
+		gaveUp := again.Err() != nil && ctx.Err() == nil
+		giveUp()
+		if gaveUp {
+			a.quota.QueueFull()
+		}
+		done(task, err, gaveUp)
+	})
 }
 
 // mayHavePassed reports whether an immediate retry makes sense. It does not after Retry-After, nor after a timeout of

@@ -27,7 +27,21 @@ type source struct {
 
 const final = 1000
 
-func (s *source) ask(ctx context.Context, begun func()) (int, error) {
+func (s *source) ask(ctx context.Context, begun func(), done func(int, error)) {
+	if s.panics {
+		panic("secret")
+	}
+	blocking(s.answer)(ctx, begun, done)
+}
+
+// blocking turns a function that waits for its answer into an Ask.
+func blocking(f func(ctx context.Context, begun func()) (int, error)) observe.Ask[int] {
+	return func(ctx context.Context, begun func(), done func(int, error)) {
+		go func() { done(f(ctx, begun)) }()
+	}
+}
+
+func (s *source) answer(ctx context.Context, begun func()) (int, error) {
 	select {
 	case <-time.After(s.queue):
 	case <-ctx.Done():
@@ -52,9 +66,6 @@ func (s *source) ask(ctx context.Context, begun func()) (int, error) {
 		s.cancelled++
 		s.mu.Unlock()
 		return 0, ctx.Err()
-	}
-	if s.panics {
-		panic("secret")
 	}
 	if s.finished {
 		n += final

@@ -1,10 +1,11 @@
 // Package observe keeps the newest observation of each key and allows one request per key at a time: calls that arrive
-// while it is in flight share its answer. The package does not know what is requested, or from whom.
+// while it is in flight share its answer. The package does not know what is requested, or from whom. It has no
+// goroutines.
 //
 //	o := observe.New[Key, Task](observe.Config[Task]{Final: Task.Done})
 //	defer o.Close()
 //	…
-//	observation, err := o.Get(ctx, key, observe.Wish{}, func(ctx context.Context, begun func()) (Task, error) { … })
+//	observation, err := o.Get(ctx, key, observe.Wish{}, func(ctx context.Context, begun func(), done func(Task, error)) { … })
 package observe
 
 import (
@@ -61,7 +62,7 @@ type Observer[K comparable, V any] struct {
 	flights map[K]*flight[V] // Requests in flight. Guarded by mu.
 	calls   uint64           // The last number given; calls and flights share one sequence. Guarded by mu.
 	mu      sync.Mutex
-	running sync.WaitGroup // The flights' goroutines.
+	running sync.WaitGroup // The flights.
 }
 
 // record is an observation with the number of its flight.
@@ -75,12 +76,15 @@ type flight[V any] struct {
 	number  uint64
 	asked   time.Time
 	waiting int // The calls that wait. Guarded by Observer.mu. 0: cancelled, no call may join.
+	ctx     context.Context
 	cancel  context.CancelFunc
-	begun   chan struct{} // Closed when ask calls begun, and at the latest when ask returns.
-	done    chan struct{} // Closed by the flight's goroutine, after it has set result and err.
+	begun   chan struct{} // Closed when ask calls begun, and at the latest when ask is done.
+	done    chan struct{} // Closed with Observer.mu held, after result and err were set.
 	result  Observation[V]
 	err     error
-	stages  timeline
+	then    []func() // Called after done is closed. Guarded by Observer.mu.
+	// stages has an allocation of its own: a context that outlives the flight for a while refers to it.
+	stages *timeline
 }
 
 // New returns an Observer. Close it.
@@ -99,7 +103,7 @@ func New[K comparable, V any](config Config[V]) *Observer[K, V] {
 	}
 }
 
-// Close waits for the requests in flight and frees the observations. No call of Get may be in flight.
+// Close waits for the requests in flight and frees the observations. No call of Get or Begin may be in flight.
 func (o *Observer[K, V]) Close() {
 	o.running.Wait()
 	o.kept.Close()
@@ -114,9 +118,10 @@ type Wish struct {
 	Patience time.Duration
 }
 
-// Ask requests a value. It calls begun when the request begins; without that call, the request counts as begun when Ask
-// returns.
-type Ask[V any] func(ctx context.Context, begun func()) (V, error)
+// Ask requests a value. It does not block: it calls done once with the result, before it returns or later, and soon
+// after ctx has ended at the latest. It calls begun when the request begins; without that call, the request counts as
+// begun when it is done.
+type Ask[V any] func(ctx context.Context, begun func(), done func(V, error))
 
 // ErrNotBegun reports that the request of a call did not begin within the call's patience.
 var ErrNotBegun = errors.New("the request has not begun")
@@ -127,63 +132,29 @@ var ErrNotBegun = errors.New("the request has not begun")
 // If ctx comes from [WithSpent], Get adds to its Spent the time that the call waited in each stage, whichever call
 // began the request.
 //
-// ask runs in its own goroutine with a context that has the values of ctx and ends when no call waits for the answer
-// any more. All calls that wait share its error, which is not kept; a panic becomes an error. Get fails with ctx's
-// error if ctx ends first, and with ErrNotBegun if wish.Patience does.
+// ask gets a context that has the values of ctx and ends when no call waits for the answer any more. All calls that
+// wait share its error, which is not kept; a panic of ask becomes an error. Get fails with ctx's error if ctx ends
+// first, and with ErrNotBegun if wish.Patience does.
 func (o *Observer[K, V]) Get(ctx context.Context, key K, wish Wish, ask Ask[V]) (Observation[V], error) {
-	maxAge := wish.MaxAge
 	if ctx.Err() != nil {
 		return Observation[V]{}, ctx.Err()
 	}
-	called := time.Now()
-	o.mu.Lock()
-	o.calls++
-	number := o.calls
-	fresh := func(asked time.Time, n uint64) bool {
-		return !asked.Before(called.Add(-*maxAge)) && (*maxAge > 0 || n > number)
-	}
+	c := o.call(wish.MaxAge)
 	for {
-		// 1. A kept observation may do.
-		if r, ok := o.kept.Get(key); ok {
-			if maxAge == nil && o.final(r.Value) || maxAge != nil && fresh(r.Asked, r.number) {
-				o.mu.Unlock()
-				r.Source = Memory
-				return r.Observation, nil
-			}
-		}
-		f, source := o.flights[key], Joined
-		// 2. Otherwise begin a request, unless one is in flight.
+		kept, f, joined := o.enter(ctx, key, c, ask)
 		if f == nil {
-			f, source = o.start(ctx, key, ask), Fresh
-		} else if f.waiting == 0 || maxAge != nil && !fresh(f.asked, f.number) {
-			// That one was cancelled or began too early. Wait for its end: there is one request per key at a time.
-			o.mu.Unlock()
-			select {
-			case <-f.done:
-			case <-ctx.Done():
-			}
-			f.stages.spend(ctx, called)
-			if ctx.Err() != nil {
-				return Observation[V]{}, ctx.Err()
-			}
-			o.mu.Lock()
-			continue
+			return kept, nil
 		}
-		// 3. Wait for the request, without the lock.
-		f.waiting++
-		o.mu.Unlock()
-		defer f.stages.spend(ctx, called)
-		if err := f.begins(ctx, wish.Patience); err != nil {
-			o.leave(f)
-			return Observation[V]{}, err
+		if joined {
+			defer f.stages.spend(ctx, c.at)
+			return o.wait(ctx, f, wish.Patience, kept.Source)
 		}
 		select {
 		case <-f.done:
-			result := f.result
-			result.Source = source
-			return result, f.err
 		case <-ctx.Done():
-			o.leave(f)
+		}
+		f.stages.spend(ctx, c.at)
+		if ctx.Err() != nil {
 			return Observation[V]{}, ctx.Err()
 		}
 	}
@@ -202,6 +173,115 @@ func (o *Observer[K, V]) Kept(key K, maxAge *time.Duration) (Observation[V], boo
 	}
 	r.Source = Memory
 	return r.Observation, ok
+}
+
+// Begin is Get with an empty Wish, without blocking: it calls then once with the result, before it returns or later.
+func (o *Observer[K, V]) Begin(ctx context.Context, key K, ask Ask[V], then func(Observation[V], error)) {
+	if ctx.Err() != nil {
+		then(Observation[V]{}, ctx.Err())
+		return
+	}
+	switch kept, f, joined := o.enter(ctx, key, o.call(nil), ask); {
+	case f == nil:
+		then(kept, nil)
+	case joined:
+		stay := context.AfterFunc(ctx, func() {
+			o.leave(f)
+			then(Observation[V]{}, ctx.Err())
+		})
+		o.after(f, func() {
+			if stay() {
+				result := f.result
+				result.Source = kept.Source
+				then(result, f.err)
+			}
+		})
+	default:
+		o.after(f, func() { o.Begin(ctx, key, ask, then) })
+	}
+}
+
+// call is a call of Get or Begin.
+type call struct {
+	maxAge *time.Duration
+	at     time.Time
+	number uint64
+}
+
+func (o *Observer[K, V]) call(maxAge *time.Duration) call {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.calls++
+	return call{maxAge: maxAge, at: time.Now(), number: o.calls}
+}
+
+// fresh reports whether the call accepts the answer of a request that began at a time, as number n.
+func (c call) fresh(asked time.Time, n uint64) bool {
+	return !asked.Before(c.at.Add(-*c.maxAge)) && (*c.maxAge > 0 || n > c.number)
+}
+
+// enter returns what satisfies a call:
+//  1. A kept observation. f is nil then.
+//  2. The request in flight, or a new one, which the call has joined. Of the observation, only the Source is set.
+//  3. Nothing yet, as the request in flight was cancelled or began too early. The call waits for its end, and enters
+//     again: there is one request per key at a time.
+func (o *Observer[K, V]) enter(ctx context.Context, key K, c call, ask Ask[V]) (kept Observation[V], f *flight[V], joined bool) {
+	o.mu.Lock()
+	if r, ok := o.kept.Get(key); ok {
+		if c.maxAge == nil && o.final(r.Value) || c.maxAge != nil && c.fresh(r.Asked, r.number) {
+			o.mu.Unlock()
+			r.Source = Memory
+			return r.Observation, nil, false
+		}
+	}
+	f = o.flights[key]
+	begins := f == nil
+	switch {
+	case begins:
+		f = o.start(ctx, key)
+		kept.Source = Fresh
+	case f.waiting == 0 || c.maxAge != nil && !c.fresh(f.asked, f.number):
+		o.mu.Unlock()
+		return kept, f, false
+	default:
+		kept.Source = Joined
+	}
+	f.waiting++
+	o.mu.Unlock()
+	if begins {
+		o.run(key, f, ask)
+	}
+	return kept, f, true
+}
+
+// wait waits for a request that a call has joined.
+func (o *Observer[K, V]) wait(ctx context.Context, f *flight[V], patience time.Duration, source Source) (Observation[V], error) {
+	if err := f.begins(ctx, patience); err != nil {
+		o.leave(f)
+		return Observation[V]{}, err
+	}
+	select {
+	case <-f.done:
+		result := f.result
+		result.Source = source
+		return result, f.err
+	case <-ctx.Done():
+		o.leave(f)
+		return Observation[V]{}, ctx.Err()
+	}
+}
+
+// after calls then when f has ended.
+func (o *Observer[K, V]) after(f *flight[V], then func()) {
+	o.mu.Lock()
+	select {
+	case <-f.done:
+		o.mu.Unlock()
+		then()
+	default:
+		f.then = append(f.then, then)
+		o.mu.Unlock()
+	}
 }
 
 // begins waits until the request of f begins. It fails if ctx or patience ends first.
@@ -230,33 +310,51 @@ func (o *Observer[K, V]) leave(f *flight[V]) {
 	}
 }
 
-// start begins a request for key, in a new goroutine. The caller holds mu.
-func (o *Observer[K, V]) start(ctx context.Context, key K, ask Ask[V]) *flight[V] {
+// start makes a flight for key. The caller holds mu, and then calls run without it.
+func (o *Observer[K, V]) start(ctx context.Context, key K) *flight[V] {
 	o.calls++
-	f := &flight[V]{number: o.calls, asked: time.Now(), begun: make(chan struct{}), done: make(chan struct{})}
-	begun := sync.OnceFunc(func() { close(f.begun) })
-	ctx, f.cancel = context.WithCancel(context.WithValue(context.WithoutCancel(ctx), timelineKey{}, &f.stages))
+	o.running.Add(1)
+	f := &flight[V]{number: o.calls, asked: time.Now(), begun: make(chan struct{}), done: make(chan struct{}), stages: &timeline{}}
+	f.ctx, f.cancel = context.WithCancel(context.WithValue(context.WithoutCancel(ctx), timelineKey{}, f.stages))
 	o.flights[key] = f
-	o.running.Go(func() {
-		defer f.cancel()
-		defer begun()
-		value, err := guard(ctx, begun, ask)
-		f.result, f.err = Observation[V]{Value: value, Asked: f.asked, Answered: time.Now()}, err
-		f.stages.enter(Idle)
-
-		o.mu.Lock()
-		delete(o.flights, key)
-		if err == nil {
-			o.kept.Set(key, record[V]{f.result, f.number})
-		}
-		o.mu.Unlock()
-		close(f.done)
-	})
 	return f
 }
 
-// guard calls ask and turns a panic into an error, without the panic's value: that may hold secrets.
-func guard[V any](ctx context.Context, begun func(), ask Ask[V]) (value V, err error) {
-	defer panics.Recover(&err, "while asking")
-	return ask(ctx, begun)
+// run calls ask for a flight, and ends the flight when ask is done. A panic is an error, without the panic's value: that
+// may hold secrets.
+func (o *Observer[K, V]) run(key K, f *flight[V], ask Ask[V]) {
+	begun := sync.OnceFunc(func() { close(f.begun) })
+	var once sync.Once
+	done := func(value V, err error) {
+		once.Do(func() {
+			begun()
+			o.end(key, f, value, err)
+		})
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			var none V
+			done(none, panics.Error(p, "while asking"))
+		}
+	}()
+	ask(f.ctx, begun, done)
+}
+
+// end ends a flight with its result.
+func (o *Observer[K, V]) end(key K, f *flight[V], value V, err error) {
+	defer o.running.Done()
+	defer f.cancel()
+	f.result, f.err = Observation[V]{Value: value, Asked: f.asked, Answered: time.Now()}, err
+	f.stages.enter(Idle)
+	o.mu.Lock()
+	delete(o.flights, key)
+	if err == nil {
+		o.kept.Set(key, record[V]{f.result, f.number})
+	}
+	then := f.then
+	close(f.done)
+	o.mu.Unlock()
+	for _, next := range then {
+		next()
+	}
 }

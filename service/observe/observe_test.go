@@ -88,11 +88,11 @@ func TestLastCallersLeavingEndsTheRequest(t *testing.T) {
 
 func TestCallAfterTheLastHasLeftGetsItsOwnRequest(t *testing.T) {
 	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
-		slow := func(ctx context.Context, begun func()) (int, error) { // Takes a second to notice that it is cancelled.
-			_, err := s.ask(ctx, begun)
+		slow := blocking(func(ctx context.Context, begun func()) (int, error) { // Takes a second to notice that it is cancelled.
+			_, err := s.answer(ctx, begun)
 			time.Sleep(time.Second)
 			return 0, err
-		}
+		})
 		ctx, leave := context.WithTimeout(t.Context(), time.Second/4)
 		defer leave()
 		_, _ = o.Get(ctx, "k", observe.Wish{}, slow)
@@ -100,6 +100,57 @@ func TestCallAfterTheLastHasLeftGetsItsOwnRequest(t *testing.T) {
 		if err != nil || got.Value != 2 {
 			t.Errorf("got %+v, %v", got, err)
 		}
+		if s.peak != 1 {
+			t.Errorf("%d requests at once", s.peak)
+		}
+	})
+}
+
+// Begin gets what Get gets: an own request, that of a call, the one after a cancelled one, or a final value from memory. It
+// leaves with its context.
+func TestBegin(t *testing.T) {
+	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
+		type end struct {
+			observe.Observation[int]
+			err error
+		}
+		begin := func(ctx context.Context) <-chan end {
+			ends := make(chan end, 2) // One more than there must be.
+			o.Begin(ctx, "k", s.ask, func(got observe.Observation[int], err error) { ends <- end{got, err} })
+			return ends
+		}
+		want := func(ends <-chan end, value int, source observe.Source, err error) {
+			t.Helper()
+			got := <-ends
+			synctest.Wait()
+			if got.Value != value || got.Source != source || !errors.Is(got.err, err) || len(ends) != 0 {
+				t.Errorf("got %+v, %v, and %d more", got, got.err, len(ends))
+			}
+		}
+		own := begin(t.Context())
+		joined := begin(t.Context())
+		want(own, 1, observe.Fresh, nil)
+		want(joined, 1, observe.Joined, nil)
+
+		ctx, leave := context.WithCancel(t.Context())
+		cancelled := begin(ctx)
+		synctest.Wait()
+		leave()
+		want(cancelled, 0, observe.Fresh, context.Canceled)
+		if synctest.Wait(); s.cancelled != 1 {
+			t.Error("the request went on")
+		}
+		want(begin(ctx), 0, observe.Fresh, context.Canceled)
+
+		slow, leave := context.WithCancel(t.Context())
+		o.Begin(slow, "k", func(ctx context.Context, _ func(), done func(int, error)) {
+			context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, func() { done(0, ctx.Err()) }) })
+		}, func(observe.Observation[int], error) {})
+		leave()
+		synctest.Wait()
+		s.finished = true
+		want(begin(t.Context()), final+3, observe.Fresh, nil)
+		want(begin(t.Context()), final+3, observe.Memory, nil)
 		if s.peak != 1 {
 			t.Errorf("%d requests at once", s.peak)
 		}

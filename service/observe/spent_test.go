@@ -54,7 +54,7 @@ func TestSpent(t *testing.T) {
 				defer o.Close()
 				var first sync.WaitGroup
 				if row.after > 0 {
-					first.Go(func() { _, _ = o.Get(t.Context(), "key", observe.Wish{}, staged) })
+					first.Go(func() { _, _ = o.Get(t.Context(), "key", observe.Wish{}, blocking(staged)) })
 				}
 				time.Sleep(time.Duration(row.after) * time.Second)
 				ctx, spent := observe.WithSpent(t.Context())
@@ -63,7 +63,7 @@ func TestSpent(t *testing.T) {
 					ctx, leave = context.WithTimeout(ctx, time.Duration(row.leaves-row.after)*time.Second)
 					defer leave()
 				}
-				_, _ = o.Get(ctx, "key", row.wish, staged)
+				_, _ = o.Get(ctx, "key", row.wish, blocking(staged))
 				want := observe.Spent{Queued: time.Duration(row.queued) * time.Second, Sent: time.Duration(row.sent) * time.Second}
 				if *spent != want {
 					t.Errorf("it has spent %+v, want %+v", *spent, want)

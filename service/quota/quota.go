@@ -13,7 +13,6 @@ package quota
 
 import (
 	"cmp"
-	"context"
 	"strconv"
 	"sync"
 	"time"
@@ -166,24 +165,15 @@ func (q *Quota) Accepts(caller upstream.Key) bool { return q.known.caller(caller
 // Learn records the end of a request that was sent; nil stands for a task.
 func (q *Quota) Learn(s Subject, failure *reason.Error) { q.known.learn(s, failure) }
 
-// WaitForUser waits until the rate limit of an app's user allows a request, or ctx ends. It retries instead of
-// reserving: rate.Limiter does not take back the reservation of a call that gives up before others that reserved later,
+// AdmitUser takes a request from the rate limit of an app's user. It returns 0, or after how long to try again. It does
+// not reserve: rate.Limiter does not take back the reservation of a call that gives up before others that reserved later,
 // so a user who loops would get no request at all.
-func (q *Quota) WaitForUser(ctx context.Context, caller upstream.Key) error {
+func (q *Quota) AdmitUser(caller upstream.Key) (retry time.Duration) {
 	const minRetry = 100 * time.Millisecond // A user may have many watches waiting here.
-	if q.users == nil {
-		return nil
+	if q.users == nil || q.users.Of(string(caller[:])).Allow() {
+		return 0
 	}
-	for limiter := q.users.Of(string(caller[:])); !limiter.Allow(); {
-		timer := time.NewTimer(max(time.Second/time.Duration(q.users.PerSecond()), minRetry))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		}
-	}
-	return nil
+	return max(time.Second/time.Duration(q.users.PerSecond()), minRetry)
 }
 
 // NotBegun counts a call whose request did not begin in time, and returns its error.

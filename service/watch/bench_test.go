@@ -17,14 +17,14 @@ func BenchmarkChange(b *testing.B) {
 		Min: time.Nanosecond, Max: time.Nanosecond, Rank: func(int) int { return 0 },
 		Same: func(a, b int) bool { return a == b }, Final: func(int) bool { return false },
 	})
-	poll := func(ctx context.Context) (watch.Answer[int], error) {
+	poll := blocking(func(ctx context.Context) (watch.Answer[int], error) {
 		select {
 		case n := <-changes:
 			return watch.Answer[int]{Value: n}, nil
 		case <-ctx.Done():
 			return watch.Answer[int]{}, ctx.Err()
 		}
-	}
+	})
 	var seen sync.WaitGroup
 	senders := watch.NewSenders(time.Minute)
 	for i := range watchers {

@@ -39,9 +39,16 @@ var errPassing, errDrained = errors.New("passing"), errors.New("drained")
 
 // answers returns a poll that gives one value after the other, and then the last one forever, and counts its calls.
 func answers(count *atomic.Int32, values ...int) watch.Poll[int] {
-	return func(context.Context) (watch.Answer[int], error) {
+	return func(_ context.Context, done func(watch.Answer[int], error)) {
 		n := int(count.Add(1))
-		return watch.Answer[int]{Value: values[min(n, len(values))-1], At: time.Now()}, nil
+		done(watch.Answer[int]{Value: values[min(n, len(values))-1], At: time.Now()}, nil)
+	}
+}
+
+// blocking returns a poll that calls a function which may block.
+func blocking(f func(context.Context) (watch.Answer[int], error)) watch.Poll[int] {
+	return func(ctx context.Context, done func(watch.Answer[int], error)) {
+		go func() { done(f(ctx)) }()
 	}
 }
 

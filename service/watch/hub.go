@@ -47,8 +47,9 @@ type Config[V any] struct {
 	Random func() float64
 }
 
-// Poll fetches the value of a key. It returns soon after ctx has ended.
-type Poll[V any] func(ctx context.Context) (Answer[V], error)
+// Poll fetches the value of a key. It does not block: it calls done once with the result, before it returns or later,
+// and soon after ctx has ended at the latest.
+type Poll[V any] func(ctx context.Context, done func(Answer[V], error))
 
 // Hub holds the pollers of all watched keys. It is safe for concurrent use.
 type Hub[K comparable, V any] struct {
@@ -56,7 +57,7 @@ type Hub[K comparable, V any] struct {
 	mu      sync.Mutex          // Taken before a poller's mu.
 	pollers map[K]*poller[K, V] // The newest poller of each key, until it has stopped. Guarded by mu.
 	closed  error               // The error that ends new subscriptions; nil while the hub is open. Guarded by mu.
-	running sync.WaitGroup      // The pollers' goroutines.
+	running sync.WaitGroup      // The pollers.
 }
 
 // NewHub returns a Hub. Close it.
@@ -70,20 +71,25 @@ func NewHub[K comparable, V any](config Config[V]) *Hub[K, V] {
 	return &Hub[K, V]{config: config, pollers: map[K]*poller[K, V]{}}
 }
 
-// poller polls one key, from its first subscriber's arrival to the last one's departure.
+// poller polls one key, from its first subscriber's arrival to the last one's departure. It has no goroutine of its own:
+// a timer begins each poll, and the poll's end arms the timer again.
 type poller[K comparable, V any] struct {
 	hub  *Hub[K, V]
 	key  K
 	poll Poll[V]
 
-	retired bool // Its last subscriber has left. Guarded by hub.mu.
-	cancel  context.CancelFunc
-	done    chan struct{} // Closed by run.
+	retired bool          // Its last subscriber has left. Guarded by hub.mu.
+	next    *poller[K, V] // The poller that begins when this one has ended; nil without one. Guarded by hub.mu.
+	ctx     context.Context
+	cancel  context.CancelFunc // Called with mu held.
+	done    chan struct{}      // Closed by finish.
 
 	// state is that of core, for subscribers, which read it without a lock. Stored with mu held; never nil, nor changed.
 	state atomic.Pointer[State[V]]
 
 	mu          sync.Mutex         // Taken before those of the subscribers' streams.
+	timer       *time.Timer        // Calls due; nil before the end of the first poll. Guarded by mu.
+	rests       bool               // The timer runs. Guarded by mu.
 	stale       *time.Timer        // Calls goStale; nil if Config.StaleAfter is 0. Guarded by mu.
 	core        core[V]            // Guarded by mu.
 	subscribers []*Subscription[V] // Guarded by mu.
@@ -156,21 +162,21 @@ func (h *Hub[K, V]) Subscribe(key K, poll Poll[V], stream *Stream) *Subscription
 	return s
 }
 
-// start starts a poller of key, which begins after the poller before, if any, has stopped. The caller holds mu.
+// start starts a poller of key, which begins after the poller before, if any, has ended. The caller holds mu.
 func (h *Hub[K, V]) start(key K, poll Poll[V], before *poller[K, V]) *poller[K, V] {
-	ctx, cancel := context.WithCancel(context.Background())
 	p := &poller[K, V]{
-		hub: h, key: key, poll: poll, cancel: cancel, done: make(chan struct{}),
+		hub: h, key: key, poll: poll, done: make(chan struct{}),
 		core: core[V]{config: h.config, heard: time.Now()},
 	}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.state.Store(&State[V]{})
 	h.pollers[key] = p
-	h.running.Go(func() {
-		if before != nil {
-			<-before.done
-		}
-		p.run(ctx)
-	})
+	h.running.Add(1)
+	if before != nil {
+		before.next = p
+	} else {
+		go p.begin()
+	}
 	return p
 }
 
@@ -202,11 +208,11 @@ func (h *Hub[K, V]) Drain(err error) {
 	h.mu.Unlock()
 	for _, p := range pollers {
 		p.update(func(c *core[V]) change { return c.end(err) })
-		p.cancel()
+		p.stop()
 	}
 }
 
-// Close drains the hub with err and waits for its pollers to stop.
+// Close drains the hub with err and waits for the end of its pollers.
 func (h *Hub[K, V]) Close(err error) {
 	h.Drain(err)
 	h.running.Wait()
@@ -214,7 +220,7 @@ func (h *Hub[K, V]) Close(err error) {
 
 // remove unsubscribes s. If it was the last subscriber, remove stops the poller:
 //  1. Under both locks, retire the poller, so that Subscribe starts a new one instead of joining.
-//  2. Without a lock, cancel it and wait for its end.
+//  2. Without a lock, stop it and wait for its end.
 func (p *poller[K, V]) remove(s *Subscription[V]) {
 	p.hub.mu.Lock()
 	p.mu.Lock()
@@ -228,7 +234,7 @@ func (p *poller[K, V]) remove(s *Subscription[V]) {
 	p.mu.Unlock()
 	p.hub.mu.Unlock()
 	if last {
-		p.cancel()
+		p.stop()
 		<-p.done
 	}
 }
@@ -246,63 +252,61 @@ func (p *poller[K, V]) update(apply func(*core[V]) change) (done change, ended b
 	return done, state.Ended
 }
 
-// run polls until ctx or the watch ends, and then removes the poller from the hub.
-func (p *poller[K, V]) run(ctx context.Context) {
-	defer close(p.done)
-	defer p.cancel()
-	defer func() {
-		p.hub.mu.Lock()
-		defer p.hub.mu.Unlock()
-		if p.hub.pollers[p.key] == p {
-			delete(p.hub.pollers, p.key)
-		}
-	}()
+// begin makes the first poll, which is due now.
+func (p *poller[K, V]) begin() {
 	p.mu.Lock()
-	p.core.overtime.end(time.Now()) // The first poll is due now.
+	p.core.overtime.end(time.Now())
 	if after := p.hub.config.StaleAfter; after > 0 {
 		p.stale = time.AfterFunc(after, p.goStale)
-		defer p.stale.Stop()
 	}
 	p.mu.Unlock()
-	for ctx.Err() == nil {
-		wait, ended := p.once(ctx)
-		if ended {
-			return
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-timer.C:
-		}
-	}
+	p.due()
 }
 
-// goStale ends the watch if it is stale. It does not wait for the poll in flight, which KooDrive may never answer. Only
-// after a pause of the process does the watch get time for another poll.
-func (p *poller[K, V]) goStale() {
-	_, ended := p.update(func(c *core[V]) change {
-		done := c.stale(time.Now())
-		if done.wait > 0 {
-			p.stale.Reset(done.wait)
-		}
-		return done
-	})
-	if ended {
-		p.cancel()
+// due makes a poll, unless the poller was stopped.
+func (p *poller[K, V]) due() {
+	p.mu.Lock()
+	p.rests = false
+	p.core.overtime.begin(time.Now())
+	p.mu.Unlock()
+	if p.ctx.Err() != nil {
+		p.finish()
+		return
 	}
+	p.ask()
 }
 
-// once makes one poll. A panic in it ends the watches of this key only.
-func (p *poller[K, V]) once(ctx context.Context) (wait time.Duration, ended bool) {
-	p.update(func(c *core[V]) change {
-		c.overtime.begin(time.Now())
-		return change{}
+// ask calls poll. A panic in it ends the watches of this key only.
+func (p *poller[K, V]) ask() {
+	defer func() {
+		if v := recover(); v != nil {
+			p.ended(Answer[V]{}, Verdict{Kind: "panic"}, panics.Error(v, "while polling"))
+		}
+	}()
+	p.poll(p.ctx, func(answer Answer[V], err error) {
+		verdict, err := p.judge(err)
+		p.ended(answer, verdict, err)
 	})
-	answer, verdict, err := p.ask(ctx)
-	if ctx.Err() != nil {
-		return 0, true
+}
+
+// judge judges the error of a poll. A panic takes its place.
+func (p *poller[K, V]) judge(cause error) (verdict Verdict, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			verdict, err = Verdict{Kind: "panic"}, panics.Error(v, "while judging")
+		}
+	}()
+	if cause != nil && p.ctx.Err() == nil {
+		verdict = p.hub.config.Judge(cause)
+	}
+	return verdict, cause
+}
+
+// ended handles the end of a poll.
+func (p *poller[K, V]) ended(answer Answer[V], verdict Verdict, err error) {
+	if p.ctx.Err() != nil {
+		p.finish()
+		return
 	}
 	done, ended := p.update(func(c *core[V]) (done change) {
 		now := time.Now()
@@ -318,18 +322,72 @@ func (p *poller[K, V]) once(ctx context.Context) (wait time.Duration, ended bool
 	if done.regressed {
 		p.hub.config.Regressed()
 	}
-	return done.wait, ended
+	if ended || !p.rest(done.wait) {
+		p.finish()
+	}
 }
 
-// ask calls poll, and judges its error.
-func (p *poller[K, V]) ask(ctx context.Context) (answer Answer[V], verdict Verdict, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			verdict, err = Verdict{Kind: "panic"}, panics.Error(v, "while polling")
-		}
-	}()
-	if answer, err = p.poll(ctx); err != nil && ctx.Err() == nil {
-		verdict = p.hub.config.Judge(err)
+// rest waits for the next poll. It reports false if the poller was stopped.
+func (p *poller[K, V]) rest(wait time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ctx.Err() != nil {
+		return false
 	}
-	return answer, verdict, err
+	p.rests = true
+	if p.timer == nil {
+		p.timer = time.AfterFunc(wait, p.due)
+	} else {
+		p.timer.Reset(wait)
+	}
+	return true
+}
+
+// stop ends the poller: at once if it rests, and otherwise when its poll or its predecessor has ended. Only the first call
+// counts.
+func (p *poller[K, V]) stop() {
+	p.mu.Lock()
+	p.cancel()
+	resting := p.rests && p.timer.Stop()
+	p.rests = false
+	p.mu.Unlock()
+	if resting {
+		p.finish()
+	}
+}
+
+// goStale ends the watch if it is stale. It does not wait for the poll in flight, which KooDrive may never answer. Only
+// after a pause of the process does the watch get time for another poll.
+func (p *poller[K, V]) goStale() {
+	_, ended := p.update(func(c *core[V]) change {
+		done := c.stale(time.Now())
+		if done.wait > 0 {
+			p.stale.Reset(done.wait)
+		}
+		return done
+	})
+	if ended {
+		p.stop()
+	}
+}
+
+// finish removes the poller from the hub, once it neither polls nor rests, and begins the next one.
+func (p *poller[K, V]) finish() {
+	p.mu.Lock()
+	p.cancel()
+	if p.stale != nil {
+		p.stale.Stop()
+	}
+	p.mu.Unlock()
+	p.hub.mu.Lock()
+	if p.hub.pollers[p.key] == p {
+		delete(p.hub.pollers, p.key)
+	}
+	next := p.next
+	p.hub.mu.Unlock()
+	close(p.done)
+	p.hub.running.Done()
+	if next != nil {
+		next.begin()
+	}
 }

@@ -18,7 +18,7 @@ func TestPanicEndsTheKeyAlone(t *testing.T) {
 		defer hub.Close(errDrained)
 		var polls atomic.Int32
 		healthy := subscribe(hub, "healthy", answers(&polls, 1, 2, final))
-		broken := subscribe(hub, "broken", func(context.Context) (watch.Answer[int], error) { panic("secret") })
+		broken := subscribe(hub, "broken", func(context.Context, func(watch.Answer[int], error)) { panic("secret") })
 		if _, err := follow(broken); err == nil {
 			t.Error("no error")
 		}
@@ -65,21 +65,21 @@ func TestStale(t *testing.T) {
 		hub := newHub()
 		defer hub.Close(errDrained)
 		start := time.Now()
-		failing := func(context.Context) (watch.Answer[int], error) {
+		failing := blocking(func(context.Context) (watch.Answer[int], error) {
 			if time.Since(start) < 10*time.Minute {
 				return watch.Answer[int]{Value: 1}, nil
 			}
 			return watch.Answer[int]{}, errPassing
-		}
+		})
 		values, err := follow(subscribe(hub, "failing", failing))
 		if took := time.Since(start); len(values) != 1 || !errors.Is(err, errPassing) || took < 14*time.Minute+30*time.Second || took > 15*time.Minute {
 			t.Errorf("saw %v, %v after %v", values, err, took)
 		}
 		start = time.Now()
-		hanging := func(ctx context.Context) (watch.Answer[int], error) {
+		hanging := blocking(func(ctx context.Context) (watch.Answer[int], error) {
 			<-ctx.Done()
 			return watch.Answer[int]{}, ctx.Err()
-		}
+		})
 		if values, err := follow(subscribe(hub, "hanging", hanging)); values != nil || err == nil || time.Since(start) != 5*time.Minute {
 			t.Errorf("saw %v, %v after %v", values, err, time.Since(start))
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -66,13 +67,13 @@ func TestLastOneToLeaveStopsThePoller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := newHub()
 		var polls, stopped atomic.Int32
-		hanging := func(ctx context.Context) (watch.Answer[int], error) {
+		hanging := blocking(func(ctx context.Context) (watch.Answer[int], error) {
 			polls.Add(1)
 			<-ctx.Done()
 			time.Sleep(time.Second)
 			stopped.Add(1)
 			return watch.Answer[int]{}, ctx.Err()
-		}
+		})
 		a, b := subscribe(hub, "k", hanging), subscribe(hub, "k", hanging)
 		time.Sleep(time.Second)
 		a.Close()
@@ -95,7 +96,7 @@ func TestFailureBeforeTheFirstValueIsSeenByAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := newHub()
 		defer hub.Close(errDrained)
-		failing := func(context.Context) (watch.Answer[int], error) { return watch.Answer[int]{}, errPassing }
+		failing := blocking(func(context.Context) (watch.Answer[int], error) { return watch.Answer[int]{}, errPassing })
 		first := subscribe(hub, "k", failing)
 		defer first.Close()
 		<-first.Wake()
@@ -147,12 +148,12 @@ func TestJoinerOfADoubtfulKeyWaits(t *testing.T) {
 		hub := newHub()
 		defer hub.Close(errDrained)
 		polls := 0
-		poll := func(context.Context) (watch.Answer[int], error) {
+		poll := blocking(func(context.Context) (watch.Answer[int], error) {
 			if polls++; polls == 2 {
 				return watch.Answer[int]{}, errors.New("no")
 			}
 			return watch.Answer[int]{Value: 1}, nil
-		}
+		})
 		first := subscribe(hub, "k", poll)
 		defer first.Close()
 		time.Sleep(1500 * time.Millisecond)
@@ -169,29 +170,54 @@ func TestJoinerOfADoubtfulKeyWaits(t *testing.T) {
 	})
 }
 
+// A key that waits for its next poll, or for the end of one, needs no goroutine.
+func TestRestingKeysHaveNoGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := newHub()
+		defer hub.Close(errDrained)
+		before := runtime.NumGoroutine()
+		pending := func(ctx context.Context, done func(watch.Answer[int], error)) {
+			context.AfterFunc(ctx, func() { done(watch.Answer[int]{}, ctx.Err()) })
+		}
+		for i := range 100 {
+			poll := pending
+			if i%2 == 0 {
+				poll = answers(new(atomic.Int32), 1)
+			}
+			defer subscribe(hub, fmt.Sprint(i), poll).Close()
+			synctest.Wait()
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := runtime.NumGoroutine() - before; n > 10 {
+			t.Errorf("100 keys have %d goroutines", n)
+		}
+	})
+}
+
 // The next poller of a key waits for a predecessor that is slow to stop, and is not stopped with it.
 func TestSuccessorWaitsAndStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := newHub()
 		defer hub.Close(errDrained)
 		var stopped atomic.Bool
-		first := subscribe(hub, "k", func(ctx context.Context) (watch.Answer[int], error) {
+		first := subscribe(hub, "k", blocking(func(ctx context.Context) (watch.Answer[int], error) {
 			<-ctx.Done()
 			time.Sleep(time.Minute)
 			stopped.Store(true)
 			return watch.Answer[int]{}, ctx.Err()
-		})
+		}))
 		synctest.Wait()
 		go first.Close()
 		synctest.Wait()
 		var polls atomic.Int32
-		poll := func(context.Context) (watch.Answer[int], error) {
+		poll := blocking(func(context.Context) (watch.Answer[int], error) {
 			if !stopped.Load() {
 				t.Error("two polls of the key at once")
 			}
 			polls.Add(1)
 			return watch.Answer[int]{Value: 1}, nil
-		}
+		})
 		second := subscribe(hub, "k", poll)
 		defer second.Close()
 		<-second.Wake()
@@ -215,7 +241,7 @@ func TestJoinLeaveAndTerminalLoseNothing(t *testing.T) {
 	for round := range rounds {
 		step := make(chan int)
 		var inFlight, peak atomic.Int32
-		poll := func(ctx context.Context) (watch.Answer[int], error) {
+		poll := blocking(func(ctx context.Context) (watch.Answer[int], error) {
 			peak.Store(max(peak.Load(), inFlight.Add(1)))
 			defer inFlight.Add(-1)
 			select {
@@ -224,7 +250,7 @@ func TestJoinLeaveAndTerminalLoseNothing(t *testing.T) {
 			case <-ctx.Done():
 				return watch.Answer[int]{}, ctx.Err()
 			}
-		}
+		})
 		var stay, pass sync.WaitGroup
 		key := string(rune('a' + round%3))
 		for range 3 {
