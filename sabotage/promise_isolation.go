@@ -99,7 +99,7 @@ var promiseIsolation = promise{
 		},
 		{
 			name: "HTTP caches may store an answer",
-			in:   "service/gateway.Gateway.ServeHTTP",
+			in:   "service/gateway.commonHeader",
 			from: `"no-store"`,
 			to:   `"max-age=60"`,
 			red:  "cmd/kootask/server.TestGoldenHTTP",

@@ -12,9 +12,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -29,6 +31,7 @@ import (
 	"github.com/kootask/kootask/internal/jsonline"
 	"github.com/kootask/kootask/internal/panics"
 	"github.com/kootask/kootask/internal/rates"
+	"github.com/kootask/kootask/internal/taskid"
 	"github.com/kootask/kootask/service/auth"
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/message"
@@ -71,7 +74,8 @@ type Conn interface {
 type Gateway struct {
 	mux            *runtime.ServeMux
 	routes         []route
-	handler        http.Handler // The mux, behind the check of origins.
+	task           runtime.HandlerFunc // Of a task's route.
+	handler        http.Handler        // The routes, behind the check of origins.
 	conn           Conn
 	tasks          taskv1.TaskServiceClient // On conn.
 	auth           *auth.Authenticator
@@ -120,7 +124,8 @@ func New(config Config) (*Gateway, error) {
 	if err := taskv1.RegisterTaskServiceHandlerClient(context.Background(), g.mux, g.tasks); err != nil {
 		return nil, err
 	}
-	g.handler = crossOrigin(config.Origins, g.mux)
+	g.task = g.checked(g.get)
+	g.handler = crossOrigin(config.Origins, http.HandlerFunc(g.route))
 	if config.Console {
 		if err := errors.Join(registerConsole(g.mux), registerDocs(g.mux)); err != nil {
 			return nil, err
@@ -157,6 +162,13 @@ func (m *lineMarshaler) Marshal(v any) ([]byte, error) {
 // requestIDHeader is [caller.HeaderRequestID] in the form of net/http, which it need not bring it into then.
 const requestIDHeader = "X-Request-Id"
 
+// commonHeader is part of every answer. Its values are shared and must not be changed.
+var commonHeader = http.Header{
+	"Cache-Control":          {"no-store"},
+	"Vary":                   {"Origin, Authorization, X-Kootask-Authorization, Language"},
+	"X-Content-Type-Options": {"nosniff"},
+}
+
 // ServeHTTP implements [http.Handler]. It sets the request's id and the headers that all answers share.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer g.guard(r)
@@ -164,9 +176,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Header[requestIDHeader] = id
 	h := w.Header()
 	h[requestIDHeader] = id
-	h.Set("Cache-Control", "no-store")
-	h.Set("Vary", "Origin, Authorization, X-Kootask-Authorization, Language")
-	h.Set("X-Content-Type-Options", "nosniff")
+	maps.Copy(h, commonHeader)
 	if !noBody(w, r) {
 		refuseBody(w, r)
 	}
@@ -181,6 +191,17 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.handler.ServeHTTP(w, r)
+}
+
+// route hands a request to the handler of its route. A GET of a task goes there directly: the mux, which understands
+// escapes and verbs, would allocate more than the rest of the call.
+func (g *Gateway) route(w http.ResponseWriter, r *http.Request) {
+	id, isTask := strings.CutPrefix(r.URL.Path, tasksPath)
+	if isTask && r.Method == http.MethodGet && r.URL.RawPath == "" && taskid.Valid(id) {
+		g.task(w, r, map[string]string{"task_id": id})
+		return
+	}
+	g.mux.ServeHTTP(w, r)
 }
 
 // headerSize returns the size of a request's header, including its first line. net/http accepts larger headers than

@@ -20,6 +20,9 @@ type route struct {
 	stream bool
 }
 
+// tasksPath is the path before a task's id.
+const tasksPath = "/v1/tasks/"
+
 // table returns the routes. Those with a verb come first: an id could end like a verb.
 func (g *Gateway) table() []route {
 	return []route{
@@ -29,7 +32,7 @@ func (g *Gateway) table() []route {
 		},
 		{method: http.MethodPost, path: "/v1/tasks/{task_id}:ticket", handle: g.ticket},
 		{
-			method: http.MethodGet, path: "/v1/tasks/{task_id}", handle: g.get,
+			method: http.MethodGet, path: tasksPath + "{task_id}", handle: g.get,
 			parameters: []string{"failedTaskAsError", "maxAge"},
 		},
 	}

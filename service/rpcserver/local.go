@@ -30,12 +30,10 @@ type Local struct {
 	service taskv1.TaskServiceServer
 	calls   *calls
 
-	broken context.Context // Ended by Stop, to cancel the calls that it does not wait for.
-	cancel context.CancelFunc
-
 	mu      sync.Mutex
-	stopped bool           // Guarded by mu.
-	running sync.WaitGroup // Calls in flight. Add requires mu.
+	stopped bool                             // Guarded by mu, as is flights.
+	flights map[*context.CancelFunc]struct{} // The calls in flight, by what cancels them.
+	running sync.WaitGroup                   // Calls in flight. Add requires mu.
 }
 
 var errNobody = errors.New("the context has no caller")
@@ -48,9 +46,10 @@ func NewLocal(service taskv1.TaskServiceServer, log *slog.Logger, metrics promet
 		}
 		return caller.Caller{}, errNobody
 	}
-	l := &Local{service: service, calls: &calls{who: who, log: log, metrics: newMetrics(metrics)}}
-	l.broken, l.cancel = context.WithCancel(context.Background())
-	return l
+	return &Local{
+		service: service, calls: &calls{who: who, log: log, metrics: newMetrics(metrics)},
+		flights: map[*context.CancelFunc]struct{}{},
+	}
 }
 
 // Stop refuses new calls and waits for those in flight. When ctx ends, it cancels them and waits for their handlers. It
@@ -59,7 +58,6 @@ func (l *Local) Stop(ctx context.Context) (graceful bool) {
 	l.mu.Lock()
 	l.stopped = true
 	l.mu.Unlock()
-	defer l.cancel()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -75,6 +73,15 @@ func (l *Local) Stop(ctx context.Context) (graceful bool) {
 	}
 }
 
+// cancel cancels the calls in flight.
+func (l *Local) cancel() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for cancel := range l.flights {
+		(*cancel)()
+	}
+}
+
 // enter registers a call. The caller must call leave when the handler has returned.
 func (l *Local) enter(ctx context.Context) (_ context.Context, leave func(), err error) {
 	l.mu.Lock()
@@ -85,9 +92,11 @@ func (l *Local) enter(ctx context.Context) (_ context.Context, leave func(), err
 	}
 	l.running.Add(1)
 	ctx, cancel := context.WithCancel(ctx)
-	forget := context.AfterFunc(l.broken, cancel)
+	l.flights[&cancel] = struct{}{}
 	return ctx, func() {
-		forget()
+		l.mu.Lock()
+		delete(l.flights, &cancel)
+		l.mu.Unlock()
 		cancel()
 		l.running.Done()
 	}, nil
@@ -173,6 +182,10 @@ func (h *localHead) Method() string { return h.method }
 func (h *localHead) SetHeader(md metadata.MD) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.header == nil {
+		h.header = md // The interceptor makes it for each call.
+		return nil
+	}
 	h.header = metadata.Join(h.header, md)
 	return nil
 }
