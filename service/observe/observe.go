@@ -314,7 +314,9 @@ func (o *Observer[K, V]) leave(f *flight[V]) {
 func (o *Observer[K, V]) start(ctx context.Context, key K) *flight[V] {
 	o.calls++
 	o.running.Add(1)
-	f := &flight[V]{number: o.calls, asked: time.Now(), begun: make(chan struct{}), done: make(chan struct{}), stages: &timeline{}}
+	f := &flight[V]{
+		number: o.calls, asked: time.Now(), begun: make(chan struct{}), done: make(chan struct{}), stages: &timeline{},
+	}
 	f.ctx, f.cancel = context.WithCancel(context.WithValue(context.WithoutCancel(ctx), timelineKey{}, f.stages))
 	o.flights[key] = f
 	return f
