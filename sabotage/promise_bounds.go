@@ -141,6 +141,20 @@ var promiseBounds = promise{
 			red:  "upstream.TestLongBodiesAreNotReadToTheirEnd",
 		},
 		{
+			name: "the header decides on the buffer for a body",
+			in:   "internal/unpack.read",
+			from: `min(length, most-1)+1`,
+			to:   `min(length, most)+1`,
+			red:  "internal/unpack.TestLengths",
+		},
+		{
+			name: "an attempt does not end at its deadline",
+			in:   "upstream.trip.ended",
+			from: `!time.Now().Before(t.deadline)`,
+			to:   `false`,
+			red:  "upstream.TestAnswersThatTakeTooLong",
+		},
+		{
 			name: "KooDrive's header may have any size",
 			in:   "upstream.generation.newTransport",
 			from: `MaxHeader`,
