@@ -130,7 +130,7 @@ func watchOne(ctx context.Context, b *bench) error {
 
 // watchSizes measures fewer watchers of one task, for the plots.
 func watchSizes(ctx context.Context, b *bench) error {
-	for _, n := range []int{1000, 5000, 10000, 20000} {
+	for _, n := range []int{1000, 10000, 25000} {
 		if err := b.broadcasts(ctx, n, 4); err != nil {
 			return err
 		}

@@ -130,7 +130,7 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	b := &bench{bin: dir, dir: dir, scale: o.scale, short: o.short, soak: o.soak, kootaskPath: o.kootask, out: os.Stderr}
+	b := &bench{bin: filepath.Join(dir, "bin"), dir: filepath.Join(dir, "run"), scale: o.scale, short: o.short, soak: o.soak, kootaskPath: o.kootask, out: os.Stderr}
 	wanted, chosen := jobs, bars
 	switch {
 	case o.soak > 0:
@@ -146,6 +146,9 @@ func run(ctx context.Context, o options) (err error) {
 		}
 		chosen = slices.DeleteFunc(slices.Clone(bars), func(r bar) bool { return !only.MatchString(r.name()) })
 		wanted = needed(chosen)
+	}
+	if err := os.Mkdir(b.dir, 0o755); err != nil { // nginx's workers run as another user.
+		return err
 	}
 	if err := b.build(ctx, o.short); err != nil {
 		return err

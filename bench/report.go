@@ -78,7 +78,7 @@ func (r report) finish(o options, chosen []bar) (err error) {
 // values returns a figure of each repetition that has it.
 func (r report) values(figure func(figures) float64) (all []float64) {
 	for _, f := range r.Repetitions {
-		if x := figure(f); !math.IsNaN(x) {
+		if x := figure(f); !math.IsNaN(x) && !math.IsInf(x, 0) {
 			all = append(all, x)
 		}
 	}

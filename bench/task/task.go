@@ -34,7 +34,8 @@ func New(id string, version, pad int, done bool) *taskv1.Task {
 	}
 	return &taskv1.Task{
 		TaskId: id, TaskName: Token(version) + strings.Repeat("x", pad), TenantId: Tenant, UserId: User, Status: state, Done: done,
-		ObserveTime: timestamppb.New(time.Now()), KoodriveStatus: proto.Int32(koodrive), KoodriveTaskType: proto.Int32(0), KoodriveResultCode: "0",
+		TaskType:    taskv1.TaskType_TASK_TYPE_TRANSFER_AND_DELETION,
+		ObserveTime: timestamppb.New(time.Now().Truncate(time.Millisecond)), KoodriveStatus: proto.Int32(koodrive), KoodriveTaskType: proto.Int32(0),
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"sync"
 	"time"
 
@@ -75,8 +74,8 @@ func (f *facade) GetTask(ctx context.Context, r *taskv1.GetTaskRequest) (*taskv1
 	}
 	return &taskv1.GetTaskResponse{Task: &taskv1.Task{
 		TaskId: a.TaskID, TaskName: a.TaskName, TenantId: a.TenantID, UserId: a.UserID, Status: statuses[a.Status], Done: a.Status >= 2,
-		ObserveTime: timestamppb.New(time.Now()), KoodriveStatus: proto.Int32(a.Status), KoodriveTaskType: proto.Int32(a.TaskType),
-		KoodriveResultCode: strconv.Itoa(a.Code),
+		TaskType:    taskv1.TaskType(a.TaskType + 1),
+		ObserveTime: timestamppb.New(time.Now().Truncate(time.Millisecond)), KoodriveStatus: proto.Int32(a.Status), KoodriveTaskType: proto.Int32(a.TaskType),
 	}}, nil
 }
 
