@@ -16,10 +16,8 @@ func atMost(most float64) limit   { return limit{least: math.Inf(-1), most: most
 func atLeast(least float64) limit { return limit{least: least, most: math.Inf(1), set: true} }
 func exactly(n float64) limit     { return limit{least: n, most: n, set: true} }
 
-// within returns a limit for a mean that is near 1.
-func within(tolerance float64) limit {
-	return limit{least: 1 - tolerance, most: 1 + tolerance, set: true}
-}
+// one is the limit of a mean that is near 1.
+func one() limit { return limit{least: .8, most: 1.2, set: true} }
 
 func (l limit) met(x float64) bool { return x >= l.least && x <= l.most }
 
@@ -93,8 +91,8 @@ var bars = []bar{
 	{3, "… 256 in flight, calls per second against RP", ratio("slow 256 calls/s", "RP 256 calls/s"), times, atLeast(.8), atLeast(1), false, []string{"latency"}},
 	{4, "Requests to KooDrive for 1,000 concurrent GetTask of one running task", value("requests of 1,000 calls"), "", exactly(1), exactly(1), true, []string{"joined"}},
 	{4, "… CPU of a joined call against ECHO", ratio("joined µs", "ECHO 1000 µs"), times, limit{}, atMost(1.5), false, []string{"joined"}},
-	{5, "Polls per interval of a task with 1 watcher", scaled("watched by 1 polls", 10), "", within(.2), within(.2), true, []string{"idle"}},
-	{5, "… with 50,000 watchers", scaled("watched by many polls", 10), "", within(.2), within(.2), true, []string{"idle"}},
+	{5, "Polls per interval of a task with 1 watcher", scaled("watched by 1 polls", 10), "", one(), one(), true, []string{"idle"}},
+	{5, "… with 50,000 watchers", scaled("watched by many polls", 10), "", one(), one(), true, []string{"idle"}},
 	{5, "Polls after the last watcher has left", value("polls after leaving"), "", exactly(0), exactly(0), true, []string{"idle"}},
 	{6, "50,000 watchers of one task, change to last, against LOOP", ratio("kootask 50000 last ms", "LOOP 50000 last ms"), times, atMost(2.5), atMost(1.5), false, []string{"watch"}},
 	{6, "… against etcd", ratio("kootask 50000 last ms", "etcd 50000 last ms"), times, atMost(.3), atMost(.2), false, []string{"watch"}},

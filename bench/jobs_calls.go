@@ -85,7 +85,8 @@ func rest(ctx context.Context, b *bench) error {
 				return err
 			}
 		}
-		if err := b.calls(ctx, row.name, row.server, b.n(40000), row.also, with(overHTTP, "-http", "/v1/tasks/", "-id", "done-1")...); err != nil {
+		get := with(overHTTP, "-http", "/v1/tasks/", "-id", "done-1")
+		if err := b.calls(ctx, row.name, row.server, b.n(40000), row.also, get...); err != nil {
 			return err
 		}
 	}
@@ -103,16 +104,16 @@ func latency(ctx context.Context, b *bench) error {
 		return err
 	}
 	ids := []string{"-id", "m", "-ids", "20000", "-callers", "16"}
-	direct := with(ids, "-http", "/koodrive/ose/v1/task/")
 	for _, inflight := range []string{"64", "256"} {
-		n := b.n(20000)
-		if err := b.calls(ctx, "direct "+inflight, k.behind, n, nil, with(direct, "-conns", inflight, "-inflight", inflight)...); err != nil {
+		get := with(ids, "-http", "/koodrive/ose/v1/task/", "-conns", inflight, "-inflight", inflight)
+		call := with(ids, "-conns", "16", "-inflight", inflight)
+		if err := b.calls(ctx, "direct "+inflight, k.behind, b.n(20000), nil, get...); err != nil {
 			return err
 		}
-		if err := b.calls(ctx, "slow "+inflight, k.server, n, nil, with(ids, "-conns", "16", "-inflight", inflight)...); err != nil {
+		if err := b.calls(ctx, "slow "+inflight, k.server, b.n(20000), nil, call...); err != nil {
 			return err
 		}
-		if err := b.calls(ctx, "RP "+inflight, proxy, n, nil, with(direct, "-conns", inflight, "-inflight", inflight)...); err != nil {
+		if err := b.calls(ctx, "RP "+inflight, proxy, b.n(20000), nil, get...); err != nil {
 			return err
 		}
 	}

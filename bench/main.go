@@ -25,6 +25,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"syscall"
 	"time"
@@ -107,12 +108,12 @@ type options struct {
 func main() {
 	var o options
 	flag.IntVar(&o.reps, "reps", 3, "number of repetitions")
-	flag.StringVar(&o.only, "only", "", "regular expression for the bars to measure, such as '^6 '; the report is then printed only")
+	flag.StringVar(&o.only, "only", "", "regular expression for the bars to measure, such as '^6 '; prints the report only")
 	flag.BoolVar(&o.short, "short", false, "check only the figures that do not depend on the machine, with small numbers")
 	flag.DurationVar(&o.soak, "soak", 0, "duration of a soak of 100,000 tasks; 0: measure the bars")
 	flag.Float64Var(&o.scale, "scale", 1, "factor for the numbers of calls, watches and tasks, to try a change to this program")
 	flag.StringVar(&o.kootask, "kootask", "", "path of the kootask to measure; empty: it is built")
-	flag.StringVar(&o.lock, "lock", "", "file that is locked while a job runs, so that several runs do not disturb each other; empty: none")
+	flag.StringVar(&o.lock, "lock", "", "file that is locked while a job runs, so that runs take turns; empty: none")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, o)
@@ -130,7 +131,10 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	b := &bench{bin: filepath.Join(dir, "bin"), dir: filepath.Join(dir, "run"), scale: o.scale, short: o.short, soak: o.soak, kootaskPath: o.kootask, out: os.Stderr}
+	b := &bench{
+		bin: filepath.Join(dir, "bin"), dir: filepath.Join(dir, "run"), kootaskPath: o.kootask,
+		scale: o.scale, short: o.short, soak: o.soak, out: os.Stderr,
+	}
 	wanted, chosen := jobs, bars
 	switch {
 	case o.soak > 0:
@@ -153,7 +157,7 @@ func run(ctx context.Context, o options) (err error) {
 	if err := b.build(ctx, o.short); err != nil {
 		return err
 	}
-	r := report{Machine: machine(), Commit: commit(ctx)}
+	r := report{Machine: machine(), Cores: runtime.NumCPU(), Commit: commit(ctx)}
 	for i := range o.reps {
 		b.figures = figures{}
 		for _, j := range wanted {

@@ -36,7 +36,8 @@ type process struct {
 	name    string
 	command *exec.Cmd
 	log     *os.File
-	ended   chan error
+	ended   chan struct{} // Closed when it has ended.
+	err     error         // How it ended. It may be read once ended is closed.
 	// profiles is the address of the port with the profiles; empty: the program has none.
 	profiles string
 	// check is called before the process is stopped. Nil: nothing is checked.
@@ -49,22 +50,25 @@ func (b *bench) start(ctx context.Context, name, port string, argv ...string) (*
 	if err != nil {
 		return nil, err
 	}
-	p := &process{name: name, log: out, command: exec.Command(argv[0], argv[1:]...), ended: make(chan error, 1)} //nolint:noctx // stop ends it.
+	command := exec.Command(argv[0], argv[1:]...) //nolint:noctx // stop ends it.
+	p := &process{name: name, log: out, command: command, ended: make(chan struct{})}
 	p.command.Stderr = out
 	if err := p.command.Start(); err != nil {
 		return nil, errors.Join(err, out.Close())
 	}
 	b.running = append(b.running, p)
-	go func() { p.ended <- p.command.Wait() }()
+	go func() {
+		p.err = p.command.Wait()
+		close(p.ended)
+	}()
 	for end := time.Now().Add(startTime); ; {
 		c, err := net.Dial("tcp", port) //nolint:noctx // The port is on this machine.
 		if err == nil {
 			return p, c.Close()
 		}
 		select {
-		case err := <-p.ended:
-			p.ended <- err
-			return nil, fmt.Errorf("%s ended: %v: %s", name, err, tail(out.Name()))
+		case <-p.ended:
+			return nil, fmt.Errorf("%s ended: %w: %s", name, p.err, tail(out.Name()))
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-time.After(20 * time.Millisecond):
@@ -99,7 +103,8 @@ func (p *process) stop() error {
 // pids returns the process and its children.
 func (p *process) pids() []string {
 	pid := strconv.Itoa(p.command.Process.Pid)
-	children, _ := os.ReadFile(filepath.Join("/proc", pid, "task", pid, "children")) // A process that has ended is noticed by stop.
+	// A process that has ended is noticed by stop.
+	children, _ := os.ReadFile(filepath.Join("/proc", pid, "task", pid, "children"))
 	return append(strings.Fields(string(children)), pid)
 }
 

@@ -47,10 +47,9 @@ func (s *server) requests() (float64, error) { return number("http://" + s.contr
 
 // kootask is the product, with the stand-in that it asks.
 type kootask struct {
-	*server          // The gRPC port, and the stand-in's control port.
-	http    string   // The address of the HTTP port.
-	behind  *server  // The stand-in.
-	flags   []string // As it was started.
+	*server         // The gRPC port, and the stand-in's control port.
+	http    string  // The address of the HTTP port.
+	behind  *server // The stand-in.
 }
 
 // kootask starts KooDrive's stand-in and kootask, with additional flags. Limits that one machine's load would reach are
@@ -66,13 +65,12 @@ func (b *bench) kootask(ctx context.Context, latency time.Duration, flags ...str
 			return nil, err
 		}
 	}
-	all := append([]string{
-		"--upstream-rps=1000000", "--upstream-concurrency=256", "--new-tasks-per-peer=1000000", "--max-tasks-per-credential=100000",
-	}, flags...)
 	argv := append([]string{
 		b.kootaskPath, "serve", "--upstream-allow-http", "--upstream-url=http://" + behind.addr,
 		"--grpc-addr=" + ports[0], "--http-addr=" + ports[1], "--admin-addr=" + ports[2], "--log-format=json",
-	}, all...)
+		"--upstream-rps=1000000", "--upstream-concurrency=256",
+		"--new-tasks-per-peer=1000000", "--max-tasks-per-credential=100000",
+	}, flags...)
 	p, err := b.start(ctx, "kootask", ports[2], argv...)
 	if err != nil {
 		return nil, err
@@ -85,7 +83,7 @@ func (b *bench) kootask(ctx context.Context, latency time.Duration, flags ...str
 		}
 		return err
 	}
-	return &kootask{server: &server{process: p, addr: ports[0], control: behind.control}, http: ports[1], behind: behind, flags: all}, nil
+	return &kootask{server: &server{process: p, addr: ports[0], control: behind.control}, http: ports[1], behind: behind}, nil
 }
 
 // etcd starts etcd with an empty store.
@@ -102,9 +100,11 @@ func (b *bench) etcd(ctx context.Context) (*server, error) {
 	if err := os.RemoveAll(store); err != nil {
 		return nil, err
 	}
-	p, err := b.start(ctx, "etcd", client, filepath.Join(b.bin, "etcd"), "--data-dir", store, "--log-level", "error", "--unsafe-no-fsync",
+	p, err := b.start(ctx, "etcd", client, filepath.Join(b.bin, "etcd"),
+		"--data-dir", store, "--log-level", "error", "--unsafe-no-fsync",
 		"--listen-client-urls", "http://"+client, "--advertise-client-urls", "http://"+client,
-		"--listen-peer-urls", "http://"+peer, "--initial-advertise-peer-urls", "http://"+peer, "--initial-cluster", "default=http://"+peer)
+		"--listen-peer-urls", "http://"+peer, "--initial-advertise-peer-urls", "http://"+peer,
+		"--initial-cluster", "default=http://"+peer)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ const (
 // report is the result of a run.
 type report struct {
 	Machine     string    `json:"machine"`
+	Cores       int       `json:"cores"`
 	Commit      string    `json:"commit"`
 	Failures    []string  `json:"failures"`
 	Repetitions []figures `json:"repetitions"`
@@ -124,7 +125,8 @@ func (r report) barTable(chosen []bar) string {
 			median, span = spell(v.values, b.unit)
 		}
 		rows = append(rows, []string{
-			itoa(b.number), b.text, median, span, itoa(len(v.values)), b.must.text(b.unit), mark(b.must, v.must), b.aim.text(b.unit), mark(b.aim, v.aim),
+			itoa(b.number), b.text, median, span, itoa(len(v.values)),
+			b.must.text(b.unit), mark(b.must, v.must), b.aim.text(b.unit), mark(b.aim, v.aim),
 		})
 	}
 	return docpage.Table(rows)

@@ -30,8 +30,8 @@ func (s *State) Tell(version int) {
 	}
 }
 
-// Serve serves the port until it fails: POST /change?version=&pad= calls change (unless it is nil), GET /told is the time of Tell in
-// nanoseconds since 1970, GET /open is the number of open streams. It also serves http.DefaultServeMux.
+// Serve serves the port until it fails: POST /change?version=&pad= calls change (unless it is nil), GET /told is the time of
+// Tell in nanoseconds since 1970, GET /open is the number of open streams. It also serves http.DefaultServeMux.
 func (s *State) Serve(addr string, change func()) error {
 	http.HandleFunc("POST /change", func(_ http.ResponseWriter, r *http.Request) {
 		version, _ := strconv.Atoi(r.FormValue("version"))

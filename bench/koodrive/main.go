@@ -86,7 +86,9 @@ func main() {
 	flag.Parse()
 	k := &koodrive{latency: *latency}
 	http.HandleFunc("GET /requests", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, k.requests.Load()) })
-	http.HandleFunc("GET /longest", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, k.longest().Seconds()) })
+	http.HandleFunc("GET /longest", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintln(w, k.longest().Seconds())
+	})
 	http.HandleFunc("POST /forget", func(http.ResponseWriter, *http.Request) {
 		k.tasks.Range(func(_, known any) bool { known.(*asked).gap.Store(0); return true })
 	})

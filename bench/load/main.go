@@ -48,7 +48,7 @@ func main() {
 	flag.IntVar(&p.ids, "ids", 0, "number of ids that begin with -id; 0: only -id itself")
 	n := flag.Int("n", 1, "number of calls")
 	conns := flag.Int("conns", 1, "number of connections")
-	inflight := flag.Int("inflight", 1, "number of calls in flight, on all connections; with -http it must be that of connections")
+	inflight := flag.Int("inflight", 1, "number of calls in flight, on all connections; with -http it must equal -conns")
 	callers := flag.Int("callers", 1, "number of callers, each with its own token")
 	flag.Parse()
 	p.calls, p.inflight = *n / *conns, *inflight / *conns

@@ -33,9 +33,10 @@ func New(id string, version, pad int, done bool) *taskv1.Task {
 		state, koodrive = taskv1.TaskStatus_TASK_STATUS_SUCCESS, 2
 	}
 	return &taskv1.Task{
-		TaskId: id, TaskName: Token(version) + strings.Repeat("x", pad), TenantId: Tenant, UserId: User, Status: state, Done: done,
-		TaskType:    taskv1.TaskType_TASK_TYPE_TRANSFER_AND_DELETION,
-		ObserveTime: timestamppb.New(time.Now().Truncate(time.Millisecond)), KoodriveStatus: proto.Int32(koodrive), KoodriveTaskType: proto.Int32(0),
+		TaskId: id, TaskName: Token(version) + strings.Repeat("x", pad), TenantId: Tenant, UserId: User,
+		TaskType: taskv1.TaskType_TASK_TYPE_TRANSFER_AND_DELETION, KoodriveTaskType: proto.Int32(0),
+		Status: state, KoodriveStatus: proto.Int32(koodrive), Done: done,
+		ObserveTime: timestamppb.New(time.Now().Truncate(time.Millisecond)),
 	}
 }
 
@@ -52,6 +53,6 @@ func Event(t *taskv1.Task) ([]byte, error) {
 
 // Body returns KooDrive's answer about a task.
 func Body(id string, version, pad, status int) []byte {
-	return fmt.Appendf(nil, `{"taskId":%q,"taskName":"%s%s","taskType":0,"tenantId":"`+Tenant+`","userId":"`+User+`","status":%d,"code":0,"msg":"Success."}`,
-		id, Token(version), strings.Repeat("x", pad), status)
+	const body = `{"taskId":%q,"taskName":"%s%s","taskType":0,"tenantId":%q,"userId":%q,"status":%d,"code":0,"msg":"Success."}`
+	return fmt.Appendf(nil, body, id, Token(version), strings.Repeat("x", pad), Tenant, User, status)
 }

@@ -30,13 +30,7 @@ func (w *watchers) openEtcd() (began time.Time, err error) {
 			return began, err
 		}
 		var m messages
-		go func() {
-			err := c.Serve(func(_ uint32, content []byte) error { return m.add(content, w.etcd) }, func(_ uint32, status string) error {
-				w.end("with gRPC status " + status)
-				return nil
-			})
-			w.end(err.Error())
-		}()
+		go w.serve(c, func(content []byte) { m.add(content, w.etcd) })
 		stream, err := c.Open("/etcdserverpb.Watch/Watch", "", wire.Message(create), true)
 		for range w.n/w.conns - 1 {
 			if err == nil {
@@ -67,7 +61,7 @@ func (w *watchers) etcd(message []byte) {
 type messages struct{ rest []byte }
 
 // add calls each for every message that is complete with some more content.
-func (m *messages) add(content []byte, each func(message []byte)) error {
+func (m *messages) add(content []byte, each func(message []byte)) {
 	m.rest = append(m.rest, content...)
 	all := m.rest
 	for len(all) >= 5 {
@@ -79,7 +73,6 @@ func (m *messages) add(content []byte, each func(message []byte)) error {
 		all = all[end:]
 	}
 	m.rest = m.rest[:copy(m.rest, all)]
-	return nil
 }
 
 // etcdSource changes a key of etcd.

@@ -68,24 +68,29 @@ func (w *watchers) dialGRPC(silent bool) (*wire.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	go func() {
-		err := c.Serve(func(_ uint32, content []byte) error {
-			switch {
-			case silent:
-				if w.stalled.Load() {
-					select {}
-				}
-			case len(content) > 5 && content[5] == heartbeat:
-				w.heartbeats.Add(1)
-			default:
-				w.message(content)
+	go w.serve(c, func(content []byte) {
+		switch {
+		case silent:
+			if w.stalled.Load() {
+				select {}
 			}
-			return nil
-		}, func(_ uint32, status string) error {
-			w.end("with gRPC status " + status)
-			return nil
-		})
-		w.end(err.Error())
-	}()
+		case len(content) > 5 && content[5] == heartbeat:
+			w.heartbeats.Add(1)
+		default:
+			w.message(content)
+		}
+	})
 	return c, nil
+}
+
+// serve reads a connection until it ends, and calls data for the content of each frame.
+func (w *watchers) serve(c *wire.Conn, data func(content []byte)) {
+	err := c.Serve(func(_ uint32, content []byte) error {
+		data(content)
+		return nil
+	}, func(_ uint32, status string) error {
+		w.end("with gRPC status " + status)
+		return nil
+	})
+	w.end(err.Error())
 }

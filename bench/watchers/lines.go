@@ -21,7 +21,7 @@ func (w *watchers) openLines() (began time.Time, err error) {
 	began = time.Now()
 	for i := range w.n {
 		from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+i%addresses))}}
-		c, err := from.Dial("tcp", w.addr) //nolint:noctx // The process ends when the driver is told to.
+		c, err := from.Dial("tcp", w.addr)
 		if err != nil {
 			return began, err
 		}

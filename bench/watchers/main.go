@@ -48,7 +48,7 @@ func flags() options {
 	flag.StringVar(&o.control, "control", "", "where changes are made: the address of a control port, or of etcd or nchan itself")
 	flag.IntVar(&o.n, "n", 1, "number of watchers")
 	flag.IntVar(&o.conns, "conns", 1, "number of connections; sse and ndjson have one for each watcher")
-	flag.IntVar(&o.silent, "silent", 0, "number of additional connections with as many watchers, which stop reading when told to stall")
+	flag.IntVar(&o.silent, "silent", 0, "number of additional connections with as many watchers, which stall stops reading")
 	flag.BoolVar(&o.tasks, "tasks", false, "each watcher watches a task of its own")
 	flag.StringVar(&o.prefix, "prefix", "m", "beginning of the ids of -tasks")
 	flag.IntVar(&o.perCaller, "per-caller", 1000, "number of the tasks of -tasks with one token")
@@ -66,7 +66,7 @@ func main() {
 	w := newWatchers(o)
 	setup, err := w.open()
 	if err != nil {
-		log.Fatalf("opening %d watches of %s: %v; %d open, %d ended %s", o.n, o.addr, err, w.opened.Load(), w.ended.Load(), w.reason())
+		log.Fatalf("opening %d watches of %s: %v; %d ended %s", o.n, o.addr, err, w.ended.Load(), w.reason())
 	}
 	out := json.NewEncoder(os.Stdout)
 	encode := func(r result.Watches) {

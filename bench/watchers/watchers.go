@@ -85,7 +85,9 @@ func (w *watchers) who(i int) (id, token string) {
 
 // open opens all watches, and returns the time that it took from the first request on.
 func (w *watchers) open() (time.Duration, error) {
-	open := map[string]func() (time.Time, error){"grpc": w.openGRPC, "etcd": w.openEtcd, "sse": w.openLines, "ndjson": w.openLines}[w.kind]
+	open := map[string]func() (time.Time, error){
+		"grpc": w.openGRPC, "etcd": w.openEtcd, "sse": w.openLines, "ndjson": w.openLines,
+	}[w.kind]
 	if open == nil {
 		return 0, fmt.Errorf("unknown kind %q", w.kind)
 	}

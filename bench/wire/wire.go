@@ -85,7 +85,8 @@ func (c *Conn) Open(path, token string, message []byte, open bool) (uint32, erro
 		c.block.Reset()
 		fields := []hpack.HeaderField{
 			{Name: ":method", Value: "POST"}, {Name: ":scheme", Value: "http"}, {Name: ":path", Value: path},
-			{Name: ":authority", Value: "localhost"}, {Name: "content-type", Value: "application/grpc"}, {Name: "te", Value: "trailers"},
+			{Name: ":authority", Value: "localhost"}, {Name: "content-type", Value: "application/grpc"},
+			{Name: "te", Value: "trailers"},
 		}
 		if token != "" {
 			fields = append(fields, hpack.HeaderField{Name: "authorization", Value: "Bearer " + token})

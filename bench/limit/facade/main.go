@@ -38,7 +38,8 @@ type answer struct {
 
 // statuses are kootask's, by KooDrive's number.
 var statuses = []taskv1.TaskStatus{
-	taskv1.TaskStatus_TASK_STATUS_NEW, taskv1.TaskStatus_TASK_STATUS_EXECUTING, taskv1.TaskStatus_TASK_STATUS_SUCCESS, taskv1.TaskStatus_TASK_STATUS_FAILED,
+	taskv1.TaskStatus_TASK_STATUS_NEW, taskv1.TaskStatus_TASK_STATUS_EXECUTING,
+	taskv1.TaskStatus_TASK_STATUS_SUCCESS, taskv1.TaskStatus_TASK_STATUS_FAILED,
 }
 
 // maxBody is more than any answer has.
@@ -73,9 +74,9 @@ func (f *facade) GetTask(ctx context.Context, r *taskv1.GetTaskRequest) (*taskv1
 		return nil, status.Errorf(codes.Internal, "an answer that is not a task: %v", err)
 	}
 	return &taskv1.GetTaskResponse{Task: &taskv1.Task{
-		TaskId: a.TaskID, TaskName: a.TaskName, TenantId: a.TenantID, UserId: a.UserID, Status: statuses[a.Status], Done: a.Status >= 2,
-		TaskType:    taskv1.TaskType(a.TaskType + 1),
-		ObserveTime: timestamppb.New(time.Now().Truncate(time.Millisecond)), KoodriveStatus: proto.Int32(a.Status), KoodriveTaskType: proto.Int32(a.TaskType),
+		TaskId: a.TaskID, TaskName: a.TaskName, TaskType: taskv1.TaskType(a.TaskType + 1), TenantId: a.TenantID, UserId: a.UserID,
+		Status: statuses[a.Status], Done: a.Status >= 2, ObserveTime: timestamppb.New(time.Now().Truncate(time.Millisecond)),
+		KoodriveStatus: proto.Int32(a.Status), KoodriveTaskType: proto.Int32(a.TaskType),
 	}}, nil
 }
 
