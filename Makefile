@@ -60,7 +60,7 @@ test: ## Run the tests that this machine can run, and list the others with their
 	@mkdir -p bin
 	@! command -v npm >/dev/null || $(MAKE) axe $(if $(KOOTASK_TEST_ALL),,|| true)
 	@$(GOTESTSUM) -shuffle=on -timeout 30m ./...
-	@go test -C bench . ./watchers
+	@go test -C bench . ./watchers ./wire
 	@$(HISTORIES)
 	@.ci/missing after
 

@@ -133,14 +133,14 @@ func run(ctx context.Context, o options) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	b := &bench{
 		bin: filepath.Join(dir, "bin"), dir: filepath.Join(dir, "run"), kootaskPath: o.kootask,
-		scale: o.scale, short: o.short, soak: o.soak, out: os.Stderr,
+		short: o.short, soak: o.soak, out: os.Stderr,
 	}
 	wanted, chosen := jobs, bars
 	switch {
 	case o.soak > 0:
 		wanted, o.reps = []job{{name: "soak", run: soak}}, 1
 	case o.short:
-		b.scale, o.reps = .02, 1
+		o.scale, o.reps = .02, 1
 		chosen = slices.DeleteFunc(slices.Clone(bars), func(r bar) bool { return !r.count || r.number > 6 })
 		wanted = needed(chosen)
 	case o.only != "":
@@ -151,6 +151,7 @@ func run(ctx context.Context, o options) (err error) {
 		chosen = slices.DeleteFunc(slices.Clone(bars), func(r bar) bool { return !only.MatchString(r.name()) })
 		wanted = needed(chosen)
 	}
+	b.scale = o.scale
 	if err := os.Mkdir(b.dir, 0o755); err != nil { // nginx's workers run as another user.
 		return err
 	}

@@ -69,7 +69,7 @@ func (r report) finish(o options, chosen []bar) (err error) {
 		table = r.barTable(chosen)
 		err = r.write(reportFile)
 	}
-	_, _ = fmt.Fprintf(os.Stdout, "%s\n%s", r.Machine, table)
+	_, _ = fmt.Fprintf(os.Stdout, "%s, numbers times %v\n\n%s", r.Machine, o.scale, table)
 	if len(r.Failures) > 0 {
 		err = errors.Join(err, fmt.Errorf("%d jobs failed: %q", len(r.Failures), r.Failures))
 	}
