@@ -190,5 +190,8 @@ func soak(ctx context.Context, b *bench) error {
 	b.note("highest resident memory, in MiB", highest/(1<<20))
 	b.note("memory after a garbage collection, in MiB", left/(1<<20))
 	b.note("missed changes", float64(missed))
+	if err == nil && missed > 0 {
+		err = fmt.Errorf("%d changes were missed", missed)
+	}
 	return err
 }

@@ -153,38 +153,31 @@ func events(ctx context.Context, b *bench) error {
 	return b.alone(ctx, "SSE", b.http(ctx), n, rounds, "-kind", "sse", "-first")
 }
 
-// idle measures watchers of a task that does not change: the polls in 10 s at an interval of 1 s for one watcher and for
-// 50,000, the CPU time with heartbeats every 8 s, and the polls after all have left.
+// idle measures watchers of a task that does not change: the polls at an interval of 1 s for one watcher and for 50,000, the CPU
+// time with heartbeats every 8 s, and the polls after all have left.
 func idle(ctx context.Context, b *bench) error {
 	after := 0.0
-	for _, n := range []int{1, b.n(many)} {
+	for _, row := range []struct {
+		name    string
+		n       int
+		seconds float64
+	}{{"watched by 1", 1, 10}, {"idle", b.n(many), 16}} { // 16 s are two heartbeats.
 		k, err := b.kootask(ctx, 0, "--poll-max=1s")
 		if err != nil {
 			return err
 		}
-		w, err := b.watch(ctx, k.server, n, "-first")
+		w, err := b.watch(ctx, k.server, row.n, "-first")
 		if err != nil {
 			return err
-		}
-		name := "watched by 1"
-		if n > 1 {
-			name = "watched by many"
 		}
 		if err := pause(ctx, settle); err != nil {
 			return err
 		}
-		if err := b.observe(ctx, name, k, w, 10*time.Second); err != nil {
+		if err := b.observe(ctx, row.name, k, w, time.Duration(row.seconds)*time.Second); err != nil {
 			return err
 		}
-		if n > 1 && !b.short {
-			// The length of two heartbeats.
-			if err := b.observe(ctx, "idle", k, w, 16*time.Second); err != nil {
-				return err
-			}
-			f := b.figures
-			b.note("heartbeat µs", f["idle CPU s"]*1e6/f["idle heartbeats"])
-			b.note("idle CPU %", f["idle CPU s"]/16*100)
-		}
+		b.note(row.name+" polls/s", b.figures.get(row.name+" polls")/row.seconds)
+		b.note(row.name+" CPU %", b.figures.get(row.name+" CPU s")/row.seconds*100)
 		if err := w.leave(); err != nil {
 			return err
 		}
@@ -208,6 +201,7 @@ func idle(ctx context.Context, b *bench) error {
 		}
 	}
 	b.note("polls after leaving", after)
+	b.note("heartbeat µs", b.figures.get("idle CPU s")*1e6/b.figures.get("idle heartbeats"))
 	return nil
 }
 

@@ -148,7 +148,7 @@ func mark(l limit, met bool) string {
 	return "**missed**"
 }
 
-// figureTable is a table of all figures.
+// figureTable is a table of all figures, with their ranges if there are several repetitions.
 func (r report) figureTable() string {
 	names := map[string]bool{}
 	for _, f := range r.Repetitions {
@@ -160,6 +160,12 @@ func (r report) figureTable() string {
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		middle, span := spell(r.values(value(name)), "")
 		rows = append(rows, []string{name, middle, span})
+	}
+	if len(r.Repetitions) == 1 {
+		rows[0][1] = ""
+		for i := range rows {
+			rows[i] = rows[i][:2]
+		}
 	}
 	return docpage.Table(rows)
 }
