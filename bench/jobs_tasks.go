@@ -29,7 +29,7 @@ func (b *bench) watchTasks(
 	if err != nil {
 		return nil, nil, err
 	}
-	w, err := b.watch(ctx, k.server, n, "-first", "-tasks")
+	w, err := b.watch(ctx, k.server, n, "-first", "-tasks", "-patience", "5m")
 	if err != nil {
 		return nil, nil, err
 	}

@@ -181,7 +181,7 @@ func idle(ctx context.Context, b *bench) error {
 		if err := w.leave(); err != nil {
 			return err
 		}
-		if err := pause(ctx, 1300*time.Millisecond); err != nil {
+		if err := k.empty(ctx); err != nil {
 			return err
 		}
 		before, err := k.behind.requests()
@@ -203,6 +203,19 @@ func idle(ctx context.Context, b *bench) error {
 	b.note("polls after leaving", after)
 	b.note("heartbeat µs", b.figures.get("idle CPU s")*1e6/b.figures.get("idle heartbeats"))
 	return nil
+}
+
+// empty waits until kootask has no watch any more.
+func (k *kootask) empty(ctx context.Context) error {
+	for {
+		watches, err := metric(k.profiles, "kootask_watchers")
+		if err != nil || watches == 0 {
+			return err
+		}
+		if err := pause(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
+	}
 }
 
 // observe measures watches for some time in which nothing changes: polls, heartbeats and CPU time.

@@ -52,7 +52,14 @@ func show(full, soaked report, write bool) error {
 
 // about says what was measured where.
 func (r report) about() string {
-	return fmt.Sprintf("Measured on %s, at commit `%s`, with %d repetitions.", r.Machine, r.Commit, len(r.Repetitions))
+	failed := ""
+	for _, f := range r.Failures {
+		failed += "\n- " + f
+	}
+	if failed != "" {
+		failed = "\n\nThese jobs failed:\n" + failed
+	}
+	return fmt.Sprintf("Measured on %s, at commit `%s`. Repetitions: %d.%s", r.Machine, r.Commit, len(r.Repetitions), failed)
 }
 
 // middle returns the median of a figure; NaN if it was not measured.
@@ -69,6 +76,9 @@ func (r report) cell(name string, divided float64) string {
 
 // round leaves three digits, or all of those before the point.
 func round(x float64) float64 {
+	if x == 0 {
+		return 0
+	}
 	unit := math.Pow(10, min(0, math.Floor(math.Log10(math.Abs(x)))-2))
 	return math.Round(x/unit) * unit
 }
@@ -144,7 +154,12 @@ func (r report) sizingTable() string {
 	poll, beat, bytes := r.middle("tasks 20000 µs"), r.middle("heartbeat µs"), r.middle("tasks 20000 B")
 	quiet := poll/pollEvery + beat/beatEvery
 	carried := float64(r.Cores) * busy * 1e6 / quiet
-	say := func(x float64, unit string) string { return grouped(round(x)) + " " + unit }
+	say := func(x float64, unit string) string {
+		if math.IsNaN(x) {
+			return "not measured"
+		}
+		return grouped(round(x)) + " " + unit
+	}
 	return docpage.Table([][]string{
 		{"", "figure", "arithmetic"},
 		{"CPU of one poll", say(poll, "µs"), "measured with 20,000 tasks"},

@@ -96,7 +96,7 @@ func step(most float64) float64 {
 
 // grouped returns a number with commas between its thousands.
 func grouped(x float64) string {
-	if x != math.Trunc(x) {
+	if x != math.Trunc(x) || math.IsInf(x, 0) {
 		return short(x)
 	}
 	digits := fmt.Sprintf("%.0f", x)
