@@ -2,12 +2,12 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"time"
@@ -75,13 +75,14 @@ type watchers struct {
 	out     *bufio.Scanner
 	n       int
 	setup   float64 // Seconds until all watches were open.
+	failed  bytes.Buffer
 }
 
 // watch opens n watches of a server, with 500 on each connection if not told otherwise.
 func (b *bench) watch(ctx context.Context, s *server, n int, flags ...string) (*watchers, error) {
 	argv := append([]string{"-addr", s.addr, "-control", s.control, "-n", itoa(n), "-conns", itoa(max(1, n/500))}, flags...)
 	w := &watchers{command: exec.CommandContext(ctx, filepath.Join(b.bin, "watchers"), argv...), n: n}
-	w.command.Stderr = os.Stderr
+	w.command.Stderr = &w.failed
 	var err error
 	if w.in, err = w.command.StdinPipe(); err != nil {
 		return nil, err
@@ -114,7 +115,7 @@ func (w *watchers) order(order string) (result.Watches, error) {
 
 func (w *watchers) answer() (r result.Watches, err error) {
 	if !w.out.Scan() {
-		return r, errors.Join(fmt.Errorf("the watchers ended"), w.out.Err())
+		return r, fmt.Errorf("the watchers ended: %w: %s", errors.Join(w.out.Err(), w.command.Wait()), &w.failed)
 	}
 	return r, json.Unmarshal(w.out.Bytes(), &r)
 }

@@ -51,12 +51,14 @@ func (p plot) svg() string {
 	fmt.Fprintf(&b, head+"\n", width, height)
 	fmt.Fprintf(&b, "<title>%s</title>\n<rect width=\"%d\" height=\"%d\" fill=\"#fff\"/>\n", p.title, width, height)
 	text(left, top-16, "start", p.title)
-	for x := 0.0; x <= endX; x += stepX {
+	for i := range int(math.Round(endX/stepX)) + 1 {
+		x := float64(i) * stepX
 		px, _ := at(point{x, 0})
 		fmt.Fprintf(&b, "<path d=\"M%.1f %.1fV%.1f\" stroke=\"#ddd\"/>\n", px, top, bottom)
 		text(px, bottom+18, "middle", grouped(x))
 	}
-	for y := 0.0; y <= endY; y += stepY {
+	for i := range int(math.Round(endY/stepY)) + 1 {
+		y := float64(i) * stepY
 		_, py := at(point{0, y})
 		fmt.Fprintf(&b, "<path d=\"M%.1f %.1fH%.1f\" stroke=\"#ddd\"/>\n", left, py, right)
 		text(left-8, py+4, "end", grouped(y))
