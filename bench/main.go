@@ -174,6 +174,11 @@ func run(ctx context.Context, o options) (err error) {
 			}
 		}
 		r.Repetitions = append(r.Repetitions, b.figures)
+		if file := o.file(); file != "" { // After each repetition, because a run takes long.
+			if err := r.write(file); err != nil {
+				return err
+			}
+		}
 	}
 	return r.finish(o, chosen)
 }

@@ -46,30 +46,31 @@ func (r report) write(path string) error {
 	return errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, append(text, '\n'), 0o644))
 }
 
-// finish prints a report, writes that of a full run, and fails if a job failed. A bar that is missed is not an error, except
-// in a short run.
-func (r report) finish(o options, chosen []bar) (err error) {
-	var table string
+// file returns where the report of a run belongs; empty if it is only printed, because it is not that of a full run.
+func (o options) file() string {
 	switch {
+	case o.scale != 1 || o.short || o.only != "":
+		return ""
 	case o.soak > 0:
+		return soakFile
+	}
+	return reportFile
+}
+
+// finish prints the report, and fails if a job failed. A bar that is missed is not an error, except in a short run.
+func (r report) finish(o options, chosen []bar) (err error) {
+	table := r.barTable(chosen)
+	if o.soak > 0 {
 		table = r.figureTable()
-		if o.scale == 1 {
-			err = r.write(soakFile)
-		}
-	case o.short:
-		table = r.barTable(chosen)
-		for _, b := range chosen {
-			if !r.judge(b).must {
-				err = errors.Join(err, fmt.Errorf("bar %d is missed", b.number))
-			}
-		}
-	case o.only != "" || o.scale != 1:
-		table = r.barTable(chosen) + "\n" + r.figureTable()
-	default:
-		table = r.barTable(chosen)
-		err = r.write(reportFile)
+	} else if o.file() == "" && !o.short {
+		table += "\n" + r.figureTable()
 	}
 	_, _ = fmt.Fprintf(os.Stdout, "%s, numbers times %v\n\n%s", r.Machine, o.scale, table)
+	for _, b := range chosen {
+		if o.short && !r.judge(b).must {
+			err = errors.Join(err, fmt.Errorf("bar %d is missed", b.number))
+		}
+	}
 	if len(r.Failures) > 0 {
 		err = errors.Join(err, fmt.Errorf("%d jobs failed: %q", len(r.Failures), r.Failures))
 	}
