@@ -116,6 +116,7 @@ func main() {
 	flag.StringVar(&o.lock, "lock", "", "file that is locked while a job runs, so that runs take turns; empty: none")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // A second signal ends the process, even while it waits for -lock.
 	err := run(ctx, o)
 	stop()
 	if err != nil {
