@@ -29,7 +29,7 @@ func (b *bench) watchTasks(
 	if err != nil {
 		return nil, nil, err
 	}
-	w, err := b.watch(ctx, k.server, n, "-first", "-tasks", "-patience", "5m")
+	w, err := b.watch(ctx, k.server, n, "-first", "-tasks")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -92,7 +92,7 @@ func first(ctx context.Context, b *bench) error {
 		if err != nil {
 			return err
 		}
-		w, err := b.watch(ctx, k.server, n, "-first", "-tasks", "-per-caller", itoa(n/callers), "-conns", "20")
+		w, err := b.watch(ctx, k.server, n, "-first", "-tasks", "-per-caller", itoa(n/callers), "-conns", "20", "-at-once")
 		if err != nil {
 			return fmt.Errorf("%d callers: %w", callers, err)
 		}

@@ -41,8 +41,8 @@ func (w *watchers) openGRPC() (began time.Time, err error) {
 				return began, err
 			}
 		}
-		if i%2000 == 1999 && !w.tasks {
-			if err := w.awaitOpen(i - 5*ahead); err != nil {
+		if i%(streamsAhead/2) == 0 && !w.atOnce {
+			if err := w.awaitOpen(i - streamsAhead/2); err != nil {
 				return began, err
 			}
 		}

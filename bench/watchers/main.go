@@ -35,7 +35,7 @@ type options struct {
 	tasks                     bool
 	prefix                    string
 	perCaller                 int
-	random                    bool
+	random, atOnce            bool
 	pad                       int
 	gap                       time.Duration
 	waitForFirst, waitForOpen bool
@@ -53,6 +53,7 @@ func flags() options {
 	flag.StringVar(&o.prefix, "prefix", "m", "beginning of the ids of -tasks")
 	flag.IntVar(&o.perCaller, "per-caller", 1000, "number of the tasks of -tasks with one token")
 	flag.BoolVar(&o.random, "random", false, "open the streams on the connections in random order")
+	flag.BoolVar(&o.atOnce, "at-once", false, "open all watches without waiting for earlier ones")
 	flag.IntVar(&o.pad, "pad", 0, "additional bytes in each change")
 	flag.DurationVar(&o.gap, "gap", 50*time.Millisecond, "pause between a change and the next")
 	flag.BoolVar(&o.waitForFirst, "first", false, "a watch is open when its first task has arrived")
@@ -63,7 +64,7 @@ func flags() options {
 
 func main() {
 	o := flags()
-	w := newWatchers(o)
+	w := newWatchers(o, newSource(o))
 	setup, err := w.open()
 	if err != nil {
 		log.Fatalf("opening %d watches of %s: %v; %d ended %s", o.n, o.addr, err, w.ended.Load(), w.reason())
@@ -113,9 +114,13 @@ type counter struct {
 	atomic.Int64
 	goal    atomic.Int64
 	reached chan struct{} // Of capacity 1.
+	failed  <-chan struct{}
 }
 
-func newCounter() *counter { return &counter{reached: make(chan struct{}, 1)} }
+// newCounter returns a counter whose goals are not waited for after failed is closed.
+func newCounter(failed <-chan struct{}) *counter {
+	return &counter{reached: make(chan struct{}, 1), failed: failed}
+}
 
 // add adds n, and returns the sum.
 func (c *counter) add(n int64) int64 {
@@ -145,6 +150,8 @@ func (c *counter) await(goal int64) error {
 	select {
 	case <-c.reached:
 		return nil
+	case <-c.failed:
+		return fmt.Errorf("%d of %d when one ended", c.Load(), goal)
 	case <-time.After(*patience):
 		return fmt.Errorf("%d of %d after %v", c.Load(), goal, *patience)
 	}

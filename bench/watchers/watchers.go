@@ -13,9 +13,12 @@ import (
 	"github.com/kootask/kootask/bench/task"
 )
 
-// ahead is the number of watches that are opened before an earlier one is open, unless each has its own task: a backlog of
-// connections would be refused.
-const ahead = 200
+// The numbers of watches that are opened before earlier ones are open. A longer backlog of connections would be refused, and
+// of more requests at once, some would take the server longer than it lets a request take.
+const (
+	ahead        = 200
+	streamsAhead = 2000
+)
 
 // round is the change that is awaited.
 type round struct {
@@ -24,8 +27,8 @@ type round struct {
 	at    []time.Time // When the i-th watcher saw it.
 }
 
-func newRound(version, n int) *round {
-	return &round{token: []byte(task.Token(version)), seen: newCounter(), at: make([]time.Time, n)}
+func newRound(version, n int, failed <-chan struct{}) *round {
+	return &round{token: []byte(task.Token(version)), seen: newCounter(failed), at: make([]time.Time, n)}
 }
 
 // hit notes that n watchers have seen the change.
@@ -48,15 +51,15 @@ type watchers struct {
 	heartbeats atomic.Int64
 	ended      atomic.Int64
 	stalled    atomic.Bool
+	failed     chan struct{} // Closed when the first stream has ended.
 
 	mu  sync.Mutex // Guards why.
 	why string
 }
 
-func newWatchers(o options) *watchers {
-	w := &watchers{options: o, opened: newCounter()}
-	w.source = newSource(o)
-	return w
+func newWatchers(o options, from source) *watchers {
+	failed := make(chan struct{})
+	return &watchers{options: o, source: from, opened: newCounter(failed), failed: failed}
 }
 
 // end notes that a stream has ended.
@@ -66,6 +69,7 @@ func (w *watchers) end(why string) {
 	defer w.mu.Unlock()
 	if w.why == "" {
 		w.why = why
+		close(w.failed)
 	}
 }
 
@@ -145,7 +149,7 @@ func (w *watchers) run(rounds int) (answer result.Watches, err error) {
 	began := cpu()
 	for range rounds {
 		version := w.source.next()
-		r := newRound(version, w.n)
+		r := newRound(version, w.n, w.failed)
 		w.now.Store(r)
 		if err := w.source.change(version, w.pad); err != nil {
 			return answer, err

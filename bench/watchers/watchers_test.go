@@ -28,7 +28,7 @@ func TestMessages(t *testing.T) {
 // A change counts once for each connection, even if it arrives in two parts, and only the awaited one counts.
 func TestLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &watchers{options: options{n: 1, waitForFirst: true}, opened: newCounter()}
+		w := newWatchers(options{n: 1, waitForFirst: true}, nil)
 		ours, theirs := net.Pipe()
 		go w.readLines(ours)
 		send := func(text string) {
@@ -42,7 +42,7 @@ func TestLines(t *testing.T) {
 		if w.opened.Load() != 1 {
 			t.Error("it is not open")
 		}
-		r := newRound(7, 1)
+		r := newRound(7, 1, w.failed)
 		w.now.Store(r)
 		send("data: " + task.Token(6) + "\n\n")
 		if r.seen.Load() != 0 {
@@ -58,6 +58,9 @@ func TestLines(t *testing.T) {
 		synctest.Wait()
 		if w.ended.Load() != 1 || w.reason() == "" {
 			t.Error("the end was not noticed")
+		}
+		if err := r.seen.await(2); err == nil {
+			t.Error("it waits for a watcher that has ended")
 		}
 	})
 }
