@@ -18,7 +18,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -87,7 +86,7 @@ func tail(path string) string {
 
 // stop ends a process and removes its log.
 func (p *process) stop() error {
-	err := p.command.Process.Signal(syscall.SIGTERM)
+	err := p.command.Process.Signal(os.Interrupt) // After SIGTERM, kootask serves for 2 s more.
 	select {
 	case <-p.ended:
 	case <-time.After(stopTime):
