@@ -14,14 +14,12 @@ const heartbeat = 2<<3 | 2
 
 // openGRPC opens watches over gRPC, and returns when it began.
 func (w *watchers) openGRPC() (began time.Time, err error) {
-	conns := make([]*wire.Conn, w.conns+w.silent)
-	for i := range conns {
-		if conns[i], err = w.dialGRPC(i >= w.conns); err != nil {
+	began = time.Now()
+	for range w.silent {
+		c, err := w.dialGRPC(true)
+		if err != nil {
 			return began, err
 		}
-	}
-	began = time.Now()
-	for _, c := range conns[w.conns:] {
 		for range w.n / w.conns {
 			if err := w.openStream(c, 0); err != nil {
 				return began, err
@@ -31,8 +29,13 @@ func (w *watchers) openGRPC() (began time.Time, err error) {
 			return began, err
 		}
 	}
-	places := w.places()
+	conns, places := make([]*wire.Conn, w.conns), w.places()
 	for i, place := range places {
+		if conns[place] == nil { // A server may close a connection on which nothing happens.
+			if conns[place], err = w.dialGRPC(false); err != nil {
+				return began, err
+			}
+		}
 		if err := w.openStream(conns[place], i); err != nil {
 			return began, err
 		}
