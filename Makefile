@@ -60,6 +60,7 @@ test: ## Run the tests that this machine can run, and list the others with their
 	@mkdir -p bin
 	@! command -v npm >/dev/null || $(MAKE) axe $(if $(KOOTASK_TEST_ALL),,|| true)
 	@$(GOTESTSUM) -shuffle=on -timeout 30m ./...
+	@go test -C bench . ./watchers ./wire
 	@$(HISTORIES)
 	@.ci/missing after
 
@@ -78,6 +79,30 @@ soak: ## Judge random histories for SOAK (10m).
 	@mkdir -p bin
 	@KOOTASK_SOAK=$(SOAK) $(GOTESTSUM) -count=1 -timeout 0 -run '^TestHistories$$' ./cmd/kootask/server
 	@$(HISTORIES)
+
+# The number of repetitions of make bench.
+REPS ?= 3
+
+.PHONY: bench-peers
+bench-peers: ## Install what make bench compares kootask with: nginx with nchan, and the modules of the others. Needs root on Debian.
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light libnginx-mod-nchan
+	go mod download -C bench
+
+.PHONY: bench
+bench: ## Measure kootask beside limits and peers, REPS (3) times, and write docs/performance.md. Takes 25 minutes. Needs make bench-peers.
+	@go run -C bench . -reps $(REPS); code=$$?; $(PERFORMANCE_PAGE) && exit $$code
+
+.PHONY: bench-soak
+bench-soak: ## Watch 100,000 distinct tasks for SOAK (10m), and write the result into docs/performance.md.
+	@go run -C bench . -soak $(SOAK); code=$$?; $(PERFORMANCE_PAGE) && exit $$code
+
+# The counts of allocations hold only without the race detector.
+.PHONY: bench-short
+bench-short: ## Check in two minutes what does not depend on the machine's speed: requests to KooDrive, notifications and allocations.
+	@go run -C bench . -short
+	@packages=$$(grep -rl --include='*_test.go' '^func TestAllocs' . | sed 's|/[^/]*$$||' | sort -u); \
+	[ -z "$$packages" ] || go test -count=1 -run '^TestAllocs' $$packages
 
 # A target is found by its name, like any test. Its findings stay under testdata/fuzz, to be fixed and committed.
 FUZZTIME ?= 10s
@@ -113,11 +138,15 @@ generate: ## Generate gen/ and docs/contract.md from proto/.
 	$(BUF) generate
 	$(BUF) generate --template buf.gen.docs.yaml
 
+# Writes docs/performance.md from the reports in bench/results.
+PERFORMANCE_PAGE = go test -C bench . -run '^TestPage$$' -count=1 -update
+
 .PHONY: docs
 docs: ## Write the tables of docs/ from the code.
 	@go test ./cmd/kootask -run '^(TestDocs|TestHelp)$$' -count=1 -update
 	@go test ./cmd/kootask/server -run '^TestMetricsPage$$' -count=1 -update
 	@go test ./sabotage -run '^TestPromisesPage$$' -count=1 -update
+	@$(PERFORMANCE_PAGE)
 
 .PHONY: check-generate
 check-generate: generate docs ## Fail if committed generated files are out of date.
@@ -158,6 +187,7 @@ lint: ## Lint the contract, the code and the language of the texts that users re
 	$(BUF) lint
 	$(BUF) format --diff --exit-code
 	$(TOOL) golangci-lint run
+	cd bench && go tool -modfile=../tools/go.mod golangci-lint run
 	go run ./sabotage -check
 
 .PHONY: breaking

@@ -73,7 +73,7 @@ func goFiles(t *testing.T, visit func(path string, file *ast.File, set *token.Fi
 
 // isProgram reports whether a package is part of a program.
 func isProgram(from string) bool {
-	return from == "." || from == "internal/words" || strings.HasPrefix(from, "cmd/") || strings.HasPrefix(from, "sabotage") || strings.HasPrefix(from, "clients/conformance") ||
+	return from == "." || from == "internal/words" || strings.HasPrefix(from, "bench") || strings.HasPrefix(from, "cmd/") || strings.HasPrefix(from, "sabotage") || strings.HasPrefix(from, "clients/conformance") ||
 		strings.HasSuffix(from, "/conformance")
 }
 
@@ -124,7 +124,7 @@ func TestOnePlace(t *testing.T) {
 		"status.Errorf":  nil,
 	}
 	goFiles(t, func(path string, file *ast.File, set *token.FileSet) {
-		if strings.HasPrefix(path, "gen/") || strings.HasPrefix(path, "clients/") || strings.HasSuffix(path, "_test.go") {
+		if strings.HasPrefix(path, "gen/") || strings.HasPrefix(path, "clients/") || strings.HasPrefix(path, "bench/") || strings.HasSuffix(path, "_test.go") {
 			return
 		}
 		ast.Inspect(file, func(n ast.Node) bool {

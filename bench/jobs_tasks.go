@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// The numbers of distinct tasks: those of bars 11 and 12, and kootask's default limit.
+const (
+	tasks    = 20000
+	maxTasks = 100000
+	opened   = 2000
+)
+
+// watchTasks opens n watches of distinct tasks of many callers, whose interval is fixed. It notes the memory for each.
+func (b *bench) watchTasks(
+	ctx context.Context, name string, tasks int, interval time.Duration, flags ...string,
+) (*kootask, *watchers, error) {
+	n := b.n(tasks)
+	k, err := b.kootask(ctx, 0, with(flags, fmt.Sprint("--poll-min=", interval), fmt.Sprint("--poll-max=", interval))...)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := pause(ctx, settle/2); err != nil {
+		return nil, nil, err
+	}
+	base, err := k.memory()
+	if err != nil {
+		return nil, nil, err
+	}
+	w, err := b.watch(ctx, k.server, n, "-first", "-tasks")
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := pause(ctx, 7*time.Second); err != nil {
+		return nil, nil, err
+	}
+	used, err := k.memory()
+	b.note(name+" B", (used-base)/float64(n))
+	return k, w, err
+}
+
+// perPoll notes the CPU time of each poll, without that of the heartbeats, which costs what a heartbeat costs when 50,000
+// watch one task.
+func (b *bench) perPoll(name string) {
+	f := b.figures
+	b.note(name+" µs", (f[name+" CPU s"]*1e6-f[name+" heartbeats"]*f.get("heartbeat µs"))/f[name+" polls"])
+}
+
+// distinct measures 20,000 tasks, each polled every 5 s.
+func distinct(ctx context.Context, b *bench) error {
+	name := fmt.Sprint("tasks ", tasks)
+	k, w, err := b.watchTasks(ctx, name, tasks, 5*time.Second)
+	if err != nil {
+		return err
+	}
+	if err := b.observe(ctx, name, k, w, 16*time.Second); err != nil {
+		return err
+	}
+	b.perPoll(name)
+	return nil
+}
+
+// ceiling measures 20,000 tasks that would be polled every 5 s, at a ceiling of half as many requests.
+func ceiling(ctx context.Context, b *bench) error {
+	n := b.n(tasks)
+	rate := n / 10
+	k, w, err := b.watchTasks(ctx, "ceiling", tasks, 5*time.Second, fmt.Sprint("--upstream-rps=", rate))
+	if err != nil {
+		return err
+	}
+	if _, err := request("POST", "http://"+k.control+"/forget"); err != nil {
+		return err
+	}
+	if err := b.observe(ctx, "ceiling", k, w, 32*time.Second); err != nil {
+		return err
+	}
+	b.perPoll("ceiling")
+	longest, err := number("http://" + k.control + "/longest")
+	b.note("longest gap / fair", longest/(float64(n)/float64(rate)))
+	return err
+}
+
+// first measures the last first answer when all watches are opened at once, at one address, at a ceiling of 200 requests
+// per second.
+func first(ctx context.Context, b *bench) error {
+	const rate = 200
+	n := b.n(opened)
+	for _, callers := range []int{1, 20} {
+		k, err := b.kootask(ctx, 0, "--upstream-rps="+itoa(rate))
+		if err != nil {
+			return err
+		}
+		w, err := b.watch(ctx, k.server, n, "-first", "-tasks", "-per-caller", itoa(n/callers), "-conns", "20", "-at-once")
+		if err != nil {
+			return fmt.Errorf("%d callers: %w", callers, err)
+		}
+		b.note(fmt.Sprint("last first answer / fair, callers: ", callers), w.setup/(float64(n)/rate))
+		if err := w.leave(); err != nil {
+			return err
+		}
+		if err := b.stopAll(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// full measures 100,000 tasks, polled 5,000 times per second.
+func full(ctx context.Context, b *bench) error {
+	name := fmt.Sprint("tasks ", maxTasks)
+	k, w, err := b.watchTasks(ctx, name, maxTasks, 20*time.Second, fmt.Sprint("--upstream-rps=", b.n(maxTasks)/20))
+	if err != nil {
+		return err
+	}
+	if err := b.observe(ctx, name, k, w, 24*time.Second); err != nil {
+		return err
+	}
+	b.perPoll(name)
+	return nil
+}
+
+// taskSizes measures fewer distinct tasks, for the plots.
+func taskSizes(ctx context.Context, b *bench) error {
+	for _, size := range []int{1000, 5000, 10000} {
+		name := fmt.Sprint("tasks ", size)
+		k, w, err := b.watchTasks(ctx, name, size, 5*time.Second)
+		if err != nil {
+			return err
+		}
+		if err := b.observe(ctx, name, k, w, 8*time.Second); err != nil {
+			return err
+		}
+		b.perPoll(name)
+		if err := w.leave(); err != nil {
+			return err
+		}
+		if err := b.stopAll(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// soak watches 100,000 tasks for a long time. Once a minute, all of them change.
+func soak(ctx context.Context, b *bench) error {
+	n := b.n(maxTasks)
+	k, w, err := b.watchTasks(ctx, "soak", maxTasks, 20*time.Second, fmt.Sprint("--upstream-rps=", n/20))
+	if err != nil {
+		return err
+	}
+	if _, err := request("POST", "http://"+k.control+"/forget"); err != nil {
+		return err
+	}
+	minute, missed, highest := min(time.Minute, b.soak), 0, 0.0
+	f := figures{} // The sums of what is observed for half of each minute.
+	began := time.Now()
+	for time.Since(began) < b.soak {
+		end := time.Now().Add(minute)
+		if err := b.observe(ctx, "soak", k, w, minute/2); err != nil {
+			return err
+		}
+		for _, name := range []string{"soak polls", "soak CPU s", "soak heartbeats"} {
+			f[name] += b.figures[name]
+		}
+		r, err := w.order("run 1")
+		if err != nil {
+			return err
+		}
+		missed, highest = missed+r.Missed, max(highest, k.rss())
+		f["seconds"] += minute.Seconds() / 2
+		if err := pause(ctx, time.Until(end)); err != nil {
+			return err
+		}
+	}
+	longest, err := number("http://" + k.control + "/longest")
+	if err != nil {
+		return err
+	}
+	left, err := k.memory()
+	clear(b.figures)
+	b.note("tasks", float64(n))
+	b.note("minutes", time.Since(began).Minutes())
+	b.note("polls per second", f["soak polls"]/f["seconds"])
+	b.note("heartbeats per second", f["soak heartbeats"]/f["seconds"])
+	b.note("CPU per poll, heartbeats included, in µs", f["soak CPU s"]*1e6/f["soak polls"])
+	b.note("CPU, in % of one core", f["soak CPU s"]/f["seconds"]*100)
+	b.note("longest gap between two polls of a task, in s", longest)
+	b.note("highest resident memory, in MiB", highest/(1<<20))
+	b.note("memory after a garbage collection, in MiB", left/(1<<20))
+	b.note("missed changes", float64(missed))
+	if err == nil && missed > 0 {
+		err = fmt.Errorf("%d changes were missed", missed)
+	}
+	return err
+}
