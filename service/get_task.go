@@ -40,7 +40,7 @@ func (s *Service) GetTask(ctx context.Context, req *taskv1.GetTaskRequest) (*tas
 }
 
 // fetch returns the answer to a question, within GetTimeout.
-func (s *Service) fetch(ctx context.Context, q ask.Question, maxAge *time.Duration) (ask.Answer, error) {
+func (s *Service) fetch(ctx context.Context, q *ask.Question, maxAge *time.Duration) (ask.Answer, error) {
 	ctx, cancel := within(ctx, GetTimeout, errGetTimeout)
 	defer cancel()
 	return s.ask.Get(ctx, q, maxAge)

@@ -57,7 +57,7 @@ func (s *Service) WatchTask(
 
 // end returns when a watch ends at the latest, and its error then: at its lifetime, when the caller's authentication
 // expires, or deadlineMargin before the call's deadline.
-func (s *Service) end(ctx context.Context, who caller.Caller) (at time.Time, err error) {
+func (s *Service) end(ctx context.Context, who *caller.Caller) (at time.Time, err error) {
 	lifetime := time.Duration(float64(s.lifetime) * (1 - LifetimeSpread + 2*LifetimeSpread*rand.Float64()))
 	at, err = time.Now().Add(lifetime), errLifetime
 	if !who.Expires.IsZero() && who.Expires.Before(at) {
@@ -70,7 +70,7 @@ func (s *Service) end(ctx context.Context, who caller.Caller) (at time.Time, err
 }
 
 // poll returns the hub's poll function for a task; its first call begins with a wait.
-func (s *Service) poll(q ask.Question, wait time.Duration) watch.Poll[upstream.Task] {
+func (s *Service) poll(q *ask.Question, wait time.Duration) watch.Poll[upstream.Task] {
 	poll := s.ask.Poll(q, wait)
 	return func(ctx context.Context, done func(watch.Answer[upstream.Task], error)) {
 		poll(ctx, func(answer ask.Answer, err error) {

@@ -40,7 +40,7 @@ type watcher struct {
 	service *Service
 	stream  grpc.ServerStreamingServer[taskv1.WatchTaskResponse]
 	req     taskRequest
-	who     caller.Caller
+	who     *caller.Caller
 	// answered reports to the quota that KooDrive has answered, or failed, the first poll.
 	answered func()
 	sender   *watch.Stream
@@ -62,7 +62,7 @@ type watcher struct {
 }
 
 func newWatcher(
-	s *Service, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse], req taskRequest, who caller.Caller,
+	s *Service, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse], req taskRequest, who *caller.Caller,
 	answered func(),
 ) *watcher {
 	now := time.Now()

@@ -42,14 +42,14 @@ func (c *Client) Query(credential Credential, taskID string) (Query, error) {
 }
 
 // TaskID returns the requested task's id.
-func (q Query) TaskID() string { return q.taskID }
+func (q *Query) TaskID() string { return q.taskID }
 
 // Key identifies everything that can change KooDrive's answer. Two queries have the same key only if they may share an
 // answer.
-func (q Query) Key() Key { return q.key }
+func (q *Query) Key() Key { return q.key }
 
 // Caller identifies the holder of the credential, for all tasks.
-func (q Query) Caller() Key { return q.caller }
+func (q *Query) Caller() Key { return q.caller }
 
 // Call has the options of one use of a [Query].
 type Call struct {

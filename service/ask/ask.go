@@ -93,11 +93,11 @@ func (a *Asker) Close() {
 
 // Withheld reports whether a request would not be sent now, because a circuit breaker is open or KooDrive has sent
 // Retry-After.
-func (a *Asker) Withheld(q Question) bool { return a.upstream.Withheld(q.Query, a.queue(q)) }
+func (a *Asker) Withheld(q *Question) bool { return a.upstream.Withheld(q.Query, a.queue(q)) }
 
 // queue returns the queue of a question. Callers that KooDrive has not answered lately share the queue of their
 // address, so opening many callers gains nothing.
-func (a *Asker) queue(q Question) upstream.Key {
+func (a *Asker) queue(q *Question) upstream.Key {
 	if a.quota.Accepts(q.Caller()) {
 		return q.Caller()
 	}
@@ -106,7 +106,7 @@ func (a *Asker) queue(q Question) upstream.Key {
 
 // Kept returns the task for a call if an earlier request has brought it: see [Asker.Get]. It does not block, and no limit
 // counts it.
-func (a *Asker) Kept(q Question, maxAge *time.Duration) (Answer, bool) {
+func (a *Asker) Kept(q *Question, maxAge *time.Duration) (Answer, bool) {
 	answer, ok := a.observer.Kept(q.Key(), maxAge)
 	if ok {
 		a.metrics.observed[answer.Source].Inc()
@@ -116,7 +116,7 @@ func (a *Asker) Kept(q Question, maxAge *time.Duration) (Answer, bool) {
 
 // Get returns the task for a call. maxAge limits the age of the answer; nil accepts the answer of a request in flight,
 // and any finished task. If ctx ends first, Get fails with its cause.
-func (a *Asker) Get(ctx context.Context, q Question, maxAge *time.Duration) (Answer, error) {
+func (a *Asker) Get(ctx context.Context, q *Question, maxAge *time.Duration) (Answer, error) {
 	answered, err := a.quota.Call(q.Subject(), func() bool { return a.Withheld(q) })
 	if err != nil {
 		return Answer{}, err
@@ -137,9 +137,11 @@ func (a *Asker) Get(ctx context.Context, q Question, maxAge *time.Duration) (Ans
 
 // Poll returns a function that fetches the task each time it is called; the first call begins with a wait. It may share
 // the request of a call, and takes a finished task from memory. It does not block: see [observe.Observer.Begin].
-func (a *Asker) Poll(q Question, wait time.Duration) func(ctx context.Context, then func(Answer, error)) {
-	q.trace = upstream.TraceID{} // A poll serves many watches, so it belongs to no call's trace.
-	first := true                // A watch's first answer comes as fast as a call's. A later one can wait.
+func (a *Asker) Poll(q *Question, wait time.Duration) func(ctx context.Context, then func(Answer, error)) {
+	own := *q
+	own.trace = upstream.TraceID{} // A poll serves many watches, so it belongs to no call's trace.
+	q = &own
+	first := true // A watch's first answer comes as fast as a call's. A later one can wait.
 	return func(ctx context.Context, then func(Answer, error)) {
 		if !first {
 			a.poll(ctx, q, false, then)
@@ -151,7 +153,7 @@ func (a *Asker) Poll(q Question, wait time.Duration) func(ctx context.Context, t
 }
 
 // poll fetches the task for a watch.
-func (a *Asker) poll(ctx context.Context, q Question, first bool, then func(Answer, error)) {
+func (a *Asker) poll(ctx context.Context, q *Question, first bool, then func(Answer, error)) {
 	due, once := time.Now(), a.once(q, first)
 	ask := func(ctx context.Context, begun func(), done func(upstream.Task, error)) {
 		once(ctx, sync.OnceFunc(func() {
@@ -171,7 +173,7 @@ func (a *Asker) poll(ctx context.Context, q Question, first bool, then func(Answ
 
 // once sends a request to KooDrive. First it waits for the rate limit of the app's user, if there is one, and then in the
 // queue. first means that somebody waits for the answer.
-func (a *Asker) once(q Question, first bool) observe.Ask[upstream.Task] {
+func (a *Asker) once(q *Question, first bool) observe.Ask[upstream.Task] {
 	return func(ctx context.Context, begun func(), done func(upstream.Task, error)) {
 		observe.Enter(ctx, observe.Queued)
 		a.admit(ctx, q, func(err error) {
@@ -192,7 +194,7 @@ func (a *Asker) once(q Question, first bool) observe.Ask[upstream.Task] {
 }
 
 // admit calls then when the rate limit of the app's user allows a request, or with ctx's error if ctx ends first.
-func (a *Asker) admit(ctx context.Context, q Question, then func(error)) {
+func (a *Asker) admit(ctx context.Context, q *Question, then func(error)) {
 	retry := a.quota.AdmitUser(q.Caller())
 	if retry == 0 {
 		then(nil)

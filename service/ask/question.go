@@ -18,31 +18,31 @@ type Question struct {
 }
 
 // Subject returns how the quota counts the question.
-func (q Question) Subject() quota.Subject {
+func (q *Question) Subject() quota.Subject {
 	return quota.Subject{Key: q.Key(), Caller: q.Caller(), Peer: q.address}
 }
 
 // Question returns the question of a caller. It fails with a [*reason.Error] if taskID cannot be a task's id, or if the
 // caller's credential cannot be sent to KooDrive.
-func (a *Asker) Question(who caller.Caller, taskID string) (Question, error) {
+func (a *Asker) Question(who *caller.Caller, taskID string) (*Question, error) {
 	credential, credentialErr := a.credential(who)
 	query, err := a.upstream.Query(credential, taskID)
 	var badID *upstream.TaskIDError
 	switch {
 	case errors.As(err, &badID):
-		return Question{}, invalidTaskID(badID)
+		return nil, invalidTaskID(badID)
 	case credentialErr != nil:
-		return Question{}, invalidCredential(credentialErr)
+		return nil, invalidCredential(credentialErr)
 	case err != nil:
-		return Question{}, err
+		return nil, err
 	}
-	return Question{
+	return &Question{
 		Query: query, address: who.Peer, language: who.Language, trace: who.Trace,
 	}, nil
 }
 
 // credential returns the credential for KooDrive: the app's, or else the caller's own.
-func (a *Asker) credential(who caller.Caller) (upstream.Credential, error) {
+func (a *Asker) credential(who *caller.Caller) (upstream.Credential, error) {
 	if a.app != nil {
 		return a.app.As(who.UserID)
 	}

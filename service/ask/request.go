@@ -20,7 +20,7 @@ import (
 type request struct {
 	asker    *Asker
 	ctx      context.Context // The flight's.
-	question Question
+	question *Question
 	trace    upstream.TraceID // Never zero: the log needs it too.
 	begun    func()
 
@@ -31,7 +31,7 @@ type request struct {
 	failure  *reason.Error // and its translation.
 }
 
-func (a *Asker) begin(ctx context.Context, q Question, begun func()) *request {
+func (a *Asker) begin(ctx context.Context, q *Question, begun func()) *request {
 	r := &request{asker: a, ctx: ctx, question: q, trace: q.trace, begun: begun, since: time.Now()}
 	if r.trace == (upstream.TraceID{}) {
 		r.trace = upstream.NewTrace()

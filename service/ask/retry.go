@@ -73,7 +73,7 @@ func (r *retries) take(caller upstream.Key) bool {
 }
 
 // twice sends a request, and repeats it once after a transient failure. Only calls use it: a watch polls again anyway.
-func (a *Asker) twice(q Question) observe.Ask[upstream.Task] {
+func (a *Asker) twice(q *Question) observe.Ask[upstream.Task] {
 	ask := a.once(q, true)
 	return func(ctx context.Context, begun func(), done func(upstream.Task, error)) {
 		ask(ctx, begun, func(task upstream.Task, err error) {
@@ -99,7 +99,7 @@ func (a *Asker) twice(q Question) observe.Ask[upstream.Task] {
 }
 
 // mayRetry takes a retry from the budgets, and counts whether there was one.
-func (a *Asker) mayRetry(q Question) bool {
+func (a *Asker) mayRetry(q *Question) bool {
 	granted := a.retries.take(a.queue(q))
 	a.metrics.retried(granted)
 	return granted

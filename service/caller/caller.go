@@ -244,24 +244,24 @@ type contextKey struct{}
 // withCaller is a context with a caller: [context.WithValue] would allocate the two apart.
 type withCaller struct {
 	context.Context
-	caller Caller
+	caller *Caller
 }
 
 // Value implements [context.Context].
 func (c *withCaller) Value(key any) any {
 	if key == (contextKey{}) {
-		return &c.caller
+		return c.caller
 	}
 	return c.Context.Value(key)
 }
 
-// NewContext returns ctx with c in it.
-func NewContext(ctx context.Context, c Caller) context.Context { return &withCaller{ctx, c} }
+// NewContext returns ctx with c in it, which must not be changed afterwards.
+func NewContext(ctx context.Context, c *Caller) context.Context { return &withCaller{ctx, c} }
 
-// FromContext returns the Caller that NewContext put into ctx.
-func FromContext(ctx context.Context) (Caller, bool) {
-	if c, ok := ctx.Value(contextKey{}).(*Caller); ok {
-		return *c, true
+// FromContext returns the Caller that NewContext put into ctx, or else an empty one. It must not be changed.
+func FromContext(ctx context.Context) (who *Caller, ok bool) {
+	if who, ok = ctx.Value(contextKey{}).(*Caller); ok {
+		return who, true
 	}
-	return Caller{}, false
+	return &Caller{}, false
 }

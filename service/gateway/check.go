@@ -44,7 +44,7 @@ func (g *Gateway) checked(next runtime.HandlerFunc) runtime.HandlerFunc {
 			return
 		}
 		who, err := g.check(r, route, id)
-		r = r.WithContext(caller.NewContext(r.Context(), who))
+		r = r.WithContext(caller.NewContext(r.Context(), &who))
 		if err != nil {
 			g.refuse(w, r, reason.Of(err))
 			return

@@ -16,7 +16,6 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -74,8 +73,7 @@ type Conn interface {
 type Gateway struct {
 	mux            *runtime.ServeMux
 	routes         []route
-	task           runtime.HandlerFunc // Of a task's route.
-	handler        http.Handler        // The routes, behind the check of origins.
+	handler        http.Handler // The routes, behind the check of origins.
 	conn           Conn
 	tasks          taskv1.TaskServiceClient // On conn.
 	auth           *auth.Authenticator
@@ -124,7 +122,6 @@ func New(config Config) (*Gateway, error) {
 	if err := taskv1.RegisterTaskServiceHandlerClient(context.Background(), g.mux, g.tasks); err != nil {
 		return nil, err
 	}
-	g.task = g.checked(g.get)
 	g.handler = crossOrigin(config.Origins, http.HandlerFunc(g.route))
 	if config.Console {
 		if err := errors.Join(registerConsole(g.mux), registerDocs(g.mux)); err != nil {
@@ -134,11 +131,10 @@ func New(config Config) (*Gateway, error) {
 	// The mux tries later routes first. The generated route of the watch supports neither events nor the end of a stream, and
 	// that of a task costs four times as much.
 	g.routes = g.table()
-	for _, r := range slices.Backward(g.routes) {
-		if r.handle != nil {
-			if err := g.mux.HandlePath(r.method, r.path, r.handle); err != nil {
-				return nil, err
-			}
+	for i, r := range slices.Backward(g.routes) {
+		g.routes[i].checked = g.checked(r.handle)
+		if err := g.mux.HandlePath(r.method, r.path, r.handle); err != nil {
+			return nil, err
 		}
 	}
 	return g, description.route(g.mux, "/openapi.json")
@@ -193,12 +189,12 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.handler.ServeHTTP(w, r)
 }
 
-// route hands a request to the handler of its route. A GET of a task goes there directly: the mux, which understands
-// escapes and verbs, would allocate more than the rest of the call.
+// route hands a request to the handler of its route. One for a valid id goes there directly: the mux, which understands
+// escapes and refuses other methods, would allocate more than the rest of the call, and take more of its stack.
 func (g *Gateway) route(w http.ResponseWriter, r *http.Request) {
-	id, isTask := strings.CutPrefix(r.URL.Path, tasksPath)
-	if isTask && r.Method == http.MethodGet && r.URL.RawPath == "" && taskid.Valid(id) {
-		g.task(w, r, map[string]string{"task_id": id})
+	found, id, _ := g.routeOf(r.URL.Path)
+	if r.Method == found.method && r.URL.RawPath == "" && taskid.Valid(id) {
+		found.checked(w, r, map[string]string{"task_id": id})
 		return
 	}
 	g.mux.ServeHTTP(w, r)
@@ -292,7 +288,7 @@ func (g *Gateway) handleRoutingError(
 // who returns the caller of a request: the authenticated one if there is one, and otherwise as the request names it.
 func (g *Gateway) who(r *http.Request) caller.Caller {
 	if who, ok := caller.FromContext(r.Context()); ok {
-		return who
+		return *who
 	}
 	who, _ := g.auth.Read(r)
 	return who

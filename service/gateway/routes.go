@@ -14,8 +14,8 @@ type route struct {
 	path string
 	// parameters are the allowed query parameters, by their names in the table parameters.
 	parameters []string
-	// handle handles checked requests. Nil: the handler generated from the contract.
-	handle runtime.HandlerFunc
+	// handle handles checked requests, and checked the others as well.
+	handle, checked runtime.HandlerFunc
 	// stream is set if the answer lasts until the watch ends or the client leaves.
 	stream bool
 }

@@ -44,7 +44,7 @@ func TestAllocsOfCall(t *testing.T) {
 	const most = 36
 	log := slog.New(discard{slog.DiscardHandler})
 	tasks := taskv1.NewTaskServiceClient(NewLocal(&fixed{answer: taskv1.GetTaskResponse{Task: &taskv1.Task{}}}, log, prometheus.NewRegistry()))
-	ctx := caller.NewContext(t.Context(), caller.Caller{RequestID: "a-request.1"})
+	ctx := caller.NewContext(t.Context(), &caller.Caller{RequestID: "a-request.1"})
 	request := &taskv1.GetTaskRequest{TaskId: "1534087020903704704"}
 	if n := testing.AllocsPerRun(100, func() { _, _ = tasks.GetTask(ctx, request) }); n > most {
 		t.Errorf("%v allocations", n)

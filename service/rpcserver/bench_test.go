@@ -18,7 +18,7 @@ func BenchmarkCall(b *testing.B) {
 	log := slog.New(slog.NewJSONHandler(io.Discard, nil)) //nolint:sloglint // Formatting the line is part of the cost.
 	l := rpcserver.NewLocal(stub{do: func(context.Context) error { return nil }}, log, prometheus.NewRegistry())
 	tasks := taskv1.NewTaskServiceClient(l)
-	ctx := caller.NewContext(b.Context(), caller.Caller{RequestID: "a-request.1"})
+	ctx := caller.NewContext(b.Context(), &caller.Caller{RequestID: "a-request.1"})
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := tasks.GetTask(ctx, &taskv1.GetTaskRequest{TaskId: "1534087020903704704"}); err != nil {

@@ -89,7 +89,7 @@ func (c *calls) run(ctx context.Context, call *call, handle func(context.Context
 		if err != nil && call.ours() {
 			return err
 		}
-		return handle(caller.NewContext(ctx, call.who))
+		return handle(caller.NewContext(ctx, &call.who))
 	})
 	var failure *reason.Error
 	if _, isStatus := status.FromError(err); !call.ours() && isStatus {
@@ -238,7 +238,7 @@ func unreadable(why reason.ViolationReason, err error) error {
 // reports that the client has left, unless the message itself is invalid.
 func (s *stream) SendMsg(m any) error {
 	if !s.opened.Swap(true) {
-		if err := s.SetHeader(s.call.requestID()); err != nil {
+		if err := s.SendHeader(s.call.requestID()); err != nil {
 			return gone(err)
 		}
 	}

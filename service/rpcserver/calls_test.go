@@ -29,7 +29,7 @@ type leaving struct {
 }
 
 func (s leaving) Context() context.Context    { return s.ctx }
-func (s leaving) SetHeader(metadata.MD) error { return nil }
+func (s leaving) SendHeader(metadata.MD) error { return nil }
 func (s leaving) SetTrailer(metadata.MD)      {}
 func (s leaving) SendMsg(any) error           { return status.Error(codes.Unavailable, "transport is closing") }
 

@@ -42,7 +42,7 @@ var errNobody = errors.New("the context has no caller")
 func NewLocal(service taskv1.TaskServiceServer, log *slog.Logger, metrics prometheus.Registerer) *Local {
 	who := func(ctx context.Context, _ metadata.MD, _ bool) (caller.Caller, error) {
 		if who, ok := caller.FromContext(ctx); ok {
-			return who, nil
+			return *who, nil
 		}
 		return caller.Caller{}, errNobody
 	}

@@ -38,7 +38,7 @@ func local(t *testing.T, service taskv1.TaskServiceServer, test func(context.Con
 	var log strings.Builder
 	synctest.Test(t, func(t *testing.T) {
 		l := rpcserver.NewLocal(service, slog.New(slog.NewTextHandler(&log, nil)), nil)
-		ctx := caller.NewContext(t.Context(), caller.Caller{RequestID: "one", Language: reason.Chinese})
+		ctx := caller.NewContext(t.Context(), &caller.Caller{RequestID: "one", Language: reason.Chinese})
 		test(ctx, t, taskv1.NewTaskServiceClient(l), l)
 		l.Stop(t.Context())
 	})

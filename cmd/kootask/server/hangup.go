@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/kootask/kootask/service/gateway"
 )
@@ -44,6 +45,9 @@ func patient(handler *gateway.Gateway) http.Handler {
 // maxAhead limits the bytes that are read from a client during a stream. If it sends more, its close is noticed only
 // when a write fails.
 const maxAhead = 4 << 10
+
+// readOnAfter is how long a stream waits for net/http to read before it reads itself.
+const readOnAfter = 100 * time.Millisecond
 
 // ahead reads a connection. During a stream it reads ahead, to notice the client's close, and keeps the bytes for the
 // next reader.
@@ -108,8 +112,14 @@ func (a *ahead) attend(hangup func()) (stop func()) {
 	if a.err != nil { // The client has already closed its side, after the bytes in buffer.
 		hangup()
 	}
-	a.readOnLocked()
+	// Usually net/http is about to read: a second goroutine would wait beside its own for the whole stream.
+	soon := time.AfterFunc(readOnAfter, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.readOnLocked()
+	})
 	return func() {
+		soon.Stop()
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		a.hangup = nil
