@@ -12,7 +12,7 @@ import (
 
 // metrics are the metrics of the watches. No label has a value that comes from a request or from KooDrive.
 type metrics struct {
-	watchers, sends             prometheus.Gauge
+	watchers                    prometheus.Gauge
 	watchEnds, strikes, unknown *prometheus.CounterVec
 	regressions                 prometheus.Counter
 	changeDelivery              prometheus.Histogram
@@ -28,8 +28,6 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 	}
 	all := &metrics{
 		watchers: gauge("watchers", "Open watches."),
-		sends: gauge("sends",
-			"Messages of watches being sent. A message that stays here waits for a client that does not read."),
 		watchEnds: counter("watch_ends_total", "reason",
 			"Ended watches, by the reason that the client saw. OK: the task is finished."),
 		strikes: counter("watch_strikes_total", "outcome",
@@ -80,6 +78,8 @@ func (s *Service) expose(registerer prometheus.Registerer) {
 	}
 	gauge("watched_tasks", "Watched tasks. Each is polled once, however many watch it.",
 		func() float64 { return float64(s.hub.Keys()) })
+	gauge("sends_stuck", "Messages of watches that wait for a client that does not read.",
+		func() float64 { return float64(s.senders.Stuck()) })
 	gauge("oldest_confirmation_seconds", "Age of the oldest last answer among watched tasks.",
 		func() float64 { return s.hub.Silence().Seconds() })
 }

@@ -49,9 +49,10 @@ type watcher struct {
 	until    time.Time // When the watch ends at the latest,
 	untilErr error     // and its error then.
 
-	ended   chan error // Capacity 1: how the watch has ended.
-	over    atomic.Bool
-	drained atomic.Bool
+	ended   chan error  // Capacity 1: how the watch has ended.
+	over    atomic.Bool // The watch has ended,
+	gone    atomic.Bool // or is to end, with its call
+	drained atomic.Bool // or with the server.
 
 	// Used by step only.
 	opened    bool        // A message was sent.
@@ -96,6 +97,7 @@ func (w *watcher) wait() error {
 			return err
 		case <-gone:
 			gone = nil
+			w.gone.Store(true)
 			w.sender.Wake()
 		case <-draining:
 			draining, moment = nil, time.After(rand.N(w.service.spread+1))
@@ -130,11 +132,11 @@ func (w *watcher) finish(err error) {
 }
 
 // step sends what there is to send. The senders call it.
-func (w *watcher) step() {
+func (w *watcher) step(now time.Time) {
 	if w.over.Load() {
 		return
 	}
-	if ended, err := w.advance(); ended {
+	if ended, err := w.advance(now); ended {
 		w.finish(err)
 	}
 }
@@ -146,7 +148,7 @@ func (w *watcher) step() {
 //  4. Otherwise, after a silence, it sends a heartbeat.
 //
 // A panic ends the watch: the recovering interceptor does not run on this goroutine.
-func (w *watcher) advance() (ended bool, err error) {
+func (w *watcher) advance(now time.Time) (ended bool, err error) {
 	ended = true
 	defer panics.Recover(&err, "while sending")
 	// Checked before each message, so at least once per heartbeat.
@@ -157,14 +159,14 @@ func (w *watcher) advance() (ended bool, err error) {
 	if state.Revision > 0 || state.Err != nil {
 		w.answered()
 	}
-	now, ctx, drained := time.Now(), w.stream.Context(), w.drained.Load()
+	gone, drained := w.gone.Load(), w.drained.Load()
 	switch {
 	case unseen:
 		err = w.task(state)
 	case state.Ended:
 		return true, w.end(state)
-	case ctx.Err() != nil:
-		return true, context.Cause(ctx)
+	case gone:
+		return true, context.Cause(w.stream.Context())
 	case !now.Before(w.until):
 		return true, w.untilErr
 	case drained:
@@ -185,10 +187,9 @@ func (w *watcher) advance() (ended bool, err error) {
 	case drained:
 		return true, errDraining
 	}
-	now = time.Now()
 	w.silent = now.Add(w.service.heartbeat)
 	w.rearm(now)
-	if ctx.Err() != nil { // The wake for it is used up.
+	if gone { // The wake for it is used up.
 		w.sender.Wake()
 	}
 	return false, nil
@@ -277,7 +278,5 @@ func (w *watcher) end(state *watch.State[upstream.Task]) error {
 // send queues one message. It blocks while there is no room in gRPC's buffer.
 func (w *watcher) send(m *message.Message) error {
 	w.opened = true
-	w.service.metrics.sends.Inc()
-	defer w.service.metrics.sends.Dec()
 	return w.stream.SendMsg(m)
 }

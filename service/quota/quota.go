@@ -14,7 +14,6 @@ package quota
 import (
 	"cmp"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -100,14 +99,21 @@ const (
 	limitPerUser       = "app-rps-per-user"
 )
 
-// Watch is a watch that counts. Its functions may be called more than once.
+// Watch is a watch that counts.
 type Watch struct {
 	// Wait is how long its first request has to wait, because of its address's limit on new tasks.
 	Wait time.Duration
-	// Answered must be called when KooDrive has answered the first request, or the answer is not wanted any more.
+	// Answered must be called when KooDrive has answered the first request. It may be called more than once.
 	Answered func()
-	// Leave must be called when the watch has ended.
-	Leave func()
+
+	quota   *Quota
+	subject Subject
+}
+
+// Leave must be called once, when the watch has ended.
+func (w *Watch) Leave() {
+	w.Answered()
+	w.quota.watches.leave(w.subject.Caller, w.subject.Key)
 }
 
 // Watch starts a watch, or fails with a [*reason.Error] that names the limit. A new task counts against its address's
@@ -127,12 +133,7 @@ func (q *Quota) Watch(s Subject, withheld func() bool) (Watch, error) {
 		return Watch{}, err
 	}
 	q.watches.admit(s.Caller, s.Key)
-	w := Watch{Wait: wait, Answered: answered}
-	w.Leave = sync.OnceFunc(func() {
-		answered()
-		q.watches.leave(s.Caller, s.Key)
-	})
-	return w, nil
+	return Watch{Wait: wait, Answered: answered, quota: q, subject: s}, nil
 }
 
 // Call starts a call, or fails with a [*reason.Error]: a new task counts as for [Quota.Watch], but does not wait. The

@@ -28,10 +28,10 @@ type leaving struct {
 	ctx context.Context
 }
 
-func (s leaving) Context() context.Context    { return s.ctx }
+func (s leaving) Context() context.Context     { return s.ctx }
 func (s leaving) SendHeader(metadata.MD) error { return nil }
-func (s leaving) SetTrailer(metadata.MD)      {}
-func (s leaving) SendMsg(any) error           { return status.Error(codes.Unavailable, "transport is closing") }
+func (s leaving) SetTrailer(metadata.MD)       {}
+func (s leaving) SendMsg(any) error            { return status.Error(codes.Unavailable, "transport is closing") }
 
 // anybody lets everybody call.
 func anybody(ctx context.Context, _ metadata.MD, _ bool) (caller.Caller, error) {

@@ -30,7 +30,7 @@ func BenchmarkChange(b *testing.B) {
 	for i := range watchers {
 		stream := senders.Join(i % 100)
 		s := hub.Subscribe("k", poll, stream)
-		stream.Start(func() {
+		stream.Start(func(time.Time) {
 			if _, unseen := s.Next(); unseen {
 				seen.Done()
 			}

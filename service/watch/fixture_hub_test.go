@@ -74,7 +74,7 @@ func subscribe(hub *watch.Hub[string, int], key string, poll watch.Poll[int]) wa
 // woken returns a stream of a connection of its own, whose steps put a token into the channel.
 func woken(senders *watch.Senders) (*watch.Stream, chan struct{}) {
 	stream, wake := senders.Join(nil), make(chan struct{}, 1)
-	stream.Start(func() {
+	stream.Start(func(time.Time) {
 		select {
 		case wake <- struct{}{}:
 		default:

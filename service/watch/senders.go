@@ -3,6 +3,7 @@ package watch
 import (
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,6 +26,7 @@ type Senders struct {
 	count    int                  // Senders that take groups from the queue.
 	walking  map[*sender]struct{} // Senders that walk a group.
 	checking bool                 // The timer of check is running.
+	stuck    atomic.Int64         // Steps that are stuck.
 }
 
 // group holds the streams of one connection.
@@ -51,7 +53,7 @@ type sender struct {
 // Stream is what a watcher's messages go through. Whoever has news for it calls Wake, and a sender then calls its step.
 type Stream struct {
 	group   *group
-	step    func()
+	step    func(now time.Time)
 	late    func()
 	expires time.Time
 
@@ -68,6 +70,9 @@ func NewSenders(limit time.Duration) *Senders {
 		groups: map[any]*group{}, walking: map[*sender]struct{}{},
 	}
 }
+
+// Stuck returns the number of steps that are stuck.
+func (s *Senders) Stuck() int { return int(s.stuck.Load()) }
 
 // Join returns a stream of a connection, which must be comparable; nil: of a connection of its own. Nothing is stepped
 // before Start. Close it.
@@ -87,10 +92,10 @@ func (s *Senders) Join(connection any) *Stream {
 	return stream
 }
 
-// Start begins to step the stream, at once if it was woken. Steps of one stream follow each other; a step that was
-// woken while it ran is repeated. late is called once if a step has not returned within the limit, or at expires if that
+// Start begins to step the stream, at once if it was woken. Steps get the time at which they begin, and follow each
+// other; a step that was woken while it ran is repeated. late is called once if a step has not returned within the limit, or at expires if that
 // is earlier and not zero: late must make it return.
-func (t *Stream) Start(step, late func(), expires time.Time) {
+func (t *Stream) Start(step func(now time.Time), late func(), expires time.Time) {
 	t.step, t.late, t.expires = step, late, expires
 	t.group.mu.Lock()
 	first := t.group.releaseLocked(t)
@@ -262,13 +267,15 @@ func (g *group) walk(me *sender) (again, lost bool) {
 			continue
 		}
 		t.held = true
-		me.stream, me.since = t, time.Now()
+		now := time.Now()
+		me.stream, me.since = t, now
 		g.mu.Unlock()
-		t.step()
+		t.step(now)
 		g.mu.Lock()
 		me.stream = nil
 		again = g.releaseLocked(t)
 		if me.lost {
+			g.senders.stuck.Add(-1)
 			return again, true
 		}
 	}
@@ -307,6 +314,7 @@ func (g *group) handOver(me *sender, now time.Time) (lost, rest bool) {
 		return false, false
 	}
 	me.lost, g.suspect = true, true
+	g.senders.stuck.Add(1)
 	if !t.ended {
 		until := me.since.Add(g.senders.limit)
 		if !t.expires.IsZero() && t.expires.Before(until) {

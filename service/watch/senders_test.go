@@ -29,7 +29,7 @@ func join(senders *watch.Senders, connection any, expires time.Time) *client {
 	return c
 }
 
-func (c *client) step() {
+func (c *client) step(time.Time) {
 	if c.inside.Add(1) > 1 {
 		c.twice.Store(true)
 	}
@@ -228,7 +228,7 @@ func TestAConnectionHasOneSender(t *testing.T) {
 				connection = 1
 			}
 			stream := senders.Join(connection)
-			stream.Start(func() {
+			stream.Start(func(time.Time) {
 				most[connection].Store(max(most[connection].Load(), walking[connection].Add(1)))
 				time.Sleep(time.Microsecond)
 				walking[connection].Add(-1)

@@ -69,7 +69,7 @@ func TestSilentReaderDelaysNobody(t *testing.T) {
 				if reason != "" {
 					sends = 0
 				}
-				if got := s.scrape(t)["kootask_sends"]; got != sends {
+				if got := s.scrape(t)["kootask_sends_stuck"]; got != sends {
 					t.Errorf("%v messages are being sent", got)
 				}
 				read, last := 0, (*taskv1.Task)(nil)
