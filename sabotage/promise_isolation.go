@@ -29,7 +29,7 @@ var promiseIsolation = promise{
 		},
 		{
 			name: "the forms of a message share an encoding",
-			in:   "service/message.Message.As",
+			in:   "service/message.As",
 			from: `m.encoded[form]`,
 			to:   `m.encoded[Frame]`,
 			red:  "service/message.TestEncodingsAreTheMessagesOwn",

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -33,24 +34,42 @@ func (g *Gateway) checked(next runtime.HandlerFunc) runtime.HandlerFunc {
 			next(w, r, params)
 			return
 		}
-		route, _, _ := g.routeOf(r.URL.EscapedPath())
-		if r.Method != route.method { // The mux takes GET of a:ticket for GET of a task.
-			g.handleRoutingError(r.Context(), g.mux, nil, w, r, http.StatusMethodNotAllowed)
-			return
+		if r = g.admit(w, r, id); r != nil {
+			next(w, r, params)
 		}
-		if route.finished(r) && checkQuery(r.URL.RawQuery, route.parameters) == nil {
-			// The event source reconnects after the end: 204 makes it stop.
-			w.WriteHeader(http.StatusNoContent)
-			return
-		}
-		who, err := g.check(r, route, id)
-		r = r.WithContext(caller.NewContext(r.Context(), &who))
-		if err != nil {
-			g.refuse(w, r, reason.Of(err))
-			return
-		}
-		next(w, r, params)
 	}
+}
+
+// admit returns the request for a task with its caller, or answers it and returns nil. Its frame is not part of the
+// stack on which a stream waits.
+func (g *Gateway) admit(w http.ResponseWriter, r *http.Request, id string) *http.Request {
+	route, _, _ := g.routeOf(r.URL.EscapedPath())
+	if r.Method != route.method { // The mux takes GET of a:ticket for GET of a task.
+		g.handleRoutingError(r.Context(), g.mux, nil, w, r, http.StatusMethodNotAllowed)
+		return nil
+	}
+	if route.finished(r) && checkQuery(r.URL.RawQuery, route.parameters) == nil {
+		// The event source reconnects after the end: 204 makes it stop.
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	who, err := g.check(r, route, id)
+	r = r.WithContext(caller.NewContext(r.Context(), &who))
+	if err != nil {
+		g.refuse(w, r, reason.Of(err))
+		return nil
+	}
+	return r
+}
+
+// timed returns the context of a call, with the time limit of the request's Grpc-Timeout if it has one.
+func (g *Gateway) timed(r *http.Request, method string) (context.Context, context.CancelFunc, error) {
+	if r.Header.Get(grpcTimeoutHeader) == "" {
+		return r.Context(), func() {}, nil
+	}
+	limited, cancel := context.WithCancel(r.Context()) // AnnotateContext keeps the end of its own to itself.
+	ctx, err := runtime.AnnotateContext(limited, g.mux, r, method)
+	return ctx, cancel, err
 }
 
 // check authenticates the caller of a request for a task. It fails if the request is invalid.

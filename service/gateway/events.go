@@ -60,7 +60,7 @@ func (e *eventWriter) Send(m *message.Message) error {
 	if e.events {
 		form, encode = message.Event, encodeEvent
 	}
-	bytes, err := m.As(form, encode)
+	bytes, err := message.As(m, form, encode)
 	if err != nil || len(bytes) == 0 {
 		return err
 	}

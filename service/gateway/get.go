@@ -1,12 +1,10 @@
 package gateway
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 	"time"
 
-	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
@@ -16,15 +14,11 @@ import (
 // get answers with a task. It does what the generated handler would do with a checked request, and leaves out what is
 // never needed here: metadata in both directions, and reflection over the request.
 func (g *Gateway) get(w http.ResponseWriter, r *http.Request, params map[string]string) {
-	ctx := r.Context()
-	if r.Header.Get(grpcTimeoutHeader) != "" {
-		limited, cancel := context.WithCancel(ctx) // AnnotateContext keeps the end of its own to itself.
-		defer cancel()
-		var err error
-		if ctx, err = runtime.AnnotateContext(limited, g.mux, r, taskv1.TaskService_GetTask_FullMethodName); err != nil {
-			g.handleError(ctx, g.mux, nil, w, r, err)
-			return
-		}
+	ctx, cancel, err := g.timed(r, taskv1.TaskService_GetTask_FullMethodName)
+	defer cancel()
+	if err != nil {
+		g.handleError(ctx, g.mux, nil, w, r, err)
+		return
 	}
 	response, err := g.tasks.GetTask(ctx, getRequest(params["task_id"], r.URL.RawQuery))
 	if err != nil {

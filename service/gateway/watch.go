@@ -3,7 +3,6 @@ package gateway
 import (
 	"net/http"
 
-	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc/status"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
@@ -20,7 +19,8 @@ func (f route) finished(r *http.Request) bool {
 // watch forwards a stream as JSON lines or server-sent events. It writes nothing before the first message, so an error
 // before that is an ordinary answer with its own HTTP status.
 func (g *Gateway) watch(w http.ResponseWriter, r *http.Request, params map[string]string) {
-	ctx, err := runtime.AnnotateContext(r.Context(), g.mux, r, taskv1.TaskService_WatchTask_FullMethodName)
+	ctx, cancel, err := g.timed(r, taskv1.TaskService_WatchTask_FullMethodName)
+	defer cancel()
 	if err != nil {
 		g.handleError(ctx, g.mux, nil, w, r, err)
 		return

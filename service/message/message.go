@@ -2,7 +2,7 @@
 // package knows neither the forms' encodings nor the streams.
 //
 //	m := message.New(&taskv1.WatchTaskResponse{…})
-//	bytes, err := m.As(message.Line, encodeLine)
+//	line, err := message.As(m, message.Line, encodeLine)
 package message
 
 import (
@@ -31,7 +31,7 @@ type Message struct {
 
 	encoded [forms]struct {
 		once  sync.Once
-		bytes []byte
+		value any
 		err   error
 	}
 }
@@ -39,12 +39,13 @@ type Message struct {
 // New returns a Message of m, which must not be changed afterwards.
 func New(m proto.Message) *Message { return &Message{Message: m} }
 
-// As returns the message in a form. The first call for a form calls encode; the others get the same bytes, or the same
-// error. The bytes must not be changed.
-func (m *Message) As(form Form, encode func(proto.Message) ([]byte, error)) ([]byte, error) {
+// As returns the message in a form, whose encodings have the type T. The first call for a form calls encode; the others
+// get the same encoding, or the same error. It must not be changed.
+func As[T any](m *Message, form Form, encode func(proto.Message) (T, error)) (T, error) {
 	e := &m.encoded[form]
-	e.once.Do(func() { e.bytes, e.err = encode(m.Message) })
-	return e.bytes, e.err
+	e.once.Do(func() { e.value, e.err = encode(m.Message) })
+	value, _ := e.value.(T)
+	return value, e.err
 }
 
 // Sink is the receiving end of a stream within this process. Its methods may be called from any goroutine.

@@ -21,7 +21,7 @@ func TestEncodingsAreTheMessagesOwn(t *testing.T) {
 		for _, m := range messages {
 			for form, encode := range forms {
 				all.Go(func() {
-					got, err := m.As(form, func(m proto.Message) ([]byte, error) {
+					got, err := As(m, form, func(m proto.Message) ([]byte, error) {
 						calls.Add(1)
 						return encode(m)
 					})
@@ -42,7 +42,7 @@ func TestEncodingsAreTheMessagesOwn(t *testing.T) {
 func TestEncodingErrorsAreKept(t *testing.T) {
 	m, errFirst := New(wrapperspb.String("one")), errors.New("first")
 	for _, err := range []error{errFirst, errors.New("second")} {
-		if _, got := m.As(Line, func(proto.Message) ([]byte, error) { return nil, err }); !errors.Is(got, errFirst) {
+		if _, got := As(m, Line, func(proto.Message) ([]byte, error) { return nil, err }); !errors.Is(got, errFirst) {
 			t.Errorf("got %v", got)
 		}
 	}

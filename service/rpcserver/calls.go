@@ -85,8 +85,7 @@ func (c *calls) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 func (c *calls) run(ctx context.Context, call *call, handle func(context.Context) error) error {
 	c.metrics.begin(call)
 	err := guard(func() (err error) {
-		call.who, err = c.who(ctx, headerOf(ctx), call.ours())
-		if err != nil && call.ours() {
+		if err := c.authenticate(ctx, call); err != nil {
 			return err
 		}
 		return handle(caller.NewContext(ctx, &call.who))
@@ -102,6 +101,14 @@ func (c *calls) run(ctx context.Context, call *call, handle func(context.Context
 	}
 	c.metrics.end(call, failure, status.Code(err))
 	c.logEnd(ctx, call, failure, status.Code(err))
+	return err
+}
+
+// authenticate sets the caller of a call, or refuses the call. Its frame is not part of the stack on which a watch waits.
+func (c *calls) authenticate(ctx context.Context, call *call) (err error) {
+	if call.who, err = c.who(ctx, headerOf(ctx), call.ours()); !call.ours() {
+		return nil
+	}
 	return err
 }
 

@@ -20,6 +20,11 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 	if !ok {
 		return c.CodecV2.Marshal(v)
 	}
-	frame, err := m.As(message.Frame, protobuf.Marshal)
-	return mem.BufferSlice{mem.SliceBuffer(frame)}, err
+	return message.As(m, message.Frame, frame)
+}
+
+// frame returns the encoding of a message. Its buffer is not of a pool, so any number of streams may free it.
+func frame(m protobuf.Message) (mem.BufferSlice, error) {
+	encoded, err := protobuf.Marshal(m)
+	return mem.BufferSlice{mem.SliceBuffer(encoded)}, err
 }

@@ -98,7 +98,7 @@ type poller[K comparable, V any] struct {
 // Subscription is one watcher of one key. Its methods are for one goroutine at a time.
 type Subscription[V any] struct {
 	stream *Stream
-	read   func() *State[V]
+	state  *atomic.Pointer[State[V]] // The poller's.
 	same   func(a, b V) bool
 	leave  func()
 	place  int       // Index in the poller's subscribers. Guarded by the poller's mu.
@@ -108,7 +108,7 @@ type Subscription[V any] struct {
 // Next returns the state of the key, and whether it has a value that this subscription has not seen and may show. It
 // does not block. The state must not be changed.
 func (s *Subscription[V]) Next() (state *State[V], unseen bool) {
-	state = s.read()
+	state = s.state.Load()
 	if state.Doubted {
 		return state, false
 	}
@@ -141,8 +141,8 @@ func (h *Hub[K, V]) Subscribe(key K, poll Poll[V], stream *Stream) *Subscription
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed != nil {
-		ended := &State[V]{Err: h.closed, Ended: true}
-		s.read, s.leave = func() *State[V] { return ended }, func() {}
+		s.state, s.leave = &atomic.Pointer[State[V]]{}, func() {}
+		s.state.Store(&State[V]{Err: h.closed, Ended: true})
 		stream.Wake()
 		return s
 	}
@@ -150,7 +150,7 @@ func (h *Hub[K, V]) Subscribe(key K, poll Poll[V], stream *Stream) *Subscription
 	if p == nil || p.retired {
 		p = h.start(key, poll, p)
 	}
-	s.read, s.same, s.leave = p.state.Load, h.config.Same, func() { p.remove(s) }
+	s.state, s.same, s.leave = &p.state, h.config.Same, func() { p.remove(s) }
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
