@@ -98,6 +98,9 @@ func (w *watcher) wait() error {
 		case <-gone:
 			gone = nil
 			w.gone.Store(true)
+			if w.sender.Running() { // Its message may be stuck, and is of no use any more.
+				w.finish(context.Cause(w.stream.Context()))
+			}
 			w.sender.Wake()
 		case <-draining:
 			draining, moment = nil, time.After(rand.N(w.service.spread+1))

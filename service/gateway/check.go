@@ -54,7 +54,7 @@ func (g *Gateway) admit(w http.ResponseWriter, r *http.Request, id string) *http
 		return nil
 	}
 	who, err := g.check(r, route, id)
-	r = r.WithContext(caller.NewContext(r.Context(), &who))
+	*r = *r.WithContext(caller.NewContext(r.Context(), &who)) // A stream would keep the copy for its lifetime.
 	if err != nil {
 		g.refuse(w, r, reason.Of(err))
 		return nil

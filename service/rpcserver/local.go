@@ -130,8 +130,7 @@ func (l *Local) Invoke(ctx context.Context, method string, request, reply any, o
 }
 
 // Stream runs a call with a stream of messages on the caller's goroutine, and sends its messages to sink. It returns the
-// call's error, and sends nothing after it has returned. A Send that is blocked when the handler returns, or when ctx
-// ends, is cut.
+// call's error, and sends nothing after it has returned. A Send that is blocked when the handler returns is cut.
 func (l *Local) Stream(ctx context.Context, method string, request proto.Message, sink message.Sink) error {
 	for _, d := range taskv1.TaskService_ServiceDesc.Streams {
 		if d.StreamName != methodName(method) {
@@ -144,7 +143,6 @@ func (l *Local) Stream(ctx context.Context, method string, request proto.Message
 		defer leave()
 		s := &localStream{ctx: ctx, request: request, sink: sink, sending: make(chan struct{}, 1)}
 		defer s.end()
-		defer context.AfterFunc(ctx, s.cut)()
 		return l.calls.stream(l.service, s, &grpc.StreamServerInfo{FullMethod: method, IsServerStream: true}, d.Handler)
 	}
 	return fmt.Errorf("there is no streaming method %s", method)
@@ -248,16 +246,11 @@ func (s *localStream) SendMsg(m any) error {
 	return s.sink.Send(shared)
 }
 
-// cut makes a Send return that is blocked.
-func (s *localStream) cut() {
+// end ends a Send that is blocked, and prevents others.
+func (s *localStream) end() {
 	if len(s.sending) > 0 {
 		s.sink.Cut()
 	}
-}
-
-// end ends a Send that is blocked, and prevents others.
-func (s *localStream) end() {
-	s.cut()
 	s.sending <- struct{}{}
 	defer func() { <-s.sending }()
 	s.over = true

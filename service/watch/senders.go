@@ -112,6 +112,13 @@ func (t *Stream) Wake() {
 	}
 }
 
+// Running reports whether a step is running.
+func (t *Stream) Running() bool {
+	t.group.mu.Lock()
+	defer t.group.mu.Unlock()
+	return t.held
+}
+
 // Close ends the steps. It does not wait for a step that is running.
 func (t *Stream) Close() {
 	g := t.group

@@ -28,7 +28,8 @@ func patient(handler *gateway.Gateway) http.Handler {
 			ctx, cancel := context.WithCancel(r.Context())
 			defer cancel()
 			defer from.conn.ahead.attend(cancel)()
-			handler.ServeHTTP(w, r.WithContext(ctx))
+			*r = *r.WithContext(ctx) // The stream would keep the copy for its lifetime.
+			handler.ServeHTTP(w, r)
 			return
 		}
 		ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
