@@ -152,7 +152,7 @@ func (w *watcher) step(now time.Time) {
 //
 // A panic ends the watch: the recovering interceptor does not run on this goroutine.
 func (w *watcher) advance(now time.Time) (ended bool, err error) {
-	ended = true
+	defer func() { ended = ended || err != nil }()
 	defer panics.Recover(&err, "while sending")
 	// Checked before each message, so at least once per heartbeat.
 	if err := w.who.Still(); err != nil {

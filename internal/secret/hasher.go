@@ -25,7 +25,8 @@ func NewHasher() *Hasher {
 func (h *Hasher) Sum(parts ...string) Hash {
 	buffer := buffers.Get().(*[]byte)
 	defer buffers.Put(buffer)
-	text := append((*buffer)[:0], h.key[:]...)
+	text := (*buffer)[:0]
+	text = append(text, h.key[:]...)
 	for _, part := range parts {
 		text = binary.BigEndian.AppendUint64(text, uint64(len(part)))
 		text = append(text, part...)

@@ -93,8 +93,8 @@ func (s *Senders) Join(connection any) *Stream {
 }
 
 // Start begins to step the stream, at once if it was woken. Steps get the time at which they begin, and follow each
-// other; a step that was woken while it ran is repeated. late is called once if a step has not returned within the limit, or at expires if that
-// is earlier and not zero: late must make it return.
+// other; a step that was woken while it ran is repeated. late is called once if a step has not returned within the
+// limit, or at expires if that is earlier and not zero: late must make it return.
 func (t *Stream) Start(step func(now time.Time), late func(), expires time.Time) {
 	t.step, t.late, t.expires = step, late, expires
 	t.group.mu.Lock()

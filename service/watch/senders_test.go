@@ -219,7 +219,7 @@ func TestStreamsComeAndGoDuringAWalk(t *testing.T) {
 // Two senders walk two connections at once, but never the same one: its messages would leave one by one.
 func TestAConnectionHasOneSender(t *testing.T) {
 	var walking, most [2]atomic.Int32
-	synctest.Test(t, func(t *testing.T) {
+	synctest.Test(t, func(*testing.T) {
 		senders := watch.NewSenders(limit)
 		var streams []*watch.Stream
 		for i := range 100 {
