@@ -83,6 +83,13 @@ var promiseEnds = promise{
 			red:  "service/rpcserver.TestLocalStreamsCutWhatIsStuck",
 		},
 		{
+			name: "a message that is stuck outlives its call",
+			in:   "service/watch.Stream.Expire",
+			from: `t.expires = time.Now()`,
+			to:   ``,
+			red:  "service/watch.TestStuckStepsEndWithTheirCall",
+		},
+		{
 			name: "a stop that cuts off calls reports success",
 			in:   "cmd/kootask/server.Server.stop",
 			from: `httpErr != nil || !rpcGraceful || !localGraceful`,

@@ -2,9 +2,32 @@
 // WatchTask follows a task through service/watch, and both convert the task to the contract's types. Package
 // service/quota limits what callers may start.
 //
-//	s := service.New(service.Config{Upstream: client})
-//	defer s.Close()
-//	taskv1.RegisterTaskServiceServer(server, s)
+// The way of a change, from KooDrive's answer to each wire:
+//
+//  1. upstream decodes the answer, and service/ask hands it to the poller of package watch that asked for it.
+//
+//  2. The poller's core decides whether the answer is a change, and when the next poll is due.
+//
+//  3. The poller publishes the new state, which needs no lock to be read, and wakes the streams of all its watchers.
+//
+//  4. A woken stream waits in the group of its connection, and the group in the queue of the senders.
+//
+//  5. A sender walks the group, and calls the step of each stream. A step that blocks keeps its goroutine, and another
+//     sender walks on behind it.
+//
+//  6. [watcher].step reads the state, and sends the task if the client has not seen it.
+//
+//  7. The message is one for all watchers of the state. It keeps each of its encodings: see package message.
+//
+//  8. Over gRPC, the codec of package rpcserver takes the frame from the message, and gRPC writes the frames of a
+//     connection together.
+//
+//  9. Over HTTP, rpcserver.Local hands the message to the gateway's eventWriter, which writes its line or event and
+//     flushes it.
+//
+//     s := service.New(service.Config{Upstream: client})
+//     defer s.Close()
+//     taskv1.RegisterTaskServiceServer(server, s)
 package service
 
 import (

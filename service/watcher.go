@@ -98,9 +98,7 @@ func (w *watcher) wait() error {
 		case <-gone:
 			gone = nil
 			w.gone.Store(true)
-			if w.sender.Running() { // Its message may be stuck, and is of no use any more.
-				w.finish(context.Cause(w.stream.Context()))
-			}
+			w.sender.Expire() // A message that is stuck is of no use any more.
 			w.sender.Wake()
 		case <-draining:
 			draining, moment = nil, time.After(rand.N(w.service.spread+1))
@@ -121,11 +119,14 @@ func (w *watcher) close() {
 
 // late ends the watch while its message is stuck: gRPC gives up a message when the handler returns.
 func (w *watcher) late() {
-	err := &reason.Error{Outcome: reason.WatcherTooSlow}
-	if !w.who.Expires.IsZero() && !time.Now().Before(w.who.Expires) {
-		err = errExpired
+	switch expires := w.who.Expires; {
+	case w.gone.Load():
+		w.finish(context.Cause(w.stream.Context()))
+	case !expires.IsZero() && !time.Now().Before(expires):
+		w.finish(errExpired)
+	default:
+		w.finish(&reason.Error{Outcome: reason.WatcherTooSlow})
 	}
-	w.finish(err)
 }
 
 func (w *watcher) finish(err error) {

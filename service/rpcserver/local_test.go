@@ -182,7 +182,7 @@ func TestLocalStreamsCutWhatIsStuck(t *testing.T) {
 	watch := func(_ *taskv1.WatchTaskRequest, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error {
 		late = stream
 		go func() { sent <- stream.Send(&taskv1.WatchTaskResponse{}) }()
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		return &reason.Error{Outcome: reason.WatcherTooSlow}
 	}
 	local(t, streaming{watch: watch}, func(ctx context.Context, t *testing.T, _ taskv1.TaskServiceClient, l *rpcserver.Local) {

@@ -52,15 +52,15 @@ type sender struct {
 
 // Stream is what a watcher's messages go through. Whoever has news for it calls Wake, and a sender then calls its step.
 type Stream struct {
-	group   *group
-	step    func(now time.Time)
-	late    func()
-	expires time.Time
+	group *group
+	step  func(now time.Time)
+	late  func()
 
-	woken bool // It is to be stepped. Guarded by group.mu, as are the fields below.
-	held  bool // A step is running, or the stream was not started.
-	ended bool
-	limit *time.Timer // Calls late. Nil unless the step is stuck.
+	expires time.Time // Guarded by group.mu, as are the fields below.
+	woken   bool      // It is to be stepped.
+	held    bool      // A step is running, or the stream was not started.
+	ended   bool
+	limit   *time.Timer // Calls late. Nil unless the step is stuck.
 }
 
 // NewSenders returns Senders that allow a stuck step limit before they report it: see [Stream.Start].
@@ -96,8 +96,8 @@ func (s *Senders) Join(connection any) *Stream {
 // other; a step that was woken while it ran is repeated. late is called once if a step has not returned within the
 // limit, or at expires if that is earlier and not zero: late must make it return.
 func (t *Stream) Start(step func(now time.Time), late func(), expires time.Time) {
-	t.step, t.late, t.expires = step, late, expires
 	t.group.mu.Lock()
+	t.step, t.late, t.expires = step, late, expires
 	first := t.group.releaseLocked(t)
 	t.group.mu.Unlock()
 	if first {
@@ -112,11 +112,14 @@ func (t *Stream) Wake() {
 	}
 }
 
-// Running reports whether a step is running.
-func (t *Stream) Running() bool {
+// Expire lets a step that is stuck, now or later, be late at once.
+func (t *Stream) Expire() {
 	t.group.mu.Lock()
 	defer t.group.mu.Unlock()
-	return t.held
+	t.expires = time.Now()
+	if t.limit != nil {
+		t.limit.Reset(0)
+	}
 }
 
 // Close ends the steps. It does not wait for a step that is running.

@@ -155,6 +155,27 @@ func TestStuckStepsEndWhenTheCallerExpires(t *testing.T) {
 	})
 }
 
+// A step that is stuck ends when its call is over, whether that was before or after the step was found to be stuck.
+func TestStuckStepsEndWithTheirCall(t *testing.T) {
+	for name, after := range map[string]time.Duration{"before": time.Millisecond, "after": time.Second} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := join(watch.NewSenders(limit), nil, time.Time{})
+				defer closeAll([]*client{c})
+				c.pause()
+				c.Wake()
+				time.Sleep(after)
+				c.Expire()
+				time.Sleep(2 * watch.StuckAfter)
+				synctest.Wait()
+				if !c.late.Load() {
+					t.Error("the step is still stuck")
+				}
+			})
+		})
+	}
+}
+
 // What wakes a stream while its step is stuck is not lost: the step is repeated, once, when the client reads again.
 func TestWakesOfAStuckStreamAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -147,3 +147,35 @@ func TestSilentHTTPReaderIsCutOff(t *testing.T) {
 		}
 	}
 }
+
+// A stop does not wait for an HTTP client that does not read: its message is cut when the time for the stop is over.
+func TestStopCutsSilentHTTPReaders(t *testing.T) {
+	t.Parallel()
+	const grace = 10 * time.Second
+	var script []koodrivetest.Step
+	for i := range 100 {
+		script = append(script, koodrivetest.Step{Status: 1, Name: fmt.Sprint(i, strings.Repeat("x", 8<<10))})
+	}
+	script = append(script, koodrivetest.Step{Status: 1})
+	bubble(t, func(c *server.Config) {
+		c.Service.PollMin, c.Grace = 100*time.Millisecond, grace
+	}, func(t *testing.T, s *system) {
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: script})
+		resp, err := s.http.Do(request(t.Context(), t, "/v1/tasks/"+taskID+":watch", "Accept", ndjson))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		time.Sleep(20 * time.Second)
+		if got := s.scrape(t)["kootask_sends_stuck"]; got != 1 {
+			t.Errorf("%v messages are stuck", got)
+		}
+		start := time.Now()
+		s.stop()
+		<-s.stopped
+		if took := time.Since(start); took > grace+time.Second {
+			t.Errorf("stopped after %v", took)
+		}
+		s.stopped <- nil
+	})
+}
