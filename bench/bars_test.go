@@ -63,7 +63,7 @@ func TestBarsHaveJobs(t *testing.T) {
 	used := map[string]bool{}
 	for _, b := range bars {
 		if len(needed([]bar{b})) != len(b.jobs) || len(b.jobs) == 0 {
-			t.Errorf("bar %d: there is no job for one of %q: add it to jobs in main.go", b.number, b.jobs)
+			t.Errorf("bar %d names an unknown job in %q: add it to jobs in main.go", b.number, b.jobs)
 		}
 		for _, name := range b.jobs {
 			used[name] = true

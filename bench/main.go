@@ -37,7 +37,7 @@ const nginx = "/usr/sbin/nginx"
 // figures are the results of one repetition, by name.
 type figures map[string]float64
 
-// get returns a figure; NaN if there is none.
+// get returns a figure; NaN if it was not measured.
 func (f figures) get(name string) float64 {
 	if x, found := f[name]; found {
 		return x
@@ -62,7 +62,7 @@ type bench struct {
 // n returns a number for this run.
 func (b *bench) n(full int) int { return max(int(float64(full)*b.scale), min(full, 1000)) }
 
-// note sets a figure. A ratio of nothing is none.
+// note sets a figure. The result of a division by 0 is left out.
 func (b *bench) note(name string, x float64) {
 	if !math.IsNaN(x) && !math.IsInf(x, 0) {
 		b.figures[name] = x

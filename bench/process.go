@@ -217,7 +217,7 @@ func metric(addr, name string) (sum float64, err error) {
 		}
 	}
 	if err == nil && !found {
-		err = fmt.Errorf("there is no metric %s", name)
+		err = fmt.Errorf("the metric %s is missing", name)
 	}
 	return sum, err
 }

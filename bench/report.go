@@ -87,7 +87,7 @@ func (r report) values(figure func(figures) float64) (all []float64) {
 	return all
 }
 
-// median returns the middle of some numbers; NaN if there are none.
+// median returns the middle of some numbers; NaN for an empty list.
 func median(numbers []float64) float64 {
 	if len(numbers) == 0 {
 		return math.NaN()

@@ -23,7 +23,7 @@ import (
 
 // asked is when a task was asked for. It is guarded by nothing: kootask has one request per task in flight.
 type asked struct {
-	last, gap atomic.Int64 // In nanoseconds; a gap of 0 is none yet.
+	last, gap atomic.Int64 // In nanoseconds. The gap is 0 before the second request.
 }
 
 type koodrive struct {

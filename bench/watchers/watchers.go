@@ -173,7 +173,7 @@ func (w *watchers) run(rounds int) (answer result.Watches, err error) {
 	return answer, nil
 }
 
-// median returns the middle of some numbers; 0 if there are none.
+// median returns the middle of some numbers; 0 for an empty list.
 func median(numbers []float64) float64 {
 	if len(numbers) == 0 {
 		return 0

@@ -61,7 +61,7 @@ var buffers = sync.Pool{New: func() any { return new([]byte) }}
 func compact(text []byte) []byte {
 	line := make([]byte, 0, len(text))
 	for len(text) > 0 {
-		// 1. Up to the next string, there is no space to keep.
+		// 1. Spaces up to the next string are left out.
 		start := bytes.IndexByte(text, '"')
 		if start < 0 {
 			start = len(text)

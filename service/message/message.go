@@ -1,5 +1,5 @@
 // Package message holds the messages of watches. Each is encoded once per form, however many streams send it. The
-// package knows neither the forms' encodings nor the streams.
+// package does not encode by itself.
 //
 //	m := message.New(&taskv1.WatchTaskResponse{…})
 //	line, err := message.As(m, message.Line, encodeLine)

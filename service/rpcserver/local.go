@@ -126,7 +126,7 @@ func (l *Local) Invoke(ctx context.Context, method string, request, reply any, o
 		share(reply, answer)
 		return nil
 	}
-	return fmt.Errorf("there is no unary method %s", method)
+	return fmt.Errorf("%s is not a unary method", method)
 }
 
 // Stream runs a call with a stream of messages on the caller's goroutine, and sends its messages to sink. It returns the
@@ -145,7 +145,7 @@ func (l *Local) Stream(ctx context.Context, method string, request proto.Message
 		defer s.end()
 		return l.calls.stream(l.service, s, &grpc.StreamServerInfo{FullMethod: method, IsServerStream: true}, d.Handler)
 	}
-	return fmt.Errorf("there is no streaming method %s", method)
+	return fmt.Errorf("%s is not a streaming method", method)
 }
 
 // NewStream implements [grpc.ClientConnInterface]. It fails: see Stream.

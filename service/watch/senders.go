@@ -50,19 +50,6 @@ type sender struct {
 	lost   bool      // The step was stuck: others go on with the group and the queue.
 }
 
-// Stream is what a watcher's messages go through. Whoever has news for it calls Wake, and a sender then calls its step.
-type Stream struct {
-	group *group
-	step  func(now time.Time)
-	late  func()
-
-	expires time.Time // Guarded by group.mu, as are the fields below.
-	woken   bool      // It is to be stepped.
-	held    bool      // A step is running, or the stream was not started.
-	ended   bool
-	limit   *time.Timer // Calls late. Nil unless the step is stuck.
-}
-
 // NewSenders returns Senders that allow a stuck step limit before they report it: see [Stream.Start].
 func NewSenders(limit time.Duration) *Senders {
 	return &Senders{
@@ -90,67 +77,6 @@ func (s *Senders) Join(connection any) *Stream {
 	g.streams++
 	stream.group = g
 	return stream
-}
-
-// Start begins to step the stream, at once if it was woken. Steps get the time at which they begin, and follow each
-// other; a step that was woken while it ran is repeated. late is called once if a step has not returned within the
-// limit, or at expires if that is earlier and not zero: late must make it return.
-func (t *Stream) Start(step func(now time.Time), late func(), expires time.Time) {
-	t.group.mu.Lock()
-	t.step, t.late, t.expires = step, late, expires
-	first := t.group.releaseLocked(t)
-	t.group.mu.Unlock()
-	if first {
-		t.group.senders.enqueue(t.group)
-	}
-}
-
-// Wake asks for a step. It does not block.
-func (t *Stream) Wake() {
-	if g := t.mark(); g != nil {
-		g.senders.enqueue(g)
-	}
-}
-
-// Expire lets a step that is stuck, now or later, be late at once.
-func (t *Stream) Expire() {
-	t.group.mu.Lock()
-	defer t.group.mu.Unlock()
-	t.expires = time.Now()
-	if t.limit != nil {
-		t.limit.Reset(0)
-	}
-}
-
-// Close ends the steps. It does not wait for a step that is running.
-func (t *Stream) Close() {
-	g := t.group
-	g.senders.mu.Lock()
-	if g.streams--; g.streams == 0 && g.connection != nil {
-		delete(g.senders.groups, g.connection)
-	}
-	g.senders.mu.Unlock()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	t.ended = true
-	if t.limit != nil {
-		t.limit.Stop()
-	}
-}
-
-// mark wakes the stream. It returns the group if that must be enqueued now.
-func (t *Stream) mark() *group {
-	g := t.group
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if t.woken || t.ended {
-		return nil
-	}
-	t.woken = true
-	if t.held || !g.addLocked(t) {
-		return nil
-	}
-	return g
 }
 
 // addLocked adds a stream to be stepped. It reports whether the group must be enqueued.
@@ -335,32 +261,4 @@ func (g *group) handOver(me *sender, now time.Time) (lost, rest bool) {
 	rest = g.woken.len() > 0
 	g.queued = rest
 	return true, rest
-}
-
-// fifo is a queue. Its zero value is empty.
-type fifo[T any] struct {
-	items []T
-	first int // Index of the next item.
-}
-
-func (q *fifo[T]) len() int { return len(q.items) - q.first }
-
-func (q *fifo[T]) push(item T) {
-	if len(q.items) == cap(q.items) && q.first > len(q.items)/2 { // Use the room at the front instead of growing.
-		q.items, q.first = append(q.items[:0], q.items[q.first:]...), 0
-	}
-	q.items = append(q.items, item)
-}
-
-// pop returns the oldest item, and false if there is none.
-func (q *fifo[T]) pop() (item T, ok bool) {
-	if q.len() == 0 {
-		return item, false
-	}
-	var none T
-	item, q.items[q.first] = q.items[q.first], none
-	if q.first++; q.first == len(q.items) {
-		q.items, q.first = q.items[:0], 0
-	}
-	return item, true
 }

@@ -89,7 +89,7 @@ func (b *broadcast) change() {
 	for i := range senders {
 		all.Go(func() {
 			for _, stream := range streams[i*len(streams)/senders : (i+1)*len(streams)/senders] {
-				_ = stream.SendMsg(prepared) // A stream that has ended is none of the driver's.
+				_ = stream.SendMsg(prepared) // It fails if the client has ended the stream.
 			}
 		})
 	}

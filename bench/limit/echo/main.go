@@ -24,7 +24,7 @@ type echo struct {
 func (e *echo) GetTask(_ context.Context, r *taskv1.GetTaskRequest) (*taskv1.GetTaskResponse, error) {
 	found, ok := e.tasks.Load(r.GetTaskId())
 	if !ok {
-		return nil, status.Error(codes.NotFound, "There is no such task.")
+		return nil, status.Error(codes.NotFound, "The task does not exist.")
 	}
 	return found.(*taskv1.GetTaskResponse), nil
 }

@@ -1,0 +1,208 @@
+package watch
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kootask/kootask/internal/panics"
+)
+
+// poller polls one key, from its first subscriber's arrival to the last one's departure. It has no goroutine of its own:
+// a timer begins each poll, and the poll's end arms the timer again.
+type poller[K comparable, V any] struct {
+	hub  *Hub[K, V]
+	key  K
+	poll Poll[V]
+
+	retired bool          // Its last subscriber has left. Guarded by hub.mu.
+	next    *poller[K, V] // The poller that begins when this one has ended; nil without one. Guarded by hub.mu.
+	ctx     context.Context
+	cancel  context.CancelFunc // Called with mu held.
+	done    chan struct{}      // Closed by finish.
+
+	// state is that of core, for subscribers, which read it without a lock. Stored with mu held; never nil, nor changed.
+	state atomic.Pointer[State[V]]
+
+	mu          sync.Mutex         // Taken before those of the subscribers' streams.
+	timer       *time.Timer        // Calls due; nil before the end of the first poll. Guarded by mu.
+	rests       bool               // The timer runs. Guarded by mu.
+	stale       *time.Timer        // Calls goStale; nil if Config.StaleAfter is 0. Guarded by mu.
+	core        core[V]            // Guarded by mu.
+	subscribers []*Subscription[V] // Guarded by mu.
+}
+
+// remove unsubscribes s. If it was the last subscriber, remove stops the poller:
+//  1. Under both locks, retire the poller, so that Subscribe starts a new one instead of joining.
+//  2. Without a lock, stop it and wait for its end.
+func (p *poller[K, V]) remove(s *Subscription[V]) {
+	p.hub.mu.Lock()
+	p.mu.Lock()
+	end := len(p.subscribers) - 1
+	moved := p.subscribers[end]
+	p.subscribers[s.place], moved.place = moved, s.place
+	p.subscribers[end] = nil
+	p.subscribers = p.subscribers[:end]
+	last := end == 0
+	p.retired = last
+	p.mu.Unlock()
+	p.hub.mu.Unlock()
+	if last {
+		p.stop()
+		<-p.done
+	}
+}
+
+// update applies a change to the core, and wakes the subscribers if they have something to see.
+func (p *poller[K, V]) update(apply func(*core[V]) change) (done change, ended bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	done = apply(&p.core)
+	state := p.core.state
+	p.state.Store(&state)
+	if done.news {
+		wakeAll(p.subscribers)
+	}
+	return done, state.Ended
+}
+
+// begin makes the first poll, which is due now.
+func (p *poller[K, V]) begin() {
+	p.mu.Lock()
+	p.core.overtime.end(time.Now())
+	if after := p.hub.config.StaleAfter; after > 0 {
+		p.stale = time.AfterFunc(after, p.goStale)
+	}
+	p.mu.Unlock()
+	p.due()
+}
+
+// due makes a poll, unless the poller was stopped.
+func (p *poller[K, V]) due() {
+	p.mu.Lock()
+	p.rests = false
+	p.core.overtime.begin(time.Now())
+	p.mu.Unlock()
+	if p.ctx.Err() != nil {
+		p.finish()
+		return
+	}
+	p.ask()
+}
+
+// ask calls poll. A panic in it ends the watches of this key only.
+func (p *poller[K, V]) ask() {
+	defer func() {
+		if v := recover(); v != nil {
+			p.ended(Answer[V]{}, Verdict{Kind: "panic"}, panics.Error(v, "while polling"))
+		}
+	}()
+	p.poll(p.ctx, func(answer Answer[V], err error) {
+		verdict, err := p.judge(err)
+		p.ended(answer, verdict, err)
+	})
+}
+
+// judge judges the error of a poll. A panic takes its place.
+func (p *poller[K, V]) judge(cause error) (verdict Verdict, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			verdict, err = Verdict{Kind: "panic"}, panics.Error(v, "while judging")
+		}
+	}()
+	if cause != nil && p.ctx.Err() == nil {
+		verdict = p.hub.config.Judge(cause)
+	}
+	return verdict, cause
+}
+
+// ended handles the end of a poll.
+func (p *poller[K, V]) ended(answer Answer[V], verdict Verdict, err error) {
+	if p.ctx.Err() != nil {
+		p.finish()
+		return
+	}
+	done, ended := p.update(func(c *core[V]) (done change) {
+		now := time.Now()
+		c.ended(now, err)
+		if err != nil {
+			done = c.failed(err, verdict)
+		} else {
+			done = c.answered(answer)
+		}
+		c.overtime.end(now.Add(done.wait))
+		return done
+	})
+	if done.regressed {
+		p.hub.config.Regressed()
+	}
+	if ended || !p.rest(done.wait) {
+		p.finish()
+	}
+}
+
+// rest waits for the next poll. It reports false if the poller was stopped.
+func (p *poller[K, V]) rest(wait time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ctx.Err() != nil {
+		return false
+	}
+	p.rests = true
+	if p.timer == nil {
+		p.timer = time.AfterFunc(wait, p.due)
+	} else {
+		p.timer.Reset(wait)
+	}
+	return true
+}
+
+// stop ends the poller: at once if it rests, and otherwise when its poll or its predecessor has ended. Only the first call
+// counts.
+func (p *poller[K, V]) stop() {
+	p.mu.Lock()
+	p.cancel()
+	resting := p.rests && p.timer.Stop()
+	p.rests = false
+	p.mu.Unlock()
+	if resting {
+		p.finish()
+	}
+}
+
+// goStale ends the watch if it is stale. It does not wait for the poll in flight, which KooDrive may never answer. Only
+// after a pause of the process does the watch get time for another poll.
+func (p *poller[K, V]) goStale() {
+	_, ended := p.update(func(c *core[V]) change {
+		done := c.stale(time.Now())
+		if done.wait > 0 {
+			p.stale.Reset(done.wait)
+		}
+		return done
+	})
+	if ended {
+		p.stop()
+	}
+}
+
+// finish removes the poller from the hub, once it neither polls nor rests, and begins the next one.
+func (p *poller[K, V]) finish() {
+	p.mu.Lock()
+	p.cancel()
+	if p.stale != nil {
+		p.stale.Stop()
+	}
+	p.mu.Unlock()
+	p.hub.mu.Lock()
+	if p.hub.pollers[p.key] == p {
+		delete(p.hub.pollers, p.key)
+	}
+	next := p.next
+	p.hub.mu.Unlock()
+	close(p.done)
+	p.hub.running.Done()
+	if next != nil {
+		next.begin()
+	}
+}

@@ -1,0 +1,79 @@
+package watch
+
+import (
+	"time"
+)
+
+// Stream is what a watcher's messages go through. Whoever has news for it calls Wake, and a sender then calls its step.
+type Stream struct {
+	group *group
+	step  func(now time.Time)
+	late  func()
+
+	expires time.Time // Guarded by group.mu, as are the fields below.
+	woken   bool      // It is to be stepped.
+	held    bool      // A step is running, or the stream was not started.
+	ended   bool
+	limit   *time.Timer // Calls late. Nil unless the step is stuck.
+}
+
+// Start begins to step the stream, at once if it was woken. Steps get the time at which they begin, and follow each
+// other; a step that was woken while it ran is repeated. late is called once if a step has not returned within the
+// limit, or at expires if that is earlier and not zero: late must make it return.
+func (t *Stream) Start(step func(now time.Time), late func(), expires time.Time) {
+	t.group.mu.Lock()
+	t.step, t.late, t.expires = step, late, expires
+	first := t.group.releaseLocked(t)
+	t.group.mu.Unlock()
+	if first {
+		t.group.senders.enqueue(t.group)
+	}
+}
+
+// Wake asks for a step. It does not block.
+func (t *Stream) Wake() {
+	if g := t.mark(); g != nil {
+		g.senders.enqueue(g)
+	}
+}
+
+// Expire lets a step that is stuck, now or later, be late at once.
+func (t *Stream) Expire() {
+	t.group.mu.Lock()
+	defer t.group.mu.Unlock()
+	t.expires = time.Now()
+	if t.limit != nil {
+		t.limit.Reset(0)
+	}
+}
+
+// Close ends the steps. It does not wait for a step that is running.
+func (t *Stream) Close() {
+	g := t.group
+	g.senders.mu.Lock()
+	if g.streams--; g.streams == 0 && g.connection != nil {
+		delete(g.senders.groups, g.connection)
+	}
+	g.senders.mu.Unlock()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t.ended = true
+	if t.limit != nil {
+		t.limit.Stop()
+	}
+}
+
+// mark wakes the stream. It returns the group if that must be enqueued now.
+func (t *Stream) mark() *group {
+	g := t.group
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if t.woken || t.ended {
+		return nil
+	}
+	t.woken = true
+	if t.held || !g.addLocked(t) {
+		return nil
+	}
+	return g
+}
