@@ -115,6 +115,10 @@ func main() {
 	flag.StringVar(&o.kootask, "kootask", "", "path of the kootask to measure; empty: it is built")
 	flag.StringVar(&o.lock, "lock", "", "file that is locked while a job runs, so that runs take turns; empty: none")
 	flag.Parse()
+	if flag.NArg() > 0 || o.reps < 1 || o.scale <= 0 {
+		_, _ = fmt.Fprintln(os.Stderr, "bench: -reps and -scale have to be above 0, and the command takes no arguments")
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // A second signal ends the process, even while it waits for -lock.
 	err := run(ctx, o)
@@ -150,7 +154,9 @@ func run(ctx context.Context, o options) (err error) {
 			return err
 		}
 		chosen = slices.DeleteFunc(slices.Clone(bars), func(r bar) bool { return !only.MatchString(r.name()) })
-		wanted = needed(chosen)
+		if wanted = needed(chosen); len(wanted) == 0 {
+			return fmt.Errorf("no bar matches -only %s: each is listed in docs/performance.md", o.only)
+		}
 	}
 	b.scale = o.scale
 	if err := os.Mkdir(b.dir, 0o755); err != nil { // nginx's workers run as another user.
