@@ -35,6 +35,13 @@ var promiseIsolation = promise{
 			red:  "service/message.TestEncodingsAreTheMessagesOwn",
 		},
 		{
+			name: "a message is shared by the watches of two tasks",
+			in:   "service/watch.poller.update",
+			from: `p.state.Store(&state)`,
+			to:   `for _, other := range p.hub.pollers { if m := other.state.Load().Memo; m != nil { state.Memo = m } }; p.state.Store(&state)`,
+			red:  "service.TestTasksShareNoMessage",
+		},
+		{
 			name: "the key omits KooDrive's address",
 			in:   "upstream.Client.Query",
 			from: `c.origin`,

@@ -83,3 +83,27 @@ func TestHeartbeatsConfirmWhatWasShown(t *testing.T) {
 		}
 	})
 }
+
+// Watches of two tasks share no message, even if their states are of the same age.
+func TestTasksShareNoMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := watch.NewHub[string](watch.Config[upstream.Task]{
+			Min: time.Second, Max: time.Second, Rank: rank, Same: same, Final: done,
+		})
+		defer hub.Close(errDraining)
+		for _, id := range []string{"1", "2"} {
+			poll := func(_ context.Context, done func(watch.Answer[upstream.Task], error)) {
+				done(watch.Answer[upstream.Task]{Value: upstream.Task{ID: id}, At: time.Now()}, nil)
+			}
+			stream := &recorded{}
+			sub := hub.Subscribe(id, poll, watch.NewSenders(SendTimeout).Join(nil))
+			w := &watcher{service: &Service{metrics: newMetrics(nil)}, stream: stream, sub: sub}
+			defer sub.Close()
+			synctest.Wait()
+			state, _ := sub.Next()
+			if _ = w.task(state); stream.sent[0].GetTask().GetTaskId() != id {
+				t.Errorf("the watch of task %s was sent %v", id, stream.sent[0])
+			}
+		}
+	})
+}
