@@ -187,7 +187,7 @@ func FuzzQuery(f *testing.F) {
 	})
 }
 
-var queryDescriptions = regexp.MustCompile(`^(The query is not correctly encoded|Send only one value|Must be .*|Not a valid ticket|` +
+var queryDescriptions = regexp.MustCompile(`^(The query must be percent-encoded|Send only one value|Must be .*|` +
 	`Unknown parameter( [a-z][A-Za-z_]{0,23})?\.( It is called (maxAge|failedTaskAsError) here\.)? Known parameters: .* headers)\.$`)
 
 // fitting reads a query by hand.

@@ -18,7 +18,7 @@ type parameter struct {
 var parameters = map[string]parameter{
 	"maxAge":            {isSeconds, "Must be a duration in seconds, like 2.5s."},
 	"failedTaskAsError": {func(v string) bool { return v == "true" || v == "false" }, "Must be true or false."},
-	ticketParameter:     {func(v string) bool { return ascii.Word(v, "_-") }, "Not a valid ticket."},
+	ticketParameter:     {func(v string) bool { return ascii.Word(v, "_-") }, "Must be a ticket, unchanged."},
 	lastIDParameter: {
 		func(v string) bool { return v == "" || v == lastEventID },
 		"Must be " + lastEventID + ", the only id that an event has.",
@@ -49,7 +49,7 @@ func checkQuery(raw string, allowed []string) *reason.Error {
 	}
 	query, err := url.ParseQuery(raw)
 	if err != nil {
-		return reason.Invalid(reason.QueryInvalid, "query", reason.Malformed, "The query is not correctly encoded.")
+		return reason.Invalid(reason.QueryInvalid, "query", reason.Malformed, "The query must be percent-encoded.")
 	}
 	failure := &reason.Error{Outcome: reason.QueryInvalid}
 	var unknown []string
