@@ -17,7 +17,7 @@ import (
 type demoCommand struct {
 	serviceFlags
 	Reflection    bool          `group:"Ports" default:"true" negatable:"" help:"Enable gRPC server reflection."`
-	ShutdownDelay time.Duration `default:"0s" help:"Time after SIGTERM during which only health and /readyz change. Part of --shutdown-grace, at most a quarter of it."`
+	ShutdownDelay time.Duration `default:"0s" help:"Time after SIGTERM during which only health and /readyz change. Part of --shutdown-grace, at most 25 % of it."`
 }
 
 // Run serves until ctx ends.
