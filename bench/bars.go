@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// limit is what a figure may be.
+// limit is the range of allowed figures.
 type limit struct {
 	least, most float64
 	set         bool
@@ -44,14 +44,14 @@ func short(x float64) string {
 	return strconv.FormatFloat(x, 'g', 3, 64)
 }
 
-// bar is one line of what kootask's speed is measured against.
+// bar is a goal for one figure of kootask's speed.
 type bar struct {
 	number int
 	text   string
 	// figure computes the bar's figure from those of one repetition. The bar is judged by the median.
 	figure func(f figures) float64
 	unit   string
-	// must is what has to be reached, and aim what is aimed at. The zero value asks for nothing.
+	// must is the required range, and aim the desired one. The zero value asks for nothing.
 	must, aim limit
 	// count marks a figure that does not depend on the machine's speed. Each repetition has to meet it.
 	count bool
@@ -59,7 +59,7 @@ type bar struct {
 	jobs []string
 }
 
-// name is what -only is matched with.
+// name is the text that -only is matched with.
 func (b bar) name() string { return fmt.Sprint(b.number, " ", b.text, " ", b.jobs) }
 
 // ratio is the figure of a bar that compares two figures.

@@ -96,13 +96,13 @@ func median(numbers []float64) float64 {
 	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
 
-// verdict is what a report says about a bar.
+// verdict is a report's judgement of a bar.
 type verdict struct {
 	values    []float64
 	must, aim bool
 }
 
-// judge judges a bar by its median, or by each repetition if it counts. What was not measured is missed.
+// judge judges a bar by its median, or by each repetition if it counts. A bar that was not measured is missed.
 func (r report) judge(b bar) verdict {
 	v := verdict{values: r.values(b.figure)}
 	judged := []float64{median(v.values)}
