@@ -15,7 +15,7 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
-// recorded is a stream that keeps what is sent.
+// recorded is a stream that keeps its messages.
 type recorded struct {
 	grpc.ServerStreamingServer[taskv1.WatchTaskResponse]
 	sent []*taskv1.WatchTaskResponse

@@ -195,7 +195,7 @@ func TestWaitingRequestsHaveNoGoroutine(t *testing.T) {
 }
 
 // Tasks that are opened at once all have their first answers before polls that are not overdue. Overdue polls get one
-// request in overdueShare. Callers that have all of their answers take turns with the others.
+// request in overdueShare. Callers that have all of their answers alternate with the others.
 func TestFirstAnswersGoFirst(t *testing.T) {
 	for _, row := range []struct {
 		tasks, callers int

@@ -49,7 +49,7 @@ func commandsOf(t *testing.T, document string) (all []string) {
 }
 
 // The commands of the README and of docs/cli.md, verbatim: make run and the commands against it, then make install and the
-// installed program. They print what the README shows, and when make is stopped, no process stays behind.
+// installed program. They print the README's output, and when make is stopped, no process stays behind.
 func TestReadmeCommands(t *testing.T) {
 	t.Parallel()
 	need(t, "README commands")

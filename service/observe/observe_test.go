@@ -106,7 +106,7 @@ func TestCallAfterTheLastHasLeftGetsItsOwnRequest(t *testing.T) {
 	})
 }
 
-// Begin gets what Get gets: an own request, that of a call, the one after a cancelled one, or a final value from memory. It
+// Begin gets the same observations as Get: an own request, that of a call, the one after a cancelled one, or a final value from memory. It
 // leaves with its context.
 func TestBegin(t *testing.T) {
 	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {

@@ -22,7 +22,7 @@ import (
 	"github.com/kootask/kootask/service/rpcserver"
 )
 
-// streaming is a TaskService whose watches do what a test wants.
+// streaming is a TaskService with a function for its watches.
 type streaming struct {
 	stub
 	watch func(*taskv1.WatchTaskRequest, grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error
@@ -145,7 +145,7 @@ func TestLocalIgnoresMetadata(t *testing.T) {
 	})
 }
 
-// sink keeps what is sent. While it does not read, Send blocks until it is cut.
+// sink keeps the messages. While it does not read, Send blocks until it is cut.
 type sink struct {
 	got    []*taskv1.WatchTaskResponse
 	paused chan struct{} // Closed by Cut. Nil: it reads.

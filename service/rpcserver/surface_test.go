@@ -41,7 +41,7 @@ func (c *coding) HandleRPC(_ context.Context, s stats.RPCStats) {
 	}
 }
 
-// A request may be compressed. What it holds is bounded, compressed or not, and the answer is not compressed.
+// A request may be compressed. Its size is bounded, compressed or not, and the answer is not compressed.
 func TestCompressedRequests(t *testing.T) {
 	ok := func(context.Context) error { return nil }
 	answers := &coding{}
@@ -80,7 +80,7 @@ func TestRetryPoliciesAreToldWhenToRetry(t *testing.T) {
 	} {
 		for _, method := range methods {
 			var at []time.Time
-			var delays []time.Duration // What the answers of the attempts say.
+			var delays []time.Duration // The delays in the answers of the attempts.
 			do := func(context.Context) error {
 				at = append(at, time.Now())
 				return &reason.Error{Outcome: outcome}
