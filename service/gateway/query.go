@@ -42,7 +42,7 @@ const (
 )
 
 // checkQuery refuses all parameters but the allowed ones, once each and in their form. So a URL cannot carry a
-// credential. It does not use url.URL.Query, which ignores what it cannot parse.
+// credential. It does not use url.URL.Query, which ignores parts that it cannot parse.
 func checkQuery(raw string, allowed []string) *reason.Error {
 	if raw == "" {
 		return nil
