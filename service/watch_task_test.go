@@ -30,7 +30,7 @@ func (r *recorded) SendMsg(m any) error {
 
 // A client that did not read for a while may miss a state that is doubted since. A heartbeat then has the time of the state
 // that the client has seen, not of the other one.
-func TestHeartbeatsConfirmWhatWasShown(t *testing.T) {
+func TestHeartbeatsConfirmTheShownState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		polls := 0
 		poll := func(_ context.Context, done func(watch.Answer[upstream.Task], error)) {

@@ -79,7 +79,7 @@ func TestKnownAndUnknownCallersAlternate(t *testing.T) {
 }
 
 // Of the requests of unknown callers, an address gets no more than another, however many callers it has.
-func TestAddressesTakeTurns(t *testing.T) {
+func TestAddressesAreServedRoundRobin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got := after(t, 20*time.Second, func(c *crowd) {
 			for i := range byte(200) {

@@ -176,7 +176,7 @@ func watchLocal(ctx context.Context, l *rpcserver.Local, sink message.Sink) erro
 
 // A message that another goroutine sends to a client that does not read is cut when the handler returns. Stream returns
 // after it, and later messages are refused.
-func TestLocalStreamsCutWhatIsStuck(t *testing.T) {
+func TestLocalStreamsCutStuckSends(t *testing.T) {
 	sent := make(chan error, 1)
 	var late grpc.ServerStreamingServer[taskv1.WatchTaskResponse]
 	watch := func(_ *taskv1.WatchTaskRequest, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error {

@@ -74,7 +74,7 @@ const retryPolicy = `{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttemp
 	"backoffMultiplier": 1, "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "NOT_FOUND", "INTERNAL"]}}]}`
 
 // A retry policy of gRPC's own waits as long as RetryInfo says, if that is short, and otherwise leaves it to the caller.
-func TestRetryPoliciesAreToldWhenToRetry(t *testing.T) {
+func TestTrailerControlsRetryPolicies(t *testing.T) {
 	for outcome, attempts := range map[reason.Outcome]int{
 		reason.UpstreamUnavailable: 3, reason.ServerDraining: 3, reason.UpstreamRateLimited: 1, reason.TaskNotFound: 1, reason.FacadeBug: 1,
 	} {
