@@ -21,6 +21,7 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/internal/docpage"
 	"github.com/kootask/kootask/service"
+	"github.com/kootask/kootask/service/auth"
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/gateway"
 	"github.com/kootask/kootask/service/reason"
@@ -166,24 +167,26 @@ func limitRows() [][]string {
 	kib := func(n int) string { return fmt.Sprintf("%d KiB", n>>10) }
 	return [][]string{
 		{"limit", "value"},
-		{"A credential for KooDrive", kib(caller.MaxAuthorization)},
-		{"A request's header, including a caller's token", kib(rpcserver.MaxHeader)},
-		{"A gRPC request message, decompressed", kib(rpcserver.MaxMessage)},
-		{"A status with its details", kib(reason.MaxStatus)},
-		{"KooDrive's body, decompressed", kib(upstream.MaxBody)},
-		{"KooDrive's header", kib(upstream.MaxHeader)},
+		{"Size of a credential for KooDrive", kib(caller.MaxAuthorization)},
+		{"Size of a request's header, including a caller's token", kib(rpcserver.MaxHeader)},
+		{"Size of a gRPC request message, decompressed", kib(rpcserver.MaxMessage)},
+		{"Size of a status with its details", kib(reason.MaxStatus)},
+		{"Size of KooDrive's body, decompressed", kib(upstream.MaxBody)},
+		{"Size of KooDrive's header", kib(upstream.MaxHeader)},
 		{"Calls and watches on one connection", strconv.Itoa(rpcserver.MaxStreams)},
 		{"Connections to the admin port", strconv.Itoa(server.AdminConnections)},
-		{"`GetTask`, whatever the caller's deadline", span(service.GetTimeout)},
-		{"TLS handshake and HTTP/2 preface of a gRPC connection", span(rpcserver.ConnectTimeout)},
-		{"Arrival of a gRPC request after its header", span(rpcserver.RequestTimeout)},
-		{"Arrival of an HTTP request's header", span(server.HeaderTimeout)},
-		{"Idle HTTP connection", span(server.IdleTimeout)},
-		{"HTTP answer other than a watch, until the client has read it", span(server.AnswerTimeout)},
-		{"Blocked write of a watch over HTTP", span(gateway.WriteTimeout)},
-		{"Blocked write of a watch over gRPC", span(service.SendTimeout)},
+		{"Unused tickets", strconv.Itoa(auth.MaxTickets)},
+		{"Validity of a ticket", span(auth.TicketLife)},
+		{"Maximum duration of `GetTask`", span(service.GetTimeout)},
+		{"Timeout for the TLS handshake and HTTP/2 preface of a gRPC connection", span(rpcserver.ConnectTimeout)},
+		{"Timeout for a gRPC request after its header", span(rpcserver.RequestTimeout)},
+		{"Timeout for an HTTP request's header", span(server.HeaderTimeout)},
+		{"Idle timeout of an HTTP connection", span(server.IdleTimeout)},
+		{"Time for a client to read an HTTP answer, except a watch", span(server.AnswerTimeout)},
+		{"Timeout of a blocked write of a watch over HTTP", span(gateway.WriteTimeout)},
+		{"Timeout of a blocked write of a watch over gRPC", span(service.SendTimeout)},
 		{"Minimum interval of a client's gRPC pings", span(rpcserver.ClientPing)},
-		{"Age of a gRPC connection until new calls need another one, ±10 %", span(rpcserver.MaxConnectionAge)},
+		{"Maximum age of a gRPC connection for new calls, ±10 %", span(rpcserver.MaxConnectionAge)},
 	}
 }
 
