@@ -34,6 +34,8 @@ func TestDocs(t *testing.T) {
 	for name, part := range map[string]struct{ page, content string }{
 		"flags":      {"configuration.md", flagTables(t)},
 		"reasons":    {"errors.md", reasonTable()},
+		"tolerance":  {"watching.md", toleranceTable()},
+		"outcomes":   {"metrics.md", outcomeTable()},
 		"limits":     {"limits.md", docpage.Table(limitRows())},
 		"exit codes": {"cli.md", docpage.Table(exitRows())},
 	} {
@@ -158,6 +160,59 @@ func reasonTable() string {
 		rows = append(rows, []string{
 			"`" + taskv1.ErrorReason(n).String() + "`", code.Code(st.Code()).String(), strconv.Itoa(status), retry, st.Message(),
 		})
+	}
+	return docpage.Table(rows)
+}
+
+// unlimited is the text for a tolerance without a limit.
+const unlimited = "no limit"
+
+// polls returns the number of consecutive polls with an outcome that end a watch, as text. It is empty if no poll has the
+// outcome: the others end a watch themselves.
+func polls(o reason.Outcome) string {
+	switch n := o.Tolerance(); {
+	case !slices.Contains(reason.KooDriveOutcomes(), o), o == reason.TaskDisappeared, o == reason.UpstreamStale:
+		return ""
+	case n == reason.Unlimited:
+		return unlimited
+	default:
+		return strconv.Itoa(n)
+	}
+}
+
+// toleranceTable says which failed polls end a watch.
+func toleranceTable() string {
+	reasons := map[string][]string{}
+	for _, outcome := range reason.Outcomes() {
+		name := "`" + outcome.Reason.String() + "`"
+		if n := polls(outcome); !slices.Contains(reasons[n], name) {
+			reasons[n] = append(reasons[n], name)
+		}
+	}
+	delete(reasons, "")
+	rows := [][]string{{"consecutive failed polls", "reason", "the watch ends"}}
+	for _, n := range slices.Sorted(maps.Keys(reasons)) {
+		end := "at the last of these polls, with its reason"
+		if n == unlimited {
+			end = "with `UPSTREAM_STALE`, if no poll succeeds in time"
+		}
+		rows = append(rows, []string{n, strings.Join(reasons[n], ", "), end})
+	}
+	return docpage.Table(rows)
+}
+
+// outcomeTable has all values of the label outcome.
+func outcomeTable() string {
+	rows := [][]string{{"outcome", "about", "reason", "polls that end a watch"}}
+	for _, outcome := range reason.Outcomes() {
+		about, public := "the call", "`"+outcome.Reason.String()+"`"
+		if slices.Contains(reason.KooDriveOutcomes(), outcome) {
+			about = "KooDrive"
+		}
+		if outcome == reason.CallerCancelled {
+			public = ""
+		}
+		rows = append(rows, []string{"`" + outcome.Name + "`", about, public, polls(outcome)})
 	}
 	return docpage.Table(rows)
 }
