@@ -123,7 +123,7 @@ func (r report) barTable(chosen []bar) string {
 		v := r.judge(b)
 		median, span := "not measured", ""
 		if len(v.values) > 0 {
-			median, span = spell(v.values, b.unit)
+			median, span = spell(v.values, b.unit, b.digits(v))
 		}
 		rows = append(rows, []string{
 			itoa(b.number), b.text, median, span, itoa(len(v.values)),
@@ -133,9 +133,27 @@ func (r report) barTable(chosen []bar) string {
 	return docpage.Table(rows)
 }
 
+// digits returns the number of digits that tell a bar's median from a limit that it misses.
+func (b bar) digits(v verdict) int {
+	const usual, most = 3, 9
+	digits, middle := usual, median(v.values)
+	for _, limit := range []struct {
+		limit
+		met bool
+	}{{b.must, v.must}, {b.aim, v.aim}} {
+		for _, bound := range []float64{limit.least, limit.most} {
+			for !limit.met && digits < most && rounded(middle, digits) == rounded(bound, digits) {
+				digits++
+			}
+		}
+	}
+	return digits
+}
+
 // spell returns the median of some values and their range.
-func spell(values []float64, unit string) (middle, span string) {
-	return short(median(values)) + unit, short(slices.Min(values)) + " to " + short(slices.Max(values))
+func spell(values []float64, unit string, digits int) (middle, span string) {
+	text := func(x float64) string { return rounded(x, digits) }
+	return text(median(values)) + unit, text(slices.Min(values)) + " to " + text(slices.Max(values))
 }
 
 // mark says whether a limit is met.
@@ -159,7 +177,7 @@ func (r report) figureTable() string {
 	}
 	rows := [][]string{{"figure", "median", "range"}}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		middle, span := spell(r.values(value(name)), "")
+		middle, span := spell(r.values(value(name)), "", 3)
 		rows = append(rows, []string{name, middle, span})
 	}
 	if len(r.Repetitions) == 1 {
