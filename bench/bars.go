@@ -119,7 +119,7 @@ var bars = []bar{
 	{10, "REST GET of a task in memory, CPU against grpc-gateway over a connection", ratio("REST µs", "gateway µs"), times, atMost(.5), atMost(.4), false, []string{"rest"}},
 	{10, "REST GET of a task in memory, CPU against Vanguard", ratio("REST µs", "Vanguard µs"), times, atMost(.9), atMost(.7), false, []string{"rest"}},
 	{11, "20,000 watched tasks of 20 callers, CPU per poll (without heartbeats) against FACADE's call", ratio("tasks 20000 µs", "FACADE µs"), times, atMost(1.5), atMost(1.2), false, []string{"through", "idle", "distinct"}},
-	{11, "20,000 watched tasks of 20 callers, CPU per poll with `--upstream-rps` at half of the polls, against a limit above all polls", ratio("ceiling µs", "tasks 20000 µs"), times, atMost(1.2), atMost(1.1), false, []string{"idle", "distinct", "ceiling"}},
+	{11, "20,000 watched tasks of 20 callers, CPU per poll with `--upstream-rps` at 50 % of the polls, against a limit above all polls", ratio("ceiling µs", "tasks 20000 µs"), times, atMost(1.2), atMost(1.1), false, []string{"idle", "distinct", "ceiling"}},
 	{11, "20,000 watched tasks of 20 callers, memory per task", scaled("tasks 20000 B", 1000), " KB", atMost(20), atMost(12), false, []string{"distinct"}},
 	{11, "20,000 watched tasks of 20 callers, longest interval between polls at `--upstream-rps`, against the even interval", value("longest gap / fair"), times, atMost(1.3), atMost(1.15), false, []string{"ceiling"}},
 	{12, "2,000 tasks of 1 caller opened at once at 200/s, time until every task has its first answer, against 2,000 / 200 s", value("last first answer / fair, callers: 1"), times, atMost(1.3), atMost(1.1), false, []string{"first"}},

@@ -148,7 +148,7 @@ func (r report) taskTable() string {
 		rows = append(rows, []string{grouped(float64(n)), r.cell(name+" µs", 1), r.cell(name+" B", 1000)})
 	}
 	return docpage.Table(append(rows,
-		[]string{"20,000, with `--upstream-rps` at half of the polls", r.cell("ceiling µs", 1), r.cell("ceiling B", 1000)}))
+		[]string{"20,000, with `--upstream-rps` at 50 % of the polls", r.cell("ceiling µs", 1), r.cell("ceiling B", 1000)}))
 }
 
 // sizingTable is the arithmetic from a task to ten million.
@@ -169,7 +169,7 @@ func (r report) sizingTable() string {
 		{"CPU of 50,000 idle watchers of one task", say(r.middle("idle CPU %"), "% of a core"), "with a heartbeat every 8 s"},
 		{"CPU of a quiet task with one watcher", say(quiet, "µs per second"), "a poll every 15 s and a heartbeat every 8 s"},
 		{
-			"Quiet tasks on this machine, with half of its CPU", grouped(math.Round(carried)),
+			"Quiet tasks on this machine, with 50 % of its CPU", grouped(math.Round(carried)),
 			fmt.Sprintf("%d cores × 500,000 µs / %s", r.Cores, say(quiet, "µs")),
 		},
 		{"Memory of " + grouped(math.Round(carried)) + " quiet tasks", say(carried*bytes/(1<<30), "GiB"), say(bytes/1000, "KB for each, with one watcher")},
