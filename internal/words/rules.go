@@ -65,7 +65,7 @@ var rules = []rule{
 	{
 		name: inWords, fix: "Write figures, such as 10 s, 50 % or 1.5 times", titles: true,
 		pattern: regexp.MustCompile(`(?i)\b(` +
-			`(` + small + `)[ -](milliseconds?|seconds?|minutes?|hours?|days?|weeks?|bytes?|bits?|percent|times|cores?|thousand|[km]ib)|` +
+			`(` + small + `)[ -](` + units + `)|` +
 			`ten|eleven|twelve|[a-z]+teen|` + tens + `|hundred|million|dozen|` +
 			`half|halves|quarters?|thirds|fifths|eighths|tenths|` +
 			`(a|an|one) (third|fifth|eighth|tenth|hundredth) (of|each|less|more|sooner|later|shorter|longer)|` +
@@ -86,6 +86,7 @@ const (
 // for any large number.
 const (
 	small = "two|three|four|five|six|seven|eight|nine"
+	units = "milliseconds?|seconds?|minutes?|hours?|days?|weeks?|bytes?|bits?|[km]ib|percent|times|cores?|thousand"
 	tens  = "twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
 )
 
