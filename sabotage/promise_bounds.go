@@ -292,7 +292,7 @@ var promiseBounds = promise{
 			in:   "upstream.limiter.serveLocked",
 			from: `l.turns[q.side].MoveToBack(q.turn)`,
 			to:   ``,
-			red:  "upstream.TestCallersTakeTurns",
+			red:  "upstream.TestCallersAreServedRoundRobin",
 		},
 		{
 			name: "unknown callers go before known ones",
@@ -355,7 +355,7 @@ var promiseBounds = promise{
 			in:   "service/watch.poller.rest",
 			from: `time.AfterFunc(wait, p.due)`,
 			to:   `time.AfterFunc(wait, p.due); go func() { <-p.ctx.Done() }()`,
-			red:  "service/watch.TestRestingKeysHaveNoGoroutine",
+			red:  "service/watch.TestWaitingKeysHaveNoGoroutine",
 		},
 		{
 			name: "the timer of the queue is armed while it runs",

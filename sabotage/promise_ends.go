@@ -80,7 +80,7 @@ var promiseEnds = promise{
 			in:   "service/rpcserver.localStream.end",
 			from: `s.over = true`,
 			to:   ``,
-			red:  "service/rpcserver.TestLocalStreamsCutWhatIsStuck",
+			red:  "service/rpcserver.TestLocalStreamsCutStuckSends",
 		},
 		{
 			name: "a message that is stuck outlives its call",

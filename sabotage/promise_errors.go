@@ -12,7 +12,7 @@ var promiseErrors = promise{
 			in:   "service/rpcserver.call.trailer",
 			from: `*retry <= MaxPushback`,
 			to:   `*retry < 0`,
-			red:  "service/rpcserver.TestRetryPoliciesAreToldWhenToRetry",
+			red:  "service/rpcserver.TestTrailerControlsRetryPolicies",
 		},
 		{
 			name: "a retryable error has no RetryInfo",

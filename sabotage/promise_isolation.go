@@ -2,8 +2,8 @@ package main
 
 var promiseIsolation = promise{
 	name: "Isolation",
-	text: "KooDrive's answer to one credential is sent only to callers with the same credential or, with an app's " +
-		"credential, to callers that may act for the same user. " +
+	text: "KooDrive's answer to one credential is sent only to callers with the same credential. With an app's " +
+		"credential, it is sent only to callers that may act for the same user. " +
 		"An answer is always about the requested task.",
 	broken: []sabotage{
 		{

@@ -39,7 +39,7 @@ var promiseTruth = promise{
 			in:   "service/watch.core.answered",
 			from: `s.Failures, s.Err, s.Memo = 0, nil, &Memo{}`,
 			to:   `s.Failures, s.Err = 0, nil; if s.Memo == nil { s.Memo = &Memo{} }`,
-			red:  "service.TestHeartbeatsConfirmWhatWasShown",
+			red:  "service.TestHeartbeatsConfirmTheShownState",
 		},
 		{
 			name: "an expired watch ends before the finished task",

@@ -1,6 +1,6 @@
 // Package service implements TaskService, with a file for each call: GetTask asks KooDrive through service/ask,
 // WatchTask follows a task through service/watch, and both convert the task to the contract's types. Package
-// service/quota limits what callers may start.
+// service/quota limits the watches and requests of callers.
 //
 // The way of a change, from KooDrive's answer to each wire:
 //
@@ -77,7 +77,7 @@ type Config struct {
 	StaleAfter time.Duration
 	// WatchLifetime is how long a watch lasts, jittered by ±LifetimeSpread. 0: the default.
 	WatchLifetime time.Duration
-	// Quota limits what callers may start. Its Metrics are replaced by those of this Config.
+	// Quota limits the watches and requests of callers. Its Metrics are replaced by those of this Config.
 	Quota quota.Config
 	// Log gets a debug line for each request to KooDrive. Nil: no log.
 	Log *slog.Logger
@@ -98,7 +98,7 @@ type Service struct {
 	lifetime  time.Duration
 	draining  chan struct{} // Closed by Drain.
 	drain     sync.Once
-	spread    time.Duration // How long the ends of the watches are spread. Set before draining is closed.
+	spread    time.Duration // Time over which the ends of the watches are spread. Set before draining is closed.
 }
 
 // New returns a Service. Close it.

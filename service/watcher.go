@@ -75,7 +75,7 @@ func newWatcher(
 	return w
 }
 
-// connection returns what identifies the connection of a call: the address that all its calls share. Nil: unknown.
+// connection returns the identity of a call's connection: the address that all its calls share. Nil: unknown.
 func connection(ctx context.Context) any {
 	from, ok := peer.FromContext(ctx)
 	if !ok || from.Addr == nil || !reflect.TypeOf(from.Addr).Comparable() {
@@ -135,7 +135,7 @@ func (w *watcher) finish(err error) {
 	}
 }
 
-// step sends what there is to send. The senders call it.
+// step sends the news, if there is any. The senders call it.
 func (w *watcher) step(now time.Time) {
 	if w.over.Load() {
 		return

@@ -20,7 +20,7 @@ type job struct {
 	ctx         context.Context
 	entered     *entry
 	credentials []Credential // The signatures to try.
-	redated     bool         // The first of them was made anew, for another date.
+	redated     bool         // The first of them was signed again, for another date.
 	task        Task         // The answer.
 	then        func(Task, error)
 }

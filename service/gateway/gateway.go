@@ -258,7 +258,7 @@ func (g *Gateway) handleError(
 ) {
 	var malformed *runtime.HTTPStatusError
 	if errors.As(err, &malformed) {
-		g.refuse(w, r, reason.Invalid(reason.RequestMalformed, "path", reason.Malformed, "The path is not correctly encoded."))
+		g.refuse(w, r, reason.Invalid(reason.RequestMalformed, "path", reason.Malformed, "The path must be percent-encoded."))
 		return
 	}
 	st := status.Convert(err)

@@ -18,7 +18,7 @@ type parameter struct {
 var parameters = map[string]parameter{
 	"maxAge":            {isSeconds, "Must be a duration in seconds, like 2.5s."},
 	"failedTaskAsError": {func(v string) bool { return v == "true" || v == "false" }, "Must be true or false."},
-	ticketParameter:     {func(v string) bool { return ascii.Word(v, "_-") }, "Not a valid ticket."},
+	ticketParameter:     {func(v string) bool { return ascii.Word(v, "_-") }, "Must be a ticket, unchanged."},
 	lastIDParameter: {
 		func(v string) bool { return v == "" || v == lastEventID },
 		"Must be " + lastEventID + ", the only id that an event has.",
@@ -42,14 +42,14 @@ const (
 )
 
 // checkQuery refuses all parameters but the allowed ones, once each and in their form. So a URL cannot carry a
-// credential. It does not use url.URL.Query, which ignores what it cannot parse.
+// credential. It does not use url.URL.Query, which ignores parts that it cannot parse.
 func checkQuery(raw string, allowed []string) *reason.Error {
 	if raw == "" {
 		return nil
 	}
 	query, err := url.ParseQuery(raw)
 	if err != nil {
-		return reason.Invalid(reason.QueryInvalid, "query", reason.Malformed, "The query is not correctly encoded.")
+		return reason.Invalid(reason.QueryInvalid, "query", reason.Malformed, "The query must be percent-encoded.")
 	}
 	failure := &reason.Error{Outcome: reason.QueryInvalid}
 	var unknown []string

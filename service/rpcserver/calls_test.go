@@ -39,8 +39,8 @@ func anybody(ctx context.Context, _ metadata.MD, _ bool) (caller.Caller, error) 
 	return caller.NewReader(caller.Forward, "").Read(md.Get)
 }
 
-// That a message does not reach a client which has left is no fault of ours.
-func TestSendingToWhoHasLeft(t *testing.T) {
+// When a message does not reach a client because it has left, the log does not blame kootask.
+func TestSendingToAClientThatHasLeft(t *testing.T) {
 	var log bytes.Buffer
 	c := &calls{
 		who: anybody, log: slog.New(slog.NewTextHandler(&log, nil)),
@@ -71,7 +71,7 @@ func (c *counted) AfterFunc(func()) (stop func() bool) {
 	return sync.OnceValue(func() bool { c.waiting.Add(-1); return true })
 }
 
-// What a call registers for the stop of the server is gone when its request has arrived, or with the call.
+// A call's entry for the stop of the server is removed when its request has arrived, or with the call.
 func TestCallsLeaveNothingBehind(t *testing.T) {
 	for _, method := range []string{"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", taskv1.TaskService_WatchTask_FullMethodName} {
 		for _, arrives := range []bool{true, false} {

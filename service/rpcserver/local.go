@@ -32,7 +32,7 @@ type Local struct {
 
 	mu      sync.Mutex
 	stopped bool                             // Guarded by mu, as is flights.
-	flights map[*context.CancelFunc]struct{} // The calls in flight, by what cancels them.
+	flights map[*context.CancelFunc]struct{} // The calls in flight, by the function that cancels them.
 	running sync.WaitGroup                   // Calls in flight. Add requires mu.
 }
 
@@ -159,7 +159,7 @@ func methodName(method string) string {
 	return strings.TrimPrefix(method, "/"+taskv1.TaskService_ServiceDesc.ServiceName+"/")
 }
 
-// share copies the fields of a message into another. Both then share what the fields refer to.
+// share copies the fields of a message into another. Both then share the values that the fields refer to.
 func share(to, from any) {
 	target, source := to.(proto.Message).ProtoReflect(), from.(proto.Message).ProtoReflect()
 	source.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {

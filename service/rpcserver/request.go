@@ -46,7 +46,7 @@ type requests struct {
 	length  int           // The number of calls in the list, including those that have ended since.
 	held    int           // The number of calls that are held.
 	sweepAt int           // The length at which the calls that have ended are removed.
-	limit   time.Duration // How long a call may wait from now on.
+	limit   time.Duration // Maximum wait of a call from now on.
 	cause   error         // The error with which the timer ends calls.
 	timer   *time.Timer   // Nil while no call waits.
 }

@@ -176,7 +176,7 @@ func TestStuckStepsEndWithTheirCall(t *testing.T) {
 	}
 }
 
-// What wakes a stream while its step is stuck is not lost: the step is repeated, once, when the client reads again.
+// A wake during a stuck step is not lost: the step is repeated, once, when the client reads again.
 func TestWakesOfAStuckStreamAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		senders := watch.NewSenders(limit)

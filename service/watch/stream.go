@@ -4,7 +4,7 @@ import (
 	"time"
 )
 
-// Stream is what a watcher's messages go through. Whoever has news for it calls Wake, and a sender then calls its step.
+// Stream carries a watcher's messages. A goroutine with news for it calls Wake, and a sender then calls its step.
 type Stream struct {
 	group *group
 	step  func(now time.Time)
