@@ -172,7 +172,10 @@ func (r report) sizingTable() string {
 			"Quiet tasks on this machine, with 50 % of its CPU", grouped(math.Round(carried)),
 			fmt.Sprintf("%d cores × 500,000 µs / %s", r.Cores, say(quiet, "µs")),
 		},
-		{"Memory of " + grouped(math.Round(carried)) + " quiet tasks", say(carried*bytes/(1<<30), "GiB"), say(bytes/1000, "KB for each, with one watcher")},
+		{
+			"Memory of " + grouped(math.Round(carried)) + " quiet tasks", say(carried*bytes/(1<<30), "GiB"),
+			say(bytes/1000, "KB for each, with one watcher"),
+		},
 		{
 			"Memory of one more watcher of a watched task", say(r.middle("kootask 50000 idle B")/1000, "KB"),
 			"over gRPC; " + say(r.middle("SSE 9000 idle B")/1000, "KB with server-sent events"),
@@ -182,7 +185,8 @@ func (r report) sizingTable() string {
 			fmt.Sprintf("%v per second × %v s", perSecond, pollEvery),
 		},
 		{
-			"Maximum tasks at the default `--upstream-rps`. Above it, watches end with `UPSTREAM_STALE`", grouped(perSecond * staleFrom),
+			"Maximum tasks at the default `--upstream-rps`. Above it, watches end with `UPSTREAM_STALE`",
+			grouped(perSecond * staleFrom),
 			fmt.Sprintf("%v per second × %v s (`--stale-after`)", perSecond, staleFrom),
 		},
 		{"CPU of one change for one watcher", say(r.middle("kootask 50000 µs"), "µs"), "measured with 50,000 watchers"},

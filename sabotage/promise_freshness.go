@@ -4,7 +4,7 @@ var promiseFreshness = promise{
 	name: "Freshness",
 	text: "A watch gets a message or an error within 2 s, and then a message at least every 15 s. " +
 		"Each says when KooDrive last confirmed the task. " +
-		"A watch ends after 5 minutes without an answer from KooDrive.",
+		"A watch ends after 5 minutes without a usable answer from KooDrive.",
 	broken: []sabotage{
 		{
 			name: "the page takes a cached state for a new answer",

@@ -57,7 +57,7 @@ type serviceFlags struct {
 	PollMax        time.Duration `group:"Watches" default:"15s" help:"Longest interval between polls while nothing changes: at most 10m, because KooDrive's sessions end after 20m."`
 	PollBackoffMax time.Duration `group:"Watches" default:"60s" help:"Longest interval between polls while KooDrive fails."`
 	Heartbeat      time.Duration `group:"Watches" default:"8s" help:"Silence after which a watch gets a heartbeat: 1s to 15s. Some clients and proxies take 10s of silence for a broken stream."`
-	StaleAfter     time.Duration `group:"Watches" default:"5m" help:"Time without an answer from KooDrive after which a watch ends: at least 1.2 times --poll-max plus --upstream-timeout."`
+	StaleAfter     time.Duration `group:"Watches" default:"5m" help:"Time without a usable answer from KooDrive after which a watch ends: at least 1.2 times --poll-max plus --upstream-timeout."`
 	WatchLifetime  time.Duration `group:"Watches" default:"30m" help:"Duration after which a watch ends, ±20 %."`
 
 	MaxTasks              int `group:"Watches" default:"100000" help:"Maximum watched tasks. A task with many watchers counts once."`
