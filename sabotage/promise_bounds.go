@@ -94,7 +94,7 @@ var promiseBounds = promise{
 		{
 			name: "a gRPC request may take any time to arrive",
 			in:   "service/rpcserver.requests.expire",
-			from: `q.cancel(r.cause)`,
+			from: `q.end(r.cause)`,
 			to:   ``,
 			red:  "service/rpcserver.TestRequestsAreNotWaitedFor",
 		},
@@ -106,11 +106,11 @@ var promiseBounds = promise{
 			red:  "service/rpcserver.TestEndedCallsAreSwept",
 		},
 		{
-			name: "a gRPC message counts as the end of its request",
-			in:   "service/rpcserver.stream.RecvMsg",
-			from: `s.request.resume()`,
-			to:   `s.request.received()`,
-			red:  "cmd/kootask/server.TestCallsWithoutARequest",
+			name: "a watch's request may take any time to arrive",
+			in:   "service/rpcserver.requests.read",
+			from: `r.wait(q)`,
+			to:   ``,
+			red:  "service/rpcserver.TestRequestsAreNotWaitedFor",
 		},
 		{
 			name: "an HTTP header may have any size",
