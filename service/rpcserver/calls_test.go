@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -195,4 +196,32 @@ func TestEndedCallsAreSwept(t *testing.T) {
 			t.Errorf("%d calls are remembered, and the timer %v", all.length, all.timer)
 		}
 	})
+}
+
+// opened is a stream whose header takes so long that meanwhile other things happen.
+type opened struct {
+	grpc.ServerStream
+	meanwhile func()
+	id        []string
+}
+
+func (o *opened) SendHeader(header metadata.MD) error {
+	o.meanwhile()
+	o.id = header.Get(caller.HeaderRequestID)
+	return nil
+}
+func (o *opened) SendMsg(any) error { return nil }
+
+// A watch that begins while another one does so leaves that one its request id, though gRPC gets the headers in shared maps.
+func TestWatchesHaveTheirOwnRequestIDs(t *testing.T) {
+	begin := func(id string, meanwhile func()) {
+		s := &opened{meanwhile: meanwhile}
+		if err := (&stream{ServerStream: s, call: &call{who: caller.Caller{RequestID: id}}}).SendMsg(nil); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(s.id, []string{id}) {
+			t.Errorf("%s was sent as %v", id, s.id)
+		}
+	}
+	begin("first", func() { begin("second", func() {}) })
 }
