@@ -34,11 +34,12 @@ func (s *Service) WatchTask(
 	if err != nil {
 		return err
 	}
-	select {
-	case <-s.draining:
+	w := newWatcher(s, stream, req, who)
+	defer w.close()
+	if !s.watches.add(w) {
 		return errDraining
-	default:
 	}
+	defer s.watches.remove(w)
 	begun, err := s.quota.Watch(q.Subject(), func() bool { return s.ask.Withheld(q) })
 	if err != nil {
 		return err
@@ -48,8 +49,7 @@ func (s *Service) WatchTask(
 	err = errUnfinished
 	ended := s.metrics.watched()
 	defer func() { ended(err) }()
-	w := newWatcher(s, stream, req, who, begun.Answered)
-	defer w.close()
+	w.answered = begun.Answered
 	w.sub = s.hub.Subscribe(q.Key(), s.poll(q, begun.Wait), w.sender)
 	err = w.wait()
 	return err
