@@ -114,7 +114,7 @@ var promiseBounds = promise{
 		},
 		{
 			name: "an HTTP header may have any size",
-			in:   "service/gateway.Gateway.ServeHTTP",
+			in:   "service/gateway.Gateway.begin",
 			from: `caller.MaxHeader`,
 			to:   `caller.MaxHeader<<10`,
 			red:  "cmd/kootask/server.TestHeadersAreLimited",

@@ -64,7 +64,7 @@ var promiseTruth = promise{
 		},
 		{
 			name: "over HTTP, a stream without a final state ends OK",
-			in:   "service/gateway.Gateway.watch",
+			in:   "service/gateway.Gateway.finish",
 			from: `!out.finished`,
 			to:   `!out.opened`,
 			red:  "service/gateway.TestEndsOfStreams",

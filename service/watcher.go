@@ -105,8 +105,9 @@ func (w *watcher) drain() {
 	w.sender.Wake()
 }
 
-// close leaves the hub and the senders.
+// close leaves the service's list, the hub and the senders.
 func (w *watcher) close() {
+	w.service.watches.remove(w)
 	if w.sub != nil {
 		w.sub.Close()
 	}

@@ -4,18 +4,15 @@ import (
 	"context"
 	"errors"
 	"net"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/tap"
 
-	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/reason"
 )
@@ -118,20 +115,13 @@ func (r *requests) tap(ctx context.Context, info *tap.Info) (context.Context, er
 	if caller.HeaderSize(info.Header) > MaxHeader {
 		return nil, reason.MetadataTooLong.Err()
 	}
-	if streams(info.FullMethodName) {
+	if streamHandler(info.FullMethodName) != nil {
 		return ctx, nil
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	q := &request{Context: ctx, all: r, header: info.Header, ours: ours(info.FullMethodName), end: cancel}
 	r.wait(q)
 	return q, nil
-}
-
-// streams reports whether a method is one of TaskService's with a stream.
-func streams(method string) bool {
-	return ours(method) && slices.ContainsFunc(taskv1.TaskService_ServiceDesc.Streams, func(d grpc.StreamDesc) bool {
-		return d.StreamName == methodName(method)
-	})
 }
 
 // read reads a stream's request with the given function, and returns its error. It returns errOverdue or errStopping if
