@@ -28,8 +28,8 @@ var promiseEnds = promise{
 		},
 		{
 			name: "a stop ends all watches at once",
-			in:   "service.watcher.wait",
-			from: `rand.N(w.service.spread+1)`,
+			in:   "service.watches.drain",
+			from: `rand.N(within+1)`,
 			to:   `rand.N(time.Duration(1))`,
 			red:  "cmd/kootask/server.TestStopEndsEveryWatch",
 		},
@@ -56,9 +56,9 @@ var promiseEnds = promise{
 		},
 		{
 			name: "a watch that a stop ends has status OK",
-			in:   "service.watcher.wait",
+			in:   "service.watcher.drain",
 			from: `w.drained.Store(true)`,
-			to:   `return nil`,
+			to:   `w.finish(nil)`,
 			red:  "cmd/kootask/server.TestStopEndsEveryWatch",
 		},
 		{

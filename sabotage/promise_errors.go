@@ -44,7 +44,7 @@ var promiseErrors = promise{
 		},
 		{
 			name: "the last event of a stream has no ErrorInfo",
-			in:   "service/gateway.Gateway.watch",
+			in:   "service/gateway.Gateway.finish",
 			from: `reason.Complete(status.Convert(err), who.RequestID, who.Language)`,
 			to:   `status.Convert(err)`,
 			red:  "service/gateway.TestEndsOfStreams",

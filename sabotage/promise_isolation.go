@@ -42,6 +42,13 @@ var promiseIsolation = promise{
 			red:  "service.TestTasksShareNoMessage",
 		},
 		{
+			name: "the header of one watch is sent to another",
+			in:   "service/rpcserver.stream.SendMsg",
+			from: `headers.Get().(metadata.MD)`,
+			to:   `headers.Get().(metadata.MD); headers.Put(header)`,
+			red:  "service/rpcserver.TestWatchesHaveTheirOwnRequestIDs",
+		},
+		{
 			name: "the key omits KooDrive's address",
 			in:   "upstream.Client.Query",
 			from: `c.origin`,

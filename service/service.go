@@ -33,6 +33,7 @@ package service
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -96,9 +97,7 @@ type Service struct {
 	metrics   *metrics
 	heartbeat time.Duration
 	lifetime  time.Duration
-	draining  chan struct{} // Closed by Drain.
-	drain     sync.Once
-	spread    time.Duration // Time over which the ends of the watches are spread. Set before draining is closed.
+	watches   watches
 }
 
 // New returns a Service. Close it.
@@ -112,7 +111,7 @@ func New(config Config) *Service {
 		metrics:   newMetrics(config.Metrics),
 		heartbeat: orDefault(config.Heartbeat, DefaultHeartbeat),
 		lifetime:  orDefault(config.WatchLifetime, DefaultWatchLifetime),
-		draining:  make(chan struct{}),
+		watches:   watches{all: map[*watcher]struct{}{}},
 		senders:   watch.NewSenders(SendTimeout),
 	}
 	s.ask = ask.New(ask.Config{
@@ -153,11 +152,43 @@ var errDraining = &reason.Error{Outcome: reason.ServerDraining}
 
 // Drain ends every watch with SERVER_DRAINING, each at a random moment within the given time, so that the clients do
 // not all come back at once. New watches are refused at once; other calls are served. Only the first call counts.
-func (s *Service) Drain(within time.Duration) {
-	s.drain.Do(func() {
-		s.spread = within
-		close(s.draining)
-	})
+func (s *Service) Drain(within time.Duration) { s.watches.drain(within) }
+
+// watches are the watches in flight.
+type watches struct {
+	mu      sync.Mutex
+	all     map[*watcher]struct{} // Guarded by mu, as is drained.
+	drained bool
+}
+
+// add reports false if watches are refused, because the server stops.
+func (a *watches) add(w *watcher) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.drained {
+		a.all[w] = struct{}{}
+	}
+	return !a.drained
+}
+
+func (a *watches) remove(w *watcher) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.all, w)
+}
+
+// drain refuses new watches and ends those in flight, each at a random moment within the given time. Only the first call
+// counts.
+func (a *watches) drain(within time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.drained {
+		return
+	}
+	a.drained = true
+	for w := range a.all {
+		time.AfterFunc(rand.N(within+1), w.drain)
+	}
 }
 
 // Close drains at once and waits for the requests to KooDrive in flight. No call may be in flight.

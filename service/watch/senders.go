@@ -206,7 +206,7 @@ func (g *group) walk(me *sender) (again, lost bool) {
 		now := time.Now()
 		me.stream, me.since = t, now
 		g.mu.Unlock()
-		t.step(now)
+		t.steps.Step(now)
 		g.mu.Lock()
 		me.stream = nil
 		again = g.releaseLocked(t)
@@ -256,7 +256,7 @@ func (g *group) handOver(me *sender, now time.Time) (lost, rest bool) {
 		if !t.expires.IsZero() && t.expires.Before(until) {
 			until = t.expires
 		}
-		t.limit = time.AfterFunc(until.Sub(now), t.late)
+		t.limit = time.AfterFunc(until.Sub(now), t.steps.Late)
 	}
 	rest = g.woken.len() > 0
 	g.queued = rest
