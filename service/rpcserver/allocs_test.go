@@ -41,7 +41,7 @@ func TestAllocsOfRequest(t *testing.T) {
 
 // A call in this process, with its log line and its metrics, without its service.
 func TestAllocsOfCall(t *testing.T) {
-	const most = 36
+	const most = 20
 	log := slog.New(discard{slog.DiscardHandler})
 	tasks := taskv1.NewTaskServiceClient(NewLocal(&fixed{answer: taskv1.GetTaskResponse{Task: &taskv1.Task{}}}, log, prometheus.NewRegistry()))
 	ctx := caller.NewContext(t.Context(), &caller.Caller{RequestID: "a-request.1"})
