@@ -5,14 +5,18 @@ package rpcserver
 import (
 	"context"
 	"log/slog"
+	"net"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/tap"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
 type fixed struct {
@@ -48,6 +52,26 @@ func TestAllocsOfCall(t *testing.T) {
 	request := &taskv1.GetTaskRequest{TaskId: "1534087020903704704"}
 	if n := testing.AllocsPerRun(100, func() { _, _ = tasks.GetTask(ctx, request) }); n > most {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// A call over a connection, with those of gRPC and its client.
+func TestAllocsOfServedCall(t *testing.T) {
+	const most = 181
+	listener := koodrivetest.Listen()
+	s := New(Config{Service: &fixed{}, Who: anybody, Log: slog.New(discard{slog.DiscardHandler})})
+	go func() { _ = s.Serve(listener) }()
+	defer s.Stop(t.Context())
+	conn, err := grpc.NewClient("passthrough:///kootask", grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.Dial(ctx, "", "") }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer geheim")
+	tasks, request := taskv1.NewTaskServiceClient(conn), &taskv1.GetTaskRequest{TaskId: "1534087020903704704"}
+	if n := testing.AllocsPerRun(1000, func() { _, err = tasks.GetTask(ctx, request) }); n > most || err != nil {
+		t.Errorf("%v allocations, %v", n, err)
 	}
 }
 

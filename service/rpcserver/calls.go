@@ -67,7 +67,7 @@ func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 		_ = grpc.SetTrailer(ctx, call.trailer(err))
 		return nil, err
 	}
-	return resp, grpc.SetHeader(ctx, call.requestID())
+	return resp, grpc.SendHeader(ctx, call.requestID()) // SetHeader would copy it.
 }
 
 func (c *calls) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
@@ -195,7 +195,13 @@ func (c *call) trailer(err error) metadata.MD {
 
 // uncompressed keeps gRPC from compressing an answer because its request was compressed: a task's messages are small,
 // and their compressed size would reveal something of their content.
-func uncompressed(ctx context.Context) { _ = grpc.SetSendCompressor(ctx, encoding.Identity) }
+func uncompressed(ctx context.Context) {
+	s, ok := grpc.ServerTransportStreamFromContext(ctx).(interface{ SendCompress() string })
+	if ok && s.SendCompress() == "" { // Nearly always. Setting it would parse a header of the client's and send another one.
+		return
+	}
+	_ = grpc.SetSendCompressor(ctx, encoding.Identity)
+}
 
 func (c *call) read(req any) {
 	if r, ok := req.(interface{ GetTaskId() string }); ok {
