@@ -94,7 +94,7 @@ var promiseBounds = promise{
 		{
 			name: "a gRPC request may take any time to arrive",
 			in:   "service/rpcserver.requests.expire",
-			from: `q.cancel(r.cause)`,
+			from: `q.end(r.cause)`,
 			to:   ``,
 			red:  "service/rpcserver.TestRequestsAreNotWaitedFor",
 		},

@@ -155,7 +155,7 @@ func TestEndedCallsAreSwept(t *testing.T) {
 		all := newRequests(stopping, Config{})
 		begin := func() (context.Context, context.CancelFunc) {
 			call, end := context.WithCancel(t.Context())
-			ctx, err := all.tap(call, &tap.Info{FullMethodName: taskv1.TaskService_GetTask_FullMethodName})
+			ctx, err := all.tap(call, &tap.Info{FullMethodName: "/grpc.health.v1.Health/Check"})
 			if err != nil {
 				t.Fatal(err)
 			}

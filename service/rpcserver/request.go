@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/tap"
 
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/reason"
 )
@@ -31,8 +32,8 @@ var (
 )
 
 // requests limits how long calls wait for their request. gRPC reads the whole request before a unary interceptor runs,
-// so the wait begins in the tap, which sees each call's header first. It ends in the interceptors, and not with
-// [stats.InPayload], after which gRPC still waits for the client to close its side.
+// so the wait begins in the tap, which sees each call's header first, or for a GetTask in its handler. It ends in the
+// interceptors, and not with [stats.InPayload], after which gRPC still waits for the client to close its side.
 //
 // All calls may wait equally long, so they are in a list in the order in which they fall due, with one timer. A timer and
 // functions that wait for the end of each call would cost more than the rest of the tap.
@@ -73,9 +74,10 @@ func newRequests(stopping context.Context, config Config) *requests {
 type request struct {
 	context.Context
 	all    *requests
-	header metadata.MD // As received. It must not be changed.
-	ours   bool        // TaskService's. The streams of health and reflection do not end by themselves.
-	cancel context.CancelCauseFunc
+	header metadata.MD             // As received. It must not be changed.
+	ours   bool                    // TaskService's. The streams of health and reflection do not end by themselves.
+	cancel context.CancelCauseFunc // Nil for a GetTask,
+	stream finisher                // which its stream ends. Nil for others.
 
 	prev, next *request // Guarded by requests.mu, as are the fields below. Nil outside the list.
 	due        time.Time
@@ -114,6 +116,9 @@ func (r *requests) tap(ctx context.Context, info *tap.Info) (context.Context, er
 	}
 	if caller.HeaderSize(info.Header) > MaxHeader {
 		return nil, reason.MetadataTooLong.Err()
+	}
+	if info.FullMethodName == taskv1.TaskService_GetTask_FullMethodName {
+		return &request{Context: ctx, all: r, header: info.Header, ours: true}, nil // getTask begins the wait.
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	q := &request{Context: ctx, all: r, header: info.Header, ours: ours(info.FullMethodName), cancel: cancel}
@@ -177,7 +182,7 @@ func (r *requests) expire() {
 			return
 		default:
 			r.removeLocked(q)
-			q.cancel(r.cause)
+			q.end(r.cause)
 			if errors.Is(r.cause, errOverdue) {
 				r.overdue.Inc()
 			}

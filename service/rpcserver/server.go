@@ -129,7 +129,7 @@ func New(config Config) *Server {
 		health: health.NewServer(),
 		stop:   stop,
 	}
-	taskv1.RegisterTaskServiceServer(s.grpc, config.Service)
+	s.grpc.RegisterService(calls.taskService(), config.Service)
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	s.health.SetServingStatus(taskv1.TaskService_ServiceDesc.ServiceName, healthv1.HealthCheckResponse_SERVING)
 	s.KooDrive(true)
