@@ -7,6 +7,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -67,7 +68,7 @@ func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 		_ = grpc.SetTrailer(ctx, call.trailer(err))
 		return nil, err
 	}
-	return resp, grpc.SendHeader(ctx, call.requestID()) // SetHeader would copy it.
+	return resp, call.sendHeader(func(md metadata.MD) error { return grpc.SendHeader(ctx, md) }) // SetHeader would copy it.
 }
 
 func (c *calls) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
@@ -176,6 +177,17 @@ var ownPrefix = "/" + taskv1.TaskService_ServiceDesc.ServiceName + "/"
 
 func (c *call) requestID() metadata.MD {
 	return metadata.MD{caller.HeaderRequestID: {c.who.RequestID}}
+}
+
+// headers holds the maps of sent headers. gRPC keeps a stream's until the stream ends, but does not use it again.
+var headers = sync.Pool{New: func() any { return metadata.MD{} }}
+
+// sendHeader sends the request id with a function that does not use the metadata after it has returned.
+func (c *call) sendHeader(send func(metadata.MD) error) error {
+	header := headers.Get().(metadata.MD)
+	defer headers.Put(header)
+	header[caller.HeaderRequestID] = []string{c.who.RequestID}
+	return send(header)
 }
 
 // trailer returns the trailer of a failed call. It has the delay for gRPC's own retry policies (gRFC A6): that of
