@@ -85,7 +85,7 @@ var promiseEnds = promise{
 		{
 			name: "a message that is stuck outlives its call",
 			in:   "service/watch.Stream.Expire",
-			from: `t.expires = time.Now()`,
+			from: `t.expired = true`,
 			to:   ``,
 			red:  "service/watch.TestStuckStepsEndWithTheirCall",
 		},

@@ -72,7 +72,7 @@ var promiseTruth = promise{
 		{
 			name: "every failed task is a failed call",
 			in:   "service.failedTask",
-			from: `!req.GetFailedTaskAsError()`,
+			from: `!asError`,
 			to:   `false`,
 			red:  "cmd/kootask/server.TestFinishedTaskIsOneMessage",
 		},

@@ -208,15 +208,9 @@ func within(ctx context.Context, limit time.Duration, cause error) (context.Cont
 	return context.WithTimeoutCause(ctx, limit, cause)
 }
 
-// taskRequest is the common part of the requests of all calls.
-type taskRequest interface {
-	GetTaskId() string
-	GetFailedTaskAsError() bool
-}
-
-// failedTask returns the error of a failed task if the request asks for one; otherwise nil.
-func failedTask(t upstream.Task, req taskRequest) error {
-	if t.Status != upstream.StatusFailed || !req.GetFailedTaskAsError() {
+// failedTask returns the error of a failed task if the request asks for it; otherwise nil.
+func failedTask(t upstream.Task, asError bool) error {
+	if t.Status != upstream.StatusFailed || !asError {
 		return nil
 	}
 	return &reason.Error{

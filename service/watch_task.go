@@ -54,7 +54,7 @@ func (s *Service) begin(
 	if err != nil {
 		return nil, err
 	}
-	w = newWatcher(s, stream, req, who)
+	w = newWatcher(s, stream, who, req.GetFailedTaskAsError())
 	defer func() {
 		if err != nil {
 			w.close()

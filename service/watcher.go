@@ -38,7 +38,6 @@ var errUnfinished = errors.New("the watch has not ended")
 type watcher struct {
 	service *Service
 	stream  grpc.ServerStreamingServer[taskv1.WatchTaskResponse]
-	req     taskRequest
 	who     *caller.Caller
 	// answered reports to the quota that KooDrive has answered, or failed, the first poll.
 	answered func()
@@ -53,19 +52,21 @@ type watcher struct {
 	gone    atomic.Bool // or is to end, with its call
 	drained atomic.Bool // or with the server.
 
+	failedAsError bool // A FAILED task ends the watch with TASK_FAILED.
+
 	// Used by Step only.
-	opened    bool          // A message was sent.
-	confirmed time.Time     // When KooDrive last confirmed the task that was sent last. Zero before the first.
-	silent    time.Duration // When a heartbeat is due.
-	timer     *time.Timer   // Wakes the sender
-	fires     time.Duration // at this time.
+	opened    bool                        // A message was sent.
+	confirmed *watch.State[upstream.Task] // The last that confirmed the task that was sent. Nil: none.
+	silent    time.Duration               // When a heartbeat is due.
+	timer     *time.Timer                 // Wakes the sender
+	fires     time.Duration               // at this time.
 }
 
 func newWatcher(
-	s *Service, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse], req taskRequest, who *caller.Caller,
+	s *Service, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse], who *caller.Caller, failedAsError bool,
 ) *watcher {
 	w := &watcher{
-		service: s, stream: stream, req: req, who: who, since: time.Now(), silent: FirstMessage,
+		service: s, stream: stream, failedAsError: failedAsError, who: who, since: time.Now(), silent: FirstMessage,
 		sender: s.senders.Join(connection(stream.Context())), ended: make(chan error, 1),
 	}
 	until, err := s.end(stream.Context(), who)
@@ -87,7 +88,7 @@ func (w *watcher) wait() error {
 	w.fires = min(w.silent, w.until)
 	w.timer = time.AfterFunc(w.fires, w.sender.Wake)
 	defer w.timer.Stop()
-	w.sender.Start(w, w.who.Expires)
+	w.sender.Start(w)
 	select {
 	case err := <-w.ended:
 		return err
@@ -113,6 +114,9 @@ func (w *watcher) close() {
 	}
 	w.sender.Close()
 }
+
+// Expires returns when the caller's authentication expires.
+func (w *watcher) Expires() time.Time { return w.who.Expires }
 
 // Late ends the watch while its message is stuck: gRPC gives up a message when the handler returns.
 func (w *watcher) Late() {
@@ -219,7 +223,7 @@ func shownOf(state *watch.State[upstream.Task]) *shown {
 }
 
 func (w *watcher) task(state *watch.State[upstream.Task]) error {
-	w.confirmed = state.At
+	w.confirmed = state
 	shown := shownOf(state)
 	shown.once[0].Do(func() {
 		shown.task = message.New(&taskv1.WatchTaskResponse{
@@ -236,10 +240,13 @@ func (w *watcher) task(state *watch.State[upstream.Task]) error {
 // heartbeat sends the time of the last confirmation and the failures since. The task of state may be newer than the one
 // sent: it came while the client did not read, and is in doubt now. It must not confirm the older one.
 func (w *watcher) heartbeat(state *watch.State[upstream.Task]) error {
-	if w.confirmed.IsZero() || w.sub.Seen() != state.Revision {
-		return w.send(heartbeatOf(state, w.confirmed))
+	switch {
+	case w.confirmed == nil:
+		return w.send(heartbeatOf(state, time.Time{}))
+	case w.sub.Seen() != state.Revision:
+		return w.send(heartbeatOf(state, w.confirmed.At))
 	}
-	w.confirmed = state.At
+	w.confirmed = state
 	shown := shownOf(state)
 	shown.once[1].Do(func() { shown.heartbeat = heartbeatOf(state, state.At) })
 	return w.send(shown.heartbeat)
@@ -259,7 +266,7 @@ func heartbeatOf(state *watch.State[upstream.Task], confirmed time.Time) *messag
 // end returns the end of the watch, given its last state.
 func (w *watcher) end(state *watch.State[upstream.Task]) error {
 	if state.Err == nil {
-		return failedTask(state.Value, w.req)
+		return failedTask(state.Value, w.failedAsError)
 	}
 	e := reason.Of(state.Err)
 	if e.Outcome == reason.TaskNotFound && state.Revision > 0 {

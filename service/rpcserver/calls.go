@@ -39,28 +39,32 @@ const MaxPushback = 5 * time.Second
 
 // call is one call in flight, with its contexts: each of them would be an allocation.
 type call struct {
-	of       *series
-	start    time.Time
-	who      caller.Caller
-	taskID   string           // As received, even if invalid.
-	spending observe.Spending // The time that the call has waited. Unused for streams: a watch's requests are shared.
-	ctx      caller.Context   // The handler's.
+	of     *series
+	start  time.Time
+	who    caller.Caller
+	taskID string         // As received, even if invalid.
+	spent  *observe.Spent // The time that the call has waited. Nil for streams: a watch's requests are shared.
+	ctx    caller.Context // The handler's.
 }
 
-func (c *calls) begin(kind, method string) *call {
-	call := &call{of: c.metrics.of(kind, method), start: time.Now()}
-	call.of.started.Inc()
-	return call
+func (c *calls) begin(kind, method string) call {
+	of := c.metrics.of(kind, method)
+	of.started.Inc()
+	return call{of: of, start: time.Now()}
 }
 
 func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	requestOf(ctx).received()
 	uncompressed(ctx)
-	call := c.begin(unaryCall, info.FullMethod)
+	both := &struct { // One allocation.
+		call
+		observe.Spending
+	}{c.begin(unaryCall, info.FullMethod), observe.Spending{Context: ctx}}
+	call := &both.call
+	call.spent = &both.Spent
 	call.read(req)
-	call.spending.Context = ctx
 	var resp any
-	err := c.run(&call.spending, call, func(ctx context.Context) (err error) {
+	err := c.run(&both.Spending, call, func(ctx context.Context) (err error) {
 		resp, err = handler(ctx, req)
 		return err
 	})
@@ -74,14 +78,10 @@ func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 
 func (c *calls) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	uncompressed(ss.Context())
-	call := c.begin(streamCall, info.FullMethod)
-	stream := &stream{ServerStream: ss, call: call, requests: c.requests}
-	err := c.run(ss.Context(), call, func(ctx context.Context) error {
-		stream.ctx = ctx
-		return handler(srv, stream)
-	})
+	stream := &stream{ServerStream: ss, call: c.begin(streamCall, info.FullMethod), requests: c.requests}
+	err := c.run(ss.Context(), &stream.call, func(context.Context) error { return handler(srv, stream) })
 	if err != nil && !stream.opened.Load() {
-		ss.SetTrailer(call.trailer(err))
+		ss.SetTrailer(stream.call.trailer(err))
 	}
 	return err
 }
@@ -135,8 +135,7 @@ func (c *calls) logEnd(ctx context.Context, call *call, end time.Time, failure *
 		slog.String("code", code.String()),
 		slog.Float64("seconds", end.Sub(call.start).Seconds()),
 	)
-	if call.spending.Context != nil {
-		spent := &call.spending.Spent
+	if spent := call.spent; spent != nil {
 		attrs = append(attrs,
 			slog.Float64("wait_seconds", spent.Queued.Seconds()),
 			slog.Float64("koodrive_seconds", spent.Sent.Seconds()),
@@ -224,13 +223,12 @@ func (c *call) read(req any) {
 // stream is a server stream that observes its messages.
 type stream struct {
 	grpc.ServerStream
-	ctx      context.Context
-	call     *call
+	call     call
 	requests *requests   // Nil within this process.
 	opened   atomic.Bool // A message, and so the header, was sent. Atomic: a blocked send outlives the call.
 }
 
-func (s *stream) Context() context.Context { return s.ctx }
+func (s *stream) Context() context.Context { return &s.call.ctx }
 
 // RecvMsg reads the request. If it cannot be read, that is the caller's error.
 func (s *stream) RecvMsg(m any) error {
@@ -261,7 +259,7 @@ func (s *stream) receive(m any) error {
 	if s.requests == nil {
 		return s.ServerStream.RecvMsg(m)
 	}
-	if q := requestOf(s.ctx); q != nil { // Of health or reflection.
+	if q := requestOf(s.Context()); q != nil { // Of health or reflection.
 		defer q.received()
 		return s.ServerStream.RecvMsg(m)
 	}

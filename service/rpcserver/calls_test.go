@@ -247,7 +247,7 @@ func (o *opened) SendMsg(any) error { return nil }
 func TestWatchesHaveTheirOwnRequestIDs(t *testing.T) {
 	begin := func(id string, meanwhile func()) {
 		s := &opened{meanwhile: meanwhile}
-		if err := (&stream{ServerStream: s, call: &call{who: caller.Caller{RequestID: id}}}).SendMsg(nil); err != nil {
+		if err := (&stream{ServerStream: s, call: call{who: caller.Caller{RequestID: id}}}).SendMsg(nil); err != nil {
 			t.Fatal(err)
 		}
 		if !slices.Equal(s.id, []string{id}) {

@@ -99,8 +99,11 @@ type requestKey struct{}
 
 // Value implements [context.Context].
 func (q *request) Value(key any) any {
-	if key == (requestKey{}) {
+	switch key {
+	case requestKey{}:
 		return q
+	case headerKey{}:
+		return q.header
 	}
 	return q.Context.Value(key)
 }
@@ -110,12 +113,26 @@ func requestOf(ctx context.Context) *request {
 	return r
 }
 
-// headerOf returns the metadata that a call was received with. It must not be changed: only that of a stream is a copy.
-func headerOf(ctx context.Context) metadata.MD {
-	if q := requestOf(ctx); q != nil {
-		return q.header
+// headed is the context of a stream of TaskService, with its metadata.
+type headed struct {
+	context.Context
+	header metadata.MD
+}
+
+type headerKey struct{}
+
+// Value implements [context.Context].
+func (h *headed) Value(key any) any {
+	if key == (headerKey{}) {
+		return h.header
 	}
-	header, _ := metadata.FromIncomingContext(ctx)
+	return h.Context.Value(key)
+}
+
+// headerOf returns the metadata that a call was received with; nil for a call without a tap. It must not be changed.
+// Unlike [metadata.FromIncomingContext], it does not copy it.
+func headerOf(ctx context.Context) metadata.MD {
+	header, _ := ctx.Value(headerKey{}).(metadata.MD)
 	return header
 }
 
@@ -130,7 +147,7 @@ func (r *requests) tap(ctx context.Context, info *tap.Info) (context.Context, er
 	}
 	switch {
 	case streamHandler(info.FullMethodName) != nil:
-		return ctx, nil
+		return &headed{ctx, info.Header}, nil
 	case ours(info.FullMethodName):
 		return &request{Context: ctx, all: r, header: info.Header}, nil
 	}

@@ -34,7 +34,7 @@ func BenchmarkChange(b *testing.B) {
 			if _, unseen := s.Next(); unseen {
 				seen.Done()
 			}
-		}), time.Time{})
+		}))
 	}
 	for n := 1; b.Loop(); n++ {
 		seen.Add(watchers)

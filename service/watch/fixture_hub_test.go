@@ -79,7 +79,7 @@ func woken(senders *watch.Senders) (*watch.Stream, chan struct{}) {
 		case wake <- struct{}{}:
 		default:
 		}
-	}), time.Time{})
+	}))
 	return stream, wake
 }
 
@@ -103,3 +103,4 @@ type stepFunc func(time.Time)
 
 func (f stepFunc) Step(now time.Time) { f(now) }
 func (stepFunc) Late()                {}
+func (stepFunc) Expires() time.Time   { return time.Time{} }

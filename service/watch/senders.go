@@ -253,8 +253,11 @@ func (g *group) handOver(me *sender, now time.Time) (lost, rest bool) {
 	g.senders.stuck.Add(1)
 	if !t.ended {
 		until := me.since.Add(g.senders.limit)
-		if !t.expires.IsZero() && t.expires.Before(until) {
-			until = t.expires
+		switch expires := t.steps.Expires(); {
+		case t.expired:
+			until = now
+		case !expires.IsZero() && expires.Before(until):
+			until = expires
 		}
 		t.limit = time.AfterFunc(until.Sub(now), t.steps.Late)
 	}

@@ -15,17 +15,18 @@ const limit = 30 * time.Second
 // client is a stream whose steps block while the client does not read.
 type client struct {
 	*watch.Stream
-	reads  atomic.Pointer[chan struct{}] // Nil: the client reads.
-	steps  atomic.Int32                  // Steps that have returned.
-	at     atomic.Int64                  // When the last one has.
-	inside atomic.Int32                  // Steps that are running.
-	twice  atomic.Bool                   // Two were running at once.
-	late   atomic.Bool
+	expires time.Time
+	reads   atomic.Pointer[chan struct{}] // Nil: the client reads.
+	steps   atomic.Int32                  // Steps that have returned.
+	at      atomic.Int64                  // When the last one has.
+	inside  atomic.Int32                  // Steps that are running.
+	twice   atomic.Bool                   // Two were running at once.
+	late    atomic.Bool
 }
 
 func join(senders *watch.Senders, connection any, expires time.Time) *client {
-	c := &client{Stream: senders.Join(connection)}
-	c.Start(c, expires)
+	c := &client{Stream: senders.Join(connection), expires: expires}
+	c.Start(c)
 	return c
 }
 
@@ -53,6 +54,8 @@ func (c *client) read() {
 		close(*reads)
 	}
 }
+
+func (c *client) Expires() time.Time { return c.expires }
 
 // Late ends a step that is stuck, as the end of a call does.
 func (c *client) Late() {
@@ -253,7 +256,7 @@ func TestAConnectionHasOneSender(t *testing.T) {
 				most[connection].Store(max(most[connection].Load(), walking[connection].Add(1)))
 				time.Sleep(time.Microsecond)
 				walking[connection].Add(-1)
-			}), time.Time{})
+			}))
 			streams = append(streams, stream)
 		}
 		for range 10 {

@@ -9,9 +9,9 @@ type Stream struct {
 	group *group
 	steps Steps
 
-	expires time.Time // Guarded by group.mu, as are the fields below.
-	woken   bool      // It is to be stepped.
-	held    bool      // A step is running, or the stream was not started.
+	woken   bool // It is to be stepped. Guarded by group.mu, as are the fields below.
+	expired bool // A step that is stuck is late at once.
+	held    bool // A step is running, or the stream was not started.
 	ended   bool
 	limit   *time.Timer // Calls Late. Nil unless the step is stuck.
 }
@@ -22,14 +22,15 @@ type Steps interface {
 	Step(now time.Time)
 	// Late makes a Step that is stuck return.
 	Late()
+	// Expires returns when a Step that is stuck is late, if that is before the limit. Zero: never.
+	Expires() time.Time
 }
 
 // Start begins to step the stream, at once if it was woken. Steps follow each other; one that was woken while it ran is
-// repeated. Late is called once if a step has not returned within the limit, or at expires if that is earlier and not
-// zero.
-func (t *Stream) Start(steps Steps, expires time.Time) {
+// repeated. Late is called once if a step has not returned within the limit, or when it expires.
+func (t *Stream) Start(steps Steps) {
 	t.group.mu.Lock()
-	t.steps, t.expires = steps, expires
+	t.steps = steps
 	first := t.group.releaseLocked(t)
 	t.group.mu.Unlock()
 	if first {
@@ -48,7 +49,7 @@ func (t *Stream) Wake() {
 func (t *Stream) Expire() {
 	t.group.mu.Lock()
 	defer t.group.mu.Unlock()
-	t.expires = time.Now()
+	t.expired = true
 	if t.limit != nil {
 		t.limit.Reset(0)
 	}
