@@ -33,7 +33,7 @@ var imports = map[string][]string{
 	"internal/ascii":          {},
 	"internal/loopback":       {},
 	"internal/panics":         {},
-	"internal/taskid":         {"internal/ascii"},
+	"internal/taskid":         {},
 	"upstream":                {"internal/ascii", "internal/bounded", "internal/dial", "internal/panics", "internal/secret", "internal/taskid", "internal/unpack"},
 	"upstream/koodrivetest":   {},
 	"internal/rates":          {},
