@@ -206,33 +206,6 @@ func name(fun ast.Expr) string {
 	return ""
 }
 
-// A test may sleep only in virtual time: inside a function that is passed to synctest.Test, or to a bubble of its package, which
-// passes it on.
-func TestSleepsAreInBubbles(t *testing.T) {
-	goFiles(t, func(_ string, file *ast.File, set *token.FileSet) {
-		var open []ast.Node
-		ast.Inspect(file, func(n ast.Node) bool {
-			if n == nil {
-				open = open[:len(open)-1]
-				return true
-			}
-			open = append(open, n)
-			call, ok := n.(*ast.CallExpr)
-			if !ok || name(call.Fun) != "time.Sleep" {
-				return true
-			}
-			inBubble := slices.ContainsFunc(open, func(n ast.Node) bool {
-				outer, ok := n.(*ast.CallExpr)
-				return ok && slices.Contains([]string{"synctest.Test", "bubble", "bubbleKnown", "bothBubbles"}, name(outer.Fun))
-			})
-			if !inBubble {
-				t.Errorf("%v: sleeps in real time: wait for an event, or run the test in synctest.Test", set.Position(call.Pos()))
-			}
-			return true
-		})
-	})
-}
-
 // A comment stands above its declaration: none is left behind at the end of a file, and no line of one begins with the name of
 // another declaration of the package, as that one's comment would.
 func TestCommentsStandWhereTheyBelong(t *testing.T) {
