@@ -68,7 +68,7 @@ type Call struct {
 	// process it twice.
 	Resend bool
 	// Begun is called when the request leaves the queue and is sent, and Ended with its error when it has ended. Both
-	// may be called more than once, in turn: see [Client.Task]. Nil: they are not called.
+	// may be called more than once, in turn: see [Client.Begin]. Nil: they are not called.
 	Begun func()
 	Ended func(error)
 }
