@@ -62,11 +62,15 @@ func TestFlagsInTextsExist(t *testing.T) {
 			known["no-"+f.Name] = f.Tag.Negatable != ""
 		}
 	}
-	documents, err := filepath.Glob(root + "/docs/*.md")
-	if err != nil {
-		t.Fatal(err)
+	var documents []string
+	for _, pattern := range []string{"/*.md", "/docs/*.md"} {
+		found, err := filepath.Glob(root + pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		documents = append(documents, found...)
 	}
-	for _, document := range append(documents, root+"/README.md", root+"/CONTRIBUTING.md") {
+	for _, document := range documents {
 		for i, line := range strings.Split(text(t, strings.TrimPrefix(document, root)), "\n") {
 			if elsewhere.MatchString(line) {
 				continue
