@@ -176,7 +176,7 @@ func (a *Asker) poll(ctx context.Context, q *Question, first bool, then func(Ans
 func (a *Asker) once(q *Question, first bool) observe.Ask[upstream.Task] {
 	return func(ctx context.Context, begun func(), done func(upstream.Task, error)) {
 		observe.Enter(ctx, observe.Queued)
-		a.admit(ctx, q, func(err error) {
+		a.pace(ctx, q, func(err error) {
 			if err != nil {
 				done(upstream.Task{}, reason.Of(fmt.Errorf("waiting for the user's rate: %w", err)))
 				return
@@ -193,9 +193,9 @@ func (a *Asker) once(q *Question, first bool) observe.Ask[upstream.Task] {
 	}
 }
 
-// admit calls then when the rate limit of the app's user allows a request, or with ctx's error if ctx ends first.
-func (a *Asker) admit(ctx context.Context, q *Question, then func(error)) {
-	retry := a.quota.AdmitUser(q.Caller())
+// pace calls then when the rate limit of the app's user allows a request, or with ctx's error if ctx ends first.
+func (a *Asker) pace(ctx context.Context, q *Question, then func(error)) {
+	retry := a.quota.PaceUser(q.Caller())
 	if retry == 0 {
 		then(nil)
 		return
@@ -205,7 +205,7 @@ func (a *Asker) admit(ctx context.Context, q *Question, then func(error)) {
 			then(ctx.Err())
 			return
 		}
-		a.admit(ctx, q, then)
+		a.pace(ctx, q, then)
 	})
 }
 

@@ -34,15 +34,15 @@ func (g *Gateway) checked(next runtime.HandlerFunc) runtime.HandlerFunc {
 			next(w, r, params)
 			return
 		}
-		if r = g.admit(w, r, id); r != nil {
+		if r = g.vet(w, r, id); r != nil {
 			next(w, r, params)
 		}
 	}
 }
 
-// admit returns the request for a task with its caller, or answers it and returns nil. Its frame is not part of the
+// vet returns the request for a task with its caller, or answers it and returns nil. Its frame is not part of the
 // stack on which a stream waits.
-func (g *Gateway) admit(w http.ResponseWriter, r *http.Request, id string) *http.Request {
+func (g *Gateway) vet(w http.ResponseWriter, r *http.Request, id string) *http.Request {
 	route, _, _ := g.routeOf(r.URL.EscapedPath())
 	if r.Method != route.method { // The mux takes GET of a:ticket for GET of a task.
 		g.handleRoutingError(r.Context(), g.mux, nil, w, r, http.StatusMethodNotAllowed)
