@@ -47,7 +47,7 @@ var imports = map[string][]string{
 	"service/auth":            {"gen/koodrive/task/v1", "internal/ascii", "internal/bounded", "internal/dial", "internal/expiring", "internal/loopback", "internal/rates", "internal/unpack", "service/caller", "service/reason"},
 	"service/auth/issuertest": {},
 	"service/message":         {},
-	"service/gateway":         {"gen/koodrive/task/v1", "internal/ascii", "internal/jsonline", "internal/loopback", "internal/panics", "internal/rates", "internal/taskid", "service/auth", "service/caller", "service/message", "service/reason"},
+	"service/gateway":         {"gen/koodrive/task/v1", "internal/ascii", "internal/jsonline", "internal/loopback", "internal/panics", "internal/rates", "service/auth", "service/caller", "service/message", "service/reason"},
 	"service/rpcserver":       {"gen/koodrive/task/v1", "internal/panics", "service/caller", "service/message", "service/observe", "service/reason"},
 	"service":                 {"gen/koodrive/task/v1", "internal/panics", "service/ask", "service/caller", "service/message", "service/quota", "service/reason", "service/watch", "upstream"},
 }

@@ -92,7 +92,7 @@ func (c Caller) Still() error {
 }
 
 // LogAttrs returns the log attributes of a call for a task, with room for more. An invalid task id is left out: it may be
-// anything, even a token.
+// anything, even a token. This only keeps secrets out of the log: upstream.CheckTaskID decides whether an id is valid.
 func (c Caller) LogAttrs(taskID string) []slog.Attr {
 	if !taskid.Valid(taskID) {
 		taskID = ""
