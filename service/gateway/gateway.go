@@ -86,7 +86,10 @@ type Gateway struct {
 }
 
 // New returns a Gateway, or an error if a route cannot be registered.
-func New(config Config) (*Gateway, error) {
+func New(config Config) (*Gateway, error) { return withTable(config, (*Gateway).table) }
+
+// withTable returns a Gateway with the routes of a table.
+func withTable(config Config, table func(*Gateway) []route) (*Gateway, error) {
 	ticketsPerPeer := cmp.Or(config.TicketsPerPeer, DefaultTicketsPerPeer)
 	g := &Gateway{
 		conn: config.Conn, tasks: taskv1.NewTaskServiceClient(config.Conn), auth: config.Auth, log: config.Log,
@@ -128,10 +131,12 @@ func New(config Config) (*Gateway, error) {
 			return nil, err
 		}
 	}
-	// The mux tries later routes first. The generated route of the watch supports neither events nor the end of a stream, and
-	// that of a task costs four times as much.
-	g.routes = g.table()
+	// The mux tries later routes first.
+	g.routes = table(g)
 	for i, r := range slices.Backward(g.routes) {
+		if r.handle == nil {
+			continue
+		}
 		g.routes[i].checked = g.checked(r.handle)
 		if err := g.mux.HandlePath(r.method, r.path, r.handle); err != nil {
 			return nil, err
@@ -194,7 +199,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // stack.
 func (g *Gateway) route(w http.ResponseWriter, r *http.Request) {
 	found, id, _ := g.routeOf(r.URL.Path)
-	if r.Method == found.method && r.URL.RawPath == "" && id != "" && !strings.Contains(id, "/") {
+	if found.checked != nil && r.Method == found.method && r.URL.RawPath == "" && id != "" && !strings.Contains(id, "/") {
 		found.checked(w, r, map[string]string{"task_id": id})
 		return
 	}
