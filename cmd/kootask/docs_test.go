@@ -33,6 +33,7 @@ func TestDocs(t *testing.T) {
 	for name, part := range map[string]struct{ page, content string }{
 		"flags":      {"configuration.md", flagTables(t)},
 		"reasons":    {"errors.md", reasonTable()},
+		"languages":  {"errors.md", "`" + strings.Join(reason.Languages(), "`, `") + "`"},
 		"limits":     {"limits.md", docpage.Table(limitRows())},
 		"exit codes": {"cli.md", docpage.Table(exitRows())},
 	} {
