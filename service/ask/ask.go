@@ -101,7 +101,8 @@ func (a *Asker) queue(q *Question) upstream.Key {
 	if a.quota.Accepts(q.Caller()) {
 		return q.Caller()
 	}
-	return a.upstream.PeerKey(q.address)
+	q.hash.Do(func() { q.peer = a.upstream.PeerKey(q.address) })
+	return q.peer
 }
 
 // Kept returns the task for a call if an earlier request has brought it: see [Asker.Get]. It does not block, and no limit
@@ -138,9 +139,8 @@ func (a *Asker) Get(ctx context.Context, q *Question, maxAge *time.Duration) (An
 // Poll returns a function that fetches the task each time it is called; the first call begins with a wait. It may share
 // the request of a call, and takes a finished task from memory. It does not block: see [observe.Observer.Begin].
 func (a *Asker) Poll(q *Question, wait time.Duration) func(ctx context.Context, then func(Answer, error)) {
-	own := *q
-	own.trace = upstream.TraceID{} // A poll serves many watches, so it belongs to no call's trace.
-	q = &own
+	// A poll serves many watches, so it belongs to no call's trace.
+	q = &Question{Query: q.Query, address: q.address, language: q.language}
 	first := true // A watch's first answer comes as fast as a call's. A later one can wait.
 	return func(ctx context.Context, then func(Answer, error)) {
 		if !first {
