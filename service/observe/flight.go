@@ -103,13 +103,15 @@ func (o *Observer[K, V]) run(key K, f *flight[V], ask Ask[V]) {
 			o.end(key, f, value, err)
 		})
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			var none V
-			done(none, panics.Error(p, "while asking"))
-		}
+	var err error
+	func() {
+		defer panics.Recover(&err, "while asking")
+		ask(f.ctx, begun, done)
 	}()
-	ask(f.ctx, begun, done)
+	if err != nil {
+		var none V
+		done(none, err)
+	}
 }
 
 // end ends a flight with its result.

@@ -93,28 +93,27 @@ func (p *poller[K, V]) due() {
 
 // ask calls poll. A panic in it ends the watches of this key only.
 func (p *poller[K, V]) ask() {
-	defer func() {
-		if v := recover(); v != nil {
-			p.ended(Answer[V]{}, Verdict{Kind: "panic"}, panics.Error(v, "while polling"))
-		}
+	var err error
+	func() {
+		defer panics.Recover(&err, "while polling")
+		p.poll(p.ctx, func(answer Answer[V], err error) {
+			verdict, err := p.judge(err)
+			p.ended(answer, verdict, err)
+		})
 	}()
-	p.poll(p.ctx, func(answer Answer[V], err error) {
-		verdict, err := p.judge(err)
-		p.ended(answer, verdict, err)
-	})
+	if err != nil {
+		p.ended(Answer[V]{}, Verdict{Kind: "panic"}, err)
+	}
 }
 
 // judge judges the error of a poll. A panic takes its place.
 func (p *poller[K, V]) judge(cause error) (verdict Verdict, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			verdict, err = Verdict{Kind: "panic"}, panics.Error(v, "while judging")
-		}
-	}()
-	if cause != nil && p.ctx.Err() == nil {
-		verdict = p.hub.config.Judge(cause)
+	if cause == nil || p.ctx.Err() != nil {
+		return Verdict{}, cause
 	}
-	return verdict, cause
+	verdict = Verdict{Kind: "panic"} // Replaced, unless there is a panic.
+	defer panics.Recover(&err, "while judging")
+	return p.hub.config.Judge(cause), cause
 }
 
 // ended handles the end of a poll.
