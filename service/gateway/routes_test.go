@@ -64,3 +64,22 @@ func TestRowsWithoutHandler(t *testing.T) {
 		}
 	})
 }
+
+// A path with an id matches whatever the id is, and one without an id matches itself only.
+func TestPathsOfRows(t *testing.T) {
+	for _, row := range []struct {
+		of, path, id string
+		ok           bool
+	}{
+		{"/v1/tasks/{task_id}", "/v1/tasks/1", "1", true},
+		{"/v1/tasks/{task_id}:watch", "/v1/tasks/1:watch", "1", true},
+		{"/v1/tasks/{task_id}:watch", "/v1/tasks/1", "1", false},
+		{"/v1/tasks", "/v1/tasks", "", true},
+		{"/v1/tasks", "/v1/tasks/1", "", false},
+		{"/v1/tasks", "/v1", "", false},
+	} {
+		if id, ok := (route{path: row.of}).match(row.path); ok != row.ok || id != row.id {
+			t.Errorf("%s in %s: %q, %v", row.path, row.of, id, ok)
+		}
+	}
+}
