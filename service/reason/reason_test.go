@@ -165,7 +165,7 @@ func TestCatalogue(t *testing.T) {
 				if text == "" {
 					t.Errorf("add the text of %s to its service/reason/catalogue_*.go", name)
 				} else if !ends.MatchString(text) || seen[text] != "" || strings.ContainsFunc(text, isHan) != (language == reason.Chinese) {
-					t.Errorf("%s says %q", name, text)
+					t.Errorf("%s says %q: write a sentence of its own, in its language, in its service/reason/catalogue_*.go or table.go", name, text)
 				}
 				seen[text] = name
 				st := (&reason.Error{Outcome: reason.Outcome{Name: name, Reason: r}}).Status("id", language)
