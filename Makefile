@@ -84,7 +84,7 @@ soak: ## Judge random histories for SOAK (10m).
 REPS ?= 3
 
 .PHONY: bench-peers
-bench-peers: ## Install what make bench compares kootask with: nginx with nchan, and the modules of the others. Needs root on Debian.
+bench-peers: ## Install the programs that make bench compares kootask with: nginx with nchan, and the modules of the others. Needs root on Debian.
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light libnginx-mod-nchan
 	go mod download -C bench
@@ -99,7 +99,7 @@ bench-soak: ## Watch 100,000 distinct tasks for SOAK (10m), and write the result
 
 # The counts of allocations hold only without the race detector.
 .PHONY: bench-short
-bench-short: ## Check in two minutes what does not depend on the machine's speed: requests to KooDrive, notifications and allocations.
+bench-short: ## Check the counts that do not depend on the machine's speed, in about 2 minutes: requests to KooDrive, notifications and allocations.
 	@go run -C bench . -short
 	@packages=$$(grep -rl --include='*_test.go' '^func TestAllocs' . | sed 's|/[^/]*$$||' | sort -u); \
 	[ -z "$$packages" ] || go test -count=1 -run '^TestAllocs' $$packages

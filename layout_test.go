@@ -1,4 +1,4 @@
-// Package kootask_test checks rules for the whole tree: which package may import which, and what no code may do.
+// Package kootask_test checks rules for the whole tree: the imports that each package may have, and calls that are forbidden.
 package kootask_test
 
 import (
@@ -16,7 +16,7 @@ import (
 
 const module = "github.com/kootask/kootask/"
 
-// imports are the packages of ours that a package may import; a test may import more. Every package has a row, unless it is
+// imports are the packages of this module that a package may import; a test may import more. Every package has a row, unless it is
 // part of a program: those may import everything, and nothing else imports them.
 var imports = map[string][]string{
 	"clients/go":              {"gen/koodrive/task/v1", "internal/ascii"},

@@ -58,6 +58,16 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// A median that misses a limit by little has as many digits as show it.
+func TestMissesAreVisible(t *testing.T) {
+	for x, want := range map[float64]string{1.9999: "2 ×", 2: "2 ×", 2.0048: "2.005 ×", 2.00001: "2.00001 ×", 2.5: "2.5 ×"} {
+		table := report{Repetitions: []figures{{"a": x}}}.barTable([]bar{{figure: value("a"), unit: times, must: atMost(2)}})
+		if !strings.Contains(table, "| "+want+" | ") {
+			t.Errorf("%v is not shown as %s in\n%s", x, want, table)
+		}
+	}
+}
+
 // Every bar can be measured: its jobs exist, and some bar needs each job that is not for the plots.
 func TestBarsHaveJobs(t *testing.T) {
 	used := map[string]bool{}

@@ -34,7 +34,7 @@ func (b *bench) load(ctx context.Context, s *server, n int, flags ...string) (r 
 	return r, err
 }
 
-// stderr returns what a command printed before it failed.
+// stderr returns the output of a command before it failed.
 func stderr(err error) string {
 	if exit := new(exec.ExitError); errors.As(err, &exit) {
 		return string(exit.Stderr)

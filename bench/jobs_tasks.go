@@ -41,8 +41,8 @@ func (b *bench) watchTasks(
 	return k, w, err
 }
 
-// perPoll notes the CPU time of each poll, without that of the heartbeats, which costs what a heartbeat costs when 50,000
-// watch one task.
+// perPoll notes the CPU time of each poll, without that of the heartbeats. A heartbeat costs as much
+// as one to 50,000 watchers of one task.
 func (b *bench) perPoll(name string) {
 	f := b.figures
 	b.note(name+" µs", (f[name+" CPU s"]*1e6-f[name+" heartbeats"]*f.get("heartbeat µs"))/f[name+" polls"])
@@ -154,7 +154,7 @@ func soak(ctx context.Context, b *bench) error {
 		return err
 	}
 	minute, missed, highest := min(time.Minute, b.soak), 0, 0.0
-	f := figures{} // The sums of what is observed for half of each minute.
+	f := figures{} // The sums of the observations, each for half of a minute.
 	began := time.Now()
 	for time.Since(began) < b.soak {
 		end := time.Now().Add(minute)

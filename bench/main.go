@@ -1,5 +1,5 @@
 // Command bench measures kootask beside the programs that it is compared with, in one run on one machine, and judges the ratios:
-// absolute figures depend on the machine. It builds what it starts.
+// absolute figures depend on the machine. It builds the programs that it starts.
 //
 //	go run .                    # All bars, 3 repetitions, and the report.
 //	go run . -only '^(6|7) '    # Some bars, printed only.
@@ -7,10 +7,10 @@
 //	go run . -soak 10m          # 100,000 tasks for ten minutes.
 //
 // The folders below it are programs of their own: limit has the smallest program that does the same work in the same language,
-// peer has what others would use instead, load and watchers are the clients, and koodrive is what kootask asks. All send
-// package task's bytes. A repetition runs each job once, so that the programs take turns. The bars are in bars.go, and the
-// ways in which their figures are taken in jobs_*.go: CPU is the time of the server's own processes from /proc, and memory
-// is what is resident after a garbage collection.
+// peer has programs that others would use instead, load and watchers are the clients, and koodrive stands in for KooDrive.
+// All send package task's bytes. A repetition runs each job once, so that the programs alternate. The bars are in bars.go,
+// and the ways in which their figures are taken in jobs_*.go: CPU is the time of the server's own processes from /proc, and
+// memory is the resident memory after a garbage collection.
 package main
 
 import (
@@ -113,7 +113,7 @@ func main() {
 	flag.DurationVar(&o.soak, "soak", 0, "duration of a soak of 100,000 tasks; 0: measure the bars")
 	flag.Float64Var(&o.scale, "scale", 1, "factor for the numbers of calls, watches and tasks, to try a change to this program")
 	flag.StringVar(&o.kootask, "kootask", "", "path of the kootask to measure; empty: it is built")
-	flag.StringVar(&o.lock, "lock", "", "file that is locked while a job runs, so that runs take turns; empty: none")
+	flag.StringVar(&o.lock, "lock", "", "file that is locked while a job runs, so that runs do not overlap; empty: none")
 	flag.Parse()
 	if flag.NArg() > 0 || o.reps < 1 || o.scale <= 0 {
 		_, _ = fmt.Fprintln(os.Stderr, "bench: -reps and -scale have to be above 0, and the command takes no arguments")
@@ -203,7 +203,7 @@ func needed(chosen []bar) (wanted []job) {
 // say prints progress.
 func (b *bench) say(format string, values ...any) { _, _ = fmt.Fprintf(b.out, format, values...) }
 
-// do runs a job, and stops what it has started.
+// do runs a job, and stops the programs that it has started.
 func (b *bench) do(ctx context.Context, j job, lock string) (err error) {
 	if lock != "" {
 		file, err := os.OpenFile(lock, os.O_CREATE|os.O_RDWR, 0o644)
@@ -227,7 +227,7 @@ func (b *bench) do(ctx context.Context, j job, lock string) (err error) {
 	return err
 }
 
-// build builds what this run needs: all programs, or for short runs only the drivers and KooDrive's stand-in.
+// build builds the programs for this run: all programs, or for short runs only the drivers and KooDrive's stand-in.
 func (b *bench) build(ctx context.Context, short bool) error {
 	wanted := []string{"./koodrive", "./load", "./watchers"}
 	if !short && b.soak == 0 {

@@ -16,10 +16,12 @@ const (
 	pictures = "../docs/images"
 )
 
-// The intervals that the sizing rule assumes: kootask's defaults for a task that does not change.
+// The defaults of kootask that the sizing rule assumes.
 const (
-	pollEvery = 15.0 // --poll-max, in seconds.
-	beatEvery = 8.0  // --heartbeat, in seconds.
+	pollEvery = 15.0  // --poll-max, in seconds.
+	beatEvery = 8.0   // --heartbeat, in seconds.
+	staleFrom = 300.0 // --stale-after, in seconds.
+	perSecond = 50.0  // --upstream-rps.
 	manyTasks = 10e6
 	// busy is the part of the CPU that polls and heartbeats may take. The rest is for changes, calls and KooDrive's failures.
 	busy = .5
@@ -110,8 +112,8 @@ func (r report) callTable() string {
 // watchTable is about watchers of one task.
 func (r report) watchTable() string {
 	rows := [][]string{{
-		"program", "watchers", "change to median, ms", "to last, ms", "server CPU per notification, µs", "client CPU, µs",
-		"idle memory per watcher, KB",
+		"program", "watchers", "time until the median watcher has the change, ms", "time until the last watcher has it, ms",
+		"server CPU per notification, µs", "client CPU per notification, µs", "idle memory per watcher, KB",
 	}}
 	for _, row := range []struct {
 		program, name string
@@ -146,7 +148,7 @@ func (r report) taskTable() string {
 		rows = append(rows, []string{grouped(float64(n)), r.cell(name+" µs", 1), r.cell(name+" B", 1000)})
 	}
 	return docpage.Table(append(rows,
-		[]string{"20,000, at a ceiling of half the polls", r.cell("ceiling µs", 1), r.cell("ceiling B", 1000)}))
+		[]string{"20,000, with `--upstream-rps` at 50 % of the polls", r.cell("ceiling µs", 1), r.cell("ceiling B", 1000)}))
 }
 
 // sizingTable is the arithmetic from a task to ten million.
@@ -167,21 +169,33 @@ func (r report) sizingTable() string {
 		{"CPU of 50,000 idle watchers of one task", say(r.middle("idle CPU %"), "% of a core"), "with a heartbeat every 8 s"},
 		{"CPU of a quiet task with one watcher", say(quiet, "µs per second"), "a poll every 15 s and a heartbeat every 8 s"},
 		{
-			"Quiet tasks on this machine, with half of its CPU", grouped(math.Round(carried)),
+			"Quiet tasks on this machine, with 50 % of its CPU", grouped(math.Round(carried)),
 			fmt.Sprintf("%d cores × 500,000 µs / %s", r.Cores, say(quiet, "µs")),
 		},
-		{"Their memory", say(carried*bytes/(1<<30), "GiB"), say(bytes/1000, "KB for each, with one watcher")},
+		{
+			"Memory of " + grouped(math.Round(carried)) + " quiet tasks", say(carried*bytes/(1<<30), "GiB"),
+			say(bytes/1000, "KB for each, with one watcher"),
+		},
 		{
 			"Memory of one more watcher of a watched task", say(r.middle("kootask 50000 idle B")/1000, "KB"),
 			"over gRPC; " + say(r.middle("SSE 9000 idle B")/1000, "KB with server-sent events"),
+		},
+		{
+			"Quiet tasks that the default `--upstream-rps` polls without delay", grouped(perSecond * pollEvery),
+			fmt.Sprintf("%v per second × %v s", perSecond, pollEvery),
+		},
+		{
+			"Maximum tasks at the default `--upstream-rps`. Above it, watches end with `UPSTREAM_STALE`",
+			grouped(perSecond * staleFrom),
+			fmt.Sprintf("%v per second × %v s (`--stale-after`)", perSecond, staleFrom),
 		},
 		{"CPU of one change for one watcher", say(r.middle("kootask 50000 µs"), "µs"), "measured with 50,000 watchers"},
 		{
 			"Machines like this one for 10,000,000 quiet tasks", grouped(math.Ceil(manyTasks / carried)),
 			"10,000,000 / " + grouped(math.Round(carried)),
 		},
-		{"Their memory in all", say(manyTasks*bytes/(1<<30), "GiB"), "10,000,000 × " + say(bytes/1000, "KB")},
-		{"Requests that KooDrive then has to answer", say(manyTasks/pollEvery, "per second"), "10,000,000 / 15 s"},
+		{"Memory of 10,000,000 quiet tasks", say(manyTasks*bytes/(1<<30), "GiB"), "10,000,000 × " + say(bytes/1000, "KB")},
+		{"Requests to KooDrive for 10,000,000 quiet tasks", say(manyTasks/pollEvery, "per second"), "10,000,000 / 15 s"},
 	})
 }
 

@@ -138,12 +138,12 @@ func (p *process) rss() float64 {
 	return sum
 }
 
-// unused finds what Go's heap keeps of the memory that it has no use for.
+// unused finds the unused memory that Go's heap keeps.
 var unused = regexp.MustCompile(`(?m)^# (HeapIdle|HeapReleased) = (\d+)$`)
 
 // memory returns the resident memory after a garbage collection, in bytes. The profile of the heap makes two, because
-// the first leaves what is in pools, and it prints the statistics of the heap. Go returns unused memory to the system only
-// slowly, so the part that it has not returned yet is subtracted. The result is what debug.FreeOSMemory would leave,
+// the first leaves objects in pools, and it prints the statistics of the heap. Go returns unused memory to the system only
+// slowly, so the part that it has not returned yet is subtracted. The result is as after debug.FreeOSMemory,
 // but the program needs no route for it. Other programs than Go's have no profile, and their memory is as it is.
 func (p *process) memory() (float64, error) {
 	if p.profiles == "" {

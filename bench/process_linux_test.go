@@ -12,7 +12,7 @@ import (
 )
 
 // Memory that the program has freed does not count, even while Go still keeps it.
-func TestMemoryIsWhatIsUsed(t *testing.T) {
+func TestMemoryIsUsedMemory(t *testing.T) {
 	server := httptest.NewServer(http.DefaultServeMux)
 	defer server.Close()
 	self := &process{name: "self", command: &exec.Cmd{Process: &os.Process{Pid: os.Getpid()}}, profiles: strings.TrimPrefix(server.URL, "http://")}

@@ -96,13 +96,13 @@ func median(numbers []float64) float64 {
 	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
 
-// verdict is what a report says about a bar.
+// verdict is a report's judgement of a bar.
 type verdict struct {
 	values    []float64
 	must, aim bool
 }
 
-// judge judges a bar by its median, or by each repetition if it counts. What was not measured is missed.
+// judge judges a bar by its median, or by each repetition if it counts. A bar that was not measured is missed.
 func (r report) judge(b bar) verdict {
 	v := verdict{values: r.values(b.figure)}
 	judged := []float64{median(v.values)}
@@ -123,7 +123,7 @@ func (r report) barTable(chosen []bar) string {
 		v := r.judge(b)
 		median, span := "not measured", ""
 		if len(v.values) > 0 {
-			median, span = spell(v.values, b.unit)
+			median, span = spell(v.values, b.unit, b.digits(v))
 		}
 		rows = append(rows, []string{
 			itoa(b.number), b.text, median, span, itoa(len(v.values)),
@@ -133,9 +133,27 @@ func (r report) barTable(chosen []bar) string {
 	return docpage.Table(rows)
 }
 
+// digits returns the number of digits that tell a bar's median from a limit that it misses.
+func (b bar) digits(v verdict) int {
+	const usual, most = 3, 9
+	digits, middle := usual, median(v.values)
+	for _, limit := range []struct {
+		limit
+		met bool
+	}{{b.must, v.must}, {b.aim, v.aim}} {
+		for _, bound := range []float64{limit.least, limit.most} {
+			for !limit.met && digits < most && rounded(middle, digits) == rounded(bound, digits) {
+				digits++
+			}
+		}
+	}
+	return digits
+}
+
 // spell returns the median of some values and their range.
-func spell(values []float64, unit string) (middle, span string) {
-	return short(median(values)) + unit, short(slices.Min(values)) + " to " + short(slices.Max(values))
+func spell(values []float64, unit string, digits int) (middle, span string) {
+	text := func(x float64) string { return rounded(x, digits) }
+	return text(median(values)) + unit, text(slices.Min(values)) + " to " + text(slices.Max(values))
 }
 
 // mark says whether a limit is met.
@@ -159,7 +177,7 @@ func (r report) figureTable() string {
 	}
 	rows := [][]string{{"figure", "median", "range"}}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		middle, span := spell(r.values(value(name)), "")
+		middle, span := spell(r.values(value(name)), "", 3)
 		rows = append(rows, []string{name, middle, span})
 	}
 	if len(r.Repetitions) == 1 {

@@ -94,7 +94,7 @@ var promiseBounds = promise{
 		{
 			name: "a gRPC request may take any time to arrive",
 			in:   "service/rpcserver.requests.expire",
-			from: `q.cancel(r.cause)`,
+			from: `q.end(r.cause)`,
 			to:   ``,
 			red:  "service/rpcserver.TestRequestsAreNotWaitedFor",
 		},
@@ -106,15 +106,15 @@ var promiseBounds = promise{
 			red:  "service/rpcserver.TestEndedCallsAreSwept",
 		},
 		{
-			name: "a gRPC message counts as the end of its request",
-			in:   "service/rpcserver.stream.RecvMsg",
-			from: `s.request.resume()`,
-			to:   `s.request.received()`,
-			red:  "cmd/kootask/server.TestCallsWithoutARequest",
+			name: "a watch's request may take any time to arrive",
+			in:   "service/rpcserver.requests.read",
+			from: `r.wait(q)`,
+			to:   ``,
+			red:  "service/rpcserver.TestRequestsAreNotWaitedFor",
 		},
 		{
 			name: "an HTTP header may have any size",
-			in:   "service/gateway.Gateway.ServeHTTP",
+			in:   "service/gateway.Gateway.begin",
 			from: `caller.MaxHeader`,
 			to:   `caller.MaxHeader<<10`,
 			red:  "cmd/kootask/server.TestHeadersAreLimited",
@@ -292,7 +292,7 @@ var promiseBounds = promise{
 			in:   "upstream.limiter.serveLocked",
 			from: `l.turns[q.side].MoveToBack(q.turn)`,
 			to:   ``,
-			red:  "upstream.TestCallersTakeTurns",
+			red:  "upstream.TestCallersAreServedRoundRobin",
 		},
 		{
 			name: "unknown callers go before known ones",
@@ -355,7 +355,7 @@ var promiseBounds = promise{
 			in:   "service/watch.poller.rest",
 			from: `time.AfterFunc(wait, p.due)`,
 			to:   `time.AfterFunc(wait, p.due); go func() { <-p.ctx.Done() }()`,
-			red:  "service/watch.TestRestingKeysHaveNoGoroutine",
+			red:  "service/watch.TestWaitingKeysHaveNoGoroutine",
 		},
 		{
 			name: "the timer of the queue is armed while it runs",

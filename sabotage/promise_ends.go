@@ -28,8 +28,8 @@ var promiseEnds = promise{
 		},
 		{
 			name: "a stop ends all watches at once",
-			in:   "service.watcher.wait",
-			from: `rand.N(w.service.spread+1)`,
+			in:   "service.watches.drain",
+			from: `rand.N(within+1)`,
 			to:   `rand.N(time.Duration(1))`,
 			red:  "cmd/kootask/server.TestStopEndsEveryWatch",
 		},
@@ -56,9 +56,9 @@ var promiseEnds = promise{
 		},
 		{
 			name: "a watch that a stop ends has status OK",
-			in:   "service.watcher.wait",
+			in:   "service.watcher.drain",
 			from: `w.drained.Store(true)`,
-			to:   `return nil`,
+			to:   `w.finish(nil)`,
 			red:  "cmd/kootask/server.TestStopEndsEveryWatch",
 		},
 		{
@@ -80,7 +80,7 @@ var promiseEnds = promise{
 			in:   "service/rpcserver.localStream.end",
 			from: `s.over = true`,
 			to:   ``,
-			red:  "service/rpcserver.TestLocalStreamsCutWhatIsStuck",
+			red:  "service/rpcserver.TestLocalStreamsCutStuckSends",
 		},
 		{
 			name: "a message that is stuck outlives its call",

@@ -12,7 +12,7 @@ var promiseErrors = promise{
 			in:   "service/rpcserver.call.trailer",
 			from: `*retry <= MaxPushback`,
 			to:   `*retry < 0`,
-			red:  "service/rpcserver.TestRetryPoliciesAreToldWhenToRetry",
+			red:  "service/rpcserver.TestTrailerControlsRetryPolicies",
 		},
 		{
 			name: "a retryable error has no RetryInfo",
@@ -44,7 +44,7 @@ var promiseErrors = promise{
 		},
 		{
 			name: "the last event of a stream has no ErrorInfo",
-			in:   "service/gateway.Gateway.watch",
+			in:   "service/gateway.Gateway.finish",
 			from: `reason.Complete(status.Convert(err), who.RequestID, who.Language)`,
 			to:   `status.Convert(err)`,
 			red:  "service/gateway.TestEndsOfStreams",

@@ -4,7 +4,7 @@ var promiseFreshness = promise{
 	name: "Freshness",
 	text: "A watch gets a message or an error within 2 s, and then a message at least every 15 s. " +
 		"Each says when KooDrive last confirmed the task. " +
-		"A watch ends after 5 minutes without an answer from KooDrive.",
+		"A watch ends after 5 minutes without a usable answer from KooDrive.",
 	broken: []sabotage{
 		{
 			name: "the page takes a cached state for a new answer",
@@ -39,7 +39,7 @@ var promiseFreshness = promise{
 			in:   "service.watcher.heartbeat",
 			from: `w.sub.Seen() != state.Revision`,
 			to:   `false`,
-			red:  "service.TestHeartbeatsConfirmWhatWasShown",
+			red:  "service.TestHeartbeatsConfirmTheShownState",
 		},
 		{
 			name: "a state held back confirms the previous one",
@@ -53,14 +53,14 @@ var promiseFreshness = promise{
 			in:   "service/watch.poller.begin",
 			from: `after > 0`,
 			to:   `after < 0`,
-			red:  "cmd/kootask/server.TestStaleWatchSaysWhatKooDriveSaidLast",
+			red:  "cmd/kootask/server.TestStaleWatchReportsTheLastFailure",
 		},
 		{
 			name: "a failure counts as an answer",
 			in:   "service/watch.core.ended",
 			from: `err == nil`,
 			to:   `err == nil || now.After(c.heard)`,
-			red:  "cmd/kootask/server.TestStaleWatchSaysWhatKooDriveSaidLast",
+			red:  "cmd/kootask/server.TestStaleWatchReportsTheLastFailure",
 		},
 		{
 			name: "a paused watch ends without a poll",
@@ -81,14 +81,14 @@ var promiseFreshness = promise{
 			in:   "service/observe.Observer.Kept",
 			from: `!r.Asked.Before(time.Now().Add(-*maxAge))`,
 			to:   `true`,
-			red:  "service/observe.TestKeptIsWhatGetTakesFromMemory",
+			red:  "service/observe.TestKeptEqualsGetFromMemory",
 		},
 		{
 			name: "an unfinished task is answered from memory",
 			in:   "service/observe.Observer.Kept",
 			from: `o.final(r.Value)`,
 			to:   `true`,
-			red:  "service/observe.TestKeptIsWhatGetTakesFromMemory",
+			red:  "service/observe.TestKeptEqualsGetFromMemory",
 		},
 		{
 			name: "maxAge is ignored over REST",

@@ -2,8 +2,8 @@ package main
 
 var promiseIsolation = promise{
 	name: "Isolation",
-	text: "KooDrive's answer to one credential is sent only to callers with the same credential or, with an app's " +
-		"credential, to callers that may act for the same user. " +
+	text: "KooDrive's answer to one credential is sent only to callers with the same credential. With an app's " +
+		"credential, it is sent only to callers that may act for the same user. " +
 		"An answer is always about the requested task.",
 	broken: []sabotage{
 		{
@@ -40,6 +40,13 @@ var promiseIsolation = promise{
 			from: `p.state.Store(&state)`,
 			to:   `for _, other := range p.hub.pollers { if m := other.state.Load().Memo; m != nil { state.Memo = m } }; p.state.Store(&state)`,
 			red:  "service.TestTasksShareNoMessage",
+		},
+		{
+			name: "the header of one watch is sent to another",
+			in:   "service/rpcserver.stream.SendMsg",
+			from: `headers.Get().(metadata.MD)`,
+			to:   `headers.Get().(metadata.MD); headers.Put(header)`,
+			red:  "service/rpcserver.TestWatchesHaveTheirOwnRequestIDs",
 		},
 		{
 			name: "the key omits KooDrive's address",

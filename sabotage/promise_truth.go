@@ -39,13 +39,13 @@ var promiseTruth = promise{
 			in:   "service/watch.core.answered",
 			from: `s.Failures, s.Err, s.Memo = 0, nil, &Memo{}`,
 			to:   `s.Failures, s.Err = 0, nil; if s.Memo == nil { s.Memo = &Memo{} }`,
-			red:  "service.TestHeartbeatsConfirmWhatWasShown",
+			red:  "service.TestHeartbeatsConfirmTheShownState",
 		},
 		{
 			name: "an expired watch ends before the finished task",
 			in:   "service.watcher.advance",
 			from: `case unseen`,
-			to:   `case unseen && !gone && now.Before(w.until)`,
+			to:   `case unseen && !gone && passed < w.until`,
 			red:  "cmd/kootask/server.TestLateReaderGetsTheLastState",
 		},
 		{
@@ -64,7 +64,7 @@ var promiseTruth = promise{
 		},
 		{
 			name: "over HTTP, a stream without a final state ends OK",
-			in:   "service/gateway.Gateway.watch",
+			in:   "service/gateway.Gateway.finish",
 			from: `!out.finished`,
 			to:   `!out.opened`,
 			red:  "service/gateway.TestEndsOfStreams",

@@ -52,7 +52,7 @@ func maxAge(req *taskv1.GetTaskRequest) (*time.Duration, error) {
 		return nil, nil
 	}
 	if req.GetMaxAge().CheckValid() != nil {
-		return nil, reason.Invalid(reason.MaxAgeInvalid, "max_age", reason.Malformed, "Not a valid duration.")
+		return nil, reason.Invalid(reason.MaxAgeInvalid, "max_age", reason.Malformed, "Must be a duration, such as 2.5s.")
 	}
 	age := req.GetMaxAge().AsDuration()
 	if age < 0 {

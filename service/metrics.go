@@ -84,13 +84,10 @@ func (s *Service) expose(registerer prometheus.Registerer) {
 		func() float64 { return s.hub.Silence().Seconds() })
 }
 
-// watched counts a watch. The caller must call ended with the watch's end.
-func (m *metrics) watched() (ended func(error)) {
-	m.watchers.Inc()
-	return func(err error) {
-		m.watchers.Dec()
-		m.watchEnds.WithLabelValues(endName(err)).Inc()
-	}
+// ended counts the end of a watch that was counted in watchers.
+func (m *metrics) ended(err error) {
+	m.watchers.Dec()
+	m.watchEnds.WithLabelValues(endName(err)).Inc()
 }
 
 // endName returns the label of a watch's end: OK, the public reason, or CANCELLED if the client has left.

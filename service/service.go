@@ -1,6 +1,6 @@
 // Package service implements TaskService, with a file for each call: GetTask asks KooDrive through service/ask,
 // WatchTask follows a task through service/watch, and both convert the task to the contract's types. Package
-// service/quota limits what callers may start.
+// service/quota limits the watches and requests of callers.
 //
 // The way of a change, from KooDrive's answer to each wire:
 //
@@ -33,6 +33,7 @@ package service
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -77,7 +78,7 @@ type Config struct {
 	StaleAfter time.Duration
 	// WatchLifetime is how long a watch lasts, jittered by ±LifetimeSpread. 0: the default.
 	WatchLifetime time.Duration
-	// Quota limits what callers may start. Its Metrics are replaced by those of this Config.
+	// Quota limits the watches and requests of callers. Its Metrics are replaced by those of this Config.
 	Quota quota.Config
 	// Log gets a debug line for each request to KooDrive. Nil: no log.
 	Log *slog.Logger
@@ -96,9 +97,7 @@ type Service struct {
 	metrics   *metrics
 	heartbeat time.Duration
 	lifetime  time.Duration
-	draining  chan struct{} // Closed by Drain.
-	drain     sync.Once
-	spread    time.Duration // How long the ends of the watches are spread. Set before draining is closed.
+	watches   watches
 }
 
 // New returns a Service. Close it.
@@ -112,7 +111,7 @@ func New(config Config) *Service {
 		metrics:   newMetrics(config.Metrics),
 		heartbeat: orDefault(config.Heartbeat, DefaultHeartbeat),
 		lifetime:  orDefault(config.WatchLifetime, DefaultWatchLifetime),
-		draining:  make(chan struct{}),
+		watches:   watches{all: map[*watcher]struct{}{}},
 		senders:   watch.NewSenders(SendTimeout),
 	}
 	s.ask = ask.New(ask.Config{
@@ -153,11 +152,43 @@ var errDraining = &reason.Error{Outcome: reason.ServerDraining}
 
 // Drain ends every watch with SERVER_DRAINING, each at a random moment within the given time, so that the clients do
 // not all come back at once. New watches are refused at once; other calls are served. Only the first call counts.
-func (s *Service) Drain(within time.Duration) {
-	s.drain.Do(func() {
-		s.spread = within
-		close(s.draining)
-	})
+func (s *Service) Drain(within time.Duration) { s.watches.drain(within) }
+
+// watches are the watches in flight.
+type watches struct {
+	mu      sync.Mutex
+	all     map[*watcher]struct{} // Guarded by mu, as is drained.
+	drained bool
+}
+
+// add reports false if watches are refused, because the server stops.
+func (a *watches) add(w *watcher) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.drained {
+		a.all[w] = struct{}{}
+	}
+	return !a.drained
+}
+
+func (a *watches) remove(w *watcher) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.all, w)
+}
+
+// drain refuses new watches and ends those in flight, each at a random moment within the given time. Only the first call
+// counts.
+func (a *watches) drain(within time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.drained {
+		return
+	}
+	a.drained = true
+	for w := range a.all {
+		time.AfterFunc(rand.N(within+1), w.drain)
+	}
 }
 
 // Close drains at once and waits for the requests to KooDrive in flight. No call may be in flight.

@@ -10,6 +10,7 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/ask"
 	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/service/quota"
 	"github.com/kootask/kootask/service/reason"
 	"github.com/kootask/kootask/service/watch"
 	"github.com/kootask/kootask/upstream"
@@ -29,30 +30,46 @@ var (
 func (s *Service) WatchTask(
 	req *taskv1.WatchTaskRequest, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse],
 ) (err error) {
+	var begun quota.Watch
+	w, err := s.begin(req, stream, &begun)
+	if err != nil {
+		return err
+	}
+	err = errUnfinished
+	defer func() {
+		w.close()
+		s.metrics.ended(err)
+		begun.Leave()
+	}()
+	err = w.wait()
+	return err
+}
+
+// begin begins a watch, and sets begun. Its frame is not part of the stack on which the watch waits.
+func (s *Service) begin(
+	req *taskv1.WatchTaskRequest, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse], begun *quota.Watch,
+) (w *watcher, err error) {
 	who, _ := caller.FromContext(stream.Context())
 	q, err := s.ask.Question(who, req.GetTaskId())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	select {
-	case <-s.draining:
-		return errDraining
-	default:
+	w = newWatcher(s, stream, req, who)
+	defer func() {
+		if err != nil {
+			w.close()
+		}
+	}()
+	if !s.watches.add(w) {
+		return nil, errDraining
 	}
-	begun, err := s.quota.Watch(q.Subject(), func() bool { return s.ask.Withheld(q) })
-	if err != nil {
-		return err
+	if *begun, err = s.quota.Watch(q.Subject(), func() bool { return s.ask.Withheld(q) }); err != nil {
+		return nil, err
 	}
-	defer begun.Leave()
-
-	err = errUnfinished
-	ended := s.metrics.watched()
-	defer func() { ended(err) }()
-	w := newWatcher(s, stream, req, who, begun.Answered)
-	defer w.close()
+	s.metrics.watchers.Inc()
+	w.answered = begun.Answered
 	w.sub = s.hub.Subscribe(q.Key(), s.poll(q, begun.Wait), w.sender)
-	err = w.wait()
-	return err
+	return w, nil
 }
 
 // end returns when a watch ends at the latest, and its error then: at its lifetime, when the caller's authentication

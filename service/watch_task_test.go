@@ -15,7 +15,7 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
-// recorded is a stream that keeps what is sent.
+// recorded is a stream that keeps its messages.
 type recorded struct {
 	grpc.ServerStreamingServer[taskv1.WatchTaskResponse]
 	sent []*taskv1.WatchTaskResponse
@@ -30,7 +30,7 @@ func (r *recorded) SendMsg(m any) error {
 
 // A client that did not read for a while may miss a state that is doubted since. A heartbeat then has the time of the state
 // that the client has seen, not of the other one.
-func TestHeartbeatsConfirmWhatWasShown(t *testing.T) {
+func TestHeartbeatsConfirmTheShownState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		polls := 0
 		poll := func(_ context.Context, done func(watch.Answer[upstream.Task], error)) {

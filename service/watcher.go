@@ -3,7 +3,6 @@ package service
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -34,8 +33,8 @@ const SendTimeout = 30 * time.Second
 var errUnfinished = errors.New("the watch has not ended")
 
 // watcher sends one watch to its client. The handler of the call sleeps in wait. Whatever may concern the client wakes
-// the sender, which calls step: news from the hub, a silence, the end of the call, its lifetime or the server. All
-// messages leave in step, one at a time, and so does every end but that of a client that does not read.
+// the sender, which calls Step: news from the hub, a silence, the end of the call, its lifetime or the server. All
+// messages leave in Step, one at a time, and so does every end but that of a client that does not read.
 type watcher struct {
 	service *Service
 	stream  grpc.ServerStreamingServer[taskv1.WatchTaskResponse]
@@ -46,36 +45,35 @@ type watcher struct {
 	sender   *watch.Stream
 	sub      *watch.Subscription[upstream.Task]
 	since    time.Time
-	until    time.Time // When the watch ends at the latest,
-	untilErr error     // and its error then.
+	until    time.Duration // When the watch ends at the latest, counted from since as are silent and fires,
+	untilErr error         // and its error then.
 
 	ended   chan error  // Capacity 1: how the watch has ended.
 	over    atomic.Bool // The watch has ended,
 	gone    atomic.Bool // or is to end, with its call
 	drained atomic.Bool // or with the server.
 
-	// Used by step only.
-	opened    bool        // A message was sent.
-	confirmed time.Time   // When KooDrive last confirmed the task that was sent last. Zero before the first.
-	silent    time.Time   // When a heartbeat is due.
-	timer     *time.Timer // Wakes the sender
-	fires     time.Time   // at this time.
+	// Used by Step only.
+	opened    bool          // A message was sent.
+	confirmed time.Time     // When KooDrive last confirmed the task that was sent last. Zero before the first.
+	silent    time.Duration // When a heartbeat is due.
+	timer     *time.Timer   // Wakes the sender
+	fires     time.Duration // at this time.
 }
 
 func newWatcher(
 	s *Service, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse], req taskRequest, who *caller.Caller,
-	answered func(),
 ) *watcher {
-	now := time.Now()
 	w := &watcher{
-		service: s, stream: stream, req: req, who: who, answered: answered, since: now, silent: now.Add(FirstMessage),
+		service: s, stream: stream, req: req, who: who, since: time.Now(), silent: FirstMessage,
 		sender: s.senders.Join(connection(stream.Context())), ended: make(chan error, 1),
 	}
-	w.until, w.untilErr = s.end(stream.Context(), who)
+	until, err := s.end(stream.Context(), who)
+	w.until, w.untilErr = until.Sub(w.since), err
 	return w
 }
 
-// connection returns what identifies the connection of a call: the address that all its calls share. Nil: unknown.
+// connection returns the identity of a call's connection: the address that all its calls share. Nil: unknown.
 func connection(ctx context.Context) any {
 	from, ok := peer.FromContext(ctx)
 	if !ok || from.Addr == nil || !reflect.TypeOf(from.Addr).Comparable() {
@@ -86,39 +84,38 @@ func connection(ctx context.Context) any {
 
 // wait lets the sender send until the watch ends, and returns how it has ended.
 func (w *watcher) wait() error {
-	w.fires = earlier(w.silent, w.until)
-	w.timer = time.AfterFunc(time.Until(w.fires), w.sender.Wake)
+	w.fires = min(w.silent, w.until)
+	w.timer = time.AfterFunc(w.fires, w.sender.Wake)
 	defer w.timer.Stop()
-	w.sender.Start(w.step, w.late, w.who.Expires)
-	gone, draining, moment := w.stream.Context().Done(), w.service.draining, (<-chan time.Time)(nil)
-	for {
-		select {
-		case err := <-w.ended:
-			return err
-		case <-gone:
-			gone = nil
-			w.gone.Store(true)
-			w.sender.Expire() // A message that is stuck is of no use any more.
-			w.sender.Wake()
-		case <-draining:
-			draining, moment = nil, time.After(rand.N(w.service.spread+1))
-		case <-moment:
-			w.drained.Store(true)
-			w.sender.Wake()
-		}
+	w.sender.Start(w, w.who.Expires)
+	select {
+	case err := <-w.ended:
+		return err
+	case <-w.stream.Context().Done():
 	}
+	w.gone.Store(true)
+	w.sender.Expire() // A message that is stuck is of no use any more.
+	w.sender.Wake()
+	return <-w.ended
 }
 
-// close leaves the hub and the senders.
+// drain ends the watch with the server.
+func (w *watcher) drain() {
+	w.drained.Store(true)
+	w.sender.Wake()
+}
+
+// close leaves the service's list, the hub and the senders.
 func (w *watcher) close() {
+	w.service.watches.remove(w)
 	if w.sub != nil {
 		w.sub.Close()
 	}
 	w.sender.Close()
 }
 
-// late ends the watch while its message is stuck: gRPC gives up a message when the handler returns.
-func (w *watcher) late() {
+// Late ends the watch while its message is stuck: gRPC gives up a message when the handler returns.
+func (w *watcher) Late() {
 	switch expires := w.who.Expires; {
 	case w.gone.Load():
 		w.finish(context.Cause(w.stream.Context()))
@@ -135,8 +132,8 @@ func (w *watcher) finish(err error) {
 	}
 }
 
-// step sends what there is to send. The senders call it.
-func (w *watcher) step(now time.Time) {
+// Step sends the news, if there is any. The senders call it.
+func (w *watcher) Step(now time.Time) {
 	if w.over.Load() {
 		return
 	}
@@ -155,6 +152,7 @@ func (w *watcher) step(now time.Time) {
 func (w *watcher) advance(now time.Time) (ended bool, err error) {
 	defer func() { ended = ended || err != nil }()
 	defer panics.Recover(&err, "while sending")
+	passed := now.Sub(w.since)
 	// Checked before each message, so at least once per heartbeat.
 	if err := w.who.Still(); err != nil {
 		return true, err
@@ -171,16 +169,16 @@ func (w *watcher) advance(now time.Time) (ended bool, err error) {
 		return true, w.end(state)
 	case gone:
 		return true, context.Cause(w.stream.Context())
-	case !now.Before(w.until):
+	case passed >= w.until:
 		return true, w.untilErr
 	case drained:
 		return true, errDraining
 	case state.Err != nil && state.Revision == 0 && !w.opened: // The first poll's error is the call's.
 		return true, reason.Of(state.Err)
-	case !now.Before(w.silent):
+	case passed >= w.silent:
 		err = w.heartbeat(state)
 	default:
-		w.rearm(now)
+		w.rearm(passed)
 		return false, nil
 	}
 	switch {
@@ -191,8 +189,8 @@ func (w *watcher) advance(now time.Time) (ended bool, err error) {
 	case drained:
 		return true, errDraining
 	}
-	w.silent = now.Add(w.service.heartbeat)
-	w.rearm(now)
+	w.silent = passed + w.service.heartbeat
+	w.rearm(passed)
 	if gone { // The wake for it is used up.
 		w.sender.Wake()
 	}
@@ -201,20 +199,13 @@ func (w *watcher) advance(now time.Time) (ended bool, err error) {
 
 // rearm sets the timer, unless it fires in time anyway: then the step that it wakes sets it again. So a message does not
 // touch it.
-func (w *watcher) rearm(now time.Time) {
-	next := earlier(w.silent, w.until)
-	if now.Before(w.fires) && !next.Before(w.fires) {
+func (w *watcher) rearm(passed time.Duration) {
+	next := min(w.silent, w.until)
+	if passed < w.fires && next >= w.fires {
 		return
 	}
 	w.fires = next
-	w.timer.Reset(next.Sub(now))
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
+	w.timer.Reset(next - passed)
 }
 
 // shown holds the messages of a state, which all its watchers share.

@@ -84,7 +84,7 @@ type entry struct {
 	breaker *breaker
 	voter   voter
 	probes  []*circuit // The circuits for which the request is the probe.
-	sent    bool       // The request was sent. Otherwise its end is no evidence about KooDrive.
+	sent    bool       // The request was sent. Otherwise its end says nothing about KooDrive.
 }
 
 // enter permits a request, or returns a [*CircuitOpenError].

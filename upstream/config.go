@@ -21,7 +21,7 @@ const (
 	DefaultAtOnce    = 64
 )
 
-// Limits of the connections to KooDrive and of what is read from them.
+// Limits of the connections to KooDrive and of the answers.
 const (
 	// MaxBody is the size of the largest body that is read, in bytes, after decompression.
 	MaxBody = 64 << 10

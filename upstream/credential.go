@@ -168,7 +168,7 @@ func (c Credential) parts() []string {
 	return []string{"forward", c.authorization.Reveal(), c.date, c.userID}
 }
 
-// caller returns what identifies the holder of c: an app's user, or the token or signature. The user and date beside a
+// caller returns the identity of the holder of c: an app's user, or the token or signature. The user and date beside a
 // token do not count, since the holder can change them freely.
 func (c Credential) caller() []string {
 	if c.app != nil {

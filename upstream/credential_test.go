@@ -45,7 +45,7 @@ func covering(names string) string {
 }
 
 // Headers that a signature may cover are sent exactly as they were signed.
-func TestSignaturesCoverWhatIsSent(t *testing.T) {
+func TestSignaturesCoverTheRequest(t *testing.T) {
 	for _, names := range []string{"host;x-date;x-user-id", "x-date;x-user-id", "host", "Host;X-Date;X-User-Id"} {
 		if _, err := Forward(secret.New(covering(names)), "1", "20240831T143829Z"); err != nil {
 			t.Errorf("%s: %v", names, err)

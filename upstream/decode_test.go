@@ -36,7 +36,7 @@ func TestValidAnswers(t *testing.T) {
 		"unlisted status":      {`{"taskId":"` + id + `","status":77,"code":0}`, Task{ID: id, Status: 77}},
 		"negative status":      {`{"taskId":"` + id + `","status":-1,"code":0}`, Task{ID: id, Status: -1}},
 		"result as a number":   {`{"taskId":"` + id + `","status":3,"resultCode":18000205,"code":0}`, Task{ID: id, Status: 3, ResultCode: "18000205"}},
-		"blanks":               {" \n{ \"taskId\" : \"" + id + "\" , \"status\" : 1 , \"code\" : 0 }\n ", plain},
+		"spaces":               {" \n{ \"taskId\" : \"" + id + "\" , \"status\" : 1 , \"code\" : 0 }\n ", plain},
 		"name with bad byte":   {"{\"taskId\":\"" + id + "\",\"taskName\":\"a\xffb\",\"status\":1,\"code\":0}", Task{ID: id, Name: "a\uFFFDb", Status: 1}},
 		"name with surrogate":  {`{"taskName":"a\ud800b","taskId":"` + id + `","status":1,"code":0}`, Task{ID: id, Name: "a\uFFFDb", Status: 1}},
 		"escapes":              {`{"task\u0049d":"\u0031` + id[1:] + `","st\u0061tus":"\u0031","code":"\u0030","userId":"\"\u00e9"}`, Task{ID: id, UserID: `"é`, Status: 1}},

@@ -10,8 +10,8 @@ import (
 	"github.com/kootask/kootask/internal/secret"
 )
 
-// answers answers each request on conn with the same text. It does not allocate, so that what a test measures is the
-// client's.
+// answers answers each request on conn with the same text. It does not allocate, so that a test measures only the
+// client.
 func answers(conn net.Conn, answer []byte) {
 	defer func() { _ = conn.Close() }()
 	request := make([]byte, 8<<10)

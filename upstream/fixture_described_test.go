@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// described returns the task that a body describes, if it does, by encoding/json and by what the standard library knows of
+// described returns the task that a body describes, if it does, by encoding/json and the standard library's parser of
 // numbers.
 func described(body []byte, id string) (Task, bool) {
 	if !json.Valid(body) {

@@ -22,7 +22,7 @@ type job[T any] struct {
 	ctx         context.Context
 	entered     *entry
 	credentials []Credential // The signatures to try.
-	redated     bool         // The first of them was made anew, for another date.
+	redated     bool         // The first of them was signed again, for another date.
 	decode      decoder[T]
 	answer      T
 	then        func(T, error)

@@ -12,8 +12,8 @@ import (
 // limiter limits the requests per second and those in flight. When more requests wait than the limits allow:
 //
 //   - Callers that KooDrive has answered lately, and all others, alternate.
-//   - On the first side the callers take turns, so that a caller with a thousand tasks slows down only itself. On the
-//     other side the addresses do, so that opening many callers gains nothing.
+//   - On the first side the callers are served round robin, so that a caller with a thousand tasks slows down only itself. On the
+//     other side the addresses are, so that opening many callers gains nothing.
 //   - Within the queue of a caller or an address, first answers go before later polls: see queue.next.
 //
 // A caller may have as many requests in flight as there are free slots, and so may an address. So a single one holds at

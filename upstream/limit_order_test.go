@@ -79,7 +79,7 @@ func TestKnownAndUnknownCallersAlternate(t *testing.T) {
 }
 
 // Of the requests of unknown callers, an address gets no more than another, however many callers it has.
-func TestAddressesTakeTurns(t *testing.T) {
+func TestAddressesAreServedRoundRobin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got := after(t, 20*time.Second, func(c *crowd) {
 			for i := range byte(200) {
@@ -195,7 +195,7 @@ func TestWaitingRequestsHaveNoGoroutine(t *testing.T) {
 }
 
 // Tasks that are opened at once all have their first answers before polls that are not overdue. Overdue polls get one
-// request in overdueShare. Callers that have all of their answers take turns with the others.
+// request in overdueShare. Callers that have all of their answers alternate with the others.
 func TestFirstAnswersGoFirst(t *testing.T) {
 	for _, row := range []struct {
 		tasks, callers int

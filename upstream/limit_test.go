@@ -108,7 +108,7 @@ func TestConcurrencyCeiling(t *testing.T) {
 }
 
 // A caller with a thousand queued requests makes another caller wait for one request, not for a thousand.
-func TestCallersTakeTurns(t *testing.T) {
+func TestCallersAreServedRoundRobin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(50, 64)
 		var all sync.WaitGroup

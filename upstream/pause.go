@@ -123,8 +123,8 @@ const (
 	maxDemand = 10_000
 )
 
-// turn empties the buckets that are too old.
-func (d *demand) turn(now time.Time) {
+// advance empties the buckets that are too old.
+func (d *demand) advance(now time.Time) {
 	number := now.UnixNano() / int64(demandBucket)
 	for i := max(d.newest+1, number-demandBuckets+1); i <= number; i++ {
 		d.buckets[i%demandBuckets] = nil
@@ -133,7 +133,7 @@ func (d *demand) turn(now time.Time) {
 }
 
 func (d *demand) add(caller Key, now time.Time) {
-	d.turn(now)
+	d.advance(now)
 	bucket := &d.buckets[d.newest%demandBuckets]
 	if *bucket == nil {
 		*bucket = map[Key]int{}
@@ -145,7 +145,7 @@ func (d *demand) add(caller Key, now time.Time) {
 
 // most returns the caller with the most requests; the given one without any.
 func (d *demand) most(now time.Time, caller Key) Key {
-	d.turn(now)
+	d.advance(now)
 	counts := map[Key]int{}
 	for _, bucket := range d.buckets {
 		for key, n := range bucket {

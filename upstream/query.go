@@ -76,7 +76,7 @@ type Call struct {
 // TraceID is a W3C trace id.
 type TraceID [16]byte
 
-// NewTrace returns a random trace id. It is no secret.
+// NewTrace returns a random trace id. The id is public, so predictable random numbers will do.
 func NewTrace() (id TraceID) {
 	binary.BigEndian.PutUint64(id[:8], rand.Uint64())
 	binary.BigEndian.PutUint64(id[8:], rand.Uint64())

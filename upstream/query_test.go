@@ -100,7 +100,7 @@ func TestRetryAfter(t *testing.T) {
 	})
 }
 
-// BenchmarkQuery measures what a call costs before it asks: checks and hashes.
+// BenchmarkQuery measures the cost of a call before its request: checks and hashes.
 func BenchmarkQuery(b *testing.B) {
 	c, err := NewClient(Config{BaseURL: "https://koodrive.test"})
 	if err != nil {

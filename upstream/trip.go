@@ -136,7 +136,7 @@ type streamError struct {
 
 func (streamError) Error() string { return "a stream of HTTP/2 has failed" }
 
-// head is what precedes the body of an answer.
+// head is the part of an answer before its body.
 type head struct {
 	status   int
 	header   http.Header

@@ -2,7 +2,7 @@
 // succeeded, and all others are executing. Unlike upstream/koodrivetest it checks nothing, so that it leaves the
 // machine to the servers that are measured.
 //
-// The control port has what package control serves, and GET /requests (requests so far), GET /longest (the longest gap
+// The control port has the routes of package control, and GET /requests (requests so far), GET /longest (the longest gap
 // between two requests for one task, in seconds; an open gap counts) and POST /forget (gaps so far do not count).
 package main
 

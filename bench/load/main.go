@@ -19,7 +19,7 @@ import (
 	"github.com/kootask/kootask/bench/result"
 )
 
-// plan is what one connection does.
+// plan is the work of one connection.
 type plan struct {
 	addr, path, token, id string
 	calls, inflight       int

@@ -1,4 +1,4 @@
-// Package result is what the drivers print, as JSON.
+// Package result defines the output of the drivers, as JSON.
 package result
 
 // Calls is the result of the command load. Latencies are in milliseconds.

@@ -131,7 +131,7 @@ func (w *watchers) places() []int {
 	return places
 }
 
-// message notes what a watcher was sent, except a heartbeat.
+// message notes a message to a watcher, except a heartbeat.
 func (w *watchers) message(content []byte) {
 	switch r := w.now.Load(); {
 	case r != nil:

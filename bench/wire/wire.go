@@ -111,7 +111,7 @@ func (c *Conn) Send(stream uint32, message []byte) error {
 	return c.framer.WriteData(stream, false, message)
 }
 
-// Flush sends what is waiting.
+// Flush sends the buffered data.
 func (c *Conn) Flush() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -122,7 +122,7 @@ func TestCallerToken(t *testing.T) {
 		token func() (string, error)
 		want  string
 	}{
-		"none": {nil, "[]"}, "empty": {inTurn(""), "[]"}, "one": {inTurn("a.b-c_d"), "[Bearer a.b-c_d]"}, "anew": {inTurn("a", "b"), "[Bearer b]"},
+		"none": {nil, "[]"}, "empty": {inTurn(""), "[]"}, "one": {inTurn("a.b-c_d"), "[Bearer a.b-c_d]"}, "renewed": {inTurn("a", "b"), "[Bearer b]"},
 	} {
 		s := &scripted{token: row.token, get: func(context.Context, *taskv1.GetTaskRequest) (*taskv1.GetTaskResponse, error) {
 			return &taskv1.GetTaskResponse{}, nil

@@ -33,7 +33,7 @@ const (
 	failed    = taskv1.TaskStatus_TASK_STATUS_FAILED
 )
 
-func TestWatchEndsOnWhatLasts(t *testing.T) {
+func TestWatchEndsOnLastingErrors(t *testing.T) {
 	for name, row := range map[string]struct {
 		end  error
 		code codes.Code

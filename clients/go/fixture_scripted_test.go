@@ -140,7 +140,7 @@ func end(code codes.Code, reason string, retry time.Duration) error {
 	return st.Err()
 }
 
-// watch collects what a watch yields: states by name, "resume" with the delay, and the error.
+// watch collects the events of a watch: states by name, "resume" with the delay, and the error.
 func watch(ctx context.Context, c *kootask.Client, options ...kootask.Option) (all []string, err error) {
 	for event, err := range c.Events(ctx, "9", options...) {
 		switch {

@@ -59,7 +59,7 @@ func (c *connection) probe() string {
 	// The certificate is not checked, because nothing is sent.
 	err = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}).HandshakeContext(ctx)
 	if err == nil || isAlert(err) {
-		return c.addr + " speaks TLS, and this is plaintext: say --tls, or --ca"
+		return c.addr + " speaks TLS, and this is plaintext: set --tls or --ca"
 	}
 	return c.addr + " " + unlikeKootask
 }

@@ -24,8 +24,8 @@ type getCommand struct {
 
 // Help is shown below the command's help.
 func (getCommand) Help() string {
-	return "Exit codes: 0, 3 the task has failed, 4 it is not found, 5 the credential or the caller is refused, 2 usage, " +
-		"130 interrupted, 1 anything else."
+	return "Exit codes: 0 the task has not failed; 3 the task has failed; 4 it is not found; " +
+		"5 the credential or the caller is refused; 2 usage; 130 interrupted; 1 anything else."
 }
 
 // Run asks once.

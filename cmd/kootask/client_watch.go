@@ -20,8 +20,8 @@ type watchCommand struct {
 
 // Help is shown below the command's help.
 func (watchCommand) Help() string {
-	return "Exit codes: 0 all tasks have succeeded, 3 one has failed, 4 one is not found, " +
-		"5 the credential or the caller is refused, 2 usage, 130 interrupted, 1 anything else. " +
+	return "Exit codes: 0 all tasks have succeeded; 3 one has failed; 4 one is not found; " +
+		"5 the credential or the caller is refused; 2 usage; 130 interrupted; 1 anything else. " +
 		"If several apply, the first of 130, 1, 5, 4, 3."
 }
 

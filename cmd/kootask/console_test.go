@@ -53,7 +53,7 @@ func TestConsoleFollowsTasks(t *testing.T) {
 	p.history(t, interrupted)
 	p.history(t, bad)
 	p.looks(t, "tasks")
-	c.mend()
+	c.restore()
 	p.becomes(t, interrupted, "connection", "live")
 	p.becomes(t, interrupted, "state", "EXECUTING")
 	s.set(interrupted, koodrivetest.StatusSuccess)

@@ -17,7 +17,7 @@ import (
 type demoCommand struct {
 	serviceFlags
 	Reflection    bool          `group:"Ports" default:"true" negatable:"" help:"Enable gRPC server reflection."`
-	ShutdownDelay time.Duration `default:"0s" help:"Time after SIGTERM during which only health and /readyz change. Part of --shutdown-grace, at most a quarter of it."`
+	ShutdownDelay time.Duration `default:"0s" help:"Time after SIGTERM during which only health and /readyz change. Part of --shutdown-grace, at most 25 % of it."`
 }
 
 // Run serves until ctx ends.
@@ -85,22 +85,22 @@ func (c *demoCommand) invitation(l server.Listeners, koodrive string, as guest) 
   KooDrive's stand-in  %s
 
 %s
-%sAsk for a task:
+%sGet a task:
 curl -H '%s' %s1534087020903704704
 
-Watch one live, through an outage of KooDrive:
+Watch a task through a %.0f s outage of KooDrive:
 %s 1534087020903704716
 
-Watch one as JSON lines:
+Watch a task go from NEW through EXECUTING to SUCCESS, as JSON lines:
 curl -N -H '%s' %s1534087020903704713:watch
 
-Watch one as server-sent events:
+Watch a task as server-sent events:
 curl -N -H 'Accept: text/event-stream' -H '%s' %s1534087020903704714:watch
 
-Watch one over gRPC:
+Watch a task over gRPC:
 go tool -modfile=tools/go.mod grpcurl -plaintext -H '%s' -d '{"task_id": "1534087020903704715"}' %s koodrive.task.v1.TaskService/WatchTask
 `, grpc, site, address(l.Admin), koodrive, inventory(), pages,
-		as.header, rest, as.watch, as.header, rest, as.header, rest, as.header, grpc)
+		as.header, rest, outage.Seconds(), as.watch, as.header, rest, as.header, rest, as.header, grpc)
 }
 
 // defaultGRPCAddr is the default of the server's and the client's flag.

@@ -21,6 +21,7 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/internal/docpage"
 	"github.com/kootask/kootask/service"
+	"github.com/kootask/kootask/service/auth"
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/gateway"
 	"github.com/kootask/kootask/service/reason"
@@ -34,6 +35,8 @@ func TestDocs(t *testing.T) {
 		"flags":      {"configuration.md", flagTables(t)},
 		"reasons":    {"errors.md", reasonTable()},
 		"languages":  {"errors.md", "`" + strings.Join(reason.Languages(), "`, `") + "`"},
+		"tolerance":  {"watching.md", toleranceTable()},
+		"outcomes":   {"metrics.md", outcomeTable()},
 		"limits":     {"limits.md", docpage.Table(limitRows())},
 		"exit codes": {"cli.md", docpage.Table(exitRows())},
 	} {
@@ -166,29 +169,84 @@ func reasonTable() string {
 	return docpage.Table(rows)
 }
 
+// unlimited is the text for a tolerance without a limit.
+const unlimited = "no limit"
+
+// polls returns the number of consecutive polls with an outcome that end a watch, as text. It is empty if no poll has the
+// outcome: the others end a watch themselves.
+func polls(o reason.Outcome) string {
+	switch n := o.Tolerance(); {
+	case !slices.Contains(reason.KooDriveOutcomes(), o), o == reason.TaskDisappeared, o == reason.UpstreamStale:
+		return ""
+	case n == reason.Unlimited:
+		return unlimited
+	default:
+		return strconv.Itoa(n)
+	}
+}
+
+// toleranceTable says which failed polls end a watch.
+func toleranceTable() string {
+	reasons := map[string][]string{}
+	for _, outcome := range reason.Outcomes() {
+		name := "`" + outcome.Reason.String() + "`"
+		if n := polls(outcome); !slices.Contains(reasons[n], name) {
+			reasons[n] = append(reasons[n], name)
+		}
+	}
+	delete(reasons, "")
+	rows := [][]string{{"consecutive failed polls", "reason", "the watch ends"}}
+	for _, n := range slices.Sorted(maps.Keys(reasons)) {
+		end := "at the last of these polls, with its reason"
+		if n == unlimited {
+			end = "with `UPSTREAM_STALE`, if no poll succeeds in time"
+		}
+		rows = append(rows, []string{n, strings.Join(reasons[n], ", "), end})
+	}
+	return docpage.Table(rows)
+}
+
+// outcomeTable has all values of the label outcome.
+func outcomeTable() string {
+	rows := [][]string{{"outcome", "about", "reason", "polls that end a watch"}}
+	for _, outcome := range reason.Outcomes() {
+		about, public := "the call", "`"+outcome.Reason.String()+"`"
+		if slices.Contains(reason.KooDriveOutcomes(), outcome) {
+			about = "KooDrive"
+		}
+		if outcome == reason.CallerCancelled {
+			public = ""
+		}
+		rows = append(rows, []string{"`" + outcome.Name + "`", about, public, polls(outcome)})
+	}
+	return docpage.Table(rows)
+}
+
 // limitRows are the limits that no flag sets.
 func limitRows() [][]string {
 	kib := func(n int) string { return fmt.Sprintf("%d KiB", n>>10) }
 	return [][]string{
 		{"limit", "value"},
-		{"A credential for KooDrive", kib(caller.MaxAuthorization)},
-		{"A request's header, including a caller's token", kib(rpcserver.MaxHeader)},
-		{"A gRPC request message, decompressed", kib(rpcserver.MaxMessage)},
-		{"A status with its details", kib(reason.MaxStatus)},
-		{"KooDrive's body, decompressed", kib(upstream.MaxBody)},
-		{"KooDrive's header", kib(upstream.MaxHeader)},
+		{"Size of a credential for KooDrive", kib(caller.MaxAuthorization)},
+		{"Size of a request's header, including a caller's token", kib(rpcserver.MaxHeader)},
+		{"Size of a gRPC request message, decompressed", kib(rpcserver.MaxMessage)},
+		{"Size of a status with its details", kib(reason.MaxStatus)},
+		{"Size of KooDrive's body, decompressed", kib(upstream.MaxBody)},
+		{"Size of KooDrive's header", kib(upstream.MaxHeader)},
 		{"Calls and watches on one connection", strconv.Itoa(rpcserver.MaxStreams)},
 		{"Connections to the admin port", strconv.Itoa(server.AdminConnections)},
-		{"`GetTask`, whatever the caller's deadline", span(service.GetTimeout)},
-		{"TLS handshake and HTTP/2 preface of a gRPC connection", span(rpcserver.ConnectTimeout)},
-		{"Arrival of a gRPC request after its header", span(rpcserver.RequestTimeout)},
-		{"Arrival of an HTTP request's header", span(server.HeaderTimeout)},
-		{"Idle HTTP connection", span(server.IdleTimeout)},
-		{"HTTP answer other than a watch, until the client has read it", span(server.AnswerTimeout)},
-		{"Blocked write of a watch over HTTP", span(gateway.WriteTimeout)},
-		{"Blocked write of a watch over gRPC", span(service.SendTimeout)},
+		{"Unused tickets", strconv.Itoa(auth.MaxTickets)},
+		{"Validity of a ticket", span(auth.TicketLife)},
+		{"Maximum duration of `GetTask`", span(service.GetTimeout)},
+		{"Timeout for the TLS handshake and HTTP/2 preface of a gRPC connection", span(rpcserver.ConnectTimeout)},
+		{"Timeout for a gRPC request after its header", span(rpcserver.RequestTimeout)},
+		{"Timeout for an HTTP request's header", span(server.HeaderTimeout)},
+		{"Idle timeout of an HTTP connection", span(server.IdleTimeout)},
+		{"Time for a client to read an HTTP answer, except a watch", span(server.AnswerTimeout)},
+		{"Timeout of a blocked write of a watch over HTTP", span(gateway.WriteTimeout)},
+		{"Timeout of a blocked write of a watch over gRPC", span(service.SendTimeout)},
 		{"Minimum interval of a client's gRPC pings", span(rpcserver.ClientPing)},
-		{"Age of a gRPC connection until new calls need another one, ±10 %", span(rpcserver.MaxConnectionAge)},
+		{"Maximum age of a gRPC connection for new calls, ±10 %", span(rpcserver.MaxConnectionAge)},
 	}
 }
 

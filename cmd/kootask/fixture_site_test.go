@@ -115,7 +115,7 @@ func (c *cable) cut() {
 	c.CloseClientConnections()
 }
 
-func (c *cable) mend() { c.broken.Store(false) }
+func (c *cable) restore() { c.broken.Store(false) }
 
 // watch fills in the form and submits it.
 func (p *tab) watch(t *testing.T, token string, ids ...string) {

@@ -40,7 +40,7 @@ func missing(t *testing.T, env string, programs ...string) (stdout, stderr strin
 }
 
 // .ci/missing looks for the same programs as the tests, by all their names.
-func TestMissingLooksForWhatTheTestsNeed(t *testing.T) {
+func TestMissingLooksForTheProgramsOfTests(t *testing.T) {
 	for group, names := range needs {
 		here := slices.ContainsFunc(names, func(name string) bool {
 			_, err := os.Stat(name)

@@ -91,8 +91,8 @@ func TestNginxKeepsNothing(t *testing.T) {
 	const cache = "\nhttp { proxy_cache_path cache keys_zone=all:1m; proxy_cache all; proxy_cache_valid any 1h;"
 	caching := []string{"\nhttp {", cache, "proxy_buffering off;", "proxy_buffering on;"} // Unbuffered, nothing is cached.
 	// Other fields also keep nginx from caching some of them.
-	heeding := newEdge(t, "", append(caching, ignoring("Vary X-Accel-Buffering")...)...)
-	heedless := newEdge(t, "", append(caching, ignoring("Vary X-Accel-Buffering Cache-Control")...)...)
+	obeying := newEdge(t, "", append(caching, ignoring("Vary X-Accel-Buffering")...)...)
+	defiant := newEdge(t, "", append(caching, ignoring("Vary X-Accel-Buffering Cache-Control")...)...)
 	for path, row := range map[string]struct {
 		first, second   string // Tokens.
 		status, another int
@@ -106,9 +106,9 @@ func TestNginxKeepsNothing(t *testing.T) {
 		"/v1/tasks/list":                       {demoToken, "", 400, 401},
 		"/v1/tasks/" + failedID + "?maxAge=0s": {"", demoToken, 401, 200},
 	} {
-		for name, e := range map[string]*edge{"heeding": heeding, "heedless": heedless} {
+		for name, e := range map[string]*edge{"obeying": obeying, "defiant": defiant} {
 			t.Run(name+path, func(t *testing.T) {
-				kept := name == "heedless"
+				kept := name == "defiant"
 				_, first := e.get(t, path, row.first, http.Header{})
 				tries := 0
 				await(t, e.nginx.ended, func() bool { // nginx stores an answer shortly after it has sent it.
@@ -181,7 +181,7 @@ func TestNginxPassesErrorsOn(t *testing.T) {
 }
 
 // A client's own claims about its address are dropped.
-func TestNginxSaysWhoAsks(t *testing.T) {
+func TestNginxForwardsTheAddress(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	var seen []string

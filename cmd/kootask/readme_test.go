@@ -49,7 +49,7 @@ func commandsOf(t *testing.T, document string) (all []string) {
 }
 
 // The commands of the README and of docs/cli.md, verbatim: make run and the commands against it, then make install and the
-// installed program. They print what the README shows, and when make is stopped, no process stays behind.
+// installed program. They print the README's output, and when make is stopped, no process stays behind.
 func TestReadmeCommands(t *testing.T) {
 	t.Parallel()
 	need(t, "README commands")
@@ -72,7 +72,7 @@ func TestReadmeCommands(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- demo.Wait() }()
 	t.Cleanup(func() { _ = demo.Process.Kill() })
-	await(t, ended, func() bool { return strings.Contains(stdout.String(), "Watch one over gRPC:") })
+	await(t, ended, func() bool { return strings.Contains(stdout.String(), "Watch a task over gRPC:") })
 
 	for _, text := range append(slices.Clone(all[1:6]), "with the token "+demoToken+": http://127.0.0.1:8080/", "http://127.0.0.1:8080/docs") {
 		if !strings.Contains(stdout.String(), text+"\n") {

@@ -23,7 +23,7 @@ type serveCommand struct {
 	serviceFlags
 	callerFlags
 	Reflection    bool          `group:"Ports" help:"Enable gRPC server reflection."`
-	ShutdownDelay time.Duration `default:"2s" help:"Time after SIGTERM during which only health and /readyz change, so that load balancers can react. Part of --shutdown-grace, at most a quarter of it. SIGINT skips it."`
+	ShutdownDelay time.Duration `default:"2s" help:"Time after SIGTERM during which only health and /readyz change, so that load balancers can react. Part of --shutdown-grace, at most 25 % of it. SIGINT skips it."`
 	Check         bool          `help:"Check the flags and files, print all problems and exit. Opens no port."`
 }
 

@@ -26,7 +26,7 @@ type callerFlags struct {
 	OIDCProxy      string   `group:"Callers" placeholder:"URL" help:"HTTP proxy for requests to the issuer. Default: none; the environment's proxy is never used."`
 	OIDCHeader     string   `group:"Callers" enum:"x-kootask-authorization,authorization" default:"x-kootask-authorization" help:"Header with the caller's token: x-kootask-authorization or, with --upstream-auth=app, authorization."`
 	PolicyFile     string   `group:"Callers" placeholder:"FILE" help:"YAML file that says which callers may act for which KooDrive users. Requires --upstream-auth=app."`
-	FailedPerPeer  int      `group:"Callers" default:"20" help:"Failed authentications per second allowed from one address (burst: ten times that). Above it the error is CALLER_LIMIT_REACHED."`
+	FailedPerPeer  int      `group:"Callers" default:"20" help:"Failed authentications per second allowed from one address (burst: 10 times that). Above it the error is CALLER_LIMIT_REACHED."`
 	TrustedHops    int      `group:"Callers" default:"0" help:"Number of proxies that every request passes. Each must append its client's address to X-Forwarded-For."`
 	CORSOrigin     []string `group:"Callers" placeholder:"ORIGIN" help:"Origins whose pages may read answers, like https://tasks.example."`
 }

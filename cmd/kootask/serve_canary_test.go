@@ -22,7 +22,7 @@ const (
 	secretToken  = `Canary-"token"\<1>+/=`
 	wrongToken   = `Canary-"wrong"\<2>+/=`
 	appSecret    = `Canary-"secret"\<3>+/=`
-	koodriveText = `Canary-"text" \<4>+/= of KooDrive's`
+	koodriveText = `Canary-"text" \<4>+/= by KooDrive`
 	callersJunk  = `Canary-junk-5`
 )
 
@@ -30,7 +30,7 @@ const (
 var (
 	secrets = []*canaries.Canary{
 		canaries.New("the token", secretToken), canaries.New("a wrong token", wrongToken), canaries.New("the app's secret", appSecret),
-		canaries.New("a text of KooDrive's", koodriveText), canaries.New("a caller's junk", callersJunk),
+		canaries.New("KooDrive's text", koodriveText), canaries.New("a caller's junk", callersJunk),
 		canaries.New("KooDrive's path", "/koodrive/ose/"),
 	}
 	data = []*canaries.Canary{

@@ -41,28 +41,28 @@ type serviceFlags struct {
 	UpstreamAuth        string        `group:"KooDrive" enum:"caller,app" default:"caller" help:"Credential that KooDrive sees: caller (each caller's own) or app (this service's, for the user named in x-user-id)."`
 	AppID               string        `group:"KooDrive" placeholder:"ID" help:"AppId of the app. Requires --upstream-auth=app."`
 	AppSecretFile       string        `group:"KooDrive" placeholder:"FILE" help:"File with the AppSecret. During a rotation it has two lines: the first signs, and the second is tried if KooDrive rejects the first. Requires --upstream-auth=app."`
-	AppRPSPerUser       int           `group:"KooDrive" name:"app-rps-per-user" default:"0" help:"Maximum requests per second for each user of the app (burst: ten times that). Above it calls fail with CALLER_LIMIT_REACHED and watches poll less often. 0: no limit. Requires --upstream-auth=app."`
+	AppRPSPerUser       int           `group:"KooDrive" name:"app-rps-per-user" default:"0" help:"Maximum requests per second for each user of the app (burst: 10 times that). Above it calls fail with CALLER_LIMIT_REACHED and watches poll less often. 0: no limit. Requires --upstream-auth=app."`
 	UpstreamTimeout     time.Duration `group:"KooDrive" default:"10s" help:"Timeout of one request to KooDrive, at most 1m."`
 	UpstreamRPS         int           `group:"KooDrive" default:"50" help:"Maximum requests per second to KooDrive. With --upstream-auth=app it must be below the app's quota at KooDrive."`
-	UpstreamConcurrency int           `group:"KooDrive" default:"64" help:"Maximum concurrent requests to KooDrive. One caller gets at most half of them."`
+	UpstreamConcurrency int           `group:"KooDrive" default:"64" help:"Maximum concurrent requests to KooDrive. One caller gets at most 50 % of them."`
 
 	GRPCAddr  string `group:"Ports" default:"127.0.0.1:9090" help:"Address of the gRPC port. Port 0 picks a free one."`
 	HTTPAddr  string `group:"Ports" default:"127.0.0.1:8080" help:"Address of the HTTP port, for REST, JSON lines and server-sent events."`
 	Console   bool   `group:"Ports" default:"true" negatable:"" help:"Serve the page at / and the API reference at /docs on the HTTP port."`
 	AdminAddr string `group:"Ports" default:"127.0.0.1:9091" help:"Address of the operator's port: /metrics, /healthz, /readyz and, on a loopback address, /debug/pprof. Empty: off."`
 
-	MaxConnections int `group:"Ports" default:"0" help:"Maximum connections to the gRPC port, and to the HTTP port. One address may have half of them, unless --trusted-hops is set. 0: derived from the limit on open files."`
+	MaxConnections int `group:"Ports" default:"0" help:"Maximum connections to the gRPC port, and to the HTTP port. One address may have 50 % of them, unless --trusted-hops is set. 0: derived from the limit on open files."`
 
 	PollMin        time.Duration `group:"Watches" default:"1s" help:"Interval between polls of a watched task after a change."`
 	PollMax        time.Duration `group:"Watches" default:"15s" help:"Longest interval between polls while nothing changes: at most 10m, because KooDrive's sessions end after 20m."`
 	PollBackoffMax time.Duration `group:"Watches" default:"60s" help:"Longest interval between polls while KooDrive fails."`
 	Heartbeat      time.Duration `group:"Watches" default:"8s" help:"Silence after which a watch gets a heartbeat: 1s to 15s. Some clients and proxies take 10s of silence for a broken stream."`
-	StaleAfter     time.Duration `group:"Watches" default:"5m" help:"Time without an answer from KooDrive after which a watch ends: at least 1.2 times --poll-max plus --upstream-timeout."`
+	StaleAfter     time.Duration `group:"Watches" default:"5m" help:"Time without a usable answer from KooDrive after which a watch ends: at least 1.2 times --poll-max plus --upstream-timeout."`
 	WatchLifetime  time.Duration `group:"Watches" default:"30m" help:"Duration after which a watch ends, ±20 %."`
 
 	MaxTasks              int `group:"Watches" default:"100000" help:"Maximum watched tasks. A task with many watchers counts once."`
 	MaxTasksPerCredential int `group:"Watches" default:"1000" help:"Maximum tasks watched with one credential."`
-	NewTasksPerPeer       int `group:"Watches" default:"20" help:"New tasks per second that one address may start (burst: ten times that)."`
+	NewTasksPerPeer       int `group:"Watches" default:"20" help:"New tasks per second that one address may start (burst: 10 times that)."`
 
 	ShutdownGrace time.Duration `default:"20s" help:"Maximum duration of a stop. Calls that are still in flight then are cut off."`
 	LogLevel      slog.Level    `default:"info" help:"Minimum level of log lines: debug, info, warn or error."`
@@ -203,7 +203,7 @@ func (f serviceFlags) config(p *problems, koodrive upstream.Config, files *reloa
 // delay sets the part of a stop in which only health and /readyz change.
 func (serviceFlags) delay(p *problems, delay time.Duration, config *server.Config) {
 	if delay < 0 || delay > time.Hour {
-		p.add("shutdown-delay", errors.New("must be from 0s to 1h; at most a quarter of --shutdown-grace takes effect"))
+		p.add("shutdown-delay", errors.New("must be from 0s to 1h; at most 25 % of --shutdown-grace takes effect"))
 	}
 	config.ShutdownDelay = delay
 }

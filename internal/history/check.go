@@ -170,7 +170,7 @@ func fresh(h History, rules Rules, report func(string, ...any)) {
 				if shown == nil || !slices.ContainsFunc(answers, func(a Answer) bool {
 					return a.Task != nil && *a.Task == *shown && sameTime(a.Ended, e.Confirmed)
 				}) {
-					report("%s of %v saw %+v, which confirms what was not shown: %+v", v.Surface, v.Key, e, shown)
+					report("%s of %v saw %+v, which confirms a state that was not shown: %+v", v.Surface, v.Key, e, shown)
 				}
 			}
 		}

@@ -86,8 +86,8 @@ func TestEveryRuleCanBeBroken(t *testing.T) {
 			h.Views[0].Events[1].Task.Name = "theirs"
 			h.Views = append(h.Views, history.View{Key: other, Surface: "other", Began: 3 * second, Ended: 4 * second, Left: true})
 		}, []string{"Isolated", "Fresh"}},
-		"a confirmation that was none": {func(h *history.History) { h.Views[0].Events[1].Confirmed = 2 * second }, []string{"Isolated"}},
-		"before it was said":           {func(h *history.History) { h.Views[0].Events[3].At = 29 * second }, []string{"Isolated"}},
+		"a false confirmation": {func(h *history.History) { h.Views[0].Events[1].Confirmed = 2 * second }, []string{"Isolated"}},
+		"before it was said":   {func(h *history.History) { h.Views[0].Events[3].At = 29 * second }, []string{"Isolated"}},
 		"a step back": {func(h *history.History) {
 			h.Views[0].Events = slices.Insert(h.Views[0].Events, 2, saw(16*second, task("one", 0)))
 		}, []string{"Ordered", "Fresh"}},

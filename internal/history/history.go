@@ -73,7 +73,7 @@ func (a Answer) inFlightAt(left time.Duration) bool {
 	return a.Received <= left && left < a.Ended || a.Received < left && left == a.Ended && a.Task == nil
 }
 
-// View is what one watch or one call saw, from its beginning to its end.
+// View is the record of one watch or one call, from its beginning to its end.
 type View struct {
 	Key
 	// Surface is its name in the output.

@@ -1,6 +1,6 @@
 // Command words checks the language of the texts that users read: the documents, the clients' READMEs, the comments of
-// the contract, the description of the API, the page, and the texts in the Go code (help, errors, metrics, log
-// messages).
+// the contract, the description of the API, the pages, the help of the Makefile, the promises, and the texts in the Go
+// code (help, errors, metrics, log messages).
 //
 //	go run ./internal/words          # Lists each finding with file and line, and fails if there is one.
 //	go run ./internal/words -counts  # Also counts the findings of each rule.

@@ -75,6 +75,12 @@ func readerOf(path string) func(source string) ([]text, error) {
 		return descriptions
 	case path == "service/gateway/console/text.js":
 		return page
+	case path == "Makefile":
+		return targets
+	case strings.HasSuffix(path, ".html"):
+		return elements
+	case strings.HasPrefix(path, "sabotage/promise_"):
+		return promises
 	case strings.HasSuffix(path, "_test.go"), strings.HasPrefix(path, "sabotage/"),
 		strings.HasPrefix(path, "clients/conformance/"):
 		return nil
@@ -198,8 +204,48 @@ func page(source string) (texts []text, _ error) {
 	return texts, nil
 }
 
+var (
+	target  = regexp.MustCompile(`^[a-z-]+:.*## (.*)`)
+	element = regexp.MustCompile(`>([^<>{}]*[a-z] [^<>{}]*)<`)
+)
+
+// targets returns the help of the targets in a Makefile.
+func targets(source string) ([]text, error) { return matches(target, source), nil }
+
+// elements returns the texts of an HTML page between its tags.
+func elements(source string) ([]text, error) { return matches(element, source), nil }
+
+// matches returns the first group of each match in a line.
+func matches(pattern *regexp.Regexp, source string) (texts []text) {
+	for i, line := range strings.Split(source, "\n") {
+		for _, m := range pattern.FindAllStringSubmatch(line, -1) {
+			texts = append(texts, text{line: i + 1, words: m[1], prose: true})
+		}
+	}
+	return texts
+}
+
+// promises returns the texts of the promises in a table of sabotages.
+func promises(source string) (texts []text, _ error) {
+	set := token.NewFileSet()
+	file, err := parser.ParseFile(set, "", source, 0)
+	if err != nil {
+		return nil, err
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		if field, is := n.(*ast.KeyValueExpr); is {
+			if name, is := field.Key.(*ast.Ident); is && name.Name == "text" {
+				words, _ := sum(field.Value)
+				texts = append(texts, text{line: set.Position(field.Pos()).Line, words: words, prose: true})
+			}
+		}
+		return true
+	})
+	return texts, nil
+}
+
 // literals returns the strings in Go code that may be sentences: those with a space. For a struct tag, it returns the
-// help.
+// help. The length of whole sentences counts, since many of them are in generated tables.
 func literals(source string) (texts []text, _ error) {
 	set := token.NewFileSet()
 	file, err := parser.ParseFile(set, "", source, 0)
@@ -207,22 +253,44 @@ func literals(source string) (texts []text, _ error) {
 		return nil, err
 	}
 	ast.Inspect(file, func(n ast.Node) bool {
-		literal, ok := n.(*ast.BasicLit)
-		if !ok || literal.Kind != token.STRING {
+		expression, is := n.(ast.Expr)
+		if !is {
 			return true
 		}
-		words, err := strconv.Unquote(literal.Value)
-		if err != nil {
+		words, is := sum(expression)
+		if !is {
 			return true
 		}
 		if help, tagged := reflect.StructTag(words).Lookup("help"); tagged {
 			words = help
 		}
 		if strings.Contains(words, " ") {
-			position := set.Position(literal.Pos())
-			texts = append(texts, text{line: position.Line, words: verbs.ReplaceAllString(words, "x")})
+			words = verbs.ReplaceAllString(words, "x")
+			texts = append(texts, text{line: set.Position(n.Pos()).Line, words: words, prose: sentence.MatchString(words)})
 		}
-		return true
+		return false
 	})
 	return texts, nil
+}
+
+var sentence = regexp.MustCompile(`(?s)^[A-Z].*\.$`)
+
+// sum returns the text of a string literal, or of a sum with one in it, where x stands for the other operands.
+func sum(e ast.Expr) (words string, is bool) {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		if e.Kind != token.STRING {
+			return "x", false
+		}
+		words, err := strconv.Unquote(e.Value)
+		return words, err == nil
+	case *ast.BinaryExpr:
+		if e.Op != token.ADD {
+			return "x", false
+		}
+		left, isLeft := sum(e.X)
+		right, isRight := sum(e.Y)
+		return left + right, isLeft || isRight
+	}
+	return "x", false
 }

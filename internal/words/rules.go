@@ -22,7 +22,14 @@ var rules = []rule{
 	{
 		name: noNoun, fix: "Give the clause a noun as its subject",
 		pattern: regexp.MustCompile(
-			`^(What|Who|Whom|Whoever)\b|, (what|who|whom)\b|\b[Ww]hoever\b|\b(of|by|from|with|beside|than) (what|whom)\b`),
+			`^(What|Who|Whom)\b|, (who|whom)\b|\b[Ww]hoever\b|\b(of|by|from|with|beside|than|changes) whom\b|` +
+				`\b(who|what) [^,]*\b(whom|what)$|\b(who|what) [^,]*\b(whom|what)[.,:;)]`),
+	},
+	{
+		name: noNoun, fix: "Name the noun in place of what",
+		pattern: regexp.MustCompile(`\b[A-Za-z]+[,:]? what\b`),
+		// An indirect question is not such a clause: "the error says what is wrong, and what to do".
+		harmless: []string{"say", "says", "said", "know", "knows", "explain", "explains", "to"},
 	},
 	{
 		name: noNoun, fix: "Begin with the noun that is set or described, such as Maximum or Time",
@@ -55,15 +62,32 @@ var rules = []rule{
 	unusual(`blanks?`, "space", "line", "lines"),
 	unusual(`as (it|they) stands?|how (a|the) [a-z]+ stands|how [a-z]+ stand`, "status, or as it is"),
 	unusual(`(cannot|could not) be had`, "cannot be fetched, reached or read"),
-	unusual(`a (fifth|tenth|third) (less|more|sooner|later|shorter|longer)|half as (long|late) again|twice as late`,
-		"figures, such as ±20 %"),
+	{
+		name: inWords, fix: "Write figures, such as 10 s, 50 % or 1.5 times", titles: true,
+		pattern: regexp.MustCompile(`(?i)\b(` +
+			`(` + small + `)[ -](` + units + `)|` +
+			`ten|eleven|twelve|[a-z]+teen|` + tens + `|hundred|million|dozen|` +
+			`half|halves|quarters?|thirds|fifths|eighths|tenths|` +
+			`(a|an|one) (third|fifth|eighth|tenth|hundredth) (of|each|less|more|sooner|later|shorter|longer)|` +
+			`(twice|thrice) as [a-z]+)\b`),
+		harmless: []string{"-open"},
+	},
 }
 
 // Names that several rules share.
 const (
 	noNoun  = "clause without a noun"
 	negated = "negated noun"
+	inWords = "number in words"
 	tooLong = "long sentence"
+)
+
+// Numbers in words. Small ones may count things, as in "two consecutive polls", but not units. "A thousand tasks" stands
+// for any large number.
+const (
+	small = "two|three|four|five|six|seven|eight|nine"
+	units = "milliseconds?|seconds?|minutes?|hours?|days?|weeks?|bytes?|bits?|[km]ib|percent|times|cores?|thousand"
+	tens  = "twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
 )
 
 // unusual returns the rule for a term that has a usual alternative.

@@ -12,7 +12,10 @@ func TestRules(t *testing.T) {
 		{"What is no good changes nothing.", "clause without a noun, negated noun, negated noun"},
 		{"An invalid file is ignored. The previous version stays in use.", ""},
 		{"It depends on the caller, who may retry.", "clause without a noun"},
-		{"The error says what is wrong.", ""},
+		{"The error says what is wrong, and what to do. The documents do not say what it means.", ""},
+		{"It decides when and what. It checks what is sent. Memory is what is resident.", strings.TrimSuffix(strings.Repeat("clause without a noun, ", 3), ", ")},
+		{"A policy for who acts for whom.", "clause without a noun"},
+		{"The policy says for whom a caller may act, and decides who may call. Anybody who can read it may act.", ""},
 		{"What does it mean?", ""},
 		{"How long the answer may take.", "clause without a noun"},
 		{"Maximum wait for the answer.", ""},
@@ -23,6 +26,8 @@ func TestRules(t *testing.T) {
 		{"The form of KooDrive's answer is kept.", ""},
 		{"A call under way fails at the most 3 times in succession.", "unusual term, unusual term, unusual term"},
 		{"The ids are separated by blanks. A blank line ends it.", "unusual term"},
+		{"It lasts ten minutes, or five seconds, and takes half of it, a fifth less.", strings.TrimSuffix(strings.Repeat("number in words, ", 4), ", ")},
+		{"A caller with a thousand tasks ends two polls after one second. The third is half-open.", ""},
 		{"It tells how a task stands.", "unusual term, unusual term"},
 		{strings.Repeat("word ", 26) + "ends.", "long sentence"},
 		{"The codes are " + strings.Repeat("NOT_FOUND, ", 30) + "and OK.", ""},
@@ -73,8 +78,23 @@ func TestReaders(t *testing.T) {
 		},
 		{
 			path:   "cmd/x/x.go",
-			source: "package x\n\n// Not this.\nvar a = \"one %q text\"\n\ntype b struct {\n\tC int `name:\"c\" help:\"Two words.\"`\n}\n",
-			want:   []text{{line: 4, words: "one x text"}, {line: 7, words: "Two words."}},
+			source: "package x\n\n// Not this.\nvar a = \"one %q \" + b + \" text\"\n\ntype b struct {\n\tC int `name:\"c\" help:\"Two words.\"`\n}\n",
+			want:   []text{{line: 4, words: "one x x text"}, {line: 7, words: "Two words.", prose: true}},
+		},
+		{
+			path:   "sabotage/promise_x.go",
+			source: "package main\n\nvar p = promise{\n\tname: \"Not this.\",\n\ttext: \"Two \" +\n\t\t\"words.\",\n}\n",
+			want:   []text{{line: 5, words: "Two words.", prose: true}},
+		},
+		{
+			path:   "Makefile",
+			source: "x := 1\na-b: c ## Do it: X (1).\n\t@echo '## not this'\n",
+			want:   []text{{line: 2, words: "Do it: X (1).", prose: true}},
+		},
+		{
+			path:   "service/gateway/docs/index.html",
+			source: "<title>No words</title>\n<p>It needs a script.</p>\n",
+			want:   []text{{line: 1, words: "No words", prose: true}, {line: 2, words: "It needs a script.", prose: true}},
 		},
 	} {
 		reader := readerOf(row.path)

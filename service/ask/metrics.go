@@ -42,7 +42,8 @@ func newMetrics(registerer prometheus.Registerer, client *upstream.Client) *metr
 	gauge("upstream_caller_circuits_open", "Open circuit breakers of single callers and addresses.",
 		func(s upstream.Stats) float64 { return float64(s.OpenCircuits) })
 	gauge("upstream_circuit_open",
-		"1 while the common circuit breaker is open: KooDrive fails for most callers, or for its only active caller.",
+		"1 during an outage: the common circuit breaker is open, or that of a caller while no other caller succeeds. "+
+			"It begins with at least 20 requests within 10 s, and lasts until a request succeeds.",
 		func(s upstream.Stats) float64 {
 			if s.Down {
 				return 1

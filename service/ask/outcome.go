@@ -9,7 +9,7 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
-// Much of what follows is an interpretation of KooDrive's documents: they name no code for an unknown task, an expired
+// Much of this table is an interpretation of KooDrive's documents: they name no code for an unknown task, an expired
 // token, a bad signature or too many requests. It is kept as data, to be corrected when KooDrive turns out to behave
 // otherwise.
 

@@ -1,4 +1,4 @@
-// Package auth authenticates callers and decides what they may do. A caller presents a client certificate, an issuer's
+// Package auth authenticates callers and authorises their calls. A caller presents a client certificate, an issuer's
 // token or both. Where kootask signs with an app's secret, a policy limits the KooDrive users that a caller may act
 // for. The decision is made once per call or request; a long call can have it checked again.
 //

@@ -19,8 +19,8 @@ import (
 const (
 	// TicketLife is how long a ticket is valid.
 	TicketLife = 30 * time.Second
-	// maxTickets limits the number of valid tickets.
-	maxTickets = 10_000
+	// MaxTickets limits the number of valid tickets.
+	MaxTickets = 10_000
 )
 
 // tickets stand for admitted callers, each for one task and one use. They are for clients that cannot send headers,
@@ -39,7 +39,7 @@ type ticket struct {
 }
 
 // Ticket returns a ticket for an admitted caller to watch a task, and when it expires. If the client has a certificate,
-// the ticket is valid only on connections with the same one. Beyond maxTickets, it fails with a [*reason.Error].
+// the ticket is valid only on connections with the same one. Beyond MaxTickets, it fails with a [*reason.Error].
 func (a *Authenticator) Ticket(r *http.Request, who caller.Caller, taskID string) (value string, expires time.Time, err error) {
 	var secret [32]byte
 	_, _ = rand.Read(secret[:])
@@ -47,7 +47,7 @@ func (a *Authenticator) Ticket(r *http.Request, who caller.Caller, taskID string
 	hash := sha256.Sum256([]byte(value))
 	a.tickets.mu.Lock()
 	defer a.tickets.mu.Unlock()
-	if len(a.tickets.all) >= maxTickets {
+	if len(a.tickets.all) >= MaxTickets {
 		return "", time.Time{}, &reason.Error{Outcome: reason.FacadeOverloaded, Cause: errors.New("too many tickets")}
 	}
 	a.tickets.all[hash] = ticket{who, taskID, chain(r), time.AfterFunc(TicketLife, func() { a.tickets.take(hash) })}

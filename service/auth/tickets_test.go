@@ -94,7 +94,7 @@ func TestTicketsAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := New(Config{Log: slog.New(slog.DiscardHandler)})
 		values := map[string]bool{}
-		for range maxTickets {
+		for range MaxTickets {
 			value, _, err := c.Ticket(&http.Request{}, caller.Caller{}, "1")
 			if err != nil {
 				t.Fatal(err)
@@ -106,7 +106,7 @@ func TestTicketsAreCounted(t *testing.T) {
 		if !errors.As(err, &failure) || failure.Outcome != reason.FacadeOverloaded {
 			t.Errorf("one too many: %v", err)
 		}
-		if len(values) != maxTickets {
+		if len(values) != MaxTickets {
 			t.Errorf("%d tickets are different", len(values))
 		}
 		time.Sleep(TicketLife)

@@ -129,7 +129,7 @@ func (t *Tokens) verify(token string, keys keySet) (jwt.MapClaims, time.Time, er
 	var expiry time.Time
 	var failure error // The error, without the parser's additions.
 	_, err := t.parser.ParseWithClaims(token, claims, func(parsed *jwt.Token) (any, error) {
-		// A token for another audience is no reason to fetch keys.
+		// A token for another audience does not justify a fetch of keys.
 		if expiry, failure = t.judge(claims); failure != nil {
 			return nil, failure
 		}

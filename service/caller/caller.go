@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/hex"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
@@ -172,7 +173,7 @@ func (r *Reader) Read(values func(name string) []string) (Caller, error) {
 		case len(all) > 1:
 			fail(reason.CredentialAmbiguous, name, reason.Repeated, "Send only one value.")
 		case len(all[0]) > maxLength:
-			fail(reason.CredentialMalformed, name, reason.TooLong, "Longer than allowed.")
+			fail(reason.CredentialMalformed, name, reason.TooLong, "Must have at most "+strconv.Itoa(maxLength)+" characters.")
 		case !visible(all[0]) || maxLength < MaxAuthorization && strings.Contains(all[0], " "):
 			fail(reason.CredentialMalformed, name, reason.Malformed, "Must contain only visible ASCII characters.")
 		default:

@@ -126,7 +126,8 @@ func checkFailure(t *testing.T, err error) {
 	for _, v := range failure.Violations {
 		if !slices.Contains([]string{"authorization", "x-user-id", "x-date", "language"}, v.Field) ||
 			!slices.Contains([]string{
-				"Send only one value.", "Longer than allowed.", "Must contain only visible ASCII characters.", "Must be " + strings.Join(reason.Languages(), " or ") + ".",
+				"Send only one value.", "Must have at most 4096 characters.", "Must have at most 64 characters.",
+				"Must have at most 16 characters.", "Must contain only visible ASCII characters.", "Must be " + strings.Join(reason.Languages(), " or ") + ".",
 				"Name the KooDrive user to act for.",
 			}, v.Description) ||
 			!slices.Contains([]reason.ViolationReason{reason.Missing, reason.Malformed, reason.Repeated, reason.TooLong, reason.Unsupported}, v.Reason) {

@@ -3,7 +3,7 @@ package caller
 import "net/http"
 
 // Values returns the values of a header by its name, like [http.Header.Values]. For the names of this package it
-// allocates nothing: net/http would bring each of them into its form again and again.
+// allocates nothing: net/http would canonicalize each of them every time.
 func Values(header http.Header) func(name string) []string {
 	return func(name string) []string {
 		if form, ok := httpForm[name]; ok {

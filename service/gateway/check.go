@@ -29,20 +29,19 @@ func isGRPCTimeout(text string) bool {
 // mistakes and answers others in its own words. It authenticates the caller and adds it to the context.
 func (g *Gateway) checked(next runtime.HandlerFunc) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
-		found, _, inTable := g.routeOf(r.URL.EscapedPath())
-		if !inTable { // A page or a file, for which nobody is authenticated.
-			next(w, r, params)
-			return
-		}
-		if r = g.vet(w, r, found, params["task_id"]); r != nil {
+		if r = g.vet(w, r, params["task_id"]); r != nil {
 			next(w, r, params)
 		}
 	}
 }
 
-// vet returns the request of a route with its caller, or answers it and returns nil. Its frame is not part of the
-// stack on which a stream waits.
-func (g *Gateway) vet(w http.ResponseWriter, r *http.Request, route route, id string) *http.Request {
+// vet returns the request of a route with its caller, or answers it and returns nil. It returns a request for a page or a
+// file as it is. Its frame is not part of the stack on which a stream waits.
+func (g *Gateway) vet(w http.ResponseWriter, r *http.Request, id string) *http.Request {
+	route, _, ok := g.routeOf(r.URL.EscapedPath())
+	if !ok {
+		return r
+	}
 	if r.Method != route.method { // The mux takes GET of a:ticket for GET of a task.
 		g.handleRoutingError(r.Context(), g.mux, nil, w, r, http.StatusMethodNotAllowed)
 		return nil

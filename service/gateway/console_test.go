@@ -124,7 +124,7 @@ func TestConsoleTexts(t *testing.T) {
 		}
 		for _, m := range key.FindAllStringSubmatch(source, -1) {
 			if inEnglish[m[1]] == "" {
-				t.Errorf("%s says %s, which is no text", name, m[1])
+				t.Errorf("%s uses %s, which is not a text", name, m[1])
 			}
 		}
 		for k := range inEnglish {

@@ -38,7 +38,7 @@ func parseEvents(body string) []event {
 	for body != "" {
 		end := strings.IndexAny(body, "\r\n")
 		if end < 0 {
-			break // A line, and with it an event, that does not end is no event.
+			break // A line without an end is not part of an event.
 		}
 		line := body[:end]
 		if strings.HasPrefix(body[end:], "\r\n") {
@@ -104,7 +104,7 @@ func parseLines(t *testing.T, body string, chunk int) []event {
 		}
 		var object map[string]json.RawMessage
 		if err := json.Unmarshal([]byte(line), &object); err != nil || len(object) != 1 {
-			t.Errorf("%q is no object with one member: %v", line, err)
+			t.Errorf("%q is not an object with one member: %v", line, err)
 		}
 		for name, data := range object {
 			events = append(events, event{Name: name, Data: string(data)})
@@ -174,7 +174,7 @@ func FuzzStream(f *testing.F) {
 		}
 		w := get(handler, "/v1/tasks/1:watch", "", header)
 		if strings.Contains(w.Body.String(), secret) {
-			t.Errorf("a text of gRPC's is told: %q", w.Body)
+			t.Errorf("a text of gRPC is sent: %q", w.Body)
 		}
 		if len(want) == 0 {
 			if w.Code == http.StatusOK || w.Header().Get("Content-Type") != "application/json" || !json.Valid(w.Body.Bytes()) {

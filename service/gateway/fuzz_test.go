@@ -61,7 +61,7 @@ func anybody(t testing.TB) *auth.Authenticator {
 	return all
 }
 
-// fixture returns a gateway in front of the connection, and what it logs.
+// fixture returns a gateway in front of the connection, and its log.
 func fixture(f *testing.F, conn *scripted) (*Gateway, *bytes.Buffer) {
 	f.Helper()
 	var log bytes.Buffer
@@ -87,8 +87,8 @@ func get(handler http.Handler, path, query string, header http.Header) *httptest
 
 var accept = http.Header{"Accept": {eventStream}}
 
-// Exactly one value of Last-Event-ID is understood: an event source that has seen the end is told to stay away, and nobody is
-// asked. With any other value a watch is the same as without one, and the value is nowhere.
+// Exactly one value of Last-Event-ID is understood: an event source that has seen the end gets an answer that keeps it away, and
+// no call is made. With any other value a watch is the same as without one, and the value is nowhere.
 func FuzzLastEventID(f *testing.F) {
 	for _, id := range append([]string{
 		"end", "END", "End", " end", "end ", "end\n", "end\x00", "\"end\"", "end,end", "en", "ends", "ｅｎｄ", "0", "-1", "1534087020903704704", "*", "null", "..", "%65nd",
@@ -133,7 +133,7 @@ func FuzzLastEventID(f *testing.F) {
 }
 
 // A query is accepted if it has nothing but the parameters of its route, once and in their form; then the call is made, and
-// only then. What is refused is neither told nor logged, be it a name or a value.
+// only then. A refused name or value is neither sent back nor logged.
 func FuzzQuery(f *testing.F) {
 	for _, query := range []string{
 		"", "&", "&&", "=", "maxAge=2.5s", "maxAge=0s", "maxAge=999999999.999999999s", "maxAge=9999999999s", "maxAge=-1s", "maxAge=2.s", "maxAge=.5s", "maxAge=1", "maxAge=",
@@ -190,7 +190,7 @@ func FuzzQuery(f *testing.F) {
 	})
 }
 
-var queryDescriptions = regexp.MustCompile(`^(The query is not correctly encoded|Send only one value|Must be .*|Not a valid ticket|` +
+var queryDescriptions = regexp.MustCompile(`^(The query must be percent-encoded|Send only one value|Must be .*|` +
 	`Unknown parameter( [a-z][A-Za-z_]{0,23})?\.( It is called (maxAge|failedTaskAsError) here\.)? Known parameters: .* headers)\.$`)
 
 // fitting reads a query by hand.

@@ -173,6 +173,14 @@ var commonHeader = http.Header{
 // ServeHTTP implements [http.Handler]. It sets the request's id and the headers that all answers share.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer g.guard(r)
+	if g.begin(w, r) {
+		g.handler.ServeHTTP(w, r)
+	}
+}
+
+// begin sets the headers that all answers share. It answers a request that no route handles, and reports whether there
+// is more to do. Its frame is not part of the stack on which a stream waits.
+func (g *Gateway) begin(w http.ResponseWriter, r *http.Request) bool {
 	id := []string{caller.RequestID(caller.Values(r.Header))}
 	r.Header[requestIDHeader] = id
 	h := w.Header()
@@ -184,26 +192,35 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if headerSize(r) > caller.MaxHeader {
 		g.refused.WithLabelValues(reason.HeaderInvalid.Name).Inc()
 		http.Error(w, "The request's header is larger than 16 KiB.", http.StatusRequestHeaderFieldsTooLarge)
-		return
+		return false
 	}
 	if g.localHosts && !IsLocal(r.Host) {
 		g.refuse(w, r, reason.Invalid(reason.HeaderInvalid, "host", reason.Unsupported,
 			"Must be localhost or a loopback address, because callers are not authenticated here."))
-		return
+		return false
 	}
-	g.handler.ServeHTTP(w, r)
+	return true
 }
 
 // route hands a request to the handler of its route. A request without escapes goes there directly: the mux, which
 // understands them and refuses other methods, would allocate more than the rest of the call, and take more of its
 // stack.
 func (g *Gateway) route(w http.ResponseWriter, r *http.Request) {
-	found, id, _ := g.routeOf(r.URL.Path)
-	if found.checked != nil && r.Method == found.method && r.URL.RawPath == "" && id != "" && !strings.Contains(id, "/") {
-		found.checked(w, r, map[string]string{"task_id": id})
+	if handler, params := g.direct(r); handler != nil {
+		handler(w, r, params)
 		return
 	}
 	g.mux.ServeHTTP(w, r)
+}
+
+// direct returns the handler of a request's route and its parameters; nil: the mux has to find it, or has the only one.
+// Its frame is not part of the stack on which a stream waits.
+func (g *Gateway) direct(r *http.Request) (runtime.HandlerFunc, map[string]string) {
+	found, id, _ := g.routeOf(r.URL.Path)
+	if r.Method == found.method && r.URL.RawPath == "" && id != "" && !strings.Contains(id, "/") {
+		return found.checked, map[string]string{"task_id": id}
+	}
+	return nil, nil
 }
 
 // headerSize returns the size of a request's header, including its first line. net/http accepts larger headers than
@@ -264,7 +281,7 @@ func (g *Gateway) handleError(
 ) {
 	var malformed *runtime.HTTPStatusError
 	if errors.As(err, &malformed) {
-		g.refuse(w, r, reason.Invalid(reason.RequestMalformed, "path", reason.Malformed, "The path is not correctly encoded."))
+		g.refuse(w, r, reason.Invalid(reason.RequestMalformed, "path", reason.Malformed, "The path must be percent-encoded."))
 		return
 	}
 	st := status.Convert(err)

@@ -11,8 +11,8 @@ import (
 	"github.com/kootask/kootask/internal/jsonline"
 )
 
-// get answers with a task. It does what the generated handler would do with a checked request, and leaves out what is
-// never needed here: metadata in both directions, and reflection over the request.
+// get answers with a task. It works like the generated handler for a checked request, without two parts that are never
+// needed here: metadata in both directions, and reflection over the request.
 func (g *Gateway) get(w http.ResponseWriter, r *http.Request, params map[string]string) {
 	ctx, cancel, err := g.timed(r, taskv1.TaskService_GetTask_FullMethodName)
 	defer cancel()

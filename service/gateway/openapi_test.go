@@ -51,7 +51,7 @@ const watchPath = "/v1/tasks/{task_id}:watch"
 // undescribed are the routes that the description leaves out: the files of pages.
 var undescribed = []string{"GET /console/*", "GET /docs/*"}
 
-// Every route is described, or left out on purpose; and nothing is described that is no route.
+// Every route is described, or left out on purpose; and everything that is described is a route.
 func TestRoutesAreDescribed(t *testing.T) {
 	handler, err := New(Config{Conn: &scripted{}, Auth: anybody(t), Console: true})
 	if err != nil {
@@ -112,8 +112,8 @@ func registered(mux *runtime.ServeMux) map[string]bool {
 	return all
 }
 
-// An object of the description has the fields of the contract's message, by their names in JSON; what is no optional is
-// always there. Its enums have the contract's values.
+// An object of the description has the fields of the contract's message, by their names in JSON; a field that is not
+// optional is always there. Its enums have the contract's values.
 func TestDescriptionHasTheContractsFields(t *testing.T) {
 	schemas := described(t).Components.Schemas
 	for name, message := range map[string]proto.Message{

@@ -7,7 +7,7 @@ import (
 	"github.com/kootask/kootask/service/gateway"
 )
 
-// What is configured has to be what a browser says, or it would never be met.
+// A configured origin has to have the form that browsers send, or it would match no request.
 func TestCheckOrigin(t *testing.T) {
 	for origin, good := range map[string]bool{
 		"https://tasks.example":             true,

@@ -20,7 +20,7 @@ type parameter struct {
 var (
 	failedTaskAsError = parameter{"failedTaskAsError", isBool, "Must be true or false."}
 	// ticket is the ticket of an event source, which cannot send headers. It is the only credential that a URL may have.
-	ticket = parameter{"ticket", func(v string) bool { return ascii.Word(v, "_-") }, "Not a valid ticket."}
+	ticket = parameter{"ticket", func(v string) bool { return ascii.Word(v, "_-") }, "Must be a ticket, unchanged."}
 	// lastID replaces Last-Event-ID for an event source that cannot send headers.
 	lastID = parameter{
 		"lastEventId", func(v string) bool { return v == "" || v == lastEventID },
@@ -39,14 +39,14 @@ func isSeconds(text string) bool {
 }
 
 // checkQuery refuses all parameters but the allowed ones, once each and in their form. So a URL cannot carry a
-// credential. It does not use url.URL.Query, which ignores what it cannot parse.
+// credential. It does not use url.URL.Query, which ignores parts that it cannot parse.
 func checkQuery(raw string, allowed []parameter) *reason.Error {
 	if raw == "" {
 		return nil
 	}
 	query, err := url.ParseQuery(raw)
 	if err != nil {
-		return reason.Invalid(reason.QueryInvalid, "query", reason.Malformed, "The query is not correctly encoded.")
+		return reason.Invalid(reason.QueryInvalid, "query", reason.Malformed, "The query must be percent-encoded.")
 	}
 	failure := &reason.Error{Outcome: reason.QueryInvalid}
 	var unknown []string

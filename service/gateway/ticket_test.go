@@ -12,7 +12,7 @@ import (
 	"github.com/kootask/kootask/service/gateway"
 )
 
-// When there are as many tickets as there may be, who asks for one is told to come back.
+// At the maximum number of tickets, a request for another one gets an error with a delay.
 func TestNoTicketIsLeft(t *testing.T) {
 	anybody, err := auth.New(auth.Config{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 
 	"google.golang.org/grpc/status"
@@ -21,14 +22,21 @@ func (f route) finished(r *http.Request) bool {
 func (g *Gateway) watch(w http.ResponseWriter, r *http.Request, params map[string]string) {
 	ctx, cancel, err := g.timed(r, taskv1.TaskService_WatchTask_FullMethodName)
 	defer cancel()
-	if err != nil {
-		g.handleError(ctx, g.mux, nil, w, r, err)
-		return
-	}
 	out := newEventWriter(w, acceptsEvents(r))
-	err = g.conn.Stream(ctx, taskv1.TaskService_WatchTask_FullMethodName, &taskv1.WatchTaskRequest{
+	if err == nil {
+		err = g.conn.Stream(ctx, taskv1.TaskService_WatchTask_FullMethodName, watchRequest(r, params), out)
+	}
+	g.finish(ctx, out, r, err)
+}
+
+func watchRequest(r *http.Request, params map[string]string) *taskv1.WatchTaskRequest {
+	return &taskv1.WatchTaskRequest{
 		TaskId: params["task_id"], FailedTaskAsError: r.URL.Query().Get("failedTaskAsError") == "true",
-	}, out)
+	}
+}
+
+// finish writes the end of a stream.
+func (g *Gateway) finish(ctx context.Context, out *eventWriter, r *http.Request, err error) {
 	who := g.who(r)
 	if err == nil && !out.finished {
 		err = (&reason.Error{Outcome: reason.FacadeBug, Cause: errNoFinalTask}).Status(who.RequestID, who.Language).Err()
@@ -37,7 +45,7 @@ func (g *Gateway) watch(w http.ResponseWriter, r *http.Request, params map[strin
 	case err == nil:
 		_ = out.end()
 	case !out.opened:
-		g.handleError(ctx, g.mux, nil, w, r, err)
+		g.handleError(ctx, g.mux, nil, out.w, r, err)
 	default:
 		_ = out.failure(reason.Complete(status.Convert(err), who.RequestID, who.Language))
 	}

@@ -36,8 +36,8 @@ func (s scripted) Stream(_ context.Context, _ string, _ proto.Message, sink mess
 	return s.end
 }
 
-// However a stream of the gRPC server ends: over HTTP it ends well only after a finished task, and otherwise with a reason of
-// ours in the caller's language, and nothing that gRPC's library says.
+// However a stream of the gRPC server ends: over HTTP it ends well only after a finished task, and otherwise with a reason
+// of kootask in the caller's language, and nothing that gRPC's library says.
 func TestEndsOfStreams(t *testing.T) {
 	task := func(done bool) *taskv1.WatchTaskResponse {
 		return &taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Task{Task: &taskv1.Task{Done: done}}}

@@ -1,5 +1,5 @@
 // Package observe keeps the newest observation of each key and allows one request per key at a time: calls that arrive
-// while it is in flight share its answer. The package does not know what is requested, or from whom. It has no
+// while it is in flight share its answer. The package does not know the requests or their target. It has no
 // goroutines.
 //
 //	o := observe.New[Key, Task](observe.Config[Task]{Final: Task.Done})
@@ -92,7 +92,7 @@ func (o *Observer[K, V]) Close() {
 	o.kept.Close()
 }
 
-// Wish is what a caller of Get accepts.
+// Wish describes the observation that a caller of Get accepts.
 type Wish struct {
 	// MaxAge limits how long before the call the request may have begun; 0: it must begin after the call. Nil: any
 	// request in flight and any final observation are accepted.
@@ -203,7 +203,7 @@ func (c call) fresh(asked time.Time, n uint64) bool {
 	return !asked.Before(c.at.Add(-*c.maxAge)) && (*c.maxAge > 0 || n > c.number)
 }
 
-// enter returns what satisfies a call:
+// enter returns one of three values, which satisfies a call:
 //  1. A kept observation. f is nil then.
 //  2. The request in flight, or a new one, which the call has joined. Of the observation, only the Source is set.
 //  3. Nothing yet, as the request in flight was cancelled or began too early. The call waits for its end, and enters

@@ -106,7 +106,7 @@ func TestCallAfterTheLastHasLeftGetsItsOwnRequest(t *testing.T) {
 	})
 }
 
-// Begin gets what Get gets: an own request, that of a call, the one after a cancelled one, or a final value from memory. It
+// Begin gets the same observations as Get: an own request, that of a call, the one after a cancelled one, or a final value from memory. It
 // leaves with its context.
 func TestBegin(t *testing.T) {
 	bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
@@ -305,7 +305,7 @@ func TestPatience(t *testing.T) {
 }
 
 // Kept returns an observation exactly if Get would take it from memory, and then the same one.
-func TestKeptIsWhatGetTakesFromMemory(t *testing.T) {
+func TestKeptEqualsGetFromMemory(t *testing.T) {
 	for _, finished := range []bool{false, true} {
 		for _, later := range []time.Duration{0, time.Second, 30 * time.Second, 2 * time.Minute} {
 			for _, maxAge := range []*time.Duration{nil, age(0), age(1), age(time.Second), age(2 * time.Second), age(time.Hour)} {

@@ -29,7 +29,7 @@ func staged(ctx context.Context, begun func()) (int, error) {
 	return 1, nil
 }
 
-// A call reports how long it has waited, in its own time, whoever started the request.
+// A call reports its own wait, also when another call started the request.
 func TestSpent(t *testing.T) {
 	zero := time.Duration(0)
 	for name, row := range map[string]struct {

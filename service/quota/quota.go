@@ -1,4 +1,4 @@
-// Package quota limits what callers may start: watched tasks, per credential and in all; new tasks per address;
+// Package quota has the limits on callers: watched tasks, per credential and in all; new tasks per address;
 // requests per user of an app. It knows the tasks that are being requested, since another watch of those costs nothing
 // more, and the callers that KooDrive has accepted.
 //
@@ -53,7 +53,7 @@ type Subject struct {
 	Peer        string
 }
 
-// Quota counts what callers have started. It is safe for concurrent use.
+// Quota counts the watches and requests of callers. It is safe for concurrent use.
 type Quota struct {
 	limited *prometheus.CounterVec // By the flag that sets the limit.
 	watches watches
@@ -87,7 +87,7 @@ func New(config Config) *Quota {
 	return q
 }
 
-// Close frees what the Quota has learned.
+// Close frees the memory of the Quota.
 func (q *Quota) Close() { q.known.close() }
 
 // Limits, named by the flag that sets them.

@@ -40,7 +40,7 @@ func TestParallelWatchesOfANewTask(t *testing.T) {
 		q := quota.New(quota.Config{NewTasksPerPeer: 1})
 		defer q.Close()
 		exhaust(t, q, "a")
-		for range int(quota.PeerPatience / time.Second) { // What watches may wait for is taken, too.
+		for range int(quota.PeerPatience / time.Second) { // Watches take the permits that they may wait for, too.
 			_, _ = q.Watch(subject(byte(time.Now().UnixNano()), 9, "a"), never)
 			time.Sleep(time.Nanosecond)
 		}
@@ -61,7 +61,7 @@ func TestParallelWatchesOfANewTask(t *testing.T) {
 	})
 }
 
-// A task that is watched, known or withheld costs its address nothing. A watch that has left is none.
+// A task that is watched, known or withheld costs its address nothing. A watch that has left does not count.
 func TestTasksThatAreNotNew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := quota.New(quota.Config{NewTasksPerPeer: 1})

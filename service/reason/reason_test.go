@@ -96,7 +96,7 @@ func TestEveryReason(t *testing.T) {
 	}
 }
 
-// checkStatus checks what is true of every status.
+// checkStatus checks the rules that hold for every status.
 func checkStatus(t *testing.T, e *reason.Error, st *status.Status, language string) {
 	t.Helper()
 	r, name := e.Outcome.Reason, e.Outcome.Name

@@ -187,7 +187,7 @@ var rows = map[taskv1.ErrorReason]row{
 	},
 	taskv1.ErrorReason_CALLER_DEADLINE: {
 		code:    codes.DeadlineExceeded,
-		english: "The deadline of the call has passed.",
+		english: "The deadline of the call has passed. Set a longer one.",
 	},
 	taskv1.ErrorReason_WATCH_LIFETIME_REACHED: {
 		code: codes.Unavailable, retry: comeBack,
@@ -195,7 +195,7 @@ var rows = map[taskv1.ErrorReason]row{
 	},
 	taskv1.ErrorReason_WATCHER_TOO_SLOW: {
 		code: codes.ResourceExhausted, retry: soon,
-		english: "The client does not read the stream.",
+		english: "The client does not read the stream. Watch again, and read every message.",
 	},
 	taskv1.ErrorReason_UPSTREAM_STALE: {
 		code: codes.Unavailable, retry: staleSpread, upstream: true,
@@ -231,19 +231,19 @@ var rows = map[taskv1.ErrorReason]row{
 	},
 	taskv1.ErrorReason_UPSTREAM_TIMEOUT: {
 		code: codes.Unavailable, retry: soon, upstream: true,
-		english: "KooDrive did not answer in time.",
+		english: "KooDrive did not answer in time. Retry later.",
 	},
 	taskv1.ErrorReason_UPSTREAM_UNREACHABLE: {
 		code: codes.Unavailable, retry: soon, upstream: true,
-		english: "KooDrive cannot be reached.",
+		english: "KooDrive cannot be reached. Retry later.",
 	},
 	taskv1.ErrorReason_UPSTREAM_UNAVAILABLE: {
 		code: codes.Unavailable, retry: soon, upstream: true,
-		english: "KooDrive is unavailable.",
+		english: "KooDrive is unavailable. Retry later.",
 	},
 	taskv1.ErrorReason_UPSTREAM_MALFORMED_BODY: {
 		code: codes.Unavailable, retry: soon, upstream: true,
-		english: "KooDrive's answer cannot be read.",
+		english: "KooDrive's answer cannot be read. Retry later.",
 	},
 	taskv1.ErrorReason_UPSTREAM_CONTRACT_VIOLATION: {
 		code: codes.Internal, upstream: true,

@@ -24,7 +24,7 @@ func (f *fixed) GetTask(context.Context, *taskv1.GetTaskRequest) (*taskv1.GetTas
 	return &f.answer, nil
 }
 
-// The wait for a request is its context and what that registers with the stream's.
+// The wait for a request allocates its context, and the entry of that in the stream's context.
 func TestAllocsOfRequest(t *testing.T) {
 	const most = 6
 	all := newRequests(t.Context(), Config{})

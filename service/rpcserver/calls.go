@@ -7,6 +7,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,9 +28,10 @@ import (
 // statuses, returns the request id, and counts and logs the end. All steps need the same few values, so there is one
 // interceptor of each kind instead of a chain.
 type calls struct {
-	who     func(ctx context.Context, header metadata.MD, needed bool) (caller.Caller, error)
-	log     *slog.Logger
-	metrics *metrics
+	who      func(ctx context.Context, header metadata.MD, needed bool) (caller.Caller, error)
+	log      *slog.Logger
+	metrics  *metrics
+	requests *requests // Nil within this process, where requests do not have to arrive.
 }
 
 // MaxPushback is the longest retry delay that is sent to gRPC's own retry policies.
@@ -68,13 +70,11 @@ func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 func (c *calls) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	uncompressed(ss.Context())
 	call := &call{kind: streamCall, method: info.FullMethod, start: time.Now()}
-	stream := &stream{ServerStream: ss, call: call, request: requestOf(ss.Context())}
-	stream.request.hold() // The caller is authenticated first, which may wait for the issuer's keys.
+	stream := &stream{ServerStream: ss, call: call, requests: c.requests}
 	err := c.run(ss.Context(), call, func(ctx context.Context) error {
 		stream.ctx = ctx
 		return handler(srv, stream)
 	})
-	stream.request.received() // Or refused before it was read.
 	if err != nil && !stream.opened.Load() {
 		ss.SetTrailer(call.trailer(err))
 	}
@@ -196,30 +196,26 @@ func (c *call) read(req any) {
 // stream is a server stream that observes its messages.
 type stream struct {
 	grpc.ServerStream
-	ctx     context.Context
-	call    *call
-	request *request    // Nil after RecvMsg.
-	opened  atomic.Bool // A message, and so the header, was sent. Atomic: a blocked send outlives the call.
+	ctx      context.Context
+	call     *call
+	requests *requests   // Nil within this process.
+	opened   atomic.Bool // A message, and so the header, was sent. Atomic: a blocked send outlives the call.
 }
 
 func (s *stream) Context() context.Context { return s.ctx }
 
-// RecvMsg reads the request. If it cannot be read, that is the caller's error, and gRPC's library has already sent a
-// text of its own.
+// RecvMsg reads the request. If it cannot be read, that is the caller's error.
 func (s *stream) RecvMsg(m any) error {
-	s.request.resume()
-	err := s.ServerStream.RecvMsg(m)
-	s.request.received()
-	s.request = nil
+	err := s.receive(m)
 	switch {
 	case err == nil:
 		s.call.read(m)
 		return nil
 	case !s.call.ours():
 		return err
-	case errors.Is(context.Cause(s.ServerStream.Context()), errOverdue):
+	case errors.Is(err, errOverdue):
 		return unreadable(reason.Missing, errOverdue)
-	case errors.Is(context.Cause(s.ServerStream.Context()), errStopping):
+	case errors.Is(err, errStopping):
 		return &reason.Error{Outcome: reason.ServerDraining, Cause: errStopping}
 	}
 	// Not the context's error: it ends as soon as the library has answered.
@@ -235,17 +231,36 @@ func (s *stream) RecvMsg(m any) error {
 	}
 }
 
+func (s *stream) receive(m any) error {
+	if s.requests == nil {
+		return s.ServerStream.RecvMsg(m)
+	}
+	if q := requestOf(s.ctx); q != nil { // Of health or reflection.
+		defer q.received()
+		return s.ServerStream.RecvMsg(m)
+	}
+	return s.requests.read(s.ServerStream.Context(), func() error { return s.ServerStream.RecvMsg(m) })
+}
+
 func unreadable(why reason.ViolationReason, err error) error {
 	failure := reason.Invalid(reason.RequestMalformed, "request", why, "The request cannot be read.")
 	failure.Cause = err
 	return failure
 }
 
+// headers holds the maps of sent headers. gRPC keeps a stream's until the stream ends, but does not use it again, so the
+// streams share a few instead of 400 B each.
+var headers = sync.Pool{New: func() any { return metadata.MD{} }}
+
 // SendMsg sends the request id as a header with the first message. A header without a message would suggest success. It
 // reports that the client has left, unless the message itself is invalid.
 func (s *stream) SendMsg(m any) error {
 	if !s.opened.Swap(true) {
-		if err := s.SendHeader(s.call.requestID()); err != nil {
+		header := headers.Get().(metadata.MD)
+		header[caller.HeaderRequestID] = []string{s.call.who.RequestID}
+		err := s.SendHeader(header)
+		headers.Put(header)
+		if err != nil {
 			return gone(err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -39,8 +40,8 @@ func anybody(ctx context.Context, _ metadata.MD, _ bool) (caller.Caller, error) 
 	return caller.NewReader(caller.Forward, "").Read(md.Get)
 }
 
-// That a message does not reach a client which has left is no fault of ours.
-func TestSendingToWhoHasLeft(t *testing.T) {
+// When a message does not reach a client because it has left, the log does not blame kootask.
+func TestSendingToAClientThatHasLeft(t *testing.T) {
 	var log bytes.Buffer
 	c := &calls{
 		who: anybody, log: slog.New(slog.NewTextHandler(&log, nil)),
@@ -71,9 +72,9 @@ func (c *counted) AfterFunc(func()) (stop func() bool) {
 	return sync.OnceValue(func() bool { c.waiting.Add(-1); return true })
 }
 
-// What a call registers for the stop of the server is gone when its request has arrived, or with the call.
+// A call's entry for the stop of the server is removed when its request has arrived, or with the call.
 func TestCallsLeaveNothingBehind(t *testing.T) {
-	for _, method := range []string{"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", taskv1.TaskService_WatchTask_FullMethodName} {
+	for _, method := range []string{"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", taskv1.TaskService_GetTask_FullMethodName} {
 		for _, arrives := range []bool{true, false} {
 			synctest.Test(t, func(t *testing.T) {
 				stopping := &counted{Context: t.Context()}
@@ -104,44 +105,50 @@ func TestCallsLeaveNothingBehind(t *testing.T) {
 }
 
 // A request that is on its way when the server stops still arrives, whether its call began before the stop or after it. One
-// that does not come ends a moment later.
+// that does not come ends a moment later. That holds for a call, whose request gRPC reads, and for a watch.
 func TestRequestsOnTheirWayAtAStop(t *testing.T) {
-	for _, begins := range []time.Duration{-3 * time.Second, 0, 100 * time.Millisecond} { // From the stop on.
-		for _, held := range []bool{false, true} {
-			for _, late := range []bool{false, true} {
-				synctest.Test(t, func(t *testing.T) {
-					stopping, stop := context.WithCancel(t.Context())
-					time.AfterFunc(5*time.Second, stop)
-					time.Sleep(5*time.Second + begins)
-					call, end := context.WithCancel(t.Context())
-					defer end()
-					ctx, err := newRequests(stopping, Config{}).tap(call, &tap.Info{FullMethodName: taskv1.TaskService_WatchTask_FullMethodName})
-					if err != nil {
-						t.Fatal(err)
-					}
-					if held { // While the caller is checked, which may take longer than anything else.
-						requestOf(ctx).hold()
-						time.Sleep(10 * time.Second)
-						if ctx.Err() != nil {
-							t.Error("the call ends while its caller is checked")
-						}
-						requestOf(ctx).resume()
-					}
-					if !late {
-						time.Sleep(StopTimeout / 2)
-						requestOf(ctx).received()
-						time.Sleep(time.Minute)
-						if ctx.Err() != nil {
-							t.Errorf("begun %v from the stop, held: %v: the call ends with %v", begins, held, context.Cause(ctx))
-						}
-						return
-					}
-					time.Sleep(RequestTimeout)
-					if !errors.Is(context.Cause(ctx), errStopping) && !errors.Is(context.Cause(ctx), errOverdue) {
-						t.Errorf("begun %v from the stop, held: %v: the call does not end", begins, held)
-					}
-				})
-			}
+	call := func(ctx context.Context, all *requests, arrives <-chan time.Time) error {
+		ctx, err := all.tap(ctx, &tap.Info{FullMethodName: taskv1.TaskService_GetTask_FullMethodName})
+		if err != nil {
+			return err
+		}
+		select {
+		case <-arrives:
+		case <-ctx.Done():
+		}
+		requestOf(ctx).received()
+		return context.Cause(ctx)
+	}
+	watch := func(ctx context.Context, all *requests, arrives <-chan time.Time) error {
+		return all.read(ctx, func() error {
+			<-arrives
+			return nil
+		})
+	}
+	for name, of := range map[string]func(context.Context, *requests, <-chan time.Time) error{"call": call, "watch": watch} {
+		for _, begins := range []time.Duration{-3 * time.Second, 0, 100 * time.Millisecond} { // From the stop on.
+			synctest.Test(t, func(t *testing.T) {
+				stopping, stop := context.WithCancel(t.Context())
+				time.AfterFunc(5*time.Second, stop)
+				time.Sleep(5*time.Second + begins)
+				all := newRequests(stopping, Config{})
+				if err := of(t.Context(), all, time.After(StopTimeout/2)); err != nil {
+					t.Errorf("%s, begun %v from the stop: %v", name, begins, err)
+				}
+				if n := all.awaited(); n != 0 {
+					t.Errorf("%s: %v requests are awaited", name, n)
+				}
+			})
+			synctest.Test(t, func(t *testing.T) {
+				stopping, stop := context.WithCancel(t.Context())
+				time.AfterFunc(5*time.Second, stop)
+				time.Sleep(5*time.Second + begins)
+				err := of(t.Context(), newRequests(stopping, Config{}), time.After(time.Minute))
+				if !errors.Is(err, errStopping) && !errors.Is(err, errOverdue) {
+					t.Errorf("%s, begun %v from the stop, that does not come: %v", name, begins, err)
+				}
+				time.Sleep(time.Minute) // The read that was left behind ends.
+			})
 		}
 	}
 }
@@ -189,4 +196,32 @@ func TestEndedCallsAreSwept(t *testing.T) {
 			t.Errorf("%d calls are remembered, and the timer %v", all.length, all.timer)
 		}
 	})
+}
+
+// opened is a stream whose header takes so long that meanwhile other things happen.
+type opened struct {
+	grpc.ServerStream
+	meanwhile func()
+	id        []string
+}
+
+func (o *opened) SendHeader(header metadata.MD) error {
+	o.meanwhile()
+	o.id = header.Get(caller.HeaderRequestID)
+	return nil
+}
+func (o *opened) SendMsg(any) error { return nil }
+
+// A watch that begins while another one does so leaves that one its request id, though gRPC gets the headers in shared maps.
+func TestWatchesHaveTheirOwnRequestIDs(t *testing.T) {
+	begin := func(id string, meanwhile func()) {
+		s := &opened{meanwhile: meanwhile}
+		if err := (&stream{ServerStream: s, call: &call{who: caller.Caller{RequestID: id}}}).SendMsg(nil); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(s.id, []string{id}) {
+			t.Errorf("%s was sent as %v", id, s.id)
+		}
+	}
+	begin("first", func() { begin("second", func() {}) })
 }

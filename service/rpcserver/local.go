@@ -32,7 +32,7 @@ type Local struct {
 
 	mu      sync.Mutex
 	stopped bool                             // Guarded by mu, as is flights.
-	flights map[*context.CancelFunc]struct{} // The calls in flight, by what cancels them.
+	flights map[*context.CancelFunc]struct{} // The calls in flight, by the function that cancels them.
 	running sync.WaitGroup                   // Calls in flight. Add requires mu.
 }
 
@@ -132,20 +132,28 @@ func (l *Local) Invoke(ctx context.Context, method string, request, reply any, o
 // Stream runs a call with a stream of messages on the caller's goroutine, and sends its messages to sink. It returns the
 // call's error, and sends nothing after it has returned. A Send that is blocked when the handler returns is cut.
 func (l *Local) Stream(ctx context.Context, method string, request proto.Message, sink message.Sink) error {
-	for _, d := range taskv1.TaskService_ServiceDesc.Streams {
-		if d.StreamName != methodName(method) {
-			continue
-		}
-		ctx, leave, err := l.enter(ctx)
-		if err != nil {
-			return err
-		}
-		defer leave()
-		s := &localStream{ctx: ctx, request: request, sink: sink, sending: make(chan struct{}, 1)}
-		defer s.end()
-		return l.calls.stream(l.service, s, &grpc.StreamServerInfo{FullMethod: method, IsServerStream: true}, d.Handler)
+	handler := streamHandler(method)
+	if handler == nil {
+		return fmt.Errorf("%s is not a streaming method", method)
 	}
-	return fmt.Errorf("%s is not a streaming method", method)
+	ctx, leave, err := l.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	s := &localStream{ctx: ctx, request: request, sink: sink, sending: make(chan struct{}, 1)}
+	defer s.end()
+	return l.calls.stream(l.service, s, &grpc.StreamServerInfo{FullMethod: method, IsServerStream: true}, handler)
+}
+
+// streamHandler returns the handler of a method with a stream; nil for another method.
+func streamHandler(method string) grpc.StreamHandler {
+	for _, d := range taskv1.TaskService_ServiceDesc.Streams {
+		if ours(method) && d.StreamName == methodName(method) {
+			return d.Handler
+		}
+	}
+	return nil
 }
 
 // NewStream implements [grpc.ClientConnInterface]. It fails: see Stream.
@@ -159,7 +167,7 @@ func methodName(method string) string {
 	return strings.TrimPrefix(method, "/"+taskv1.TaskService_ServiceDesc.ServiceName+"/")
 }
 
-// share copies the fields of a message into another. Both then share what the fields refer to.
+// share copies the fields of a message into another. Both then share the values that the fields refer to.
 func share(to, from any) {
 	target, source := to.(proto.Message).ProtoReflect(), from.(proto.Message).ProtoReflect()
 	source.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {

@@ -22,7 +22,7 @@ import (
 	"github.com/kootask/kootask/service/rpcserver"
 )
 
-// streaming is a TaskService whose watches do what a test wants.
+// streaming is a TaskService with a function for its watches.
 type streaming struct {
 	stub
 	watch func(*taskv1.WatchTaskRequest, grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error
@@ -145,7 +145,7 @@ func TestLocalIgnoresMetadata(t *testing.T) {
 	})
 }
 
-// sink keeps what is sent. While it does not read, Send blocks until it is cut.
+// sink keeps the messages. While it does not read, Send blocks until it is cut.
 type sink struct {
 	got    []*taskv1.WatchTaskResponse
 	paused chan struct{} // Closed by Cut. Nil: it reads.
@@ -176,7 +176,7 @@ func watchLocal(ctx context.Context, l *rpcserver.Local, sink message.Sink) erro
 
 // A message that another goroutine sends to a client that does not read is cut when the handler returns. Stream returns
 // after it, and later messages are refused.
-func TestLocalStreamsCutWhatIsStuck(t *testing.T) {
+func TestLocalStreamsCutStuckSends(t *testing.T) {
 	sent := make(chan error, 1)
 	var late grpc.ServerStreamingServer[taskv1.WatchTaskResponse]
 	watch := func(_ *taskv1.WatchTaskRequest, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error {

@@ -16,7 +16,7 @@ import (
 	"github.com/kootask/kootask/service/rpcserver"
 )
 
-// Clients may ping every 20 s, with and without a call in flight. Who pings more often is disconnected and told why.
+// Clients may ping every 20 s, with and without a call in flight. A client that pings more often is disconnected, and the error says why.
 func TestPings(t *testing.T) {
 	const long = 10 * time.Minute
 	wait := func(ctx context.Context) error {

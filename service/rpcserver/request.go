@@ -32,7 +32,9 @@ var (
 
 // requests limits how long calls wait for their request. gRPC reads the whole request before a unary interceptor runs,
 // so the wait begins in the tap, which sees each call's header first. It ends in the interceptors, and not with
-// [stats.InPayload], after which gRPC still waits for the client to close its side.
+// [stats.InPayload], after which gRPC still waits for the client to close its side. The request of TaskService's streams
+// is read by the handler, which can leave the read behind: so a watch needs no context that can be cancelled for this, and
+// the many watches of a server less memory.
 //
 // All calls may wait equally long, so they are in a list in the order in which they fall due, with one timer. A timer and
 // functions that wait for the end of each call would cost more than the rest of the tap.
@@ -44,9 +46,8 @@ type requests struct {
 	mu      sync.Mutex
 	list    request       // The list's ring: next is the first call. Guarded by mu, as are the fields below.
 	length  int           // The number of calls in the list, including those that have ended since.
-	held    int           // The number of calls that are held.
 	sweepAt int           // The length at which the calls that have ended are removed.
-	limit   time.Duration // How long a call may wait from now on.
+	limit   time.Duration // Maximum wait of a call from now on.
 	cause   error         // The error with which the timer ends calls.
 	timer   *time.Timer   // Nil while no call waits.
 }
@@ -73,13 +74,12 @@ func newRequests(stopping context.Context, config Config) *requests {
 type request struct {
 	context.Context
 	all    *requests
-	header metadata.MD // As received. It must not be changed.
-	ours   bool        // TaskService's. The streams of health and reflection do not end by themselves.
-	cancel context.CancelCauseFunc
+	header metadata.MD             // As received. It must not be changed.
+	ours   bool                    // TaskService's. The streams of health and reflection do not end by themselves.
+	end    context.CancelCauseFunc // Ends the wait. It does not block.
 
-	prev, next *request // Guarded by requests.mu, as are the fields below. Nil outside the list.
+	prev, next *request // Guarded by requests.mu, as is due. Nil outside the list.
 	due        time.Time
-	held       bool // The server is not reading the request yet. The call is not in the list.
 }
 
 type requestKey struct{}
@@ -97,13 +97,13 @@ func requestOf(ctx context.Context) *request {
 	return r
 }
 
-// headerOf returns the metadata that a call was received with; nil for a call without a tap. It must not be changed.
-// Unlike [metadata.FromIncomingContext], it does not copy it.
+// headerOf returns the metadata that a call was received with. It must not be changed: only that of a stream is a copy.
 func headerOf(ctx context.Context) metadata.MD {
 	if q := requestOf(ctx); q != nil {
 		return q.header
 	}
-	return nil
+	header, _ := metadata.FromIncomingContext(ctx)
+	return header
 }
 
 // tap begins the wait. It returns the call's context, which ends if the request is overdue. It refuses a call with too
@@ -115,12 +115,35 @@ func (r *requests) tap(ctx context.Context, info *tap.Info) (context.Context, er
 	if caller.HeaderSize(info.Header) > MaxHeader {
 		return nil, reason.MetadataTooLong.Err()
 	}
+	if streamHandler(info.FullMethodName) != nil {
+		return ctx, nil
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	q := &request{Context: ctx, all: r, header: info.Header, ours: ours(info.FullMethodName), cancel: cancel}
+	q := &request{Context: ctx, all: r, header: info.Header, ours: ours(info.FullMethodName), end: cancel}
+	r.wait(q)
+	return q, nil
+}
+
+// read reads a stream's request with the given function, and returns its error. It returns errOverdue or errStopping if
+// that takes too long: gRPC ends the read when the call ends.
+func (r *requests) read(ctx context.Context, receive func() error) error {
+	overdue, received := make(chan error, 1), make(chan error, 1)
+	q := &request{Context: ctx, all: r, end: func(cause error) { overdue <- cause }}
+	r.wait(q)
+	defer q.arrive()
+	go func() { received <- guard(receive) }()
+	select {
+	case err := <-received:
+		return err
+	case cause := <-overdue:
+		return cause
+	}
+}
+
+func (r *requests) wait(q *request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.waitLocked(q)
-	return q, nil
 }
 
 // waitLocked adds a call at the end of the list, with the full time.
@@ -177,7 +200,7 @@ func (r *requests) expire() {
 			return
 		default:
 			r.removeLocked(q)
-			q.cancel(r.cause)
+			q.end(r.cause)
 			if errors.Is(r.cause, errOverdue) {
 				r.overdue.Inc()
 			}
@@ -203,7 +226,7 @@ func (r *requests) hurry() {
 func (r *requests) awaited() float64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := float64(r.held)
+	n := 0.0
 	for q := r.list.next; q != &r.list; q = q.next {
 		if q.Err() == nil {
 			n++
@@ -212,52 +235,18 @@ func (r *requests) awaited() float64 {
 	return n
 }
 
-// hold stops the time of a request while the server does not read it. resume restarts it with the full time.
-func (q *request) hold() {
-	if q == nil {
-		return
-	}
-	q.all.mu.Lock()
-	defer q.all.mu.Unlock()
-	if q.all.removeLocked(q) {
-		q.held = true
-		q.all.held++
-	}
-}
-
-func (q *request) resume() {
-	if q == nil {
-		return
-	}
-	q.all.mu.Lock()
-	defer q.all.mu.Unlock()
-	if q.releasedLocked() {
-		q.all.waitLocked(q)
-	}
-}
-
 // received ends the wait when the request has arrived. It does nothing the second time, or after the call has expired. A
 // stream of health or reflection then ends with the server.
 func (q *request) received() {
 	if q == nil || !q.arrive() || q.ours || q.all.stopping.Err() != nil {
 		return
 	}
-	forget := context.AfterFunc(q.all.stopping, func() { q.cancel(errStopping) })
+	forget := context.AfterFunc(q.all.stopping, func() { q.end(errStopping) })
 	context.AfterFunc(q, func() { forget() })
 }
 
 func (q *request) arrive() (inTime bool) {
 	q.all.mu.Lock()
 	defer q.all.mu.Unlock()
-	return q.releasedLocked() || q.all.removeLocked(q)
-}
-
-// releasedLocked reports whether the call was held, which it is no longer.
-func (q *request) releasedLocked() (held bool) {
-	if q.held {
-		q.held = false
-		q.all.held--
-		return true
-	}
-	return false
+	return q.all.removeLocked(q)
 }

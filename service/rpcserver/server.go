@@ -101,7 +101,8 @@ type Server struct {
 // New returns a Server that is not serving yet.
 func New(config Config) *Server {
 	stopping, stop := context.WithCancel(context.Background())
-	calls := &calls{who: config.Who, log: config.Log, metrics: newMetrics(config.Metrics)}
+	requests := newRequests(stopping, config)
+	calls := &calls{who: config.Who, log: config.Log, metrics: newMetrics(config.Metrics), requests: requests}
 	streams := config.MaxStreams
 	if streams == 0 {
 		streams = math.MaxUint32
@@ -116,7 +117,7 @@ func New(config Config) *Server {
 			grpc.ForceServerCodecV2(newCodec()),
 			grpc.UnaryInterceptor(calls.unary),
 			grpc.StreamInterceptor(calls.stream),
-			grpc.InTapHandle(newRequests(stopping, config).tap),
+			grpc.InTapHandle(requests.tap),
 			grpc.MaxConcurrentStreams(streams),
 			grpc.MaxHeaderListSize(MaxHeaderRead),
 			grpc.MaxRecvMsgSize(MaxMessage),

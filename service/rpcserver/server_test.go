@@ -28,7 +28,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// stub is a TaskService that does what a test wants.
+// stub is a TaskService with a function for its calls.
 type stub struct {
 	taskv1.UnimplementedTaskServiceServer
 	do func(context.Context) error
@@ -53,7 +53,7 @@ func anybody(_ context.Context, header metadata.MD, _ bool) (caller.Caller, erro
 	return caller.NewReader(caller.Forward, "").Read(header.Get)
 }
 
-// bubble runs test in virtual time with a server around a stub that does do. It returns what was logged.
+// bubble runs test in virtual time with a server around a stub that does do. It returns the log.
 func bubble(t *testing.T, do func(context.Context) error, test func(context.Context, *testing.T, client), options ...grpc.DialOption) string {
 	t.Helper()
 	var log bytes.Buffer
@@ -154,13 +154,13 @@ func TestDeadlineAndCancellation(t *testing.T) {
 			_ = call(gone, t, tasks, method)
 		}
 	})
-	// What the server makes of them is for the log: the client's own library tells the client.
+	// The server's status for them is only logged: the client's own library reports the error.
 	if lines, ours := strings.Count(log, "\n"), strings.Count(log, "outcome=CALLER_"); lines != 4 || ours != 4 {
 		t.Errorf("log:\n%s", log)
 	}
 }
 
-// What the caller sends and cannot be read is the caller's fault, and its name is not logged.
+// An unreadable request is the caller's fault, and its name is not logged.
 func TestUnreadableRequests(t *testing.T) {
 	ok := func(context.Context) error { return nil }
 	log := bubble(t, ok, func(ctx context.Context, t *testing.T, tasks client) {

@@ -41,7 +41,7 @@ func (c *coding) HandleRPC(_ context.Context, s stats.RPCStats) {
 	}
 }
 
-// A request may be compressed. What it holds is bounded, compressed or not, and the answer is not compressed.
+// A request may be compressed. Its size is bounded, compressed or not, and the answer is not compressed.
 func TestCompressedRequests(t *testing.T) {
 	ok := func(context.Context) error { return nil }
 	answers := &coding{}
@@ -74,13 +74,13 @@ const retryPolicy = `{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttemp
 	"backoffMultiplier": 1, "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "NOT_FOUND", "INTERNAL"]}}]}`
 
 // A retry policy of gRPC's own waits as long as RetryInfo says, if that is short, and otherwise leaves it to the caller.
-func TestRetryPoliciesAreToldWhenToRetry(t *testing.T) {
+func TestTrailerControlsRetryPolicies(t *testing.T) {
 	for outcome, attempts := range map[reason.Outcome]int{
 		reason.UpstreamUnavailable: 3, reason.ServerDraining: 3, reason.UpstreamRateLimited: 1, reason.TaskNotFound: 1, reason.FacadeBug: 1,
 	} {
 		for _, method := range methods {
 			var at []time.Time
-			var delays []time.Duration // What the answers of the attempts say.
+			var delays []time.Duration // The delays in the answers of the attempts.
 			do := func(context.Context) error {
 				at = append(at, time.Now())
 				return &reason.Error{Outcome: outcome}

@@ -30,11 +30,11 @@ func BenchmarkChange(b *testing.B) {
 	for i := range watchers {
 		stream := senders.Join(i % 100)
 		s := hub.Subscribe("k", poll, stream)
-		stream.Start(func(time.Time) {
+		stream.Start(stepFunc(func(time.Time) {
 			if _, unseen := s.Next(); unseen {
 				seen.Done()
 			}
-		}, func() {}, time.Time{})
+		}), time.Time{})
 	}
 	for n := 1; b.Loop(); n++ {
 		seen.Add(watchers)

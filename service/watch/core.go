@@ -28,8 +28,8 @@ type State[V any] struct {
 	Doubted bool
 	// Ended is set once nothing can change any more. Err is the reason; nil: the value is final.
 	Ended bool
-	// Memo keeps what watchers make of the state. It is replaced when another field changes. Nil while Revision is 0 and
-	// Err is nil.
+	// Memo keeps the messages that watchers make of the state. It is replaced when another field changes. Nil while
+	// Revision is 0 and Err is nil.
 	Memo *Memo
 }
 

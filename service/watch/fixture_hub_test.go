@@ -74,12 +74,12 @@ func subscribe(hub *watch.Hub[string, int], key string, poll watch.Poll[int]) wa
 // woken returns a stream of a connection of its own, whose steps put a token into the channel.
 func woken(senders *watch.Senders) (*watch.Stream, chan struct{}) {
 	stream, wake := senders.Join(nil), make(chan struct{}, 1)
-	stream.Start(func(time.Time) {
+	stream.Start(stepFunc(func(time.Time) {
 		select {
 		case wake <- struct{}{}:
 		default:
 		}
-	}, func() {}, time.Time{})
+	}), time.Time{})
 	return stream, wake
 }
 
@@ -97,3 +97,9 @@ func follow(s watching) (values []int, err error) {
 	}
 	return values, errors.New("the channel was closed")
 }
+
+// stepFunc is a step that does not get stuck.
+type stepFunc func(time.Time)
+
+func (f stepFunc) Step(now time.Time) { f(now) }
+func (stepFunc) Late()                {}

@@ -74,10 +74,15 @@ func NewHub[K comparable, V any](config Config[V]) *Hub[K, V] {
 type Subscription[V any] struct {
 	stream *Stream
 	state  *atomic.Pointer[State[V]] // The poller's.
-	same   func(a, b V) bool
-	leave  func()
+	from   source[V]
 	place  int       // Index in the poller's subscribers. Guarded by the poller's mu.
 	last   *State[V] // The state that Next returned last, unless it was doubted. Nil before the first.
+}
+
+// source is a poller of any kind of key.
+type source[V any] interface {
+	same(a, b V) bool
+	remove(*Subscription[V])
 }
 
 // Next returns the state of the key, and whether it has a value that this subscription has not seen and may show. It
@@ -88,7 +93,7 @@ func (s *Subscription[V]) Next() (state *State[V], unseen bool) {
 		return state, false
 	}
 	// A value that has changed and changed back meanwhile is not new.
-	unseen = state.Revision > s.Seen() && (s.Seen() == 0 || !s.same(s.last.Value, state.Value))
+	unseen = state.Revision > s.Seen() && (s.Seen() == 0 || !s.from.same(s.last.Value, state.Value))
 	s.last = state
 	return state, unseen
 }
@@ -102,7 +107,11 @@ func (s *Subscription[V]) Seen() uint64 {
 }
 
 // Close leaves the key. The last subscription of a key stops its poller, and its Close returns after the poller's end.
-func (s *Subscription[V]) Close() { s.leave() }
+func (s *Subscription[V]) Close() {
+	if s.from != nil {
+		s.from.remove(s)
+	}
+}
 
 // Subscribe watches key: it joins the key's poller, or starts one, which calls poll at once. The key must identify
 // everything that poll depends on, so that the poll of any subscriber serves all.
@@ -116,7 +125,7 @@ func (h *Hub[K, V]) Subscribe(key K, poll Poll[V], stream *Stream) *Subscription
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed != nil {
-		s.state, s.leave = &atomic.Pointer[State[V]]{}, func() {}
+		s.state = &atomic.Pointer[State[V]]{}
 		s.state.Store(&State[V]{Err: h.closed, Ended: true})
 		stream.Wake()
 		return s
@@ -125,7 +134,7 @@ func (h *Hub[K, V]) Subscribe(key K, poll Poll[V], stream *Stream) *Subscription
 	if p == nil || p.retired {
 		p = h.start(key, poll, p)
 	}
-	s.state, s.same, s.leave = &p.state, h.config.Same, func() { p.remove(s) }
+	s.state, s.from = &p.state, p
 
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -171,7 +171,7 @@ func TestJoinerOfADoubtfulKeyWaits(t *testing.T) {
 }
 
 // A key that waits for its next poll, or for the end of one, needs no goroutine.
-func TestRestingKeysHaveNoGoroutine(t *testing.T) {
+func TestWaitingKeysHaveNoGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := newHub()
 		defer hub.Close(errDrained)

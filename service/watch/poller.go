@@ -54,6 +54,8 @@ func (p *poller[K, V]) remove(s *Subscription[V]) {
 	}
 }
 
+func (p *poller[K, V]) same(a, b V) bool { return p.hub.config.Same(a, b) }
+
 // update applies a change to the core, and wakes the subscribers if they have something to see.
 func (p *poller[K, V]) update(apply func(*core[V]) change) (done change, ended bool) {
 	p.mu.Lock()

@@ -11,13 +11,13 @@ import (
 // goes on with the streams behind it.
 const StuckAfter = 50 * time.Millisecond
 
-// Senders run the steps of streams. A step sends what its stream has to send, so a change reaches all its watchers from
+// Senders run the steps of streams. A step sends all that its stream has to send, so a change reaches all its watchers from
 // few goroutines: waking one goroutine per watcher would cost more than sending.
 //
 // The streams of a connection form a group, which one sender walks: their messages then leave in few packets. A step
 // that blocks, because its client does not read, costs only its own stream a goroutine.
 type Senders struct {
-	limit time.Duration // How long a step may be stuck.
+	limit time.Duration // Maximum time that a step may be stuck.
 	most  int           // Senders that run at once, not counting those with a stuck step and those of suspect groups.
 
 	mu       sync.Mutex           // Taken before a group's mu.
@@ -206,7 +206,7 @@ func (g *group) walk(me *sender) (again, lost bool) {
 		now := time.Now()
 		me.stream, me.since = t, now
 		g.mu.Unlock()
-		t.step(now)
+		t.steps.Step(now)
 		g.mu.Lock()
 		me.stream = nil
 		again = g.releaseLocked(t)
@@ -256,7 +256,7 @@ func (g *group) handOver(me *sender, now time.Time) (lost, rest bool) {
 		if !t.expires.IsZero() && t.expires.Before(until) {
 			until = t.expires
 		}
-		t.limit = time.AfterFunc(until.Sub(now), t.late)
+		t.limit = time.AfterFunc(until.Sub(now), t.steps.Late)
 	}
 	rest = g.woken.len() > 0
 	g.queued = rest

@@ -25,11 +25,11 @@ type client struct {
 
 func join(senders *watch.Senders, connection any, expires time.Time) *client {
 	c := &client{Stream: senders.Join(connection)}
-	c.Start(c.step, c.cut, expires)
+	c.Start(c, expires)
 	return c
 }
 
-func (c *client) step(time.Time) {
+func (c *client) Step(time.Time) {
 	if c.inside.Add(1) > 1 {
 		c.twice.Store(true)
 	}
@@ -54,8 +54,8 @@ func (c *client) read() {
 	}
 }
 
-// cut ends a step that is stuck, as the end of a call does.
-func (c *client) cut() {
+// Late ends a step that is stuck, as the end of a call does.
+func (c *client) Late() {
 	c.late.Store(true)
 	c.read()
 }
@@ -176,7 +176,7 @@ func TestStuckStepsEndWithTheirCall(t *testing.T) {
 	}
 }
 
-// What wakes a stream while its step is stuck is not lost: the step is repeated, once, when the client reads again.
+// A wake during a stuck step is not lost: the step is repeated, once, when the client reads again.
 func TestWakesOfAStuckStreamAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		senders := watch.NewSenders(limit)
@@ -249,11 +249,11 @@ func TestAConnectionHasOneSender(t *testing.T) {
 				connection = 1
 			}
 			stream := senders.Join(connection)
-			stream.Start(func(time.Time) {
+			stream.Start(stepFunc(func(time.Time) {
 				most[connection].Store(max(most[connection].Load(), walking[connection].Add(1)))
 				time.Sleep(time.Microsecond)
 				walking[connection].Add(-1)
-			}, func() {}, time.Time{})
+			}), time.Time{})
 			streams = append(streams, stream)
 		}
 		for range 10 {

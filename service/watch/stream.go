@@ -4,25 +4,32 @@ import (
 	"time"
 )
 
-// Stream is what a watcher's messages go through. Whoever has news for it calls Wake, and a sender then calls its step.
+// Stream carries a watcher's messages. A goroutine with news for it calls Wake, and a sender then calls its step.
 type Stream struct {
 	group *group
-	step  func(now time.Time)
-	late  func()
+	steps Steps
 
 	expires time.Time // Guarded by group.mu, as are the fields below.
 	woken   bool      // It is to be stepped.
 	held    bool      // A step is running, or the stream was not started.
 	ended   bool
-	limit   *time.Timer // Calls late. Nil unless the step is stuck.
+	limit   *time.Timer // Calls Late. Nil unless the step is stuck.
 }
 
-// Start begins to step the stream, at once if it was woken. Steps get the time at which they begin, and follow each
-// other; a step that was woken while it ran is repeated. late is called once if a step has not returned within the
-// limit, or at expires if that is earlier and not zero: late must make it return.
-func (t *Stream) Start(step func(now time.Time), late func(), expires time.Time) {
+// Steps are the steps of a stream.
+type Steps interface {
+	// Step sends the news, if there is any. It gets the time at which it begins.
+	Step(now time.Time)
+	// Late makes a Step that is stuck return.
+	Late()
+}
+
+// Start begins to step the stream, at once if it was woken. Steps follow each other; one that was woken while it ran is
+// repeated. Late is called once if a step has not returned within the limit, or at expires if that is earlier and not
+// zero.
+func (t *Stream) Start(steps Steps, expires time.Time) {
 	t.group.mu.Lock()
-	t.step, t.late, t.expires = step, late, expires
+	t.steps, t.expires = steps, expires
 	first := t.group.releaseLocked(t)
 	t.group.mu.Unlock()
 	if first {

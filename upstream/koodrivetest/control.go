@@ -15,7 +15,7 @@ var changes = []struct {
 	route, about string
 	do           func(k *KooDrive, id string, body []byte) error
 }{
-	{"PUT /simulate/script", "applies a script: adds what it names, or replaces it", (*KooDrive).putScript},
+	{"PUT /simulate/script", "adds or replaces the credentials, tasks and settings of a script", (*KooDrive).putScript},
 	{"PUT /simulate/tasks/{id}", "adds or replaces a task, which is then at its first step", (*KooDrive).putTask},
 	{"DELETE /simulate/tasks/{id}", "forgets a task", func(k *KooDrive, id string, _ []byte) error {
 		k.RemoveTask(id)

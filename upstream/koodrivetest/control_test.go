@@ -72,7 +72,7 @@ func TestControl(t *testing.T) {
 	}
 }
 
-func TestControlChangesWhatIsServed(t *testing.T) {
+func TestControlChangesTheAnswers(t *testing.T) {
 	k := koodrivetest.New()
 	c := serve(t, k)
 	ask(k, "PUT", "/simulate/tasks/7", `{"steps": [{"status": "EXECUTING"}]}`)

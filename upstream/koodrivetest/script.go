@@ -33,7 +33,7 @@ func ParseScript(data []byte) (*Script, error) {
 	return s, nil
 }
 
-// Apply adds or replaces what the script names, and leaves the rest unchanged. It is not atomic: a concurrent request
+// Apply adds or replaces the items that the script names, and leaves the rest unchanged. It is not atomic: a concurrent request
 // may see a part of it. The script must not be changed afterwards.
 func (k *KooDrive) Apply(s *Script) {
 	for _, t := range s.Tokens {

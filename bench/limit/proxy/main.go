@@ -12,7 +12,7 @@ import (
 	"github.com/kootask/kootask/bench/control"
 )
 
-// buffers are what the answers are copied through.
+// buffers are used to copy the answers.
 type buffers struct{ pool sync.Pool }
 
 func (b *buffers) Get() []byte {

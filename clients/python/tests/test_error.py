@@ -40,7 +40,7 @@ class TestError(unittest.TestCase):
         error = from_rpc(failure(end(StatusCode.UNAVAILABLE, "BAD_WEATHER")))
         self.assertEqual((error.raw_reason, error.reason, error.retry_after), ("BAD_WEATHER", None, None))
 
-    def test_what_kootask_did_not_make_has_no_reason(self) -> None:
+    def test_foreign_error_has_no_reason(self) -> None:
         other = Status(code=14, message="No.", details=packed(ErrorInfo(domain="example.com", reason="TASK_NOT_FOUND")))
         changed = end(StatusCode.INTERNAL, "TASK_NOT_FOUND")
         for broken in (

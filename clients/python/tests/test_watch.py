@@ -29,7 +29,7 @@ class TestWatch(unittest.IsolatedAsyncioTestCase):
         beat = kootask.Heartbeat(failure_count=1)
         self.assertEqual(got, [NEW, 0.03, EXECUTING, 0.0, 0.01, 0.02, beat, SUCCESS])
 
-    async def test_what_was_sent_before_an_error_is_never_lost(self) -> None:
+    async def test_messages_before_an_error_are_never_lost(self) -> None:
         script = Scripted([NEW, EXECUTING, FAILED, end(StatusCode.ABORTED, "TASK_FAILED")])
         async with serving(script) as client:
             for pause in [0.0, 0.001, 0.01] * 30:
@@ -79,7 +79,7 @@ class TestWatch(unittest.IsolatedAsyncioTestCase):
                 await seen(client.events("9"))
         self.assertEqual((raised.exception.code, raised.exception.raw_reason), (StatusCode.UNAVAILABLE, ""))
 
-    async def test_what_cannot_be_read_is_an_error(self) -> None:
+    async def test_unreadable_message_is_an_error(self) -> None:
         async with serving(Scripted(), add=add_garbage) as client:
             for call in (client.get("9"), seen(client.events("9"))):
                 with self.assertLogs("grpc"), self.assertRaises(kootask.Error) as raised:
@@ -214,7 +214,7 @@ class TestLeaving(unittest.IsolatedAsyncioTestCase):
                         await asyncio.wait_for(call, 5)
                     self.assertIs(raised.exception.code, StatusCode.CANCELLED)
 
-    async def test_what_happens_while_the_caller_has_a_resume_counts(self) -> None:
+    async def test_an_event_while_the_caller_has_a_resume_counts(self) -> None:
         script = Scripted([NEW, end(StatusCode.UNAVAILABLE, "SERVER_DRAINING", FOREVER)])
 
         async def close(client: kootask.Client) -> None:

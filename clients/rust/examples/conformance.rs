@@ -1,4 +1,4 @@
-//! Makes the call that a line of JSON on stdin describes, and prints what comes of it as JSON lines.
+//! Makes the call that a line of JSON on stdin describes, and prints its results as JSON lines.
 
 use std::{
     error::Error as StdError,

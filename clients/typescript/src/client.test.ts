@@ -89,7 +89,7 @@ async function drained(streams: number): Promise<void> {
   assert.equal(begun, streams);
 }
 
-test("a call says who calls", async () => {
+test("a call carries the caller's token", async () => {
   const tokens = ["a", "b"];
   const client = connect({ callerToken: async () => tokens.shift() ?? "" });
   const sent = ["authorization", "x-user-id", "language", "x-kootask-authorization", "user-agent"];
@@ -137,7 +137,7 @@ test("an error is taken apart", async () => {
   client.close();
 });
 
-test("a reason that is newer, or of another domain, is none of the contract's", async () => {
+test("a reason that is newer, or of another domain, is not in the contract", async () => {
   const client = connect();
   for (const [domain, reasonName] of [
     ["koodrive.task.v1", "NEWER"],
@@ -155,7 +155,7 @@ test("a reason that is newer, or of another domain, is none of the contract's", 
   client.close();
 });
 
-test("what cannot be sent is not quoted", async () => {
+test("an invalid value is not quoted", async () => {
   for (const callerToken of ["geheim\n", "Bearer geheim", "geheim\u00a0"]) {
     const error = await failureOf(connect({ callerToken: () => callerToken }).get("9"));
     assert.deepEqual([error.code, error.reasonName], [Code.Unauthenticated, ""]);
@@ -182,7 +182,7 @@ test("deadlines and signals end a call", async () => {
   client.close();
 });
 
-test("whoever leaves the loop, aborts or closes cancels the watch", async () => {
+test("leaving the loop, aborting or closing cancels the watch", async () => {
   const client = connect();
   for await (const task of client.watch("9")) {
     assert.equal(task.status, TaskStatus.NEW);
@@ -226,7 +226,7 @@ test("a watch that is over keeps no process", async () => {
   await drained(2);
 });
 
-test("a connection that breaks or cannot be had is Unavailable", async () => {
+test("a connection that breaks or cannot be opened is Unavailable", async () => {
   server.once("session", (session) => {
     answer = async () => session.destroy();
   });

@@ -5,7 +5,7 @@ import { type Task, TaskSchema, TaskStatus } from "./gen/koodrive/task/v1/task_p
 const comparison = { unknown: true, registry: createRegistry() };
 
 /**
- * Tells whether a task is newer than the one yielded last. A new stream begins with the task as it is, and may come from a
+ * Reports whether a task is newer than the one yielded last. A new stream begins with the task as it is, and may come from a
  * server that has seen less than the one before. A newer observe_time alone is not a change.
  */
 export function isNews(task: Task, last: Task | undefined): boolean {

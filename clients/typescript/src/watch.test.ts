@@ -10,7 +10,7 @@ import { Watcher } from "./watch.js";
 
 const { NEW, EXECUTING, SUCCESS, FAILED } = TaskStatus;
 
-/** What a stream does: it sends tasks in these states, a heartbeat for each null, and then it ends, fails or hangs. */
+/** The behaviour of a stream: it sends tasks in these states, a heartbeat for each null, and then it ends, fails or hangs. */
 interface Step {
   says?: (TaskStatus | null | "newer")[];
   end?: KootaskError | "hang";
@@ -39,7 +39,7 @@ interface Setting {
   met?: boolean;
   failedTaskAsError?: boolean;
   timeoutMs?: number;
-  /** How long the caller takes for each event. */
+  /** Time that the caller takes for each event, in ms. */
   takes?: number;
 }
 
@@ -139,7 +139,7 @@ test("it backs off until the deadline", async () => {
   assert(Date.now() - (attempts[0] ?? 0) <= 90_020);
 });
 
-test("it resumes after what breaks a stream, and a stream without an end", async () => {
+test("it resumes after a broken stream, and after one without an end", async () => {
   const codes = [Code.Unavailable, Code.Internal, Code.Unknown, Code.Canceled];
   const steps: Step[] = codes.map((code) => ({ says: [NEW], end: failure(code) }));
   const { saw, error } = await watch([...steps, { says: [EXECUTING] }, { says: [SUCCESS] }]);
@@ -150,7 +150,7 @@ test("it resumes after what breaks a stream, and a stream without an end", async
   assert.equal(error, undefined);
 });
 
-test("it ends on what lasts", async () => {
+test("it ends on a lasting error", async () => {
   for (const end of [
     failure(Code.Unauthenticated, "CREDENTIAL_REJECTED"),
     failure(Code.Internal, "SERVER_ERROR"),
@@ -168,7 +168,7 @@ test("it ends if kootask has never answered", async () => {
   assert.equal((await watch([{ end: broken }, { says: [SUCCESS] }], { met: true })).error, undefined);
 });
 
-test("silence is a break, and a slow caller is none", async () => {
+test("silence is a break, and a slow caller is not", async () => {
   const { saw, attempts } = await watch([{ says: [NEW], end: "hang" }, { says: [SUCCESS] }]);
   assert.equal(saw.length, 3);
   about(21_000, (attempts[1] ?? 0) - (attempts[0] ?? 0));

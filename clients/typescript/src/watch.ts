@@ -115,7 +115,7 @@ export class Watcher {
     }
   }
 
-  /** Tells whether the watch is complete. After a failed task, the error follows if it was requested. */
+  /** Reports whether the watch is complete. After a failed task, the error follows if it was requested. */
   #isFinished(): boolean {
     const errorFollows = this.#failedTaskAsError && this.#last?.status === TaskStatus.FAILED;
     return this.#last?.done === true && !errorFollows;
@@ -135,7 +135,7 @@ export class Watcher {
     return cause.reasonName === "" && this.#source.met && broken ? this.#backoff() : undefined;
   }
 
-  /** Tells whether the caller's token differs from the token of the stream that has ended. */
+  /** Reports whether the caller's token differs from the token of the stream that has ended. */
   async #isRenewed(): Promise<boolean> {
     try {
       return (await this.#scope.race(this.#source.callerToken())) !== this.#token;

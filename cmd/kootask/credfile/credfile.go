@@ -101,8 +101,8 @@ func (f File) text() (string, error) {
 	return strings.TrimPrefix(string(f.Content), "\ufeff"), nil
 }
 
-// blanks are the spaces that editors and shells leave around a line. Other Unicode spaces are part of the text.
-const blanks = " \t\r\n"
+// spaces are the characters that editors and shells leave around a line. Other Unicode spaces are part of the text.
+const spaces = " \t\r\n"
 
 // Lines returns the non-empty lines, at least one, without the spaces around them. It refuses characters other than
 // printable ASCII, such as a no-break space: in a secret they are a mistake.
@@ -115,7 +115,7 @@ func (f File) Lines() ([]string, error) {
 	number := 0
 	for line := range strings.Lines(text) {
 		number++
-		line = strings.Trim(line, blanks)
+		line = strings.Trim(line, spaces)
 		if !ascii.Printable(line) {
 			return nil, f.refuse(number, "has a character that is not visible ASCII")
 		}

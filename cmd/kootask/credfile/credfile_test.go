@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A secret that may not be what was meant is refused.
+// A secret that may be a mistake is refused.
 func TestLines(t *testing.T) {
 	for content, want := range map[string][]string{
 		"geheim":                    {"geheim"},

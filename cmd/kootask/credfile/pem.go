@@ -17,7 +17,7 @@ type block struct {
 var (
 	begin = regexp.MustCompile(`^-----BEGIN [A-Z0-9 ]+-----$`)
 	end   = regexp.MustCompile(`^-----END [A-Z0-9 ]+-----$`)
-	// remains matches what is left of the border of a damaged or truncated block. Other text around blocks is allowed.
+	// remains matches parts of the border of a damaged or truncated block. Other text around blocks is allowed.
 	remains = regexp.MustCompile(`-----[A-Z]|[A-Z]-----|\b(BEGIN|END) [A-Z0-9 ]*(CERTIFICATE|KEY)\b`)
 )
 
@@ -33,7 +33,7 @@ func (f File) blocks() ([]block, error) {
 	number, began := 0, 0
 	for line := range strings.Lines(text) {
 		number++
-		border := strings.TrimRight(line, blanks)
+		border := strings.TrimRight(line, spaces)
 		switch {
 		case open.Len() == 0 && begin.MatchString(border):
 			began = number

@@ -103,7 +103,7 @@ func callLine() slog.Record {
 // BenchmarkJSON measures the line of a call, beside slog's handler.
 func BenchmarkJSON(b *testing.B) {
 	for name, h := range map[string]slog.Handler{
-		"slog":    slog.NewJSONHandler(io.Discard, nil), //nolint:sloglint // Formatting the line is what is measured.
+		"slog":    slog.NewJSONHandler(io.Discard, nil), //nolint:sloglint // The benchmark measures the formatting of a line.
 		"kootask": logging.JSON(io.Discard, slog.LevelInfo),
 	} {
 		b.Run(name, func(b *testing.B) {

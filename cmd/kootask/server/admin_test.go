@@ -26,7 +26,7 @@ type at struct {
 
 func (l at) Addr() net.Addr { return l.addr }
 
-// Profiles show what is in memory, so they are served on loopback addresses only.
+// Profiles show the content of the memory, so they are served on loopback addresses only.
 func TestProfilesAreForThisMachine(t *testing.T) {
 	tcp := func(ip string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 9091} }
 	for name, row := range map[string]struct {

@@ -63,7 +63,7 @@ func (s *system) client(t *testing.T, busy bool) (closed func() bool) {
 	}
 }
 
-// ports are the public ports, with what is sent to them. An HTTP connection that sends nothing is closed after 5 s anyway.
+// ports are the public ports, with the bytes that are sent to them. An HTTP connection that sends nothing is closed after 5 s anyway.
 func (s *system) ports() map[string]struct {
 	port        *koodrivetest.Listener
 	hello, call string

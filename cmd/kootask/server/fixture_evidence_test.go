@@ -43,19 +43,19 @@ const (
 
 // watched are the canaries, and where each may be.
 var watched = map[*canaries.Canary]place{
-	canaries.New("a bearer token", token[:16]):                     "", // It repeats itself.
-	canaries.New("a carrier's token", atToken):                     "",
-	canaries.New("a signature", signature):                         "",
-	canaries.New("an app's secret", "s3cr3t"):                      "",
-	canaries.New("a text of KooDrive's", canary):                   "",
-	canaries.New("what stands where nothing like it should", junk): "",
-	canaries.New("KooDrive's path", "/koodrive/ose/"):              "",
-	canaries.New("KooDrive's name", "koodrive.test"):               inLog,
-	canaries.New("what the network says", network):                 inLog,
-	canaries.New("a user", koodrivetest.Example().UserID):          inTask,
-	canaries.New("a claim of a caller's token", claim):             "",
-	canaries.New("a tenant", koodrivetest.Example().TenantID):      inTask,
-	canaries.New("a task's name", koodrivetest.Example().Name):     inTask,
+	canaries.New("a bearer token", token[:16]):                 "", // It repeats itself.
+	canaries.New("a carrier's token", atToken):                 "",
+	canaries.New("a signature", signature):                     "",
+	canaries.New("an app's secret", "s3cr3t"):                  "",
+	canaries.New("KooDrive's text", canary):                    "",
+	canaries.New("junk from a caller", junk):                   "",
+	canaries.New("KooDrive's path", "/koodrive/ose/"):          "",
+	canaries.New("KooDrive's name", "koodrive.test"):           inLog,
+	canaries.New("the network's error", network):               inLog,
+	canaries.New("a user", koodrivetest.Example().UserID):      inTask,
+	canaries.New("a claim of a caller's token", claim):         "",
+	canaries.New("a tenant", koodrivetest.Example().TenantID):  inTask,
+	canaries.New("a task's name", koodrivetest.Example().Name): inTask,
 }
 
 const (

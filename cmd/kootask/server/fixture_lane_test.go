@@ -82,7 +82,7 @@ func accepting(serve func(l *lane, conn net.Conn)) func(*lane, context.Context) 
 	}
 }
 
-// begins is a KooDrive that writes a text when a request has arrived, and then drip, if it is not empty, again and again
+// begins is a KooDrive that writes a text when a request has arrived, and then drip, if it is not empty, repeatedly
 // until the connection ends.
 func begins(text, drip string) func(l *lane, conn net.Conn) {
 	return func(l *lane, conn net.Conn) {

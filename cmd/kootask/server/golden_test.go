@@ -25,7 +25,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// golden compares a text with a file of testdata. The files pin what the contract's checks do not see: the form of answers over
+// golden compares a text with a file of testdata. The files pin a part that the contract's checks do not see: the form of answers over
 // HTTP, on which clients depend as much.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
@@ -46,7 +46,7 @@ func golden(t *testing.T, name, got string) {
 
 var changing = regexp.MustCompile(`"retryDelay":"[^"]*"|(?m)^(retry|Retry-After): .*$`)
 
-// stable replaces what differs from run to run: the random spaces of protojson, and random delays.
+// stable replaces the parts that differ from run to run: the random spaces of protojson, and random delays.
 func stable(t *testing.T, text string) string {
 	t.Helper()
 	var lines []string

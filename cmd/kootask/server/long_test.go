@@ -86,7 +86,7 @@ func TestWatchSurvivesFailures(t *testing.T) {
 	}
 }
 
-func TestStaleWatchSaysWhatKooDriveSaidLast(t *testing.T) {
+func TestStaleWatchReportsTheLastFailure(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: faults(repeat(100, apig(502, "APIGW.0201"))...)})
 		events := s.watch(t.Context(), t, "grpc", taskID)

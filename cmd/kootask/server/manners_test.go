@@ -266,7 +266,7 @@ func TestOneTokenIsOneCaller(t *testing.T) {
 }
 
 // A retry waits in the queue no longer than the first attempt.
-func TestRetryWaitsForItsTurn(t *testing.T) {
+func TestRetryWaitsInTheQueue(t *testing.T) {
 	bubble(t, func(c *server.Config) { c.Upstream.AtOnce = 1 }, func(t *testing.T, s *system) {
 		slow := &koodrivetest.Fault{Latency: 5 * time.Second}
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Fault: body(502, "")}, {Status: 1}}})
@@ -287,7 +287,7 @@ func TestRetryWaitsForItsTurn(t *testing.T) {
 		}
 		busy.Wait()
 		if got := s.scrape(t)[`kootask_limit_reached_total{limit="queue"}`]; got != 1 {
-			t.Errorf("%v turns did not come", got)
+			t.Errorf("%v requests reached the limit of the queue, want 1", got)
 		}
 	})
 }

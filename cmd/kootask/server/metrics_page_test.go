@@ -18,7 +18,7 @@ import (
 // exposed is a metric in Prometheus' text format: its name, help and type, and its first series.
 var exposed = regexp.MustCompile(`(?m)^# HELP (kootask_\w+) (.*)\n# TYPE kootask_\w+ (\w+)\n(.*)$`)
 
-// docs/metrics.md has every metric of kootask's, as /metrics shows it: make docs writes it.
+// docs/metrics.md has every metric of kootask, as /metrics shows it: make docs writes it.
 func TestMetricsPage(t *testing.T) {
 	everything := func(c *server.Config) {
 		c.TLS = func() server.TLS { return server.TLS{Certificate: certificates.NewCA().Server("kootask.test").TLS} }

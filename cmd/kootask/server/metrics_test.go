@@ -146,9 +146,9 @@ func TestEveryEventIsCounted(t *testing.T) {
 // Withheld requests are counted, by reason.
 func TestWithheldRequestsAreCounted(t *testing.T) {
 	for name, row := range map[string]struct {
-		fault   *koodrivetest.Fault
-		want    string
-		resting float64
+		fault    *koodrivetest.Fault
+		want     string
+		circuits float64
 	}{
 		"an open circuit": {body(503, ""), `upstream_withheld_total{outcome="UPSTREAM_CIRCUIT_OPEN"}`, 1},
 		"a Retry-After":   {koodrivetest.Throttled("30"), `upstream_withheld_total{outcome="UPSTREAM_RATE_LIMITED"}`, 0},
@@ -160,7 +160,7 @@ func TestWithheldRequestsAreCounted(t *testing.T) {
 					s.fail(t.Context(), t, "grpc get", call{id: taskID, header: bearer})
 				}
 				got := s.moved(t, func() { s.fail(t.Context(), t, "rest", call{id: taskID, header: bearer}) })
-				if got[row.want] != 1 || s.scrape(t)["kootask_upstream_circuit_open"] != row.resting {
+				if got[row.want] != 1 || s.scrape(t)["kootask_upstream_circuit_open"] != row.circuits {
 					t.Error(got)
 				}
 			})

@@ -109,7 +109,7 @@ func TestNewTasksOfOnePeerAreLimited(t *testing.T) {
 }
 
 // An idle peer regains all of its tries, but no faster than the rate.
-func TestPeersRest(t *testing.T) {
+func TestIdlePeersRegainTheirTries(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(c *server.Config) { c.Service.Quota.NewTasksPerPeer, c.Upstream.PerSecond = 0, 10_000 }, func(t *testing.T, s *system) {
 		tries := 0

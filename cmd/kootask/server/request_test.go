@@ -191,7 +191,7 @@ func TestParametersAreExplained(t *testing.T) {
 			"eyjhbgcioijiuzinij9abcdefgh": "Unknown parameter." + known, // More than 24 letters.
 			"a.b=1":                       "Unknown parameter." + known,
 			"maxAge=1s&maxAge=1s":         "Send only one value.",
-			"a=%zz":                       "The query is not correctly encoded.",
+			"a=%zz":                       "The query must be percent-encoded.",
 		} {
 			v := s.fail(t.Context(), t, "rest", call{id: taskID, header: bearer, query: "?" + query})
 			if !strings.Contains(v.everything, `"description":"`+want+`"`) {

@@ -39,7 +39,7 @@ func newPortMetrics(registerer prometheus.Registerer) portMetrics {
 		closed: m.NewCounterVec(prometheus.CounterOpts{
 			Name: "kootask_connections_closed_total",
 			Help: "Connections closed because a limit was reached, by reason: port_full, " +
-				"peer_full (the address has half of the port) or never_used (the oldest connection without a call).",
+				"peer_full (the address has 50 % of the port) or never_used (the oldest connection without a call).",
 		}, []string{"port", "reason"}),
 	}
 	for _, port := range []string{"grpc", "http", "admin"} {

@@ -188,7 +188,7 @@ func (s *Server) httpServer(handler http.Handler) *http.Server {
 		HTTP2: &http.HTTP2Config{
 			// Beyond the default of 250, requests on a connection would hang.
 			MaxConcurrentStreams: rpcserver.MaxStreams,
-			// The default is no pings.
+			// By default there are no pings.
 			SendPingTimeout: rpcserver.Ping, PingTimeout: rpcserver.PingTimeout,
 		},
 		ErrorLog: log.New(libraryLog{s.config.Log}, "", 0),

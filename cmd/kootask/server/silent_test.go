@@ -27,7 +27,7 @@ func TestSilentReaderDelaysNobody(t *testing.T) {
 		flips  = 100
 		name   = 4 << 10
 		window = 64 << 10 // The client's, the smallest that gRPC has.
-		queue  = 64 << 10 // What gRPC's server buffers of a stream before it can send it.
+		queue  = 64 << 10 // gRPC's server buffers so much of a stream before it can send it.
 	)
 	for interval, reason := range map[time.Duration]string{100 * time.Millisecond: "", time.Second: "WATCHER_TOO_SLOW"} {
 		t.Run(interval.String(), func(t *testing.T) {

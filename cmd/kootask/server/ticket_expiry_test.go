@@ -69,7 +69,7 @@ func TestTicketsDoNotOutliveTokens(t *testing.T) {
 	})
 }
 
-// A ticket allows what the policy allows its owner when it is used, not when it was issued.
+// A ticket is checked against the policy when it is used, not when it was issued.
 func TestTicketsDoNotOutliveThePolicy(t *testing.T) {
 	var issuer *issuertest.Issuer
 	var policy atomic.Pointer[auth.Policy]

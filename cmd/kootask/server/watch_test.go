@@ -220,7 +220,7 @@ func TestFailedTaskAsError(t *testing.T) {
 }
 
 // After a rate limit without a Retry-After, requests are withheld for 60 s.
-func TestRateLimitIsHeeded(t *testing.T) {
+func TestRateLimitIsObeyed(t *testing.T) {
 	for retryAfter, want := range map[string]time.Duration{"": time.Minute, "7": 7 * time.Second, "100": 100 * time.Second} {
 		t.Run(fmt.Sprintf("Retry-After %q", retryAfter), func(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, s *system) {

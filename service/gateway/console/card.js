@@ -31,7 +31,7 @@ export class Card {
   #interrupted; // Cause of the lost connection, undefined while connected.
   #resumes = 0; // Time of the next attempt, in ms.
 
-  // page has turns, announce(text), changed(), again(card) and remove(card).
+  // page has slots, announce(text), changed(), again(card) and remove(card).
   constructor(id, page) {
     this.id = id;
     this.#page = page;
@@ -75,7 +75,7 @@ export class Card {
     this.#become('unknown');
     this.#timeline.add(text('line.started'));
     try {
-      await watch(this.id, () => renew(headers), this.#page.turns, watching.signal, {
+      await watch(this.id, () => renew(headers), this.#page.slots, watching.signal, {
         waiting: () => this.#connect('waiting'),
         connecting: () => this.#connect('connecting'),
         open: (answer) => this.#open(answer),

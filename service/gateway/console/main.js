@@ -2,19 +2,19 @@
 import { Card } from './card.js';
 import { read } from './credentials.js';
 import { languages, say, speak, spoken, text, write } from './text.js';
-import { Turns } from './turns.js';
+import { Slots } from './slots.js';
 
 // Streams at a time. Over HTTP/1.1 a browser has six connections to a server, and one of them is left free. Over HTTP/2 the limit is that of
 // common proxies.
 const newer = /^h[23]/.test(performance.getEntriesByType('navigation')[0]?.nextHopProtocol);
-const turns = new Turns(newer ? 100 : 5, 10_000);
+const slots = new Slots(newer ? 100 : 5, 10_000);
 
 const most = 200; // Tasks on the page.
 
 const at = (id) => document.getElementById(id);
 const cards = new Map(); // By task id, in the order of the page.
 
-const page = { turns, announce, changed, again, remove };
+const page = { slots, announce, changed, again, remove };
 
 at('form').addEventListener('submit', (event) => {
   event.preventDefault();

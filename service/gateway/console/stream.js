@@ -9,7 +9,7 @@ const domain = 'koodrive.task.v1';
 
 // Failure is the cause of a stream's end.
 export class Failure extends Error {
-  // kind is 'kootask' for an error of kootask's, 'http' for an answer that is not kootask's, 'redirect' for one that leads elsewhere,
+  // kind is 'kootask' for kootask's error, 'http' for an answer that is not kootask's, 'redirect' for one that leads elsewhere,
   // and otherwise how the connection was lost: 'network', 'silent' or 'cut'. status is a google.rpc.Status, http the status of the answer.
   constructor(kind, { http, status } = {}) {
     super(kind);

@@ -7,26 +7,26 @@ const first = 1000, longest = 15_000, growth = 1.6;
 // watch calls on.waiting, on.connecting, on.open(headers), on.task(task), on.heartbeat(heartbeat) and on.lost(failure, ms) as they
 // come. It returns when the task is finished, and fails with a Failure after which a retry does not help, or
 // with the reason of the signal. headers is called for each stream.
-export async function watch(id, headers, turns, signal, on) {
+export async function watch(id, headers, slots, signal, on) {
   let last;
   let empty = 0; // Consecutive streams that ended before their first message.
   for (;;) {
     on.waiting();
-    const turn = await turns.take(signal);
+    const slot = await slots.take(signal);
     const sent = headers();
     empty++;
     try {
       on.connecting();
-      await stream(`v1/tasks/${id}:watch`, sent, AbortSignal.any([signal, turn.over]), {
+      await stream(`v1/tasks/${id}:watch`, sent, AbortSignal.any([signal, slot.over]), {
         open: on.open,
         event(name, data) {
           empty = 0;
           if (name === 'heartbeat') {
-            if (data.observeTime || data.failureCount > 0) turn.used(); // After KooDrive's first answer or failure, not after a mere heartbeat.
+            if (data.observeTime || data.failureCount > 0) slot.used(); // After KooDrive's first answer or failure, not after a mere heartbeat.
             on.heartbeat(data);
           }
           if (name === 'task') {
-            turn.used();
+            slot.used();
             if (!isBefore(data, last)) on.task(last = data);
           }
           return last?.done; // Nothing comes after it.
@@ -35,14 +35,14 @@ export async function watch(id, headers, turns, signal, on) {
       return;
     } catch (failure) {
       signal.throwIfAborted();
-      if (turn.over.aborted) continue;
+      if (slot.over.aborted) continue;
       const ms = delay(failure, empty, changed(sent, headers()));
       if (ms === undefined) throw failure;
-      turn.end();
+      slot.end();
       on.lost(failure, ms);
       await sleep(ms, signal);
     } finally {
-      turn.end();
+      slot.end();
     }
   }
 }

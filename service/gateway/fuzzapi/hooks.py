@@ -1,4 +1,4 @@
-"""What schemathesis does not know of kootask: which tasks there are, how a stream is read, and what has to have been seen."""
+"""Facts about kootask that schemathesis lacks: the tasks, the form of a stream, and the answers that must have been seen."""
 
 import atexit
 import collections
@@ -101,7 +101,7 @@ FAULTS = {"SERVER_ERROR": (), "SERVER_MISCONFIGURED": ("route",)}
 
 @schemathesis.check
 def fault_is_koodrives(context, response, case):
-    """What KooDrive and clients do is no fault of kootask's."""
+    """Faults of KooDrive and of clients are not reported as kootask's."""
     for reason in re.findall('"reason": ?"([A-Z_]+)"', response.text):
         assert reason not in FAULTS or case.path_parameters.get("task_id") in FAULTS[reason], response.text
 

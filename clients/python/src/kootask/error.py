@@ -75,7 +75,7 @@ def from_rpc(failure: AioRpcError) -> Error:
     """Convert the status with which a call has ended."""
     error = Error(failure.code(), failure.details() or "")
     try:
-        status = rpc_status.from_call(failure)  # type: ignore[arg-type] # It has what is asked for.
+        status = rpc_status.from_call(failure)  # type: ignore[arg-type] # It has the attributes that are used.
         if status is not None:
             _add_details(error, status)
     except (ValueError, DecodeError):

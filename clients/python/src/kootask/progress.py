@@ -11,7 +11,7 @@ class Progress:
         self._last: Task | None = None  # Without its observe_time. A copy, because the yielded task belongs to the caller.
 
     def is_news(self, task: Task) -> bool:
-        """Tell whether to yield a task, and keep it as the last one.
+        """Report whether to yield a task, and keep it as the last one.
 
         A new stream begins with the task as it is, and may come from a server that has seen less than the one before.
         """

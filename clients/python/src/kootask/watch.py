@@ -119,7 +119,7 @@ class Watch:
         return None
 
     async def _renewed(self) -> bool:
-        """Tell whether the caller's token differs from the token of the stream that has ended."""
+        """Report whether the caller's token differs from the token of the stream that has ended."""
         try:
             return await self._call.caller_token() != self._caller
         except Error:

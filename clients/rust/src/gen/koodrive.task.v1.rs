@@ -347,15 +347,16 @@ pub mod task_service_client {
         /// WatchTask sends the task as it is now, then again after each change, until it is finished.
         ///
         /// Every message with a task has the whole task. States may be skipped but never go back, and the final state is never
-        /// lost. A change is noticed at the next poll, by default 1 to 15 seconds later. Polling prolongs the caller's KooDrive
+        /// lost. A change is noticed at the next poll, by default within 18 seconds. Polling prolongs the caller's KooDrive
         /// session, as any call does.
         ///
         /// A heartbeat is sent after at most 15 seconds without another message: a stream that is silent for 20 seconds is
         /// broken. If KooDrive's first answer takes longer than 2 seconds, heartbeats come before the first task.
         ///
         /// The stream ends with OK after the final state. Any other end is an error with a reason; the end after a failed task
-        /// is one too if failed_task_as_error is set. A slow or broken KooDrive does not end the stream: heartbeats report it,
-        /// by default for up to 5 minutes. The server ends a watch after about 30 minutes, and when it stops, with RetryInfo.
+        /// is one too if failed_task_as_error is set. While KooDrive is slow or unavailable, heartbeats report it, by default
+        /// for up to 5 minutes. Consecutive refusals or invalid answers end the stream. The server ends it after about 30
+        /// minutes, and when it stops, with RetryInfo.
         ///
         /// Before the first message, the errors are those of GetTask. After it, WATCH_LIFETIME_REACHED, WATCHER_TOO_SLOW,
         /// SERVER_DRAINING and UPSTREAM_STALE are added. To resume, watch again after the delay of RetryInfo: the new watch
@@ -443,7 +444,7 @@ pub enum ErrorReason {
     UpstreamUnavailable = 17,
     /// KooDrive's answer cannot be read: it is cut off or is not JSON. UNAVAILABLE, 503, retry.
     UpstreamMalformedBody = 18,
-    /// KooDrive has not answered the watch for too long. UNAVAILABLE, 503, retry.
+    /// KooDrive has sent the watch no usable answer for too long. UNAVAILABLE, 503, retry.
     UpstreamStale = 19,
     /// KooDrive's answer can be read but is invalid, for example another task, a missing status or a redirect.
     /// INTERNAL, 500.

@@ -77,7 +77,7 @@ const (
 	ErrorReason_UPSTREAM_UNAVAILABLE ErrorReason = 17
 	// KooDrive's answer cannot be read: it is cut off or is not JSON. UNAVAILABLE, 503, retry.
 	ErrorReason_UPSTREAM_MALFORMED_BODY ErrorReason = 18
-	// KooDrive has not answered the watch for too long. UNAVAILABLE, 503, retry.
+	// KooDrive has sent the watch no usable answer for too long. UNAVAILABLE, 503, retry.
 	ErrorReason_UPSTREAM_STALE ErrorReason = 19
 	// KooDrive's answer can be read but is invalid, for example another task, a missing status or a redirect.
 	// INTERNAL, 500.

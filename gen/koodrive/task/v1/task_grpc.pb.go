@@ -42,7 +42,9 @@ const (
 //	x-user-id, x-date           The user and the date that a signature covers. Where kootask has a credential of its
 //	                            own, x-user-id is required: the KooDrive user to act for.
 //	x-kootask-authorization     "Bearer <token>", where callers must authenticate with a token. Never forwarded.
-//	language                    The language of LocalizedMessage, such as zh-CN. Without it, LocalizedMessage is absent.
+//	language                    en-US or zh-CN, in upper or lower case: the language of LocalizedMessage. Without it,
+//	                            LocalizedMessage is absent. Any other value is refused with REQUEST_INVALID. The message
+//	                            of an error is always English.
 //	x-request-id                Returned in RequestInfo and in the answer's x-request-id (a trailer, if the call failed
 //	                            at once). Generated if absent or malformed.
 //	traceparent, tracestate     W3C trace context. KooDrive logs its trace id. tracestate is accepted and not used yet.
@@ -72,15 +74,16 @@ type TaskServiceClient interface {
 	// WatchTask sends the task as it is now, then again after each change, until it is finished.
 	//
 	// Every message with a task has the whole task. States may be skipped but never go back, and the final state is never
-	// lost. A change is noticed at the next poll, by default 1 to 15 seconds later. Polling prolongs the caller's KooDrive
+	// lost. A change is noticed at the next poll, by default within 18 seconds. Polling prolongs the caller's KooDrive
 	// session, as any call does.
 	//
 	// A heartbeat is sent after at most 15 seconds without another message: a stream that is silent for 20 seconds is
 	// broken. If KooDrive's first answer takes longer than 2 seconds, heartbeats come before the first task.
 	//
 	// The stream ends with OK after the final state. Any other end is an error with a reason; the end after a failed task
-	// is one too if failed_task_as_error is set. A slow or broken KooDrive does not end the stream: heartbeats report it,
-	// by default for up to 5 minutes. The server ends a watch after about 30 minutes, and when it stops, with RetryInfo.
+	// is one too if failed_task_as_error is set. While KooDrive is slow or unavailable, heartbeats report it, by default
+	// for up to 5 minutes. Consecutive refusals or invalid answers end the stream. The server ends it after about 30
+	// minutes, and when it stops, with RetryInfo.
 	//
 	// Before the first message, the errors are those of GetTask. After it, WATCH_LIFETIME_REACHED, WATCHER_TOO_SLOW,
 	// SERVER_DRAINING and UPSTREAM_STALE are added. To resume, watch again after the delay of RetryInfo: the new watch
@@ -139,7 +142,9 @@ type TaskService_WatchTaskClient = grpc.ServerStreamingClient[WatchTaskResponse]
 //	x-user-id, x-date           The user and the date that a signature covers. Where kootask has a credential of its
 //	                            own, x-user-id is required: the KooDrive user to act for.
 //	x-kootask-authorization     "Bearer <token>", where callers must authenticate with a token. Never forwarded.
-//	language                    The language of LocalizedMessage, such as zh-CN. Without it, LocalizedMessage is absent.
+//	language                    en-US or zh-CN, in upper or lower case: the language of LocalizedMessage. Without it,
+//	                            LocalizedMessage is absent. Any other value is refused with REQUEST_INVALID. The message
+//	                            of an error is always English.
 //	x-request-id                Returned in RequestInfo and in the answer's x-request-id (a trailer, if the call failed
 //	                            at once). Generated if absent or malformed.
 //	traceparent, tracestate     W3C trace context. KooDrive logs its trace id. tracestate is accepted and not used yet.
@@ -169,15 +174,16 @@ type TaskServiceServer interface {
 	// WatchTask sends the task as it is now, then again after each change, until it is finished.
 	//
 	// Every message with a task has the whole task. States may be skipped but never go back, and the final state is never
-	// lost. A change is noticed at the next poll, by default 1 to 15 seconds later. Polling prolongs the caller's KooDrive
+	// lost. A change is noticed at the next poll, by default within 18 seconds. Polling prolongs the caller's KooDrive
 	// session, as any call does.
 	//
 	// A heartbeat is sent after at most 15 seconds without another message: a stream that is silent for 20 seconds is
 	// broken. If KooDrive's first answer takes longer than 2 seconds, heartbeats come before the first task.
 	//
 	// The stream ends with OK after the final state. Any other end is an error with a reason; the end after a failed task
-	// is one too if failed_task_as_error is set. A slow or broken KooDrive does not end the stream: heartbeats report it,
-	// by default for up to 5 minutes. The server ends a watch after about 30 minutes, and when it stops, with RetryInfo.
+	// is one too if failed_task_as_error is set. While KooDrive is slow or unavailable, heartbeats report it, by default
+	// for up to 5 minutes. Consecutive refusals or invalid answers end the stream. The server ends it after about 30
+	// minutes, and when it stops, with RetryInfo.
 	//
 	// Before the first message, the errors are those of GetTask. After it, WATCH_LIFETIME_REACHED, WATCHER_TOO_SLOW,
 	// SERVER_DRAINING and UPSTREAM_STALE are added. To resume, watch again after the delay of RetryInfo: the new watch

@@ -48,7 +48,7 @@ class Reason(str, Enum):
     UPSTREAM_UNAVAILABLE = "UPSTREAM_UNAVAILABLE"
     # KooDrive's answer cannot be read: it is cut off or is not JSON. UNAVAILABLE, 503, retry.
     UPSTREAM_MALFORMED_BODY = "UPSTREAM_MALFORMED_BODY"
-    # KooDrive has not answered the watch for too long. UNAVAILABLE, 503, retry.
+    # KooDrive has sent the watch no usable answer for too long. UNAVAILABLE, 503, retry.
     UPSTREAM_STALE = "UPSTREAM_STALE"
     # KooDrive's answer can be read but is invalid, for example another task, a missing status or a redirect.
     # INTERNAL, 500.

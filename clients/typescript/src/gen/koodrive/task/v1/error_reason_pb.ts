@@ -165,7 +165,7 @@ export enum ErrorReason {
   UPSTREAM_MALFORMED_BODY = 18,
 
   /**
-   * KooDrive has not answered the watch for too long. UNAVAILABLE, 503, retry.
+   * KooDrive has sent the watch no usable answer for too long. UNAVAILABLE, 503, retry.
    *
    * @generated from enum value: UPSTREAM_STALE = 19;
    */

@@ -170,7 +170,7 @@ final class Watcher {
         return deadline == null ? silent : silent.minimum(deadline);
     }
 
-    /** Decides what follows a stream that has ended. */
+    /** Decides whether to resume after the end of a stream. */
     private Event resume(TaskException end) throws InterruptedException {
         stream = null;
         client.meet(end);
