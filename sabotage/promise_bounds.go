@@ -108,7 +108,7 @@ var promiseBounds = promise{
 		{
 			name: "a watch's request may take any time to arrive",
 			in:   "service/rpcserver.requests.read",
-			from: `r.wait(q)`,
+			from: `q.wait()`,
 			to:   ``,
 			red:  "service/rpcserver.TestRequestsAreNotWaitedFor",
 		},

@@ -13,14 +13,14 @@ var promiseSecrets = promise{
 		},
 		{
 			name: "log lines contain the credential",
-			in:   "service/caller.Caller.LogAttrs",
+			in:   "service/caller.Caller.AppendAttrs",
 			from: `c.Fingerprint`,
 			to:   `c.Authorization().Reveal()`,
 			red:  "cmd/kootask/server.TestOneLogLinePerCall",
 		},
 		{
 			name: "a malformed task id is logged",
-			in:   "service/caller.Caller.LogAttrs",
+			in:   "service/caller.Caller.AppendAttrs",
 			from: `!taskid.Valid(taskID)`,
 			to:   `taskid.MaxLength == 0`,
 			red:  "service/caller.TestInvalidTaskIDsAreNotLogged",

@@ -6,6 +6,8 @@ import (
 	"context"
 	"net"
 	"testing"
+
+	"github.com/kootask/kootask/internal/secret"
 )
 
 // assertAllocs fails if f allocates more often than most times.
@@ -45,5 +47,22 @@ func TestAllocsOfTheBreaker(t *testing.T) {
 	assertAllocs(t, 1, func() error {
 		send(b, of(1, "a"), nil)
 		return nil
+	})
+}
+
+// A credential in the form that KooDrive expects is not copied.
+func TestAllocsOfAQuery(t *testing.T) {
+	c, err := NewClient(Config{BaseURL: "http://koodrive.test", AllowHTTP: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	authorization := secret.New("Bearer 0123456789abcdef")
+	assertAllocs(t, 0, func() error {
+		credential, err := Forward(authorization, "", "")
+		if err == nil {
+			_, err = c.Query(credential, id)
+		}
+		return err
 	})
 }

@@ -60,9 +60,13 @@ const signatureScheme = "HMAC-SHA256 "
 // Several spaces after a scheme are sent as one. With a token, userID and date may be empty. A signature may only cover
 // host, x-date and x-user-id, because kootask sets the other headers. Forward fails with a [*CredentialError].
 func Forward(authorization secret.Value, userID, date string) (Credential, error) {
-	value, err := normalise(authorization.Reveal())
+	received := authorization.Reveal()
+	value, err := normalise(received)
 	if err != nil {
 		return Credential{}, err
+	}
+	if value != received {
+		authorization = secret.New(value)
 	}
 	if strings.HasPrefix(value, signatureScheme) {
 		if userID == "" {
@@ -81,20 +85,19 @@ func Forward(authorization secret.Value, userID, date string) (Credential, error
 	if err := checkCovered(value); err != nil {
 		return Credential{}, err
 	}
-	return Credential{authorization: secret.New(value), userID: userID, date: date}, nil
+	return Credential{authorization: authorization, userID: userID, date: date}, nil
 }
 
 // normalise returns authorization in the form that KooDrive expects, with one space after the scheme. HTTP allows
 // several.
 func normalise(authorization string) (string, error) {
-	malformed := &CredentialError{Header: "authorization"}
 	if authorization == "" {
 		return "", &CredentialError{Header: "authorization", Missing: true}
 	}
 	if fields, ok := strings.CutPrefix(authorization, signatureScheme); ok {
 		fields = strings.TrimLeft(fields, " ")
 		if !isSignature(fields) || len(signatureScheme)+len(fields) > maxAuthorization {
-			return "", malformed
+			return "", &CredentialError{Header: "authorization"}
 		}
 		return signatureScheme + fields, nil
 	}
@@ -105,7 +108,10 @@ func normalise(authorization string) (string, error) {
 		scheme, token = "AT ", strings.TrimLeft(rest, " ")
 	}
 	if !isToken(token) || strings.EqualFold(token, "bearer") || len(scheme)+len(token) > maxAuthorization {
-		return "", malformed
+		return "", &CredentialError{Header: "authorization"}
+	}
+	if strings.HasPrefix(authorization, scheme) && len(authorization) == len(scheme)+len(token) {
+		return authorization, nil // As usual. Nothing has to be allocated.
 	}
 	return scheme + token, nil
 }

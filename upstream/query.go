@@ -32,7 +32,7 @@ func (c *Client) Query(credential Credential, taskID string) (Query, error) {
 	}
 	q := Query{
 		credential: credential, taskID: taskID,
-		key:    c.hash(append([]string{c.origin, taskID}, credential.parts()...)...),
+		key:    c.hash(append(append(make([]string, 0, 6), c.origin, taskID), credential.parts()...)...),
 		caller: c.hash(credential.caller()...),
 	}
 	if credential.app != nil {

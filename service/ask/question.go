@@ -31,14 +31,8 @@ func (q *Question) Subject() quota.Subject {
 func (a *Asker) Question(who *caller.Caller, taskID string) (*Question, error) {
 	credential, credentialErr := a.credential(who)
 	query, err := a.upstream.Query(credential, taskID)
-	var badID *upstream.TaskIDError
-	switch {
-	case errors.As(err, &badID):
-		return nil, invalidTaskID(badID)
-	case credentialErr != nil:
-		return nil, invalidCredential(credentialErr)
-	case err != nil:
-		return nil, err
+	if err != nil || credentialErr != nil {
+		return nil, invalid(err, credentialErr)
 	}
 	return &Question{
 		Query: query, address: who.Peer, language: who.Language, trace: who.Trace,
@@ -58,12 +52,23 @@ const fieldTaskID = "task_id"
 
 // CheckTaskID fails with a [*reason.Error] if id cannot be the id of a KooDrive task: see [upstream.CheckTaskID].
 func CheckTaskID(id string) error {
-	err := upstream.CheckTaskID(id)
-	var bad *upstream.TaskIDError
-	if errors.As(err, &bad) {
-		return invalidTaskID(bad)
+	if err := upstream.CheckTaskID(id); err != nil {
+		return invalid(err, nil)
 	}
-	return err
+	return nil
+}
+
+// invalid returns the error of a question: that of the task id, or else of the credential. credentialErr may be nil.
+func invalid(err, credentialErr error) error {
+	var badID *upstream.TaskIDError
+	switch {
+	case errors.As(err, &badID):
+		return invalidTaskID(badID)
+	case credentialErr != nil:
+		return invalidCredential(credentialErr)
+	default:
+		return err
+	}
 }
 
 func invalidTaskID(bad *upstream.TaskIDError) error {

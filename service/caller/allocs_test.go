@@ -26,3 +26,10 @@ func TestAllocsOfCaller(t *testing.T) {
 		}
 	}
 }
+
+// The text of an IPv4 address is a part of the address's.
+func TestAllocsOfPeer(t *testing.T) {
+	if n := testing.AllocsPerRun(100, func() { _ = caller.Peer("192.0.2.1:4711") }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

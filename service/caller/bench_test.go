@@ -1,6 +1,7 @@
 package caller_test
 
 import (
+	"log/slog"
 	"testing"
 
 	"google.golang.org/grpc/metadata"
@@ -19,6 +20,7 @@ func BenchmarkRead(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		_ = who.LogAttrs("1534087020903704704")
+		var room [16]slog.Attr
+		_ = who.AppendAttrs(room[:0], "1534087020903704704")
 	}
 }

@@ -92,13 +92,13 @@ func (c Caller) Still() error {
 	return c.still(c)
 }
 
-// LogAttrs returns the log attributes of a call for a task, with room for more. An invalid task id is left out: it may be
-// anything, even a token. This only keeps secrets out of the log: upstream.CheckTaskID decides whether an id is valid.
-func (c Caller) LogAttrs(taskID string) []slog.Attr {
+// AppendAttrs appends the log attributes of a call for a task. An invalid task id is left out: it may be anything, even a
+// token. This only keeps secrets out of the log: upstream.CheckTaskID decides whether an id is valid.
+func (c *Caller) AppendAttrs(attrs []slog.Attr, taskID string) []slog.Attr {
 	if !taskid.Valid(taskID) {
 		taskID = ""
 	}
-	attrs := append(make([]slog.Attr, 0, 16),
+	attrs = append(attrs,
 		slog.String("task_id", taskID),
 		slog.String("request_id", c.RequestID),
 		slog.String("trace_id", hexText(c.Trace)),
@@ -242,24 +242,25 @@ func (r *Reader) fingerprint(authorization string) string {
 
 type contextKey struct{}
 
-// withCaller is a context with a caller: [context.WithValue] would allocate the two apart.
-type withCaller struct {
+// Context is a context with a caller, which must not be changed afterwards: see [FromContext]. It can be part of another
+// struct, which saves an allocation.
+type Context struct {
 	context.Context
-	caller *Caller
+	Caller *Caller
 }
 
 // Value implements [context.Context].
-func (c *withCaller) Value(key any) any {
+func (c *Context) Value(key any) any {
 	if key == (contextKey{}) {
-		return c.caller
+		return c.Caller
 	}
 	return c.Context.Value(key)
 }
 
 // NewContext returns ctx with c in it, which must not be changed afterwards.
-func NewContext(ctx context.Context, c *Caller) context.Context { return &withCaller{ctx, c} }
+func NewContext(ctx context.Context, c *Caller) context.Context { return &Context{ctx, c} }
 
-// FromContext returns the Caller that NewContext put into ctx, or else an empty one. It must not be changed.
+// FromContext returns the Caller in ctx, or else an empty one. It must not be changed.
 func FromContext(ctx context.Context) (who *Caller, ok bool) {
 	if who, ok = ctx.Value(contextKey{}).(*Caller); ok {
 		return who, true

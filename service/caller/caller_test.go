@@ -106,7 +106,7 @@ func TestCallerDoesNotPrintItsCredential(t *testing.T) {
 // An invalid task id may be a credential in the wrong place.
 func TestInvalidTaskIDsAreNotLogged(t *testing.T) {
 	for id, logged := range map[string]bool{"1534087020903704704": true, "Bearer geheim": false, strings.Repeat("9", 65): false} {
-		if line := fmt.Sprint(caller.Caller{}.LogAttrs(id)); strings.Contains(line, id) != logged {
+		if line := fmt.Sprint((&caller.Caller{}).AppendAttrs(nil, id)); strings.Contains(line, id) != logged {
 			t.Errorf("logged as %s", line)
 		}
 	}

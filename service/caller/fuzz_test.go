@@ -185,7 +185,7 @@ func FuzzCredentialIsNotShown(f *testing.F) {
 		}
 		for _, handler := range []slog.Handler{slog.NewJSONHandler(&out, nil), slog.NewTextHandler(&out, nil)} {
 			for _, taskID := range []string{"1534087020903704704", authorization, canary, ""} {
-				slog.New(handler).LogAttrs(t.Context(), slog.LevelInfo, "", c.LogAttrs(taskID)...)
+				slog.New(handler).LogAttrs(t.Context(), slog.LevelInfo, "", c.AppendAttrs(nil, taskID)...)
 			}
 			slog.New(handler).Info("", "caller", c, "error", err)
 		}

@@ -13,6 +13,9 @@ func Peer(address string) string {
 	if err != nil {
 		return address
 	}
+	if ip.Addr().Is4() { // Written in one way only, so the text need not be made again.
+		return address[:strings.LastIndexByte(address, ':')]
+	}
 	host := ip.Addr().Unmap()
 	if host.Is4() || host.IsLoopback() || host.IsLinkLocalUnicast() {
 		return host.String()

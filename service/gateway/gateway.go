@@ -323,7 +323,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, failure *reason
 	st := failure.Status(who.RequestID, who.Language)
 	if failure.Outcome != reason.CallerCancelled { // A caller that has left was not refused, and TaskService has logged the call.
 		g.refused.WithLabelValues(failure.Outcome.Name).Inc()
-		g.log.LogAttrs(r.Context(), slog.LevelWarn, "request refused", append(who.LogAttrs(g.taskIDOf(r)),
+		g.log.LogAttrs(r.Context(), slog.LevelWarn, "request refused", append(who.AppendAttrs(nil, g.taskIDOf(r)),
 			slog.String("method", methodForm.FindString(r.Method)),
 			slog.String("code", st.Code().String()),
 			slog.String("reason", failure.Reason()),

@@ -59,6 +59,11 @@ func (f *flight[V]) begins(ctx context.Context, patience time.Duration) error {
 	if patience <= 0 {
 		return nil
 	}
+	select {
+	case <-f.begun: // As usual for a call that joins a request. It needs no timer.
+		return nil
+	default:
+	}
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {

@@ -112,7 +112,7 @@ var ErrNotBegun = errors.New("the request has not begun")
 // Get returns an observation of key that satisfies wish: from memory, from a request for key in flight, or by calling
 // ask.
 //
-// If ctx comes from [WithSpent], Get adds to its Spent the time that the call waited in each stage, whichever call
+// If ctx comes from a [Spending], Get adds to its Spent the time that the call waited in each stage, whichever call
 // began the request.
 //
 // ask gets a context that has the values of ctx and ends when no call waits for the answer any more. All calls that

@@ -28,10 +28,19 @@ func Enter(ctx context.Context, stage Stage) {
 // Spent is the time that calls of Get waited while their request was queued or sent.
 type Spent struct{ Queued, Sent time.Duration }
 
-// WithSpent returns a context whose calls of Get add to the Spent. One goroutine at a time may use it.
-func WithSpent(ctx context.Context) (context.Context, *Spent) {
-	spent := &Spent{}
-	return context.WithValue(ctx, spentKey{}, spent), spent
+// Spending is a context whose calls of Get add to its Spent. One goroutine at a time may use it. It can be part of another
+// struct, which saves an allocation.
+type Spending struct {
+	context.Context
+	Spent Spent
+}
+
+// Value implements [context.Context].
+func (s *Spending) Value(key any) any {
+	if key == (spentKey{}) {
+		return &s.Spent
+	}
+	return s.Context.Value(key)
 }
 
 type (

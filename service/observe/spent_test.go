@@ -57,7 +57,8 @@ func TestSpent(t *testing.T) {
 					first.Go(func() { _, _ = o.Get(t.Context(), "key", observe.Wish{}, blocking(staged)) })
 				}
 				time.Sleep(time.Duration(row.after) * time.Second)
-				ctx, spent := observe.WithSpent(t.Context())
+				spending := &observe.Spending{Context: t.Context()}
+				ctx, spent := context.Context(spending), &spending.Spent
 				if row.leaves > 0 {
 					var leave context.CancelFunc
 					ctx, leave = context.WithTimeout(ctx, time.Duration(row.leaves-row.after)*time.Second)

@@ -5,14 +5,18 @@ package rpcserver
 import (
 	"context"
 	"log/slog"
+	"net"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/tap"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/caller"
+	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
 type fixed struct {
@@ -24,14 +28,15 @@ func (f *fixed) GetTask(context.Context, *taskv1.GetTaskRequest) (*taskv1.GetTas
 	return &f.answer, nil
 }
 
-// The wait for a request allocates its context, and the entry of that in the stream's context.
+// The wait for the request of a GetTask is one allocation.
 func TestAllocsOfRequest(t *testing.T) {
-	const most = 6
+	const most = 1
 	all := newRequests(t.Context(), Config{})
 	info := &tap.Info{FullMethodName: taskv1.TaskService_GetTask_FullMethodName, Header: metadata.Pairs("authorization", "Bearer a")}
 	if n := testing.AllocsPerRun(100, func() {
 		call, end := context.WithCancel(t.Context())
 		ctx, _ := all.tap(call, info)
+		requestOf(ctx).wait()
 		requestOf(ctx).received()
 		end()
 	}); n > most+2 { // Two are the stream's own.
@@ -41,13 +46,33 @@ func TestAllocsOfRequest(t *testing.T) {
 
 // A call in this process, with its log line and its metrics, without its service.
 func TestAllocsOfCall(t *testing.T) {
-	const most = 36
+	const most = 20
 	log := slog.New(discard{slog.DiscardHandler})
 	tasks := taskv1.NewTaskServiceClient(NewLocal(&fixed{answer: taskv1.GetTaskResponse{Task: &taskv1.Task{}}}, log, prometheus.NewRegistry()))
 	ctx := caller.NewContext(t.Context(), &caller.Caller{RequestID: "a-request.1"})
 	request := &taskv1.GetTaskRequest{TaskId: "1534087020903704704"}
 	if n := testing.AllocsPerRun(100, func() { _, _ = tasks.GetTask(ctx, request) }); n > most {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// A call over a connection, with those of gRPC and its client.
+func TestAllocsOfServedCall(t *testing.T) {
+	const most = 174
+	listener := koodrivetest.Listen()
+	s := New(Config{Service: &fixed{}, Who: anybody, Log: slog.New(discard{slog.DiscardHandler})})
+	go func() { _ = s.Serve(listener) }()
+	defer s.Stop(t.Context())
+	conn, err := grpc.NewClient("passthrough:///kootask", grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.Dial(ctx, "", "") }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer geheim")
+	tasks, request := taskv1.NewTaskServiceClient(conn), &taskv1.GetTaskRequest{TaskId: "1534087020903704704"}
+	if n := testing.AllocsPerRun(1000, func() { _, err = tasks.GetTask(ctx, request) }); n > most || err != nil {
+		t.Errorf("%v allocations, %v", n, err)
 	}
 }
 

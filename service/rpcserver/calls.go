@@ -37,25 +37,30 @@ type calls struct {
 // MaxPushback is the longest retry delay that is sent to gRPC's own retry policies.
 const MaxPushback = 5 * time.Second
 
-// call is one call in flight.
+// call is one call in flight, with its contexts: each of them would be an allocation.
 type call struct {
-	kind   string
-	method string
-	start  time.Time
-	who    caller.Caller
-	taskID string // As received, even if invalid.
-	// The time that the call has waited. Nil for streams: a watch's requests are shared.
-	spent *observe.Spent
+	of       *series
+	start    time.Time
+	who      caller.Caller
+	taskID   string           // As received, even if invalid.
+	spending observe.Spending // The time that the call has waited. Unused for streams: a watch's requests are shared.
+	ctx      caller.Context   // The handler's.
+}
+
+func (c *calls) begin(kind, method string) *call {
+	call := &call{of: c.metrics.of(kind, method), start: time.Now()}
+	call.of.started.Inc()
+	return call
 }
 
 func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	requestOf(ctx).received()
 	uncompressed(ctx)
-	call := &call{kind: unaryCall, method: info.FullMethod, start: time.Now()}
+	call := c.begin(unaryCall, info.FullMethod)
 	call.read(req)
-	ctx, call.spent = observe.WithSpent(ctx)
+	call.spending.Context = ctx
 	var resp any
-	err := c.run(ctx, call, func(ctx context.Context) (err error) {
+	err := c.run(&call.spending, call, func(ctx context.Context) (err error) {
 		resp, err = handler(ctx, req)
 		return err
 	})
@@ -64,12 +69,12 @@ func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 		_ = grpc.SetTrailer(ctx, call.trailer(err))
 		return nil, err
 	}
-	return resp, grpc.SetHeader(ctx, call.requestID())
+	return resp, call.sendHeader(func(md metadata.MD) error { return grpc.SendHeader(ctx, md) }) // SetHeader would copy it.
 }
 
 func (c *calls) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	uncompressed(ss.Context())
-	call := &call{kind: streamCall, method: info.FullMethod, start: time.Now()}
+	call := c.begin(streamCall, info.FullMethod)
 	stream := &stream{ServerStream: ss, call: call, requests: c.requests}
 	err := c.run(ss.Context(), call, func(ctx context.Context) error {
 		stream.ctx = ctx
@@ -83,30 +88,31 @@ func (c *calls) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 
 // run is the common part of unary and stream.
 func (c *calls) run(ctx context.Context, call *call, handle func(context.Context) error) error {
-	c.metrics.begin(call)
 	err := guard(func() (err error) {
 		if err := c.authenticate(ctx, call); err != nil {
 			return err
 		}
-		return handle(caller.NewContext(ctx, &call.who))
+		call.ctx = caller.Context{Context: ctx, Caller: &call.who}
+		return handle(&call.ctx)
 	})
+	end := time.Now()
 	var failure *reason.Error
-	if _, isStatus := status.FromError(err); !call.ours() && isStatus {
-		c.metrics.end(call, nil, status.Code(err))
+	if _, isStatus := status.FromError(err); !call.of.ours && isStatus {
+		c.metrics.end(call.of, end.Sub(call.start), nil, status.Code(err))
 		return err
 	}
 	if err != nil {
 		failure = reason.Of(err)
 		err = failure.Status(call.who.RequestID, call.who.Language).Err()
 	}
-	c.metrics.end(call, failure, status.Code(err))
-	c.logEnd(ctx, call, failure, status.Code(err))
+	c.metrics.end(call.of, end.Sub(call.start), failure, status.Code(err))
+	c.logEnd(ctx, call, end, failure, status.Code(err))
 	return err
 }
 
 // authenticate sets the caller of a call, or refuses the call. Its frame is not part of the stack on which a watch waits.
 func (c *calls) authenticate(ctx context.Context, call *call) (err error) {
-	if call.who, err = c.who(ctx, headerOf(ctx), call.ours()); !call.ours() {
+	if call.who, err = c.who(ctx, headerOf(ctx), call.of.ours); !call.of.ours {
 		return nil
 	}
 	return err
@@ -118,16 +124,22 @@ func guard(handle func() error) (err error) {
 	return handle()
 }
 
-func (c *calls) logEnd(ctx context.Context, call *call, failure *reason.Error, code codes.Code) {
-	attrs := append(call.who.LogAttrs(call.taskID),
-		slog.String("method", call.method),
+func (c *calls) logEnd(ctx context.Context, call *call, end time.Time, failure *reason.Error, code codes.Code) {
+	at, to := level(failure, code), c.log.Handler()
+	if !to.Enabled(ctx, at) {
+		return
+	}
+	var room [16]slog.Attr // The record copies them, so they stay on the stack.
+	attrs := append(call.who.AppendAttrs(room[:0], call.taskID),
+		slog.String("method", call.of.method),
 		slog.String("code", code.String()),
-		slog.Float64("seconds", time.Since(call.start).Seconds()),
+		slog.Float64("seconds", end.Sub(call.start).Seconds()),
 	)
-	if call.spent != nil {
+	if call.spending.Context != nil {
+		spent := &call.spending.Spent
 		attrs = append(attrs,
-			slog.Float64("wait_seconds", call.spent.Queued.Seconds()),
-			slog.Float64("koodrive_seconds", call.spent.Sent.Seconds()),
+			slog.Float64("wait_seconds", spent.Queued.Seconds()),
+			slog.Float64("koodrive_seconds", spent.Sent.Seconds()),
 		)
 	}
 	if failure != nil {
@@ -138,11 +150,9 @@ func (c *calls) logEnd(ctx context.Context, call *call, failure *reason.Error, c
 		)
 	}
 	// Not with c.log.LogAttrs, which looks up the place in the code that logs.
-	if at, to := level(failure, code), c.log.Handler(); to.Enabled(ctx, at) {
-		line := slog.NewRecord(time.Now(), at, "call", 0)
-		line.AddAttrs(attrs...)
-		_ = to.Handle(ctx, line)
-	}
+	line := slog.NewRecord(end, at, "call", 0)
+	line.AddAttrs(attrs...)
+	_ = to.Handle(ctx, line)
 }
 
 // level is Warn for the caller's errors, and Error for those of kootask and KooDrive.
@@ -157,15 +167,27 @@ func level(failure *reason.Error, code codes.Code) slog.Level {
 	}
 }
 
-func (c *call) ours() bool { return ours(c.method) }
-
 // ours reports whether a method is TaskService's, and not that of health or reflection.
 func ours(method string) bool {
-	return strings.HasPrefix(method, "/"+taskv1.TaskService_ServiceDesc.ServiceName+"/")
+	return strings.HasPrefix(method, ownPrefix)
 }
+
+var ownPrefix = "/" + taskv1.TaskService_ServiceDesc.ServiceName + "/"
 
 func (c *call) requestID() metadata.MD {
 	return metadata.MD{caller.HeaderRequestID: {c.who.RequestID}}
+}
+
+// headers holds the maps of sent headers. gRPC keeps a stream's until the stream ends, but does not use it again, so the
+// streams share a few instead of 400 B each.
+var headers = sync.Pool{New: func() any { return metadata.MD{} }}
+
+// sendHeader sends the request id with a function that does not use the metadata after it has returned.
+func (c *call) sendHeader(send func(metadata.MD) error) error {
+	header := headers.Get().(metadata.MD)
+	defer headers.Put(header)
+	header[caller.HeaderRequestID] = []string{c.who.RequestID}
+	return send(header)
 }
 
 // trailer returns the trailer of a failed call. It has the delay for gRPC's own retry policies (gRFC A6): that of
@@ -173,7 +195,7 @@ func (c *call) requestID() metadata.MD {
 // delay exactly.
 func (c *call) trailer(err error) metadata.MD {
 	md := c.requestID()
-	if c.ours() {
+	if c.of.ours {
 		pushback := int64(-1)
 		if _, retry := reason.Read(status.Convert(err)); retry != nil && *retry <= MaxPushback {
 			pushback = int64(math.Ceil(float64(*retry) / float64(time.Millisecond)))
@@ -185,7 +207,13 @@ func (c *call) trailer(err error) metadata.MD {
 
 // uncompressed keeps gRPC from compressing an answer because its request was compressed: a task's messages are small,
 // and their compressed size would reveal something of their content.
-func uncompressed(ctx context.Context) { _ = grpc.SetSendCompressor(ctx, encoding.Identity) }
+func uncompressed(ctx context.Context) {
+	s, ok := grpc.ServerTransportStreamFromContext(ctx).(interface{ SendCompress() string })
+	if ok && s.SendCompress() == "" { // Nearly always. Setting it would parse a header of the client's and send another one.
+		return
+	}
+	_ = grpc.SetSendCompressor(ctx, encoding.Identity)
+}
 
 func (c *call) read(req any) {
 	if r, ok := req.(interface{ GetTaskId() string }); ok {
@@ -211,12 +239,10 @@ func (s *stream) RecvMsg(m any) error {
 	case err == nil:
 		s.call.read(m)
 		return nil
-	case !s.call.ours():
+	case !s.call.of.ours:
 		return err
-	case errors.Is(err, errOverdue):
-		return unreadable(reason.Missing, errOverdue)
-	case errors.Is(err, errStopping):
-		return &reason.Error{Outcome: reason.ServerDraining, Cause: errStopping}
+	case errors.Is(err, errOverdue), errors.Is(err, errStopping):
+		return unarrived(err)
 	}
 	// Not the context's error: it ends as soon as the library has answered.
 	switch status.Code(err) {
@@ -239,28 +265,20 @@ func (s *stream) receive(m any) error {
 		defer q.received()
 		return s.ServerStream.RecvMsg(m)
 	}
-	return s.requests.read(s.ServerStream.Context(), func() error { return s.ServerStream.RecvMsg(m) })
+	return s.requests.read(s.ServerStream, m)
 }
 
-func unreadable(why reason.ViolationReason, err error) error {
+func unreadable(why reason.ViolationReason, err error) *reason.Error {
 	failure := reason.Invalid(reason.RequestMalformed, "request", why, "The request cannot be read.")
 	failure.Cause = err
 	return failure
 }
 
-// headers holds the maps of sent headers. gRPC keeps a stream's until the stream ends, but does not use it again, so the
-// streams share a few instead of 400 B each.
-var headers = sync.Pool{New: func() any { return metadata.MD{} }}
-
 // SendMsg sends the request id as a header with the first message. A header without a message would suggest success. It
 // reports that the client has left, unless the message itself is invalid.
 func (s *stream) SendMsg(m any) error {
 	if !s.opened.Swap(true) {
-		header := headers.Get().(metadata.MD)
-		header[caller.HeaderRequestID] = []string{s.call.who.RequestID}
-		err := s.SendHeader(header)
-		headers.Put(header)
-		if err != nil {
+		if err := s.call.sendHeader(s.SendHeader); err != nil {
 			return gone(err)
 		}
 	}

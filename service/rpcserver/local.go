@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 
@@ -189,7 +190,7 @@ func (h *localHead) SetHeader(md metadata.MD) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.header == nil {
-		h.header = md // The interceptor makes it for each call.
+		h.header = maps.Clone(md)
 		return nil
 	}
 	h.header = metadata.Join(h.header, md)

@@ -3,7 +3,9 @@ package rpcserver_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -243,4 +245,23 @@ func TestLocalStop(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The header of a call stays as it is while others are answered.
+func TestLocalHeadersAreKept(t *testing.T) {
+	ok := stub{do: func(context.Context) error { return nil }}
+	local(t, ok, func(ctx context.Context, t *testing.T, tasks taskv1.TaskServiceClient, _ *rpcserver.Local) {
+		var all [3]metadata.MD
+		for i := range all {
+			ctx := caller.NewContext(ctx, &caller.Caller{RequestID: fmt.Sprint(i)})
+			if _, err := tasks.GetTask(ctx, &taskv1.GetTaskRequest{TaskId: "1"}, grpc.Header(&all[i])); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, header := range all {
+			if got := header.Get(caller.HeaderRequestID); !slices.Equal(got, []string{fmt.Sprint(i)}) {
+				t.Errorf("call %d: %q", i, got)
+			}
+		}
+	})
 }

@@ -23,6 +23,8 @@ type metrics struct {
 
 // series are those of one method.
 type series struct {
+	method  string
+	ours    bool // TaskService's, and not that of health or reflection.
 	started prometheus.Counter
 	handled *prometheus.CounterVec // By code.
 	ok      prometheus.Counter     // Of handled, with code OK. Set by the first such call.
@@ -67,30 +69,30 @@ const (
 	streamCall = "server_stream"
 )
 
-func (m *metrics) begin(call *call) { m.of(call).started.Inc() }
-
-func (m *metrics) end(call *call, failure *reason.Error, code codes.Code) {
-	of := m.of(call)
+func (m *metrics) end(of *series, took time.Duration, failure *reason.Error, code codes.Code) {
 	of.code(code).Inc()
 	if failure != nil {
 		m.failures.WithLabelValues(failure.Outcome.Name).Inc()
 	}
 	if of.seconds != nil {
-		of.seconds.Observe(time.Since(call.start).Seconds())
+		of.seconds.Observe(took.Seconds())
 	}
 }
 
-// of returns the series of a call's method.
-func (m *metrics) of(call *call) *series {
-	if known, ok := m.methods.Load(call.method); ok {
+// of returns the series of a method.
+func (m *metrics) of(kind, fullMethod string) *series {
+	if known, ok := m.methods.Load(fullMethod); ok {
 		return known.(*series)
 	}
-	service, method, _ := strings.Cut(strings.TrimPrefix(call.method, "/"), "/")
-	labels := prometheus.Labels{"grpc_type": call.kind, "grpc_service": service, "grpc_method": method}
-	of := &series{started: m.started.With(labels), handled: m.handled.MustCurryWith(labels)}
-	if call.kind == unaryCall {
+	service, method, _ := strings.Cut(strings.TrimPrefix(fullMethod, "/"), "/")
+	labels := prometheus.Labels{"grpc_type": kind, "grpc_service": service, "grpc_method": method}
+	of := &series{
+		method: fullMethod, ours: ours(fullMethod),
+		started: m.started.With(labels), handled: m.handled.MustCurryWith(labels),
+	}
+	if kind == unaryCall {
 		of.seconds = m.seconds.With(labels)
 	}
-	known, _ := m.methods.LoadOrStore(call.method, of)
+	known, _ := m.methods.LoadOrStore(fullMethod, of)
 	return known.(*series)
 }

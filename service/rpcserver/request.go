@@ -4,15 +4,19 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
 
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/reason"
 )
@@ -31,10 +35,12 @@ var (
 )
 
 // requests limits how long calls wait for their request. gRPC reads the whole request before a unary interceptor runs,
-// so the wait begins in the tap, which sees each call's header first. It ends in the interceptors, and not with
-// [stats.InPayload], after which gRPC still waits for the client to close its side. The request of TaskService's streams
-// is read by the handler, which can leave the read behind: so a watch needs no context that can be cancelled for this, and
-// the many watches of a server less memory.
+// so the wait of TaskService's calls begins in a handler around the generated one, or in RecvMsg. If it is overdue, the
+// stream is ended as by the handler, which ends the read. That needs no context: one that can be cancelled takes a watch
+// 400 B, and a short call a twentieth of its time. Calls of health and reflection wait from the tap on, with a context.
+//
+// The wait ends in the interceptors, and not with [stats.InPayload], after which gRPC still waits for the client to close
+// its side.
 //
 // All calls may wait equally long, so they are in a list in the order in which they fall due, with one timer. A timer and
 // functions that wait for the end of each call would cost more than the rest of the tap.
@@ -70,16 +76,23 @@ func newRequests(stopping context.Context, config Config) *requests {
 	return r
 }
 
-// request is the wait for one call's request, and the call's context. A nil request never expires.
+// request is the wait for one call's request, and the context of all calls but TaskService's streams. A nil request never
+// expires.
 type request struct {
 	context.Context
 	all    *requests
 	header metadata.MD             // As received. It must not be changed.
-	ours   bool                    // TaskService's. The streams of health and reflection do not end by themselves.
-	end    context.CancelCauseFunc // Ends the wait. It does not block.
+	cancel context.CancelCauseFunc // Of a call of health or reflection. Their streams do not end by themselves.
+	stream finisher                // Of a call of TaskService.
 
-	prev, next *request // Guarded by requests.mu, as is due. Nil outside the list.
+	prev, next *request // Guarded by requests.mu, as are the fields below. Nil outside the list.
 	due        time.Time
+	cause      error // Why the call was ended.
+}
+
+// finisher is a stream of gRPC's server. WriteStatus ends the stream, and what reads from it.
+type finisher interface {
+	WriteStatus(status *status.Status) error
 }
 
 type requestKey struct{}
@@ -115,38 +128,76 @@ func (r *requests) tap(ctx context.Context, info *tap.Info) (context.Context, er
 	if caller.HeaderSize(info.Header) > MaxHeader {
 		return nil, reason.MetadataTooLong.Err()
 	}
-	if streamHandler(info.FullMethodName) != nil {
+	switch {
+	case streamHandler(info.FullMethodName) != nil:
 		return ctx, nil
+	case ours(info.FullMethodName):
+		return &request{Context: ctx, all: r, header: info.Header}, nil
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	q := &request{Context: ctx, all: r, header: info.Header, ours: ours(info.FullMethodName), end: cancel}
-	r.wait(q)
+	q := &request{Context: ctx, all: r, header: info.Header, cancel: cancel}
+	q.wait()
 	return q, nil
 }
 
-// read reads a stream's request with the given function, and returns its error. It returns errOverdue or errStopping if
-// that takes too long: gRPC ends the read when the call ends.
-func (r *requests) read(ctx context.Context, receive func() error) error {
-	overdue, received := make(chan error, 1), make(chan error, 1)
-	q := &request{Context: ctx, all: r, end: func(cause error) { overdue <- cause }}
-	r.wait(q)
-	defer q.arrive()
-	go func() { received <- guard(receive) }()
-	select {
-	case err := <-received:
-		return err
-	case cause := <-overdue:
-		return cause
+// taskService describes TaskService to gRPC. The wait for the request of a unary call begins with its handler.
+func taskService() *grpc.ServiceDesc {
+	desc := taskv1.TaskService_ServiceDesc
+	desc.Methods = slices.Clone(desc.Methods)
+	for i := range desc.Methods {
+		handler := desc.Methods[i].Handler
+		desc.Methods[i].Handler = func(
+			srv any, ctx context.Context, read func(any) error, interceptor grpc.UnaryServerInterceptor,
+		) (any, error) {
+			q := requestOf(ctx)
+			q.stream, _ = grpc.ServerTransportStreamFromContext(ctx).(finisher)
+			q.wait()
+			return handler(srv, ctx, read, interceptor)
+		}
+	}
+	return &desc
+}
+
+// read reads the request of a stream of TaskService.
+func (r *requests) read(stream grpc.ServerStream, m any) error {
+	ctx := stream.Context()
+	q := &request{Context: ctx, all: r, header: headerOf(ctx)}
+	q.stream, _ = grpc.ServerTransportStreamFromContext(ctx).(finisher)
+	q.wait()
+	err := stream.RecvMsg(m)
+	if !q.arrive() && q.cause != nil {
+		return q.cause
+	}
+	return err
+}
+
+// end ends a call whose request is overdue. It does not block: WriteStatus may need a lock with which gRPC calls the tap.
+func (q *request) end(cause error) {
+	if q.cancel != nil {
+		q.cancel(cause)
+		return
+	}
+	q.cause = cause
+	if q.stream != nil {
+		go func() { _ = q.stream.WriteStatus(unarrived(cause).Status(caller.RequestID(q.header.Get), "")) }()
 	}
 }
 
-func (r *requests) wait(q *request) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.waitLocked(q)
+// unarrived returns the error of a call whose request has not arrived.
+func unarrived(cause error) *reason.Error {
+	if errors.Is(cause, errStopping) {
+		return &reason.Error{Outcome: reason.ServerDraining, Cause: cause}
+	}
+	return unreadable(reason.Missing, cause)
 }
 
-// waitLocked adds a call at the end of the list, with the full time.
+// wait adds a call at the end of the list, with the full time.
+func (q *request) wait() {
+	q.all.mu.Lock()
+	defer q.all.mu.Unlock()
+	q.all.waitLocked(q)
+}
+
 func (r *requests) waitLocked(q *request) {
 	q.due = time.Now().Add(r.limit)
 	q.prev, q.next = r.list.prev, &r.list
@@ -238,10 +289,10 @@ func (r *requests) awaited() float64 {
 // received ends the wait when the request has arrived. It does nothing the second time, or after the call has expired. A
 // stream of health or reflection then ends with the server.
 func (q *request) received() {
-	if q == nil || !q.arrive() || q.ours || q.all.stopping.Err() != nil {
+	if q == nil || !q.arrive() || q.cancel == nil || q.all.stopping.Err() != nil {
 		return
 	}
-	forget := context.AfterFunc(q.all.stopping, func() { q.end(errStopping) })
+	forget := context.AfterFunc(q.all.stopping, func() { q.cancel(errStopping) })
 	context.AfterFunc(q, func() { forget() })
 }
 
