@@ -54,17 +54,17 @@ func (s *Service) begin(
 	if err != nil {
 		return nil, err
 	}
-	w = newWatcher(s, stream, req, who)
+	w = newWatcher(s, stream, req, who) // Returned with an error as well: the deferred function closes it.
 	defer func() {
 		if err != nil {
 			w.close()
 		}
 	}()
 	if !s.watches.add(w) {
-		return nil, errDraining
+		return w, errDraining
 	}
 	if *begun, err = s.quota.Watch(q.Subject(), func() bool { return s.ask.Withheld(q) }); err != nil {
-		return nil, err
+		return w, err
 	}
 	s.metrics.watchers.Inc()
 	w.answered = begun.Answered
