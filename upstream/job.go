@@ -37,9 +37,11 @@ func ask[T any](ctx context.Context, c *Client, q request, decode decoder[T], th
 	if q.credential.app != nil {
 		c.pauses.asks(q.caller)
 	}
-	if err := c.pauses.check(q.quota, q.caller); err != nil {
-		then(none, err)
-		return
+	if !q.Checked {
+		if err := c.pauses.check(q.quota, q.caller); err != nil {
+			then(none, err)
+			return
+		}
 	}
 	entered, err := c.breaker.enter(q.votes())
 	if err != nil {

@@ -118,12 +118,16 @@ func (a *Asker) Kept(q *Question, maxAge *time.Duration) (Answer, bool) {
 // Get returns the task for a call. maxAge limits the age of the answer; nil accepts the answer of a request in flight,
 // and any finished task. If ctx ends first, Get fails with its cause.
 func (a *Asker) Get(ctx context.Context, q *Question, maxAge *time.Duration) (Answer, error) {
-	answered, err := a.quota.Call(q.Subject(), func() bool { return a.Withheld(q) })
+	checked := false // The quota asks about new tasks only.
+	answered, err := a.quota.Call(q.Subject(), func() bool {
+		checked = !a.Withheld(q)
+		return !checked
+	})
 	if err != nil {
 		return Answer{}, err
 	}
 	defer answered()
-	answer, err := a.observer.Get(ctx, q.Key(), observe.Wish{MaxAge: maxAge, Patience: Patience}, a.twice(q))
+	answer, err := a.observer.Get(ctx, q.Key(), observe.Wish{MaxAge: maxAge, Patience: Patience}, a.twice(q, checked))
 	switch {
 	case err == nil:
 		a.metrics.observed[answer.Source].Inc()
@@ -154,7 +158,7 @@ func (a *Asker) Poll(q *Question, wait time.Duration) func(ctx context.Context, 
 
 // poll fetches the task for a watch.
 func (a *Asker) poll(ctx context.Context, q *Question, first bool, then func(Answer, error)) {
-	due, once := time.Now(), a.once(q, first)
+	due, once := time.Now(), a.once(q, first, false)
 	ask := func(ctx context.Context, begun func(), done func(upstream.Task, error)) {
 		once(ctx, sync.OnceFunc(func() {
 			a.metrics.pollLag.Observe(time.Since(due).Seconds())
@@ -172,8 +176,8 @@ func (a *Asker) poll(ctx context.Context, q *Question, first bool, then func(Ans
 }
 
 // once sends a request to KooDrive. First it waits for the rate limit of the app's user, if there is one, and then in the
-// queue. first means that somebody waits for the answer.
-func (a *Asker) once(q *Question, first bool) observe.Ask[upstream.Task] {
+// queue. first means that somebody waits for the answer, and checked that Withheld has just reported false.
+func (a *Asker) once(q *Question, first, checked bool) observe.Ask[upstream.Task] {
 	return func(ctx context.Context, begun func(), done func(upstream.Task, error)) {
 		observe.Enter(ctx, observe.Queued)
 		a.pace(ctx, q, func(err error) {
@@ -183,8 +187,10 @@ func (a *Asker) once(q *Question, first bool) observe.Ask[upstream.Task] {
 			}
 			r := a.begin(ctx, q, begun)
 			call := upstream.Call{
-				Queue: a.queue(q), Language: q.language, Trace: r.trace, Resend: first, Begun: r.sent, Ended: r.ended,
+				Queue: a.queue(q), Language: q.language, Trace: r.trace, Checked: checked, Resend: first,
+				Begun: r.sent, Ended: r.ended,
 			}
+			checked = false // Another request comes later.
 			if !first {
 				call.Yield = a.pollMax
 			}
