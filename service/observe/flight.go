@@ -108,12 +108,7 @@ func (o *Observer[K, V]) run(key K, f *flight[V], ask Ask[V]) {
 			o.end(key, f, value, err)
 		})
 	}
-	var err error
-	func() {
-		defer panics.Recover(&err, "while asking")
-		ask(f.ctx, begun, done)
-	}()
-	if err != nil {
+	if err := panics.Catch(func() { ask(f.ctx, begun, done) }, "while asking"); err != nil {
 		var none V
 		done(none, err)
 	}

@@ -95,27 +95,26 @@ func (p *poller[K, V]) due() {
 
 // ask calls poll. A panic in it ends the watches of this key only.
 func (p *poller[K, V]) ask() {
-	var err error
-	func() {
-		defer panics.Recover(&err, "while polling")
+	err := panics.Catch(func() {
 		p.poll(p.ctx, func(answer Answer[V], err error) {
 			verdict, err := p.judge(err)
 			p.ended(answer, verdict, err)
 		})
-	}()
+	}, "while polling")
 	if err != nil {
 		p.ended(Answer[V]{}, Verdict{Kind: "panic"}, err)
 	}
 }
 
 // judge judges the error of a poll. A panic takes its place.
-func (p *poller[K, V]) judge(cause error) (verdict Verdict, err error) {
+func (p *poller[K, V]) judge(cause error) (verdict Verdict, _ error) {
 	if cause == nil || p.ctx.Err() != nil {
 		return Verdict{}, cause
 	}
-	verdict = Verdict{Kind: "panic"} // Replaced, unless there is a panic.
-	defer panics.Recover(&err, "while judging")
-	return p.hub.config.Judge(cause), cause
+	if err := panics.Catch(func() { verdict = p.hub.config.Judge(cause) }, "while judging"); err != nil {
+		return Verdict{Kind: "panic"}, err
+	}
+	return verdict, cause
 }
 
 // ended handles the end of a poll.
