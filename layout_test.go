@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -33,7 +34,7 @@ var imports = map[string][]string{
 	"internal/ascii":          {},
 	"internal/loopback":       {},
 	"internal/panics":         {},
-	"internal/taskid":         {"internal/ascii"},
+	"internal/taskid":         {},
 	"upstream":                {"internal/ascii", "internal/bounded", "internal/dial", "internal/panics", "internal/secret", "internal/taskid", "internal/unpack"},
 	"upstream/koodrivetest":   {},
 	"internal/rates":          {},
@@ -46,7 +47,7 @@ var imports = map[string][]string{
 	"service/auth":            {"gen/koodrive/task/v1", "internal/ascii", "internal/bounded", "internal/dial", "internal/expiring", "internal/loopback", "internal/rates", "internal/unpack", "service/caller", "service/reason"},
 	"service/auth/issuertest": {},
 	"service/message":         {},
-	"service/gateway":         {"gen/koodrive/task/v1", "internal/ascii", "internal/jsonline", "internal/loopback", "internal/panics", "internal/rates", "internal/taskid", "service/auth", "service/caller", "service/message", "service/reason"},
+	"service/gateway":         {"gen/koodrive/task/v1", "internal/ascii", "internal/jsonline", "internal/loopback", "internal/panics", "internal/rates", "service/auth", "service/caller", "service/message", "service/reason"},
 	"service/rpcserver":       {"gen/koodrive/task/v1", "internal/panics", "service/caller", "service/message", "service/observe", "service/reason"},
 	"service":                 {"gen/koodrive/task/v1", "internal/panics", "service/ask", "service/caller", "service/message", "service/quota", "service/reason", "service/watch", "upstream"},
 }
@@ -71,46 +72,98 @@ func goFiles(t *testing.T, visit func(path string, file *ast.File, set *token.Fi
 	}
 }
 
+// programs are the folders of the programs, each with all below it. The tests of the root are one of them.
+var programs = []string{"bench", "clients/conformance", "clients/go/conformance", "cmd", "internal/words", "sabotage"}
+
 // isProgram reports whether a package is part of a program.
 func isProgram(from string) bool {
-	return from == "." || from == "internal/words" || strings.HasPrefix(from, "bench") || strings.HasPrefix(from, "cmd/") || strings.HasPrefix(from, "sabotage") || strings.HasPrefix(from, "clients/conformance") ||
-		strings.HasSuffix(from, "/conformance")
+	return from == "." || slices.ContainsFunc(programs, func(p string) bool { return from == p || strings.HasPrefix(from, p+"/") })
+}
+
+// importsOfCmd are the tests outside cmd that import it.
+var importsOfCmd = []string{
+	"clients/go/example_test.go", // An example runs against a real server, and go doc shows it only beside its package.
+}
+
+// ours returns the packages of ours that a file imports.
+func ours(file *ast.File) (all []string) {
+	for _, spec := range file.Imports {
+		name, _ := strconv.Unquote(spec.Path.Value)
+		if to, ok := strings.CutPrefix(name, module); ok {
+			all = append(all, to)
+		}
+	}
+	return all
 }
 
 func TestImports(t *testing.T) {
 	seen := map[string]bool{}
 	goFiles(t, func(path string, file *ast.File, _ *token.FileSet) {
-		from := filepath.ToSlash(filepath.Dir(path))
-		if strings.HasPrefix(from, "cmd/") || strings.HasSuffix(path, "_test.go") {
-			return
-		}
-		for _, spec := range file.Imports {
-			if strings.HasPrefix(strings.Trim(spec.Path.Value, `"`), module+"cmd/") {
-				t.Errorf("%s imports %s: only packages below cmd may: move the code that it needs to a package outside cmd", path, spec.Path.Value)
-			}
-		}
-		if isProgram(from) {
-			return
-		}
+		from, isTest := filepath.ToSlash(filepath.Dir(path)), strings.HasSuffix(path, "_test.go")
 		allowed, known := imports[from]
-		if !known && !seen[from] {
+		if !known && !seen[from] && !isProgram(from) {
 			t.Errorf("%s: the package has no row: add %q to imports in layout_test.go, with what it may import", path, from)
 		}
 		seen[from] = true
-		for _, spec := range file.Imports {
-			name, _ := strconv.Unquote(spec.Path.Value)
-			if to, ours := strings.CutPrefix(name, module); ours && !slices.Contains(allowed, to) && !strings.HasPrefix(to, "cmd/") {
+		for _, to := range ours(file) {
+			switch {
+			case strings.HasPrefix(to, "cmd/"):
+				if !strings.HasPrefix(from, "cmd/") && !slices.Contains(importsOfCmd, path) {
+					t.Errorf("%s imports %s: only packages below cmd may: move the code that it needs to a package outside cmd", path, to)
+				}
+			case !isTest && !isProgram(from) && !slices.Contains(allowed, to):
 				t.Errorf("%s imports %s: if it should, add it to the row %q of imports in layout_test.go", path, to, from)
 			}
-			// Programs in Go are tested with the double, and should not need the server's dependencies for that.
-			if from == "upstream/koodrivetest" && strings.Contains(name, ".") && !strings.HasPrefix(name, "github.com/go-json-experiment/json") {
+		}
+		// Programs in Go are tested with the double, and should not need the server's dependencies for that.
+		for _, spec := range file.Imports {
+			name, _ := strconv.Unquote(spec.Path.Value)
+			if from == "upstream/koodrivetest" && !isTest && strings.Contains(name, ".") && !strings.HasPrefix(name, "github.com/go-json-experiment/json") {
 				t.Errorf("%s imports %s, but may import only the standard library and go-json-experiment/json", path, name)
 			}
 		}
 	})
-	for from := range imports {
-		if !seen[from] {
-			t.Errorf("there is no package %s: remove its row of imports in layout_test.go", from)
+	for _, from := range append(slices.Sorted(maps.Keys(imports)), programs...) {
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(seen)), func(s string) bool { return s == from || isProgram(from) && strings.HasPrefix(s, from+"/") }) {
+			t.Errorf("there is no package %s: remove it from imports or programs in layout_test.go", from)
+		}
+	}
+}
+
+// longest is the number of imports on the longest path from a program to a leaf. A reader follows each of them.
+const longest = 6
+
+func TestImportPaths(t *testing.T) {
+	imported := map[string]map[string]bool{}
+	goFiles(t, func(path string, file *ast.File, _ *token.FileSet) {
+		if strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		from := filepath.ToSlash(filepath.Dir(path))
+		if imported[from] == nil {
+			imported[from] = map[string]bool{}
+		}
+		for _, to := range ours(file) {
+			imported[from][to] = true
+		}
+	})
+	below := map[string][]string{} // The longest path from each package, itself first.
+	var follow func(from string) []string
+	follow = func(from string) []string {
+		if below[from] == nil {
+			var most []string
+			for _, to := range slices.Sorted(maps.Keys(imported[from])) {
+				if path := follow(to); len(path) > len(most) {
+					most = path
+				}
+			}
+			below[from] = append([]string{from}, most...)
+		}
+		return below[from]
+	}
+	for _, from := range slices.Sorted(maps.Keys(imported)) {
+		if path := follow(from); len(path)-1 > longest {
+			t.Errorf("%s: %d imports, of at most %d: let one of these packages do without the next", strings.Join(path, " → "), len(path)-1, longest)
 		}
 	}
 }
@@ -151,33 +204,6 @@ func name(fun ast.Expr) string {
 		}
 	}
 	return ""
-}
-
-// A test may sleep only in virtual time: inside a function that is passed to synctest.Test, or to a bubble of its package, which
-// passes it on.
-func TestSleepsAreInBubbles(t *testing.T) {
-	goFiles(t, func(_ string, file *ast.File, set *token.FileSet) {
-		var open []ast.Node
-		ast.Inspect(file, func(n ast.Node) bool {
-			if n == nil {
-				open = open[:len(open)-1]
-				return true
-			}
-			open = append(open, n)
-			call, ok := n.(*ast.CallExpr)
-			if !ok || name(call.Fun) != "time.Sleep" {
-				return true
-			}
-			inBubble := slices.ContainsFunc(open, func(n ast.Node) bool {
-				outer, ok := n.(*ast.CallExpr)
-				return ok && slices.Contains([]string{"synctest.Test", "bubble", "bubbleKnown", "bothBubbles"}, name(outer.Fun))
-			})
-			if !inBubble {
-				t.Errorf("%v: sleeps in real time: wait for an event, or run the test in synctest.Test", set.Position(call.Pos()))
-			}
-			return true
-		})
-	})
 }
 
 // A comment stands above its declaration: none is left behind at the end of a file, and no line of one begins with the name of

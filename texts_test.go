@@ -63,7 +63,7 @@ func TestPathsInTextsExist(t *testing.T) {
 		for _, path := range paths {
 			path, heading, deep := strings.Cut(path, "#")
 			if _, err := os.Stat(path); err != nil {
-				t.Errorf("%s: names %s, which does not exist: correct the path there, or add it to notPath in layout_test.go if it is not a path", where(text, strings.TrimPrefix(path, filepath.Dir(document)+"/"), document), path)
+				t.Errorf("%s: names %s, which does not exist: correct the path there, or add it to notPath in texts_test.go if it is not a path", where(text, strings.TrimPrefix(path, filepath.Dir(document)+"/"), document), path)
 			} else if deep && !slices.Contains(headings(t, path), heading) {
 				t.Errorf("%s: there is no heading #%s in %s: correct the link", where(text, "#"+heading, document), heading, path)
 			}
@@ -106,8 +106,9 @@ func headings(t *testing.T, path string) (all []string) {
 }
 
 var (
-	shouted     = regexp.MustCompile("`([A-Z]+(?:_[A-Z0-9]+)+)`")
-	environment = regexp.MustCompile(`^(KOOTASK|NODE|GRPC)_`)
+	shouted = regexp.MustCompile("`([A-Z]+(?:_[A-Z0-9]+)+)`")
+	// environment matches environment variables: kootask's own, and those of the programs around it.
+	environment = regexp.MustCompile(`^(KOOTASK_.*|NODE_.*|GRPC_.*)$`)
 )
 
 // Every name in capitals in a text is a name of the contract, a gRPC code or an environment variable. The operators' page
@@ -129,7 +130,7 @@ func TestNamesInTextsExist(t *testing.T) {
 				known = known || ok
 			}
 			if !known {
-				t.Errorf("%s names %s, which is neither in the contract nor a gRPC code nor an environment variable: correct it there", where(text, name, document), name)
+				t.Errorf("%s names %s, which is neither in the contract nor a gRPC code: correct it there, or add it to environment in texts_test.go if it is an environment variable", where(text, name, document), name)
 			}
 			found++
 		}

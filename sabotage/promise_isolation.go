@@ -38,8 +38,9 @@ var promiseIsolation = promise{
 			name: "a message is shared by the watches of two tasks",
 			in:   "service/watch.poller.update",
 			from: `p.state.Store(&state)`,
-			to:   `for _, other := range p.hub.pollers { if m := other.state.Load().Memo; m != nil { state.Memo = m } }; p.state.Store(&state)`,
-			red:  "service.TestTasksShareNoMessage",
+			to: `for _, other := range p.hub.pollers { if m := other.state.Load().Memo; m != nil { state.Memo = m } };
+				p.state.Store(&state)`,
+			red: "service.TestTasksShareNoMessage",
 		},
 		{
 			name: "the header of one watch is sent to another",

@@ -105,8 +105,8 @@ var promisePoliteness = promise{
 		},
 		{
 			name: "a refused watch of a new task lets others of it pass",
-			in:   "service/quota.watches.admitted",
-			from: `.admitted`,
+			in:   "service/quota.watches.passed",
+			from: `.passed`,
 			to:   `.watchers > 0`,
 			red:  "service/quota.TestParallelWatchesOfANewTask",
 		},

@@ -48,22 +48,19 @@ func (s *Service) WatchTask(
 // begin begins a watch, and sets begun. Its frame is not part of the stack on which the watch waits.
 func (s *Service) begin(
 	req *taskv1.WatchTaskRequest, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse], begun *quota.Watch,
-) (w *watcher, err error) {
+) (*watcher, error) {
 	who, _ := caller.FromContext(stream.Context())
 	q, err := s.ask.Question(who, req.GetTaskId())
 	if err != nil {
 		return nil, err
 	}
-	w = newWatcher(s, stream, who, req.GetFailedTaskAsError())
-	defer func() {
-		if err != nil {
-			w.close()
-		}
-	}()
+	w := newWatcher(s, stream, who, req.GetFailedTaskAsError())
 	if !s.watches.add(w) {
+		w.close()
 		return nil, errDraining
 	}
 	if *begun, err = s.quota.Watch(q.Subject(), func() bool { return s.ask.Withheld(q) }); err != nil {
+		w.close()
 		return nil, err
 	}
 	s.metrics.watchers.Inc()

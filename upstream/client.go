@@ -70,7 +70,7 @@ func (c *Client) Close() { c.connections.renew() }
 // its Date shows that this clock is to blame, the request is signed and sent once more. If KooDrive still refuses it
 // and the App has a second secret, it is sent once with that.
 func (c *Client) Begin(ctx context.Context, q Query, call Call, then func(Task, error)) {
-	c.ask(ctx, request{Query: q, Call: call, path: taskPath + q.taskID}, then)
+	ask(ctx, c, request{Query: q, Call: call, path: taskPath + q.taskID}, (*response).task, then)
 }
 
 // Task is [Client.Begin] for callers that wait for the result.

@@ -171,3 +171,22 @@ func TestConfigIsChecked(t *testing.T) {
 		}
 	}
 }
+
+// A request that was checked before does not check Retry-After before the queue. After the queue, it does.
+func TestCheckedRequestsArePausedAfterTheQueue(t *testing.T) {
+	bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, c *upstream.Client) {
+		q := query(t, c)
+		k.SetFault(koodrivetest.Throttled("30"))
+		if _, err := c.Task(t.Context(), q, upstream.Call{Queue: q.Caller()}); err == nil {
+			t.Fatal("KooDrive did not limit the rate")
+		}
+		var refused *upstream.StatusError
+		for _, checked := range []bool{false, true} {
+			before := k.Count()
+			_, err := c.Task(t.Context(), q, upstream.Call{Queue: q.Caller(), Checked: checked})
+			if !errors.As(err, &refused) || refused.RetryAfter != 30*time.Second || k.Count() != before {
+				t.Errorf("checked %v: %v after %d requests", checked, err, k.Count()-before)
+			}
+		}
+	})
+}

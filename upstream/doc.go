@@ -5,7 +5,7 @@
 // call allows that. It does not cache or share answers.
 //
 // Requests are built from an allow-list and only sent to the configured origin; redirects are not followed. An answer
-// is accepted only if it is complete and about the requested task. Errors have one of a few types: see [Client.Task].
+// is accepted only if it is complete and about the requested task. Errors have one of a few types: see [Client.Begin].
 //
 //	client, err := upstream.NewClient(upstream.Config{BaseURL: "https://cn.myhuaweicloud-koodrive.com"})
 //	…

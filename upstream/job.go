@@ -14,51 +14,62 @@ import (
 //  2. It waits in its queue, without a goroutine.
 //  3. Retry-After and the circuits are checked again: a circuit may have opened in the meantime.
 //  4. It is signed and sent. The steps from 2 are repeated if KooDrive refuses the signature of an app.
-type job struct {
+//
+// Nothing here depends on what is requested: that is the request's path, and decode.
+type job[T any] struct {
 	request
 	client      *Client
 	ctx         context.Context
 	entered     *entry
 	credentials []Credential // The signatures to try.
 	redated     bool         // The first of them was signed again, for another date.
-	task        Task         // The answer.
-	then        func(Task, error)
+	decode      decoder[T]
+	answer      T
+	then        func(T, error)
 }
 
-// ask makes a request, and calls then with the result.
-func (c *Client) ask(ctx context.Context, q request, then func(Task, error)) {
+// decoder reads the answer to the request for a task.
+type decoder[T any] func(r *response, taskID string) (T, error)
+
+// ask makes a request, and calls then with its decoded answer.
+func ask[T any](ctx context.Context, c *Client, q request, decode decoder[T], then func(T, error)) {
+	var none T
 	if q.credential.app != nil {
 		c.pauses.asks(q.caller)
 	}
-	if err := c.pauses.check(q.quota, q.caller); err != nil {
-		then(Task{}, err)
-		return
+	if !q.Checked {
+		if err := c.pauses.check(q.quota, q.caller); err != nil {
+			then(none, err)
+			return
+		}
 	}
 	entered, err := c.breaker.enter(q.votes())
 	if err != nil {
-		then(Task{}, err)
+		then(none, err)
 		return
 	}
-	j := &job{request: q, client: c, ctx: ctx, entered: entered, credentials: q.credential.signing(), then: then}
+	j := &job[T]{
+		request: q, client: c, ctx: ctx, entered: entered, credentials: q.credential.signing(), decode: decode, then: then,
+	}
 	j.queue()
 }
 
 // queue waits for a permit.
-func (j *job) queue() {
+func (j *job[T]) queue() {
 	j.client.limiter.acquire(j.ctx, place{caller: j.caller, queue: j.Queue, yield: j.Yield}, j.leave)
 }
 
 // leave continues when the wait in the queue is over. permit is nil if ctx has ended.
-func (j *job) leave(permit *queue) {
+func (j *job[T]) leave(permit *queue) {
 	if again, err := j.try(permit); again {
 		j.queue()
 	} else {
-		j.then(j.task, err)
+		j.then(j.answer, err)
 	}
 }
 
 // try makes an attempt, and reports whether another one may succeed. A panic becomes an error.
-func (j *job) try(permit *queue) (again bool, err error) {
+func (j *job[T]) try(permit *queue) (again bool, err error) {
 	defer panics.Recover(&err, "while asking KooDrive")
 	err = errPanicked // Replaced, unless there is a panic: the breaker must get its permit back.
 	defer func() {
@@ -87,7 +98,7 @@ func (j *job) try(permit *queue) (again bool, err error) {
 
 // send signs the request and makes an attempt. misdated reports that KooDrive refused an app's signature for its date,
 // which a new signature would correct.
-func (j *job) send() (misdated bool, err error) {
+func (j *job[T]) send() (misdated bool, err error) {
 	c := j.client
 	if err := c.pauses.check(j.quota, j.caller); err != nil {
 		return false, err
@@ -103,7 +114,7 @@ func (j *job) send() (misdated bool, err error) {
 	resp, err := c.attempt(j.ctx, j.request)
 	if err == nil {
 		misdated = j.credential.app != nil && isRefusal(resp.status) && explains(resp.header, resp.xDate)
-		j.task, err = resp.task(j.taskID)
+		j.answer, err = j.decode(resp, j.taskID)
 	}
 	c.pauses.learn(j.quota, j.caller, sent, err)
 	if j.Ended != nil {

@@ -64,11 +64,14 @@ type Call struct {
 	Language string
 	// Trace is the W3C trace id under which KooDrive logs the request. Zero: a random one.
 	Trace TraceID
+	// Checked means that [Client.Withheld] has just reported false: Retry-After is not checked again before the queue, only
+	// after it.
+	Checked bool
 	// Resend sends the request once more if a kept-alive connection ends before the answer begins. KooDrive may then
 	// process it twice.
 	Resend bool
 	// Begun is called when the request leaves the queue and is sent, and Ended with its error when it has ended. Both
-	// may be called more than once, in turn: see [Client.Task]. Nil: they are not called.
+	// may be called more than once, in turn: see [Client.Begin]. Nil: they are not called.
 	Begun func()
 	Ended func(error)
 }

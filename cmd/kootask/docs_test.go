@@ -34,6 +34,7 @@ func TestDocs(t *testing.T) {
 	for name, part := range map[string]struct{ page, content string }{
 		"flags":      {"configuration.md", flagTables(t)},
 		"reasons":    {"errors.md", reasonTable()},
+		"languages":  {"errors.md", "`" + strings.Join(reason.Languages(), "`, `") + "`"},
 		"tolerance":  {"watching.md", toleranceTable()},
 		"outcomes":   {"metrics.md", outcomeTable()},
 		"limits":     {"limits.md", docpage.Table(limitRows())},
@@ -65,11 +66,15 @@ func TestFlagsInTextsExist(t *testing.T) {
 			known["no-"+f.Name] = f.Tag.Negatable != ""
 		}
 	}
-	documents, err := filepath.Glob(root + "/docs/*.md")
-	if err != nil {
-		t.Fatal(err)
+	var documents []string
+	for _, pattern := range []string{"/*.md", "/docs/*.md"} {
+		found, err := filepath.Glob(root + pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		documents = append(documents, found...)
 	}
-	for _, document := range append(documents, root+"/README.md", root+"/CONTRIBUTING.md") {
+	for _, document := range documents {
 		for i, line := range strings.Split(text(t, strings.TrimPrefix(document, root)), "\n") {
 			if elsewhere.MatchString(line) {
 				continue

@@ -65,8 +65,8 @@ func (c counting) Accept() (net.Conn, error) {
 	return conn, err
 }
 
-// admit records a call, and fails as the double is configured. It returns the number of earlier calls.
-func (d *double) admit(ctx context.Context, id string) (before int, err error) {
+// record counts a call, and fails as the double is configured. It returns the number of earlier calls.
+func (d *double) record(ctx context.Context, id string) (before int, err error) {
 	caller := append(metadata.ValueFromIncomingContext(ctx, "x-kootask-authorization"), "")[0]
 	d.mu.Lock()
 	before, d.callers = len(d.callers), append(d.callers, caller)
@@ -82,14 +82,14 @@ func (d *double) admit(ctx context.Context, id string) (before int, err error) {
 }
 
 func (d *double) GetTask(ctx context.Context, req *taskv1.GetTaskRequest) (*taskv1.GetTaskResponse, error) {
-	if _, err := d.admit(ctx, req.GetTaskId()); err != nil {
+	if _, err := d.record(ctx, req.GetTaskId()); err != nil {
 		return nil, err
 	}
 	return &taskv1.GetTaskResponse{Task: succeeded(req.GetTaskId())}, nil
 }
 
 func (d *double) WatchTask(req *taskv1.WatchTaskRequest, s grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error {
-	n, err := d.admit(s.Context(), req.GetTaskId())
+	n, err := d.record(s.Context(), req.GetTaskId())
 	if err == nil && d.stream != nil {
 		err = d.stream(n, s)
 	}

@@ -55,7 +55,7 @@ func TestReadmeCommands(t *testing.T) {
 	need(t, "README commands")
 	all := append(commandsOf(t, "README.md"), commandsOf(t, "docs/cli.md")...)
 	if len(all) != 11 || all[0] != "make run" || all[6] != "make test" || !strings.HasPrefix(all[7], "make install\n") {
-		t.Fatalf("commands %q", all)
+		t.Fatalf("README.md and docs/cli.md have the commands %q: list them in this test, in cmd/kootask/readme_test.go", all)
 	}
 	for _, port := range ports {
 		if conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", "127.0.0.1:"+port); err == nil {
@@ -76,7 +76,7 @@ func TestReadmeCommands(t *testing.T) {
 
 	for _, text := range append(slices.Clone(all[1:6]), "with the token "+demoToken+": http://127.0.0.1:8080/", "http://127.0.0.1:8080/docs") {
 		if !strings.Contains(stdout.String(), text+"\n") {
-			t.Errorf("make run does not print %q", text)
+			t.Errorf("make run does not print %q of README.md: correct it there or in cmd/kootask/demo.go", text)
 		}
 	}
 	installed := t.TempDir()

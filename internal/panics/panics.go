@@ -25,3 +25,10 @@ func Recover(err *error, where string) {
 		*err = Error(p, where)
 	}
 }
+
+// Catch calls f, and returns the error of a panic in it; nil without one. It is for a caller that must act on a panic.
+func Catch(f func(), where string) (err error) {
+	defer Recover(&err, where)
+	f()
+	return nil
+}

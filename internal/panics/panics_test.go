@@ -29,3 +29,12 @@ func TestRecover(t *testing.T) {
 		t.Errorf("without a panic: %v", err)
 	}
 }
+
+func TestCatch(t *testing.T) {
+	if err := panics.Catch(func() { panic(errors.New("secret")) }, "while testing"); err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v", err)
+	}
+	if err := panics.Catch(func() {}, "while testing"); err != nil {
+		t.Errorf("without a panic: %v", err)
+	}
+}

@@ -6,10 +6,20 @@
 //	}
 package taskid
 
-import "github.com/kootask/kootask/internal/ascii"
-
 // MaxLength is the length of the longest id, in characters. KooDrive's own have 19.
 const MaxLength = 64
 
 // Valid reports whether id has 1 to [MaxLength] characters of A-Z, a-z, 0-9, _ and -.
-func Valid(id string) bool { return id != "" && len(id) <= MaxLength && ascii.Word(id, "_-") }
+func Valid(id string) bool {
+	if id == "" || len(id) > MaxLength {
+		return false
+	}
+	for i := range len(id) {
+		switch c := id[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}

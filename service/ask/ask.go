@@ -101,7 +101,8 @@ func (a *Asker) queue(q *Question) upstream.Key {
 	if a.quota.Accepts(q.Caller()) {
 		return q.Caller()
 	}
-	return a.upstream.PeerKey(q.address)
+	q.hash.Do(func() { q.peer = a.upstream.PeerKey(q.address) })
+	return q.peer
 }
 
 // Kept returns the task for a call if an earlier request has brought it: see [Asker.Get]. It does not block, and no limit
@@ -117,12 +118,16 @@ func (a *Asker) Kept(q *Question, maxAge *time.Duration) (Answer, bool) {
 // Get returns the task for a call. maxAge limits the age of the answer; nil accepts the answer of a request in flight,
 // and any finished task. If ctx ends first, Get fails with its cause.
 func (a *Asker) Get(ctx context.Context, q *Question, maxAge *time.Duration) (Answer, error) {
-	answered, err := a.quota.Call(q.Subject(), func() bool { return a.Withheld(q) })
+	checked := false // The quota asks about new tasks only.
+	answered, err := a.quota.Call(q.Subject(), func() bool {
+		checked = !a.Withheld(q)
+		return !checked
+	})
 	if err != nil {
 		return Answer{}, err
 	}
 	defer answered()
-	answer, err := a.observer.Get(ctx, q.Key(), observe.Wish{MaxAge: maxAge, Patience: Patience}, a.twice(q))
+	answer, err := a.observer.Get(ctx, q.Key(), observe.Wish{MaxAge: maxAge, Patience: Patience}, a.twice(q, checked))
 	switch {
 	case err == nil:
 		a.metrics.observed[answer.Source].Inc()
@@ -138,9 +143,8 @@ func (a *Asker) Get(ctx context.Context, q *Question, maxAge *time.Duration) (An
 // Poll returns a function that fetches the task each time it is called; the first call begins with a wait. It may share
 // the request of a call, and takes a finished task from memory. It does not block: see [observe.Observer.Begin].
 func (a *Asker) Poll(q *Question, wait time.Duration) func(ctx context.Context, then func(Answer, error)) {
-	own := *q
-	own.trace = upstream.TraceID{} // A poll serves many watches, so it belongs to no call's trace.
-	q = &own
+	// A poll serves many watches, so it belongs to no call's trace.
+	q = &Question{Query: q.Query, address: q.address, language: q.language}
 	first := true // A watch's first answer comes as fast as a call's. A later one can wait.
 	return func(ctx context.Context, then func(Answer, error)) {
 		if !first {
@@ -154,7 +158,7 @@ func (a *Asker) Poll(q *Question, wait time.Duration) func(ctx context.Context, 
 
 // poll fetches the task for a watch.
 func (a *Asker) poll(ctx context.Context, q *Question, first bool, then func(Answer, error)) {
-	due, once := time.Now(), a.once(q, first)
+	due, once := time.Now(), a.once(q, first, false)
 	ask := func(ctx context.Context, begun func(), done func(upstream.Task, error)) {
 		once(ctx, sync.OnceFunc(func() {
 			a.metrics.pollLag.Observe(time.Since(due).Seconds())
@@ -172,19 +176,21 @@ func (a *Asker) poll(ctx context.Context, q *Question, first bool, then func(Ans
 }
 
 // once sends a request to KooDrive. First it waits for the rate limit of the app's user, if there is one, and then in the
-// queue. first means that somebody waits for the answer.
-func (a *Asker) once(q *Question, first bool) observe.Ask[upstream.Task] {
+// queue. first means that somebody waits for the answer, and checked that Withheld has just reported false.
+func (a *Asker) once(q *Question, first, checked bool) observe.Ask[upstream.Task] {
 	return func(ctx context.Context, begun func(), done func(upstream.Task, error)) {
 		observe.Enter(ctx, observe.Queued)
-		a.admit(ctx, q, func(err error) {
+		a.pace(ctx, q, func(err error) {
 			if err != nil {
 				done(upstream.Task{}, reason.Of(fmt.Errorf("waiting for the user's rate: %w", err)))
 				return
 			}
 			r := a.begin(ctx, q, begun)
 			call := upstream.Call{
-				Queue: a.queue(q), Language: q.language, Trace: r.trace, Resend: first, Begun: r.sent, Ended: r.ended,
+				Queue: a.queue(q), Language: q.language, Trace: r.trace, Checked: checked, Resend: first,
+				Begun: r.sent, Ended: r.ended,
 			}
+			checked = false // Another request comes later.
 			if !first {
 				call.Yield = a.pollMax
 			}
@@ -193,9 +199,9 @@ func (a *Asker) once(q *Question, first bool) observe.Ask[upstream.Task] {
 	}
 }
 
-// admit calls then when the rate limit of the app's user allows a request, or with ctx's error if ctx ends first.
-func (a *Asker) admit(ctx context.Context, q *Question, then func(error)) {
-	retry := a.quota.AdmitUser(q.Caller())
+// pace calls then when the rate limit of the app's user allows a request, or with ctx's error if ctx ends first.
+func (a *Asker) pace(ctx context.Context, q *Question, then func(error)) {
+	retry := a.quota.PaceUser(q.Caller())
 	if retry == 0 {
 		then(nil)
 		return
@@ -205,7 +211,7 @@ func (a *Asker) admit(ctx context.Context, q *Question, then func(error)) {
 			then(ctx.Err())
 			return
 		}
-		a.admit(ctx, q, then)
+		a.pace(ctx, q, then)
 	})
 }
 

@@ -2,6 +2,7 @@ package ask
 
 import (
 	"errors"
+	"sync"
 
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/quota"
@@ -15,6 +16,9 @@ type Question struct {
 	address  string
 	language string
 	trace    upstream.TraceID
+
+	hash sync.Once
+	peer upstream.Key // The key of address, once hash is done. Most questions do not need it.
 }
 
 // Subject returns how the quota counts the question.

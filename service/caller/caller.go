@@ -93,7 +93,7 @@ func (c Caller) Still() error {
 }
 
 // AppendAttrs appends the log attributes of a call for a task. An invalid task id is left out: it may be anything, even a
-// token.
+// token. This only keeps secrets out of the log: upstream.CheckTaskID decides whether an id is valid.
 func (c *Caller) AppendAttrs(attrs []slog.Attr, taskID string) []slog.Attr {
 	if !taskid.Valid(taskID) {
 		taskID = ""

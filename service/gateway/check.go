@@ -25,25 +25,23 @@ func isGRPCTimeout(text string) bool {
 	return len(number) == len(text)-1 && ascii.Digits(number) && strings.Trim(number, "0") != ""
 }
 
-// checked wraps the handler of a task route. It refuses invalid requests before the generated code, which ignores some
+// checked wraps the handler of a route. It refuses invalid requests before the generated code, which ignores some
 // mistakes and answers others in its own words. It authenticates the caller and adds it to the context.
 func (g *Gateway) checked(next runtime.HandlerFunc) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
-		id, isTask := params["task_id"]
-		if !isTask {
-			next(w, r, params)
-			return
-		}
-		if r = g.admit(w, r, id); r != nil {
+		if r = g.vet(w, r, params["task_id"]); r != nil {
 			next(w, r, params)
 		}
 	}
 }
 
-// admit returns the request for a task with its caller, or answers it and returns nil. Its frame is not part of the
-// stack on which a stream waits.
-func (g *Gateway) admit(w http.ResponseWriter, r *http.Request, id string) *http.Request {
-	route, _, _ := g.routeOf(r.URL.EscapedPath())
+// vet returns the request of a route with its caller, or answers it and returns nil. It returns a request for a page or a
+// file as it is. Its frame is not part of the stack on which a stream waits.
+func (g *Gateway) vet(w http.ResponseWriter, r *http.Request, id string) *http.Request {
+	route, _, ok := g.routeOf(r.URL.EscapedPath())
+	if !ok {
+		return r
+	}
 	if r.Method != route.method { // The mux takes GET of a:ticket for GET of a task.
 		g.handleRoutingError(r.Context(), g.mux, nil, w, r, http.StatusMethodNotAllowed)
 		return nil
@@ -72,7 +70,8 @@ func (g *Gateway) timed(r *http.Request, method string) (context.Context, contex
 	return ctx, cancel, err
 }
 
-// check authenticates the caller of a request for a task. It fails if the request is invalid.
+// check authenticates the caller of a request, which must have no body, only parameters of its route, each in its form,
+// and at most one Grpc-Timeout. An invalid request fails before an unauthenticated one.
 func (g *Gateway) check(r *http.Request, route route, taskID string) (caller.Caller, error) {
 	who, err := g.auth.Read(r)
 	if r.ContentLength != 0 { // See noBody.
@@ -87,8 +86,8 @@ func (g *Gateway) check(r *http.Request, route route, taskID string) (caller.Cal
 		return who, reason.Invalid(reason.HeaderInvalid, "grpc-timeout", reason.Malformed, "Must be a gRPC timeout, like 5S.")
 	}
 	if r.URL.RawQuery != "" {
-		if query := r.URL.Query(); query.Has(ticketParameter) {
-			return g.auth.Redeem(r, query.Get(ticketParameter), taskID)
+		if query := r.URL.Query(); query.Has(ticket.name) {
+			return g.auth.Redeem(r, query.Get(ticket.name), taskID)
 		}
 	}
 	if err != nil {

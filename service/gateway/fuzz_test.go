@@ -152,13 +152,16 @@ func FuzzQuery(f *testing.F) {
 			path += ":watch"
 		}
 		route, _, _ := handler.routeOf(path)
-		allowed := route.parameters
+		var allowed []string
+		for _, p := range route.parameters {
+			allowed = append(allowed, p.name)
+		}
 		fits := fitting(query, allowed)
-		failure := checkQuery(query, allowed)
+		failure := checkQuery(query, route.parameters)
 		if fits != (failure == nil) {
 			t.Errorf("%q fits: %v, but %v", query, fits, failure)
 		}
-		if values, _ := url.ParseQuery(query); values.Has(ticketParameter) || values.Get(lastIDParameter) == lastEventID {
+		if values, _ := url.ParseQuery(query); values.Has(ticket.name) || values.Get(lastID.name) == lastEventID {
 			return // A ticket is judged first, and after the end there is no call.
 		}
 		conn.calls = 0

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -30,7 +31,6 @@ import (
 	"github.com/kootask/kootask/internal/jsonline"
 	"github.com/kootask/kootask/internal/panics"
 	"github.com/kootask/kootask/internal/rates"
-	"github.com/kootask/kootask/internal/taskid"
 	"github.com/kootask/kootask/service/auth"
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/message"
@@ -86,7 +86,10 @@ type Gateway struct {
 }
 
 // New returns a Gateway, or an error if a route cannot be registered.
-func New(config Config) (*Gateway, error) {
+func New(config Config) (*Gateway, error) { return withTable(config, (*Gateway).table) }
+
+// withTable returns a Gateway with the routes of a table.
+func withTable(config Config, table func(*Gateway) []route) (*Gateway, error) {
 	ticketsPerPeer := cmp.Or(config.TicketsPerPeer, DefaultTicketsPerPeer)
 	g := &Gateway{
 		conn: config.Conn, tasks: taskv1.NewTaskServiceClient(config.Conn), auth: config.Auth, log: config.Log,
@@ -128,10 +131,12 @@ func New(config Config) (*Gateway, error) {
 			return nil, err
 		}
 	}
-	// The mux tries later routes first. The generated route of the watch supports neither events nor the end of a stream, and
-	// that of a task costs four times as much.
-	g.routes = g.table()
+	// The mux tries later routes first.
+	g.routes = table(g)
 	for i, r := range slices.Backward(g.routes) {
+		if r.handle == nil {
+			continue
+		}
 		g.routes[i].checked = g.checked(r.handle)
 		if err := g.mux.HandlePath(r.method, r.path, r.handle); err != nil {
 			return nil, err
@@ -197,8 +202,9 @@ func (g *Gateway) begin(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// route hands a request to the handler of its route. One for a valid id goes there directly: the mux, which understands
-// escapes and refuses other methods, would allocate more than the rest of the call, and take more of its stack.
+// route hands a request to the handler of its route. A request without escapes goes there directly: the mux, which
+// understands them and refuses other methods, would allocate more than the rest of the call, and take more of its
+// stack.
 func (g *Gateway) route(w http.ResponseWriter, r *http.Request) {
 	if handler, params := g.direct(r); handler != nil {
 		handler(w, r, params)
@@ -207,11 +213,11 @@ func (g *Gateway) route(w http.ResponseWriter, r *http.Request) {
 	g.mux.ServeHTTP(w, r)
 }
 
-// direct returns the handler of a request's route and its parameters; nil: the mux has to find it. Its frame is not part
-// of the stack on which a stream waits.
+// direct returns the handler of a request's route and its parameters; nil: the mux has to find it, or has the only one.
+// Its frame is not part of the stack on which a stream waits.
 func (g *Gateway) direct(r *http.Request) (runtime.HandlerFunc, map[string]string) {
 	found, id, _ := g.routeOf(r.URL.Path)
-	if r.Method == found.method && r.URL.RawPath == "" && taskid.Valid(id) {
+	if r.Method == found.method && r.URL.RawPath == "" && id != "" && !strings.Contains(id, "/") {
 		return found.checked, map[string]string{"task_id": id}
 	}
 	return nil, nil

@@ -9,21 +9,26 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// parameter describes a query parameter.
+// parameter is a query parameter.
 type parameter struct {
+	name string
 	form func(value string) bool
 	want string // The form as an error text.
 }
 
-var parameters = map[string]parameter{
-	"maxAge":            {isSeconds, "Must be a duration in seconds, like 2.5s."},
-	"failedTaskAsError": {func(v string) bool { return v == "true" || v == "false" }, "Must be true or false."},
-	ticketParameter:     {func(v string) bool { return ascii.Word(v, "_-") }, "Must be a ticket, unchanged."},
-	lastIDParameter: {
-		func(v string) bool { return v == "" || v == lastEventID },
+// Parameters of several routes, or with a meaning to the gateway itself.
+var (
+	failedTaskAsError = parameter{"failedTaskAsError", isBool, "Must be true or false."}
+	// ticket is the ticket of an event source, which cannot send headers. It is the only credential that a URL may have.
+	ticket = parameter{"ticket", func(v string) bool { return ascii.Word(v, "_-") }, "Must be a ticket, unchanged."}
+	// lastID replaces Last-Event-ID for an event source that cannot send headers.
+	lastID = parameter{
+		"lastEventId", func(v string) bool { return v == "" || v == lastEventID },
 		"Must be " + lastEventID + ", the only id that an event has.",
-	},
-}
+	}
+)
+
+func isBool(text string) bool { return text == "true" || text == "false" }
 
 // isSeconds reports whether a text is a number of seconds like 2.5s, with at most 9 digits before and after the point.
 func isSeconds(text string) bool {
@@ -33,17 +38,9 @@ func isSeconds(text string) bool {
 	return ok && digits(whole) && (!isFraction || digits(fraction))
 }
 
-const (
-	// ticketParameter is the ticket of an event source, which cannot send headers. It is the only credential that a URL
-	// may have.
-	ticketParameter = "ticket"
-	// lastIDParameter replaces Last-Event-ID for an event source that cannot send headers.
-	lastIDParameter = "lastEventId"
-)
-
 // checkQuery refuses all parameters but the allowed ones, once each and in their form. So a URL cannot carry a
 // credential. It does not use url.URL.Query, which ignores parts that it cannot parse.
-func checkQuery(raw string, allowed []string) *reason.Error {
+func checkQuery(raw string, allowed []parameter) *reason.Error {
 	if raw == "" {
 		return nil
 	}
@@ -54,16 +51,16 @@ func checkQuery(raw string, allowed []string) *reason.Error {
 	failure := &reason.Error{Outcome: reason.QueryInvalid}
 	var unknown []string
 	for name, values := range query {
-		p := parameters[name]
+		i := slices.IndexFunc(allowed, func(p parameter) bool { return p.name == name })
 		violation := reason.Violation{Field: name}
 		switch {
-		case !slices.Contains(allowed, name):
+		case i < 0:
 			unknown = append(unknown, name)
 			continue
 		case len(values) > 1:
 			violation.Reason, violation.Description = reason.Repeated, "Send only one value."
-		case !p.form(values[0]):
-			violation.Reason, violation.Description = reason.Malformed, p.want
+		case !allowed[i].form(values[0]):
+			violation.Reason, violation.Description = reason.Malformed, allowed[i].want
 		default:
 			continue
 		}
@@ -88,16 +85,20 @@ func isParameterName(name string) bool {
 }
 
 // unknownParameter returns the error text for a parameter that is not allowed.
-func unknownParameter(name string, allowed []string) string {
+func unknownParameter(name string, allowed []parameter) string {
+	var known []string
+	for _, p := range allowed {
+		known = append(known, p.name)
+	}
 	text := "Unknown parameter."
 	if isParameterName(name) {
 		text = "Unknown parameter " + name + "."
 	}
-	if json := jsonName(name); slices.Contains(allowed, json) {
+	if json := jsonName(name); slices.Contains(known, json) {
 		text += " It is called " + json + " here."
 	}
-	if len(allowed) == 0 {
+	if len(known) == 0 {
 		return text + " This route has no parameters. Send credentials as headers."
 	}
-	return text + " Known parameters: " + strings.Join(allowed, ", ") + ". Send credentials as headers."
+	return text + " Known parameters: " + strings.Join(known, ", ") + ". Send credentials as headers."
 }

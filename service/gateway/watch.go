@@ -11,10 +11,10 @@ import (
 )
 
 // finished reports whether a request comes from an event source that has received the finished task, by its
-// Last-Event-ID or lastIDParameter.
+// Last-Event-ID or the parameter lastID.
 func (f route) finished(r *http.Request) bool {
 	return f.stream && (acceptsEvents(r) && r.Header.Get("Last-Event-ID") == lastEventID ||
-		r.URL.Query().Get(lastIDParameter) == lastEventID)
+		r.URL.Query().Get(lastID.name) == lastEventID)
 }
 
 // watch forwards a stream as JSON lines or server-sent events. It writes nothing before the first message, so an error

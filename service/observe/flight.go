@@ -108,13 +108,10 @@ func (o *Observer[K, V]) run(key K, f *flight[V], ask Ask[V]) {
 			o.end(key, f, value, err)
 		})
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			var none V
-			done(none, panics.Error(p, "while asking"))
-		}
-	}()
-	ask(f.ctx, begun, done)
+	if err := panics.Catch(func() { ask(f.ctx, begun, done) }, "while asking"); err != nil {
+		var none V
+		done(none, err)
+	}
 }
 
 // end ends a flight with its result.

@@ -132,7 +132,7 @@ func (q *Quota) Watch(s Subject, withheld func() bool) (Watch, error) {
 		q.watches.leave(s.Caller, s.Key)
 		return Watch{}, err
 	}
-	q.watches.admit(s.Caller, s.Key)
+	q.watches.pass(s.Caller, s.Key)
 	return Watch{Wait: wait, Answered: answered, quota: q, subject: s}, nil
 }
 
@@ -147,7 +147,7 @@ func (q *Quota) Call(s Subject, withheld func() bool) (answered func(), err erro
 func (q *Quota) begin(s Subject, patience time.Duration, withheld func() bool) (
 	wait time.Duration, answered func(), err error,
 ) {
-	if q.known.task(s.Key) || q.watches.admitted(s.Caller, s.Key) || withheld() {
+	if q.known.task(s.Key) || q.watches.passed(s.Caller, s.Key) || withheld() {
 		return 0, func() {}, nil
 	}
 	wait, answered, ok := q.peers.begin(s.Peer, patience)
@@ -166,10 +166,10 @@ func (q *Quota) Accepts(caller upstream.Key) bool { return q.known.caller(caller
 // Learn records the end of a request that was sent; nil stands for a task.
 func (q *Quota) Learn(s Subject, failure *reason.Error) { q.known.learn(s, failure) }
 
-// AdmitUser takes a request from the rate limit of an app's user. It returns 0, or after how long to try again. It does
+// PaceUser takes a request from the rate limit of an app's user. It returns 0, or after how long to try again. It does
 // not reserve: rate.Limiter does not take back the reservation of a call that gives up before others that reserved later,
 // so a user who loops would get no request at all.
-func (q *Quota) AdmitUser(caller upstream.Key) (retry time.Duration) {
+func (q *Quota) PaceUser(caller upstream.Key) (retry time.Duration) {
 	const minRetry = 100 * time.Millisecond // A user may have many watches waiting here.
 	if q.users == nil || q.users.Of(string(caller[:])).Allow() {
 		return 0

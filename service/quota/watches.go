@@ -19,7 +19,7 @@ type watches struct {
 // watched is a task with watchers.
 type watched struct {
 	watchers int
-	admitted bool // KooDrive may be asked for it: one of its watches has passed all limits.
+	passed   bool // KooDrive may be asked for it: one of its watches has passed all limits.
 }
 
 // enter counts a watch, given the keys of the caller and of the poll. At a limit it counts nothing and returns the
@@ -64,18 +64,18 @@ func (w *watches) leave(caller, key upstream.Key) {
 	}
 }
 
-// admit marks the task of a watch that has passed all limits.
-func (w *watches) admit(caller, key upstream.Key) {
+// pass marks the task of a watch that has passed all limits.
+func (w *watches) pass(caller, key upstream.Key) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	task := w.callers[caller][key]
-	task.admitted = true
+	task.passed = true
 	w.callers[caller][key] = task
 }
 
-// admitted reports whether a watch of the task has passed all limits.
-func (w *watches) admitted(caller, key upstream.Key) bool {
+// passed reports whether a watch of the task has passed all limits.
+func (w *watches) passed(caller, key upstream.Key) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.callers[caller][key].admitted
+	return w.callers[caller][key].passed
 }

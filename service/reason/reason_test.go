@@ -116,7 +116,7 @@ func checkStatus(t *testing.T, e *reason.Error, st *status.Status, language stri
 		if info, ok := d.(*errdetails.ErrorInfo); ok {
 			_, upstream := info.GetMetadata()["upstreamStatus"]
 			if want := strings.HasPrefix(name, "UPSTREAM_") || r == taskv1.ErrorReason_CREDENTIAL_REJECTED || r == taskv1.ErrorReason_TASK_NOT_FOUND; upstream != want {
-				t.Errorf("%s: metadata %v", name, info.GetMetadata())
+				t.Errorf("%s: has upstreamStatus: %v: set upstream in its row of service/reason/table.go as the comment of ErrorReason in the proto says", name, upstream)
 			}
 			for k, v := range info.GetMetadata() {
 				if len(v) > 256 {
@@ -165,7 +165,7 @@ func TestCatalogue(t *testing.T) {
 				if text == "" {
 					t.Errorf("add the text of %s to its service/reason/catalogue_*.go", name)
 				} else if !ends.MatchString(text) || seen[text] != "" || strings.ContainsFunc(text, isHan) != (language == reason.Chinese) {
-					t.Errorf("%s says %q", name, text)
+					t.Errorf("%s says %q: write a sentence of its own, in its language, in its service/reason/catalogue_*.go or table.go", name, text)
 				}
 				seen[text] = name
 				st := (&reason.Error{Outcome: reason.Outcome{Name: name, Reason: r}}).Status("id", language)

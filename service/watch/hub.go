@@ -17,7 +17,8 @@ import (
 	"time"
 )
 
-// Config configures a Hub.
+// Config configures a Hub. Rank, Same, Final, Stale and Random are called with a poller's lock held, for several keys at
+// a time: they must not block or call the hub, and the first four must be pure.
 type Config[V any] struct {
 	// Min is the interval after a change. Each poll without a change multiplies it by Growth, up to Max. Every interval
 	// is jittered by ±JitterShare.

@@ -95,26 +95,24 @@ func (p *poller[K, V]) due() {
 
 // ask calls poll. A panic in it ends the watches of this key only.
 func (p *poller[K, V]) ask() {
-	defer func() {
-		if v := recover(); v != nil {
-			p.ended(Answer[V]{}, Verdict{Kind: "panic"}, panics.Error(v, "while polling"))
-		}
-	}()
-	p.poll(p.ctx, func(answer Answer[V], err error) {
-		verdict, err := p.judge(err)
-		p.ended(answer, verdict, err)
-	})
+	err := panics.Catch(func() {
+		p.poll(p.ctx, func(answer Answer[V], err error) {
+			verdict, err := p.judge(err)
+			p.ended(answer, verdict, err)
+		})
+	}, "while polling")
+	if err != nil {
+		p.ended(Answer[V]{}, Verdict{Kind: "panic"}, err)
+	}
 }
 
 // judge judges the error of a poll. A panic takes its place.
-func (p *poller[K, V]) judge(cause error) (verdict Verdict, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			verdict, err = Verdict{Kind: "panic"}, panics.Error(v, "while judging")
-		}
-	}()
-	if cause != nil && p.ctx.Err() == nil {
-		verdict = p.hub.config.Judge(cause)
+func (p *poller[K, V]) judge(cause error) (verdict Verdict, _ error) {
+	if cause == nil || p.ctx.Err() != nil {
+		return Verdict{}, cause
+	}
+	if err := panics.Catch(func() { verdict = p.hub.config.Judge(cause) }, "while judging"); err != nil {
+		return Verdict{Kind: "panic"}, err
 	}
 	return verdict, cause
 }
