@@ -51,7 +51,7 @@ var promiseErrors = promise{
 		},
 		{
 			name: "errors of calls are only in English",
-			in:   "service/rpcserver.calls.run",
+			in:   "service/rpcserver.calls.end",
 			from: `call.who.Language`,
 			to:   `""`,
 			red:  "cmd/kootask/server.TestErrorsAreInTheCallersLanguage",

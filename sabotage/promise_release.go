@@ -8,9 +8,9 @@ var promiseRelease = promise{
 	broken: []sabotage{
 		{
 			name: "the end of a connection is missed after extra bytes",
-			in:   "cmd/kootask/server.patient",
-			from: `defer from.conn.ahead.attend(cancel)()`,
-			to:   `_ = from`,
+			in:   "cmd/kootask/server.ahead.endWith",
+			from: `a.attend(cancel)`,
+			to:   `func() {}`,
 			red:  "cmd/kootask/server.TestWatchEndsWhenItsClientCloses",
 		},
 		{

@@ -125,7 +125,7 @@ func withTable(config Config, table func(*Gateway) []route) (*Gateway, error) {
 	if err := taskv1.RegisterTaskServiceHandlerClient(context.Background(), g.mux, g.tasks); err != nil {
 		return nil, err
 	}
-	g.handler = crossOrigin(config.Origins, http.HandlerFunc(g.route))
+	g.handler = crossOrigin(config.Origins, router{g})
 	if config.Console {
 		if err := errors.Join(registerConsole(g.mux), registerDocs(g.mux)); err != nil {
 			return nil, err
@@ -202,15 +202,18 @@ func (g *Gateway) begin(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// route hands a request to the handler of its route. A request without escapes goes there directly: the mux, which
+// router hands requests to the handlers of their routes. A request without escapes goes there directly: the mux, which
 // understands them and refuses other methods, would allocate more than the rest of the call, and take more of its
-// stack.
-func (g *Gateway) route(w http.ResponseWriter, r *http.Request) {
-	if handler, params := g.direct(r); handler != nil {
+// stack. An http.HandlerFunc would take two frames of that.
+type router struct{ gateway *Gateway }
+
+// ServeHTTP implements [http.Handler].
+func (o router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if handler, params := o.gateway.direct(r); handler != nil {
 		handler(w, r, params)
 		return
 	}
-	g.mux.ServeHTTP(w, r)
+	o.gateway.mux.ServeHTTP(w, r)
 }
 
 // direct returns the handler of a request's route and its parameters; nil: the mux has to find it, or has the only one.

@@ -106,14 +106,14 @@ type Watch struct {
 	// Answered must be called when KooDrive has answered the first request. It may be called more than once.
 	Answered func()
 
-	quota   *Quota
-	subject Subject
+	quota       *Quota
+	caller, key upstream.Key
 }
 
 // Leave must be called once, when the watch has ended.
 func (w *Watch) Leave() {
 	w.Answered()
-	w.quota.watches.leave(w.subject.Caller, w.subject.Key)
+	w.quota.watches.leave(w.caller, w.key)
 }
 
 // Watch starts a watch, or fails with a [*reason.Error] that names the limit. A new task counts against its address's
@@ -133,7 +133,7 @@ func (q *Quota) Watch(s Subject, withheld func() bool) (Watch, error) {
 		return Watch{}, err
 	}
 	q.watches.pass(s.Caller, s.Key)
-	return Watch{Wait: wait, Answered: answered, quota: q, subject: s}, nil
+	return Watch{Wait: wait, Answered: answered, quota: q, caller: s.Caller, key: s.Key}, nil
 }
 
 // Call starts a call, or fails with a [*reason.Error]: a new task counts as for [Quota.Watch], but does not wait. The

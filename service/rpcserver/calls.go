@@ -47,10 +47,9 @@ type call struct {
 	ctx    caller.Context // The handler's.
 }
 
-func (c *calls) begin(kind, method string) call {
-	of := c.metrics.of(kind, method)
-	of.started.Inc()
-	return call{of: of, start: time.Now()}
+func (c *calls) begin(call *call, kind, method string) {
+	call.of, call.start = c.metrics.of(kind, method), time.Now()
+	call.of.started.Inc()
 }
 
 func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
@@ -59,8 +58,9 @@ func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 	both := &struct { // One allocation.
 		call
 		observe.Spending
-	}{c.begin(unaryCall, info.FullMethod), observe.Spending{Context: ctx}}
+	}{Spending: observe.Spending{Context: ctx}}
 	call := &both.call
+	c.begin(call, unaryCall, info.FullMethod)
 	call.spent = &both.Spent
 	call.read(req)
 	var resp any
@@ -78,7 +78,8 @@ func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 
 func (c *calls) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	uncompressed(ss.Context())
-	stream := &stream{ServerStream: ss, call: c.begin(streamCall, info.FullMethod), requests: c.requests}
+	stream := &stream{ServerStream: ss, requests: c.requests}
+	c.begin(&stream.call, streamCall, info.FullMethod)
 	err := c.run(ss.Context(), &stream.call, func(context.Context) error { return handler(srv, stream) })
 	if err != nil && !stream.opened.Load() {
 		ss.SetTrailer(stream.call.trailer(err))
@@ -88,13 +89,22 @@ func (c *calls) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 
 // run is the common part of unary and stream.
 func (c *calls) run(ctx context.Context, call *call, handle func(context.Context) error) error {
-	err := guard(func() (err error) {
-		if err := c.authenticate(ctx, call); err != nil {
-			return err
-		}
-		call.ctx = caller.Context{Context: ctx, Caller: &call.who}
-		return handle(&call.ctx)
-	})
+	return c.end(ctx, call, c.guarded(ctx, call, handle))
+}
+
+// guarded authenticates the caller and handles the call. It turns a panic into an error, without the panic's value: that
+// may hold secrets.
+func (c *calls) guarded(ctx context.Context, call *call, handle func(context.Context) error) (err error) {
+	defer panics.Recover(&err, "in the handler")
+	if err := c.authenticate(ctx, call); err != nil {
+		return err
+	}
+	call.ctx = caller.Context{Context: ctx, Caller: &call.who}
+	return handle(&call.ctx)
+}
+
+// end counts and logs the end of a call, and returns the error that its client gets.
+func (c *calls) end(ctx context.Context, call *call, err error) error {
 	end := time.Now()
 	var failure *reason.Error
 	if _, isStatus := status.FromError(err); !call.of.ours && isStatus {
@@ -116,12 +126,6 @@ func (c *calls) authenticate(ctx context.Context, call *call) (err error) {
 		return nil
 	}
 	return err
-}
-
-// guard turns a panic into an error, without the panic's value: that may hold secrets.
-func guard(handle func() error) (err error) {
-	defer panics.Recover(&err, "in the handler")
-	return handle()
 }
 
 func (c *calls) logEnd(ctx context.Context, call *call, end time.Time, failure *reason.Error, code codes.Code) {

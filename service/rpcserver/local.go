@@ -137,14 +137,21 @@ func (l *Local) Stream(ctx context.Context, method string, request proto.Message
 	if handler == nil {
 		return fmt.Errorf("%s is not a streaming method", method)
 	}
-	ctx, leave, err := l.enter(ctx)
+	s, err := l.open(ctx, request, sink)
 	if err != nil {
 		return err
 	}
-	defer leave()
-	s := &localStream{ctx: ctx, request: request, sink: sink, sending: make(chan struct{}, 1)}
 	defer s.end()
 	return l.calls.stream(l.service, s, &grpc.StreamServerInfo{FullMethod: method, IsServerStream: true}, handler)
+}
+
+// open registers a call with a stream. Its frame is not part of the stack on which the stream waits.
+func (l *Local) open(ctx context.Context, request proto.Message, sink message.Sink) (*localStream, error) {
+	ctx, leave, err := l.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &localStream{ctx: ctx, leave: leave, request: request, sink: sink, sending: make(chan struct{}, 1)}, nil
 }
 
 // streamHandler returns the handler of a method with a stream; nil for another method.
@@ -223,6 +230,7 @@ func (h *localHead) deliver(options []grpc.CallOption) {
 // localStream is the handler's view of a stream. Header and trailer are dropped: they only name the request.
 type localStream struct {
 	ctx     context.Context
+	leave   func()
 	request proto.Message
 	sink    message.Sink
 
@@ -255,8 +263,9 @@ func (s *localStream) SendMsg(m any) error {
 	return s.sink.Send(shared)
 }
 
-// end ends a Send that is blocked, and prevents others.
+// end ends a Send that is blocked, and prevents others. Then the call has left.
 func (s *localStream) end() {
+	defer s.leave()
 	if len(s.sending) > 0 {
 		s.sink.Cut()
 	}

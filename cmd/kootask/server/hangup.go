@@ -24,23 +24,41 @@ func patient(handler *gateway.Gateway) http.Handler {
 			handler.ServeHTTP(w, r)
 			return
 		}
+		var leave func()
 		if handler.IsStream(r) {
-			ctx, cancel := context.WithCancel(r.Context())
-			defer cancel()
-			defer from.conn.ahead.attend(cancel)()
-			*r = *r.WithContext(ctx) // The stream would keep the copy for its lifetime.
-			handler.ServeHTTP(w, r)
-			return
+			leave = from.conn.ahead.endWith(r)
+		} else {
+			r, leave = from.conn.ahead.outlive(r)
 		}
-		ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
-		defer cancel()
-		defer context.AfterFunc(r.Context(), func() {
-			if from.conn.ahead.isBroken() {
-				cancel()
-			}
-		})()
-		handler.ServeHTTP(w, r.WithContext(ctx))
+		defer leave()
+		handler.ServeHTTP(w, r)
 	})
+}
+
+// outlive returns a request whose context outlives its client's close, but not a break of the connection. The caller must
+// call leave at the end of the request.
+func (a *ahead) outlive(r *http.Request) (_ *http.Request, leave func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+	stop := context.AfterFunc(r.Context(), func() {
+		if a.isBroken() {
+			cancel()
+		}
+	})
+	return r.WithContext(ctx), func() {
+		stop()
+		cancel()
+	}
+}
+
+// endWith ends a stream's context with its client's close. The caller must call leave at the end of the stream.
+func (a *ahead) endWith(r *http.Request) (leave func()) {
+	ctx, cancel := context.WithCancel(r.Context())
+	ended := a.attend(cancel)
+	*r = *r.WithContext(ctx) // The stream would keep the copy for its lifetime.
+	return func() {
+		ended()
+		cancel()
+	}
 }
 
 // maxAhead limits the bytes that are read from a client during a stream. If it sends more, its close is noticed only
