@@ -344,6 +344,20 @@ var promiseBounds = promise{
 			red:  "upstream.TestPollsDoNotHoldUpFirstAnswersForever",
 		},
 		{
+			name: "a new request passes those that wait",
+			in:   "upstream.limiter.passLocked",
+			from: `l.waiting > 0`,
+			to:   `false`,
+			red:  "upstream.TestNobodyPassesThoseThatWait",
+		},
+		{
+			name: "a single caller may hold all slots while nobody waits",
+			in:   "upstream.limiter.passLocked",
+			from: `l.most-l.inFlight`,
+			to:   `l.most`,
+			red:  "upstream.TestSlotsAreShared",
+		},
+		{
 			name: "each request that waits in the queue has a goroutine",
 			in:   "upstream.limiter.acquire",
 			from: `context.AfterFunc(ctx, func() { l.giveUp(w) })`,

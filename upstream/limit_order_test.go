@@ -266,3 +266,31 @@ func TestPollsDoNotHoldUpFirstAnswersForever(t *testing.T) {
 		})
 	})
 }
+
+// A request that arrives when there is a token does not take it from one that waits.
+func TestNobodyPassesThoseThatWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(burstShare, 64) // One at once.
+		l.timer = func(time.Duration) {}
+		granted := make(chan string, 3)
+		ask := func(name string) {
+			l.acquire(t.Context(), caller(1), func(permit *queue) {
+				l.release(permit)
+				granted <- name
+			})
+		}
+		ask("comes first")
+		ask("waits")
+		time.Sleep(time.Second)
+		ask("comes last")
+		for _, want := range []string{"comes first", "waits"} {
+			if got := <-granted; got != want {
+				t.Errorf("the request that %s was granted, where the one that %s has to be", got, want)
+			}
+		}
+		time.Sleep(time.Second)
+		l.due()
+		<-granted
+		isIdle(t, l)
+	})
+}
