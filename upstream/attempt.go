@@ -122,9 +122,11 @@ func bodyDecides(status int) bool {
 // languages are the values that KooDrive documents for its header language.
 var languages = []string{"en-US", "zh-CN"}
 
-// Headers with the same values in all requests, which share them.
+// Headers with the same values in all requests, which share them. net/http would request gzip as well, with a map of its
+// own for each request.
 var (
 	acceptJSON = []string{"application/json"}
+	acceptGzip = []string{"gzip"}
 	userAgents = []string{userAgent}
 )
 
@@ -135,7 +137,7 @@ func (c *Client) build(ctx context.Context, q request) (*http.Request, error) {
 		return nil, errors.New("building the request: it would leave KooDrive's route")
 	}
 	req := (&http.Request{Method: http.MethodGet, URL: target, Host: c.base.Host, Header: http.Header{
-		"Accept": acceptJSON, "User-Agent": userAgents, "X-Traceid": {q.Trace.header()},
+		"Accept": acceptJSON, "Accept-Encoding": acceptGzip, "User-Agent": userAgents, "X-Traceid": {q.Trace.header()},
 	}}).WithContext(ctx)
 	if slices.Contains(languages, q.Language) {
 		req.Header.Set("language", q.Language)
