@@ -184,7 +184,7 @@ var promiseBounds = promise{
 		},
 		{
 			name: "a bounded call waits for its function",
-			in:   "internal/bounded.Call",
+			in:   "internal/bounded.CallIn",
 			from: `ctx.Done()`,
 			to:   `context.WithoutCancel(ctx).Done()`,
 			red:  "internal/bounded.TestCall",
@@ -363,6 +363,20 @@ var promiseBounds = promise{
 			from: `context.AfterFunc(ctx, func() { l.giveUp(w) })`,
 			to:   `context.AfterFunc(ctx, func() { l.giveUp(w) }); go func() { <-ctx.Done() }()`,
 			red:  "upstream.TestWaitingRequestsHaveNoGoroutine",
+		},
+		{
+			name: "each goroutine that has made a request is kept",
+			in:   "upstream.workers.rest",
+			from: `w.idle == maxIdle`,
+			to:   `w.idle < 0`,
+			red:  "upstream.TestWorkersAreKept",
+		},
+		{
+			name: "the goroutines of requests wait for ever",
+			in:   "upstream.workers.sweep",
+			from: `w.spare = w.idle`,
+			to:   ``,
+			red:  "upstream.TestWorkersAreKept",
 		},
 		{
 			name: "each task that waits for its next poll has a goroutine",

@@ -79,7 +79,7 @@ func (c *Client) send(ctx context.Context, deadline time.Time, q request) (*resp
 		return nil, t, err
 	}
 	began := time.Now()
-	resp, err := t.run(g, req)
+	resp, err := t.run(g, req, c.workers.run)
 	switch silent := time.Since(began) >= c.timeout && t.sent.Load() > 0 && !t.answer.Load(); {
 	case err == nil:
 		g.answered.Store(time.Now().UnixNano())

@@ -22,7 +22,8 @@ import (
 //
 // A rate.Limiter alone serves in order of arrival and does not distinguish callers.
 type limiter struct {
-	most int
+	most  int
+	start func(func()) // Calls a function in a goroutine of its own. It must not block.
 
 	mu       sync.Mutex
 	rate     *rate.Limiter    // Guarded by mu, as are the fields below.
@@ -54,9 +55,10 @@ const (
 	overdueShare = 8
 )
 
-func newLimiter(perSecond, atOnce int) *limiter {
+func newLimiter(perSecond, atOnce int, start func(func())) *limiter {
 	l := &limiter{
-		most: atOnce, rate: rate.NewLimiter(rate.Limit(perSecond), max(1, perSecond/burstShare)), queues: map[Key]*queue{},
+		most: atOnce, start: start, queues: map[Key]*queue{},
+		rate: rate.NewLimiter(rate.Limit(perSecond), max(1, perSecond/burstShare)),
 	}
 	timer := time.AfterFunc(time.Hour, l.due)
 	timer.Stop()
@@ -73,7 +75,7 @@ func (l *limiter) acquire(ctx context.Context, at place, then func(permit *queue
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if q := l.passLocked(at); q != nil {
-		go then(q)
+		l.start(func() { then(q) })
 		return
 	}
 	w := &waiter{place: at, since: time.Now(), then: then}
@@ -175,7 +177,7 @@ func (l *limiter) serveLocked() {
 		if w.leave != nil {
 			w.leave()
 		}
-		go w.then(q)
+		l.start(func() { w.then(q) })
 	}
 }
 

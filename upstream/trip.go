@@ -178,10 +178,10 @@ func (t *trip) exchange(transport http.RoundTripper, req *http.Request) (*respon
 	return &r, nil
 }
 
-// run runs exchange, and returns soon after the trip has ended even if exchange does not. In that case the generation
-// gets no new requests. If the head of the answer had arrived, run returns that.
-func (t *trip) run(g *generation, req *http.Request) (*response, error) {
-	resp, err := bounded.Call(t, func() (*response, error) { return t.exchange(g.transport, req) })
+// run runs exchange in a goroutine that start starts, and returns soon after the trip has ended even if exchange does not.
+// In that case the generation gets no new requests. If the head of the answer had arrived, run returns that.
+func (t *trip) run(g *generation, req *http.Request, start func(func())) (*response, error) {
+	resp, err := bounded.CallIn(t, start, func() (*response, error) { return t.exchange(g.transport, req) })
 	if !errors.Is(err, bounded.ErrAbandoned) {
 		return resp, err
 	}
