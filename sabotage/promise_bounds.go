@@ -365,6 +365,13 @@ var promiseBounds = promise{
 			red:  "upstream.TestWaitingRequestsHaveNoGoroutine",
 		},
 		{
+			name: "past requests stay in memory with their stopped timers",
+			in:   "upstream.alarm.stop",
+			from: `a.ring = nil`,
+			to:   ``,
+			red:  "upstream.TestStoppedAlarmsKeepNothing",
+		},
+		{
 			name: "each goroutine that has made a request is kept",
 			in:   "upstream.workers.rest",
 			from: `w.idle == maxIdle`,

@@ -72,8 +72,8 @@ func (c *Client) mayRepeat(ctx context.Context, deadline time.Time, pause time.D
 func (c *Client) send(ctx context.Context, deadline time.Time, q request) (*response, *trip, error) {
 	g := c.connections.enter()
 	defer g.leave()
-	t := begin(ctx, deadline)
-	defer t.stop()
+	t := c.begin(ctx, deadline)
+	defer t.end()
 	req, err := c.build(httptrace.WithClientTrace(t, &t.trace), q)
 	if err != nil {
 		return nil, t, err

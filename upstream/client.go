@@ -25,6 +25,7 @@ type Client struct {
 	connections *connections
 	clock       clock
 	workers     *workers
+	alarms      alarms
 	limiter     *limiter
 	breaker     *breaker
 	pauses      pauses
