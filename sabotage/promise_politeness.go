@@ -48,6 +48,13 @@ var promisePoliteness = promise{
 			red:  "upstream.TestRateCeiling",
 		},
 		{
+			name: "the request rate is unlimited while nobody waits",
+			in:   "upstream.limiter.passLocked",
+			from: `l.rate.AllowN(time.Now(), 1)`,
+			to:   `l.rate.AllowN(time.Now(), 0)`,
+			red:  "upstream.TestRateCeiling",
+		},
+		{
 			name: "the number of requests in flight is unlimited",
 			in:   "upstream.limiter.nextLocked",
 			from: `l.most - l.inFlight`,

@@ -34,7 +34,7 @@ func TestAllocsOfAnAnswer(t *testing.T) {
 
 // About 50 of the allocations are net/http's, and 2 those of waiting for the result.
 func TestAllocsOfATask(t *testing.T) {
-	assertAllocs(t, 84, asker(t, func(context.Context, string, string) (net.Conn, error) {
+	assertAllocs(t, 77, asker(t, func(context.Context, string, string) (net.Conn, error) {
 		client, server := net.Pipe()
 		go answers(server, usualAnswer())
 		return client, nil

@@ -72,14 +72,14 @@ func (c *Client) mayRepeat(ctx context.Context, deadline time.Time, pause time.D
 func (c *Client) send(ctx context.Context, deadline time.Time, q request) (*response, *trip, error) {
 	g := c.connections.enter()
 	defer g.leave()
-	t := begin(ctx, deadline)
-	defer t.stop()
+	t := c.begin(ctx, deadline)
+	defer t.end()
 	req, err := c.build(httptrace.WithClientTrace(t, &t.trace), q)
 	if err != nil {
 		return nil, t, err
 	}
 	began := time.Now()
-	resp, err := t.run(g, req)
+	resp, err := t.run(g, req, c.workers.run)
 	switch silent := time.Since(began) >= c.timeout && t.sent.Load() > 0 && !t.answer.Load(); {
 	case err == nil:
 		g.answered.Store(time.Now().UnixNano())
@@ -122,9 +122,11 @@ func bodyDecides(status int) bool {
 // languages are the values that KooDrive documents for its header language.
 var languages = []string{"en-US", "zh-CN"}
 
-// Headers with the same values in all requests, which share them.
+// Headers with the same values in all requests, which share them. net/http would request gzip as well, with a map of its
+// own for each request.
 var (
 	acceptJSON = []string{"application/json"}
+	acceptGzip = []string{"gzip"}
 	userAgents = []string{userAgent}
 )
 
@@ -135,7 +137,7 @@ func (c *Client) build(ctx context.Context, q request) (*http.Request, error) {
 		return nil, errors.New("building the request: it would leave KooDrive's route")
 	}
 	req := (&http.Request{Method: http.MethodGet, URL: target, Host: c.base.Host, Header: http.Header{
-		"Accept": acceptJSON, "User-Agent": userAgents, "X-Traceid": {q.Trace.header()},
+		"Accept": acceptJSON, "Accept-Encoding": acceptGzip, "User-Agent": userAgents, "X-Traceid": {q.Trace.header()},
 	}}).WithContext(ctx)
 	if slices.Contains(languages, q.Language) {
 		req.Header.Set("language", q.Language)

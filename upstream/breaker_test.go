@@ -156,6 +156,7 @@ func TestPanicLeavesTheBreakerAsItIs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer c.Close()
 		fail(t, c.breaker, func(task string) voter { return of(1, task) }, 1)
 		time.Sleep(BreakerPause)
 		credential, err := Forward(secret.New("a"), "", "")

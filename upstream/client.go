@@ -24,6 +24,8 @@ type Client struct {
 	timeout     time.Duration
 	connections *connections
 	clock       clock
+	workers     *workers
+	alarms      alarms
 	limiter     *limiter
 	breaker     *breaker
 	pauses      pauses
@@ -38,9 +40,9 @@ func NewClient(config Config) (*Client, error) {
 	}
 	c := &Client{
 		base: base, origin: base.String(), timeout: config.Timeout, connections: newConnections(config, base),
-		limiter: newLimiter(cmp.Or(config.PerSecond, DefaultPerSecond), config.atOnce()),
-		keys:    secret.NewHasher(),
+		workers: newWorkers(), keys: secret.NewHasher(),
 	}
+	c.limiter = newLimiter(cmp.Or(config.PerSecond, DefaultPerSecond), config.atOnce(), c.workers.run)
 	c.breaker = newBreaker(func(down bool) {
 		if down { // New connections may reach a KooDrive server that works.
 			c.connections.renew()
@@ -55,8 +57,11 @@ func NewClient(config Config) (*Client, error) {
 	return c, nil
 }
 
-// Close closes the connections. Call it when no request is in flight.
-func (c *Client) Close() { c.connections.renew() }
+// Close closes the connections and ends the goroutines. Call it when no request is in flight.
+func (c *Client) Close() {
+	c.workers.close()
+	c.connections.renew()
+}
 
 // Begin requests the description of a task, and calls then once with the result: in a goroutine of its own, or before
 // Begin returns. It does not block. The request first waits in its queue until ctx ends; the timeout does not include

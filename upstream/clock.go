@@ -19,7 +19,14 @@ const (
 // clock estimates how far KooDrive's clock is ahead of this one, from the Date of its last answer. Its zero value
 // assumes no difference. It is safe for concurrent use.
 type clock struct {
-	skew atomic.Int64 // A time.Duration within ±maxSkew.
+	skew atomic.Int64         // A time.Duration within ±maxSkew.
+	last atomic.Pointer[date] // The last Date, which is that of all answers of a second.
+}
+
+// date is a Date that was parsed.
+type date struct {
+	text string
+	at   time.Time
 }
 
 // signingDate returns the X-Date for a request that is sent now.
@@ -38,11 +45,17 @@ func (c *clock) learn(header http.Header, received time.Time) {
 	if header.Get("Age") != "" {
 		return // From a cache: its Date is old.
 	}
-	date, err := http.ParseTime(header.Get("Date"))
-	if err != nil {
-		return
+	text := header.Get("Date")
+	sent := c.last.Load()
+	if sent == nil || sent.text != text {
+		at, err := http.ParseTime(text)
+		if err != nil {
+			return
+		}
+		sent = &date{text, at}
+		c.last.Store(sent)
 	}
-	skew := min(max(date.Sub(received), -maxSkew), maxSkew)
+	skew := min(max(sent.at.Sub(received), -maxSkew), maxSkew)
 	c.skew.Store(int64(skew))
 }
 

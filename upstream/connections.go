@@ -65,7 +65,7 @@ func (c *connections) enter() *generation {
 	c.mu.Lock()
 	g := c.current
 	var over *generation
-	if g != nil && (!time.Now().Before(g.until) || !g.roots.Equal(roots)) {
+	if g != nil && (!time.Now().Before(g.until) || g.roots != roots && !g.roots.Equal(roots)) {
 		over = c.retireLocked()
 	}
 	if c.current == nil {

@@ -105,6 +105,7 @@ func asking(tb testing.TB) func(t *testing.T, id string, answer canned) (Task, e
 	if err != nil {
 		tb.Fatal(err)
 	}
+	tb.Cleanup(c.Close)
 	g := c.connections.enter()
 	g.until = time.Now().Add(24 * time.Hour) // However long the fuzzing lasts.
 	g.leave()

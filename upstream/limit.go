@@ -22,7 +22,8 @@ import (
 //
 // A rate.Limiter alone serves in order of arrival and does not distinguish callers.
 type limiter struct {
-	most int
+	most  int
+	start func(func()) // Calls a function in a goroutine of its own. It must not block.
 
 	mu       sync.Mutex
 	rate     *rate.Limiter    // Guarded by mu, as are the fields below.
@@ -54,39 +55,10 @@ const (
 	overdueShare = 8
 )
 
-// queue has the waiters and permits of one caller, or of the callers at one address.
-type queue struct {
-	key      Key
-	side     side
-	inFlight int
-	firsts   list.List     // The waiters for first answers, oldest first.
-	polls    list.List     // The waiters that yield to them, oldest first.
-	passed   int           // First answers served since the last poll.
-	turn     *list.Element // Its element in limiter.turns; nil without waiters.
-}
-
-// place says where a request waits.
-type place struct {
-	caller, queue Key           // The queue is the caller's own, or its address's.
-	yield         time.Duration // See [Call.Yield].
-}
-
-// waiter is a request that waits for a permit. No goroutine waits for it.
-type waiter struct {
-	place
-	since   time.Time
-	then    func(permit *queue)
-	leave   func() bool   // Stops the watch over the request's context; nil if the permit was granted at once.
-	queue   *queue        // Where it waits, or whose permit it holds. Guarded by limiter.mu, as is element.
-	element *list.Element // Its element in the queue; nil once granted.
-}
-
-// overdue returns when first answers that come later no longer go before the waiter.
-func (w *waiter) overdue() time.Time { return w.since.Add(w.yield) }
-
-func newLimiter(perSecond, atOnce int) *limiter {
+func newLimiter(perSecond, atOnce int, start func(func())) *limiter {
 	l := &limiter{
-		most: atOnce, rate: rate.NewLimiter(rate.Limit(perSecond), max(1, perSecond/burstShare)), queues: map[Key]*queue{},
+		most: atOnce, start: start, queues: map[Key]*queue{},
+		rate: rate.NewLimiter(rate.Limit(perSecond), max(1, perSecond/burstShare)),
 	}
 	timer := time.AfterFunc(time.Hour, l.due)
 	timer.Stop()
@@ -100,14 +72,33 @@ const burstShare = 10
 // acquire calls then in a goroutine of its own: with a permit, which must be released, or with nil if ctx ends first. It
 // does not block.
 func (l *limiter) acquire(ctx context.Context, at place, then func(permit *queue)) {
-	w := &waiter{place: at, since: time.Now(), then: then}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if q := l.passLocked(at); q != nil {
+		l.start(func() { then(q) })
+		return
+	}
+	w := &waiter{place: at, since: time.Now(), then: then}
 	l.joinLocked(at.queue, w)
 	l.serveLocked()
 	if w.element != nil {
 		w.leave = context.AfterFunc(ctx, func() { l.giveUp(w) })
 	}
+}
+
+// passLocked grants a permit without a waiter, if nobody waits and the limits allow it. It is what serveLocked would do
+// then. Otherwise it returns nil.
+func (l *limiter) passLocked(at place) *queue {
+	if l.waiting > 0 {
+		return nil
+	}
+	q := l.queueLocked(at.queue, at.caller)
+	if q.inFlight >= l.most-l.inFlight || !l.rate.AllowN(time.Now(), 1) {
+		l.dropLocked(q)
+		return nil
+	}
+	l.grantLocked(q, at.yield)
+	return q
 }
 
 // giveUp removes a waiter whose context has ended, unless it was granted a permit just before.
@@ -179,19 +170,24 @@ func (l *limiter) serveLocked() {
 			l.armLocked(now)
 			return
 		}
-		l.inFlight++
-		q.inFlight++
-		l.served = q.side
 		l.turns[q.side].MoveToBack(q.turn)
 		w := q.next(now)
-		if q.passed++; w.yield > 0 {
-			q.passed = 0
-		}
+		l.grantLocked(q, w.yield)
 		l.leaveLocked(w)
 		if w.leave != nil {
 			w.leave()
 		}
-		go w.then(q)
+		l.start(func() { w.then(q) })
+	}
+}
+
+// grantLocked counts a permit of a queue, for a request that yields as long as given.
+func (l *limiter) grantLocked(q *queue, yield time.Duration) {
+	l.inFlight++
+	q.inFlight++
+	l.served = q.side
+	if q.passed++; yield > 0 {
+		q.passed = 0
 	}
 }
 
@@ -230,51 +226,22 @@ func (l *limiter) nextLocked() (next *queue) {
 	return nil
 }
 
-// next returns the waiter of a queue that is served next. A first answer goes before a poll, unless the poll is overdue
-// and one of these applies:
-//  1. It was so before the first answer was asked for. In a queue that never empties, both get ahead.
-//  2. Other first answers have gone before it. An endless flood of them cannot hold up the polls of its address.
-func (q *queue) next(now time.Time) *waiter {
-	first, poll := front(&q.firsts), front(&q.polls)
-	switch {
-	case poll == nil:
-		return first
-	case first == nil, poll.overdue().Before(first.since):
-		return poll
-	case q.passed >= overdueShare-1 && poll.overdue().Before(now):
-		return poll
-	default:
-		return first
-	}
-}
-
-// front returns the first waiter of a line; nil without one.
-func front(line *list.List) *waiter {
-	if line.Len() == 0 {
-		return nil
-	}
-	w, _ := line.Front().Value.(*waiter)
-	return w
-}
-
-// line returns the part of its queue in which a waiter waits.
-func (w *waiter) line() *list.List {
-	if w.yield > 0 {
-		return &w.queue.polls
-	}
-	return &w.queue.firsts
-}
-
-// joinLocked adds a waiter to a queue, and a queue to the turns of its side.
-func (l *limiter) joinLocked(key Key, w *waiter) {
+// queueLocked returns the queue of a key for a caller.
+func (l *limiter) queueLocked(key, caller Key) *queue {
 	q := l.queues[key]
 	if q == nil {
 		q = &queue{key: key, side: unknown}
-		if key == w.caller {
+		if key == caller {
 			q.side = known
 		}
 		l.queues[key] = q
 	}
+	return q
+}
+
+// joinLocked adds a waiter to a queue, and a queue to the turns of its side.
+func (l *limiter) joinLocked(key Key, w *waiter) {
+	q := l.queueLocked(key, w.caller)
 	if q.turn == nil {
 		q.turn = l.turns[q.side].PushBack(q)
 	}

@@ -47,7 +47,7 @@ func after(t *testing.T, d time.Duration, floods func(*crowd)) map[Key]int {
 	t.Helper()
 	ctx, leave := context.WithTimeout(t.Context(), d)
 	defer leave()
-	c := &crowd{limiter: newLimiter(50, 64), ctx: ctx, granted: map[Key]int{}}
+	c := &crowd{limiter: newLimiter(50, 64, unpooled), ctx: ctx, granted: map[Key]int{}}
 	floods(c)
 	c.all.Wait()
 	isIdle(t, c.limiter)
@@ -118,7 +118,7 @@ func TestSlotsOfAddressesAreShared(t *testing.T) {
 func opening(t *testing.T, tasks, callers int) time.Duration {
 	t.Helper()
 	const latency = 20 * time.Millisecond
-	l := newLimiter(50, 64)
+	l := newLimiter(50, 64, unpooled)
 	ctx, leave := context.WithTimeout(t.Context(), 5*time.Minute)
 	start := time.Now()
 	var first, all sync.WaitGroup
@@ -163,7 +163,7 @@ func opening(t *testing.T, tasks, callers int) time.Duration {
 // A request has no goroutine while it waits. It leaves the queue with its context.
 func TestWaitingRequestsHaveNoGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(10, 64)
+		l := newLimiter(10, 64, unpooled)
 		ctx, leave := context.WithCancel(t.Context())
 		var granted, left int
 		var mu sync.Mutex
@@ -264,5 +264,33 @@ func TestPollsDoNotHoldUpFirstAnswersForever(t *testing.T) {
 				}
 			})
 		})
+	})
+}
+
+// A request that arrives when there is a token does not take it from one that waits.
+func TestNobodyPassesThoseThatWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(burstShare, 64, unpooled) // One at once.
+		l.timer = func(time.Duration) {}
+		granted := make(chan string, 3)
+		ask := func(name string) {
+			l.acquire(t.Context(), caller(1), func(permit *queue) {
+				l.release(permit)
+				granted <- name
+			})
+		}
+		ask("comes first")
+		ask("waits")
+		time.Sleep(time.Second)
+		ask("comes last")
+		for _, want := range []string{"comes first", "waits"} {
+			if got := <-granted; got != want {
+				t.Errorf("the request that %s was granted, where the one that %s has to be", got, want)
+			}
+		}
+		time.Sleep(time.Second)
+		l.due()
+		<-granted
+		isIdle(t, l)
 	})
 }

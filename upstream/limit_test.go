@@ -17,6 +17,9 @@ func caller(n byte) place { return place{caller: Key{n}, queue: Key{n}} }
 // stranger is the place of a caller that KooDrive has not answered.
 func stranger(address, n byte) place { return place{caller: Key{n}, queue: Key{address, 1}} }
 
+// unpooled starts a new goroutine for each function.
+func unpooled(f func()) { go f() }
+
 // wait acquires a permit, and waits for it.
 func (l *limiter) wait(ctx context.Context, p place) (*queue, error) {
 	got := make(chan *queue)
@@ -53,7 +56,7 @@ func isIdle(t *testing.T, l *limiter) {
 
 func TestRateCeiling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(50, 1000)
+		l := newLimiter(50, 1000, unpooled)
 		start := time.Now()
 		var mu sync.Mutex
 		var at []time.Duration
@@ -82,7 +85,7 @@ func TestRateCeiling(t *testing.T) {
 
 func TestConcurrencyCeiling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(1_000_000, 64)
+		l := newLimiter(1_000_000, 64, unpooled)
 		start := time.Now()
 		var mu sync.Mutex
 		at := map[time.Duration]int{}
@@ -110,7 +113,7 @@ func TestConcurrencyCeiling(t *testing.T) {
 // A caller with a thousand queued requests makes another caller wait for one request, not for a thousand.
 func TestCallersAreServedRoundRobin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(50, 64)
+		l := newLimiter(50, 64, unpooled)
 		var all sync.WaitGroup
 		for range 1000 {
 			all.Go(func() { hold(t, l, caller(1), 0, func() {}) })
@@ -131,7 +134,7 @@ func TestCallersAreServedRoundRobin(t *testing.T) {
 func TestSlotsAreShared(t *testing.T) {
 	for callers, each := range map[int]int{1: 32, 2: 21, 3: 16, 20: 0} {
 		synctest.Test(t, func(t *testing.T) {
-			l := newLimiter(1_000_000, 64)
+			l := newLimiter(1_000_000, 64, unpooled)
 			ctx, leave := context.WithCancel(t.Context())
 			var all sync.WaitGroup
 			var mu sync.Mutex
@@ -173,7 +176,7 @@ func TestSlotsAreShared(t *testing.T) {
 // If there is a single slot, any caller may use it.
 func TestOneSlotIsServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(1000, 1)
+		l := newLimiter(1000, 1, unpooled)
 		var all sync.WaitGroup
 		for i := range 10 {
 			all.Go(func() { hold(t, l, caller(byte(i%3)), time.Second, func() {}) })
@@ -186,7 +189,7 @@ func TestOneSlotIsServed(t *testing.T) {
 
 func TestCancelledCallLeavesTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(1000, 1)
+		l := newLimiter(1000, 1, unpooled)
 		permit, err := l.wait(t.Context(), caller(1))
 		if err != nil {
 			t.Fatal(err)
@@ -212,7 +215,7 @@ func TestCancelledCallLeavesTheQueue(t *testing.T) {
 // The timer is armed once for all that wait, and again for each token: not for each arrival.
 func TestTimerIsNotArmedTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(10, 1000)
+		l := newLimiter(10, 1000, unpooled)
 		arm := l.timer
 		var armed atomic.Int32
 		l.timer = func(after time.Duration) {

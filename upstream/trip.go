@@ -24,7 +24,8 @@ var errAgain = errors.New("the request would be sent again")
 // transport's goroutines and the attempt's share it.
 type trip struct {
 	context.Context // Ends with the attempt, or with stop.
-	stop            context.CancelFunc
+	stop            context.CancelCauseFunc
+	alarm           *alarm          // Rings at deadline.
 	caller          context.Context // The context of the call.
 	deadline        time.Time       // When the attempt ends.
 	trace           httptrace.ClientTrace
@@ -57,14 +58,38 @@ func tripOf(ctx context.Context) *trip {
 	return t
 }
 
-// begin returns a trip of an attempt that ends with caller or at deadline. Its stop must be called.
-func begin(caller context.Context, deadline time.Time) *trip {
+// Deadline returns when the attempt ends at the latest.
+func (t *trip) Deadline() (time.Time, bool) {
+	if caller, ok := t.caller.Deadline(); ok && caller.Before(t.deadline) {
+		return caller, true
+	}
+	return t.deadline, true
+}
+
+// Err returns why the trip has ended, as the context of a deadline would.
+func (t *trip) Err() error {
+	err := t.Context.Err()
+	if err != nil && errors.Is(context.Cause(t.Context), context.DeadlineExceeded) {
+		return context.DeadlineExceeded
+	}
+	return err
+}
+
+// begin returns a trip of an attempt that ends with caller or at deadline. Its end must be called once.
+func (c *Client) begin(caller context.Context, deadline time.Time) *trip {
 	t := &trip{caller: caller, deadline: deadline}
-	t.Context, t.stop = context.WithDeadline(caller, deadline)
+	t.Context, t.stop = context.WithCancelCause(caller)
+	t.alarm = c.alarms.set(time.Until(deadline), func() { t.stop(context.DeadlineExceeded) })
 	t.trace.GotConn = t.gotConnection
 	t.trace.GotFirstResponseByte = t.gotFirstByte
 	t.trace.Got1xxResponse = t.gotInterim
 	return t
+}
+
+// end ends the trip.
+func (t *trip) end() {
+	t.alarm.stop()
+	t.stop(nil)
 }
 
 // ended reports whether the attempt has ended. The trip may end earlier.
@@ -77,7 +102,7 @@ func (t *trip) gotFirstByte() { t.answer.Store(true) }
 func (t *trip) gotConnection(info httptrace.GotConnInfo) {
 	if t.sent.Add(1) > 1 {
 		t.stopped.Store(true)
-		t.stop()
+		t.stop(nil)
 		return
 	}
 	t.reused.Store(info.Reused)
@@ -178,10 +203,10 @@ func (t *trip) exchange(transport http.RoundTripper, req *http.Request) (*respon
 	return &r, nil
 }
 
-// run runs exchange, and returns soon after the trip has ended even if exchange does not. In that case the generation
-// gets no new requests. If the head of the answer had arrived, run returns that.
-func (t *trip) run(g *generation, req *http.Request) (*response, error) {
-	resp, err := bounded.Call(t, func() (*response, error) { return t.exchange(g.transport, req) })
+// run runs exchange in a goroutine that start starts, and returns soon after the trip has ended even if exchange does not.
+// In that case the generation gets no new requests. If the head of the answer had arrived, run returns that.
+func (t *trip) run(g *generation, req *http.Request, start func(func())) (*response, error) {
+	resp, err := bounded.CallIn(t, start, func() (*response, error) { return t.exchange(g.transport, req) })
 	if !errors.Is(err, bounded.ErrAbandoned) {
 		return resp, err
 	}

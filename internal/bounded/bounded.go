@@ -21,20 +21,25 @@ var ErrAbandoned = errors.New("the call did not return after its deadline")
 // Call returns f's result, or ErrAbandoned if f has not returned within Obedience after the end of ctx. f runs in its
 // own goroutine. If it panics, so does Call.
 func Call[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	return CallIn(ctx, func(f func()) { go f() }, f)
+}
+
+// CallIn is Call with a function that starts the goroutine of f, such as that of a pool. It must not block.
+func CallIn[T any](ctx context.Context, start func(func()), f func() (T, error)) (T, error) {
 	type end struct {
 		value T
 		err   error
 		panic any
 	}
 	done := make(chan end, 1)
-	go func() {
+	start(func() {
 		var e end
 		defer func() {
 			e.panic = recover()
 			done <- e
 		}()
 		e.value, e.err = f()
-	}()
+	})
 	var e end
 	select {
 	case e = <-done:

@@ -1,5 +1,5 @@
-// Package unpack reads the body of an HTTP response and decodes x-gzip, which is another name of gzip (RFC 9110,
-// 8.4.1.3). net/http requests gzip and only decodes that name.
+// Package unpack reads the body of an HTTP response and decodes gzip and x-gzip, which is another name of gzip (RFC 9110,
+// 8.4.1.3). net/http only decodes the first name, and only if it has requested gzip by itself.
 //
 // A body with another coding, or with several, is left unchanged. Its reader will find that it is not JSON.
 //
@@ -55,8 +55,9 @@ func read(r io.Reader, most, length int64) ([]byte, error) {
 	return content, nil
 }
 
-// zipped reports whether a body is gzipped under a name that net/http does not decode.
+// zipped reports whether a body is gzipped. Of several values, net/http looks at the first one for gzip.
 func zipped(header http.Header) bool {
 	codings := header.Values("Content-Encoding")
-	return len(codings) == 1 && strings.EqualFold(codings[0], "x-gzip")
+	return len(codings) > 0 && strings.EqualFold(codings[0], "gzip") ||
+		len(codings) == 1 && strings.EqualFold(codings[0], "x-gzip")
 }

@@ -29,7 +29,8 @@ func zip(t *testing.T, content string) string {
 	return zipped.String()
 }
 
-// x-gzip is read exactly as net/http reads gzip, whether the body is valid, damaged or empty.
+// Both names are read exactly as net/http reads gzip, whether the body is valid, damaged or empty, and whether net/http
+// has requested gzip by itself.
 func TestBothNamesOfGzipAreRead(t *testing.T) {
 	zipped := zip(t, text)
 	for name, row := range map[string]struct {
@@ -47,9 +48,11 @@ func TestBothNamesOfGzipAreRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, coding := range []string{"gzip", "GZIP", "x-gzip", "X-GZip"} {
-				body, err := answer(t, row.body, coding)
-				if string(body) != row.want || (err != nil) != row.fails {
-					t.Errorf("%s: %q, %v", coding, body, err)
+				for _, accept := range []string{"", "gzip"} {
+					body, err := answer(t, row.body, accept, coding)
+					if string(body) != row.want || (err != nil) != row.fails {
+						t.Errorf("%s, requested as %q: %q, %v", coding, accept, body, err)
+					}
 				}
 			}
 		})
@@ -61,14 +64,26 @@ func TestOtherCodingsAreLeft(t *testing.T) {
 	for _, codings := range [][]string{
 		nil, {""}, {"identity"}, {"utf-8"}, {"br"}, {"x-gzip, identity"}, {"x-gzip, x-gzip"}, {"x-gzip", "x-gzip"}, {"gzip, x-gzip"}, {"x-gzipped"},
 	} {
-		if body, err := answer(t, text, codings...); string(body) != text || err != nil {
-			t.Errorf("%q: %q, %v", codings, body, err)
+		for _, accept := range []string{"", "gzip"} {
+			if body, err := answer(t, text, accept, codings...); string(body) != text || err != nil {
+				t.Errorf("%q: %q, %v", codings, body, err)
+			}
 		}
 	}
 }
 
-// answer returns up to 100 decoded bytes of an answer that net/http has read.
-func answer(t *testing.T, body string, codings ...string) ([]byte, error) {
+// Several values are read as net/http reads them.
+func TestSeveralValues(t *testing.T) {
+	for _, accept := range []string{"", "gzip"} {
+		if body, err := answer(t, zip(t, text), accept, "gzip", "identity"); string(body) != text || err != nil {
+			t.Errorf("requested as %q: %q, %v", accept, body, err)
+		}
+	}
+}
+
+// answer returns up to 100 decoded bytes of an answer that net/http has read. If accept is empty, net/http requests gzip by
+// itself.
+func answer(t *testing.T, body, accept string, codings ...string) ([]byte, error) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header()["Content-Encoding"] = codings
@@ -77,7 +92,12 @@ func answer(t *testing.T, body string, codings ...string) ([]byte, error) {
 	}))
 	defer server.Close()
 	defer server.Client().CloseIdleConnections()
-	response, err := server.Client().Get(server.URL)
+	request := httptest.NewRequest(http.MethodGet, server.URL, nil)
+	request.RequestURI = ""
+	if accept != "" {
+		request.Header.Set("Accept-Encoding", accept)
+	}
+	response, err := server.Client().Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -160,10 +159,14 @@ func (a *Asker) Poll(q *Question, wait time.Duration) func(ctx context.Context, 
 func (a *Asker) poll(ctx context.Context, q *Question, first bool, then func(Answer, error)) {
 	due, once := time.Now(), a.once(q, first, false)
 	ask := func(ctx context.Context, begun func(), done func(upstream.Task, error)) {
-		once(ctx, sync.OnceFunc(func() {
-			a.metrics.pollLag.Observe(time.Since(due).Seconds())
+		lagged := false // A request that is sent again begins again.
+		once(ctx, func() {
+			if !lagged {
+				lagged = true
+				a.metrics.pollLag.Observe(time.Since(due).Seconds())
+			}
 			begun()
-		}), done)
+		}, done)
 	}
 	a.observer.Begin(ctx, q.Key(), ask, func(answer Answer, err error) {
 		if err != nil {

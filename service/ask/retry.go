@@ -32,7 +32,8 @@ const (
 // answered lately share the budget of their address.
 type retries struct {
 	mu    sync.Mutex
-	all   budget                                 // Guarded by mu, as are the budgets in spent.
+	all   budget                                 // Guarded by mu, as are taken and the budgets in spent.
+	taken bool                                   // A retry was taken. Until then, spent is empty.
 	spent *expiring.Cache[upstream.Key, *budget] // Budgets of the callers that have retried. The others have spent nothing.
 }
 
@@ -50,6 +51,9 @@ func (r *retries) earn(caller upstream.Key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.all = max(0, r.all-1)
+	if !r.taken {
+		return
+	}
 	if spent, ok := r.spent.Get(caller); ok {
 		*spent = max(0, *spent-1)
 	}
@@ -66,6 +70,7 @@ func (r *retries) take(caller upstream.Key) bool {
 	if *spent > RetrySuccesses*(retryMax-1) || r.all > RetrySuccesses*(retryMaxAll-1) {
 		return false
 	}
+	r.taken = true
 	*spent += RetrySuccesses
 	r.all += RetrySuccesses
 	r.spent.Set(caller, spent)

@@ -3,6 +3,7 @@ package observe
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kootask/kootask/internal/panics"
@@ -20,13 +21,15 @@ type flight[V any] struct {
 	result  Observation[V]
 	err     error
 	then    []func() // Called after done is closed. Guarded by Observer.mu.
-	// stages has an allocation of its own: a context that outlives the flight for a while refers to it.
+	// stages is part of ctx, and not of the flight: a context that outlives the flight for a while refers to it.
 	stages *timeline
+	begins sync.Once
+	ends   atomic.Bool // Ask is done.
 }
 
 // wait waits for a request that a call has joined.
 func (o *Observer[K, V]) wait(ctx context.Context, f *flight[V], patience time.Duration, source Source) (Observation[V], error) {
-	if err := f.begins(ctx, patience); err != nil {
+	if err := f.awaitBegin(ctx, patience); err != nil {
 		o.leave(f)
 		return Observation[V]{}, err
 	}
@@ -54,8 +57,8 @@ func (o *Observer[K, V]) after(f *flight[V], then func()) {
 	}
 }
 
-// begins waits until the request of f begins. It fails if ctx or patience ends first.
-func (f *flight[V]) begins(ctx context.Context, patience time.Duration) error {
+// awaitBegin waits until the request of f begins. It fails if ctx or patience ends first.
+func (f *flight[V]) awaitBegin(ctx context.Context, patience time.Duration) error {
 	if patience <= 0 {
 		return nil
 	}
@@ -89,10 +92,11 @@ func (o *Observer[K, V]) leave(f *flight[V]) {
 func (o *Observer[K, V]) start(ctx context.Context, key K) *flight[V] {
 	o.calls++
 	o.running.Add(1)
+	staged := withTimeline(context.WithoutCancel(ctx))
 	f := &flight[V]{
-		number: o.calls, asked: time.Now(), begun: make(chan struct{}), done: make(chan struct{}), stages: &timeline{},
+		number: o.calls, asked: time.Now(), begun: make(chan struct{}), done: make(chan struct{}), stages: &staged.timeline,
 	}
-	f.ctx, f.cancel = context.WithCancel(context.WithValue(context.WithoutCancel(ctx), timelineKey{}, f.stages))
+	f.ctx, f.cancel = context.WithCancel(staged)
 	o.flights[key] = f
 	return f
 }
@@ -100,19 +104,20 @@ func (o *Observer[K, V]) start(ctx context.Context, key K) *flight[V] {
 // run calls ask for a flight, and ends the flight when ask is done. A panic is an error, without the panic's value: that
 // may hold secrets.
 func (o *Observer[K, V]) run(key K, f *flight[V], ask Ask[V]) {
-	begun := sync.OnceFunc(func() { close(f.begun) })
-	var once sync.Once
 	done := func(value V, err error) {
-		once.Do(func() {
-			begun()
+		if !f.ends.Swap(true) {
+			f.begin()
 			o.end(key, f, value, err)
-		})
+		}
 	}
-	if err := panics.Catch(func() { ask(f.ctx, begun, done) }, "while asking"); err != nil {
+	if err := panics.Catch(func() { ask(f.ctx, f.begin, done) }, "while asking"); err != nil {
 		var none V
 		done(none, err)
 	}
 }
+
+// begin records that the request of f has begun. Only the first call counts.
+func (f *flight[V]) begin() { f.begins.Do(func() { close(f.begun) }) }
 
 // end ends a flight with its result.
 func (o *Observer[K, V]) end(key K, f *flight[V], value V, err error) {

@@ -168,6 +168,7 @@ func (o *Observer[K, V]) Begin(ctx context.Context, key K, ask Ask[V], then func
 	case f == nil:
 		then(kept, nil)
 	case joined:
+		source := kept.Source // A closure with all of kept would move it to the heap, also when it is returned.
 		stay := context.AfterFunc(ctx, func() {
 			o.leave(f)
 			then(Observation[V]{}, ctx.Err())
@@ -175,7 +176,7 @@ func (o *Observer[K, V]) Begin(ctx context.Context, key K, ask Ask[V], then func
 		o.after(f, func() {
 			if stay() {
 				result := f.result
-				result.Source = kept.Source
+				result.Source = source
 				then(result, f.err)
 			}
 		})

@@ -52,6 +52,31 @@ type (
 type timeline struct {
 	mu      sync.Mutex
 	changes []change // Oldest first. Guarded by mu.
+	room    [usualChanges]change
+}
+
+// usualChanges is the number of changes of a request that is answered at once.
+const usualChanges = 5
+
+// withTimeline returns a context with a timeline of its own.
+func withTimeline(ctx context.Context) *stagedContext {
+	c := &stagedContext{Context: ctx}
+	c.changes = c.room[:0]
+	return c
+}
+
+// stagedContext is a context with the timeline of its request.
+type stagedContext struct {
+	context.Context
+	timeline
+}
+
+// Value returns the timeline for a timelineKey.
+func (c *stagedContext) Value(key any) any {
+	if key == (timelineKey{}) {
+		return &c.timeline
+	}
+	return c.Context.Value(key)
 }
 
 type change struct {
