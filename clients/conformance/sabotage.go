@@ -54,8 +54,8 @@ var sabotages = []sabotage{
 		"a failed task is never an error",
 		change.Change{
 			In:   "service.failedTask",
-			From: `!req.GetFailedTaskAsError()`,
-			To:   `req != nil`,
+			From: `!asError`,
+			To:   `true`,
 		},
 		[]string{"TASK_FAILED of a watch", "TASK_FAILED of a get"},
 	},
