@@ -44,7 +44,7 @@ var promiseIsolation = promise{
 		},
 		{
 			name: "the header of one watch is sent to another",
-			in:   "service/rpcserver.call.sendHeader",
+			in:   "service/rpcserver.stream.SendMsg",
 			from: `headers.Get().(metadata.MD)`,
 			to:   `headers.Get().(metadata.MD); headers.Put(header)`,
 			red:  "service/rpcserver.TestWatchesHaveTheirOwnRequestIDs",

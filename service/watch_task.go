@@ -55,17 +55,21 @@ func (s *Service) begin(
 		return nil, err
 	}
 	w := newWatcher(s, stream, who, req.GetFailedTaskAsError())
+	defer func() {
+		if w.sub == nil {
+			w.close()
+			begun.Leave()
+		}
+	}()
 	if !s.watches.add(w) {
-		w.close()
 		return nil, errDraining
 	}
 	if *begun, err = s.quota.Watch(q.Subject(), func() bool { return s.ask.Withheld(q) }); err != nil {
-		w.close()
 		return nil, err
 	}
-	s.metrics.watchers.Inc()
 	w.answered = begun.Answered
 	w.sub = s.hub.Subscribe(q.Key(), s.poll(q, begun.Wait), w.sender)
+	s.metrics.watchers.Inc()
 	return w, nil
 }
 

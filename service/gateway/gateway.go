@@ -104,7 +104,7 @@ func withTable(config Config, table func(*Gateway) []route) (*Gateway, error) {
 		g.refused.WithLabelValues(outcome.Name)
 	}
 	none := func(string) (string, bool) { return "", false }
-	g.mux = runtime.NewServeMux(
+	options := []runtime.ServeMuxOption{
 		// The default mode answers 404 for a%2Fb, and takes a%3Awatch for a watch of a.
 		runtime.WithUnescapingMode(runtime.UnescapingModeAllExceptReserved),
 		runtime.WithDisableHTTPMethodOverride(),
@@ -113,16 +113,17 @@ func withTable(config Config, table func(*Gateway) []route) (*Gateway, error) {
 		runtime.WithOutgoingHeaderMatcher(none),
 		runtime.WithOutgoingTrailerMatcher(none),
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, &lineMarshaler{runtime.JSONPb{MarshalOptions: jsonForm}}),
-		runtime.WithMiddlewares(g.checked),
 		runtime.WithErrorHandler(g.handleError),
 		runtime.WithRoutingErrorHandler(g.handleRoutingError),
-	)
+	}
+	generated := runtime.NewServeMux(options...) // For checked requests.
+	g.mux = runtime.NewServeMux(append(options, runtime.WithMiddlewares(g.checked))...)
 	description, err := openAPIAsset()
 	if err != nil {
 		return nil, err
 	}
 	// The registration lasts until its context ends.
-	if err := taskv1.RegisterTaskServiceHandlerClient(context.Background(), g.mux, g.tasks); err != nil {
+	if err := taskv1.RegisterTaskServiceHandlerClient(context.Background(), generated, g.tasks); err != nil {
 		return nil, err
 	}
 	g.handler = crossOrigin(config.Origins, router{g})
@@ -135,10 +136,10 @@ func withTable(config Config, table func(*Gateway) []route) (*Gateway, error) {
 	g.routes = table(g)
 	for i, r := range slices.Backward(g.routes) {
 		if r.handle == nil {
-			continue
+			r.handle = func(w http.ResponseWriter, r *http.Request, _ map[string]string) { generated.ServeHTTP(w, r) }
 		}
 		g.routes[i].checked = g.checked(r.handle)
-		if err := g.mux.HandlePath(r.method, r.path, r.handle); err != nil {
+		if err := errors.Join(r.valid(), g.mux.HandlePath(r.method, r.path, r.handle)); err != nil {
 			return nil, err
 		}
 	}
@@ -202,9 +203,9 @@ func (g *Gateway) begin(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// router hands requests to the handlers of their routes. A request without escapes goes there directly: the mux, which
-// understands them and refuses other methods, would allocate more than the rest of the call, and take more of its
-// stack. An http.HandlerFunc would take two frames of that.
+// router hands requests to the handlers of their routes. A request whose path has the usual escapes or none goes
+// there directly: the mux, which understands others and refuses other methods, would allocate more than the rest of the
+// call, and take more of its stack. An http.HandlerFunc would take two frames of that.
 type router struct{ gateway *Gateway }
 
 // ServeHTTP implements [http.Handler].
@@ -216,7 +217,7 @@ func (o router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o.gateway.mux.ServeHTTP(w, r)
 }
 
-// direct returns the handler of a request's route and its parameters; nil: the mux has to find it, or has the only one.
+// direct returns the handler of a request's route and its parameters; nil if the mux must find the handler.
 // Its frame is not part of the stack on which a stream waits.
 func (g *Gateway) direct(r *http.Request) (runtime.HandlerFunc, map[string]string) {
 	found, id, _ := g.routeOf(r.URL.Path)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -17,7 +18,7 @@ type route struct {
 	// handle handles checked requests. Nil: grpc-gateway's generated handler does. It supports neither events nor the end
 	// of a stream, and costs four times as much as get.
 	handle runtime.HandlerFunc
-	// checked is handle behind the checks; nil if handle is.
+	// checked is handle, or the generated handler, behind the checks.
 	checked runtime.HandlerFunc
 	// stream is set if the answer lasts until the watch ends or the client leaves.
 	stream bool
@@ -39,6 +40,14 @@ func (g *Gateway) table() []route {
 			parameters: []parameter{failedTaskAsError, {"maxAge", isSeconds, "Must be a duration in seconds, like 2.5s."}},
 		},
 	}
+}
+
+// valid returns an error for a path that match does not understand: its requests would not be checked.
+func (r route) valid() error {
+	if strings.Contains(strings.Replace(r.path, "{task_id}", "", 1), "{") {
+		return fmt.Errorf("%s: {task_id} is the only variable that a path may have", r.path)
+	}
+	return nil
 }
 
 // match returns the id in a path of the route. Neither is decoded.

@@ -65,6 +65,36 @@ func TestRowsWithoutHandler(t *testing.T) {
 	})
 }
 
+// A row without a handler is reached as well if it is a GET with a verb, whose path looks like that of a task to the mux.
+func TestRowsWithVerbsAndWithoutHandler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := &asked{}
+		g, err := withTable(Config{Conn: asked, Auth: anybody(t), Log: slog.New(slog.DiscardHandler)}, func(*Gateway) []route {
+			return []route{
+				{method: http.MethodGet, path: tasksPath + "{task_id}:history"},
+				{method: http.MethodGet, path: tasksPath + "{task_id}", handle: func(http.ResponseWriter, *http.Request, map[string]string) {
+					t.Error("the row of a task got the request")
+				}},
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The generated handlers have no such route either, and take it for a task's: so the call shows that they were reached.
+		if _ = get(g, "/v1/tasks/1:history", "", http.Header{"X-Request-Id": {"id"}}); asked.request == nil {
+			t.Error("the generated handler was not reached")
+		}
+	})
+}
+
+// A path with a variable that the checks do not know would be served without them.
+func TestOtherVariablesAreRefused(t *testing.T) {
+	config := Config{Conn: &asked{}, Auth: anybody(t), Log: slog.New(slog.DiscardHandler)}
+	if _, err := withTable(config, func(*Gateway) []route { return []route{{method: http.MethodGet, path: "/v1/users/{user_id}"}} }); err == nil {
+		t.Error("no error")
+	}
+}
+
 // A path with an id matches whatever the id is, and one without an id matches itself only.
 func TestPathsOfRows(t *testing.T) {
 	for _, row := range []struct {

@@ -110,8 +110,11 @@ type Watch struct {
 	caller, key upstream.Key
 }
 
-// Leave must be called once, when the watch has ended.
+// Leave must be called once, when the watch has ended. For the zero value it does nothing.
 func (w *Watch) Leave() {
+	if w.quota == nil {
+		return
+	}
 	w.Answered()
 	w.quota.watches.leave(w.caller, w.key)
 }

@@ -73,7 +73,7 @@ func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 		_ = grpc.SetTrailer(ctx, call.trailer(err))
 		return nil, err
 	}
-	return resp, call.sendHeader(func(md metadata.MD) error { return grpc.SendHeader(ctx, md) }) // SetHeader would copy it.
+	return resp, grpc.SendHeader(ctx, call.requestID()) // SetHeader would copy it.
 }
 
 func (c *calls) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
@@ -181,31 +181,22 @@ func (c *call) requestID() metadata.MD {
 	return metadata.MD{caller.HeaderRequestID: {c.who.RequestID}}
 }
 
-// headers holds the maps of sent headers. gRPC keeps a stream's until the stream ends, but does not use it again, so the
-// streams share a few instead of 400 B each.
-var headers = sync.Pool{New: func() any { return metadata.MD{} }}
-
-// sendHeader sends the request id with a function that does not use the metadata after it has returned.
-func (c *call) sendHeader(send func(metadata.MD) error) error {
-	header := headers.Get().(metadata.MD)
-	defer headers.Put(header)
-	header[caller.HeaderRequestID] = []string{c.who.RequestID}
-	return send(header)
+func (c *call) trailer(err error) metadata.MD {
+	if !c.of.ours {
+		return c.requestID()
+	}
+	return trailer(c.who.RequestID, err)
 }
 
-// trailer returns the trailer of a failed call. It has the delay for gRPC's own retry policies (gRFC A6): that of
+// trailer returns the trailer of a failed call of TaskService. It has the delay for gRPC's own retry policies (gRFC A6): that of
 // RetryInfo if it is at most MaxPushback, and otherwise never, so that the caller sees the error. The libraries use the
 // delay exactly.
-func (c *call) trailer(err error) metadata.MD {
-	md := c.requestID()
-	if c.of.ours {
-		pushback := int64(-1)
-		if _, retry := reason.Read(status.Convert(err)); retry != nil && *retry <= MaxPushback {
-			pushback = int64(math.Ceil(float64(*retry) / float64(time.Millisecond)))
-		}
-		md.Set("grpc-retry-pushback-ms", strconv.FormatInt(pushback, 10))
+func trailer(requestID string, err error) metadata.MD {
+	pushback := int64(-1)
+	if _, retry := reason.Read(status.Convert(err)); retry != nil && *retry <= MaxPushback {
+		pushback = int64(math.Ceil(float64(*retry) / float64(time.Millisecond)))
 	}
-	return md
+	return metadata.Pairs(caller.HeaderRequestID, requestID, "grpc-retry-pushback-ms", strconv.FormatInt(pushback, 10))
 }
 
 // uncompressed keeps gRPC from compressing an answer because its request was compressed: a task's messages are small,
@@ -234,17 +225,19 @@ type stream struct {
 
 func (s *stream) Context() context.Context { return &s.call.ctx }
 
-// RecvMsg reads the request. If it cannot be read, that is the caller's error.
+// RecvMsg reads the request. If it cannot be read, that is the caller's error, and gRPC's library has already sent a text
+// of its own, unless the request is overdue.
 func (s *stream) RecvMsg(m any) error {
 	err := s.receive(m)
+	failure, overdue := errors.AsType[*reason.Error](err)
 	switch {
 	case err == nil:
 		s.call.read(m)
 		return nil
 	case !s.call.of.ours:
 		return err
-	case errors.Is(err, errOverdue), errors.Is(err, errStopping):
-		return unarrived(err)
+	case overdue:
+		return failure
 	}
 	// Not the context's error: it ends as soon as the library has answered.
 	switch status.Code(err) {
@@ -267,7 +260,9 @@ func (s *stream) receive(m any) error {
 		defer q.received()
 		return s.ServerStream.RecvMsg(m)
 	}
-	return s.requests.read(s.ServerStream, m)
+	ctx := s.ServerStream.Context()
+	q := &request{Context: ctx, all: s.requests, who: &s.call.who}
+	return q.read(ctx, func() error { return s.ServerStream.RecvMsg(m) })
 }
 
 func unreadable(why reason.ViolationReason, err error) *reason.Error {
@@ -276,11 +271,19 @@ func unreadable(why reason.ViolationReason, err error) *reason.Error {
 	return failure
 }
 
+// headers holds the maps of sent headers. gRPC keeps a stream's until the stream ends, but does not use it again, so the
+// streams share a few instead of 400 B each.
+var headers = sync.Pool{New: func() any { return metadata.MD{} }}
+
 // SendMsg sends the request id as a header with the first message. A header without a message would suggest success. It
 // reports that the client has left, unless the message itself is invalid.
 func (s *stream) SendMsg(m any) error {
 	if !s.opened.Swap(true) {
-		if err := s.call.sendHeader(s.SendHeader); err != nil {
+		header := headers.Get().(metadata.MD)
+		header[caller.HeaderRequestID] = []string{s.call.who.RequestID}
+		err := s.SendHeader(header)
+		headers.Put(header)
+		if err != nil {
 			return gone(err)
 		}
 	}

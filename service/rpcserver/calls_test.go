@@ -82,14 +82,15 @@ func TestCallsLeaveNothingBehind(t *testing.T) {
 				all := newRequests(stopping, Config{})
 				stopping.waiting.Store(0) // Without the one of the whole server.
 				ctx, err := all.tap(call, &tap.Info{FullMethodName: method})
-				if err == nil && ours(method) { // The wait begins with its handler.
-					requestOf(ctx).wait()
+				if q := requestOf(ctx); err == nil && ours(method) { // The wait begins with its handler.
+					q.all.waitLocked(q)
 				}
 				if err != nil || stopping.waiting.Load() != 0 || all.awaited() != 1 {
 					t.Fatalf("%s: %v, %d functions wait, %v requests", method, err, stopping.waiting.Load(), all.awaited())
 				}
 				if arrives {
 					requestOf(ctx).received()
+					requestOf(ctx).arrive()
 				}
 				if n := stopping.waiting.Load(); arrives && ours(method) && n != 0 {
 					t.Errorf("%s: %d functions wait after the request", method, n)
@@ -107,19 +108,7 @@ func TestCallsLeaveNothingBehind(t *testing.T) {
 	}
 }
 
-// arriving is a stream whose request arrives some time, unless the stream is ended before.
-type arriving struct {
-	grpc.ServerStream
-	ctx     context.Context
-	arrives <-chan time.Time
-	ended   chan *status.Status
-}
-
-func (a *arriving) Context() context.Context {
-	return grpc.NewContextWithServerTransportStream(a.ctx, &transport{ended: a.ended})
-}
-
-// transport is gRPC's part of such a stream.
+// transport is gRPC's part of a stream.
 type transport struct {
 	localHead
 	ended chan *status.Status
@@ -128,15 +117,6 @@ type transport struct {
 func (t *transport) WriteStatus(s *status.Status) error {
 	t.ended <- s
 	return nil
-}
-
-func (a *arriving) RecvMsg(any) error {
-	select {
-	case <-a.arrives:
-		return nil
-	case end := <-a.ended:
-		return end.Err()
-	}
 }
 
 // A request that is on its way when the server stops still arrives, whether its call began before the stop or after it. One
@@ -155,7 +135,16 @@ func TestRequestsOnTheirWayAtAStop(t *testing.T) {
 		return context.Cause(ctx)
 	}
 	watch := func(ctx context.Context, all *requests, arrives <-chan time.Time) error {
-		return all.read(&arriving{ctx: ctx, arrives: arrives, ended: make(chan *status.Status, 1)}, nil)
+		ended := make(chan *status.Status, 1)
+		ctx = grpc.NewContextWithServerTransportStream(ctx, &transport{ended: ended})
+		return (&request{Context: ctx, all: all}).read(ctx, func() error {
+			select {
+			case <-arrives:
+				return nil
+			case end := <-ended:
+				return end.Err()
+			}
+		})
 	}
 	for name, of := range map[string]func(context.Context, *requests, <-chan time.Time) error{"call": call, "watch": watch} {
 		for _, begins := range []time.Duration{-3 * time.Second, 0, 100 * time.Millisecond} { // From the stop on.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"strings"
 	"sync"
 
@@ -105,8 +104,9 @@ func (l *Local) enter(ctx context.Context) (_ context.Context, leave func(), err
 
 // Invoke implements [grpc.ClientConnInterface]. The handler runs on the caller's goroutine.
 func (l *Local) Invoke(ctx context.Context, method string, request, reply any, options ...grpc.CallOption) error {
+	name, ours := strings.CutPrefix(method, ownPrefix)
 	for _, m := range taskv1.TaskService_ServiceDesc.Methods {
-		if m.MethodName != methodName(method) {
+		if !ours || m.MethodName != name {
 			continue
 		}
 		ctx, leave, err := l.enter(ctx)
@@ -156,8 +156,9 @@ func (l *Local) open(ctx context.Context, request proto.Message, sink message.Si
 
 // streamHandler returns the handler of a method with a stream; nil for another method.
 func streamHandler(method string) grpc.StreamHandler {
+	name, ok := strings.CutPrefix(method, ownPrefix)
 	for _, d := range taskv1.TaskService_ServiceDesc.Streams {
-		if ours(method) && d.StreamName == methodName(method) {
+		if ok && d.StreamName == name {
 			return d.Handler
 		}
 	}
@@ -169,10 +170,6 @@ func (l *Local) NewStream(
 	_ context.Context, _ *grpc.StreamDesc, method string, _ ...grpc.CallOption,
 ) (grpc.ClientStream, error) {
 	return nil, fmt.Errorf("%s is called by Stream", method)
-}
-
-func methodName(method string) string {
-	return strings.TrimPrefix(method, "/"+taskv1.TaskService_ServiceDesc.ServiceName+"/")
 }
 
 // share copies the fields of a message into another. Both then share the values that the fields refer to.
@@ -197,7 +194,7 @@ func (h *localHead) SetHeader(md metadata.MD) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.header == nil {
-		h.header = maps.Clone(md)
+		h.header = md // The interceptor makes it for each call.
 		return nil
 	}
 	h.header = metadata.Join(h.header, md)

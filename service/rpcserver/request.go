@@ -35,11 +35,11 @@ var (
 )
 
 // requests limits how long calls wait for their request. gRPC reads the whole request before a unary interceptor runs,
-// so the wait of TaskService's calls begins in a handler around the generated one, or in RecvMsg. If it is overdue, the
-// stream is ended as by the handler, which ends the read. That needs no context: one that can be cancelled takes a watch
-// 400 B, and a short call a twentieth of its time. Calls of health and reflection wait from the tap on, with a context.
+// so the wait of TaskService's calls begins in a handler around the generated one, or in RecvMsg. If the request is overdue,
+// the stream is ended as by the handler, which ends the read. That needs no context: one that can be cancelled takes a
+// watch 400 B, and a short call 5 % of its time. Calls of health and reflection wait from the tap on, with a context.
 //
-// The wait ends in the interceptors, and not with [stats.InPayload], after which gRPC still waits for the client to close
+// The wait ends after the read, and not with [stats.InPayload], after which gRPC still waits for the client to close
 // its side.
 //
 // All calls may wait equally long, so they are in a list in the order in which they fall due, with one timer. A timer and
@@ -84,14 +84,16 @@ type request struct {
 	header metadata.MD             // As received. It must not be changed.
 	cancel context.CancelCauseFunc // Of a call of health or reflection. Their streams do not end by themselves.
 	stream finisher                // Of a call of TaskService.
+	who    *caller.Caller          // Of a call of TaskService. Nil until it is known.
 
 	prev, next *request // Guarded by requests.mu, as are the fields below. Nil outside the list.
 	due        time.Time
 	cause      error // Why the call was ended.
 }
 
-// finisher is a stream of gRPC's server. WriteStatus ends the stream, and what reads from it.
+// finisher is a stream of gRPC's server. WriteStatus ends the stream, and the read that waits on it.
 type finisher interface {
+	SetTrailer(trailer metadata.MD) error
 	WriteStatus(status *status.Status) error
 }
 
@@ -136,8 +138,8 @@ func headerOf(ctx context.Context) metadata.MD {
 	return header
 }
 
-// tap begins the wait. It returns the call's context, which ends if the request is overdue. It refuses a call with too
-// much metadata, as gRPC's library refuses a message that is too long.
+// tap returns the call's context. For a call of health or reflection it begins the wait, and the context ends if the
+// request is overdue. It refuses a call with too much metadata, as gRPC's library refuses a message that is too long.
 func (r *requests) tap(ctx context.Context, info *tap.Info) (context.Context, error) {
 	if from, ok := peer.FromContext(ctx); ok && r.called != nil {
 		r.called(from.Addr)
@@ -153,37 +155,46 @@ func (r *requests) tap(ctx context.Context, info *tap.Info) (context.Context, er
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	q := &request{Context: ctx, all: r, header: info.Header, cancel: cancel}
-	q.wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waitLocked(q)
 	return q, nil
 }
 
 // taskService describes TaskService to gRPC. The wait for the request of a unary call begins with its handler.
-func taskService() *grpc.ServiceDesc {
+func (c *calls) taskService() *grpc.ServiceDesc {
 	desc := taskv1.TaskService_ServiceDesc
 	desc.Methods = slices.Clone(desc.Methods)
-	for i := range desc.Methods {
-		handler := desc.Methods[i].Handler
+	for i, m := range desc.Methods {
 		desc.Methods[i].Handler = func(
 			srv any, ctx context.Context, read func(any) error, interceptor grpc.UnaryServerInterceptor,
 		) (any, error) {
-			q := requestOf(ctx)
-			q.stream, _ = grpc.ServerTransportStreamFromContext(ctx).(finisher)
-			q.wait()
-			return handler(srv, ctx, read, interceptor)
+			begun := time.Now()
+			return m.Handler(srv, ctx, func(into any) error {
+				q := requestOf(ctx)
+				err := q.read(ctx, func() error { return read(into) })
+				if failure, overdue := errors.AsType[*reason.Error](err); overdue { // Interceptors do not run any more.
+					call := &call{of: c.metrics.of(unaryCall, ownPrefix+m.MethodName), start: begun, who: *q.who}
+					call.of.started.Inc()
+					return c.end(ctx, call, failure)
+				}
+				return err
+			}, interceptor)
 		}
 	}
 	return &desc
 }
 
-// read reads the request of a stream of TaskService.
-func (r *requests) read(stream grpc.ServerStream, m any) error {
-	ctx := stream.Context()
-	q := &request{Context: ctx, all: r, header: headerOf(ctx)}
+// read reads the request of a call of TaskService with the given function. It returns a [*reason.Error] if the request is
+// overdue: then the call has been ended.
+func (q *request) read(ctx context.Context, receive func() error) error {
 	q.stream, _ = grpc.ServerTransportStreamFromContext(ctx).(finisher)
-	q.wait()
-	err := stream.RecvMsg(m)
+	q.all.mu.Lock()
+	q.all.waitLocked(q)
+	q.all.mu.Unlock()
+	err := receive()
 	if !q.arrive() && q.cause != nil {
-		return q.cause
+		return unarrived(q.cause)
 	}
 	return err
 }
@@ -195,8 +206,16 @@ func (q *request) end(cause error) {
 		return
 	}
 	q.cause = cause
+	if q.who == nil {
+		who := caller.Nobody(q.header.Get)
+		q.who = &who
+	}
 	if q.stream != nil {
-		go func() { _ = q.stream.WriteStatus(unarrived(cause).Status(caller.RequestID(q.header.Get), "")) }()
+		end := unarrived(cause).Status(q.who.RequestID, q.who.Language)
+		go func() {
+			_ = q.stream.SetTrailer(trailer(q.who.RequestID, end.Err()))
+			_ = q.stream.WriteStatus(end)
+		}()
 	}
 }
 
@@ -208,13 +227,7 @@ func unarrived(cause error) *reason.Error {
 	return unreadable(reason.Missing, cause)
 }
 
-// wait adds a call at the end of the list, with the full time.
-func (q *request) wait() {
-	q.all.mu.Lock()
-	defer q.all.mu.Unlock()
-	q.all.waitLocked(q)
-}
-
+// waitLocked adds a call at the end of the list, with the full time.
 func (r *requests) waitLocked(q *request) {
 	q.due = time.Now().Add(r.limit)
 	q.prev, q.next = r.list.prev, &r.list
@@ -303,10 +316,10 @@ func (r *requests) awaited() float64 {
 	return n
 }
 
-// received ends the wait when the request has arrived. It does nothing the second time, or after the call has expired. A
-// stream of health or reflection then ends with the server.
+// received ends the wait when the request has arrived. It does nothing the second time, after the call has expired, or for
+// a call of TaskService. A stream of health or reflection then ends with the server.
 func (q *request) received() {
-	if q == nil || !q.arrive() || q.cancel == nil || q.all.stopping.Err() != nil {
+	if q == nil || q.cancel == nil || !q.arrive() || q.all.stopping.Err() != nil {
 		return
 	}
 	forget := context.AfterFunc(q.all.stopping, func() { q.cancel(errStopping) })

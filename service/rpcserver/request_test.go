@@ -4,11 +4,13 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -98,14 +100,34 @@ func TestCheckingTheCallerTakesNoTimeOfTheRequest(t *testing.T) {
 	}
 }
 
-// The log says why a stream has ended: its caller is at fault.
-func TestOverdueRequestsOfStreamsAreLogged(t *testing.T) {
-	ok := func(context.Context) error { return nil }
-	log := bubble(t, ok, func(ctx context.Context, t *testing.T, tasks client) {
-		_ = open(ctx, t, tasks.conn, taskv1.TaskService_WatchTask_FullMethodName).RecvMsg(&taskv1.WatchTaskResponse{})
-	})
-	if strings.Count(log, "\n") != 1 || !strings.Contains(log, "level=WARN") || !strings.Contains(log, "outcome=REQUEST_MALFORMED") ||
-		!strings.Contains(log, "did not arrive within 5s") {
-		t.Errorf("log:\n%s", log)
+// A call whose request does not arrive is logged, and its client is told the same request id, in its language.
+func TestOverdueRequestsAreLogged(t *testing.T) {
+	for _, method := range []string{taskv1.TaskService_GetTask_FullMethodName, taskv1.TaskService_WatchTask_FullMethodName} {
+		var failure error
+		var trailer metadata.MD
+		log := bubble(t, func(context.Context) error { return nil }, func(ctx context.Context, t *testing.T, tasks client) {
+			stream := open(metadata.AppendToOutgoingContext(ctx, "language", "zh-CN"), t, tasks.conn, method)
+			failure = stream.RecvMsg(&taskv1.WatchTaskResponse{})
+			trailer = stream.Trailer()
+		})
+		if strings.Count(log, "\n") != 1 || !strings.Contains(log, "level=WARN") || !strings.Contains(log, "outcome=REQUEST_MALFORMED") ||
+			!strings.Contains(log, "did not arrive within 5s") || !strings.Contains(log, "method="+method) {
+			t.Errorf("%s: log:\n%s", method, log)
+		}
+		var info *errdetails.RequestInfo
+		var localized *errdetails.LocalizedMessage
+		for _, detail := range status.Convert(failure).Details() {
+			switch d := detail.(type) {
+			case *errdetails.RequestInfo:
+				info = d
+			case *errdetails.LocalizedMessage:
+				localized = d
+			}
+		}
+		id := info.GetRequestId()
+		if id == "" || !strings.Contains(log, "request_id="+id) || !slices.Equal(trailer.Get("x-request-id"), []string{id}) ||
+			!slices.Equal(trailer.Get("grpc-retry-pushback-ms"), []string{"-1"}) || localized.GetLocale() != "zh-CN" {
+			t.Errorf("%s: %v with %v, %v; log:\n%s", method, info, localized, trailer, log)
+		}
 	}
 }

@@ -130,7 +130,7 @@ func New(config Config) *Server {
 		health: health.NewServer(),
 		stop:   stop,
 	}
-	s.grpc.RegisterService(taskService(), config.Service)
+	s.grpc.RegisterService(calls.taskService(), config.Service)
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	s.health.SetServingStatus(taskv1.TaskService_ServiceDesc.ServiceName, healthv1.HealthCheckResponse_SERVING)
 	s.KooDrive(true)
