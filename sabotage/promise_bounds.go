@@ -107,8 +107,8 @@ var promiseBounds = promise{
 		},
 		{
 			name: "a watch's request may take any time to arrive",
-			in:   "service/rpcserver.requests.read",
-			from: `q.wait()`,
+			in:   "service/rpcserver.request.read",
+			from: `q.all.waitLocked(q)`,
 			to:   ``,
 			red:  "service/rpcserver.TestRequestsAreNotWaitedFor",
 		},

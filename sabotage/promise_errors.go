@@ -9,7 +9,7 @@ var promiseErrors = promise{
 	broken: []sabotage{
 		{
 			name: "clients' retry policies get no pushback",
-			in:   "service/rpcserver.call.trailer",
+			in:   "service/rpcserver.trailer",
 			from: `*retry <= MaxPushback`,
 			to:   `*retry < 0`,
 			red:  "service/rpcserver.TestTrailerControlsRetryPolicies",

@@ -15,7 +15,7 @@
 //  5. A sender walks the group, and calls the step of each stream. A step that blocks keeps its goroutine, and another
 //     sender walks on behind it.
 //
-//  6. [watcher].step reads the state, and sends the task if the client has not seen it.
+//  6. [watcher].Step reads the state, and sends the task if the client has not seen it.
 //
 //  7. The message is one for all watchers of the state. It keeps each of its encodings: see package message.
 //
@@ -74,7 +74,7 @@ type Config struct {
 	PollMin, PollMax, PollBackoffMax time.Duration
 	// Heartbeat is the time without a message after which a watch sends a heartbeat. 0: the default.
 	Heartbeat time.Duration
-	// StaleAfter is the time without an answer from KooDrive after which a watch ends. 0: the default.
+	// StaleAfter is the time without a usable answer from KooDrive after which a watch ends. 0: the default.
 	StaleAfter time.Duration
 	// WatchLifetime is how long a watch lasts, jittered by ±LifetimeSpread. 0: the default.
 	WatchLifetime time.Duration

@@ -32,8 +32,8 @@ const SendTimeout = 30 * time.Second
 // errUnfinished is counted as the end of a watch that panics.
 var errUnfinished = errors.New("the watch has not ended")
 
-// watcher sends one watch to its client. The handler of the call sleeps in wait. Whatever may concern the client wakes
-// the sender, which calls Step: news from the hub, a silence, the end of the call, its lifetime or the server. All
+// watcher sends one watch to its client. The handler of the call sleeps in wait. Every event for the client wakes the
+// sender, which calls Step: news from the hub, a silence, the end of the call, its lifetime or the server. All
 // messages leave in Step, one at a time, and so does every end but that of a client that does not read.
 type watcher struct {
 	service *Service
@@ -56,7 +56,7 @@ type watcher struct {
 
 	// Used by Step only.
 	opened    bool                        // A message was sent.
-	confirmed *watch.State[upstream.Task] // The last that confirmed the task that was sent. Nil: none.
+	confirmed *watch.State[upstream.Task] // The last state that confirmed the sent task. Nil: none.
 	silent    time.Duration               // When a heartbeat is due.
 	timer     *time.Timer                 // Wakes the sender
 	fires     time.Duration               // at this time.

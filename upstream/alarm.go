@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// alarms are timers that are used again. The runtime keeps a stopped timer for a while, until a quarter of all timers has
-// stopped, and all that its function refers to. With several timers for each watched task, that would be past requests in
-// their tens of thousands.
+// alarms are timers that are used again. The runtime keeps a stopped timer, and all that its function refers to, until
+// 25 % of a processor's timers have stopped. With 20,000 watched tasks, about 20,000 past attempts stayed in memory.
 //
 // Its zero value is ready. It is safe for concurrent use.
 type alarms struct{ stopped sync.Pool }
@@ -21,15 +20,18 @@ type alarm struct {
 
 // set calls ring in a goroutine of its own after d, unless the alarm is stopped first.
 func (a *alarms) set(d time.Duration, ring func()) *alarm {
-	set, ok := a.stopped.Get().(*alarm)
-	if ok {
+	if set, ok := a.stopped.Get().(*alarm); ok {
 		set.ring = ring
 		set.timer.Reset(d)
 		return set
 	}
-	set = &alarm{alarms: a, ring: ring}
-	set.timer = time.AfterFunc(d, func() { set.ring() })
-	return set
+	return a.add(d, ring)
+}
+
+func (a *alarms) add(d time.Duration, ring func()) *alarm {
+	added := &alarm{alarms: a, ring: ring}
+	added.timer = time.AfterFunc(d, func() { added.ring() })
+	return added
 }
 
 // stop stops the alarm. Call it at most once: afterwards, the timer may have another function.

@@ -15,7 +15,7 @@ import (
 //  3. Retry-After and the circuits are checked again: a circuit may have opened in the meantime.
 //  4. It is signed and sent. The steps from 2 are repeated if KooDrive refuses the signature of an app.
 //
-// Nothing here depends on what is requested: that is the request's path, and decode.
+// Only the request's path and decode depend on the kind of request.
 type job[T any] struct {
 	request
 	client      *Client

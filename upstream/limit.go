@@ -86,8 +86,8 @@ func (l *limiter) acquire(ctx context.Context, at place, then func(permit *queue
 	}
 }
 
-// passLocked grants a permit without a waiter, if nobody waits and the limits allow it. It is what serveLocked would do
-// then. Otherwise it returns nil.
+// passLocked grants a permit without a waiter, if nobody waits and the limits allow it. The result is then the same as
+// serveLocked's. Otherwise it returns nil.
 func (l *limiter) passLocked(at place) *queue {
 	if l.waiting > 0 {
 		return nil

@@ -27,7 +27,7 @@ type waiter struct {
 	place
 	since   time.Time
 	then    func(permit *queue)
-	leave   func() bool   // Stops the watch over the request's context; nil if the permit was granted at once.
+	leave   func() bool   // Stops the watch over the request's context; nil until it is watched.
 	queue   *queue        // Where it waits, or whose permit it holds. Guarded by limiter.mu, as is element.
 	element *list.Element // Its element in the queue; nil once granted.
 }

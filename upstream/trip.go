@@ -66,7 +66,8 @@ func (t *trip) Deadline() (time.Time, bool) {
 	return t.deadline, true
 }
 
-// Err returns why the trip has ended, as the context of a deadline would.
+// Err returns why the trip has ended, as the context of a deadline would. The Err of a context derived from it is
+// Canceled; its cause is that of the trip.
 func (t *trip) Err() error {
 	err := t.Context.Err()
 	if err != nil && errors.Is(context.Cause(t.Context), context.DeadlineExceeded) {

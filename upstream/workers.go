@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	// maxIdle is the number of goroutines that wait for a function. A stack of net/http's client has 8 KiB.
+	// maxIdle is the maximum number of goroutines that wait for a function. A stack of net/http's client has 8 KiB.
 	maxIdle = 64
-	// idleFor is how long a goroutine waits at least, and half of how long it waits at most.
+	// idleFor is the interval of sweep. A goroutine that is not needed waits at most twice as long.
 	idleFor = 250 * time.Millisecond
 )
 
@@ -97,5 +97,13 @@ func (w *workers) sweep() {
 	}
 }
 
-// close ends the goroutines that wait, and the others once they have run their function.
-func (w *workers) close() { w.end() }
+// close ends the goroutines that wait, and the others once they have run their function. It does not wait for them: a
+// function may never return.
+func (w *workers) close() {
+	w.end()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}

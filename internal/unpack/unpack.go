@@ -1,7 +1,7 @@
 // Package unpack reads the body of an HTTP response and decodes gzip and x-gzip, which is another name of gzip (RFC 9110,
 // 8.4.1.3). net/http only decodes the first name, and only if it has requested gzip by itself.
 //
-// A body with another coding, or with several, is left unchanged. Its reader will find that it is not JSON.
+// A body with another coding, or with several in one value, is left unchanged. Its reader will find that it is not JSON.
 //
 //	body, err := unpack.Body(response, 64<<10)
 package unpack
@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 )
 
 // Body returns at most the first most bytes of a body, decoded. On an error it also returns the bytes before it. It
@@ -20,7 +21,9 @@ func Body(response *http.Response, most int64) ([]byte, error) {
 	if !zipped(response.Header) {
 		return read(response.Body, most, response.ContentLength)
 	}
-	unzipped, err := gzip.NewReader(response.Body)
+	unzipped := readers.Get().(*gzip.Reader)
+	defer readers.Put(unzipped)
+	err := unzipped.Reset(response.Body)
 	if errors.Is(err, io.EOF) { // net/http also accepts an empty body.
 		return nil, nil
 	}
@@ -29,6 +32,9 @@ func Body(response *http.Response, most int64) ([]byte, error) {
 	}
 	return read(unzipped, most, -1)
 }
+
+// readers are used again, as those of net/http are: each has 40 KB.
+var readers = sync.Pool{New: func() any { return &gzip.Reader{} }}
 
 // usual is the initial size of the buffer for a body of unknown length, in bytes.
 const usual = 512

@@ -252,7 +252,8 @@ func literals(source string) (texts []text, _ error) {
 	if err != nil {
 		return nil, err
 	}
-	ast.Inspect(file, func(n ast.Node) bool {
+	var visit func(ast.Node) bool
+	visit = func(n ast.Node) bool {
 		expression, is := n.(ast.Expr)
 		if !is {
 			return true
@@ -268,9 +269,25 @@ func literals(source string) (texts []text, _ error) {
 			words = verbs.ReplaceAllString(words, "x")
 			texts = append(texts, text{line: set.Position(n.Pos()).Line, words: words, prose: sentence.MatchString(words)})
 		}
+		for _, other := range operands(expression) {
+			ast.Inspect(other, visit)
+		}
 		return false
-	})
+	}
+	ast.Inspect(file, visit)
 	return texts, nil
+}
+
+// operands returns the operands of a sum for which x stands.
+func operands(e ast.Expr) []ast.Expr {
+	b, is := e.(*ast.BinaryExpr)
+	switch _, text := e.(*ast.BasicLit); {
+	case text:
+		return nil
+	case is && b.Op == token.ADD:
+		return append(operands(b.X), operands(b.Y)...)
+	}
+	return []ast.Expr{e}
 }
 
 var sentence = regexp.MustCompile(`(?s)^[A-Z].*\.$`)

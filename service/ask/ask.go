@@ -179,7 +179,8 @@ func (a *Asker) poll(ctx context.Context, q *Question, first bool, then func(Ans
 }
 
 // once sends a request to KooDrive. First it waits for the rate limit of the app's user, if there is one, and then in the
-// queue. first means that somebody waits for the answer, and checked that Withheld has just reported false.
+// queue. first means that somebody waits for the answer, and checked that Withheld has reported false: just now, if there is
+// no such rate.
 func (a *Asker) once(q *Question, first, checked bool) observe.Ask[upstream.Task] {
 	return func(ctx context.Context, begun func(), done func(upstream.Task, error)) {
 		observe.Enter(ctx, observe.Queued)
@@ -190,7 +191,7 @@ func (a *Asker) once(q *Question, first, checked bool) observe.Ask[upstream.Task
 			}
 			r := a.begin(ctx, q, begun)
 			call := upstream.Call{
-				Queue: a.queue(q), Language: q.language, Trace: r.trace, Checked: checked, Resend: first,
+				Queue: a.queue(q), Language: q.language, Trace: r.trace, Checked: checked && a.app == nil, Resend: first,
 				Begun: r.sent, Ended: r.ended,
 			}
 			checked = false // Another request comes later.

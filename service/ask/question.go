@@ -10,7 +10,8 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
-// Question identifies a task and the caller that asks for it. It is validated, and immutable.
+// Question identifies a task and the caller that asks for it. It is validated. It is safe for concurrent use, and must not be
+// copied.
 type Question struct {
 	upstream.Query
 	address  string

@@ -270,13 +270,19 @@ func noBody(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// refuseBody keeps net/http from waiting for a body: before the answer, by closing the connection after it, and
-// afterwards, by a time limit.
+// maxBody is the part of a body that is read and dropped, in bytes.
+const maxBody = 64 << 10
+
+// refuseBody keeps net/http from waiting for a body: over HTTP/1 before the answer, by closing the connection after it,
+// and afterwards, by a time limit. Over HTTP/2 a short body is read first: net/http would reset its stream after the
+// answer, and curl then drops an answer that comes while it sends.
 func refuseBody(w http.ResponseWriter, r *http.Request) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 	if r.ProtoMajor == 1 {
 		w.Header().Set("Connection", "close")
+		return
 	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+	_, _ = io.CopyN(io.Discard, r.Body, maxBody)
 }
 
 // handleError answers a call that failed in TaskService or on the way to it.

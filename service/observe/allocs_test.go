@@ -9,7 +9,7 @@ import (
 )
 
 // A call that joins a request which has begun does not wait for that.
-func TestAllocsOfBegins(t *testing.T) {
+func TestAllocsOfAwaitBegin(t *testing.T) {
 	f := &flight[int]{begun: make(chan struct{})}
 	close(f.begun)
 	var err error

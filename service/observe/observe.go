@@ -204,7 +204,7 @@ func (c call) fresh(asked time.Time, n uint64) bool {
 	return !asked.Before(c.at.Add(-*c.maxAge)) && (*c.maxAge > 0 || n > c.number)
 }
 
-// enter returns one of three values, which satisfies a call:
+// enter returns one of these, whichever the call needs:
 //  1. A kept observation. f is nil then.
 //  2. The request in flight, or a new one, which the call has joined. Of the observation, only the Source is set.
 //  3. Nothing yet, as the request in flight was cancelled or began too early. The call waits for its end, and enters

@@ -57,7 +57,7 @@ func TestAllocsOfCall(t *testing.T) {
 
 // A call over a connection, with those of gRPC and its client.
 func TestAllocsOfServedCall(t *testing.T) {
-	const most = 174
+	const most = 176
 	listener := koodrivetest.Listen()
 	s := New(Config{Service: &fixed{}, Who: anybody, Log: slog.New(discard{slog.DiscardHandler})})
 	go func() { _ = s.Serve(listener) }()

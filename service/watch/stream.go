@@ -22,12 +22,13 @@ type Steps interface {
 	Step(now time.Time)
 	// Late makes a Step that is stuck return.
 	Late()
-	// Expires returns when a Step that is stuck is late, if that is before the limit. Zero: never.
+	// Expires returns when a Step that is stuck is late, if that is before the limit. Zero: never. It is called with locks
+	// held, so it must not block or call the Stream.
 	Expires() time.Time
 }
 
 // Start begins to step the stream, at once if it was woken. Steps follow each other; one that was woken while it ran is
-// repeated. Late is called once if a step has not returned within the limit, or when it expires.
+// repeated. Late is called at least once if a step has not returned within the limit, or at Expires.
 func (t *Stream) Start(steps Steps) {
 	t.group.mu.Lock()
 	t.steps = steps
