@@ -182,7 +182,8 @@ func (q *Quota) PaceUser(caller upstream.Key) (retry time.Duration) {
 
 // NotBegun counts a call whose request did not begin in time, and returns its error.
 func (q *Quota) NotBegun(caller upstream.Key, cause error) *reason.Error {
-	if q.users != nil && q.users.Of(string(caller[:])).Tokens() < 1 {
+	// The requests that wait take each token soon after it comes, so one or two may be there at this moment.
+	if q.users != nil && q.users.Of(string(caller[:])).Tokens() <= float64(q.users.PerSecond()) {
 		return q.reached(limitPerUser, q.users.PerSecond())
 	}
 	q.QueueFull()
