@@ -17,7 +17,7 @@ import (
 //go:embed openapi.yaml
 var description []byte
 
-// openAPI converts the description, written in YAML for people, to JSON for tools. It fills in reasons and languages from the code.
+// openAPI converts the description, written in YAML for people, to JSON for tools. It adds reasons and languages from the code.
 func openAPI() ([]byte, error) {
 	var tree yaml.Node
 	if err := yaml.Unmarshal(description, &tree); err != nil {
