@@ -54,7 +54,7 @@ func TestReadmeCommands(t *testing.T) {
 	t.Parallel()
 	need(t, "README commands")
 	all := append(commandsOf(t, "README.md"), commandsOf(t, "docs/cli.md")...)
-	if len(all) != 11 || all[0] != "make run" || all[6] != "make test" || !strings.HasPrefix(all[7], "make install\n") {
+	if len(all) != 11 || all[0] != "make run" || all[5] != "make test" || !strings.HasPrefix(all[7], "make install\n") {
 		t.Fatalf("README.md and docs/cli.md have the commands %q: list them in this test, in cmd/kootask/readme_test.go", all)
 	}
 	for _, port := range ports {
@@ -74,7 +74,7 @@ func TestReadmeCommands(t *testing.T) {
 	t.Cleanup(func() { _ = demo.Process.Kill() })
 	await(t, ended, func() bool { return strings.Contains(stdout.String(), "Watch a task over gRPC:") })
 
-	for _, text := range append(slices.Clone(all[1:6]), "with the token "+demoToken+": http://127.0.0.1:8080/", "http://127.0.0.1:8080/docs") {
+	for _, text := range append(append(slices.Clone(all[1:5]), all[6]), "with the token "+demoToken+": http://127.0.0.1:8080/", "http://127.0.0.1:8080/docs") {
 		if !strings.Contains(stdout.String(), text+"\n") {
 			t.Errorf("make run does not print %q of README.md: correct it there or in cmd/kootask/demo.go", text)
 		}
@@ -95,7 +95,7 @@ func TestReadmeCommands(t *testing.T) {
 		all[2]: {0, []string{" EXECUTING\n", " SUCCESS\n"}},
 		all[3]: {0, append(slices.Clone(life), `{"end":{}}`)},
 		all[4]: {0, append(slices.Clone(life), "event: end\ndata: {}")},
-		all[5]: {0, append(slices.Clone(life), `"done"`)},
+		all[6]: {0, append(slices.Clone(life), `"done"`)},
 		afterInstall: {exitUsage, []string{ // The machine and the file do not exist.
 			"Installed " + installed + "/bin/kootask", " SUCCESS\n", "--ca: open ca.pem", "--caller-token-file: open caller.jwt", "--token-file: open token",
 		}},
