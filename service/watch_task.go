@@ -54,7 +54,7 @@ func (s *Service) begin(
 	if err != nil {
 		return nil, err
 	}
-	w := newWatcher(s, stream, who, req.GetFailedTaskAsError())
+	w := newWatcher(s, stream, who, req)
 	defer func() {
 		if w.sub == nil {
 			w.close()

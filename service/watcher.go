@@ -39,6 +39,7 @@ type watcher struct {
 	service *Service
 	stream  grpc.ServerStreamingServer[taskv1.WatchTaskResponse]
 	who     *caller.Caller
+	taskID  string
 	// answered reports to the quota that KooDrive has answered, or failed, the first poll.
 	answered func()
 	sender   *watch.Stream
@@ -63,10 +64,11 @@ type watcher struct {
 }
 
 func newWatcher(
-	s *Service, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse], who *caller.Caller, failedAsError bool,
+	s *Service, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse], who *caller.Caller, req *taskv1.WatchTaskRequest,
 ) *watcher {
 	w := &watcher{
-		service: s, stream: stream, failedAsError: failedAsError, who: who, since: time.Now(), silent: FirstMessage,
+		service: s, stream: stream, who: who, taskID: req.GetTaskId(), failedAsError: req.GetFailedTaskAsError(),
+		since: time.Now(), silent: FirstMessage,
 		sender: s.senders.Join(connection(stream.Context())), ended: make(chan error, 1),
 	}
 	until, err := s.end(stream.Context(), who)
@@ -242,23 +244,24 @@ func (w *watcher) task(state *watch.State[upstream.Task]) error {
 func (w *watcher) heartbeat(state *watch.State[upstream.Task]) error {
 	switch {
 	case w.confirmed == nil:
-		return w.send(heartbeatOf(state, time.Time{}))
+		return w.send(heartbeatOf(w.taskID, state, time.Time{}))
 	case w.sub.Seen() != state.Revision:
-		return w.send(heartbeatOf(state, w.confirmed.At))
+		return w.send(heartbeatOf(w.taskID, state, w.confirmed.At))
 	}
 	w.confirmed = state
 	shown := shownOf(state)
-	shown.once[1].Do(func() { shown.heartbeat = heartbeatOf(state, state.At) })
+	shown.once[1].Do(func() { shown.heartbeat = heartbeatOf(w.taskID, state, state.At) })
 	return w.send(shown.heartbeat)
 }
 
-func heartbeatOf(state *watch.State[upstream.Task], confirmed time.Time) *message.Message {
+func heartbeatOf(taskID string, state *watch.State[upstream.Task], confirmed time.Time) *message.Message {
 	beat := &taskv1.Heartbeat{FailureCount: int32(state.Failures)}
 	if !confirmed.IsZero() {
 		beat.ObserveTime = toTime(confirmed)
 	}
 	if state.Err != nil {
 		beat.FailureReason = reason.Of(state.Err).Reason()
+		beat.FailingTaskIds = []string{taskID}
 	}
 	return message.New(&taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Heartbeat{Heartbeat: beat}})
 }

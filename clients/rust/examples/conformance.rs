@@ -158,7 +158,11 @@ fn task_json(task: &Task) -> Value {
 }
 
 fn heartbeat_json(heartbeat: &Heartbeat) -> Value {
-    let mut json = json!({"failureCount": heartbeat.failure_count, "failureReason": heartbeat.failure_reason});
+    let mut json = json!({
+        "failureCount": heartbeat.failure_count,
+        "failureReason": heartbeat.failure_reason,
+        "failingTaskIds": heartbeat.failing_task_ids,
+    });
     insert(&mut json, "observeTime", heartbeat.observe_time.map(time_json));
     json
 }

@@ -74,7 +74,7 @@ func TestDescriptionAllowsNothingElse(t *testing.T) {
 			t.Errorf("HTTP %s %s: %v", row.status, row.body, err)
 		}
 	}
-	for _, bad := range []event{{name: "other", data: "{}"}, {name: "end", data: "[]"}, {name: "task", data: "{}"}, {name: "heartbeat", data: "{"}, {name: "heartbeat", id: "end", data: `{"failureCount": 0, "failureReason": ""}`}} {
+	for _, bad := range []event{{name: "other", data: "{}"}, {name: "end", data: "[]"}, {name: "task", data: "{}"}, {name: "heartbeat", data: "{"}, {name: "heartbeat", id: "end", data: `{"failureCount": 0, "failureReason": "", "failingTaskIds": []}`}} {
 		value := map[string]any{"event": bad.name, "data": bad.data}
 		if bad.id != "" {
 			value["id"] = bad.id

@@ -134,6 +134,9 @@ func TestHeartbeatsClaimNoMoreThanIsKnown(t *testing.T) {
 			if phase == "well" && age > 20*time.Second || phase != "well" && e.beat.GetObserveTime().AsTime().Sub(start) > 2*time.Minute {
 				t.Errorf("at %v: %v", e.at, e.beat)
 			}
+			if failing := e.beat.GetFailingTaskIds(); phase == "well" && len(failing) > 0 || phase != "well" && !slices.Equal(failing, []string{taskID}) {
+				t.Errorf("at %v: %v", e.at, e.beat)
+			}
 			if len(phases) == 0 || phases[len(phases)-1] != phase {
 				phases = append(phases, phase)
 			}

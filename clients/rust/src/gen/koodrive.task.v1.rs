@@ -115,15 +115,112 @@ pub mod watch_task_response {
 pub struct Heartbeat {
     /// Time at which KooDrive last confirmed the task that was last sent on this stream, by kootask's clock, in
     /// milliseconds. Not set before the first task.
+    ///
+    /// In WatchTasks: the oldest such time of the tasks that were sent, are not finished and are not in failing_task_ids. Each of
+    /// them was confirmed then or later. Not set without such a task.
     #[prost(message, optional, tag = "1")]
     pub observe_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// Consecutive failed polls since then, or since the watch began. 0 if the last poll succeeded.
+    /// Consecutive failed polls since then, or since the watch began. 0 if the last poll succeeded. In WatchTasks: of the task
+    /// that has failed most often.
     #[prost(int32, tag = "2")]
     pub failure_count: i32,
     /// Reason of the last failure: the ErrorInfo.reason that GetTask would fail with, for example "UPSTREAM_TIMEOUT". Empty
     /// if failure_count is 0.
     #[prost(string, tag = "3")]
     pub failure_reason: ::prost::alloc::string::String,
+    /// Ids of the tasks whose last poll failed. Empty if and only if failure_count is 0.
+    #[prost(string, repeated, tag = "4")]
+    pub failing_task_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// WaitTaskRequest asks to wait for one task.
+#[non_exhaustive]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WaitTaskRequest {
+    /// Id of the task, as in GetTaskRequest. Required.
+    #[prost(string, tag = "1")]
+    pub task_id: ::prost::alloc::string::String,
+    /// Maximum wait, from the start of the call. Must not be negative. A longer one than 55 s counts as 55 s, so that the
+    /// answer comes before proxies end the call. Over REST in seconds followed by an s, for example ?timeout=50s.
+    ///
+    /// Not set: 25 s. 0: the task is returned as soon as one of its states is known.
+    #[prost(message, optional, tag = "2")]
+    pub timeout: ::core::option::Option<::prost_types::Duration>,
+    /// Return a failed task as the error described in GetTaskRequest. Not set: a failed task is returned like any other.
+    #[prost(bool, tag = "3")]
+    pub failed_task_as_error: bool,
+}
+/// WaitTaskResponse holds the task. Over REST the body is the task itself.
+#[non_exhaustive]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WaitTaskResponse {
+    /// The task: finished if done is set, and otherwise as KooDrive last confirmed it. Always set.
+    #[prost(message, optional, tag = "1")]
+    pub task: ::core::option::Option<Task>,
+}
+/// WatchTasksRequest asks to watch several tasks.
+#[non_exhaustive]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchTasksRequest {
+    /// Ids of the tasks, each as in GetTaskRequest. Required: 1 to 100 ids. A task that is named twice is watched once. Over REST
+    /// the parameter is repeated, for example ?taskIds=1534087020903704704&taskIds=1534087020903704713.
+    #[prost(string, repeated, tag = "1")]
+    pub task_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// WatchTasksResponse is one event of a watch of several tasks.
+#[non_exhaustive]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WatchTasksResponse {
+    /// The kind of event. If no field is set, the event is newer than this contract: ignore it.
+    #[prost(oneof = "watch_tasks_response::Event", tags = "1, 2, 3")]
+    pub event: ::core::option::Option<watch_tasks_response::Event>,
+}
+/// Nested message and enum types in `WatchTasksResponse`.
+pub mod watch_tasks_response {
+    /// The kind of event. If no field is set, the event is newer than this contract: ignore it.
+    #[non_exhaustive]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Event {
+        /// One of the tasks as it is now, then after each change. A newer observe_time alone is not a change. A task with done
+        /// set is the last event of that task.
+        #[prost(message, tag = "1")]
+        Task(super::Task),
+        /// The watch is alive. The heartbeat is for all tasks that have not ended.
+        #[prost(message, tag = "2")]
+        Heartbeat(super::Heartbeat),
+        /// The watch of one task has ended before the task was finished. It is the last event of that task.
+        #[prost(message, tag = "3")]
+        Dropped(super::DroppedTask),
+    }
+}
+/// DroppedTask is a task whose watch has ended before the task was finished. Its fields are those of the error with which
+/// WatchTask would have ended.
+#[non_exhaustive]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DroppedTask {
+    /// Id of the task. Always set.
+    #[prost(string, tag = "1")]
+    pub task_id: ::prost::alloc::string::String,
+    /// The gRPC code, for example 5 for NOT_FOUND. Never 0.
+    #[prost(int32, tag = "2")]
+    pub code: i32,
+    /// The ErrorInfo.reason, for example "TASK_NOT_FOUND". Always set.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    /// The ErrorInfo.metadata, for example upstreamCode. May be empty.
+    #[prost(map = "string, string", tag = "4")]
+    pub metadata: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// The error's text for people, in English. Always set. Never parse it.
+    #[prost(string, tag = "5")]
+    pub message: ::prost::alloc::string::String,
+    /// The same text in the language that the call named. Empty if the call named none.
+    #[prost(string, tag = "6")]
+    pub localized_message: ::prost::alloc::string::String,
+    /// The delay after which to watch the task again. Set if and only if the error would have RetryInfo.
+    #[prost(message, optional, tag = "7")]
+    pub retry_delay: ::core::option::Option<::prost_types::Duration>,
 }
 /// TaskStatus is the status of a task, in KooDrive's words. Values may be added.
 #[non_exhaustive]
@@ -385,6 +482,81 @@ pub mod task_service_client {
                 .insert(GrpcMethod::new("koodrive.task.v1.TaskService", "WatchTask"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// WaitTask returns the task once it is finished, or as it is when the wait is over.
+        ///
+        /// Use it where a stream cannot be read, and call it again until done is set. The wait is over after timeout, and before
+        /// the call's own deadline: by 10 % of the time left, at most 1 second. The answer is then OK, and done is not set.
+        /// KooDrive is polled as for a watch. A loop of waits costs KooDrive the polls of one watch.
+        ///
+        /// The wait lasts until KooDrive has answered once, also beyond timeout. Until then, the errors are those of GetTask.
+        /// While KooDrive is slow or unavailable after that, the wait goes on, and observe_time is the time of KooDrive's last
+        /// confirmation. Every error that ends a watch ends the wait too. The call is safe to repeat. After an error, repeating it
+        /// helps only if RetryInfo is present.
+        pub async fn wait_task(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WaitTaskRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::WaitTaskResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/koodrive.task.v1.TaskService/WaitTask",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("koodrive.task.v1.TaskService", "WaitTask"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// WatchTasks watches up to 100 tasks on one stream, each as WatchTask would, until all of them have ended.
+        ///
+        /// The states of each task come in their order, and its final state is never lost. The order of different tasks is not
+        /// defined. A task that WatchTask would end with an error is dropped, and the stream goes on with the others. A heartbeat
+        /// for all tasks comes at least every 15 seconds, also on a busy stream: a stream that is silent for 20 seconds is broken.
+        /// The first message comes within about 2 seconds. While KooDrive is slow or unavailable, also from the start, heartbeats
+        /// report it.
+        ///
+        /// The stream ends with OK if and only if every task was sent finished, or dropped without a retry_delay. It ends with an
+        /// error for all tasks that have not ended: if the credential is rejected, or for a reason of the caller, a limit, the
+        /// watch's maximum duration or the server's stop. It also ends with an error, with RetryInfo, when each task that is left
+        /// was dropped with a retry_delay. An invalid request, or one that exceeds a limit with any of its tasks, fails as a
+        /// whole before the first message. If KooDrive has not answered the credential lately, it is asked for the first task
+        /// alone, and for the others unless it rejects the credential.
+        ///
+        /// To resume, watch the tasks that have not ended. To add or remove tasks, begin a stream with the new list, and then
+        /// leave the old one: a task that is watched already is not polled again.
+        pub async fn watch_tasks(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WatchTasksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::WatchTasksResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/koodrive.task.v1.TaskService/WatchTasks",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("koodrive.task.v1.TaskService", "WatchTasks"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// ErrorReason lists the values of google.rpc.ErrorInfo.reason in the domain "koodrive.task.v1". The name of an enum value
@@ -453,7 +625,8 @@ pub enum ErrorReason {
     UpstreamBusinessError = 21,
     /// REST only: the path does not exist. NOT_FOUND, 404.
     RouteNotFound = 22,
-    /// REST only: the path does not support the method. UNIMPLEMENTED, 405.
+    /// Over REST, the path does not support the method. Over gRPC, google.longrunning.Operations does not list, cancel or
+    /// delete. UNIMPLEMENTED, 405.
     MethodNotAllowed = 23,
     /// The task has failed, and the request asked for that as an error. ErrorInfo.metadata has taskId and resultCode (the
     /// code as KooDrive sent it). ABORTED, 409.

@@ -86,7 +86,8 @@ const (
 	ErrorReason_UPSTREAM_BUSINESS_ERROR ErrorReason = 21
 	// REST only: the path does not exist. NOT_FOUND, 404.
 	ErrorReason_ROUTE_NOT_FOUND ErrorReason = 22
-	// REST only: the path does not support the method. UNIMPLEMENTED, 405.
+	// Over REST, the path does not support the method. Over gRPC, google.longrunning.Operations does not list, cancel or
+	// delete. UNIMPLEMENTED, 405.
 	ErrorReason_METHOD_NOT_ALLOWED ErrorReason = 23
 	// The task has failed, and the request asked for that as an error. ErrorInfo.metadata has taskId and resultCode (the
 	// code as KooDrive sent it). ABORTED, 409.

@@ -608,14 +608,20 @@ type Heartbeat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Time at which KooDrive last confirmed the task that was last sent on this stream, by kootask's clock, in
 	// milliseconds. Not set before the first task.
+	//
+	// In WatchTasks: the oldest such time of the tasks that were sent, are not finished and are not in failing_task_ids. Each of
+	// them was confirmed then or later. Not set without such a task.
 	ObserveTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=observe_time,json=observeTime,proto3" json:"observe_time,omitempty"`
-	// Consecutive failed polls since then, or since the watch began. 0 if the last poll succeeded.
+	// Consecutive failed polls since then, or since the watch began. 0 if the last poll succeeded. In WatchTasks: of the task
+	// that has failed most often.
 	FailureCount int32 `protobuf:"varint,2,opt,name=failure_count,json=failureCount,proto3" json:"failure_count,omitempty"`
 	// Reason of the last failure: the ErrorInfo.reason that GetTask would fail with, for example "UPSTREAM_TIMEOUT". Empty
 	// if failure_count is 0.
 	FailureReason string `protobuf:"bytes,3,opt,name=failure_reason,json=failureReason,proto3" json:"failure_reason,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Ids of the tasks whose last poll failed. Empty if and only if failure_count is 0.
+	FailingTaskIds []string `protobuf:"bytes,4,rep,name=failing_task_ids,json=failingTaskIds,proto3" json:"failing_task_ids,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Heartbeat) Reset() {
@@ -669,6 +675,379 @@ func (x *Heartbeat) GetFailureReason() string {
 	return ""
 }
 
+func (x *Heartbeat) GetFailingTaskIds() []string {
+	if x != nil {
+		return x.FailingTaskIds
+	}
+	return nil
+}
+
+// WaitTaskRequest asks to wait for one task.
+type WaitTaskRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the task, as in GetTaskRequest. Required.
+	TaskId string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	// Maximum wait, from the start of the call. Must not be negative. A longer one than 55 s counts as 55 s, so that the
+	// answer comes before proxies end the call. Over REST in seconds followed by an s, for example ?timeout=50s.
+	//
+	// Not set: 25 s. 0: the task is returned as soon as one of its states is known.
+	Timeout *durationpb.Duration `protobuf:"bytes,2,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// Return a failed task as the error described in GetTaskRequest. Not set: a failed task is returned like any other.
+	FailedTaskAsError bool `protobuf:"varint,3,opt,name=failed_task_as_error,json=failedTaskAsError,proto3" json:"failed_task_as_error,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *WaitTaskRequest) Reset() {
+	*x = WaitTaskRequest{}
+	mi := &file_koodrive_task_v1_task_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitTaskRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitTaskRequest) ProtoMessage() {}
+
+func (x *WaitTaskRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_koodrive_task_v1_task_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitTaskRequest.ProtoReflect.Descriptor instead.
+func (*WaitTaskRequest) Descriptor() ([]byte, []int) {
+	return file_koodrive_task_v1_task_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *WaitTaskRequest) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+func (x *WaitTaskRequest) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *WaitTaskRequest) GetFailedTaskAsError() bool {
+	if x != nil {
+		return x.FailedTaskAsError
+	}
+	return false
+}
+
+// WaitTaskResponse holds the task. Over REST the body is the task itself.
+type WaitTaskResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The task: finished if done is set, and otherwise as KooDrive last confirmed it. Always set.
+	Task          *Task `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitTaskResponse) Reset() {
+	*x = WaitTaskResponse{}
+	mi := &file_koodrive_task_v1_task_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitTaskResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitTaskResponse) ProtoMessage() {}
+
+func (x *WaitTaskResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_koodrive_task_v1_task_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitTaskResponse.ProtoReflect.Descriptor instead.
+func (*WaitTaskResponse) Descriptor() ([]byte, []int) {
+	return file_koodrive_task_v1_task_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *WaitTaskResponse) GetTask() *Task {
+	if x != nil {
+		return x.Task
+	}
+	return nil
+}
+
+// WatchTasksRequest asks to watch several tasks.
+type WatchTasksRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ids of the tasks, each as in GetTaskRequest. Required: 1 to 100 ids. A task that is named twice is watched once. Over REST
+	// the parameter is repeated, for example ?taskIds=1534087020903704704&taskIds=1534087020903704713.
+	TaskIds       []string `protobuf:"bytes,1,rep,name=task_ids,json=taskIds,proto3" json:"task_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchTasksRequest) Reset() {
+	*x = WatchTasksRequest{}
+	mi := &file_koodrive_task_v1_task_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchTasksRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchTasksRequest) ProtoMessage() {}
+
+func (x *WatchTasksRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_koodrive_task_v1_task_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchTasksRequest.ProtoReflect.Descriptor instead.
+func (*WatchTasksRequest) Descriptor() ([]byte, []int) {
+	return file_koodrive_task_v1_task_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *WatchTasksRequest) GetTaskIds() []string {
+	if x != nil {
+		return x.TaskIds
+	}
+	return nil
+}
+
+// WatchTasksResponse is one event of a watch of several tasks.
+type WatchTasksResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The kind of event. If no field is set, the event is newer than this contract: ignore it.
+	//
+	// Types that are valid to be assigned to Event:
+	//
+	//	*WatchTasksResponse_Task
+	//	*WatchTasksResponse_Heartbeat
+	//	*WatchTasksResponse_Dropped
+	Event         isWatchTasksResponse_Event `protobuf_oneof:"event"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchTasksResponse) Reset() {
+	*x = WatchTasksResponse{}
+	mi := &file_koodrive_task_v1_task_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchTasksResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchTasksResponse) ProtoMessage() {}
+
+func (x *WatchTasksResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_koodrive_task_v1_task_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchTasksResponse.ProtoReflect.Descriptor instead.
+func (*WatchTasksResponse) Descriptor() ([]byte, []int) {
+	return file_koodrive_task_v1_task_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *WatchTasksResponse) GetEvent() isWatchTasksResponse_Event {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *WatchTasksResponse) GetTask() *Task {
+	if x != nil {
+		if x, ok := x.Event.(*WatchTasksResponse_Task); ok {
+			return x.Task
+		}
+	}
+	return nil
+}
+
+func (x *WatchTasksResponse) GetHeartbeat() *Heartbeat {
+	if x != nil {
+		if x, ok := x.Event.(*WatchTasksResponse_Heartbeat); ok {
+			return x.Heartbeat
+		}
+	}
+	return nil
+}
+
+func (x *WatchTasksResponse) GetDropped() *DroppedTask {
+	if x != nil {
+		if x, ok := x.Event.(*WatchTasksResponse_Dropped); ok {
+			return x.Dropped
+		}
+	}
+	return nil
+}
+
+type isWatchTasksResponse_Event interface {
+	isWatchTasksResponse_Event()
+}
+
+type WatchTasksResponse_Task struct {
+	// One of the tasks as it is now, then after each change. A newer observe_time alone is not a change. A task with done
+	// set is the last event of that task.
+	Task *Task `protobuf:"bytes,1,opt,name=task,proto3,oneof"`
+}
+
+type WatchTasksResponse_Heartbeat struct {
+	// The watch is alive. The heartbeat is for all tasks that have not ended.
+	Heartbeat *Heartbeat `protobuf:"bytes,2,opt,name=heartbeat,proto3,oneof"`
+}
+
+type WatchTasksResponse_Dropped struct {
+	// The watch of one task has ended before the task was finished. It is the last event of that task.
+	Dropped *DroppedTask `protobuf:"bytes,3,opt,name=dropped,proto3,oneof"`
+}
+
+func (*WatchTasksResponse_Task) isWatchTasksResponse_Event() {}
+
+func (*WatchTasksResponse_Heartbeat) isWatchTasksResponse_Event() {}
+
+func (*WatchTasksResponse_Dropped) isWatchTasksResponse_Event() {}
+
+// DroppedTask is a task whose watch has ended before the task was finished. Its fields are those of the error with which
+// WatchTask would have ended.
+type DroppedTask struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the task. Always set.
+	TaskId string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	// The gRPC code, for example 5 for NOT_FOUND. Never 0.
+	Code int32 `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`
+	// The ErrorInfo.reason, for example "TASK_NOT_FOUND". Always set.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The ErrorInfo.metadata, for example upstreamCode. May be empty.
+	Metadata map[string]string `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The error's text for people, in English. Always set. Never parse it.
+	Message string `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
+	// The same text in the language that the call named. Empty if the call named none.
+	LocalizedMessage string `protobuf:"bytes,6,opt,name=localized_message,json=localizedMessage,proto3" json:"localized_message,omitempty"`
+	// The delay after which to watch the task again. Set if and only if the error would have RetryInfo.
+	RetryDelay    *durationpb.Duration `protobuf:"bytes,7,opt,name=retry_delay,json=retryDelay,proto3" json:"retry_delay,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DroppedTask) Reset() {
+	*x = DroppedTask{}
+	mi := &file_koodrive_task_v1_task_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DroppedTask) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DroppedTask) ProtoMessage() {}
+
+func (x *DroppedTask) ProtoReflect() protoreflect.Message {
+	mi := &file_koodrive_task_v1_task_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DroppedTask.ProtoReflect.Descriptor instead.
+func (*DroppedTask) Descriptor() ([]byte, []int) {
+	return file_koodrive_task_v1_task_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *DroppedTask) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+func (x *DroppedTask) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *DroppedTask) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DroppedTask) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+func (x *DroppedTask) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *DroppedTask) GetLocalizedMessage() string {
+	if x != nil {
+		return x.LocalizedMessage
+	}
+	return ""
+}
+
+func (x *DroppedTask) GetRetryDelay() *durationpb.Duration {
+	if x != nil {
+		return x.RetryDelay
+	}
+	return nil
+}
+
 var File_koodrive_task_v1_task_proto protoreflect.FileDescriptor
 
 const file_koodrive_task_v1_task_proto_rawDesc = "" +
@@ -703,11 +1082,37 @@ const file_koodrive_task_v1_task_proto_rawDesc = "" +
 	"\x11WatchTaskResponse\x12,\n" +
 	"\x04task\x18\x01 \x01(\v2\x16.koodrive.task.v1.TaskH\x00R\x04task\x12;\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x1b.koodrive.task.v1.HeartbeatH\x00R\theartbeatB\a\n" +
-	"\x05event\"\x96\x01\n" +
+	"\x05event\"\xc0\x01\n" +
 	"\tHeartbeat\x12=\n" +
 	"\fobserve_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\vobserveTime\x12#\n" +
 	"\rfailure_count\x18\x02 \x01(\x05R\ffailureCount\x12%\n" +
-	"\x0efailure_reason\x18\x03 \x01(\tR\rfailureReason*\x8a\x01\n" +
+	"\x0efailure_reason\x18\x03 \x01(\tR\rfailureReason\x12(\n" +
+	"\x10failing_task_ids\x18\x04 \x03(\tR\x0efailingTaskIds\"\x90\x01\n" +
+	"\x0fWaitTaskRequest\x12\x17\n" +
+	"\atask_id\x18\x01 \x01(\tR\x06taskId\x123\n" +
+	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12/\n" +
+	"\x14failed_task_as_error\x18\x03 \x01(\bR\x11failedTaskAsError\">\n" +
+	"\x10WaitTaskResponse\x12*\n" +
+	"\x04task\x18\x01 \x01(\v2\x16.koodrive.task.v1.TaskR\x04task\".\n" +
+	"\x11WatchTasksRequest\x12\x19\n" +
+	"\btask_ids\x18\x01 \x03(\tR\ataskIds\"\xc3\x01\n" +
+	"\x12WatchTasksResponse\x12,\n" +
+	"\x04task\x18\x01 \x01(\v2\x16.koodrive.task.v1.TaskH\x00R\x04task\x12;\n" +
+	"\theartbeat\x18\x02 \x01(\v2\x1b.koodrive.task.v1.HeartbeatH\x00R\theartbeat\x129\n" +
+	"\adropped\x18\x03 \x01(\v2\x1d.koodrive.task.v1.DroppedTaskH\x00R\adroppedB\a\n" +
+	"\x05event\"\xdb\x02\n" +
+	"\vDroppedTask\x12\x17\n" +
+	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\x05R\x04code\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12G\n" +
+	"\bmetadata\x18\x04 \x03(\v2+.koodrive.task.v1.DroppedTask.MetadataEntryR\bmetadata\x12\x18\n" +
+	"\amessage\x18\x05 \x01(\tR\amessage\x12+\n" +
+	"\x11localized_message\x18\x06 \x01(\tR\x10localizedMessage\x12:\n" +
+	"\vretry_delay\x18\a \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"retryDelay\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*\x8a\x01\n" +
 	"\n" +
 	"TaskStatus\x12\x1b\n" +
 	"\x17TASK_STATUS_UNSPECIFIED\x10\x00\x12\x13\n" +
@@ -722,10 +1127,13 @@ const file_koodrive_task_v1_task_proto_rawDesc = "" +
 	"\n" +
 	"ResultCode\x12\x1b\n" +
 	"\x17RESULT_CODE_UNSPECIFIED\x10\x00\x12$\n" +
-	"\x1dRESULT_CODE_KOODRIVE_18000205\x10\xcd\xd2\xca\b2\xbf\x01\n" +
+	"\x1dRESULT_CODE_KOODRIVE_18000205\x10\xcd\xd2\xca\b2\xf7\x02\n" +
 	"\vTaskService\x12S\n" +
 	"\aGetTask\x12 .koodrive.task.v1.GetTaskRequest\x1a!.koodrive.task.v1.GetTaskResponse\"\x03\x90\x02\x01\x12[\n" +
-	"\tWatchTask\x12\".koodrive.task.v1.WatchTaskRequest\x1a#.koodrive.task.v1.WatchTaskResponse\"\x03\x90\x02\x010\x01Bk\n" +
+	"\tWatchTask\x12\".koodrive.task.v1.WatchTaskRequest\x1a#.koodrive.task.v1.WatchTaskResponse\"\x03\x90\x02\x010\x01\x12V\n" +
+	"\bWaitTask\x12!.koodrive.task.v1.WaitTaskRequest\x1a\".koodrive.task.v1.WaitTaskResponse\"\x03\x90\x02\x01\x12^\n" +
+	"\n" +
+	"WatchTasks\x12#.koodrive.task.v1.WatchTasksRequest\x1a$.koodrive.task.v1.WatchTasksResponse\"\x03\x90\x02\x010\x01Bk\n" +
 	"\x10koodrive.task.v1B\tTaskProtoP\x01Z6github.com/kootask/kootask/gen/koodrive/task/v1;taskv1\xaa\x02\x11KooDrive.Tasks.V1b\x06proto3"
 
 var (
@@ -741,7 +1149,7 @@ func file_koodrive_task_v1_task_proto_rawDescGZIP() []byte {
 }
 
 var file_koodrive_task_v1_task_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_koodrive_task_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_koodrive_task_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_koodrive_task_v1_task_proto_goTypes = []any{
 	(TaskStatus)(0),               // 0: koodrive.task.v1.TaskStatus
 	(TaskType)(0),                 // 1: koodrive.task.v1.TaskType
@@ -752,28 +1160,45 @@ var file_koodrive_task_v1_task_proto_goTypes = []any{
 	(*WatchTaskRequest)(nil),      // 6: koodrive.task.v1.WatchTaskRequest
 	(*WatchTaskResponse)(nil),     // 7: koodrive.task.v1.WatchTaskResponse
 	(*Heartbeat)(nil),             // 8: koodrive.task.v1.Heartbeat
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 10: google.protobuf.Duration
+	(*WaitTaskRequest)(nil),       // 9: koodrive.task.v1.WaitTaskRequest
+	(*WaitTaskResponse)(nil),      // 10: koodrive.task.v1.WaitTaskResponse
+	(*WatchTasksRequest)(nil),     // 11: koodrive.task.v1.WatchTasksRequest
+	(*WatchTasksResponse)(nil),    // 12: koodrive.task.v1.WatchTasksResponse
+	(*DroppedTask)(nil),           // 13: koodrive.task.v1.DroppedTask
+	nil,                           // 14: koodrive.task.v1.DroppedTask.MetadataEntry
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 16: google.protobuf.Duration
 }
 var file_koodrive_task_v1_task_proto_depIdxs = []int32{
 	1,  // 0: koodrive.task.v1.Task.task_type:type_name -> koodrive.task.v1.TaskType
 	0,  // 1: koodrive.task.v1.Task.status:type_name -> koodrive.task.v1.TaskStatus
 	2,  // 2: koodrive.task.v1.Task.result_code:type_name -> koodrive.task.v1.ResultCode
-	9,  // 3: koodrive.task.v1.Task.observe_time:type_name -> google.protobuf.Timestamp
-	10, // 4: koodrive.task.v1.GetTaskRequest.max_age:type_name -> google.protobuf.Duration
+	15, // 3: koodrive.task.v1.Task.observe_time:type_name -> google.protobuf.Timestamp
+	16, // 4: koodrive.task.v1.GetTaskRequest.max_age:type_name -> google.protobuf.Duration
 	3,  // 5: koodrive.task.v1.GetTaskResponse.task:type_name -> koodrive.task.v1.Task
 	3,  // 6: koodrive.task.v1.WatchTaskResponse.task:type_name -> koodrive.task.v1.Task
 	8,  // 7: koodrive.task.v1.WatchTaskResponse.heartbeat:type_name -> koodrive.task.v1.Heartbeat
-	9,  // 8: koodrive.task.v1.Heartbeat.observe_time:type_name -> google.protobuf.Timestamp
-	4,  // 9: koodrive.task.v1.TaskService.GetTask:input_type -> koodrive.task.v1.GetTaskRequest
-	6,  // 10: koodrive.task.v1.TaskService.WatchTask:input_type -> koodrive.task.v1.WatchTaskRequest
-	5,  // 11: koodrive.task.v1.TaskService.GetTask:output_type -> koodrive.task.v1.GetTaskResponse
-	7,  // 12: koodrive.task.v1.TaskService.WatchTask:output_type -> koodrive.task.v1.WatchTaskResponse
-	11, // [11:13] is the sub-list for method output_type
-	9,  // [9:11] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	15, // 8: koodrive.task.v1.Heartbeat.observe_time:type_name -> google.protobuf.Timestamp
+	16, // 9: koodrive.task.v1.WaitTaskRequest.timeout:type_name -> google.protobuf.Duration
+	3,  // 10: koodrive.task.v1.WaitTaskResponse.task:type_name -> koodrive.task.v1.Task
+	3,  // 11: koodrive.task.v1.WatchTasksResponse.task:type_name -> koodrive.task.v1.Task
+	8,  // 12: koodrive.task.v1.WatchTasksResponse.heartbeat:type_name -> koodrive.task.v1.Heartbeat
+	13, // 13: koodrive.task.v1.WatchTasksResponse.dropped:type_name -> koodrive.task.v1.DroppedTask
+	14, // 14: koodrive.task.v1.DroppedTask.metadata:type_name -> koodrive.task.v1.DroppedTask.MetadataEntry
+	16, // 15: koodrive.task.v1.DroppedTask.retry_delay:type_name -> google.protobuf.Duration
+	4,  // 16: koodrive.task.v1.TaskService.GetTask:input_type -> koodrive.task.v1.GetTaskRequest
+	6,  // 17: koodrive.task.v1.TaskService.WatchTask:input_type -> koodrive.task.v1.WatchTaskRequest
+	9,  // 18: koodrive.task.v1.TaskService.WaitTask:input_type -> koodrive.task.v1.WaitTaskRequest
+	11, // 19: koodrive.task.v1.TaskService.WatchTasks:input_type -> koodrive.task.v1.WatchTasksRequest
+	5,  // 20: koodrive.task.v1.TaskService.GetTask:output_type -> koodrive.task.v1.GetTaskResponse
+	7,  // 21: koodrive.task.v1.TaskService.WatchTask:output_type -> koodrive.task.v1.WatchTaskResponse
+	10, // 22: koodrive.task.v1.TaskService.WaitTask:output_type -> koodrive.task.v1.WaitTaskResponse
+	12, // 23: koodrive.task.v1.TaskService.WatchTasks:output_type -> koodrive.task.v1.WatchTasksResponse
+	20, // [20:24] is the sub-list for method output_type
+	16, // [16:20] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_koodrive_task_v1_task_proto_init() }
@@ -786,13 +1211,18 @@ func file_koodrive_task_v1_task_proto_init() {
 		(*WatchTaskResponse_Task)(nil),
 		(*WatchTaskResponse_Heartbeat)(nil),
 	}
+	file_koodrive_task_v1_task_proto_msgTypes[9].OneofWrappers = []any{
+		(*WatchTasksResponse_Task)(nil),
+		(*WatchTasksResponse_Heartbeat)(nil),
+		(*WatchTasksResponse_Dropped)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_koodrive_task_v1_task_proto_rawDesc), len(file_koodrive_task_v1_task_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   6,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,8 +24,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	TaskService_GetTask_FullMethodName   = "/koodrive.task.v1.TaskService/GetTask"
-	TaskService_WatchTask_FullMethodName = "/koodrive.task.v1.TaskService/WatchTask"
+	TaskService_GetTask_FullMethodName    = "/koodrive.task.v1.TaskService/GetTask"
+	TaskService_WatchTask_FullMethodName  = "/koodrive.task.v1.TaskService/WatchTask"
+	TaskService_WaitTask_FullMethodName   = "/koodrive.task.v1.TaskService/WaitTask"
+	TaskService_WatchTasks_FullMethodName = "/koodrive.task.v1.TaskService/WatchTasks"
 )
 
 // TaskServiceClient is the client API for TaskService service.
@@ -89,6 +91,35 @@ type TaskServiceClient interface {
 	// SERVER_DRAINING and UPSTREAM_STALE are added. To resume, watch again after the delay of RetryInfo: the new watch
 	// starts with the task as it is then, so there is nothing to remember. Without RetryInfo, remove the cause first.
 	WatchTask(ctx context.Context, in *WatchTaskRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchTaskResponse], error)
+	// WaitTask returns the task once it is finished, or as it is when the wait is over.
+	//
+	// Use it where a stream cannot be read, and call it again until done is set. The wait is over after timeout, and before
+	// the call's own deadline: by 10 % of the time left, at most 1 second. The answer is then OK, and done is not set.
+	// KooDrive is polled as for a watch. A loop of waits costs KooDrive the polls of one watch.
+	//
+	// The wait lasts until KooDrive has answered once, also beyond timeout. Until then, the errors are those of GetTask.
+	// While KooDrive is slow or unavailable after that, the wait goes on, and observe_time is the time of KooDrive's last
+	// confirmation. Every error that ends a watch ends the wait too. The call is safe to repeat. After an error, repeating it
+	// helps only if RetryInfo is present.
+	WaitTask(ctx context.Context, in *WaitTaskRequest, opts ...grpc.CallOption) (*WaitTaskResponse, error)
+	// WatchTasks watches up to 100 tasks on one stream, each as WatchTask would, until all of them have ended.
+	//
+	// The states of each task come in their order, and its final state is never lost. The order of different tasks is not
+	// defined. A task that WatchTask would end with an error is dropped, and the stream goes on with the others. A heartbeat
+	// for all tasks comes at least every 15 seconds, also on a busy stream: a stream that is silent for 20 seconds is broken.
+	// The first message comes within about 2 seconds. While KooDrive is slow or unavailable, also from the start, heartbeats
+	// report it.
+	//
+	// The stream ends with OK if and only if every task was sent finished, or dropped without a retry_delay. It ends with an
+	// error for all tasks that have not ended: if the credential is rejected, or for a reason of the caller, a limit, the
+	// watch's maximum duration or the server's stop. It also ends with an error, with RetryInfo, when each task that is left
+	// was dropped with a retry_delay. An invalid request, or one that exceeds a limit with any of its tasks, fails as a
+	// whole before the first message. If KooDrive has not answered the credential lately, it is asked for the first task
+	// alone, and for the others unless it rejects the credential.
+	//
+	// To resume, watch the tasks that have not ended. To add or remove tasks, begin a stream with the new list, and then
+	// leave the old one: a task that is watched already is not polled again.
+	WatchTasks(ctx context.Context, in *WatchTasksRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchTasksResponse], error)
 }
 
 type taskServiceClient struct {
@@ -127,6 +158,35 @@ func (c *taskServiceClient) WatchTask(ctx context.Context, in *WatchTaskRequest,
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type TaskService_WatchTaskClient = grpc.ServerStreamingClient[WatchTaskResponse]
+
+func (c *taskServiceClient) WaitTask(ctx context.Context, in *WaitTaskRequest, opts ...grpc.CallOption) (*WaitTaskResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WaitTaskResponse)
+	err := c.cc.Invoke(ctx, TaskService_WaitTask_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *taskServiceClient) WatchTasks(ctx context.Context, in *WatchTasksRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchTasksResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &TaskService_ServiceDesc.Streams[1], TaskService_WatchTasks_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchTasksRequest, WatchTasksResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type TaskService_WatchTasksClient = grpc.ServerStreamingClient[WatchTasksResponse]
 
 // TaskServiceServer is the server API for TaskService service.
 // All implementations must embed UnimplementedTaskServiceServer
@@ -189,6 +249,35 @@ type TaskServiceServer interface {
 	// SERVER_DRAINING and UPSTREAM_STALE are added. To resume, watch again after the delay of RetryInfo: the new watch
 	// starts with the task as it is then, so there is nothing to remember. Without RetryInfo, remove the cause first.
 	WatchTask(*WatchTaskRequest, grpc.ServerStreamingServer[WatchTaskResponse]) error
+	// WaitTask returns the task once it is finished, or as it is when the wait is over.
+	//
+	// Use it where a stream cannot be read, and call it again until done is set. The wait is over after timeout, and before
+	// the call's own deadline: by 10 % of the time left, at most 1 second. The answer is then OK, and done is not set.
+	// KooDrive is polled as for a watch. A loop of waits costs KooDrive the polls of one watch.
+	//
+	// The wait lasts until KooDrive has answered once, also beyond timeout. Until then, the errors are those of GetTask.
+	// While KooDrive is slow or unavailable after that, the wait goes on, and observe_time is the time of KooDrive's last
+	// confirmation. Every error that ends a watch ends the wait too. The call is safe to repeat. After an error, repeating it
+	// helps only if RetryInfo is present.
+	WaitTask(context.Context, *WaitTaskRequest) (*WaitTaskResponse, error)
+	// WatchTasks watches up to 100 tasks on one stream, each as WatchTask would, until all of them have ended.
+	//
+	// The states of each task come in their order, and its final state is never lost. The order of different tasks is not
+	// defined. A task that WatchTask would end with an error is dropped, and the stream goes on with the others. A heartbeat
+	// for all tasks comes at least every 15 seconds, also on a busy stream: a stream that is silent for 20 seconds is broken.
+	// The first message comes within about 2 seconds. While KooDrive is slow or unavailable, also from the start, heartbeats
+	// report it.
+	//
+	// The stream ends with OK if and only if every task was sent finished, or dropped without a retry_delay. It ends with an
+	// error for all tasks that have not ended: if the credential is rejected, or for a reason of the caller, a limit, the
+	// watch's maximum duration or the server's stop. It also ends with an error, with RetryInfo, when each task that is left
+	// was dropped with a retry_delay. An invalid request, or one that exceeds a limit with any of its tasks, fails as a
+	// whole before the first message. If KooDrive has not answered the credential lately, it is asked for the first task
+	// alone, and for the others unless it rejects the credential.
+	//
+	// To resume, watch the tasks that have not ended. To add or remove tasks, begin a stream with the new list, and then
+	// leave the old one: a task that is watched already is not polled again.
+	WatchTasks(*WatchTasksRequest, grpc.ServerStreamingServer[WatchTasksResponse]) error
 	mustEmbedUnimplementedTaskServiceServer()
 }
 
@@ -204,6 +293,12 @@ func (UnimplementedTaskServiceServer) GetTask(context.Context, *GetTaskRequest) 
 }
 func (UnimplementedTaskServiceServer) WatchTask(*WatchTaskRequest, grpc.ServerStreamingServer[WatchTaskResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchTask not implemented")
+}
+func (UnimplementedTaskServiceServer) WaitTask(context.Context, *WaitTaskRequest) (*WaitTaskResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method WaitTask not implemented")
+}
+func (UnimplementedTaskServiceServer) WatchTasks(*WatchTasksRequest, grpc.ServerStreamingServer[WatchTasksResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchTasks not implemented")
 }
 func (UnimplementedTaskServiceServer) mustEmbedUnimplementedTaskServiceServer() {}
 func (UnimplementedTaskServiceServer) testEmbeddedByValue()                     {}
@@ -255,6 +350,35 @@ func _TaskService_WatchTask_Handler(srv interface{}, stream grpc.ServerStream) e
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type TaskService_WatchTaskServer = grpc.ServerStreamingServer[WatchTaskResponse]
 
+func _TaskService_WaitTask_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WaitTaskRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TaskServiceServer).WaitTask(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TaskService_WaitTask_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TaskServiceServer).WaitTask(ctx, req.(*WaitTaskRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TaskService_WatchTasks_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchTasksRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(TaskServiceServer).WatchTasks(m, &grpc.GenericServerStream[WatchTasksRequest, WatchTasksResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type TaskService_WatchTasksServer = grpc.ServerStreamingServer[WatchTasksResponse]
+
 // TaskService_ServiceDesc is the grpc.ServiceDesc for TaskService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -266,11 +390,20 @@ var TaskService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "GetTask",
 			Handler:    _TaskService_GetTask_Handler,
 		},
+		{
+			MethodName: "WaitTask",
+			Handler:    _TaskService_WaitTask_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "WatchTask",
 			Handler:       _TaskService_WatchTask_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "WatchTasks",
+			Handler:       _TaskService_WatchTasks_Handler,
 			ServerStreams: true,
 		},
 	},

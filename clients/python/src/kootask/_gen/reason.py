@@ -57,7 +57,8 @@ class Reason(str, Enum):
     UPSTREAM_BUSINESS_ERROR = "UPSTREAM_BUSINESS_ERROR"
     # REST only: the path does not exist. NOT_FOUND, 404.
     ROUTE_NOT_FOUND = "ROUTE_NOT_FOUND"
-    # REST only: the path does not support the method. UNIMPLEMENTED, 405.
+    # Over REST, the path does not support the method. Over gRPC, google.longrunning.Operations does not list, cancel or
+    # delete. UNIMPLEMENTED, 405.
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     # The task has failed, and the request asked for that as an error. ErrorInfo.metadata has taskId and resultCode (the
     # code as KooDrive sent it). ABORTED, 409.

@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bkoodrive/task/v1/task.proto\x12\x10koodrive.task.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa6\x03\n\x04Task\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x11\n\ttask_name\x18\x02 \x01(\t\x12-\n\ttask_type\x18\x03 \x01(\x0e\x32\x1a.koodrive.task.v1.TaskType\x12\x11\n\ttenant_id\x18\x04 \x01(\t\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12,\n\x06status\x18\x06 \x01(\x0e\x32\x1c.koodrive.task.v1.TaskStatus\x12\x31\n\x0bresult_code\x18\x07 \x01(\x0e\x32\x1c.koodrive.task.v1.ResultCode\x12\x30\n\x0cobserve_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x0fkoodrive_status\x18\t \x01(\x05H\x00\x88\x01\x01\x12\x1f\n\x12koodrive_task_type\x18\n \x01(\x05H\x01\x88\x01\x01\x12\x1c\n\x14koodrive_result_code\x18\x0b \x01(\t\x12\x0c\n\x04\x64one\x18\x0c \x01(\x08\x42\x12\n\x10_koodrive_statusB\x15\n\x13_koodrive_task_type\"k\n\x0eGetTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12*\n\x07max_age\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1c\n\x14\x66\x61iled_task_as_error\x18\x03 \x01(\x08\"7\n\x0fGetTaskResponse\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.koodrive.task.v1.Task\"A\n\x10WatchTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x1c\n\x14\x66\x61iled_task_as_error\x18\x02 \x01(\x08\"v\n\x11WatchTaskResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x16.koodrive.task.v1.TaskH\x00\x12\x30\n\theartbeat\x18\x02 \x01(\x0b\x32\x1b.koodrive.task.v1.HeartbeatH\x00\x42\x07\n\x05\x65vent\"l\n\tHeartbeat\x12\x30\n\x0cobserve_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rfailure_count\x18\x02 \x01(\x05\x12\x16\n\x0e\x66\x61ilure_reason\x18\x03 \x01(\t*\x8a\x01\n\nTaskStatus\x12\x1b\n\x17TASK_STATUS_UNSPECIFIED\x10\x00\x12\x13\n\x0fTASK_STATUS_NEW\x10\x01\x12\x19\n\x15TASK_STATUS_EXECUTING\x10\x02\x12\x17\n\x13TASK_STATUS_SUCCESS\x10\x03\x12\x16\n\x12TASK_STATUS_FAILED\x10\x04*f\n\x08TaskType\x12\x19\n\x15TASK_TYPE_UNSPECIFIED\x10\x00\x12#\n\x1fTASK_TYPE_TRANSFER_AND_DELETION\x10\x01\x12\x1a\n\x16TASK_TYPE_BATCH_IMPORT\x10\x02*O\n\nResultCode\x12\x1b\n\x17RESULT_CODE_UNSPECIFIED\x10\x00\x12$\n\x1dRESULT_CODE_KOODRIVE_18000205\x10\xcd\xd2\xca\x08\x32\xbf\x01\n\x0bTaskService\x12S\n\x07GetTask\x12 .koodrive.task.v1.GetTaskRequest\x1a!.koodrive.task.v1.GetTaskResponse\"\x03\x90\x02\x01\x12[\n\tWatchTask\x12\".koodrive.task.v1.WatchTaskRequest\x1a#.koodrive.task.v1.WatchTaskResponse\"\x03\x90\x02\x01\x30\x01\x42k\n\x10koodrive.task.v1B\tTaskProtoP\x01Z6github.com/kootask/kootask/gen/koodrive/task/v1;taskv1\xaa\x02\x11KooDrive.Tasks.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bkoodrive/task/v1/task.proto\x12\x10koodrive.task.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa6\x03\n\x04Task\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x11\n\ttask_name\x18\x02 \x01(\t\x12-\n\ttask_type\x18\x03 \x01(\x0e\x32\x1a.koodrive.task.v1.TaskType\x12\x11\n\ttenant_id\x18\x04 \x01(\t\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12,\n\x06status\x18\x06 \x01(\x0e\x32\x1c.koodrive.task.v1.TaskStatus\x12\x31\n\x0bresult_code\x18\x07 \x01(\x0e\x32\x1c.koodrive.task.v1.ResultCode\x12\x30\n\x0cobserve_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x0fkoodrive_status\x18\t \x01(\x05H\x00\x88\x01\x01\x12\x1f\n\x12koodrive_task_type\x18\n \x01(\x05H\x01\x88\x01\x01\x12\x1c\n\x14koodrive_result_code\x18\x0b \x01(\t\x12\x0c\n\x04\x64one\x18\x0c \x01(\x08\x42\x12\n\x10_koodrive_statusB\x15\n\x13_koodrive_task_type\"k\n\x0eGetTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12*\n\x07max_age\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1c\n\x14\x66\x61iled_task_as_error\x18\x03 \x01(\x08\"7\n\x0fGetTaskResponse\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.koodrive.task.v1.Task\"A\n\x10WatchTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x1c\n\x14\x66\x61iled_task_as_error\x18\x02 \x01(\x08\"v\n\x11WatchTaskResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x16.koodrive.task.v1.TaskH\x00\x12\x30\n\theartbeat\x18\x02 \x01(\x0b\x32\x1b.koodrive.task.v1.HeartbeatH\x00\x42\x07\n\x05\x65vent\"\x86\x01\n\tHeartbeat\x12\x30\n\x0cobserve_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rfailure_count\x18\x02 \x01(\x05\x12\x16\n\x0e\x66\x61ilure_reason\x18\x03 \x01(\t\x12\x18\n\x10\x66\x61iling_task_ids\x18\x04 \x03(\t\"l\n\x0fWaitTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1c\n\x14\x66\x61iled_task_as_error\x18\x03 \x01(\x08\"8\n\x10WaitTaskResponse\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.koodrive.task.v1.Task\"%\n\x11WatchTasksRequest\x12\x10\n\x08task_ids\x18\x01 \x03(\t\"\xa9\x01\n\x12WatchTasksResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x16.koodrive.task.v1.TaskH\x00\x12\x30\n\theartbeat\x18\x02 \x01(\x0b\x32\x1b.koodrive.task.v1.HeartbeatH\x00\x12\x30\n\x07\x64ropped\x18\x03 \x01(\x0b\x32\x1d.koodrive.task.v1.DroppedTaskH\x00\x42\x07\n\x05\x65vent\"\x88\x02\n\x0b\x44roppedTask\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\x05\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12=\n\x08metadata\x18\x04 \x03(\x0b\x32+.koodrive.task.v1.DroppedTask.MetadataEntry\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x19\n\x11localized_message\x18\x06 \x01(\t\x12.\n\x0bretry_delay\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\x8a\x01\n\nTaskStatus\x12\x1b\n\x17TASK_STATUS_UNSPECIFIED\x10\x00\x12\x13\n\x0fTASK_STATUS_NEW\x10\x01\x12\x19\n\x15TASK_STATUS_EXECUTING\x10\x02\x12\x17\n\x13TASK_STATUS_SUCCESS\x10\x03\x12\x16\n\x12TASK_STATUS_FAILED\x10\x04*f\n\x08TaskType\x12\x19\n\x15TASK_TYPE_UNSPECIFIED\x10\x00\x12#\n\x1fTASK_TYPE_TRANSFER_AND_DELETION\x10\x01\x12\x1a\n\x16TASK_TYPE_BATCH_IMPORT\x10\x02*O\n\nResultCode\x12\x1b\n\x17RESULT_CODE_UNSPECIFIED\x10\x00\x12$\n\x1dRESULT_CODE_KOODRIVE_18000205\x10\xcd\xd2\xca\x08\x32\xf7\x02\n\x0bTaskService\x12S\n\x07GetTask\x12 .koodrive.task.v1.GetTaskRequest\x1a!.koodrive.task.v1.GetTaskResponse\"\x03\x90\x02\x01\x12[\n\tWatchTask\x12\".koodrive.task.v1.WatchTaskRequest\x1a#.koodrive.task.v1.WatchTaskResponse\"\x03\x90\x02\x01\x30\x01\x12V\n\x08WaitTask\x12!.koodrive.task.v1.WaitTaskRequest\x1a\".koodrive.task.v1.WaitTaskResponse\"\x03\x90\x02\x01\x12^\n\nWatchTasks\x12#.koodrive.task.v1.WatchTasksRequest\x1a$.koodrive.task.v1.WatchTasksResponse\"\x03\x90\x02\x01\x30\x01\x42k\n\x10koodrive.task.v1B\tTaskProtoP\x01Z6github.com/kootask/kootask/gen/koodrive/task/v1;taskv1\xaa\x02\x11KooDrive.Tasks.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,16 +34,22 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'koodrive.task.v1.task_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\020koodrive.task.v1B\tTaskProtoP\001Z6github.com/kootask/kootask/gen/koodrive/task/v1;taskv1\252\002\021KooDrive.Tasks.V1'
+  _globals['_DROPPEDTASK_METADATAENTRY']._loaded_options = None
+  _globals['_DROPPEDTASK_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_TASKSERVICE'].methods_by_name['GetTask']._loaded_options = None
   _globals['_TASKSERVICE'].methods_by_name['GetTask']._serialized_options = b'\220\002\001'
   _globals['_TASKSERVICE'].methods_by_name['WatchTask']._loaded_options = None
   _globals['_TASKSERVICE'].methods_by_name['WatchTask']._serialized_options = b'\220\002\001'
-  _globals['_TASKSTATUS']._serialized_start=1003
-  _globals['_TASKSTATUS']._serialized_end=1141
-  _globals['_TASKTYPE']._serialized_start=1143
-  _globals['_TASKTYPE']._serialized_end=1245
-  _globals['_RESULTCODE']._serialized_start=1247
-  _globals['_RESULTCODE']._serialized_end=1326
+  _globals['_TASKSERVICE'].methods_by_name['WaitTask']._loaded_options = None
+  _globals['_TASKSERVICE'].methods_by_name['WaitTask']._serialized_options = b'\220\002\001'
+  _globals['_TASKSERVICE'].methods_by_name['WatchTasks']._loaded_options = None
+  _globals['_TASKSERVICE'].methods_by_name['WatchTasks']._serialized_options = b'\220\002\001'
+  _globals['_TASKSTATUS']._serialized_start=1676
+  _globals['_TASKSTATUS']._serialized_end=1814
+  _globals['_TASKTYPE']._serialized_start=1816
+  _globals['_TASKTYPE']._serialized_end=1918
+  _globals['_RESULTCODE']._serialized_start=1920
+  _globals['_RESULTCODE']._serialized_end=1999
   _globals['_TASK']._serialized_start=115
   _globals['_TASK']._serialized_end=537
   _globals['_GETTASKREQUEST']._serialized_start=539
@@ -54,8 +60,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHTASKREQUEST']._serialized_end=770
   _globals['_WATCHTASKRESPONSE']._serialized_start=772
   _globals['_WATCHTASKRESPONSE']._serialized_end=890
-  _globals['_HEARTBEAT']._serialized_start=892
-  _globals['_HEARTBEAT']._serialized_end=1000
-  _globals['_TASKSERVICE']._serialized_start=1329
-  _globals['_TASKSERVICE']._serialized_end=1520
+  _globals['_HEARTBEAT']._serialized_start=893
+  _globals['_HEARTBEAT']._serialized_end=1027
+  _globals['_WAITTASKREQUEST']._serialized_start=1029
+  _globals['_WAITTASKREQUEST']._serialized_end=1137
+  _globals['_WAITTASKRESPONSE']._serialized_start=1139
+  _globals['_WAITTASKRESPONSE']._serialized_end=1195
+  _globals['_WATCHTASKSREQUEST']._serialized_start=1197
+  _globals['_WATCHTASKSREQUEST']._serialized_end=1234
+  _globals['_WATCHTASKSRESPONSE']._serialized_start=1237
+  _globals['_WATCHTASKSRESPONSE']._serialized_end=1406
+  _globals['_DROPPEDTASK']._serialized_start=1409
+  _globals['_DROPPEDTASK']._serialized_end=1673
+  _globals['_DROPPEDTASK_METADATAENTRY']._serialized_start=1626
+  _globals['_DROPPEDTASK_METADATAENTRY']._serialized_end=1673
+  _globals['_TASKSERVICE']._serialized_start=2002
+  _globals['_TASKSERVICE']._serialized_end=2377
 # @@protoc_insertion_point(module_scope)

@@ -73,6 +73,16 @@ class TaskServiceStub(object):
                 request_serializer=koodrive_dot_task_dot_v1_dot_task__pb2.WatchTaskRequest.SerializeToString,
                 response_deserializer=koodrive_dot_task_dot_v1_dot_task__pb2.WatchTaskResponse.FromString,
                 _registered_method=True)
+        self.WaitTask = channel.unary_unary(
+                '/koodrive.task.v1.TaskService/WaitTask',
+                request_serializer=koodrive_dot_task_dot_v1_dot_task__pb2.WaitTaskRequest.SerializeToString,
+                response_deserializer=koodrive_dot_task_dot_v1_dot_task__pb2.WaitTaskResponse.FromString,
+                _registered_method=True)
+        self.WatchTasks = channel.unary_stream(
+                '/koodrive.task.v1.TaskService/WatchTasks',
+                request_serializer=koodrive_dot_task_dot_v1_dot_task__pb2.WatchTasksRequest.SerializeToString,
+                response_deserializer=koodrive_dot_task_dot_v1_dot_task__pb2.WatchTasksResponse.FromString,
+                _registered_method=True)
 
 
 class TaskServiceServicer(object):
@@ -144,6 +154,45 @@ class TaskServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WaitTask(self, request, context):
+        """WaitTask returns the task once it is finished, or as it is when the wait is over.
+
+        Use it where a stream cannot be read, and call it again until done is set. The wait is over after timeout, and before
+        the call's own deadline: by 10 % of the time left, at most 1 second. The answer is then OK, and done is not set.
+        KooDrive is polled as for a watch. A loop of waits costs KooDrive the polls of one watch.
+
+        The wait lasts until KooDrive has answered once, also beyond timeout. Until then, the errors are those of GetTask.
+        While KooDrive is slow or unavailable after that, the wait goes on, and observe_time is the time of KooDrive's last
+        confirmation. Every error that ends a watch ends the wait too. The call is safe to repeat. After an error, repeating it
+        helps only if RetryInfo is present.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchTasks(self, request, context):
+        """WatchTasks watches up to 100 tasks on one stream, each as WatchTask would, until all of them have ended.
+
+        The states of each task come in their order, and its final state is never lost. The order of different tasks is not
+        defined. A task that WatchTask would end with an error is dropped, and the stream goes on with the others. A heartbeat
+        for all tasks comes at least every 15 seconds, also on a busy stream: a stream that is silent for 20 seconds is broken.
+        The first message comes within about 2 seconds. While KooDrive is slow or unavailable, also from the start, heartbeats
+        report it.
+
+        The stream ends with OK if and only if every task was sent finished, or dropped without a retry_delay. It ends with an
+        error for all tasks that have not ended: if the credential is rejected, or for a reason of the caller, a limit, the
+        watch's maximum duration or the server's stop. It also ends with an error, with RetryInfo, when each task that is left
+        was dropped with a retry_delay. An invalid request, or one that exceeds a limit with any of its tasks, fails as a
+        whole before the first message. If KooDrive has not answered the credential lately, it is asked for the first task
+        alone, and for the others unless it rejects the credential.
+
+        To resume, watch the tasks that have not ended. To add or remove tasks, begin a stream with the new list, and then
+        leave the old one: a task that is watched already is not polled again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TaskServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -156,6 +205,16 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.WatchTask,
                     request_deserializer=koodrive_dot_task_dot_v1_dot_task__pb2.WatchTaskRequest.FromString,
                     response_serializer=koodrive_dot_task_dot_v1_dot_task__pb2.WatchTaskResponse.SerializeToString,
+            ),
+            'WaitTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.WaitTask,
+                    request_deserializer=koodrive_dot_task_dot_v1_dot_task__pb2.WaitTaskRequest.FromString,
+                    response_serializer=koodrive_dot_task_dot_v1_dot_task__pb2.WaitTaskResponse.SerializeToString,
+            ),
+            'WatchTasks': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchTasks,
+                    request_deserializer=koodrive_dot_task_dot_v1_dot_task__pb2.WatchTasksRequest.FromString,
+                    response_serializer=koodrive_dot_task_dot_v1_dot_task__pb2.WatchTasksResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -241,6 +300,60 @@ class TaskService(object):
             '/koodrive.task.v1.TaskService/WatchTask',
             koodrive_dot_task_dot_v1_dot_task__pb2.WatchTaskRequest.SerializeToString,
             koodrive_dot_task_dot_v1_dot_task__pb2.WatchTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WaitTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/koodrive.task.v1.TaskService/WaitTask',
+            koodrive_dot_task_dot_v1_dot_task__pb2.WaitTaskRequest.SerializeToString,
+            koodrive_dot_task_dot_v1_dot_task__pb2.WaitTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/koodrive.task.v1.TaskService/WatchTasks',
+            koodrive_dot_task_dot_v1_dot_task__pb2.WatchTasksRequest.SerializeToString,
+            koodrive_dot_task_dot_v1_dot_task__pb2.WatchTasksResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -194,7 +194,8 @@ export enum ErrorReason {
   ROUTE_NOT_FOUND = 22,
 
   /**
-   * REST only: the path does not support the method. UNIMPLEMENTED, 405.
+   * Over REST, the path does not support the method. Over gRPC, google.longrunning.Operations does not list, cancel or
+   * delete. UNIMPLEMENTED, 405.
    *
    * @generated from enum value: METHOD_NOT_ALLOWED = 23;
    */

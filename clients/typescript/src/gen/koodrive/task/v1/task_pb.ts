@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file koodrive/task/v1/task.proto.
  */
 export const file_koodrive_task_v1_task: GenFile = /*@__PURE__*/
-  fileDesc("Chtrb29kcml2ZS90YXNrL3YxL3Rhc2sucHJvdG8SEGtvb2RyaXZlLnRhc2sudjEipgMKBFRhc2sSDwoHdGFza19pZBgBIAEoCRIRCgl0YXNrX25hbWUYAiABKAkSLQoJdGFza190eXBlGAMgASgOMhoua29vZHJpdmUudGFzay52MS5UYXNrVHlwZRIRCgl0ZW5hbnRfaWQYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRIsCgZzdGF0dXMYBiABKA4yHC5rb29kcml2ZS50YXNrLnYxLlRhc2tTdGF0dXMSMQoLcmVzdWx0X2NvZGUYByABKA4yHC5rb29kcml2ZS50YXNrLnYxLlJlc3VsdENvZGUSMAoMb2JzZXJ2ZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIcCg9rb29kcml2ZV9zdGF0dXMYCSABKAVIAIgBARIfChJrb29kcml2ZV90YXNrX3R5cGUYCiABKAVIAYgBARIcChRrb29kcml2ZV9yZXN1bHRfY29kZRgLIAEoCRIMCgRkb25lGAwgASgIQhIKEF9rb29kcml2ZV9zdGF0dXNCFQoTX2tvb2RyaXZlX3Rhc2tfdHlwZSJrCg5HZXRUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEioKB21heF9hZ2UYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SHAoUZmFpbGVkX3Rhc2tfYXNfZXJyb3IYAyABKAgiNwoPR2V0VGFza1Jlc3BvbnNlEiQKBHRhc2sYASABKAsyFi5rb29kcml2ZS50YXNrLnYxLlRhc2siQQoQV2F0Y2hUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEhwKFGZhaWxlZF90YXNrX2FzX2Vycm9yGAIgASgIInYKEVdhdGNoVGFza1Jlc3BvbnNlEiYKBHRhc2sYASABKAsyFi5rb29kcml2ZS50YXNrLnYxLlRhc2tIABIwCgloZWFydGJlYXQYAiABKAsyGy5rb29kcml2ZS50YXNrLnYxLkhlYXJ0YmVhdEgAQgcKBWV2ZW50ImwKCUhlYXJ0YmVhdBIwCgxvYnNlcnZlX3RpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWZhaWx1cmVfY291bnQYAiABKAUSFgoOZmFpbHVyZV9yZWFzb24YAyABKAkqigEKClRhc2tTdGF0dXMSGwoXVEFTS19TVEFUVVNfVU5TUEVDSUZJRUQQABITCg9UQVNLX1NUQVRVU19ORVcQARIZChVUQVNLX1NUQVRVU19FWEVDVVRJTkcQAhIXChNUQVNLX1NUQVRVU19TVUNDRVNTEAMSFgoSVEFTS19TVEFUVVNfRkFJTEVEEAQqZgoIVGFza1R5cGUSGQoVVEFTS19UWVBFX1VOU1BFQ0lGSUVEEAASIwofVEFTS19UWVBFX1RSQU5TRkVSX0FORF9ERUxFVElPThABEhoKFlRBU0tfVFlQRV9CQVRDSF9JTVBPUlQQAipPCgpSZXN1bHRDb2RlEhsKF1JFU1VMVF9DT0RFX1VOU1BFQ0lGSUVEEAASJAodUkVTVUxUX0NPREVfS09PRFJJVkVfMTgwMDAyMDUQzdLKCDK/AQoLVGFza1NlcnZpY2USUwoHR2V0VGFzaxIgLmtvb2RyaXZlLnRhc2sudjEuR2V0VGFza1JlcXVlc3QaIS5rb29kcml2ZS50YXNrLnYxLkdldFRhc2tSZXNwb25zZSIDkAIBElsKCVdhdGNoVGFzaxIiLmtvb2RyaXZlLnRhc2sudjEuV2F0Y2hUYXNrUmVxdWVzdBojLmtvb2RyaXZlLnRhc2sudjEuV2F0Y2hUYXNrUmVzcG9uc2UiA5ACATABQmsKEGtvb2RyaXZlLnRhc2sudjFCCVRhc2tQcm90b1ABWjZnaXRodWIuY29tL2tvb3Rhc2sva29vdGFzay9nZW4va29vZHJpdmUvdGFzay92MTt0YXNrdjGqAhFLb29Ecml2ZS5UYXNrcy5WMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Chtrb29kcml2ZS90YXNrL3YxL3Rhc2sucHJvdG8SEGtvb2RyaXZlLnRhc2sudjEipgMKBFRhc2sSDwoHdGFza19pZBgBIAEoCRIRCgl0YXNrX25hbWUYAiABKAkSLQoJdGFza190eXBlGAMgASgOMhoua29vZHJpdmUudGFzay52MS5UYXNrVHlwZRIRCgl0ZW5hbnRfaWQYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRIsCgZzdGF0dXMYBiABKA4yHC5rb29kcml2ZS50YXNrLnYxLlRhc2tTdGF0dXMSMQoLcmVzdWx0X2NvZGUYByABKA4yHC5rb29kcml2ZS50YXNrLnYxLlJlc3VsdENvZGUSMAoMb2JzZXJ2ZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIcCg9rb29kcml2ZV9zdGF0dXMYCSABKAVIAIgBARIfChJrb29kcml2ZV90YXNrX3R5cGUYCiABKAVIAYgBARIcChRrb29kcml2ZV9yZXN1bHRfY29kZRgLIAEoCRIMCgRkb25lGAwgASgIQhIKEF9rb29kcml2ZV9zdGF0dXNCFQoTX2tvb2RyaXZlX3Rhc2tfdHlwZSJrCg5HZXRUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEioKB21heF9hZ2UYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SHAoUZmFpbGVkX3Rhc2tfYXNfZXJyb3IYAyABKAgiNwoPR2V0VGFza1Jlc3BvbnNlEiQKBHRhc2sYASABKAsyFi5rb29kcml2ZS50YXNrLnYxLlRhc2siQQoQV2F0Y2hUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEhwKFGZhaWxlZF90YXNrX2FzX2Vycm9yGAIgASgIInYKEVdhdGNoVGFza1Jlc3BvbnNlEiYKBHRhc2sYASABKAsyFi5rb29kcml2ZS50YXNrLnYxLlRhc2tIABIwCgloZWFydGJlYXQYAiABKAsyGy5rb29kcml2ZS50YXNrLnYxLkhlYXJ0YmVhdEgAQgcKBWV2ZW50IoYBCglIZWFydGJlYXQSMAoMb2JzZXJ2ZV90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1mYWlsdXJlX2NvdW50GAIgASgFEhYKDmZhaWx1cmVfcmVhc29uGAMgASgJEhgKEGZhaWxpbmdfdGFza19pZHMYBCADKAkibAoPV2FpdFRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkSKgoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIcChRmYWlsZWRfdGFza19hc19lcnJvchgDIAEoCCI4ChBXYWl0VGFza1Jlc3BvbnNlEiQKBHRhc2sYASABKAsyFi5rb29kcml2ZS50YXNrLnYxLlRhc2siJQoRV2F0Y2hUYXNrc1JlcXVlc3QSEAoIdGFza19pZHMYASADKAkiqQEKEldhdGNoVGFza3NSZXNwb25zZRImCgR0YXNrGAEgASgLMhYua29vZHJpdmUudGFzay52MS5UYXNrSAASMAoJaGVhcnRiZWF0GAIgASgLMhsua29vZHJpdmUudGFzay52MS5IZWFydGJlYXRIABIwCgdkcm9wcGVkGAMgASgLMh0ua29vZHJpdmUudGFzay52MS5Ecm9wcGVkVGFza0gAQgcKBWV2ZW50IogCCgtEcm9wcGVkVGFzaxIPCgd0YXNrX2lkGAEgASgJEgwKBGNvZGUYAiABKAUSDgoGcmVhc29uGAMgASgJEj0KCG1ldGFkYXRhGAQgAygLMisua29vZHJpdmUudGFzay52MS5Ecm9wcGVkVGFzay5NZXRhZGF0YUVudHJ5Eg8KB21lc3NhZ2UYBSABKAkSGQoRbG9jYWxpemVkX21lc3NhZ2UYBiABKAkSLgoLcmV0cnlfZGVsYXkYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24aLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBKooBCgpUYXNrU3RhdHVzEhsKF1RBU0tfU1RBVFVTX1VOU1BFQ0lGSUVEEAASEwoPVEFTS19TVEFUVVNfTkVXEAESGQoVVEFTS19TVEFUVVNfRVhFQ1VUSU5HEAISFwoTVEFTS19TVEFUVVNfU1VDQ0VTUxADEhYKElRBU0tfU1RBVFVTX0ZBSUxFRBAEKmYKCFRhc2tUeXBlEhkKFVRBU0tfVFlQRV9VTlNQRUNJRklFRBAAEiMKH1RBU0tfVFlQRV9UUkFOU0ZFUl9BTkRfREVMRVRJT04QARIaChZUQVNLX1RZUEVfQkFUQ0hfSU1QT1JUEAIqTwoKUmVzdWx0Q29kZRIbChdSRVNVTFRfQ09ERV9VTlNQRUNJRklFRBAAEiQKHVJFU1VMVF9DT0RFX0tPT0RSSVZFXzE4MDAwMjA1EM3Syggy9wIKC1Rhc2tTZXJ2aWNlElMKB0dldFRhc2sSIC5rb29kcml2ZS50YXNrLnYxLkdldFRhc2tSZXF1ZXN0GiEua29vZHJpdmUudGFzay52MS5HZXRUYXNrUmVzcG9uc2UiA5ACARJbCglXYXRjaFRhc2sSIi5rb29kcml2ZS50YXNrLnYxLldhdGNoVGFza1JlcXVlc3QaIy5rb29kcml2ZS50YXNrLnYxLldhdGNoVGFza1Jlc3BvbnNlIgOQAgEwARJWCghXYWl0VGFzaxIhLmtvb2RyaXZlLnRhc2sudjEuV2FpdFRhc2tSZXF1ZXN0GiIua29vZHJpdmUudGFzay52MS5XYWl0VGFza1Jlc3BvbnNlIgOQAgESXgoKV2F0Y2hUYXNrcxIjLmtvb2RyaXZlLnRhc2sudjEuV2F0Y2hUYXNrc1JlcXVlc3QaJC5rb29kcml2ZS50YXNrLnYxLldhdGNoVGFza3NSZXNwb25zZSIDkAIBMAFCawoQa29vZHJpdmUudGFzay52MUIJVGFza1Byb3RvUAFaNmdpdGh1Yi5jb20va29vdGFzay9rb290YXNrL2dlbi9rb29kcml2ZS90YXNrL3YxO3Rhc2t2MaoCEUtvb0RyaXZlLlRhc2tzLlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Task is one KooDrive task, as KooDrive last reported it. All fields are output only.
@@ -262,12 +262,16 @@ export type Heartbeat = Message<"koodrive.task.v1.Heartbeat"> & {
    * Time at which KooDrive last confirmed the task that was last sent on this stream, by kootask's clock, in
    * milliseconds. Not set before the first task.
    *
+   * In WatchTasks: the oldest such time of the tasks that were sent, are not finished and are not in failing_task_ids. Each of
+   * them was confirmed then or later. Not set without such a task.
+   *
    * @generated from field: google.protobuf.Timestamp observe_time = 1;
    */
   observeTime?: Timestamp | undefined;
 
   /**
-   * Consecutive failed polls since then, or since the watch began. 0 if the last poll succeeded.
+   * Consecutive failed polls since then, or since the watch began. 0 if the last poll succeeded. In WatchTasks: of the task
+   * that has failed most often.
    *
    * @generated from field: int32 failure_count = 2;
    */
@@ -280,6 +284,13 @@ export type Heartbeat = Message<"koodrive.task.v1.Heartbeat"> & {
    * @generated from field: string failure_reason = 3;
    */
   failureReason: string;
+
+  /**
+   * Ids of the tasks whose last poll failed. Empty if and only if failure_count is 0.
+   *
+   * @generated from field: repeated string failing_task_ids = 4;
+   */
+  failingTaskIds: string[];
 };
 
 /**
@@ -288,6 +299,197 @@ export type Heartbeat = Message<"koodrive.task.v1.Heartbeat"> & {
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
   messageDesc(file_koodrive_task_v1_task, 5);
+
+/**
+ * WaitTaskRequest asks to wait for one task.
+ *
+ * @generated from message koodrive.task.v1.WaitTaskRequest
+ */
+export type WaitTaskRequest = Message<"koodrive.task.v1.WaitTaskRequest"> & {
+  /**
+   * Id of the task, as in GetTaskRequest. Required.
+   *
+   * @generated from field: string task_id = 1;
+   */
+  taskId: string;
+
+  /**
+   * Maximum wait, from the start of the call. Must not be negative. A longer one than 55 s counts as 55 s, so that the
+   * answer comes before proxies end the call. Over REST in seconds followed by an s, for example ?timeout=50s.
+   *
+   * Not set: 25 s. 0: the task is returned as soon as one of its states is known.
+   *
+   * @generated from field: google.protobuf.Duration timeout = 2;
+   */
+  timeout?: Duration | undefined;
+
+  /**
+   * Return a failed task as the error described in GetTaskRequest. Not set: a failed task is returned like any other.
+   *
+   * @generated from field: bool failed_task_as_error = 3;
+   */
+  failedTaskAsError: boolean;
+};
+
+/**
+ * Describes the message koodrive.task.v1.WaitTaskRequest.
+ * Use `create(WaitTaskRequestSchema)` to create a new message.
+ */
+export const WaitTaskRequestSchema: GenMessage<WaitTaskRequest> = /*@__PURE__*/
+  messageDesc(file_koodrive_task_v1_task, 6);
+
+/**
+ * WaitTaskResponse holds the task. Over REST the body is the task itself.
+ *
+ * @generated from message koodrive.task.v1.WaitTaskResponse
+ */
+export type WaitTaskResponse = Message<"koodrive.task.v1.WaitTaskResponse"> & {
+  /**
+   * The task: finished if done is set, and otherwise as KooDrive last confirmed it. Always set.
+   *
+   * @generated from field: koodrive.task.v1.Task task = 1;
+   */
+  task?: Task | undefined;
+};
+
+/**
+ * Describes the message koodrive.task.v1.WaitTaskResponse.
+ * Use `create(WaitTaskResponseSchema)` to create a new message.
+ */
+export const WaitTaskResponseSchema: GenMessage<WaitTaskResponse> = /*@__PURE__*/
+  messageDesc(file_koodrive_task_v1_task, 7);
+
+/**
+ * WatchTasksRequest asks to watch several tasks.
+ *
+ * @generated from message koodrive.task.v1.WatchTasksRequest
+ */
+export type WatchTasksRequest = Message<"koodrive.task.v1.WatchTasksRequest"> & {
+  /**
+   * Ids of the tasks, each as in GetTaskRequest. Required: 1 to 100 ids. A task that is named twice is watched once. Over REST
+   * the parameter is repeated, for example ?taskIds=1534087020903704704&taskIds=1534087020903704713.
+   *
+   * @generated from field: repeated string task_ids = 1;
+   */
+  taskIds: string[];
+};
+
+/**
+ * Describes the message koodrive.task.v1.WatchTasksRequest.
+ * Use `create(WatchTasksRequestSchema)` to create a new message.
+ */
+export const WatchTasksRequestSchema: GenMessage<WatchTasksRequest> = /*@__PURE__*/
+  messageDesc(file_koodrive_task_v1_task, 8);
+
+/**
+ * WatchTasksResponse is one event of a watch of several tasks.
+ *
+ * @generated from message koodrive.task.v1.WatchTasksResponse
+ */
+export type WatchTasksResponse = Message<"koodrive.task.v1.WatchTasksResponse"> & {
+  /**
+   * The kind of event. If no field is set, the event is newer than this contract: ignore it.
+   *
+   * @generated from oneof koodrive.task.v1.WatchTasksResponse.event
+   */
+  event: {
+    /**
+     * One of the tasks as it is now, then after each change. A newer observe_time alone is not a change. A task with done
+     * set is the last event of that task.
+     *
+     * @generated from field: koodrive.task.v1.Task task = 1;
+     */
+    value: Task;
+    case: "task";
+  } | {
+    /**
+     * The watch is alive. The heartbeat is for all tasks that have not ended.
+     *
+     * @generated from field: koodrive.task.v1.Heartbeat heartbeat = 2;
+     */
+    value: Heartbeat;
+    case: "heartbeat";
+  } | {
+    /**
+     * The watch of one task has ended before the task was finished. It is the last event of that task.
+     *
+     * @generated from field: koodrive.task.v1.DroppedTask dropped = 3;
+     */
+    value: DroppedTask;
+    case: "dropped";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message koodrive.task.v1.WatchTasksResponse.
+ * Use `create(WatchTasksResponseSchema)` to create a new message.
+ */
+export const WatchTasksResponseSchema: GenMessage<WatchTasksResponse> = /*@__PURE__*/
+  messageDesc(file_koodrive_task_v1_task, 9);
+
+/**
+ * DroppedTask is a task whose watch has ended before the task was finished. Its fields are those of the error with which
+ * WatchTask would have ended.
+ *
+ * @generated from message koodrive.task.v1.DroppedTask
+ */
+export type DroppedTask = Message<"koodrive.task.v1.DroppedTask"> & {
+  /**
+   * Id of the task. Always set.
+   *
+   * @generated from field: string task_id = 1;
+   */
+  taskId: string;
+
+  /**
+   * The gRPC code, for example 5 for NOT_FOUND. Never 0.
+   *
+   * @generated from field: int32 code = 2;
+   */
+  code: number;
+
+  /**
+   * The ErrorInfo.reason, for example "TASK_NOT_FOUND". Always set.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * The ErrorInfo.metadata, for example upstreamCode. May be empty.
+   *
+   * @generated from field: map<string, string> metadata = 4;
+   */
+  metadata: { [key: string]: string };
+
+  /**
+   * The error's text for people, in English. Always set. Never parse it.
+   *
+   * @generated from field: string message = 5;
+   */
+  message: string;
+
+  /**
+   * The same text in the language that the call named. Empty if the call named none.
+   *
+   * @generated from field: string localized_message = 6;
+   */
+  localizedMessage: string;
+
+  /**
+   * The delay after which to watch the task again. Set if and only if the error would have RetryInfo.
+   *
+   * @generated from field: google.protobuf.Duration retry_delay = 7;
+   */
+  retryDelay?: Duration | undefined;
+};
+
+/**
+ * Describes the message koodrive.task.v1.DroppedTask.
+ * Use `create(DroppedTaskSchema)` to create a new message.
+ */
+export const DroppedTaskSchema: GenMessage<DroppedTask> = /*@__PURE__*/
+  messageDesc(file_koodrive_task_v1_task, 10);
 
 /**
  * TaskStatus is the status of a task, in KooDrive's words. Values may be added.
@@ -475,6 +677,51 @@ export const TaskService: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchTaskRequestSchema;
     output: typeof WatchTaskResponseSchema;
+  },
+  /**
+   * WaitTask returns the task once it is finished, or as it is when the wait is over.
+   *
+   * Use it where a stream cannot be read, and call it again until done is set. The wait is over after timeout, and before
+   * the call's own deadline: by 10 % of the time left, at most 1 second. The answer is then OK, and done is not set.
+   * KooDrive is polled as for a watch. A loop of waits costs KooDrive the polls of one watch.
+   *
+   * The wait lasts until KooDrive has answered once, also beyond timeout. Until then, the errors are those of GetTask.
+   * While KooDrive is slow or unavailable after that, the wait goes on, and observe_time is the time of KooDrive's last
+   * confirmation. Every error that ends a watch ends the wait too. The call is safe to repeat. After an error, repeating it
+   * helps only if RetryInfo is present.
+   *
+   * @generated from rpc koodrive.task.v1.TaskService.WaitTask
+   */
+  waitTask: {
+    methodKind: "unary";
+    input: typeof WaitTaskRequestSchema;
+    output: typeof WaitTaskResponseSchema;
+  },
+  /**
+   * WatchTasks watches up to 100 tasks on one stream, each as WatchTask would, until all of them have ended.
+   *
+   * The states of each task come in their order, and its final state is never lost. The order of different tasks is not
+   * defined. A task that WatchTask would end with an error is dropped, and the stream goes on with the others. A heartbeat
+   * for all tasks comes at least every 15 seconds, also on a busy stream: a stream that is silent for 20 seconds is broken.
+   * The first message comes within about 2 seconds. While KooDrive is slow or unavailable, also from the start, heartbeats
+   * report it.
+   *
+   * The stream ends with OK if and only if every task was sent finished, or dropped without a retry_delay. It ends with an
+   * error for all tasks that have not ended: if the credential is rejected, or for a reason of the caller, a limit, the
+   * watch's maximum duration or the server's stop. It also ends with an error, with RetryInfo, when each task that is left
+   * was dropped with a retry_delay. An invalid request, or one that exceeds a limit with any of its tasks, fails as a
+   * whole before the first message. If KooDrive has not answered the credential lately, it is asked for the first task
+   * alone, and for the others unless it rejects the credential.
+   *
+   * To resume, watch the tasks that have not ended. To add or remove tasks, begin a stream with the new list, and then
+   * leave the old one: a task that is watched already is not polled again.
+   *
+   * @generated from rpc koodrive.task.v1.TaskService.WatchTasks
+   */
+  watchTasks: {
+    methodKind: "server_streaming";
+    input: typeof WatchTasksRequestSchema;
+    output: typeof WatchTasksResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_koodrive_task_v1_task, 0);
