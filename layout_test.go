@@ -40,7 +40,7 @@ var imports = map[string][]string{
 	"internal/rates":          {},
 	"service/quota":           {"internal/expiring", "internal/rates", "service/reason", "upstream"},
 	"service/ask":             {"internal/expiring", "internal/panics", "service/caller", "service/observe", "service/quota", "service/reason", "upstream"},
-	"service/watch":           {"internal/panics"},
+	"service/watch":           {"internal/expiring", "internal/panics"},
 	"service/observe":         {"internal/expiring", "internal/panics"},
 	"service/reason":          {"gen/koodrive/task/v1"},
 	"service/caller":          {"internal/ascii", "internal/secret", "internal/taskid", "service/reason"},

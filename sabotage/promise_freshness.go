@@ -30,8 +30,8 @@ var promiseFreshness = promise{
 		{
 			name: "a heartbeat has the current time as observe_time",
 			in:   "service.watcher.heartbeat",
-			from: `heartbeatOf(state, state.At)`,
-			to:   `heartbeatOf(state, time.Now())`,
+			from: `heartbeatOf(w.taskID, state, state.At)`,
+			to:   `heartbeatOf(w.taskID, state, time.Now())`,
 			red:  "cmd/kootask/server.TestHeartbeatsClaimNoMoreThanIsKnown",
 		},
 		{

@@ -3,8 +3,29 @@ package main
 var promisePoliteness = promise{
 	name: "Politeness",
 	text: "KooDrive gets at most 50 requests per second, even in outages and recoveries, and polls are spread over time. " +
-		"Its Retry-After is obeyed, up to 10 minutes.",
+		"Its Retry-After is obeyed, up to 10 minutes. Watches that follow each other cost the polls of one watch.",
 	broken: []sabotage{
+		{
+			name: "nothing is kept between watchers",
+			in:   "service/watch.Hub.keepLocked",
+			from: `h.kept.Set(key, known)`,
+			to:   `_ = known`,
+			red:  "service/watch.TestWatchersThatFollowEachOther",
+		},
+		{
+			name: "a kept state starts the intervals over",
+			in:   "service/watch.resume",
+			from: `interval: from.interval`,
+			to:   `interval: config.Min`,
+			red:  "service/watch.TestWatchersThatFollowEachOther",
+		},
+		{
+			name: "a kept state is polled at once",
+			in:   "service/watch.resume",
+			from: `overtime{due: from.due}`,
+			to:   `overtime{}`,
+			red:  "service/watch.TestWatchersThatFollowEachOther",
+		},
 		{
 			name: "a Retry-After date is compared with the local clock",
 			in:   "upstream.wait",

@@ -7,6 +7,20 @@ var promiseTruth = promise{
 		"A failed task is not a failed call.",
 	broken: []sabotage{
 		{
+			name: "a state that a failure followed is kept for the next watcher",
+			in:   "service/watch.core.keep",
+			from: `s.Err != nil || s.Doubted`,
+			to:   `false`,
+			red:  "service/watch.TestFailuresAreNotKept",
+		},
+		{
+			name: "a kept state never expires",
+			in:   "service/watch.Hub.takeLocked",
+			from: `time.Now().Before(known.due.Add(KeepAfterDue))`,
+			to:   `true`,
+			red:  "service/watch.TestWhatIsKeptExpires",
+		},
+		{
 			name: "a state that goes back is published",
 			in:   "service/watch.core.answered",
 			from: `c.config.Rank(a.Value) >= c.config.Rank(s.Value)`,

@@ -31,6 +31,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"math/rand/v2"
@@ -130,6 +131,7 @@ func New(config Config) *Service {
 		StaleAfter: orDefault(config.StaleAfter, DefaultStaleAfter),
 		Stale:      stale,
 		WaitMax:    upstream.MaxRetryAfter,
+		Keep:       cmp.Or(config.Quota.MaxTasks, quota.DefaultMaxTasks),
 	})
 	s.expose(config.Metrics)
 	return s

@@ -90,8 +90,8 @@ func (s *Service) end(ctx context.Context, who *caller.Caller) (at time.Time, er
 // poll returns the hub's poll function for a task; its first call begins with a wait.
 func (s *Service) poll(q *ask.Question, wait time.Duration) watch.Poll[upstream.Task] {
 	poll := s.ask.Poll(q, wait)
-	return func(ctx context.Context, done func(watch.Answer[upstream.Task], error)) {
-		poll(ctx, func(answer ask.Answer, err error) {
+	return func(ctx context.Context, known bool, done func(watch.Answer[upstream.Task], error)) {
+		poll(ctx, known, func(answer ask.Answer, err error) {
 			done(watch.Answer[upstream.Task]{Value: answer.Value, At: answer.Answered}, err)
 		})
 	}

@@ -33,7 +33,7 @@ func (r *recorded) SendMsg(m any) error {
 func TestHeartbeatsConfirmTheShownState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		polls := 0
-		poll := func(_ context.Context, done func(watch.Answer[upstream.Task], error)) {
+		poll := func(_ context.Context, _ bool, done func(watch.Answer[upstream.Task], error)) {
 			polls++
 			if polls == 4 {
 				done(watch.Answer[upstream.Task]{}, errors.New("doubt"))
@@ -53,7 +53,7 @@ func TestHeartbeatsConfirmTheShownState(t *testing.T) {
 		defer hub.Close(errDraining)
 		start, stream := time.Now(), &recorded{}
 		sub := hub.Subscribe("1", poll, watch.NewSenders(SendTimeout).Join(nil))
-		defer sub.Close()
+		defer watch.Leave(sub)
 		w := &watcher{service: &Service{metrics: newMetrics(nil)}, stream: stream, sub: sub}
 		for i, step := range []struct {
 			at        time.Duration // When the client looks, after the poll of that second.
@@ -92,13 +92,13 @@ func TestTasksShareNoMessage(t *testing.T) {
 		})
 		defer hub.Close(errDraining)
 		for _, id := range []string{"1", "2"} {
-			poll := func(_ context.Context, done func(watch.Answer[upstream.Task], error)) {
+			poll := func(_ context.Context, _ bool, done func(watch.Answer[upstream.Task], error)) {
 				done(watch.Answer[upstream.Task]{Value: upstream.Task{ID: id}, At: time.Now()}, nil)
 			}
 			stream := &recorded{}
 			sub := hub.Subscribe(id, poll, watch.NewSenders(SendTimeout).Join(nil))
 			w := &watcher{service: &Service{metrics: newMetrics(nil)}, stream: stream, sub: sub}
-			defer sub.Close()
+			defer watch.Leave(sub)
 			synctest.Wait()
 			state, _ := sub.Next()
 			if _ = w.task(state); stream.sent[0].GetTask().GetTaskId() != id {

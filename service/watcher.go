@@ -112,7 +112,7 @@ func (w *watcher) drain() {
 func (w *watcher) close() {
 	w.service.watches.remove(w)
 	if w.sub != nil {
-		w.sub.Close()
+		watch.Leave(w.sub)
 	}
 	w.sender.Close()
 }

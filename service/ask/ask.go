@@ -140,18 +140,19 @@ func (a *Asker) Get(ctx context.Context, q *Question, maxAge *time.Duration) (An
 }
 
 // Poll returns a function that fetches the task each time it is called; the first call begins with a wait. It may share
-// the request of a call, and takes a finished task from memory. It does not block: see [observe.Observer.Begin].
-func (a *Asker) Poll(q *Question, wait time.Duration) func(ctx context.Context, then func(Answer, error)) {
+// the request of a call, and takes a finished task from memory. It does not block: see [observe.Observer.Begin]. known is set if
+// a watch has an answer already.
+func (a *Asker) Poll(q *Question, wait time.Duration) func(ctx context.Context, known bool, then func(Answer, error)) {
 	// A poll serves many watches, so it belongs to no call's trace.
 	q = &Question{Query: q.Query, address: q.address, language: q.language}
 	first := true // A watch's first answer comes as fast as a call's. A later one can wait.
-	return func(ctx context.Context, then func(Answer, error)) {
+	return func(ctx context.Context, known bool, then func(Answer, error)) {
 		if !first {
 			a.poll(ctx, q, false, then)
 			return
 		}
 		first = false
-		after(ctx, wait, func() { a.poll(ctx, q, true, then) })
+		after(ctx, wait, func() { a.poll(ctx, q, !known, then) })
 	}
 }
 

@@ -21,9 +21,13 @@ type State[V any] struct {
 	Revision uint64
 	// Since is when the value was first true.
 	Since time.Time
-	// Failures is the number of consecutive failed polls. Err is the error of the last one; nil if it succeeded.
+	// Heard is when the last answer came, also if it confirms nothing; zero before the first.
+	Heard time.Time
+	// Failures is the number of consecutive failed polls. Err is the error of the last one, at the time Failed; nil if it
+	// succeeded.
 	Failures int
 	Err      error
+	Failed   time.Time
 	// Doubted is set while the last errors may end the watch. Until an answer clears it, the value must not be shown.
 	Doubted bool
 	// Ended is set once nothing can change any more. Err is the reason; nil: the value is final.
@@ -114,15 +118,18 @@ func (c *core[V]) failed(err error, verdict Verdict) change {
 	}
 	s.Failures++
 	s.Err, s.Memo = err, &Memo{}
+	doubted := s.Doubted
 	if verdict.Tolerance >= 0 && c.strike(verdict) {
 		s.Ended = true
 		return change{news: true}
 	}
+	// Watchers without a first value are shown the failure, and the others that doubt begins.
+	news := s.Revision == 0 || s.Doubted != doubted
 	switch overtime := !c.overtime.until.IsZero(); {
 	case overtime && c.overtime.decides:
 		return c.end(c.config.Stale(err))
 	case overtime: // Poll again at once: that poll decides.
-		return change{news: s.Revision == 0}
+		return change{news: news}
 	}
 	doubled := float64(max(c.interval, c.config.Min)) * math.Pow(Backoff, float64(s.Failures))
 	wait := c.jitter(time.Duration(min(doubled, float64(c.config.BackoffMax))))
@@ -131,8 +138,7 @@ func (c *core[V]) failed(err error, verdict Verdict) change {
 		longer := atLeast + time.Duration(JitterShare*c.config.Random()*float64(atLeast))
 		wait = max(atLeast, min(longer, c.config.WaitMax))
 	}
-	// Watchers without a first value are shown the failure.
-	return change{news: s.Revision == 0, wait: wait}
+	return change{news: news, wait: wait}
 }
 
 // strike counts an error of limited tolerance, and reports whether it ends the watch.
@@ -164,9 +170,12 @@ func (c *core[V]) grant(now time.Time) bool {
 
 // ended records that a poll has ended. It is called before failed or answered.
 func (c *core[V]) ended(now time.Time, err error) {
+	if err != nil && !c.state.Ended {
+		c.state.Failed = now
+	}
 	switch stale := c.config.StaleAfter > 0 && !now.Before(c.heard.Add(c.config.StaleAfter)); {
 	case err == nil:
-		c.heard = now
+		c.heard, c.state.Heard = now, now
 		c.overtime.until = time.Time{}
 	case stale: // The timer of staleness may be late as well.
 		c.grant(now)

@@ -32,6 +32,7 @@ func newHub() *watch.Hub[string, int] {
 		StaleAfter: 5 * time.Minute,
 		Stale:      func(last error) error { return fmt.Errorf("stale: %w", last) },
 		Random:     func() float64 { return 0.5 },
+		Keep:       1000,
 	})
 }
 
@@ -39,7 +40,7 @@ var errPassing, errDrained = errors.New("passing"), errors.New("drained")
 
 // answers returns a poll that gives one value after the other, and then the last one forever, and counts its calls.
 func answers(count *atomic.Int32, values ...int) watch.Poll[int] {
-	return func(_ context.Context, done func(watch.Answer[int], error)) {
+	return func(_ context.Context, _ bool, done func(watch.Answer[int], error)) {
 		n := int(count.Add(1))
 		done(watch.Answer[int]{Value: values[min(n, len(values))-1], At: time.Now()}, nil)
 	}
@@ -47,7 +48,7 @@ func answers(count *atomic.Int32, values ...int) watch.Poll[int] {
 
 // blocking returns a poll that calls a function which may block.
 func blocking(f func(context.Context) (watch.Answer[int], error)) watch.Poll[int] {
-	return func(ctx context.Context, done func(watch.Answer[int], error)) {
+	return func(ctx context.Context, _ bool, done func(watch.Answer[int], error)) {
 		go func() { done(f(ctx)) }()
 	}
 }
@@ -62,7 +63,7 @@ type watching struct {
 func (w watching) Wake() <-chan struct{} { return w.wake }
 
 func (w watching) Close() {
-	w.Subscription.Close()
+	watch.Leave(w.Subscription)
 	w.stream.Close()
 }
 

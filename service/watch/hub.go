@@ -1,5 +1,6 @@
 // Package watch polls one key for many watchers. The first watcher starts the key's poller and the last one to leave
-// stops it; however many there are, the key is polled once per interval.
+// stops it; however many there are, the key is polled once per interval. Until the next poll would have begun, a new
+// watcher goes on with what the last ones knew.
 //
 // Fan-out is level-triggered. The poller replaces the key's state and wakes the watchers' streams, whose steps read the
 // state and send it: see [Senders]. A slow watcher delays nobody and is not dropped: it skips values, but never misses
@@ -15,6 +16,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/kootask/kootask/internal/expiring"
 )
 
 // Config configures a Hub. Rank, Same, Final, Stale and Random are called with a poller's lock held, for several keys at
@@ -44,19 +47,22 @@ type Config[V any] struct {
 	Stale func(last error) error
 	// Random returns a number in [0, 1). Nil: rand.Float64.
 	Random func() float64
+	// Keep is the number of keys without watchers whose state is kept until their next poll would have begun. 0: nothing is kept.
+	Keep int
 }
 
 // Poll fetches the value of a key. It does not block: it calls done once with the result, before it returns or later,
-// and soon after ctx has ended at the latest.
-type Poll[V any] func(ctx context.Context, done func(Answer[V], error))
+// and soon after ctx has ended at the latest. known is set if the hub has a value already.
+type Poll[V any] func(ctx context.Context, known bool, done func(Answer[V], error))
 
 // Hub holds the pollers of all watched keys. It is safe for concurrent use.
 type Hub[K comparable, V any] struct {
 	config  Config[V]
-	mu      sync.Mutex          // Taken before a poller's mu.
-	pollers map[K]*poller[K, V] // The newest poller of each key, until it has stopped. Guarded by mu.
-	closed  error               // The error that ends new subscriptions; nil while the hub is open. Guarded by mu.
-	running sync.WaitGroup      // The pollers.
+	mu      sync.Mutex                  // Taken before a poller's mu.
+	pollers map[K]*poller[K, V]         // The newest poller of each key, until it has stopped. Guarded by mu.
+	closed  error                       // The error that ends new subscriptions; nil while the hub is open. Guarded by mu.
+	kept    *expiring.Cache[K, kept[V]] // Nil if Config.Keep is 0.
+	running sync.WaitGroup              // The pollers.
 }
 
 // NewHub returns a Hub. Close it.
@@ -67,7 +73,12 @@ func NewHub[K comparable, V any](config Config[V]) *Hub[K, V] {
 	if config.Regressed == nil {
 		config.Regressed = func() {}
 	}
-	return &Hub[K, V]{config: config, pollers: map[K]*poller[K, V]{}}
+	h := &Hub[K, V]{config: config, pollers: map[K]*poller[K, V]{}}
+	if config.Keep > 0 {
+		longest := time.Duration(float64(config.Max) * (1 + JitterShare))
+		h.kept = expiring.New[K, kept[V]](config.Keep, longest+KeepAfterDue)
+	}
+	return h
 }
 
 // Subscription is one watcher of one key. Its methods are for one goroutine at a time.
@@ -82,7 +93,7 @@ type Subscription[V any] struct {
 // source is a poller of any kind of key.
 type source[V any] interface {
 	same(a, b V) bool
-	remove(*Subscription[V])
+	remove(*Subscription[V]) (ended <-chan struct{})
 }
 
 // Next returns the state of the key, and whether it has a value that this subscription has not seen and may show. It
@@ -106,10 +117,20 @@ func (s *Subscription[V]) Seen() uint64 {
 	return s.last.Revision
 }
 
-// Close leaves the key. The last subscription of a key stops its poller, and its Close returns after the poller's end.
-func (s *Subscription[V]) Close() {
-	if s.from != nil {
-		s.from.remove(s)
+// Leave leaves the keys of subscriptions. The last subscription of a key stops its poller. Leave returns after the end of
+// all pollers that it stops, which end at the same time.
+func Leave[V any](subscriptions ...*Subscription[V]) {
+	var ended []<-chan struct{}
+	for _, s := range subscriptions {
+		if s.from == nil {
+			continue
+		}
+		if last := s.from.remove(s); last != nil {
+			ended = append(ended, last)
+		}
+	}
+	for _, poller := range ended {
+		<-poller
 	}
 }
 
@@ -152,8 +173,12 @@ func (h *Hub[K, V]) start(key K, poll Poll[V], before *poller[K, V]) *poller[K, 
 		hub: h, key: key, poll: poll, done: make(chan struct{}),
 		core: core[V]{config: h.config, heard: time.Now()},
 	}
+	if known, ok := h.takeLocked(key); ok {
+		p.core = resume(h.config, known)
+	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	p.state.Store(&State[V]{})
+	state := p.core.state
+	p.state.Store(&state)
 	h.pollers[key] = p
 	h.running.Add(1)
 	if before != nil {
@@ -200,4 +225,7 @@ func (h *Hub[K, V]) Drain(err error) {
 func (h *Hub[K, V]) Close(err error) {
 	h.Drain(err)
 	h.running.Wait()
+	if h.kept != nil {
+		h.kept.Close()
+	}
 }

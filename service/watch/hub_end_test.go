@@ -18,7 +18,7 @@ func TestPanicEndsTheKeyAlone(t *testing.T) {
 		defer hub.Close(errDrained)
 		var polls atomic.Int32
 		healthy := subscribe(hub, "healthy", answers(&polls, 1, 2, final))
-		broken := subscribe(hub, "broken", func(context.Context, func(watch.Answer[int], error)) { panic("secret") })
+		broken := subscribe(hub, "broken", func(context.Context, bool, func(watch.Answer[int], error)) { panic("secret") })
 		if _, err := follow(broken); err == nil {
 			t.Error("no error")
 		}

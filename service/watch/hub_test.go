@@ -131,7 +131,7 @@ func TestOneStreamFollowsManyKeys(t *testing.T) {
 					seen++
 				}
 				if state.Ended {
-					s.Close()
+					watch.Leave(s)
 					delete(open, s)
 				}
 			}
@@ -176,7 +176,7 @@ func TestWaitingKeysHaveNoGoroutine(t *testing.T) {
 		hub := newHub()
 		defer hub.Close(errDrained)
 		before := runtime.NumGoroutine()
-		pending := func(ctx context.Context, done func(watch.Answer[int], error)) {
+		pending := func(ctx context.Context, _ bool, done func(watch.Answer[int], error)) {
 			context.AfterFunc(ctx, func() { done(watch.Answer[int]{}, ctx.Err()) })
 		}
 		for i := range 100 {

@@ -33,10 +33,11 @@ type poller[K comparable, V any] struct {
 	subscribers []*Subscription[V] // Guarded by mu.
 }
 
-// remove unsubscribes s. If it was the last subscriber, remove stops the poller:
-//  1. Under both locks, retire the poller, so that Subscribe starts a new one instead of joining.
-//  2. Without a lock, stop it and wait for its end.
-func (p *poller[K, V]) remove(s *Subscription[V]) {
+// remove unsubscribes s. If it was the last subscriber, remove stops the poller, and returns a channel that is closed at
+// the poller's end:
+//  1. Under both locks, retire the poller, so that Subscribe starts a new one instead of joining, and keep its state.
+//  2. Without a lock, stop it.
+func (p *poller[K, V]) remove(s *Subscription[V]) (ended <-chan struct{}) {
 	p.hub.mu.Lock()
 	p.mu.Lock()
 	end := len(p.subscribers) - 1
@@ -46,12 +47,16 @@ func (p *poller[K, V]) remove(s *Subscription[V]) {
 	p.subscribers = p.subscribers[:end]
 	last := end == 0
 	p.retired = last
+	if last {
+		p.hub.keepLocked(p.key, &p.core)
+	}
 	p.mu.Unlock()
 	p.hub.mu.Unlock()
-	if last {
-		p.stop()
-		<-p.done
+	if !last {
+		return nil
 	}
+	p.stop()
+	return p.done
 }
 
 func (p *poller[K, V]) same(a, b V) bool { return p.hub.config.Same(a, b) }
@@ -69,15 +74,24 @@ func (p *poller[K, V]) update(apply func(*core[V]) change) (done change, ended b
 	return done, state.Ended
 }
 
-// begin makes the first poll, which is due now.
+// begin makes the first poll. It is due now, unless the poller goes on with a kept state.
 func (p *poller[K, V]) begin() {
 	p.mu.Lock()
-	p.core.overtime.end(time.Now())
-	if after := p.hub.config.StaleAfter; after > 0 {
-		p.stale = time.AfterFunc(after, p.goStale)
+	now := time.Now()
+	if p.core.state.Revision == 0 {
+		p.core.overtime.end(now)
 	}
+	if after := p.hub.config.StaleAfter; after > 0 {
+		p.stale = time.AfterFunc(p.core.heard.Add(after).Sub(now), p.goStale)
+	}
+	wait := p.core.overtime.due.Sub(now)
 	p.mu.Unlock()
-	p.due()
+	switch {
+	case wait <= 0:
+		p.due()
+	case !p.rest(wait):
+		p.finish()
+	}
 }
 
 // due makes a poll, unless the poller was stopped.
@@ -96,7 +110,7 @@ func (p *poller[K, V]) due() {
 // ask calls poll. A panic in it ends the watches of this key only.
 func (p *poller[K, V]) ask() {
 	err := panics.Catch(func() {
-		p.poll(p.ctx, func(answer Answer[V], err error) {
+		p.poll(p.ctx, p.state.Load().Revision > 0, func(answer Answer[V], err error) {
 			verdict, err := p.judge(err)
 			p.ended(answer, verdict, err)
 		})
