@@ -6,6 +6,13 @@ var promiseEnds = promise{
 		"The process then ends by itself, within 20 s.",
 	broken: []sabotage{
 		{
+			name: "a wait in flight ends OK when the server stops",
+			in:   "service.waiter.step",
+			from: `case known && passed >= w.over: return`,
+			to:   `case known && (passed >= w.over || stopped != nil): return`,
+			red:  "cmd/kootask/server.TestStopEndsEveryWait",
+		},
+		{
 			name: "a stop waits 1 min for requests to arrive",
 			in:   "service/rpcserver.requests.hurry",
 			from: `StopTimeout`,

@@ -36,7 +36,7 @@ var promiseTruth = promise{
 		},
 		{
 			name: "the end is sent before the finished task",
-			in:   "service.watcher.advance",
+			in:   "service.taskWatcher.step",
 			from: `case unseen`,
 			to:   `case unseen && !state.Ended`,
 			red:  "cmd/kootask/server.TestFinishedTaskIsOneMessage",
@@ -57,9 +57,9 @@ var promiseTruth = promise{
 		},
 		{
 			name: "an expired watch ends before the finished task",
-			in:   "service.watcher.advance",
+			in:   "service.taskWatcher.step",
 			from: `case unseen`,
-			to:   `case unseen && !gone && passed < w.until`,
+			to:   `case unseen && stopped == nil`,
 			red:  "cmd/kootask/server.TestLateReaderGetsTheLastState",
 		},
 		{
@@ -71,9 +71,9 @@ var promiseTruth = promise{
 		},
 		{
 			name: "a watch ends OK when its lifetime is over",
-			in:   "service.watcher.advance",
-			from: `w.untilErr`,
-			to:   `nil`,
+			in:   "service.taskWatcher.step",
+			from: `return 0, true, stopped case state.Err`,
+			to:   `return 0, true, nil; case state.Err`,
 			red:  "cmd/kootask/server.TestLifetime",
 		},
 		{

@@ -27,9 +27,9 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		return m.NewGauge(prometheus.GaugeOpts{Name: "kootask_" + name, Help: help})
 	}
 	all := &metrics{
-		watchers: gauge("watchers", "Open watches."),
+		watchers: gauge("watchers", "Open watches and waits."),
 		watchEnds: counter("watch_ends_total", "reason",
-			"Ended watches, by the reason that the client saw. OK: the task is finished."),
+			"Ended watches and waits, by the reason that the client saw. OK: the task is finished, or the wait is over."),
 		strikes: counter("watch_strikes_total", "outcome",
 			"Failed polls that end a watch when they are repeated, by outcome."),
 		unknown: counter("unknown_values_total", "field",

@@ -10,7 +10,7 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/ask"
 	"github.com/kootask/kootask/service/caller"
-	"github.com/kootask/kootask/service/quota"
+	"github.com/kootask/kootask/service/message"
 	"github.com/kootask/kootask/service/reason"
 	"github.com/kootask/kootask/service/watch"
 	"github.com/kootask/kootask/upstream"
@@ -30,47 +30,98 @@ var (
 func (s *Service) WatchTask(
 	req *taskv1.WatchTaskRequest, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse],
 ) (err error) {
-	var begun quota.Watch
-	w, err := s.begin(req, stream, &begun)
-	if err != nil {
+	w := &taskWatcher{stream: stream, taskID: req.GetTaskId(), silent: FirstMessage, failedAsError: req.GetFailedTaskAsError()}
+	w.init(stream.Context(), s, w)
+	if err := w.begin(w.taskID); err != nil {
 		return err
 	}
 	err = errUnfinished
-	defer func() {
-		w.close()
-		s.metrics.ended(err)
-		begun.Leave()
-	}()
-	err = w.wait()
+	defer func() { w.close(err) }()
+	err = w.wait(w.silent)
 	return err
 }
 
-// begin begins a watch, and sets begun. Its frame is not part of the stack on which the watch waits.
-func (s *Service) begin(
-	req *taskv1.WatchTaskRequest, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse], begun *quota.Watch,
-) (*watcher, error) {
-	who, _ := caller.FromContext(stream.Context())
-	q, err := s.ask.Question(who, req.GetTaskId())
-	if err != nil {
-		return nil, err
+// taskWatcher watches a task for WatchTask.
+type taskWatcher struct {
+	single
+	stream        grpc.ServerStreamingServer[taskv1.WatchTaskResponse]
+	taskID        string
+	failedAsError bool // A FAILED task ends the watch with TASK_FAILED.
+
+	// Used by step only.
+	opened    bool                        // A message was sent.
+	confirmed *watch.State[upstream.Task] // The last state that confirmed the sent task. Nil: none.
+	silent    time.Duration               // When a heartbeat is due.
+}
+
+// step implements [stepper]:
+//  1. A task that was not sent yet is sent first, whatever has happened: the last state must not be missed.
+//  2. Otherwise the watch ends if its task, its call, its time or the server does, or if its first poll failed.
+//  3. Otherwise, after a silence, it sends a heartbeat.
+func (w *taskWatcher) step(passed time.Duration) (due time.Duration, ended bool, err error) {
+	state, unseen := w.sub.Next()
+	w.verdict(state)
+	stopped := w.stopped(passed)
+	switch {
+	case unseen:
+		err = w.task(state)
+	case state.Ended:
+		return 0, true, w.end(state)
+	case stopped != nil:
+		return 0, true, stopped
+	case state.Err != nil && state.Revision == 0 && !w.opened: // The first poll's error is the call's.
+		return 0, true, reason.Of(state.Err)
+	case passed >= w.silent:
+		err = w.heartbeat(state)
+	default:
+		return w.silent, false, nil
 	}
-	w := newWatcher(s, stream, who, req)
-	defer func() {
-		if w.sub == nil {
-			w.close()
-			begun.Leave()
-		}
-	}()
-	if !s.watches.add(w) {
-		return nil, errDraining
+	switch {
+	case err != nil:
+		return 0, true, err
+	case state.Ended:
+		return 0, true, w.end(state)
+	case stopped != nil:
+		return 0, true, stopped
 	}
-	if *begun, err = s.quota.Watch(q.Subject(), func() bool { return s.ask.Withheld(q) }); err != nil {
-		return nil, err
+	w.silent = passed + w.service.heartbeat
+	return w.silent, false, nil
+}
+
+func (w *taskWatcher) task(state *watch.State[upstream.Task]) error {
+	w.confirmed = state
+	err := w.send(taskEvent(state))
+	if err == nil {
+		w.delivered(state)
 	}
-	w.answered = begun.Answered
-	w.sub = s.hub.Subscribe(q.Key(), s.poll(q, begun.Wait), w.sender)
-	s.metrics.watchers.Inc()
-	return w, nil
+	return err
+}
+
+// heartbeat sends the time of the last confirmation and the failures since. The task of state may be newer than the one
+// sent: it came while the client did not read, and is in doubt now. It must not confirm the older one.
+func (w *taskWatcher) heartbeat(state *watch.State[upstream.Task]) error {
+	switch {
+	case w.confirmed == nil:
+		return w.send(heartbeatEvent(heartbeatOf(w.taskID, state, time.Time{})))
+	case w.sub.Seen() != state.Revision:
+		return w.send(heartbeatEvent(heartbeatOf(w.taskID, state, w.confirmed.At)))
+	}
+	w.confirmed = state
+	return w.send(confirmingHeartbeat(w.taskID, state))
+}
+
+// end returns the end of the watch, given its last state.
+func (w *taskWatcher) end(state *watch.State[upstream.Task]) error {
+	if err := endOf(state); err != nil {
+		return err
+	}
+	return failedTask(state.Value, w.failedAsError)
+}
+
+// send queues one message. It blocks while there is no room in gRPC's buffer.
+func (w *taskWatcher) send(m *message.Message) error {
+	w.opened = true
+	return w.stream.SendMsg(m)
 }
 
 // end returns when a watch ends at the latest, and its error then: at its lifetime, when the caller's authentication

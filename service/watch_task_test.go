@@ -18,13 +18,13 @@ import (
 // recorded is a stream that keeps its messages.
 type recorded struct {
 	grpc.ServerStreamingServer[taskv1.WatchTaskResponse]
-	sent []*taskv1.WatchTaskResponse
+	sent []*taskv1.WatchTasksResponse
 }
 
 func (r *recorded) Context() context.Context { return context.Background() }
 
 func (r *recorded) SendMsg(m any) error {
-	r.sent = append(r.sent, m.(*message.Message).Message.(*taskv1.WatchTaskResponse))
+	r.sent = append(r.sent, m.(*message.Message).Message.(*taskv1.WatchTasksResponse))
 	return nil
 }
 
@@ -54,7 +54,8 @@ func TestHeartbeatsConfirmTheShownState(t *testing.T) {
 		start, stream := time.Now(), &recorded{}
 		sub := hub.Subscribe("1", poll, watch.NewSenders(SendTimeout).Join(nil))
 		defer watch.Leave(sub)
-		w := &watcher{service: &Service{metrics: newMetrics(nil)}, stream: stream, sub: sub}
+		w := &taskWatcher{stream: stream}
+		w.service, w.sub = &Service{metrics: newMetrics(nil)}, sub
 		for i, step := range []struct {
 			at        time.Duration // When the client looks, after the poll of that second.
 			unseen    bool
@@ -84,6 +85,18 @@ func TestHeartbeatsConfirmTheShownState(t *testing.T) {
 	})
 }
 
+// Each message of WatchTask is one of WatchTasks.
+func TestMessagesOfBothStreamsAreTheSame(t *testing.T) {
+	one, many := (&taskv1.WatchTaskResponse{}).ProtoReflect().Descriptor(), (&taskv1.WatchTasksResponse{}).ProtoReflect().Descriptor()
+	for i := range one.Fields().Len() {
+		want := one.Fields().Get(i)
+		got := many.Fields().ByNumber(want.Number())
+		if got == nil || got.Name() != want.Name() || got.Message() != want.Message() || got.Cardinality() != want.Cardinality() {
+			t.Errorf("%v is %v in WatchTasksResponse", want, got)
+		}
+	}
+}
+
 // Watches of two tasks share no message, even if their states are of the same age.
 func TestTasksShareNoMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -97,7 +110,8 @@ func TestTasksShareNoMessage(t *testing.T) {
 			}
 			stream := &recorded{}
 			sub := hub.Subscribe(id, poll, watch.NewSenders(SendTimeout).Join(nil))
-			w := &watcher{service: &Service{metrics: newMetrics(nil)}, stream: stream, sub: sub}
+			w := &taskWatcher{stream: stream}
+			w.service, w.sub = &Service{metrics: newMetrics(nil)}, sub
 			defer watch.Leave(sub)
 			synctest.Wait()
 			state, _ := sub.Next()

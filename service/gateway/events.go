@@ -64,7 +64,7 @@ func (e *eventWriter) Send(m *message.Message) error {
 	if err != nil || len(bytes) == 0 {
 		return err
 	}
-	response, _ := m.Message.(*taskv1.WatchTaskResponse)
+	response, _ := m.Message.(*taskv1.WatchTasksResponse)
 	e.finished = response.GetTask().GetDone()
 	return e.write(bytes)
 }
@@ -93,7 +93,7 @@ func encodeEvent(m proto.Message) ([]byte, error) {
 
 // eventOf returns the event of a message; an empty name if it has none.
 func eventOf(m proto.Message) (name, id string, data []byte, err error) {
-	response, _ := m.(*taskv1.WatchTaskResponse)
+	response, _ := m.(*taskv1.WatchTasksResponse)
 	switch {
 	case response.GetTask() != nil:
 		if response.GetTask().GetDone() {

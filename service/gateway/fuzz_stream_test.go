@@ -227,18 +227,18 @@ func FuzzStream(f *testing.F) {
 const secret = "geheim-7f3a9c51d2"
 
 // kinds are messages of a watch whose texts are all the same.
-var kinds = []func(text string) *taskv1.WatchTaskResponse{
-	func(text string) *taskv1.WatchTaskResponse {
-		return &taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Task{Task: &taskv1.Task{
+var kinds = []func(text string) *taskv1.WatchTasksResponse{
+	func(text string) *taskv1.WatchTasksResponse {
+		return &taskv1.WatchTasksResponse{Event: &taskv1.WatchTasksResponse_Task{Task: &taskv1.Task{
 			TaskId: "1", TaskName: text, TenantId: text, KoodriveResultCode: text, Status: taskv1.TaskStatus_TASK_STATUS_EXECUTING, KoodriveStatus: proto.Int32(1),
 		}}}
 	},
-	func(text string) *taskv1.WatchTaskResponse {
-		return &taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Heartbeat{Heartbeat: &taskv1.Heartbeat{FailureCount: 1, FailureReason: text}}}
+	func(text string) *taskv1.WatchTasksResponse {
+		return &taskv1.WatchTasksResponse{Event: &taskv1.WatchTasksResponse_Heartbeat{Heartbeat: &taskv1.Heartbeat{FailureCount: 1, FailureReason: text}}}
 	},
-	func(string) *taskv1.WatchTaskResponse { return &taskv1.WatchTaskResponse{} },
-	func(text string) *taskv1.WatchTaskResponse {
-		return &taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Task{Task: &taskv1.Task{
+	func(string) *taskv1.WatchTasksResponse { return &taskv1.WatchTasksResponse{} },
+	func(text string) *taskv1.WatchTasksResponse {
+		return &taskv1.WatchTasksResponse{Event: &taskv1.WatchTasksResponse_Task{Task: &taskv1.Task{
 			TaskId: "1", TaskName: text, UserId: text, Status: taskv1.TaskStatus_TASK_STATUS_SUCCESS, Done: true,
 		}}}
 	},

@@ -26,7 +26,7 @@ import (
 
 // scripted is a connection to TaskService whose every watch is the same.
 type scripted struct {
-	messages []*taskv1.WatchTaskResponse
+	messages []*taskv1.WatchTasksResponse
 	end      error
 	calls    int
 }
@@ -98,7 +98,7 @@ func FuzzLastEventID(f *testing.F) {
 	f.Add("end", uint16(0), false)
 	f.Add("end", uint16(1), true)
 	f.Add(strings.Repeat("x", 64), uint16(1<<8-64), true)
-	conn := &scripted{messages: []*taskv1.WatchTaskResponse{kinds[0]("x"), kinds[3]("x")}}
+	conn := &scripted{messages: []*taskv1.WatchTasksResponse{kinds[0]("x"), kinds[3]("x")}}
 	handler, log := fixture(f, conn)
 	plain := map[bool]*httptest.ResponseRecorder{
 		false: get(handler, "/v1/tasks/1:watch", "", nil), true: get(handler, "/v1/tasks/1:watch", "", accept),
@@ -144,7 +144,7 @@ func FuzzQuery(f *testing.F) {
 		f.Add(query, false)
 		f.Add(query, true)
 	}
-	conn := &scripted{messages: []*taskv1.WatchTaskResponse{kinds[3]("x")}}
+	conn := &scripted{messages: []*taskv1.WatchTasksResponse{kinds[3]("x")}}
 	handler, log := fixture(f, conn)
 	f.Fuzz(func(t *testing.T, query string, watch bool) {
 		path := "/v1/tasks/1"

@@ -28,6 +28,11 @@ var (
 	}
 )
 
+// seconds returns a parameter whose value is a duration.
+func seconds(name string) parameter {
+	return parameter{name, isSeconds, "Must be a duration in seconds, like 2.5s."}
+}
+
 func isBool(text string) bool { return text == "true" || text == "false" }
 
 // isSeconds reports whether a text is a number of seconds like 2.5s, with at most 9 digits before and after the point.

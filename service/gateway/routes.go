@@ -20,8 +20,10 @@ type route struct {
 	handle runtime.HandlerFunc
 	// checked is handle, or the generated handler, behind the checks.
 	checked runtime.HandlerFunc
-	// stream is set if the answer lasts until the watch ends or the client leaves.
+	// stream is set if the answer is a stream, which lasts until the watch ends or the client leaves.
 	stream bool
+	// waits is set if the answer comes when the client's wait is over, and is of no use once the client has left.
+	waits bool
 }
 
 // tasksPath is the path before a task's id.
@@ -34,10 +36,14 @@ func (g *Gateway) table() []route {
 			method: http.MethodGet, path: "/v1/tasks/{task_id}:watch", handle: g.watch, stream: true,
 			parameters: []parameter{failedTaskAsError, lastID, ticket},
 		},
+		{
+			method: http.MethodGet, path: "/v1/tasks/{task_id}:wait", waits: true,
+			parameters: []parameter{failedTaskAsError, seconds("timeout")},
+		},
 		{method: http.MethodPost, path: "/v1/tasks/{task_id}:ticket", handle: g.ticket},
 		{
 			method: http.MethodGet, path: tasksPath + "{task_id}", handle: g.get,
-			parameters: []parameter{failedTaskAsError, {"maxAge", isSeconds, "Must be a duration in seconds, like 2.5s."}},
+			parameters: []parameter{failedTaskAsError, seconds("maxAge")},
 		},
 	}
 }
@@ -73,8 +79,9 @@ func (g *Gateway) routeOf(path string) (found route, id string, ok bool) {
 	return route{}, "", false
 }
 
-// IsStream reports whether the answer to a request is a stream: see route.stream.
-func (g *Gateway) IsStream(r *http.Request) bool {
+// EndsWithClient reports whether a request is to be given up when its client closes its side of the connection: a watch
+// or a wait, whose answer takes long. The answer of any other is sent nevertheless.
+func (g *Gateway) EndsWithClient(r *http.Request) bool {
 	found, _, _ := g.routeOf(r.URL.EscapedPath())
-	return found.stream
+	return found.stream || found.waits
 }

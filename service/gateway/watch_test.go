@@ -23,7 +23,7 @@ import (
 // scripted is a gRPC server whose streams all have these messages, and then this end.
 type scripted struct {
 	grpc.ClientConnInterface
-	messages []*taskv1.WatchTaskResponse
+	messages []*taskv1.WatchTasksResponse
 	end      error
 }
 
@@ -39,10 +39,10 @@ func (s scripted) Stream(_ context.Context, _ string, _ proto.Message, sink mess
 // However a stream of the gRPC server ends: over HTTP it ends well only after a finished task, and otherwise with a reason
 // of kootask in the caller's language, and nothing that gRPC's library says.
 func TestEndsOfStreams(t *testing.T) {
-	task := func(done bool) *taskv1.WatchTaskResponse {
-		return &taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Task{Task: &taskv1.Task{Done: done}}}
+	task := func(done bool) *taskv1.WatchTasksResponse {
+		return &taskv1.WatchTasksResponse{Event: &taskv1.WatchTasksResponse_Task{Task: &taskv1.Task{Done: done}}}
 	}
-	heartbeat := &taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Heartbeat{Heartbeat: &taskv1.Heartbeat{}}}
+	heartbeat := &taskv1.WatchTasksResponse{Event: &taskv1.WatchTasksResponse_Heartbeat{Heartbeat: &taskv1.Heartbeat{}}}
 	broken := status.Error(codes.Unavailable, "geheim")
 	anybody, err := auth.New(auth.Config{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -54,11 +54,11 @@ func TestEndsOfStreams(t *testing.T) {
 		last   string // How the last line begins, of JSON lines.
 		reason string // Stands in it.
 	}{
-		"finished":           {scripted{messages: []*taskv1.WatchTaskResponse{task(false), task(true)}}, 200, `{"end":{}}`, ""},
-		"unfinished":         {scripted{messages: []*taskv1.WatchTaskResponse{task(false)}}, 200, `{"failure":`, "SERVER_ERROR"},
-		"a heartbeat":        {scripted{messages: []*taskv1.WatchTaskResponse{heartbeat}}, 200, `{"failure":`, "SERVER_ERROR"},
+		"finished":           {scripted{messages: []*taskv1.WatchTasksResponse{task(false), task(true)}}, 200, `{"end":{}}`, ""},
+		"unfinished":         {scripted{messages: []*taskv1.WatchTasksResponse{task(false)}}, 200, `{"failure":`, "SERVER_ERROR"},
+		"a heartbeat":        {scripted{messages: []*taskv1.WatchTasksResponse{heartbeat}}, 200, `{"failure":`, "SERVER_ERROR"},
 		"nothing":            {scripted{}, 500, `{"code":13`, "SERVER_ERROR"},
-		"broken":             {scripted{messages: []*taskv1.WatchTaskResponse{task(false)}, end: broken}, 200, `{"failure":`, "SERVER_DRAINING"},
+		"broken":             {scripted{messages: []*taskv1.WatchTasksResponse{task(false)}, end: broken}, 200, `{"failure":`, "SERVER_DRAINING"},
 		"broken from before": {scripted{end: broken}, 503, `{"code":14`, "SERVER_DRAINING"},
 	} {
 		handler, err := gateway.New(gateway.Config{

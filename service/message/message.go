@@ -1,7 +1,7 @@
 // Package message holds the messages of watches. Each is encoded once per form, however many streams send it. The
 // package does not encode by itself.
 //
-//	m := message.New(&taskv1.WatchTaskResponse{…})
+//	m := message.New(&taskv1.WatchTasksResponse{…})
 //	line, err := message.As(m, message.Line, encodeLine)
 package message
 

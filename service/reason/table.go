@@ -31,6 +31,7 @@ type Outcome struct {
 var (
 	TaskIDInvalid        = own("TASK_ID_INVALID", taskv1.ErrorReason_REQUEST_INVALID)
 	MaxAgeInvalid        = own("MAX_AGE_INVALID", taskv1.ErrorReason_REQUEST_INVALID)
+	TimeoutInvalid       = own("TIMEOUT_INVALID", taskv1.ErrorReason_REQUEST_INVALID)
 	QueryInvalid         = own("QUERY_INVALID", taskv1.ErrorReason_REQUEST_INVALID)
 	RequestMalformed     = own("REQUEST_MALFORMED", taskv1.ErrorReason_REQUEST_INVALID)
 	HeaderInvalid        = own("HEADER_INVALID", taskv1.ErrorReason_REQUEST_INVALID)

@@ -96,6 +96,9 @@ type source[V any] interface {
 	remove(*Subscription[V]) (ended <-chan struct{})
 }
 
+// State returns the state of the key. It does not block. The state must not be changed.
+func (s *Subscription[V]) State() *State[V] { return s.state.Load() }
+
 // Next returns the state of the key, and whether it has a value that this subscription has not seen and may show. It
 // does not block. The state must not be changed.
 func (s *Subscription[V]) Next() (state *State[V], unseen bool) {

@@ -99,7 +99,7 @@ func TestCanariesInBadRequests(t *testing.T) {
 			s.raw(t, s.httpPort, method+" /v1/tasks/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 16\r\n\r\n"+junk)
 		}
 		for _, id := range []string{junk + "\n", "<" + junk + ">", strings.Repeat(junk, 10)} {
-			for _, door := range []string{"grpc get", "grpc watch"} {
+			for _, door := range grpcDoors {
 				s.fail(t.Context(), t, door, call{id: id, header: bearer})
 			}
 		}

@@ -192,10 +192,7 @@ func (e *evidence) HandleRPC(_ context.Context, of stats.RPCStats) {
 		e.add(inHeader, fmt.Sprint(of.Trailer))
 	case *stats.InPayload:
 		where := inOther
-		switch m := of.Payload.(type) {
-		case *taskv1.GetTaskResponse:
-			where = inTask
-		case *taskv1.WatchTaskResponse:
+		if m, ok := of.Payload.(interface{ GetTask() *taskv1.Task }); ok {
 			where = inEvent
 			if m.GetTask() != nil {
 				where = inTask

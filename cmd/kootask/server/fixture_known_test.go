@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -158,6 +159,9 @@ func (s *system) try(ctx context.Context, t *testing.T, door string, c call) err
 	case "grpc get":
 		_, err := s.tasks.GetTask(metadata.NewOutgoingContext(ctx, metadata.Pairs(c.header...)), &taskv1.GetTaskRequest{TaskId: c.id, MaxAge: noAge})
 		return err
+	case "grpc wait":
+		_, err := s.tasks.WaitTask(metadata.NewOutgoingContext(ctx, metadata.Pairs(c.header...)), &taskv1.WaitTaskRequest{TaskId: c.id})
+		return err
 	case "grpc watch":
 		stream, err := s.tasks.WatchTask(metadata.NewOutgoingContext(ctx, metadata.Pairs(c.header...)), &taskv1.WatchTaskRequest{TaskId: c.id})
 		for err == nil {
@@ -168,9 +172,9 @@ func (s *system) try(ctx context.Context, t *testing.T, door string, c call) err
 		}
 		return err
 	}
-	path := "/v1/tasks/" + c.id + "?maxAge=0s"
-	if door != "rest" {
-		path = "/v1/tasks/" + c.id + ":watch"
+	path := pathAt(door, c.id)
+	if door == "rest" {
+		path += "?maxAge=0s"
 	}
 	r := request(ctx, t, path, "Accept", door)
 	r.Header.Del("Authorization")
@@ -178,7 +182,7 @@ func (s *system) try(ctx context.Context, t *testing.T, door string, c call) err
 		r.Header.Add(c.header[i], c.header[i+1])
 	}
 	resp, body := s.get(t, r)
-	if resp.StatusCode != http.StatusOK || strings.Contains(body, "failure") && door != "rest" {
+	if resp.StatusCode != http.StatusOK || strings.Contains(body, "failure") && slices.Contains(surfaces, door) {
 		return errors.New(body)
 	}
 	return nil

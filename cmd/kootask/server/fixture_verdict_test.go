@@ -24,7 +24,16 @@ import (
 )
 
 // doors are all ways to call: unary and as a stream, over gRPC and over HTTP.
-var doors = []string{"grpc get", "grpc watch", "rest", ndjson, sse}
+var (
+	grpcDoors = []string{"grpc get", "grpc watch", "grpc wait"}
+	httpDoors = []string{"rest", "rest wait", ndjson, sse}
+	doors     = slices.Concat(grpcDoors, httpDoors)
+)
+
+// pathAt returns the path of a task at one of httpDoors.
+func pathAt(door, id string) string {
+	return "/v1/tasks/" + id + map[string]string{"rest wait": ":wait", ndjson: ":watch", sse: ":watch"}[door]
+}
 
 // verdict is the failure of a call, at any of the doors.
 type verdict struct {
@@ -53,13 +62,10 @@ type call struct {
 // fail makes a call that must fail.
 func (s *system) fail(ctx context.Context, t *testing.T, door string, c call) verdict {
 	t.Helper()
-	if door == "grpc get" || door == "grpc watch" {
+	if slices.Contains(grpcDoors, door) {
 		return s.failGRPC(metadata.NewOutgoingContext(ctx, metadata.Pairs(c.header...)), t, door, c)
 	}
-	path := "/v1/tasks/" + c.id
-	if door != "rest" {
-		path += ":watch"
-	}
+	path := pathAt(door, c.id)
 	if c.asError {
 		path += "?failedTaskAsError=true"
 	} else {
@@ -72,7 +78,7 @@ func (s *system) fail(ctx context.Context, t *testing.T, door string, c call) ve
 			r.Header.Add("Authorization", c.header[i+1])
 		}
 	}
-	if door != "rest" {
+	if slices.Contains(surfaces, door) {
 		r.Header.Set("Accept", door)
 	}
 	resp, body := s.get(t, r)
@@ -113,13 +119,17 @@ func (s *system) failGRPC(ctx context.Context, t *testing.T, door string, c call
 	t.Helper()
 	var header, trailer metadata.MD
 	var err error
-	if door == "grpc get" {
+	switch door {
+	case "grpc get":
 		req := &taskv1.GetTaskRequest{TaskId: c.id, FailedTaskAsError: c.asError}
 		if c.maxAge != nil {
 			c.maxAge(req)
 		}
 		_, err = s.tasks.GetTask(ctx, req, grpc.Header(&header), grpc.Trailer(&trailer))
-	} else {
+	case "grpc wait":
+		req := &taskv1.WaitTaskRequest{TaskId: c.id, FailedTaskAsError: c.asError}
+		_, err = s.tasks.WaitTask(ctx, req, grpc.Header(&header), grpc.Trailer(&trailer))
+	default:
 		var stream grpc.ServerStreamingClient[taskv1.WatchTaskResponse]
 		if stream, err = s.tasks.WatchTask(ctx, &taskv1.WatchTaskRequest{TaskId: c.id, FailedTaskAsError: c.asError}); err != nil {
 			t.Fatal(err)

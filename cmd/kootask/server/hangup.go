@@ -14,8 +14,8 @@ import (
 )
 
 // patient handles HTTP/1 clients that close their side of the connection. Some load balancers do so as soon as they
-// have sent a GET, so an ordinary request is still answered, within its own time limit. A stream ends, even if the
-// client has sent more bytes: net/http reads only one byte during a request and would not notice the close after it. A
+// have sent a GET, so an ordinary request is still answered, within its own time limit. A watch or a wait ends, even if
+// the client has sent more bytes: net/http reads only one byte during a request and would not notice the close after it. A
 // broken connection ends both, unless its client had closed its side, after which nothing more is read.
 func patient(handler *gateway.Gateway) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -25,7 +25,7 @@ func patient(handler *gateway.Gateway) http.Handler {
 			return
 		}
 		var leave func()
-		if handler.IsStream(r) {
+		if handler.EndsWithClient(r) {
 			leave = from.conn.ahead.endWith(r)
 		} else {
 			r, leave = from.conn.ahead.outlive(r)

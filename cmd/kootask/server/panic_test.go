@@ -32,6 +32,10 @@ func (p panicking) GetTask(context.Context, *taskv1.GetTaskRequest) (*taskv1.Get
 	panic(p.value)
 }
 
+func (p panicking) WaitTask(context.Context, *taskv1.WaitTaskRequest) (*taskv1.WaitTaskResponse, error) {
+	panic(p.value)
+}
+
 func (p panicking) WatchTask(*taskv1.WatchTaskRequest, grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error {
 	panic(p.value)
 }
@@ -71,7 +75,7 @@ func TestPanicsRevealNothing(t *testing.T) {
 				local := rpcserver.NewLocal(service, log, nil)
 				s.conn = s.dial(t)
 				s.tasks = taskv1.NewTaskServiceClient(s.conn)
-				for _, door := range []string{"grpc get", "grpc watch"} {
+				for _, door := range grpcDoors {
 					if v := s.fail(t.Context(), t, door, call{id: taskID, header: bearer}); v.reason != "SERVER_ERROR" {
 						t.Errorf("%s: %+v", door, v)
 					}
@@ -79,7 +83,7 @@ func TestPanicsRevealNothing(t *testing.T) {
 				for _, conn := range []gateway.Conn{local, service} {
 					s.panicOverHTTP(t, gateway.Config{Conn: conn, CheckTaskID: func(string) error { return nil }, Auth: anybody, Log: log})
 				}
-				if n := strings.Count(s.log.String(), "panic of type"); n != 8 {
+				if n := strings.Count(s.log.String(), "panic of type"); n != len(grpcDoors)+2*len(httpDoors) {
 					t.Errorf("%d panics are logged", n)
 				}
 				_ = s.conn.Close()
@@ -105,8 +109,7 @@ func (s *system) panicOverHTTP(t *testing.T, config gateway.Config) {
 	go func() { _ = httpServer.Serve(port) }()
 	s.http = httpClient(port)
 	for _, door := range httpDoors {
-		path := "/v1/tasks/" + taskID + map[bool]string{false: ":watch"}[door == "rest"]
-		resp, err := s.http.Do(request(t.Context(), t, path, "Accept", door))
+		resp, err := s.http.Do(request(t.Context(), t, pathAt(door, taskID), "Accept", door))
 		if err != nil {
 			continue
 		}

@@ -39,8 +39,6 @@ func everyDoor(t *testing.T, s *system, on []string, c call, want codes.Code, re
 
 const invalid = codes.InvalidArgument
 
-var httpDoors = []string{"rest", ndjson, sse}
-
 func TestBadTaskIDs(t *testing.T) {
 	for id, row := range map[string]struct{ violation, escaped string }{
 		"list":                   {"RESERVED", ""},
@@ -69,7 +67,7 @@ func TestBadTaskIDs(t *testing.T) {
 	} {
 		t.Run(id, func(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, s *system) {
-				everyDoor(t, s, []string{"grpc get", "grpc watch"}, call{id: id, header: bearer},
+				everyDoor(t, s, grpcDoors, call{id: id, header: bearer},
 					invalid, "REQUEST_INVALID", "task_id "+row.violation)
 				if row.escaped != "" {
 					id = row.escaped
@@ -79,7 +77,7 @@ func TestBadTaskIDs(t *testing.T) {
 		})
 	}
 	bubble(t, nil, func(t *testing.T, s *system) {
-		everyDoor(t, s, []string{"grpc get", "grpc watch"}, call{header: bearer}, invalid, "REQUEST_INVALID", "task_id MISSING")
+		everyDoor(t, s, grpcDoors, call{header: bearer}, invalid, "REQUEST_INVALID", "task_id MISSING")
 		for _, bytes := range []string{"%ff", "%ff%fe", "%c0%ae", "%ed%a0%80"} { // Not UTF-8, overlong, half a surrogate.
 			everyDoor(t, s, httpDoors, call{id: bytes, header: bearer}, invalid, "REQUEST_INVALID", "task_id MALFORMED")
 		}
@@ -225,7 +223,7 @@ func TestBadTimeouts(t *testing.T) {
 func TestCallersDeadline(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *system) {
 		s.koodrive.SetFault(&koodrivetest.Fault{Hang: true})
-		for _, door := range []string{"grpc get", "grpc watch"} {
+		for _, door := range grpcDoors {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			if v := s.fail(ctx, t, door, call{id: taskID, header: bearer}); v.reason != "CALLER_DEADLINE" {
 				t.Errorf("%s: %+v", door, v)

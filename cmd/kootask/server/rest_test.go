@@ -108,7 +108,7 @@ func TestErrorsPassNarrowDoors(t *testing.T) {
 		s.tasks = taskv1.NewTaskServiceClient(s.conn)
 		bad := []string{"authorization", "a", "authorization", "b", "x-user-id", "a", "x-user-id", "b", "x-date", "a", "x-date", "b",
 			"language", "a", "language", "b", "x-request-id", fmt.Sprintf("%064d", 1)}
-		for _, door := range []string{"grpc get", "grpc watch"} {
+		for _, door := range grpcDoors {
 			if v := s.fail(t.Context(), t, door, call{id: taskID, header: bad}); v.reason != "REQUEST_INVALID" || len(v.violations) != 4 {
 				t.Errorf("%s: %+v", door, v)
 			}

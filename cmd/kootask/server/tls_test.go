@@ -68,8 +68,12 @@ func (s *system) works(t *testing.T, door string) {
 		if _, err := s.tasks.GetTask(as(t.Context(), token), &taskv1.GetTaskRequest{TaskId: taskID}); err != nil {
 			t.Errorf("%s: %v", door, err)
 		}
-	case "rest":
-		if resp, body := s.get(t, request(t.Context(), t, "/v1/tasks/"+taskID)); resp.StatusCode != 200 {
+	case "grpc wait":
+		if _, err := s.tasks.WaitTask(as(t.Context(), token), &taskv1.WaitTaskRequest{TaskId: taskID}); err != nil {
+			t.Errorf("%s: %v", door, err)
+		}
+	case "rest", "rest wait":
+		if resp, body := s.get(t, request(t.Context(), t, pathAt(door, taskID))); resp.StatusCode != 200 {
 			t.Errorf("%s: HTTP %d: %s", door, resp.StatusCode, body)
 		}
 	default:
