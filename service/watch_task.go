@@ -64,9 +64,11 @@ func (s *Service) begin(
 	if !s.watches.add(w) {
 		return nil, errDraining
 	}
-	if *begun, err = s.quota.Watch(q.Subject(), func() bool { return s.ask.Withheld(q) }); err != nil {
+	watches, err := s.quota.Watch([]quota.Subject{q.Subject()}, func(int) bool { return s.ask.Withheld(q) })
+	if err != nil {
 		return nil, err
 	}
+	*begun = watches[0]
 	w.answered = begun.Answered
 	w.sub = s.hub.Subscribe(q.Key(), s.poll(q, begun.Wait), w.sender)
 	s.metrics.watchers.Inc()
