@@ -253,6 +253,13 @@ var promiseBounds = promise{
 			red:  "service/quota.TestListThatTheRateRefuses",
 		},
 		{
+			name: "KooDrive's unlisted values flood the log",
+			in:   "service.unlisted.isNew",
+			from: `len(u.logged) == maxUnlisted`,
+			to:   `false`,
+			red:  "service.TestUnlistedValuesAreLoggedOnce",
+		},
+		{
 			name: "callers share one circuit",
 			in:   "upstream.breaker.tripsLocked",
 			from: `b.votes.all > 1 && 2*b.votes.failing > b.votes.all`,
