@@ -49,7 +49,7 @@ var imports = map[string][]string{
 	"service/message":         {},
 	"service/gateway":         {"gen/koodrive/task/v1", "internal/ascii", "internal/jsonline", "internal/loopback", "internal/panics", "internal/rates", "service/auth", "service/caller", "service/message", "service/reason"},
 	"service/rpcserver":       {"gen/koodrive/task/v1", "internal/panics", "service/caller", "service/message", "service/observe", "service/reason"},
-	"service":                 {"gen/koodrive/task/v1", "internal/panics", "service/ask", "service/caller", "service/message", "service/quota", "service/reason", "service/watch", "upstream"},
+	"service":                 {"gen/koodrive/task/v1", "internal/ascii", "internal/panics", "service/ask", "service/caller", "service/message", "service/quota", "service/reason", "service/watch", "upstream"},
 }
 
 // goFiles calls visit for each Go file of the tree.

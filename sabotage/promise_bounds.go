@@ -234,9 +234,30 @@ var promiseBounds = promise{
 		{
 			name: "one credential may watch any number of tasks",
 			in:   "service/quota.watches.enter",
-			from: `len(tasks) >= w.perCredential`,
+			from: `len(tasks)+added > w.perCredential`,
 			to:   `len(tasks) > w.inAll`,
 			red:  "cmd/kootask/server.TestTasksAreLimited",
+		},
+		{
+			name: "a list of tasks counts as one",
+			in:   "service/quota.watches.enter",
+			from: `w.tasks+added > w.inAll`,
+			to:   `w.tasks >= w.inAll`,
+			red:  "service/quota.TestListsAreTakenAsAWhole",
+		},
+		{
+			name: "a refused list stays watched",
+			in:   "service/quota.Quota.Watch",
+			from: `q.watches.leave(s.Caller, s.Key)`,
+			to:   `_ = s`,
+			red:  "service/quota.TestListThatTheRateRefuses",
+		},
+		{
+			name: "KooDrive's unlisted values flood the log",
+			in:   "service.unlisted.isNew",
+			from: `len(u.logged) == maxUnlisted`,
+			to:   `false`,
+			red:  "service.TestUnlistedValuesAreLoggedOnce",
 		},
 		{
 			name: "callers share one circuit",

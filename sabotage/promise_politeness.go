@@ -139,6 +139,20 @@ var promisePoliteness = promise{
 			red:  "service/quota.TestParallelWatchesOfANewTask",
 		},
 		{
+			name: "a list of new tasks costs its address one",
+			in:   "service/quota.Quota.Watch",
+			from: `q.begin(list[0].Peer, added, PeerPatience)`,
+			to:   `q.begin(list[0].Peer, min(added, 1), PeerPatience)`,
+			red:  "service/quota.TestNewTasksOfAListWaitTogether",
+		},
+		{
+			name: "an address does not pay for more tasks than its burst",
+			in:   "service/quota.peers.begin",
+			from: `owed > 0`,
+			to:   `owed > n`,
+			red:  "service/quota.TestNewTasksOfAListWaitTogether",
+		},
+		{
 			name: "an address may start twice as many new tasks",
 			in:   "internal/rates.Rates.Of",
 			from: `rate.Limit(r.perSecond), Burst`,

@@ -54,6 +54,13 @@ var promiseSecrets = promise{
 			red:  "upstream.TestShapesOfBodies",
 		},
 		{
+			name: "a token that KooDrive sends as a result code is logged",
+			in:   "service.shownCode",
+			from: `q.Echoes(code)`,
+			to:   `false`,
+			red:  "service.TestUnlistedValuesAreLogged",
+		},
+		{
 			name: "errors about the policy quote the file",
 			in:   "service/auth.unquoted",
 			from: `quotation.ReplaceAllString(text, "$1$2$3$4")`,

@@ -5,9 +5,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"google.golang.org/grpc/codes"
 
-	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/reason"
-	"github.com/kootask/kootask/upstream"
 )
 
 // metrics are the metrics of the watches. No label has a value that comes from a request or from KooDrive.
@@ -63,13 +61,6 @@ func (m *metrics) begin() {
 	}
 }
 
-// KooDrive's fields whose values the contract lists.
-const (
-	fieldStatus     = "status"
-	fieldTaskType   = "task_type"
-	fieldResultCode = "result_code"
-)
-
 // expose registers the metrics that are read from the parts of the service at each scrape.
 func (s *Service) expose(registerer prometheus.Registerer) {
 	m := promauto.With(registerer)
@@ -99,17 +90,4 @@ func endName(err error) string {
 		return name
 	}
 	return "CANCELLED"
-}
-
-// unlisted counts the values of t that the contract does not list.
-func (m *metrics) unlisted(t upstream.Task) {
-	for field, unlisted := range map[string]bool{
-		fieldStatus:     toStatus(t.Status) == taskv1.TaskStatus_TASK_STATUS_UNSPECIFIED,
-		fieldTaskType:   t.Type != nil && toType(t.Type) == taskv1.TaskType_TASK_TYPE_UNSPECIFIED,
-		fieldResultCode: t.ResultCode != "" && toResultCode(t.ResultCode) == taskv1.ResultCode_RESULT_CODE_UNSPECIFIED,
-	} {
-		if unlisted {
-			m.unknown.WithLabelValues(field).Inc()
-		}
-	}
 }

@@ -81,7 +81,8 @@ type Config struct {
 	WatchLifetime time.Duration
 	// Quota limits the watches and requests of callers. Its Metrics are replaced by those of this Config.
 	Quota quota.Config
-	// Log gets a debug line for each request to KooDrive. Nil: no log.
+	// Log gets a debug line for each request to KooDrive, and a warning for each new value of KooDrive that the contract
+	// does not list, up to 100 of them. Nil: no log.
 	Log *slog.Logger
 	// Metrics registers the service's metrics. Nil: they are not registered.
 	Metrics prometheus.Registerer
@@ -115,9 +116,11 @@ func New(config Config) *Service {
 		watches:   watches{all: map[*watcher]struct{}{}},
 		senders:   watch.NewSenders(SendTimeout),
 	}
+	log := cmp.Or(config.Log, slog.New(slog.DiscardHandler))
 	s.ask = ask.New(ask.Config{
-		Upstream: config.Upstream, App: config.App, Quota: s.quota, Final: done, Answered: s.metrics.unlisted,
-		PollMax: orDefault(config.PollMax, DefaultPollMax), Log: config.Log, Metrics: config.Metrics,
+		Upstream: config.Upstream, App: config.App, Quota: s.quota, Final: done,
+		Answered: newUnlisted(log, s.metrics.unknown).see,
+		PollMax:  orDefault(config.PollMax, DefaultPollMax), Log: log, Metrics: config.Metrics,
 	})
 	s.hub = watch.NewHub[upstream.Key](watch.Config[upstream.Task]{
 		Min:        orDefault(config.PollMin, DefaultPollMin),

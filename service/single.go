@@ -29,9 +29,11 @@ func (w *single) begin(taskID string) (err error) {
 	if !s.watches.add(&w.watcher) {
 		return errDraining
 	}
-	if w.begun, err = s.quota.Watch(q.Subject(), func() bool { return s.ask.Withheld(q) }); err != nil {
+	begun, err := s.quota.Watch([]quota.Subject{q.Subject()}, func(int) bool { return s.ask.Withheld(q) })
+	if err != nil {
 		return err
 	}
+	w.begun = begun[0]
 	w.sub = s.hub.Subscribe(q.Key(), s.poll(q, w.begun.Wait), w.sender)
 	s.metrics.watchers.Inc()
 	return nil

@@ -51,6 +51,21 @@ func (q *Query) Key() Key { return q.key }
 // Caller identifies the holder of the credential, for all tasks.
 func (q *Query) Caller() Key { return q.caller }
 
+// Echoes reports whether text, which KooDrive has sent, repeats the query: at least 8 consecutive characters of the
+// credential, the user's id or the task's. Fewer may be the same by chance. An app's signatures are not compared: each
+// request has its own.
+func (q *Query) Echoes(text string) bool {
+	const least = 8
+	for i := range len(text) - least + 1 {
+		for _, sent := range []string{q.credential.authorization.Reveal(), q.credential.userID, q.taskID} {
+			if strings.Contains(sent, text[i:i+least]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Call has the options of one use of a [Query].
 type Call struct {
 	// Queue is the queue in which the request waits: that of the query's Caller or, if KooDrive has not answered the

@@ -118,3 +118,49 @@ func BenchmarkQuery(b *testing.B) {
 		_ = c.PeerKey("192.0.2.1")
 	}
 }
+
+// A text that KooDrive sends may repeat a secret of the request, or the ids in it. Short parts are the same by chance.
+func TestEchoes(t *testing.T) {
+	c, err := NewClient(Config{BaseURL: "http://koodrive.test", AllowHTTP: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	own, err := Forward(secret.New("Bearer s3cr3t-t0ken"), "u-1395497048157130881", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	apps, err := (&App{ID: "app", Secrets: func() []secret.Value { return []secret.Value{secret.New("an-apps-secret")} }}).As("u-42-42-42")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		credential Credential
+		text       string
+		want       bool
+	}{
+		{own, "s3cr3t-t0ken", true},
+		{own, "Bearer s3cr3t-t0ken", true},
+		{own, "Bearer+s3cr3t-t0ken!", true},
+		{own, "s3cr3t-t", true},
+		{own, "cr3t-t0ken", true},
+		{own, "3t-t0ken", true},
+		{own, "t-t0ken", false},
+		{own, "s3cr3t_t0ken", false},
+		{own, id, true},
+		{own, "1395497048157130881", true},
+		{own, "18000205", false},
+		{own, "", false},
+		{apps, "u-42-42-42", true},
+		{apps, id, true},
+		{apps, "18000205", false},
+	} {
+		q, err := c.Query(row.credential, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := q.Echoes(row.text); got != row.want {
+			t.Errorf("%q: %v", row.text, got)
+		}
+	}
+}

@@ -41,8 +41,9 @@ type Config struct {
 	Quota *quota.Quota
 	// Final reports whether a task can no longer change. Required.
 	Final func(upstream.Task) bool
-	// Answered is called with each task that KooDrive returns. It must not block. Nil: it is not called.
-	Answered func(upstream.Task)
+	// Answered is called with each task that KooDrive returns, and the question that asked for it. It must not block.
+	// Nil: it is not called.
+	Answered func(*Question, upstream.Task)
 	// PollMax is the longest interval of polls. At the ceiling of requests, a poll after the first one lets first answers
 	// of its caller go before it, until it is overdue by PollMax. 0: it lets none go before it.
 	PollMax time.Duration
@@ -60,7 +61,7 @@ type Asker struct {
 	upstream *upstream.Client
 	app      *upstream.App
 	quota    *quota.Quota
-	answered func(upstream.Task)
+	answered func(*Question, upstream.Task)
 	pollMax  time.Duration
 	log      *slog.Logger
 	metrics  *metrics
@@ -79,7 +80,7 @@ func New(config Config) *Asker {
 		observer: observe.New[upstream.Key](observe.Config[upstream.Task]{Final: config.Final}),
 	}
 	if a.answered == nil {
-		a.answered = func(upstream.Task) {}
+		a.answered = func(*Question, upstream.Task) {}
 	}
 	return a
 }

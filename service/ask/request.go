@@ -91,7 +91,7 @@ func (r *request) finish(queue upstream.Key, answered upstream.Task, cause error
 	if queue != q.Caller() { // It was its address's.
 		a.upstream.Accept(q.Query, queue)
 	}
-	a.answered(answered)
+	a.answered(q, answered)
 	a.retries.earn(queue)
 	return answered, nil
 }

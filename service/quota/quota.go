@@ -7,8 +7,8 @@
 //	q := quota.New(quota.Config{})
 //	defer q.Close()
 //	…
-//	watch, err := q.Watch(subject, withheld)
-//	defer watch.Leave()
+//	watches, err := q.Watch([]quota.Subject{subject}, withheld)
+//	defer watches[0].Leave()
 package quota
 
 import (
@@ -37,7 +37,8 @@ type Config struct {
 	// watchers each task has. 0: the default.
 	MaxTasks, MaxTasksPerCredential int
 	// NewTasksPerPeer limits how many new tasks per second one address may start; a task that is already being
-	// requested is not new. Up to [rates.Burst] times as many may come at once; watches beyond that wait. 0: the
+	// requested is not new. Up to [rates.Burst] times as many may come at once; watches beyond that wait. A list of
+	// watches with more new tasks than that begins when the whole burst is there, which it then overdraws. 0: the
 	// default.
 	NewTasksPerPeer int
 	// AppRequestsPerUser limits the requests per second for each user of the app, with a burst of [rates.Burst] times
@@ -99,68 +100,98 @@ const (
 	limitPerUser       = "app-rps-per-user"
 )
 
-// Watch is a watch that counts.
+// Watch is a watch of one task that counts.
 type Watch struct {
-	// Wait is how long its first request has to wait, because of its address's limit on new tasks.
+	// Wait is how long its first request has to wait, because of its address's limit on new tasks. It is the same for
+	// all new tasks of a list, and 0 for the others.
 	Wait time.Duration
 	// Answered must be called when KooDrive has answered the first request. It may be called more than once.
 	Answered func()
 
-	quota       *Quota
+	quota       *Quota // Nil once the watch has left.
 	caller, key upstream.Key
 }
 
-// Leave must be called once, when the watch has ended. For the zero value it does nothing.
+// Leave must be called when the watch has ended, and not while another call of it is in flight. Another call does
+// nothing, like a call for the zero value.
 func (w *Watch) Leave() {
 	if w.quota == nil {
 		return
 	}
 	w.Answered()
 	w.quota.watches.leave(w.caller, w.key)
+	w.quota = nil
 }
 
-// Watch starts a watch, or fails with a [*reason.Error] that names the limit. A new task counts against its address's
-// limit, unless withheld reports that no request would be sent for it now.
-func (q *Quota) Watch(s Subject, withheld func() bool) (Watch, error) {
-	switch limit := q.watches.enter(s.Caller, s.Key); limit {
+// Watch starts the watches of a list and returns them in its order, or starts none and fails with a [*reason.Error] that
+// names the limit. The list is not empty, and its subjects are distinct tasks of one caller at one address. Its new
+// tasks count against the address's limit together; a task is not new if withheld reports that no request would be sent
+// for the subject of that index now. Each watch must leave.
+func (q *Quota) Watch(list []Subject, withheld func(i int) bool) ([]Watch, error) {
+	switch limit := q.watches.enter(list); limit {
 	case "":
 	case limitPerCredential:
-		return Watch{}, q.reached(limit, q.watches.perCredential)
+		return nil, q.reached(limit, q.watches.perCredential)
 	default:
 		q.limited.WithLabelValues(limit).Inc()
-		return Watch{}, &reason.Error{Outcome: reason.FacadeOverloaded}
+		return nil, &reason.Error{Outcome: reason.FacadeOverloaded}
 	}
-	wait, answered, err := q.begin(s, PeerPatience, withheld)
+	begun, added := make([]Watch, len(list)), 0
+	for i, s := range list {
+		begun[i] = Watch{quota: q, caller: s.Caller, key: s.Key}
+		if q.isNew(s) && !withheld(i) {
+			added++
+		} else {
+			begun[i].Answered = func() {}
+		}
+	}
+	wait, err := q.begin(list[0].Peer, added, PeerPatience)
 	if err != nil {
-		q.watches.leave(s.Caller, s.Key)
-		return Watch{}, err
+		for _, s := range list {
+			q.watches.leave(s.Caller, s.Key)
+		}
+		return nil, err
 	}
-	q.watches.pass(s.Caller, s.Key)
-	return Watch{Wait: wait, Answered: answered, quota: q, caller: s.Caller, key: s.Key}, nil
+	for i, s := range list {
+		if w := &begun[i]; w.Answered == nil { // It is new.
+			w.Wait, w.Answered = wait, q.peers.answered(s.Peer)
+			q.known.tasks.Set(s.Key, struct{}{})
+		}
+		q.watches.pass(s.Caller, s.Key)
+	}
+	return begun, nil
 }
 
 // Call starts a call, or fails with a [*reason.Error]: a new task counts as for [Quota.Watch], but does not wait. The
 // caller must call answered when the call has ended.
 func (q *Quota) Call(s Subject, withheld func() bool) (answered func(), err error) {
-	_, answered, err = q.begin(s, 0, withheld)
-	return answered, err
+	if !q.isNew(s) || withheld() {
+		return func() {}, nil
+	}
+	if _, err := q.begin(s.Peer, 1, 0); err != nil {
+		return nil, err
+	}
+	q.known.tasks.Set(s.Key, struct{}{})
+	return q.peers.answered(s.Peer), nil
 }
 
-// begin counts a new task of an address: one that is neither watched nor known, and for which a request would be sent.
-func (q *Quota) begin(s Subject, patience time.Duration, withheld func() bool) (
-	wait time.Duration, answered func(), err error,
-) {
-	if q.known.task(s.Key) || q.watches.passed(s.Caller, s.Key) || withheld() {
-		return 0, func() {}, nil
+// isNew reports whether a task is neither watched nor known. If a request would be sent for it, it counts.
+func (q *Quota) isNew(s Subject) bool {
+	return !q.known.task(s.Key) && !q.watches.passed(s.Caller, s.Key)
+}
+
+// begin counts new tasks of an address and returns how long they wait.
+func (q *Quota) begin(peer string, tasks int, patience time.Duration) (wait time.Duration, err error) {
+	if tasks == 0 {
+		return 0, nil
 	}
-	wait, answered, ok := q.peers.begin(s.Peer, patience)
+	wait, ok := q.peers.begin(peer, tasks, patience)
 	if !ok {
 		e := q.reached(limitPerPeer, q.peers.rates.PerSecond())
 		e.RetryAfter = min(wait, PeerPatience)
-		return 0, nil, e
+		return 0, e
 	}
-	q.known.tasks.Set(s.Key, struct{}{})
-	return wait, answered, nil
+	return wait, nil
 }
 
 // Accepts reports whether KooDrive has answered a caller with a task lately.

@@ -15,6 +15,15 @@ import (
 
 func never() bool { return false }
 
+// watch starts the watch of one task.
+func watch(q *quota.Quota, s quota.Subject, withheld func() bool) (quota.Watch, error) {
+	begun, err := q.Watch([]quota.Subject{s}, func(int) bool { return withheld() })
+	if err != nil {
+		return quota.Watch{}, err
+	}
+	return begun[0], nil
+}
+
 func subject(key, caller byte, peer string) quota.Subject {
 	return quota.Subject{Key: upstream.Key{key, caller}, Caller: upstream.Key{caller}, Peer: peer}
 }
@@ -41,12 +50,12 @@ func TestParallelWatchesOfANewTask(t *testing.T) {
 		defer q.Close()
 		exhaust(t, q, "a")
 		for range int(quota.PeerPatience / time.Second) { // Watches take the permits that they may wait for, too.
-			_, _ = q.Watch(subject(byte(time.Now().UnixNano()), 9, "a"), never)
+			_, _ = watch(q, subject(byte(time.Now().UnixNano()), 9, "a"), never)
 			time.Sleep(time.Nanosecond)
 		}
 		var second error
-		_, first := q.Watch(subject(1, 1, "a"), func() bool {
-			_, second = q.Watch(subject(1, 1, "a"), never) // While the first is being decided on.
+		_, first := watch(q, subject(1, 1, "a"), func() bool {
+			_, second = watch(q, subject(1, 1, "a"), never) // While the first is being decided on.
 			return false
 		})
 		if !isLimit(first) || !isLimit(second) {
@@ -55,7 +64,7 @@ func TestParallelWatchesOfANewTask(t *testing.T) {
 		if _, err := q.Call(subject(1, 1, "a"), never); !isLimit(err) {
 			t.Errorf("a call for the task that nobody may watch: %v", err)
 		}
-		if _, err := q.Watch(subject(1, 1, "b"), never); err != nil {
+		if _, err := watch(q, subject(1, 1, "b"), never); err != nil {
 			t.Errorf("another address: %v", err)
 		}
 	})
@@ -66,7 +75,7 @@ func TestTasksThatAreNotNew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := quota.New(quota.Config{NewTasksPerPeer: 1})
 		defer q.Close()
-		withheld, err := q.Watch(subject(1, 1, "a"), func() bool { return true })
+		withheld, err := watch(q, subject(1, 1, "a"), func() bool { return true })
 		if err != nil || withheld.Wait != 0 {
 			t.Fatal(withheld.Wait, err)
 		}
@@ -98,7 +107,7 @@ func TestWatchesThatLeaveAreNotCounted(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 2000 {
 		all.Go(func() {
-			if w, err := q.Watch(subject(byte(i%20), byte(i%7), "a"), never); err == nil {
+			if w, err := watch(q, subject(byte(i%20), byte(i%7), "a"), never); err == nil {
 				w.Answered()
 				w.Leave()
 			}
@@ -106,11 +115,11 @@ func TestWatchesThatLeaveAreNotCounted(t *testing.T) {
 	}
 	all.Wait()
 	for i := range byte(50) {
-		if _, err := q.Watch(subject(i, i/10, "a"), never); err != nil {
+		if _, err := watch(q, subject(i, i/10, "a"), never); err != nil {
 			t.Fatalf("watch %d: %v", i, err)
 		}
 	}
-	if _, err := q.Watch(subject(60, 6, "a"), never); err == nil || isLimit(err) {
+	if _, err := watch(q, subject(60, 6, "a"), never); err == nil || isLimit(err) {
 		t.Errorf("the limit of all: %v", err)
 	}
 }

@@ -22,28 +22,34 @@ type watched struct {
 	passed   bool // KooDrive may be asked for it: one of its watches has passed all limits.
 }
 
-// enter counts a watch, given the keys of the caller and of the poll. At a limit it counts nothing and returns the
-// limit's name. Each counted watch must leave.
-func (w *watches) enter(caller, key upstream.Key) (limit string) {
+// enter counts the watches of a list: of tasks of one caller, none of them twice. At a limit it counts none of them and
+// returns the limit's name. Each counted watch must leave.
+func (w *watches) enter(list []Subject) (limit string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	tasks := w.callers[caller]
-	task := tasks[key]
+	caller := list[0].Caller
+	tasks, added := w.callers[caller], 0
+	for _, s := range list {
+		if tasks[s.Key].watchers == 0 {
+			added++
+		}
+	}
 	switch {
-	case task.watchers > 0:
-	case len(tasks) >= w.perCredential:
+	case len(tasks)+added > w.perCredential:
 		return limitPerCredential
-	case w.tasks >= w.inAll:
+	case w.tasks+added > w.inAll:
 		return limitInAll
-	default:
-		w.tasks++
 	}
 	if tasks == nil {
 		tasks = map[upstream.Key]watched{}
 		w.callers[caller] = tasks
 	}
-	task.watchers++
-	tasks[key] = task
+	for _, s := range list {
+		task := tasks[s.Key]
+		task.watchers++
+		tasks[s.Key] = task
+	}
+	w.tasks += added
 	return ""
 }
 

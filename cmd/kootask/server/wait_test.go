@@ -250,7 +250,7 @@ func TestWaitsInARow(t *testing.T) {
 						if task, v := s.wait(t.Context(), t, door, taskID, timeout); task == nil {
 							t.Fatalf("%+v", v)
 						}
-						time.Sleep(20 * time.Millisecond) // The client's own time.
+						<-time.After(20 * time.Millisecond) // The client's own time.
 					}
 				})
 			}
@@ -264,7 +264,7 @@ func TestWaitsInARow(t *testing.T) {
 	paused := count(func(t *testing.T, s *system) {
 		_, _ = s.wait(t.Context(), t, "grpc wait", taskID, "25s")
 		before := s.koodrive.Count()
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		if n := s.koodrive.Count() - before; n != 0 {
 			t.Errorf("%d requests during the pause", n)
 		}
