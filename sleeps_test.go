@@ -10,7 +10,7 @@ import (
 )
 
 // bubbles are the functions that run another one in virtual time.
-var bubbles = []string{"synctest.Test", "bubble", "bubbleKnown", "bothBubbles"}
+var bubbles = []string{"synctest.Test", "bubble", "bubbleKnown", "bubbleList", "bothBubbles"}
 
 // A test may sleep only in virtual time: inside a function that is passed to synctest.Test, or to a bubble of its package, which
 // passes it on.

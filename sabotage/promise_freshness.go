@@ -7,6 +7,27 @@ var promiseFreshness = promise{
 		"A watch ends after 5 minutes without a usable answer from KooDrive.",
 	broken: []sabotage{
 		{
+			name: "a busy list has no heartbeats",
+			in:   "service.listWatcher.step",
+			from: `if !w.opened { w.silent = w.service.heartbeat }`,
+			to:   `w.silent = passed + w.service.heartbeat`,
+			red:  "cmd/kootask/server.TestHeartbeatsOfABusyStream",
+		},
+		{
+			name: "a heartbeat does not name the failing tasks",
+			in:   "service.listWatcher.heartbeat",
+			from: `beat.FailingTaskIds = append(beat.FailingTaskIds, t.question.TaskID())`,
+			to:   ``,
+			red:  "cmd/kootask/server.TestOneTaskHangs",
+		},
+		{
+			name: "the newest confirmation stands for all tasks of a list",
+			in:   "service.listWatcher.heartbeat",
+			from: `t.confirmed.At.Before(oldest)`,
+			to:   `t.confirmed.At.After(oldest)`,
+			red:  "cmd/kootask/server.TestHeartbeatsOfABusyStream",
+		},
+		{
 			name: "a wait returns a task that is in doubt",
 			in:   "service.waiter.step",
 			from: `known && passed >= w.over && state.Doubted`,

@@ -129,9 +129,16 @@ var promiseIsolation = promise{
 		{
 			name: "a ticket is valid for any task",
 			in:   "service/auth.Authenticator.Redeem",
-			from: `found.taskID != taskID`,
+			from: `!slices.Equal(found.taskIDs, set(taskIDs))`,
 			to:   `false`,
 			red:  "cmd/kootask/server.TestInvalidTickets",
+		},
+		{
+			name: "a ticket for a list is valid for a longer one",
+			in:   "service/auth.Authenticator.Redeem",
+			from: `!slices.Equal(found.taskIDs, set(taskIDs))`,
+			to:   `len(found.taskIDs) > len(set(taskIDs)) || !slices.Equal(found.taskIDs, set(taskIDs)[:len(found.taskIDs)])`,
+			red:  "cmd/kootask/server.TestTicketForAList",
 		},
 		{
 			name: "without allowed origins, every origin is allowed",

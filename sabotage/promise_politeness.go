@@ -6,6 +6,34 @@ var promisePoliteness = promise{
 		"Its Retry-After is obeyed, up to 10 minutes. Watches that follow each other cost the polls of one watch.",
 	broken: []sabotage{
 		{
+			name: "a rejected credential costs a request per task of a list",
+			in:   "service.listWatcher.join",
+			from: `len(rest) > 1 && !w.service.quota.Accepts(rest[0].question.Caller())`,
+			to:   `false`,
+			red:  "cmd/kootask/server.TestRejectedCredentialOfAList",
+		},
+		{
+			name: "a list does not wait for its first task's answer",
+			in:   "service.listWatcher.askDue",
+			from: `all = state.Revision > 0`,
+			to:   `all = true || state.Revision > 0`,
+			red:  "cmd/kootask/server.TestFirstTaskIsAskedForAlone",
+		},
+		{
+			name: "rejections are counted task by task",
+			in:   "service.listWatcher.rejected",
+			from: `w.last.Sub(w.first) >= w.service.pollMin`,
+			to:   `false`,
+			red:  "cmd/kootask/server.TestRevokedCredentialOfAList",
+		},
+		{
+			name: "readers of many tasks are not woken when doubt begins",
+			in:   "service/watch.core.failed",
+			from: `s.Revision == 0 || s.Doubted != doubted`,
+			to:   `s.Revision == 0 && s.Doubted != doubted`,
+			red:  "cmd/kootask/server.TestRevokedCredentialOfAList",
+		},
+		{
 			name: "nothing is kept between watchers",
 			in:   "service/watch.Hub.keepLocked",
 			from: `h.kept.Set(key, known)`,

@@ -7,6 +7,41 @@ var promiseTruth = promise{
 		"A failed task is not a failed call.",
 	broken: []sabotage{
 		{
+			name: "a list ends OK although a task was dropped with a delay",
+			in:   "service.listWatcher.remove",
+			from: `return 0, true, w.delayed`,
+			to:   `return 0, true, nil`,
+			red:  "cmd/kootask/server.TestOneTaskHangs",
+		},
+		{
+			name: "a dropped task ends the whole list",
+			in:   "service.listWatcher.drop",
+			from: `!dropped[failure.Outcome.Reason]`,
+			to:   `true`,
+			red:  "cmd/kootask/server.TestListOfEveryKind",
+		},
+		{
+			name: "one rejection at a task's first poll ends the whole list",
+			in:   "service.listWatcher.drop",
+			from: `isRejection(failure)`,
+			to:   `false`,
+			red:  "cmd/kootask/server.TestOneRejectionEndsNoList",
+		},
+		{
+			name: "after a rejection, states from before are sent",
+			in:   "service.listWatcher.news",
+			from: `unseen && !doubt`,
+			to:   `unseen`,
+			red:  "service.TestDoubtIsOfTheWholeList",
+		},
+		{
+			name: "every task that ends has the id of the last event",
+			in:   "service/gateway.eventWriter.Send",
+			from: `e.events && e.open == 0`,
+			to:   `e.events && event.GetTask().GetDone()`,
+			red:  "cmd/kootask/server.TestListOfEveryKind",
+		},
+		{
 			name: "a state that a failure followed is kept for the next watcher",
 			in:   "service/watch.core.keep",
 			from: `s.Err != nil || s.Doubted`,
@@ -64,7 +99,7 @@ var promiseTruth = promise{
 		},
 		{
 			name: "a new watcher is not sent the known state",
-			in:   "service/watch.Hub.Subscribe",
+			in:   "service/watch.poller.add",
 			from: `p.core.state.Revision > 0 || p.core.state.Err != nil`,
 			to:   `p.core.state.Err != nil`,
 			red:  "service/watch.TestJoinerGetsTheNewestStateAtOnce",
@@ -79,8 +114,8 @@ var promiseTruth = promise{
 		{
 			name: "over HTTP, a stream without a final state ends OK",
 			in:   "service/gateway.Gateway.finish",
-			from: `!out.finished`,
-			to:   `!out.opened`,
+			from: `out.open > 0`,
+			to:   `!out.begun`,
 			red:  "service/gateway.TestEndsOfStreams",
 		},
 		{

@@ -4,6 +4,9 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/status"
+
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/message"
 	"github.com/kootask/kootask/service/reason"
@@ -57,4 +60,20 @@ func heartbeatOf(taskID string, state *watch.State[upstream.Task], confirmed tim
 
 func heartbeatEvent(beat *taskv1.Heartbeat) *message.Message {
 	return message.New(&taskv1.WatchTasksResponse{Event: &taskv1.WatchTasksResponse_Heartbeat{Heartbeat: beat}})
+}
+
+// droppedEvent returns the event of a task whose watch has ended with an error.
+func droppedEvent(taskID string, end *status.Status) *taskv1.WatchTasksResponse {
+	event := &taskv1.DroppedTask{TaskId: taskID, Code: int32(end.Code()), Message: end.Message()}
+	for _, detail := range end.Details() {
+		switch d := detail.(type) {
+		case *errdetails.ErrorInfo:
+			event.Reason, event.Metadata = d.GetReason(), d.GetMetadata()
+		case *errdetails.RetryInfo:
+			event.RetryDelay = d.GetRetryDelay()
+		case *errdetails.LocalizedMessage:
+			event.LocalizedMessage = d.GetMessage()
+		}
+	}
+	return &taskv1.WatchTasksResponse{Event: &taskv1.WatchTasksResponse_Dropped{Dropped: event}}
 }

@@ -10,7 +10,7 @@ import (
 
 // metrics are the metrics of the watches. No label has a value that comes from a request or from KooDrive.
 type metrics struct {
-	watchers                    prometheus.Gauge
+	watchers, watchStreams      prometheus.Gauge
 	watchEnds, strikes, unknown *prometheus.CounterVec
 	regressions                 prometheus.Counter
 	changeDelivery              prometheus.Histogram
@@ -25,7 +25,8 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		return m.NewGauge(prometheus.GaugeOpts{Name: "kootask_" + name, Help: help})
 	}
 	all := &metrics{
-		watchers: gauge("watchers", "Open watches and waits."),
+		watchers:     gauge("watchers", "Watches and waits in flight. A stream of several tasks counts once for each of them."),
+		watchStreams: gauge("watch_streams", "Open streams of watches."),
 		watchEnds: counter("watch_ends_total", "reason",
 			"Ended watches and waits, by the reason that the client saw. OK: the task is finished, or the wait is over."),
 		strikes: counter("watch_strikes_total", "outcome",

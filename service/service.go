@@ -99,7 +99,10 @@ type Service struct {
 	metrics   *metrics
 	heartbeat time.Duration
 	lifetime  time.Duration
-	watches   watches
+	pollMin   time.Duration
+	// answerTimeout is how long KooDrive may take for an answer.
+	answerTimeout time.Duration
+	watches       watches
 }
 
 // New returns a Service. Close it.
@@ -109,12 +112,14 @@ func New(config Config) *Service {
 		config.Quota.AppRequestsPerUser = 0
 	}
 	s := &Service{
-		quota:     quota.New(config.Quota),
-		metrics:   newMetrics(config.Metrics),
-		heartbeat: orDefault(config.Heartbeat, DefaultHeartbeat),
-		lifetime:  orDefault(config.WatchLifetime, DefaultWatchLifetime),
-		watches:   watches{all: map[*watcher]struct{}{}},
-		senders:   watch.NewSenders(SendTimeout),
+		quota:         quota.New(config.Quota),
+		metrics:       newMetrics(config.Metrics),
+		heartbeat:     orDefault(config.Heartbeat, DefaultHeartbeat),
+		lifetime:      orDefault(config.WatchLifetime, DefaultWatchLifetime),
+		pollMin:       orDefault(config.PollMin, DefaultPollMin),
+		answerTimeout: config.Upstream.Timeout(),
+		watches:       watches{all: map[*watcher]struct{}{}},
+		senders:       watch.NewSenders(SendTimeout),
 	}
 	log := cmp.Or(config.Log, slog.New(slog.DiscardHandler))
 	s.ask = ask.New(ask.Config{
@@ -123,7 +128,7 @@ func New(config Config) *Service {
 		PollMax:  orDefault(config.PollMax, DefaultPollMax), Log: log, Metrics: config.Metrics,
 	})
 	s.hub = watch.NewHub[upstream.Key](watch.Config[upstream.Task]{
-		Min:        orDefault(config.PollMin, DefaultPollMin),
+		Min:        s.pollMin,
 		Max:        orDefault(config.PollMax, DefaultPollMax),
 		BackoffMax: orDefault(config.PollBackoffMax, DefaultPollBackoffMax),
 		Rank:       rank,

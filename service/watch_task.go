@@ -35,8 +35,12 @@ func (s *Service) WatchTask(
 	if err := w.begin(w.taskID); err != nil {
 		return err
 	}
+	s.metrics.watchStreams.Inc()
 	err = errUnfinished
-	defer func() { w.close(err) }()
+	defer func() {
+		w.close(err)
+		s.metrics.watchStreams.Dec()
+	}()
 	err = w.wait(w.silent)
 	return err
 }

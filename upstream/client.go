@@ -57,6 +57,9 @@ func NewClient(config Config) (*Client, error) {
 	return c, nil
 }
 
+// Timeout returns the limit of one request, including its body.
+func (c *Client) Timeout() time.Duration { return c.timeout }
+
 // Close closes the connections and ends the goroutines. Call it when no request is in flight.
 func (c *Client) Close() {
 	c.workers.close()

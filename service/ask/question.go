@@ -2,6 +2,7 @@ package ask
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/kootask/kootask/service/caller"
@@ -40,6 +41,21 @@ func (a *Asker) Question(who *caller.Caller, taskID string) (*Question, error) {
 	}, nil
 }
 
+// Questions returns the questions of a caller about several tasks. It fails like Question, and like [CheckTaskIDs].
+func (a *Asker) Questions(who *caller.Caller, taskIDs []string) ([]*Question, error) {
+	distinct, err := CheckTaskIDs(taskIDs)
+	if err != nil {
+		return nil, err
+	}
+	questions := make([]*Question, len(distinct))
+	for i, id := range distinct {
+		if questions[i], err = a.Question(who, id); err != nil {
+			return nil, err
+		}
+	}
+	return questions, nil
+}
+
 // credential returns the credential for KooDrive: the app's, or else the caller's own.
 func (a *Asker) credential(who *caller.Caller) (upstream.Credential, error) {
 	if a.app != nil {
@@ -48,8 +64,15 @@ func (a *Asker) credential(who *caller.Caller) (upstream.Credential, error) {
 	return upstream.Forward(who.Authorization(), who.UserID, who.Date)
 }
 
-// fieldTaskID is the request field with the task's id.
-const fieldTaskID = "task_id"
+// The request fields with the id of a task, and with those of several.
+const (
+	fieldTaskID  = "task_id"
+	fieldTaskIDs = "task_ids"
+)
+
+// MaxTaskIDs is the largest number of ids in a request. With 100 ids of 64 characters, a URL still fits the 8 KiB that
+// proxies accept by default.
+const MaxTaskIDs = 100
 
 // CheckTaskID fails with a [*reason.Error] if id cannot be the id of a KooDrive task: see [upstream.CheckTaskID].
 func CheckTaskID(id string) error {
@@ -59,12 +82,39 @@ func CheckTaskID(id string) error {
 	return nil
 }
 
+// CheckTaskIDs returns the distinct ids, in their order. It fails with a [*reason.Error] unless there are 1 to
+// [MaxTaskIDs], counting repeated ones, and each can be the id of a KooDrive task.
+func CheckTaskIDs(ids []string) (distinct []string, err error) {
+	switch {
+	case len(ids) == 0:
+		return nil, reason.Invalid(reason.TaskIDInvalid, fieldTaskIDs, reason.Missing, "Name 1 to 100 tasks.")
+	case len(ids) > MaxTaskIDs:
+		return nil, reason.Invalid(reason.TaskIDInvalid, fieldTaskIDs, reason.OutOfRange, "Name at most 100 tasks.")
+	}
+	failure := &reason.Error{Outcome: reason.TaskIDInvalid}
+	seen := make(map[string]bool, len(ids))
+	for i, id := range ids {
+		var bad *upstream.TaskIDError
+		if errors.As(upstream.CheckTaskID(id), &bad) {
+			failure.Violations = append(failure.Violations, violation(bad, fmt.Sprintf("%s[%d]", fieldTaskIDs, i)))
+		}
+		if !seen[id] {
+			seen[id] = true
+			distinct = append(distinct, id)
+		}
+	}
+	if failure.Violations != nil {
+		return nil, failure
+	}
+	return distinct, nil
+}
+
 // invalid returns the error of a question: that of the task id, or else of the credential. credentialErr may be nil.
 func invalid(err, credentialErr error) error {
 	var badID *upstream.TaskIDError
 	switch {
 	case errors.As(err, &badID):
-		return invalidTaskID(badID)
+		return &reason.Error{Outcome: reason.TaskIDInvalid, Violations: []reason.Violation{violation(badID, fieldTaskID)}}
 	case credentialErr != nil:
 		return invalidCredential(credentialErr)
 	default:
@@ -72,7 +122,8 @@ func invalid(err, credentialErr error) error {
 	}
 }
 
-func invalidTaskID(bad *upstream.TaskIDError) error {
+// violation returns what is wrong with the task id in a field.
+func violation(bad *upstream.TaskIDError, field string) reason.Violation {
 	why, description := reason.Malformed, "Must be 1 to 64 characters of A-Z, a-z, 0-9, _ and -."
 	switch bad.Problem {
 	case upstream.TaskIDMissing:
@@ -83,7 +134,7 @@ func invalidTaskID(bad *upstream.TaskIDError) error {
 		why, description = reason.Reserved, "This is the name of another KooDrive route."
 	case upstream.TaskIDMalformed:
 	}
-	return reason.Invalid(reason.TaskIDInvalid, fieldTaskID, why, description)
+	return reason.Violation{Field: field, Reason: why, Description: description}
 }
 
 func invalidCredential(err error) error {

@@ -23,7 +23,7 @@ const (
 	MaxTickets = 10_000
 )
 
-// tickets stand for admitted callers, each for one task and one use. They are for clients that cannot send headers,
+// tickets stand for admitted callers, each for a set of tasks and one use. They are for clients that cannot send headers,
 // such as event sources, and would have to put a credential into a URL, where it may be logged. Only hashes are stored:
 // comparing secrets directly takes a time that depends on their common prefix.
 type tickets struct {
@@ -32,15 +32,21 @@ type tickets struct {
 }
 
 type ticket struct {
-	who    caller.Caller
-	taskID string
-	chain  []*x509.Certificate // The certificates that the caller presented.
-	expiry *time.Timer         // Removes it.
+	who     caller.Caller
+	taskIDs []string            // As set returns them.
+	chain   []*x509.Certificate // The certificates that the caller presented.
+	expiry  *time.Timer         // Removes it.
 }
 
-// Ticket returns a ticket for an admitted caller to watch a task, and when it expires. If the client has a certificate,
-// the ticket is valid only on connections with the same one. Beyond MaxTickets, it fails with a [*reason.Error].
-func (a *Authenticator) Ticket(r *http.Request, who caller.Caller, taskID string) (value string, expires time.Time, err error) {
+// set returns distinct task ids, in order.
+func set(taskIDs []string) []string { return slices.Compact(slices.Sorted(slices.Values(taskIDs))) }
+
+// Ticket returns a ticket for an admitted caller to watch a set of tasks, and when it expires. If the client has a
+// certificate, the ticket is valid only on connections with the same one. Beyond MaxTickets, it fails with a
+// [*reason.Error].
+func (a *Authenticator) Ticket(r *http.Request, who caller.Caller, taskIDs []string) (
+	value string, expires time.Time, err error,
+) {
 	var secret [32]byte
 	_, _ = rand.Read(secret[:])
 	value = base64.RawURLEncoding.EncodeToString(secret[:])
@@ -50,7 +56,7 @@ func (a *Authenticator) Ticket(r *http.Request, who caller.Caller, taskID string
 	if len(a.tickets.all) >= MaxTickets {
 		return "", time.Time{}, &reason.Error{Outcome: reason.FacadeOverloaded, Cause: errors.New("too many tickets")}
 	}
-	a.tickets.all[hash] = ticket{who, taskID, chain(r), time.AfterFunc(TicketLife, func() { a.tickets.take(hash) })}
+	a.tickets.all[hash] = ticket{who, set(taskIDs), chain(r), time.AfterFunc(TicketLife, func() { a.tickets.take(hash) })}
 	return value, time.Now().Add(TicketLife), nil
 }
 
@@ -66,9 +72,9 @@ func (t *tickets) take(hash [sha256.Size]byte) (ticket, bool) {
 	return found, ok
 }
 
-// Redeem returns the caller that a ticket stands for, for a request to watch a task. It uses the ticket up even if it
-// fails. The request must have no other credential; its language overrides the caller's.
-func (a *Authenticator) Redeem(r *http.Request, value, taskID string) (caller.Caller, error) {
+// Redeem returns the caller that a ticket stands for, for a request to watch the same set of tasks. It uses the ticket up
+// even if it fails. The request must have no other credential; its language overrides the caller's.
+func (a *Authenticator) Redeem(r *http.Request, value string, taskIDs []string) (caller.Caller, error) {
 	who := caller.Nobody(r.Header.Values)
 	who.Peer = a.Peer(r)
 	found, ok := a.tickets.take(sha256.Sum256([]byte(value)))
@@ -77,7 +83,7 @@ func (a *Authenticator) Redeem(r *http.Request, value, taskID string) (caller.Ca
 			return who, reason.Invalid(reason.CredentialAmbiguous, name, reason.Repeated, "Must be absent beside a ticket.")
 		}
 	}
-	if !ok || found.taskID != taskID || !slices.EqualFunc(found.chain, chain(r), (*x509.Certificate).Equal) {
+	if !ok || !slices.Equal(found.taskIDs, set(taskIDs)) || !slices.EqualFunc(found.chain, chain(r), (*x509.Certificate).Equal) {
 		err := a.failed(who, &reason.Error{Outcome: reason.TicketInvalid})
 		a.audit(r.Context(), who, err)
 		return who, err

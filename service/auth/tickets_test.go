@@ -21,7 +21,7 @@ func redeem(c *Authenticator, value, taskID string, header ...string) (caller.Ca
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
-	who, err := c.Redeem(r, value, taskID)
+	who, err := c.Redeem(r, value, []string{taskID})
 	if err != nil {
 		return who, reason.Of(err).Outcome.Name
 	}
@@ -60,7 +60,7 @@ func TestTicketsAreForgotten(t *testing.T) {
 				}
 				defer c.Close()
 				who := caller.Caller{UserID: "1001"}
-				value, expires, err := c.Ticket(&http.Request{}, who, "1")
+				value, expires, err := c.Ticket(&http.Request{}, who, []string{"1"})
 				if err != nil || c.left() != 1 || !expires.Equal(time.Now().Add(TicketLife)) {
 					t.Fatalf("%v, %d tickets, which end %v", err, c.left(), expires)
 				}
@@ -78,7 +78,7 @@ func TestTicketsAreForgotten(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := New(Config{Log: slog.New(slog.DiscardHandler)})
-		if _, _, err := c.Ticket(&http.Request{}, caller.Caller{}, "1"); err != nil {
+		if _, _, err := c.Ticket(&http.Request{}, caller.Caller{}, []string{"1"}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(TicketLife)
@@ -95,13 +95,13 @@ func TestTicketsAreCounted(t *testing.T) {
 		c, _ := New(Config{Log: slog.New(slog.DiscardHandler)})
 		values := map[string]bool{}
 		for range MaxTickets {
-			value, _, err := c.Ticket(&http.Request{}, caller.Caller{}, "1")
+			value, _, err := c.Ticket(&http.Request{}, caller.Caller{}, []string{"1"})
 			if err != nil {
 				t.Fatal(err)
 			}
 			values[value] = true
 		}
-		_, _, err := c.Ticket(&http.Request{}, caller.Caller{}, "1")
+		_, _, err := c.Ticket(&http.Request{}, caller.Caller{}, []string{"1"})
 		var failure *reason.Error
 		if !errors.As(err, &failure) || failure.Outcome != reason.FacadeOverloaded {
 			t.Errorf("one too many: %v", err)
@@ -111,7 +111,7 @@ func TestTicketsAreCounted(t *testing.T) {
 		}
 		time.Sleep(TicketLife)
 		synctest.Wait()
-		if _, _, err := c.Ticket(&http.Request{}, caller.Caller{}, "1"); err != nil || c.left() != 1 {
+		if _, _, err := c.Ticket(&http.Request{}, caller.Caller{}, []string{"1"}); err != nil || c.left() != 1 {
 			t.Errorf("later: %v, %d tickets", err, c.left())
 		}
 	})
@@ -130,13 +130,13 @@ func TestTicketsGoWithTheirCertificate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c, _ := New(Config{Log: slog.New(slog.DiscardHandler)})
-				value, _, err := c.Ticket(&http.Request{TLS: mine}, caller.Caller{}, "1")
+				value, _, err := c.Ticket(&http.Request{TLS: mine}, caller.Caller{}, []string{"1"})
 				if err != nil {
 					t.Fatal(err)
 				}
 				r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
 				r.TLS = row.with
-				if _, err := c.Redeem(r, value, "1"); (err == nil) != row.good {
+				if _, err := c.Redeem(r, value, []string{"1"}); (err == nil) != row.good {
 					t.Error(err)
 				}
 			})

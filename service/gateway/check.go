@@ -87,7 +87,7 @@ func (g *Gateway) check(r *http.Request, route route, taskID string) (caller.Cal
 	}
 	if r.URL.RawQuery != "" {
 		if query := r.URL.Query(); query.Has(ticket.name) {
-			return g.auth.Redeem(r, query.Get(ticket.name), taskID)
+			return g.auth.Redeem(r, query.Get(ticket.name), route.taskIDs(r, taskID))
 		}
 	}
 	if err != nil {
@@ -96,4 +96,4 @@ func (g *Gateway) check(r *http.Request, route route, taskID string) (caller.Cal
 	return g.auth.Admit(r, who)
 }
 
-var errNoFinalTask = errors.New("the stream ended with OK before the final state")
+var errUnfinished = errors.New("the stream ended with OK before each task had ended")

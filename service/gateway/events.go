@@ -19,11 +19,12 @@ import (
 const (
 	taskEvent      = "task"
 	heartbeatEvent = "heartbeat"
+	droppedEvent   = "dropped"
 	endEvent       = "end"
 	failureEvent   = "failure"
 )
 
-// lastEventID is the id of the event with the finished task. No other event has an id.
+// lastEventID is the id of the event with which the last task of a stream ends. No other event has an id.
 const lastEventID = "end"
 
 // WriteTimeout is how long the last event may wait for a client that does not read. TaskService limits the others.
@@ -42,30 +43,36 @@ func acceptsEvents(r *http.Request) bool { return lists(r.Header.Values("Accept"
 // eventWriter writes a stream as JSON lines, {"name":data}, or as server-sent events. data is JSON on one line, so it
 // cannot contain the start of another event. It implements [message.Sink].
 type eventWriter struct {
-	w        http.ResponseWriter
-	control  *http.ResponseController
-	events   bool // Server-sent events; otherwise JSON lines.
-	opened   bool // The header has been written.
-	finished bool // The last message had a finished task.
-	cut      atomic.Bool
+	w       http.ResponseWriter
+	control *http.ResponseController
+	events  bool // Server-sent events; otherwise JSON lines.
+	begun   bool // The header has been written.
+	open    int  // Tasks that are neither finished nor dropped for good.
+	cut     atomic.Bool
 }
 
-func newEventWriter(w http.ResponseWriter, events bool) *eventWriter {
-	return &eventWriter{w: w, control: http.NewResponseController(w), events: events}
+// newEventWriter returns a writer for the stream of a number of tasks.
+func newEventWriter(w http.ResponseWriter, events bool, tasks int) *eventWriter {
+	return &eventWriter{w: w, control: http.NewResponseController(w), events: events, open: tasks}
 }
 
 // Send writes one message of the stream. It ignores messages that it does not know: the contract may be newer.
 func (e *eventWriter) Send(m *message.Message) error {
+	event, _ := m.Message.(*taskv1.WatchTasksResponse)
+	if event.GetTask().GetDone() || event.GetDropped() != nil && event.GetDropped().GetRetryDelay() == nil {
+		e.open--
+	}
 	form, encode := message.Line, encodeLine
-	if e.events {
+	switch {
+	case e.events && e.open == 0:
+		form, encode = message.LastEvent, encodeLastEvent
+	case e.events:
 		form, encode = message.Event, encodeEvent
 	}
 	bytes, err := message.As(m, form, encode)
 	if err != nil || len(bytes) == 0 {
 		return err
 	}
-	response, _ := m.Message.(*taskv1.WatchTasksResponse)
-	e.finished = response.GetTask().GetDone()
 	return e.write(bytes)
 }
 
@@ -76,15 +83,20 @@ func (e *eventWriter) Cut() {
 }
 
 func encodeLine(m proto.Message) ([]byte, error) {
-	name, _, data, err := eventOf(m)
+	name, data, err := eventOf(m)
 	if name == "" || err != nil {
 		return nil, err
 	}
 	return lineOf(name, data), nil
 }
 
-func encodeEvent(m proto.Message) ([]byte, error) {
-	name, id, data, err := eventOf(m)
+func encodeEvent(m proto.Message) ([]byte, error) { return encodeEventWith("", m) }
+
+// encodeLastEvent encodes the event with which the last task of a stream ends.
+func encodeLastEvent(m proto.Message) ([]byte, error) { return encodeEventWith(lastEventID, m) }
+
+func encodeEventWith(id string, m proto.Message) ([]byte, error) {
+	name, data, err := eventOf(m)
 	if name == "" || err != nil {
 		return nil, err
 	}
@@ -92,20 +104,21 @@ func encodeEvent(m proto.Message) ([]byte, error) {
 }
 
 // eventOf returns the event of a message; an empty name if it has none.
-func eventOf(m proto.Message) (name, id string, data []byte, err error) {
+func eventOf(m proto.Message) (name string, data []byte, err error) {
 	response, _ := m.(*taskv1.WatchTasksResponse)
+	var event proto.Message
 	switch {
 	case response.GetTask() != nil:
-		if response.GetTask().GetDone() {
-			id = lastEventID
-		}
-		data, err = jsonline.Marshal(jsonForm, response.GetTask())
-		return taskEvent, id, data, err
+		name, event = taskEvent, response.GetTask()
 	case response.GetHeartbeat() != nil:
-		data, err = jsonline.Marshal(jsonForm, response.GetHeartbeat())
-		return heartbeatEvent, "", data, err
+		name, event = heartbeatEvent, response.GetHeartbeat()
+	case response.GetDropped() != nil:
+		name, event = droppedEvent, response.GetDropped()
+	default:
+		return "", nil, nil
 	}
-	return "", "", nil, nil
+	data, err = jsonline.Marshal(jsonForm, event)
+	return name, data, err
 }
 
 func lineOf(name string, data []byte) []byte { return fmt.Appendf(nil, "{%q:%s}\n", name, data) }
@@ -122,7 +135,7 @@ func sentEvent(name, id string, retryMillis int64, data []byte) []byte {
 	return fmt.Appendf(event, "data: %s\n\n", data)
 }
 
-// end writes the last event of a stream that ends after a finished task.
+// end writes the last event of a stream whose tasks have all ended.
 func (e *eventWriter) end() error { return e.last(endEvent, -1, []byte("{}")) }
 
 // failure writes the last event of a stream that ends otherwise.
@@ -146,20 +159,20 @@ func (e *eventWriter) last(name string, retryMillis int64, data []byte) error {
 
 // write writes an event and flushes it.
 func (e *eventWriter) write(event []byte) error {
-	e.open()
+	e.begin()
 	if _, err := e.w.Write(event); err != nil {
 		return err
 	}
 	return e.control.Flush()
 }
 
-// open writes the header, once. It asks proxies not to buffer: X-Accel-Buffering is nginx's, and no-transform forbids
+// begin writes the header, once. It asks proxies not to buffer: X-Accel-Buffering is nginx's, and no-transform forbids
 // compression, which would gather data.
-func (e *eventWriter) open() {
-	if e.opened {
+func (e *eventWriter) begin() {
+	if e.begun {
 		return
 	}
-	e.opened = true
+	e.begun = true
 	// The server's time limit for answers does not hold for streams.
 	_ = e.control.SetWriteDeadline(time.Time{})
 	if e.cut.Load() {

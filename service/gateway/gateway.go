@@ -51,6 +51,8 @@ type Config struct {
 	Console bool
 	// CheckTaskID fails with a [*reason.Error] if id cannot be a task's id. Required.
 	CheckTaskID func(id string) error
+	// CheckTaskIDs returns the distinct ids. It fails with a [*reason.Error] if they cannot be those of a list. Required.
+	CheckTaskIDs func(ids []string) (distinct []string, err error)
 	// TicketsPerPeer limits the tickets per second for one address, with a burst of [rates.Burst] times as many. 0:
 	// [DefaultTicketsPerPeer].
 	TicketsPerPeer int
@@ -78,6 +80,7 @@ type Gateway struct {
 	log            *slog.Logger
 	localHosts     bool
 	checkTaskID    func(id string) error
+	checkTaskIDs   func(ids []string) ([]string, error)
 	ticketRates    *rates.Rates
 	ticketsPerPeer int
 	refused        *prometheus.CounterVec // By outcome.
@@ -92,7 +95,7 @@ func withTable(config Config, table func(*Gateway) []route) (*Gateway, error) {
 	g := &Gateway{
 		conn: config.Conn, tasks: taskv1.NewTaskServiceClient(config.Conn), auth: config.Auth, log: config.Log,
 		localHosts:  config.LocalHosts,
-		checkTaskID: config.CheckTaskID,
+		checkTaskID: config.CheckTaskID, checkTaskIDs: config.CheckTaskIDs,
 		ticketRates: rates.New(ticketsPerPeer), ticketsPerPeer: ticketsPerPeer,
 		refused: promauto.With(config.Metrics).NewCounterVec(prometheus.CounterOpts{
 			Name: "kootask_http_refused_total", Help: "Requests that the HTTP port refused by itself, by outcome.",
@@ -218,11 +221,14 @@ func (o router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // direct returns the handler of a request's route and its parameters; nil if the mux must find the handler.
 // Its frame is not part of the stack on which a stream waits.
 func (g *Gateway) direct(r *http.Request) (runtime.HandlerFunc, map[string]string) {
-	found, id, _ := g.routeOf(r.URL.Path)
-	if r.Method == found.method && r.URL.RawPath == "" && id != "" && !strings.Contains(id, "/") {
-		return found.checked, map[string]string{"task_id": id}
+	found, id, ok := g.routeOf(r.URL.Path)
+	if !ok || r.Method != found.method || r.URL.RawPath != "" {
+		return nil, nil
 	}
-	return nil, nil
+	if strings.HasPrefix(found.path, tasksPath) && (id == "" || strings.Contains(id, "/")) {
+		return nil, nil
+	}
+	return found.checked, map[string]string{"task_id": id}
 }
 
 // headerSize returns the size of a request's header, including its first line. net/http accepts larger headers than

@@ -14,23 +14,29 @@ type parameter struct {
 	name string
 	form func(value string) bool
 	want string // The form as an error text.
+	// repeated allows several values.
+	repeated bool
 }
 
 // Parameters of several routes, or with a meaning to the gateway itself.
 var (
-	failedTaskAsError = parameter{"failedTaskAsError", isBool, "Must be true or false."}
+	failedTaskAsError = parameter{name: "failedTaskAsError", form: isBool, want: "Must be true or false."}
+	// taskIDs are the tasks of a list. TaskService checks their form.
+	taskIDs = parameter{name: "taskIds", form: func(string) bool { return true }, repeated: true}
 	// ticket is the ticket of an event source, which cannot send headers. It is the only credential that a URL may have.
-	ticket = parameter{"ticket", func(v string) bool { return ascii.Word(v, "_-") }, "Must be a ticket, unchanged."}
+	ticket = parameter{
+		name: "ticket", form: func(v string) bool { return ascii.Word(v, "_-") }, want: "Must be a ticket, unchanged.",
+	}
 	// lastID replaces Last-Event-ID for an event source that cannot send headers.
 	lastID = parameter{
-		"lastEventId", func(v string) bool { return v == "" || v == lastEventID },
-		"Must be " + lastEventID + ", the only id that an event has.",
+		name: "lastEventId", form: func(v string) bool { return v == "" || v == lastEventID },
+		want: "Must be " + lastEventID + ", the only id that an event has.",
 	}
 )
 
 // seconds returns a parameter whose value is a duration.
 func seconds(name string) parameter {
-	return parameter{name, isSeconds, "Must be a duration in seconds, like 2.5s."}
+	return parameter{name: name, form: isSeconds, want: "Must be a duration in seconds, like 2.5s."}
 }
 
 func isBool(text string) bool { return text == "true" || text == "false" }
@@ -43,8 +49,8 @@ func isSeconds(text string) bool {
 	return ok && digits(whole) && (!isFraction || digits(fraction))
 }
 
-// checkQuery refuses all parameters but the allowed ones, once each and in their form. So a URL cannot carry a
-// credential. It does not use url.URL.Query, which ignores parts that it cannot parse.
+// checkQuery refuses all parameters but the allowed ones, each in its form, and once unless it may be repeated. So a URL
+// cannot carry a credential. It does not use url.URL.Query, which ignores parts that it cannot parse.
 func checkQuery(raw string, allowed []parameter) *reason.Error {
 	if raw == "" {
 		return nil
@@ -62,9 +68,9 @@ func checkQuery(raw string, allowed []parameter) *reason.Error {
 		case i < 0:
 			unknown = append(unknown, name)
 			continue
-		case len(values) > 1:
+		case len(values) > 1 && !allowed[i].repeated:
 			violation.Reason, violation.Description = reason.Repeated, "Send only one value."
-		case !allowed[i].form(values[0]):
+		case slices.ContainsFunc(values, func(v string) bool { return !allowed[i].form(v) }):
 			violation.Reason, violation.Description = reason.Malformed, allowed[i].want
 		default:
 			continue

@@ -26,21 +26,37 @@ type route struct {
 	waits bool
 }
 
-// tasksPath is the path before a task's id.
-const tasksPath = "/v1/tasks/"
+// tasksPath is the path before a task's id, and listPath that of several tasks, whose ids are in the query.
+const (
+	tasksPath = "/v1/tasks/"
+	listPath  = "/v1/tasks"
+)
+
+// taskIDs returns the ids of a request's tasks: that in its path, or those in its query.
+func (f route) taskIDs(r *http.Request, inPath string) []string {
+	if strings.HasPrefix(f.path, tasksPath) {
+		return []string{inPath}
+	}
+	return r.URL.Query()[taskIDs.name]
+}
 
 // table returns the routes. Those with a verb come first: an id could end like a verb.
 func (g *Gateway) table() []route {
 	return []route{
 		{
-			method: http.MethodGet, path: "/v1/tasks/{task_id}:watch", handle: g.watch, stream: true,
+			method: http.MethodGet, path: tasksPath + "{task_id}:watch", handle: g.watch, stream: true,
 			parameters: []parameter{failedTaskAsError, lastID, ticket},
 		},
 		{
-			method: http.MethodGet, path: "/v1/tasks/{task_id}:wait", waits: true,
+			method: http.MethodGet, path: tasksPath + "{task_id}:wait", waits: true,
 			parameters: []parameter{failedTaskAsError, seconds("timeout")},
 		},
-		{method: http.MethodPost, path: "/v1/tasks/{task_id}:ticket", handle: g.ticket},
+		{method: http.MethodPost, path: tasksPath + "{task_id}:ticket", handle: g.ticket},
+		{
+			method: http.MethodGet, path: listPath + ":watch", handle: g.watchTasks, stream: true,
+			parameters: []parameter{taskIDs, lastID, ticket},
+		},
+		{method: http.MethodPost, path: listPath + ":ticket", handle: g.ticketForTasks, parameters: []parameter{taskIDs}},
 		{
 			method: http.MethodGet, path: tasksPath + "{task_id}", handle: g.get,
 			parameters: []parameter{failedTaskAsError, seconds("maxAge")},

@@ -26,7 +26,7 @@ func TestNoTicketIsLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	for err == nil {
-		_, _, err = anybody.Ticket(&http.Request{}, caller.Caller{}, "1")
+		_, _, err = anybody.Ticket(&http.Request{}, caller.Caller{}, []string{"1"})
 	}
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/tasks/1:ticket", nil)
 	r.Header.Set("Authorization", "Bearer a")

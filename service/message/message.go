@@ -21,6 +21,8 @@ const (
 	Line
 	// Event is a server-sent event.
 	Event
+	// LastEvent is the server-sent event with which the last task of a stream ends.
+	LastEvent
 
 	forms
 )

@@ -38,8 +38,8 @@ const (
 	// connection may be closed.
 	MaxHeader     = caller.MaxHeader
 	MaxHeaderRead = 64 << 10
-	// MaxMessage limits a request after decompression, in bytes. It has a task id and two small fields.
-	MaxMessage = 4 << 10
+	// MaxMessage limits a request after decompression, in bytes. 100 ids of 64 characters take 6.6 KB.
+	MaxMessage = 8 << 10
 	// ClientPing is the shortest interval at which clients may ping.
 	ClientPing = 20 * time.Second
 

@@ -87,7 +87,7 @@ type Subscription[V any] struct {
 	state  *atomic.Pointer[State[V]] // The poller's.
 	from   source[V]
 	place  int       // Index in the poller's subscribers. Guarded by the poller's mu.
-	last   *State[V] // The state that Next returned last, unless it was doubted. Nil before the first.
+	last   *State[V] // The state that was seen last. Nil before the first.
 }
 
 // source is a poller of any kind of key.
@@ -99,20 +99,28 @@ type source[V any] interface {
 // State returns the state of the key. It does not block. The state must not be changed.
 func (s *Subscription[V]) State() *State[V] { return s.state.Load() }
 
-// Next returns the state of the key, and whether it has a value that this subscription has not seen and may show. It
+// Peek returns the state of the key, and whether it has a value that this subscription has not seen and may show. It
 // does not block. The state must not be changed.
-func (s *Subscription[V]) Next() (state *State[V], unseen bool) {
+func (s *Subscription[V]) Peek() (state *State[V], unseen bool) {
 	state = s.state.Load()
-	if state.Doubted {
-		return state, false
-	}
 	// A value that has changed and changed back meanwhile is not new.
-	unseen = state.Revision > s.Seen() && (s.Seen() == 0 || !s.from.same(s.last.Value, state.Value))
-	s.last = state
+	unseen = !state.Doubted && state.Revision > s.Seen() && (s.Seen() == 0 || !s.from.same(s.last.Value, state.Value))
 	return state, unseen
 }
 
-// Seen returns the revision that Next returned last, or a later one with the same value. 0: none.
+// See records that the value of a state that Peek returned was shown.
+func (s *Subscription[V]) See(state *State[V]) { s.last = state }
+
+// Next is Peek, and then See unless the value may not be shown.
+func (s *Subscription[V]) Next() (state *State[V], unseen bool) {
+	state, unseen = s.Peek()
+	if !state.Doubted {
+		s.See(state)
+	}
+	return state, unseen
+}
+
+// Seen returns the revision that was seen last, or a later one with the same value. 0: none.
 func (s *Subscription[V]) Seen() uint64 {
 	if s.last == nil {
 		return 0
@@ -120,8 +128,14 @@ func (s *Subscription[V]) Seen() uint64 {
 	return s.last.Revision
 }
 
-// Leave leaves the keys of subscriptions. The last subscription of a key stops its poller. Leave returns after the end of
-// all pollers that it stops, which end at the same time.
+// Close leaves the key. The last subscription of a key stops its poller, whose poll may still take a moment to end.
+func (s *Subscription[V]) Close() {
+	if s.from != nil {
+		s.from.remove(s)
+	}
+}
+
+// Leave closes subscriptions, and returns after the end of all pollers that it stops, which end at the same time.
 func Leave[V any](subscriptions ...*Subscription[V]) {
 	var ended []<-chan struct{}
 	for _, s := range subscriptions {
@@ -137,8 +151,9 @@ func Leave[V any](subscriptions ...*Subscription[V]) {
 	}
 }
 
-// Subscribe watches key: it joins the key's poller, or starts one, which calls poll at once. The key must identify
-// everything that poll depends on, so that the poll of any subscriber serves all.
+// Subscribe watches key: it joins the key's poller, or starts one, which calls poll at once, or when it is due if the
+// key's state was kept. The key must identify everything that poll depends on, so that the poll of any subscriber serves
+// all.
 //
 // The subscription wakes stream whenever Next may return something new. Several subscriptions may share a stream: its
 // step then asks each of them.
@@ -158,15 +173,20 @@ func (h *Hub[K, V]) Subscribe(key K, poll Poll[V], stream *Stream) *Subscription
 	if p == nil || p.retired {
 		p = h.start(key, poll, p)
 	}
-	s.state, s.from = &p.state, p
+	p.add(s)
+	return s
+}
 
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s.place = len(p.subscribers)
-	p.subscribers = append(p.subscribers, s)
-	if p.core.state.Revision > 0 || p.core.state.Err != nil {
-		stream.Wake()
+// Join is Subscribe for a key that others watch. If there are none, it returns nil.
+func (h *Hub[K, V]) Join(key K, stream *Stream) *Subscription[V] {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.pollers[key]
+	if p == nil || p.retired {
+		return nil
 	}
+	s := &Subscription[V]{stream: stream}
+	p.add(s)
 	return s
 }
 

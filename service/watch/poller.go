@@ -33,6 +33,18 @@ type poller[K comparable, V any] struct {
 	subscribers []*Subscription[V] // Guarded by mu.
 }
 
+// add subscribes s. The caller holds hub.mu.
+func (p *poller[K, V]) add(s *Subscription[V]) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.state, s.from = &p.state, p
+	s.place = len(p.subscribers)
+	p.subscribers = append(p.subscribers, s)
+	if p.core.state.Revision > 0 || p.core.state.Err != nil {
+		s.stream.Wake()
+	}
+}
+
 // remove unsubscribes s. If it was the last subscriber, remove stops the poller, and returns a channel that is closed at
 // the poller's end:
 //  1. Under both locks, retire the poller, so that Subscribe starts a new one instead of joining, and keep its state.

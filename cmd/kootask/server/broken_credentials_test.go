@@ -15,7 +15,7 @@ func TestSpellingsOfTheScheme(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
 				for _, scheme := range []string{"Bearer ", "bearer ", "BEARER ", "Bearer  ", "Bearer" + strings.Repeat(" ", 100)} {
-					for _, door := range doors {
+					for _, door := range callerDoors {
 						c := m.call(exampleID, scheme+s.jwt(nil))
 						if !m.app {
 							c.header = append([]string{"authorization", scheme + token}, c.header[2:]...)
@@ -48,7 +48,7 @@ func TestBrokenCredentials(t *testing.T) {
 				for what, row := range corpus {
 					c := m.call(exampleID, row.values...)
 					c.header = append(c.header, row.beside...)
-					on := doors
+					on := callerDoors
 					if row.doors != nil {
 						on = row.doors
 					}
@@ -56,7 +56,7 @@ func TestBrokenCredentials(t *testing.T) {
 						s.refused(t, what+", "+door, door, c, row)
 					}
 				}
-				for _, door := range doors { // Everything else was valid.
+				for _, door := range callerDoors { // Everything else was valid.
 					s.succeed(t, door, m.call(exampleID, s.good()))
 				}
 			})

@@ -128,7 +128,7 @@ func TestWatchesEndWithTheToken(t *testing.T) {
 						}
 						time.Sleep(row.life - last.at)
 						asked := s.koodrive.Count()
-						for _, door := range doors {
+						for _, door := range callerDoors {
 							if v := s.fail(t.Context(), t, door, c); v.reason != "CALLER_UNAUTHENTICATED" {
 								t.Errorf("afterwards %s came to %+v", door, v)
 							}

@@ -176,11 +176,11 @@ func (d *description) allows(t *testing.T, resp *http.Response, body string) {
 		t.Errorf("%s in %q says %q", what, language, body)
 	}
 	if resp.Request.Method != http.MethodHead && resp.Header.Get("Content-Encoding") == "" {
-		d.allowsBody(t, what, p, resp.Header.Get("Content-Type"), body)
+		d.allowsBody(t, what, resp.Request.URL.Path, p, resp.Header.Get("Content-Type"), body)
 	}
 }
 
-func (d *description) allowsBody(t *testing.T, what string, p pointer, contentType, body string) {
+func (d *description) allowsBody(t *testing.T, what, path string, p pointer, contentType, body string) {
 	t.Helper()
 	var value any
 	switch contentType {
@@ -191,7 +191,7 @@ func (d *description) allowsBody(t *testing.T, what string, p pointer, contentTy
 		return
 	case ndjson + charset, sse + charset:
 		surface := strings.TrimSuffix(contentType, charset)
-		parse(t, surface, strings.NewReader(body), func(e event) { d.allowsEvent(t, surface, e) })
+		parse(t, surface, strings.NewReader(body), func(e event) { d.allowsEvent(t, surface, path, e) })
 		return
 	case "application/json":
 		if err := json.Unmarshal([]byte(body), &value); err != nil {
@@ -210,15 +210,19 @@ func (d *description) allowsBody(t *testing.T, what string, p pointer, contentTy
 }
 
 // allowsEvent fails the test if a stream may not have an event.
-func (d *description) allowsEvent(t *testing.T, surface string, e event) {
+func (d *description) allowsEvent(t *testing.T, surface, path string, e event) {
 	t.Helper()
-	err := d.once(func() error { return d.checkEvent(surface, e) }, surface, e.name, e.id, e.wait, e.data)
+	of := "/v1/tasks/{task_id}:watch"
+	if strings.HasPrefix(path, "/v1/tasks:") {
+		of = "/v1/tasks:watch"
+	}
+	err := d.once(func() error { return d.checkEvent(surface, of, e) }, surface, of, e.name, e.id, e.wait, e.data)
 	if err != nil {
 		t.Errorf("%s: %+v is not described: %v", surface, e, err)
 	}
 }
 
-func (d *description) checkEvent(surface string, e event) error {
+func (d *description) checkEvent(surface, of string, e event) error {
 	value := map[string]any{"event": e.name, "data": e.data}
 	if e.id != "" {
 		value["id"] = e.id
@@ -233,6 +237,6 @@ func (d *description) checkEvent(surface string, e event) error {
 		}
 		value = map[string]any{e.name: data}
 	}
-	_, item := d.at(pointer("/paths").to("/v1/tasks/{task_id}:watch", "get", "responses", "200", "content", surface+charset, "schema"))
+	_, item := d.at(pointer("/paths").to(of, "get", "responses", "200", "content", surface+charset, "schema"))
 	return d.validate(item, value)
 }

@@ -166,7 +166,7 @@ func (e *evidence) body(resp *http.Response, body string) {
 	switch {
 	case resp.StatusCode != http.StatusOK:
 		e.add(inError, body)
-	case strings.HasPrefix(resp.Request.URL.Path, "/v1/tasks/"):
+	case strings.HasPrefix(resp.Request.URL.Path, "/v1/tasks"):
 		e.add(inTask, body)
 	case resp.Request.URL.Path == "/openapi.json": // It has the documents' example, which is the source of the canaries.
 	default:

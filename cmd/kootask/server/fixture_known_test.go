@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -162,6 +161,15 @@ func (s *system) try(ctx context.Context, t *testing.T, door string, c call) err
 	case "grpc wait":
 		_, err := s.tasks.WaitTask(metadata.NewOutgoingContext(ctx, metadata.Pairs(c.header...)), &taskv1.WaitTaskRequest{TaskId: c.id})
 		return err
+	case "grpc tasks":
+		stream, err := s.tasks.WatchTasks(metadata.NewOutgoingContext(ctx, metadata.Pairs(c.header...)), &taskv1.WatchTasksRequest{TaskIds: []string{c.id}})
+		for err == nil {
+			_, err = stream.Recv()
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		return err
 	case "grpc watch":
 		stream, err := s.tasks.WatchTask(metadata.NewOutgoingContext(ctx, metadata.Pairs(c.header...)), &taskv1.WatchTaskRequest{TaskId: c.id})
 		for err == nil {
@@ -172,17 +180,17 @@ func (s *system) try(ctx context.Context, t *testing.T, door string, c call) err
 		}
 		return err
 	}
-	path := pathAt(door, c.id)
+	query := ""
 	if door == "rest" {
-		path += "?maxAge=0s"
+		query = "maxAge=0s"
 	}
-	r := request(ctx, t, path, "Accept", door)
+	r := request(ctx, t, pathAt(door, c.id, query), "Accept", accepted(door))
 	r.Header.Del("Authorization")
 	for i := 0; i < len(c.header); i += 2 {
 		r.Header.Add(c.header[i], c.header[i+1])
 	}
 	resp, body := s.get(t, r)
-	if resp.StatusCode != http.StatusOK || strings.Contains(body, "failure") && slices.Contains(surfaces, door) {
+	if resp.StatusCode != http.StatusOK || strings.Contains(body, "failure") && accepted(door) != "" {
 		return errors.New(body)
 	}
 	return nil

@@ -8,22 +8,27 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
 // event is an event of a stream, on any surface.
 type event struct {
-	name string // task, heartbeat, end or failure.
+	name string // task, heartbeat, dropped, end or failure.
 	id   string
 	data string // JSON, except on a gRPC stream.
 	wait string // The retry field of a server-sent event.
 	at   time.Duration
-	task *taskv1.Task // Of a gRPC stream, as is the next.
+	task *taskv1.Task // Of a gRPC stream, as are the next ones.
 	beat *taskv1.Heartbeat
+	drop *taskv1.DroppedTask
 	err  error
 }
 
@@ -105,8 +110,13 @@ func (s *system) follow(ctx context.Context, t *testing.T, surface, id string, e
 		s.followGRPC(ctx, id, each)
 		return
 	}
+	s.followHTTP(ctx, t, surface, "/v1/tasks/"+id+":watch", each)
+}
+
+func (s *system) followHTTP(ctx context.Context, t *testing.T, surface, path string, each func(event)) {
+	t.Helper()
 	start := time.Now()
-	r := request(ctx, t, "/v1/tasks/"+id+":watch", "Accept", surface)
+	r := request(ctx, t, path, "Accept", surface)
 	r.Header.Set("Authorization", "Bearer "+cmp.Or(s.credential, token))
 	resp, err := s.http.Do(r)
 	if err != nil {
@@ -131,7 +141,7 @@ func (s *system) follow(ctx context.Context, t *testing.T, surface, id string, e
 		e.at += offset
 		s.out.event(e)
 		if ctx.Err() == nil { // A client that has left may get any error.
-			openAPI().allowsEvent(t, surface, e)
+			openAPI().allowsEvent(t, surface, path, e)
 		}
 		each(e)
 	})
@@ -144,20 +154,81 @@ func (s *system) followGRPC(ctx context.Context, id string, each func(event)) {
 		each(event{name: "failure", err: err})
 		return
 	}
-	for {
+	receive(start, each, func() (event, error) {
 		m, err := stream.Recv()
-		at := time.Since(start)
+		return event{task: m.GetTask(), beat: m.GetHeartbeat()}, err
+	})
+}
+
+// receive passes on the events of a gRPC stream until it ends.
+func receive(start time.Time, each func(event), next func() (event, error)) {
+	for {
+		e, err := next()
+		e.at = time.Since(start)
 		switch {
 		case errors.Is(err, io.EOF):
-			each(event{name: "end", at: at})
+			each(event{name: "end", at: e.at})
 			return
 		case err != nil:
-			each(event{name: "failure", err: err, at: at})
+			each(event{name: "failure", err: err, at: e.at})
 			return
-		case m.GetTask() != nil:
-			each(event{name: "task", task: m.GetTask(), at: at})
+		case e.task != nil:
+			e.name = "task"
+		case e.drop != nil:
+			e.name = "dropped"
 		default:
-			each(event{name: "heartbeat", beat: m.GetHeartbeat(), at: at})
+			e.name = "heartbeat"
 		}
+		each(e)
 	}
+}
+
+// followTasks watches a list of tasks on a surface.
+func (s *system) followTasks(ctx context.Context, t *testing.T, surface string, ids []string, each func(event)) {
+	t.Helper()
+	if surface != "grpc" {
+		s.followHTTP(ctx, t, surface, listPath(":watch", ids), each)
+		return
+	}
+	start := time.Now()
+	stream, err := s.tasks.WatchTasks(as(ctx, cmp.Or(s.credential, token)), &taskv1.WatchTasksRequest{TaskIds: ids})
+	if err != nil {
+		each(event{name: "failure", err: err})
+		return
+	}
+	receive(start, each, func() (event, error) {
+		m, err := stream.Recv()
+		return event{task: m.GetTask(), beat: m.GetHeartbeat(), drop: m.GetDropped()}, err
+	})
+}
+
+// listPath returns a path for a list of tasks.
+func listPath(verb string, ids []string) string {
+	return "/v1/tasks" + verb + "?" + url.Values{"taskIds": ids}.Encode()
+}
+
+// parsed is an event with its message, as on a gRPC stream.
+func (e event) parsed(t *testing.T) event {
+	t.Helper()
+	if e.data == "" {
+		return e
+	}
+	var into proto.Message
+	switch e.name {
+	case "task":
+		e.task = &taskv1.Task{}
+		into = e.task
+	case "heartbeat":
+		e.beat = &taskv1.Heartbeat{}
+		into = e.beat
+	case "dropped":
+		e.drop = &taskv1.DroppedTask{}
+		into = e.drop
+	default:
+		return e
+	}
+	if err := protojson.Unmarshal([]byte(e.data), into); err != nil {
+		t.Errorf("event %+v: %v", e, err)
+	}
+	return e
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -28,11 +29,28 @@ var (
 	grpcDoors = []string{"grpc get", "grpc watch", "grpc wait"}
 	httpDoors = []string{"rest", "rest wait", ndjson, sse}
 	doors     = slices.Concat(grpcDoors, httpDoors)
+
+	// listDoors are for lists of tasks, here of one. They decide about callers as the others do, and otherwise about tasks.
+	listDoors   = []string{"grpc tasks", "tasks " + ndjson, "tasks " + sse}
+	callerDoors = slices.Concat(doors, listDoors)
 )
 
-// pathAt returns the path of a task at one of httpDoors.
-func pathAt(door, id string) string {
-	return "/v1/tasks/" + id + map[string]string{"rest wait": ":wait", ndjson: ":watch", sse: ":watch"}[door]
+// pathAt returns the path and the query of a task at a door of HTTP.
+func pathAt(door, id, query string) string {
+	query = strings.TrimPrefix(query, "?")
+	if strings.HasPrefix(door, "tasks ") {
+		return "/v1/tasks:watch?" + strings.TrimSuffix("taskIds="+id+"&"+query, "&")
+	}
+	path := "/v1/tasks/" + id + map[string]string{"rest wait": ":wait", ndjson: ":watch", sse: ":watch"}[door]
+	return strings.TrimSuffix(path+"?"+query, "?")
+}
+
+// accepted returns what a request at a door of HTTP accepts; empty without a choice.
+func accepted(door string) string {
+	if accept := strings.TrimPrefix(door, "tasks "); slices.Contains(surfaces, accept) {
+		return accept
+	}
+	return ""
 }
 
 // verdict is the failure of a call, at any of the doors.
@@ -62,24 +80,21 @@ type call struct {
 // fail makes a call that must fail.
 func (s *system) fail(ctx context.Context, t *testing.T, door string, c call) verdict {
 	t.Helper()
-	if slices.Contains(grpcDoors, door) {
+	if strings.HasPrefix(door, "grpc ") {
 		return s.failGRPC(metadata.NewOutgoingContext(ctx, metadata.Pairs(c.header...)), t, door, c)
 	}
-	path := pathAt(door, c.id)
 	if c.asError {
-		path += "?failedTaskAsError=true"
-	} else {
-		path += c.query
+		c.query = "failedTaskAsError=true"
 	}
-	r := request(ctx, t, path, c.header...)
+	r := request(ctx, t, pathAt(door, c.id, c.query), c.header...)
 	r.Header.Del("Authorization")
 	for i := 0; i < len(c.header); i += 2 {
 		if c.header[i] == "authorization" {
 			r.Header.Add("Authorization", c.header[i+1])
 		}
 	}
-	if slices.Contains(surfaces, door) {
-		r.Header.Set("Accept", door)
+	if accept := accepted(door); accept != "" {
+		r.Header.Set("Accept", accept)
 	}
 	resp, body := s.get(t, r)
 	v := read(t, parseStatus(t, body))
@@ -129,6 +144,16 @@ func (s *system) failGRPC(ctx context.Context, t *testing.T, door string, c call
 	case "grpc wait":
 		req := &taskv1.WaitTaskRequest{TaskId: c.id, FailedTaskAsError: c.asError}
 		_, err = s.tasks.WaitTask(ctx, req, grpc.Header(&header), grpc.Trailer(&trailer))
+	case "grpc tasks":
+		var stream grpc.ServerStreamingClient[taskv1.WatchTasksResponse]
+		if stream, err = s.tasks.WatchTasks(ctx, &taskv1.WatchTasksRequest{TaskIds: []string{c.id}}); err != nil {
+			t.Fatal(err)
+		}
+		for err == nil {
+			_, err = stream.Recv()
+		}
+		header, _ = stream.Header()
+		trailer = stream.Trailer()
 	default:
 		var stream grpc.ServerStreamingClient[taskv1.WatchTaskResponse]
 		if stream, err = s.tasks.WatchTask(ctx, &taskv1.WatchTaskRequest{TaskId: c.id, FailedTaskAsError: c.asError}); err != nil {

@@ -160,7 +160,7 @@ func TestRotationUnderLoad(t *testing.T) {
 		}
 		time.Sleep(auth.KeysApart)
 		forge()
-		for _, door := range doors {
+		for _, door := range callerDoors {
 			if v := s.fail(t.Context(), t, door, s.mode.call(exampleID, old)); v.reason != "CALLER_UNAUTHENTICATED" {
 				t.Errorf("%s: the key that is gone: %+v", door, v)
 			}
@@ -180,7 +180,7 @@ func TestIssuerThatIsDown(t *testing.T) {
 				bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
 					s.issuer.Handle(issuertest.Discovery, handler)
 					var wait time.Duration
-					for _, door := range doors {
+					for _, door := range callerDoors {
 						v := s.fail(t.Context(), t, door, m.call(exampleID, s.good()))
 						if v.code != codes.Unavailable || v.reason != "SERVER_OVERLOADED" || v.http != 0 && v.http != http.StatusServiceUnavailable || v.retry == nil {
 							t.Errorf("%s: %+v", door, v)
@@ -189,19 +189,19 @@ func TestIssuerThatIsDown(t *testing.T) {
 							t.Errorf("%s: the retry delay is %v", door, wait)
 						}
 					}
-					if n := len(s.issuer.Fetches(issuertest.Discovery)); n != 1 || s.koodrive.Count() != 0 || s.audits() != len(doors) {
+					if n := len(s.issuer.Fetches(issuertest.Discovery)); n != 1 || s.koodrive.Count() != 0 || s.audits() != len(callerDoors) {
 						t.Errorf("the issuer got %d requests, KooDrive %d; %d decisions", n, s.koodrive.Count(), s.audits())
 					}
 					s.issuer.Handle(issuertest.Discovery, nil)
 					time.Sleep(wait)
-					for _, door := range doors {
+					for _, door := range callerDoors {
 						s.succeed(t, door, m.call(exampleID, s.good()))
 					}
 					for _, fault := range []http.HandlerFunc{issuertest.Status(http.StatusServiceUnavailable), issuertest.Hang} {
 						s.issuer.Handle("", fault) // Known keys stay valid.
 						time.Sleep(time.Hour + auth.KeysApart/10)
 						begin := time.Now()
-						for _, door := range doors {
+						for _, door := range callerDoors {
 							s.succeed(t, door, m.call(exampleID, s.good()))
 						}
 						if took := time.Since(begin); took != 0 {

@@ -165,6 +165,9 @@ func TestRoutesAreThoseOfTheContract(t *testing.T) {
 	}
 	bubble(t, nil, func(t *testing.T, s *system) {
 		for _, path := range paths {
+			if !strings.Contains(path, "{task_id}") {
+				path += "?taskIds=" + exampleID
+			}
 			if resp, _ := s.get(t, request(t.Context(), t, strings.Replace(path, "{task_id}", exampleID, 1))); resp.StatusCode != http.StatusOK {
 				t.Errorf("%s: HTTP %d", path, resp.StatusCode)
 			}

@@ -41,7 +41,7 @@ func TestBrokenKooDriveCredentials(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, s *system) {
-				for _, door := range doors {
+				for _, door := range callerDoors {
 					before := s.koodrive.Count()
 					v := s.fail(t.Context(), t, door, call{id: taskID, header: row.header})
 					want, violations, sent := "REQUEST_INVALID", []string{row.want}, false

@@ -56,7 +56,7 @@ func TestErrorsAreInTheCallersLanguage(t *testing.T) {
 				check(path, want, language, read(t, parseStatus(t, body)))
 			}
 		}
-		for _, door := range doors {
+		for _, door := range callerDoors {
 			c := m.call(taskID, s.good())
 			c.header = append(c.header, "language", "zh-CN", "language", "zh-CN")
 			check(door, "REQUEST_INVALID", "", s.fail(t.Context(), t, door, c))

@@ -28,7 +28,7 @@ func TestLongCallerTokens(t *testing.T) {
 			bubbleKnown(t, m, nil, func(t *testing.T, s *known) {
 				for _, n := range []int{0, 60, 100, 150, 260} {
 					made := s.jwt(map[string]any{"groups": groups(n)})
-					for _, door := range doors {
+					for _, door := range callerDoors {
 						if err := s.try(t.Context(), t, door, m.call(exampleID, "Bearer "+made)); err != nil {
 							t.Errorf("%d groups, %d bytes on %s: %v", n, len(made), door, err)
 						}
@@ -53,7 +53,7 @@ func TestLongCallerTokens(t *testing.T) {
 				}
 				if !m.app {
 					c := call{id: exampleID, header: []string{"authorization", "Bearer " + strings.Repeat("x", caller.MaxAuthorization), m.header, s.good()}}
-					for _, door := range doors {
+					for _, door := range callerDoors {
 						if v := s.fail(t.Context(), t, door, c); !slices.Equal(v.violations, []string{"authorization TOO_LONG"}) {
 							t.Errorf("a long credential for KooDrive on %s: %+v", door, v)
 						}

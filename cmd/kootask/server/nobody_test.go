@@ -51,7 +51,7 @@ func TestHeadersThatPassOfKnownCallers(t *testing.T) {
 					c.header = append(c.header, bearer...)
 				}
 				c.header = append(c.header, junkHeaders(s)...)
-				for _, door := range doors {
+				for _, door := range callerDoors {
 					before := s.koodrive.Count()
 					s.succeed(t, door, c)
 					if n := s.koodrive.Count() - before; n != 1 && (door == "grpc get" || door == "rest") {
@@ -90,7 +90,7 @@ func TestNobodyIsTheGateway(t *testing.T) {
 						nil, {"kootask-caller", "1"}, {"kootask-caller", "2"}, {"kootask-caller", "1", "kootask-caller", "1"},
 						{"grpc-metadata-kootask-caller", "1"}, {"x-forwarded-for", "127.0.0.1"}, {"host", "localhost"}, {"x-kootask-caller", "sub=alice"},
 					} {
-						for _, door := range doors {
+						for _, door := range callerDoors {
 							c := m.call(exampleID)
 							c.header = append(c.header, header...)
 							if v := client.fail(t.Context(), t, door, c); v.reason != "CALLER_UNAUTHENTICATED" || v.http != 0 && v.http != http.StatusUnauthorized {

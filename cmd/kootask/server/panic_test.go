@@ -109,7 +109,7 @@ func (s *system) panicOverHTTP(t *testing.T, config gateway.Config) {
 	go func() { _ = httpServer.Serve(port) }()
 	s.http = httpClient(port)
 	for _, door := range httpDoors {
-		resp, err := s.http.Do(request(t.Context(), t, pathAt(door, taskID), "Accept", door))
+		resp, err := s.http.Do(request(t.Context(), t, pathAt(door, taskID, ""), "Accept", door))
 		if err != nil {
 			continue
 		}

@@ -78,7 +78,7 @@ func TestPolicyKeepsUsersApart(t *testing.T) {
 					"in other case":        func(id string) call { return m.asUser(id, s.jwt(map[string]any{"sub": "Alice"}), "user-a") },
 					"by a similar caller":  func(id string) call { return m.asUser(id, s.jwt(map[string]any{"sub": "alice2"}), "user-a") },
 				} {
-					for _, door := range doors {
+					for _, door := range callerDoors {
 						where := what + ", " + door
 						before := len(s.decisions(t))
 						there, absent := s.fail(t.Context(), t, door, c(exampleID)), s.fail(t.Context(), t, door, c("unknown"))
@@ -105,7 +105,7 @@ func TestPolicyKeepsUsersApart(t *testing.T) {
 					t.Errorf("KooDrive got %d requests", n)
 				}
 				// Headers without a meaning do not change the user of an allowed call.
-				for _, door := range doors {
+				for _, door := range callerDoors {
 					s.succeed(t, door, m.asUser(exampleID, s.jwt(claims), "user-a", "grpc-metadata-x-user-id", "user-b", "x-aiuser-id", "user-b"))
 				}
 				for _, r := range s.koodrive.Requests() {
@@ -158,7 +158,7 @@ func TestPolicyRules(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubbleKnown(t, modes["app"], nil, func(t *testing.T, s *known) {
 				s.allow(t, "callers: "+row.policy)
-				for _, door := range doors {
+				for _, door := range callerDoors {
 					err := s.try(t.Context(), t, door, s.mode.asUser(exampleID, s.jwt(row.claims), "user-a"))
 					if err == nil != row.allowed {
 						t.Errorf("%s: %v", door, err)

@@ -90,7 +90,7 @@ func TestBadCredentials(t *testing.T) {
 	with := func(header ...string) call { return call{id: taskID, header: header} }
 	bubble(t, nil, func(t *testing.T, s *system) {
 		for _, none := range []call{with(), with("authorization", ""), with("x-user-id", "42")} {
-			everyDoor(t, s, doors, none, codes.Unauthenticated, "CREDENTIAL_MISSING")
+			everyDoor(t, s, callerDoors, none, codes.Unauthenticated, "CREDENTIAL_MISSING")
 		}
 		for _, row := range []struct {
 			header    []string
@@ -113,19 +113,19 @@ func TestBadCredentials(t *testing.T) {
 			{[]string{"authorization", "HMAC-SHA256 AppId=a,SignedHeaders=host;language;x-date,Signature=c", "x-user-id", "1", "x-date", "20240831T143829Z"}, "authorization UNSUPPORTED"},
 			{[]string{"authorization", "HMAC-SHA256 AppId=a", "x-user-id", "1", "x-date", "20240831T143829Z"}, "authorization MALFORMED"},
 		} {
-			everyDoor(t, s, doors, with(row.header...), invalid, "REQUEST_INVALID", row.violation)
+			everyDoor(t, s, callerDoors, with(row.header...), invalid, "REQUEST_INVALID", row.violation)
 		}
 		// Go's gRPC client does not send these; HTTP clients do, and the gateway would drop them silently.
 		for _, bad := range []string{"Bearer \xff", "Bearer a\tb", "Bearer ä"} {
 			everyDoor(t, s, httpDoors, with("authorization", bad), invalid, "REQUEST_INVALID", "authorization MALFORMED")
 		}
-		everyDoor(t, s, doors, with("authorization", "Bearer a", "authorization", "Bearer b", "language", "fr"), invalid, "REQUEST_INVALID",
+		everyDoor(t, s, callerDoors, with("authorization", "Bearer a", "authorization", "Bearer b", "language", "fr"), invalid, "REQUEST_INVALID",
 			"authorization REPEATED", "language UNSUPPORTED")
 	})
 	bubble(t, appMode("s3cr3t"), func(t *testing.T, s *system) {
-		everyDoor(t, s, doors, with(bearer...), invalid, "REQUEST_INVALID", "x-user-id MISSING")
-		everyDoor(t, s, doors, with("x-user-id", ""), invalid, "REQUEST_INVALID", "x-user-id MISSING")
-		everyDoor(t, s, doors, with("x-user-id", "1", "x-user-id", "2"), invalid, "REQUEST_INVALID", "x-user-id REPEATED")
+		everyDoor(t, s, callerDoors, with(bearer...), invalid, "REQUEST_INVALID", "x-user-id MISSING")
+		everyDoor(t, s, callerDoors, with("x-user-id", ""), invalid, "REQUEST_INVALID", "x-user-id MISSING")
+		everyDoor(t, s, callerDoors, with("x-user-id", "1", "x-user-id", "2"), invalid, "REQUEST_INVALID", "x-user-id REPEATED")
 	})
 }
 

@@ -156,7 +156,8 @@ func New(config Config) (*Server, error) {
 	s.local = rpcserver.NewLocal(s.service, httpLog, httpMetrics)
 	handler, err := gateway.New(gateway.Config{
 		Conn: s.local, Auth: s.auth, Origins: config.Origins, LocalHosts: config.LocalHosts, Console: config.Console,
-		CheckTaskID: ask.CheckTaskID, TicketsPerPeer: config.Service.Quota.NewTasksPerPeer, Log: httpLog, Metrics: s.metrics,
+		CheckTaskID: ask.CheckTaskID, CheckTaskIDs: ask.CheckTaskIDs,
+		TicketsPerPeer: config.Service.Quota.NewTasksPerPeer, Log: httpLog, Metrics: s.metrics,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the gateway: %w", err)

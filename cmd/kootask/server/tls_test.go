@@ -73,7 +73,7 @@ func (s *system) works(t *testing.T, door string) {
 			t.Errorf("%s: %v", door, err)
 		}
 	case "rest", "rest wait":
-		if resp, body := s.get(t, request(t.Context(), t, pathAt(door, taskID))); resp.StatusCode != 200 {
+		if resp, body := s.get(t, request(t.Context(), t, pathAt(door, taskID, ""))); resp.StatusCode != 200 {
 			t.Errorf("%s: HTTP %d: %s", door, resp.StatusCode, body)
 		}
 	default:
