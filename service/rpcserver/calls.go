@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"math"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,7 +16,6 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/internal/panics"
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/observe"
@@ -170,13 +168,6 @@ func level(failure *reason.Error, code codes.Code) slog.Level {
 	}
 }
 
-// ours reports whether a method is TaskService's, and not that of health or reflection.
-func ours(method string) bool {
-	return strings.HasPrefix(method, ownPrefix)
-}
-
-var ownPrefix = "/" + taskv1.TaskService_ServiceDesc.ServiceName + "/"
-
 func (c *call) requestID() metadata.MD {
 	return metadata.MD{caller.HeaderRequestID: {c.who.RequestID}}
 }
@@ -188,7 +179,7 @@ func (c *call) trailer(err error) metadata.MD {
 	return trailer(c.who.RequestID, err)
 }
 
-// trailer returns the trailer of a failed call of TaskService. It has the delay for gRPC's own retry policies (gRFC A6): that of
+// trailer returns the trailer of a caller's failed call. It has the delay for gRPC's own retry policies (gRFC A6): that of
 // RetryInfo if it is at most MaxPushback, and otherwise never, so that the caller sees the error. The libraries use the
 // delay exactly.
 func trailer(requestID string, err error) metadata.MD {

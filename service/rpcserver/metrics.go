@@ -1,7 +1,6 @@
 package rpcserver
 
 import (
-	"strings"
 	"sync"
 	"time"
 
@@ -24,7 +23,7 @@ type metrics struct {
 // series are those of one method.
 type series struct {
 	method  string
-	ours    bool // TaskService's, and not that of health or reflection.
+	ours    bool // See the function.
 	started prometheus.Counter
 	handled *prometheus.CounterVec // By code.
 	ok      prometheus.Counter     // Of handled, with code OK. Set by the first such call.
@@ -84,7 +83,7 @@ func (m *metrics) of(kind, fullMethod string) *series {
 	if known, ok := m.methods.Load(fullMethod); ok {
 		return known.(*series)
 	}
-	service, method, _ := strings.Cut(strings.TrimPrefix(fullMethod, "/"), "/")
+	service, method := split(fullMethod)
 	labels := prometheus.Labels{"grpc_type": kind, "grpc_service": service, "grpc_method": method}
 	of := &series{
 		method: fullMethod, ours: ours(fullMethod),

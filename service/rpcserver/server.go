@@ -130,9 +130,11 @@ func New(config Config) *Server {
 		health: health.NewServer(),
 		stop:   stop,
 	}
-	s.grpc.RegisterService(calls.taskService(), config.Service)
+	for _, of := range services {
+		s.grpc.RegisterService(calls.awaiting(of.desc), of.impl(config))
+		s.health.SetServingStatus(of.desc.ServiceName, healthv1.HealthCheckResponse_SERVING)
+	}
 	healthv1.RegisterHealthServer(s.grpc, s.health)
-	s.health.SetServingStatus(taskv1.TaskService_ServiceDesc.ServiceName, healthv1.HealthCheckResponse_SERVING)
 	s.KooDrive(true)
 	if config.Reflection {
 		reflection.Register(s.grpc)
