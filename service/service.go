@@ -1,6 +1,6 @@
 // Package service implements TaskService, with a file for each call: GetTask asks KooDrive through service/ask,
 // WatchTask follows a task through service/watch, and both convert the task to the contract's types. Package
-// service/quota limits the watches and requests of callers.
+// service/quota limits the watches and requests of callers. Operations offers the tasks as google.longrunning.Operations.
 //
 // The way of a change, from KooDrive's answer to each wire:
 //
@@ -97,6 +97,7 @@ type Service struct {
 	hub       *watch.Hub[upstream.Key, upstream.Task]
 	senders   *watch.Senders
 	metrics   *metrics
+	pollMin   time.Duration
 	heartbeat time.Duration
 	lifetime  time.Duration
 	watches   watches
@@ -111,6 +112,7 @@ func New(config Config) *Service {
 	s := &Service{
 		quota:     quota.New(config.Quota),
 		metrics:   newMetrics(config.Metrics),
+		pollMin:   orDefault(config.PollMin, DefaultPollMin),
 		heartbeat: orDefault(config.Heartbeat, DefaultHeartbeat),
 		lifetime:  orDefault(config.WatchLifetime, DefaultWatchLifetime),
 		watches:   watches{all: map[*watcher]struct{}{}},
@@ -123,7 +125,7 @@ func New(config Config) *Service {
 		PollMax:  orDefault(config.PollMax, DefaultPollMax), Log: log, Metrics: config.Metrics,
 	})
 	s.hub = watch.NewHub[upstream.Key](watch.Config[upstream.Task]{
-		Min:        orDefault(config.PollMin, DefaultPollMin),
+		Min:        s.pollMin,
 		Max:        orDefault(config.PollMax, DefaultPollMax),
 		BackoffMax: orDefault(config.PollBackoffMax, DefaultPollBackoffMax),
 		Rank:       rank,
@@ -218,8 +220,12 @@ func failedTask(t upstream.Task, asError bool) error {
 	if t.Status != upstream.StatusFailed || !asError {
 		return nil
 	}
+	return taskFailed(t.ID, t.ResultCode)
+}
+
+// taskFailed returns the error of a failed task.
+func taskFailed(id, resultCode string) *reason.Error {
 	return &reason.Error{
-		Outcome:  reason.TaskFailed,
-		Metadata: map[string]string{"taskId": t.ID, "resultCode": t.ResultCode},
+		Outcome: reason.TaskFailed, Metadata: map[string]string{"taskId": id, "resultCode": resultCode},
 	}
 }

@@ -6,6 +6,8 @@
 //	}
 package taskid
 
+import "strings"
+
 // MaxLength is the length of the longest id, in characters. KooDrive's own have 19.
 const MaxLength = 64
 
@@ -23,3 +25,10 @@ func Valid(id string) bool {
 	}
 	return true
 }
+
+// operations is what the name of an operation begins with.
+const operations = "operations/"
+
+// OfOperation returns the task id in the name of a google.longrunning operation, which is operations/{task_id}. It does not
+// check the id.
+func OfOperation(name string) (id string, ok bool) { return strings.CutPrefix(name, operations) }

@@ -48,8 +48,8 @@ func (a *Asker) credential(who *caller.Caller) (upstream.Credential, error) {
 	return upstream.Forward(who.Authorization(), who.UserID, who.Date)
 }
 
-// fieldTaskID is the request field with the task's id.
-const fieldTaskID = "task_id"
+// FieldTaskID is the request field with the task's id.
+const FieldTaskID = "task_id"
 
 // CheckTaskID fails with a [*reason.Error] if id cannot be the id of a KooDrive task: see [upstream.CheckTaskID].
 func CheckTaskID(id string) error {
@@ -83,7 +83,7 @@ func invalidTaskID(bad *upstream.TaskIDError) error {
 		why, description = reason.Reserved, "This is the name of another KooDrive route."
 	case upstream.TaskIDMalformed:
 	}
-	return reason.Invalid(reason.TaskIDInvalid, fieldTaskID, why, description)
+	return reason.Invalid(reason.TaskIDInvalid, FieldTaskID, why, description)
 }
 
 func invalidCredential(err error) error {

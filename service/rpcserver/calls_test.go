@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -74,7 +75,10 @@ func (c *counted) AfterFunc(func()) (stop func() bool) {
 
 // A call's entry for the stop of the server is removed when its request has arrived, or with the call.
 func TestCallsLeaveNothingBehind(t *testing.T) {
-	for _, method := range []string{"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", taskv1.TaskService_GetTask_FullMethodName} {
+	for _, method := range []string{
+		"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", taskv1.TaskService_GetTask_FullMethodName,
+		longrunningpb.Operations_GetOperation_FullMethodName,
+	} {
 		for _, arrives := range []bool{true, false} {
 			synctest.Test(t, func(t *testing.T) {
 				stopping := &counted{Context: t.Context()}

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -28,14 +29,24 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// stub is a TaskService with a function for its calls.
+// stub is a TaskService and an Operations with a function for their calls.
 type stub struct {
 	taskv1.UnimplementedTaskServiceServer
+	longrunningpb.UnimplementedOperationsServer
 	do func(context.Context) error
+}
+
+// methods are a unary method and one with a stream, and a method of another service.
+var methods = []string{
+	taskv1.TaskService_GetTask_FullMethodName, taskv1.TaskService_WatchTask_FullMethodName, longrunningpb.Operations_GetOperation_FullMethodName,
 }
 
 func (s stub) GetTask(ctx context.Context, _ *taskv1.GetTaskRequest) (*taskv1.GetTaskResponse, error) {
 	return &taskv1.GetTaskResponse{}, s.do(ctx)
+}
+
+func (s stub) GetOperation(ctx context.Context, _ *longrunningpb.GetOperationRequest) (*longrunningpb.Operation, error) {
+	return &longrunningpb.Operation{}, s.do(ctx)
 }
 
 func (s stub) WatchTask(_ *taskv1.WatchTaskRequest, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error {
@@ -75,7 +86,7 @@ func start(t *testing.T, do func(context.Context) error, log io.Writer, options 
 	t.Helper()
 	listener := koodrivetest.Listen()
 	s := rpcserver.New(rpcserver.Config{
-		Service: stub{do: do}, Who: anybody, Log: slog.New(slog.NewTextHandler(log, nil)),
+		Service: stub{do: do}, Operations: stub{do: do}, Who: anybody, Log: slog.New(slog.NewTextHandler(log, nil)),
 		MaxStreams: rpcserver.MaxStreams,
 	})
 	go func() { _ = s.Serve(listener) }()
@@ -91,8 +102,12 @@ func start(t *testing.T, do func(context.Context) error, log io.Writer, options 
 
 func call(ctx context.Context, t *testing.T, tasks client, method string) error {
 	t.Helper()
-	if method == "GetTask" {
+	switch method {
+	case taskv1.TaskService_GetTask_FullMethodName:
 		_, err := tasks.GetTask(ctx, &taskv1.GetTaskRequest{})
+		return err
+	case longrunningpb.Operations_GetOperation_FullMethodName:
+		_, err := longrunningpb.NewOperationsClient(tasks.conn).GetOperation(ctx, &longrunningpb.GetOperationRequest{})
 		return err
 	}
 	stream, err := tasks.WatchTask(ctx, &taskv1.WatchTaskRequest{})
@@ -120,7 +135,7 @@ func TestErrorsBecomeStatuses(t *testing.T) {
 			return &reason.Error{Outcome: reason.ServerDraining}
 		}, codes.Unavailable, "SERVER_DRAINING"},
 	} {
-		for _, method := range []string{"GetTask", "WatchTask"} {
+		for _, method := range methods {
 			log := bubble(t, row.do, func(ctx context.Context, t *testing.T, tasks client) {
 				for range 2 { // The server lives on.
 					st := status.Convert(call(ctx, t, tasks, method))
@@ -145,7 +160,7 @@ func TestDeadlineAndCancellation(t *testing.T) {
 		return ctx.Err()
 	}
 	log := bubble(t, wait, func(ctx context.Context, t *testing.T, tasks client) {
-		for _, method := range []string{"GetTask", "WatchTask"} {
+		for _, method := range methods {
 			late, cancel := context.WithTimeout(ctx, time.Second)
 			_ = call(late, t, tasks, method)
 			cancel()
@@ -155,7 +170,7 @@ func TestDeadlineAndCancellation(t *testing.T) {
 		}
 	})
 	// The server's status for them is only logged: the client's own library reports the error.
-	if lines, ours := strings.Count(log, "\n"), strings.Count(log, "outcome=CALLER_"); lines != 4 || ours != 4 {
+	if lines, ours := strings.Count(log, "\n"), strings.Count(log, "outcome=CALLER_"); lines != 2*len(methods) || ours != 2*len(methods) {
 		t.Errorf("log:\n%s", log)
 	}
 }

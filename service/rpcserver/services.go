@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"google.golang.org/grpc"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
@@ -24,6 +25,7 @@ type service struct {
 // are not among them.
 var services = []service{
 	{&taskv1.TaskService_ServiceDesc, func(c Config) any { return c.Service }},
+	{&longrunningpb.Operations_ServiceDesc, func(c Config) any { return c.Operations }},
 }
 
 // ours reports whether a method belongs to a service for callers, and not to health or reflection.

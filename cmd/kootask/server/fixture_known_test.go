@@ -162,6 +162,9 @@ func (s *system) try(ctx context.Context, t *testing.T, door string, c call) err
 	case "grpc wait":
 		_, err := s.tasks.WaitTask(metadata.NewOutgoingContext(ctx, metadata.Pairs(c.header...)), &taskv1.WaitTaskRequest{TaskId: c.id})
 		return err
+	case "grpc operation":
+		_, err := s.operations().GetOperation(metadata.NewOutgoingContext(ctx, metadata.Pairs(c.header...)), operationOf(c.id))
+		return err
 	case "grpc watch":
 		stream, err := s.tasks.WatchTask(metadata.NewOutgoingContext(ctx, metadata.Pairs(c.header...)), &taskv1.WatchTaskRequest{TaskId: c.id})
 		for err == nil {

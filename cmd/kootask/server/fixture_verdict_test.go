@@ -23,11 +23,12 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// doors are all ways to call: unary and as a stream, over gRPC and over HTTP.
+// doors are all ways to ask for a task: unary and as a stream, over gRPC and over HTTP. At getDoors, a call is a GetTask.
 var (
-	grpcDoors = []string{"grpc get", "grpc watch", "grpc wait"}
+	grpcDoors = []string{"grpc get", "grpc operation", "grpc watch", "grpc wait"}
 	httpDoors = []string{"rest", "rest wait", ndjson, sse}
 	doors     = slices.Concat(grpcDoors, httpDoors)
+	getDoors  = []string{"grpc get", "grpc operation", "rest"}
 )
 
 // pathAt returns the path of a task at one of httpDoors.
@@ -129,6 +130,8 @@ func (s *system) failGRPC(ctx context.Context, t *testing.T, door string, c call
 	case "grpc wait":
 		req := &taskv1.WaitTaskRequest{TaskId: c.id, FailedTaskAsError: c.asError}
 		_, err = s.tasks.WaitTask(ctx, req, grpc.Header(&header), grpc.Trailer(&trailer))
+	case "grpc operation":
+		_, err = s.operations().GetOperation(ctx, operationOf(c.id), grpc.Header(&header), grpc.Trailer(&trailer))
 	default:
 		var stream grpc.ServerStreamingClient[taskv1.WatchTaskResponse]
 		if stream, err = s.tasks.WatchTask(ctx, &taskv1.WatchTaskRequest{TaskId: c.id, FailedTaskAsError: c.asError}); err != nil {
