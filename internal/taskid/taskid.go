@@ -30,5 +30,10 @@ func Valid(id string) bool {
 const operations = "operations/"
 
 // OfOperation returns the task id in the name of a google.longrunning operation, which is operations/{task_id}. It does not
-// check the id.
-func OfOperation(name string) (id string, ok bool) { return strings.CutPrefix(name, operations) }
+// check the id. Without the prefix, the id is empty.
+func OfOperation(name string) (id string, ok bool) {
+	if !strings.HasPrefix(name, operations) {
+		return "", false
+	}
+	return name[len(operations):], true
+}

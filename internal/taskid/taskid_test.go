@@ -25,7 +25,7 @@ func TestOfOperation(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"", "1", "operations", "Operations/1", "/operations/1", "tasks/operations/1"} {
-		if got, ok := taskid.OfOperation(name); ok {
+		if got, ok := taskid.OfOperation(name); got != "" || ok {
 			t.Errorf("OfOperation(%q) = %q", name, got)
 		}
 	}

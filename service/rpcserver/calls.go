@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/kootask/kootask/internal/panics"
+	"github.com/kootask/kootask/internal/taskid"
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/observe"
 	"github.com/kootask/kootask/service/reason"
@@ -37,12 +38,13 @@ const MaxPushback = 5 * time.Second
 
 // call is one call in flight, with its contexts: each of them would be an allocation.
 type call struct {
-	of     *series
-	start  time.Time
-	who    caller.Caller
-	taskID string         // As received, even if invalid.
-	spent  *observe.Spent // The time that the call has waited. Nil for streams: a watch's requests are shared.
-	ctx    caller.Context // The handler's.
+	of      *series
+	start   time.Time
+	who     caller.Caller
+	taskID  string         // As received, even if invalid.
+	taskIDs []string       // Of a call for several tasks, likewise. Nil for one task.
+	spent   *observe.Spent // The time that the call has waited. Nil for streams: a watch's requests are shared.
+	ctx     caller.Context // The handler's.
 }
 
 func (c *calls) begin(call *call, kind, method string) {
@@ -132,7 +134,11 @@ func (c *calls) logEnd(ctx context.Context, call *call, end time.Time, failure *
 		return
 	}
 	var room [16]slog.Attr // The record copies them, so they stay on the stack.
-	attrs := append(call.who.AppendAttrs(room[:0], call.taskID),
+	attrs := call.who.AppendAttrs(room[:0], call.taskID)
+	if call.taskIDs != nil {
+		attrs = caller.AppendTasks(attrs, call.taskIDs)
+	}
+	attrs = append(attrs,
 		slog.String("method", call.of.method),
 		slog.String("code", code.String()),
 		slog.Float64("seconds", end.Sub(call.start).Seconds()),
@@ -200,9 +206,17 @@ func uncompressed(ctx context.Context) {
 	_ = grpc.SetSendCompressor(ctx, encoding.Identity)
 }
 
+// read takes the ids of a request's tasks, for the log.
 func (c *call) read(req any) {
-	if r, ok := req.(interface{ GetTaskId() string }); ok {
+	switch r := req.(type) {
+	case interface{ GetTaskId() string }:
 		c.taskID = r.GetTaskId()
+	case interface{ GetTaskIds() []string }:
+		if c.taskIDs = r.GetTaskIds(); c.taskIDs == nil {
+			c.taskIDs = []string{}
+		}
+	case interface{ GetName() string }:
+		c.taskID, _ = taskid.OfOperation(r.GetName())
 	}
 }
 

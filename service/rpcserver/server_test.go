@@ -59,6 +59,10 @@ type client struct {
 	conn *grpc.ClientConn
 }
 
+func (s stub) WatchTasks(_ *taskv1.WatchTasksRequest, stream grpc.ServerStreamingServer[taskv1.WatchTasksResponse]) error {
+	return s.do(stream.Context())
+}
+
 // anybody lets everybody call.
 func anybody(_ context.Context, header metadata.MD, _ bool) (caller.Caller, error) {
 	return caller.NewReader(caller.Forward, "").Read(header.Get)
@@ -193,6 +197,45 @@ func TestUnreadableRequests(t *testing.T) {
 	})
 	if strings.Count(log, "level=WARN") != 1 || strings.Contains(log, "level=ERROR") || strings.Contains(log, "geheim") {
 		t.Errorf("log:\n%s", log)
+	}
+}
+
+// A line names the tasks of its call, however the request does, and nothing that is not a task id.
+func TestTasksOfALine(t *testing.T) {
+	get := func(id string) func(context.Context, client) {
+		return func(ctx context.Context, tasks client) { _, _ = tasks.GetTask(ctx, &taskv1.GetTaskRequest{TaskId: id}) }
+	}
+	operation := func(name string) func(context.Context, client) {
+		return func(ctx context.Context, tasks client) {
+			_, _ = longrunningpb.NewOperationsClient(tasks.conn).CancelOperation(ctx, &longrunningpb.CancelOperationRequest{Name: name})
+		}
+	}
+	watch := func(ids ...string) func(context.Context, client) {
+		return func(ctx context.Context, tasks client) {
+			if stream, err := tasks.WatchTasks(ctx, &taskv1.WatchTasksRequest{TaskIds: ids}); err == nil {
+				_, _ = stream.Recv()
+			}
+		}
+	}
+	for _, row := range []struct {
+		call func(context.Context, client)
+		want string
+	}{
+		{get("1"), "task_id=1 "},
+		{get("Bearer geheim"), `task_id="" `},
+		{operation("operations/1"), "task_id=1 "},
+		{operation("operations/Bearer geheim"), `task_id="" `},
+		{operation("geheim"), `task_id="" `},
+		{watch("2", "1", "2"), `task_id="" * tasks=2 task_ids="[2 1]"`},
+		{watch("2", "Bearer geheim"), `task_id="" * tasks=2 task_ids=[2]`},
+		{watch(), `task_id="" * tasks=0 task_ids=[]`},
+	} {
+		log := bubble(t, func(context.Context) error { return nil }, func(ctx context.Context, _ *testing.T, tasks client) { row.call(ctx, tasks) })
+		first, second, many := strings.Cut(row.want, "*")
+		if strings.Count(log, "\n") != 1 || !strings.Contains(log, first) || !strings.Contains(log, second) || strings.Contains(log, "task_ids") != many ||
+			strings.Contains(log, "geheim") {
+			t.Errorf("want %s in\n%s", row.want, log)
+		}
 	}
 }
 
