@@ -43,7 +43,7 @@ type call struct {
 	who     caller.Caller
 	taskID  string         // As received, even if invalid.
 	taskIDs []string       // Of a call for several tasks, likewise. Nil for one task.
-	spent   *observe.Spent // The time that the call has waited. Nil for streams: a watch's requests are shared.
+	spent   *observe.Spent // The time that the call has waited. Nil for streams and waits: a watch's requests are shared.
 	ctx     caller.Context // The handler's.
 }
 
@@ -61,7 +61,9 @@ func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 	}{Spending: observe.Spending{Context: ctx}}
 	call := &both.call
 	c.begin(call, unaryCall, info.FullMethod)
-	call.spent = &both.Spent
+	if call.of.seconds != nil {
+		call.spent = &both.Spent
+	}
 	call.read(req)
 	var resp any
 	err := c.run(&both.Spending, call, func(ctx context.Context) (err error) {
