@@ -126,8 +126,15 @@ func TestBadOperationNames(t *testing.T) {
 			junk + "\n":                             "MALFORMED",
 		} {
 			_, get := s.operations().GetOperation(as(t.Context(), token), &longrunningpb.GetOperationRequest{Name: name})
-			if v := read(t, status.Convert(get)); v.code != invalid || v.reason != "REQUEST_INVALID" || !slices.Equal(v.violations, []string{"name " + want}) {
-				t.Errorf("%q: %+v", name, v)
+			failures := []error{get}
+			if !strings.HasPrefix(name, "operations/") {
+				_, wait := s.operations().WaitOperation(as(t.Context(), token), &longrunningpb.WaitOperationRequest{Name: name})
+				failures = append(failures, wait)
+			}
+			for _, err := range failures {
+				if v := read(t, status.Convert(err)); v.code != invalid || v.reason != "REQUEST_INVALID" || !slices.Equal(v.violations, []string{"name " + want}) {
+					t.Errorf("%q: %+v", name, v)
+				}
 			}
 		}
 		if n := s.koodrive.Count(); n != 0 {
