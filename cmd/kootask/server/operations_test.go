@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/kootask/kootask/cmd/kootask/server"
@@ -126,12 +127,8 @@ func TestBadOperationNames(t *testing.T) {
 			junk + "\n":                             "MALFORMED",
 		} {
 			_, get := s.operations().GetOperation(as(t.Context(), token), &longrunningpb.GetOperationRequest{Name: name})
-			failures := []error{get}
-			if !strings.HasPrefix(name, "operations/") {
-				_, wait := s.operations().WaitOperation(as(t.Context(), token), &longrunningpb.WaitOperationRequest{Name: name})
-				failures = append(failures, wait)
-			}
-			for _, err := range failures {
+			_, wait := s.operations().WaitOperation(as(t.Context(), token), &longrunningpb.WaitOperationRequest{Name: name})
+			for _, err := range []error{get, wait} {
 				if v := read(t, status.Convert(err)); v.code != invalid || v.reason != "REQUEST_INVALID" || !slices.Equal(v.violations, []string{"name " + want}) {
 					t.Errorf("%q: %+v", name, v)
 				}
@@ -139,6 +136,45 @@ func TestBadOperationNames(t *testing.T) {
 		}
 		if n := s.koodrive.Count(); n != 0 {
 			t.Errorf("KooDrive got %d requests", n)
+		}
+	})
+}
+
+// WaitOperation is WaitTask, with the task in an operation.
+func TestWaitOperation(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Status: 1, For: 20 * time.Second}, {Status: 2}}})
+		wait := func(id string, timeout time.Duration) (*longrunningpb.Operation, error) {
+			request := &longrunningpb.WaitOperationRequest{Name: "operations/" + id, Timeout: durationpb.New(timeout)}
+			return s.operations().WaitOperation(as(t.Context(), token), request)
+		}
+		start := time.Now()
+		o, err := wait(taskID, 5*time.Second)
+		if took := time.Since(start); err != nil || o.GetDone() || o.GetResult() != nil || took != 5*time.Second || o.GetName() != "operations/"+taskID ||
+			taskIn(t, o.GetMetadata()).GetStatus() != taskv1.TaskStatus_TASK_STATUS_EXECUTING {
+			t.Errorf("after %v: %v, %v", took, o, err)
+		}
+		o, err = wait(taskID, 50*time.Second)
+		if took := time.Since(start); err != nil || !o.GetDone() || took > 45*time.Second || taskIn(t, o.GetResponse()).GetStatus() != taskv1.TaskStatus_TASK_STATUS_SUCCESS {
+			t.Errorf("after %v: %v, %v", took, o, err)
+		}
+		if o, err = wait(exampleID, 0); err != nil || !o.GetDone() || read(t, status.FromProto(o.GetError())).reason != "TASK_FAILED" {
+			t.Errorf("a failed task: %v, %v", o, err)
+		}
+		s.koodrive.SetTask(koodrivetest.Task{ID: "bad", Steps: []koodrivetest.Step{{Fault: code(400, "13000102")}}})
+		for _, row := range []struct {
+			id           string
+			timeout      time.Duration
+			reason, want string
+		}{
+			{"unknown", time.Second, "TASK_NOT_FOUND", ""},
+			{"bad", time.Second, "REQUEST_INVALID", "name REJECTED_BY_KOODRIVE"},
+			{taskID, -time.Second, "REQUEST_INVALID", "timeout OUT_OF_RANGE"},
+		} {
+			_, err := wait(row.id, row.timeout)
+			if v := read(t, status.Convert(err)); v.reason != row.reason || strings.Join(v.violations, ",") != row.want {
+				t.Errorf("%+v: %+v", row, v)
+			}
 		}
 	})
 }
