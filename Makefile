@@ -173,7 +173,7 @@ sabotage-conformance: ## After make clients: break the server on purpose. Fail u
 	@go run ./clients/conformance -sabotage
 
 .PHONY: plain-clients
-plain-clients: ## After make clients: check clients without kootask's library, in Python, Java, Node.js and curl.
+plain-clients: ## After make clients: check clients without kootask's library, in Python, Go, Java, Node.js and curl.
 	@$(MAKE) -C clients/plain build
 	@go run ./clients/conformance -plain
 
@@ -188,6 +188,7 @@ lint: ## Lint the contract, the code and the language of the texts that users re
 	$(BUF) format --diff --exit-code
 	$(TOOL) golangci-lint run
 	cd bench && go tool -modfile=../tools/go.mod golangci-lint run
+	cd clients/plain/waiter && go tool -modfile=../../../tools/go.mod golangci-lint run
 	go run ./sabotage -check
 
 .PHONY: breaking

@@ -3,6 +3,7 @@ module github.com/kootask/kootask
 go 1.26.11
 
 require (
+	cloud.google.com/go/longrunning v1.5.0
 	github.com/MicahParks/jwkset v0.11.4
 	github.com/alecthomas/kong v1.17.0
 	github.com/chromedp/cdproto v0.159.0

@@ -48,8 +48,8 @@ var imports = map[string][]string{
 	"service/auth/issuertest": {},
 	"service/message":         {},
 	"service/gateway":         {"gen/koodrive/task/v1", "internal/ascii", "internal/jsonline", "internal/loopback", "internal/panics", "internal/rates", "service/auth", "service/caller", "service/message", "service/reason"},
-	"service/rpcserver":       {"gen/koodrive/task/v1", "internal/panics", "service/caller", "service/message", "service/observe", "service/reason"},
-	"service":                 {"gen/koodrive/task/v1", "internal/ascii", "internal/panics", "service/ask", "service/caller", "service/message", "service/quota", "service/reason", "service/watch", "upstream"},
+	"service/rpcserver":       {"gen/koodrive/task/v1", "internal/panics", "internal/taskid", "service/caller", "service/message", "service/observe", "service/reason"},
+	"service":                 {"gen/koodrive/task/v1", "internal/ascii", "internal/panics", "internal/taskid", "service/ask", "service/caller", "service/message", "service/quota", "service/reason", "service/watch", "upstream"},
 }
 
 // goFiles calls visit for each Go file of the tree.
@@ -73,7 +73,7 @@ func goFiles(t *testing.T, visit func(path string, file *ast.File, set *token.Fi
 }
 
 // programs are the folders of the programs, each with all below it. The tests of the root are one of them.
-var programs = []string{"bench", "clients/conformance", "clients/go/conformance", "cmd", "internal/words", "sabotage"}
+var programs = []string{"bench", "clients/conformance", "clients/go/conformance", "clients/plain/waiter", "cmd", "internal/words", "sabotage"}
 
 // isProgram reports whether a package is part of a program.
 func isProgram(from string) bool {

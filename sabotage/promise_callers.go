@@ -15,6 +15,13 @@ var promiseCallers = promise{
 			red:  "cmd/kootask/server.TestBrokenCredentials",
 		},
 		{
+			name: "operations need no caller",
+			in:   "service/rpcserver.ours",
+			from: `s.desc.ServiceName == name`,
+			to:   `s.desc.ServiceName == name && s.desc == services[0].desc`,
+			red:  "cmd/kootask/server.TestNoServiceIsOpen",
+		},
+		{
 			name: "tokens for any audience are accepted",
 			in:   "service/auth.Tokens.judge",
 			from: `err != nil || !slices.Contains(audience, t.audience)`,

@@ -113,10 +113,10 @@ var promiseFreshness = promise{
 		},
 		{
 			name: "a kept answer may be older than maxAge",
-			in:   "service/observe.Observer.Kept",
-			from: `!r.Asked.Before(time.Now().Add(-*maxAge))`,
+			in:   "service/observe.call.within",
+			from: `!at.Before(c.at.Add(-age))`,
 			to:   `true`,
-			red:  "service/observe.TestKeptEqualsGetFromMemory",
+			red:  "service/observe.TestFinalValueIsAnsweredFromMemoryForAMinute",
 		},
 		{
 			name: "an unfinished task is answered from memory",
@@ -124,6 +124,13 @@ var promiseFreshness = promise{
 			from: `o.final(r.Value)`,
 			to:   `true`,
 			red:  "service/observe.TestKeptEqualsGetFromMemory",
+		},
+		{
+			name: "a recent answer may have any age",
+			in:   "service/observe.call.takes",
+			from: `c.within(c.wish.Recent, asked)`,
+			to:   `true`,
+			red:  "service/observe.TestRecentObservation",
 		},
 		{
 			name: "maxAge is ignored over REST",

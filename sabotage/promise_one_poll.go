@@ -2,8 +2,16 @@ package main
 
 var promiseOnePoll = promise{
 	name: "One poll",
-	text: "For one credential and one task, at most one request to KooDrive is in flight, however many clients call and watch.",
+	text: "For one credential and one task, at most one request to KooDrive is in flight, however many clients call and watch. " +
+		"While KooDrive answers, clients that repeat GetOperation cost at most one request per `--poll-min` together.",
 	broken: []sabotage{
+		{
+			name: "every GetOperation is a request",
+			in:   "service.operations.GetOperation",
+			from: `ask.Wish{Recent: o.service.pollMin}`,
+			to:   `ask.Wish{}`,
+			red:  "cmd/kootask/server.TestOperationLoopsShareTheirRequests",
+		},
 		{
 			name: "every watcher starts its own poller",
 			in:   "service/watch.Hub.Subscribe",

@@ -26,6 +26,20 @@ var promiseSecrets = promise{
 			red:  "service/caller.TestInvalidTaskIDsAreNotLogged",
 		},
 		{
+			name: "a malformed task id in a list is logged",
+			in:   "service/caller.AppendTasks",
+			from: `taskid.Valid(id)`,
+			to:   `taskid.MaxLength > 0`,
+			red:  "service/caller.TestTasksAreLogged",
+		},
+		{
+			name: "a name that is not an operation's is logged",
+			in:   "internal/taskid.OfOperation",
+			from: `"", false`,
+			to:   `name, false`,
+			red:  "service/rpcserver.TestTasksOfALine",
+		},
+		{
 			name: "a printed secret is readable",
 			in:   "internal/secret.Value.Format",
 			from: `redacted`,

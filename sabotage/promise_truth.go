@@ -119,6 +119,13 @@ var promiseTruth = promise{
 			red:  "service/gateway.TestEndsOfStreams",
 		},
 		{
+			name: "a failed task is its operation's response",
+			in:   "service.operation",
+			from: `task.GetStatus() == taskv1.TaskStatus_TASK_STATUS_FAILED`,
+			to:   `task.GetStatus() == taskv1.TaskStatus_TASK_STATUS_FAILED && !task.GetDone()`,
+			red:  "cmd/kootask/server.TestFailedTaskIsTheOperationsError",
+		},
+		{
 			name: "every failed task is a failed call",
 			in:   "service.failedTask",
 			from: `!asError`,

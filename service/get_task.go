@@ -27,11 +27,9 @@ func (s *Service) GetTask(ctx context.Context, req *taskv1.GetTaskRequest) (*tas
 	if err != nil {
 		return nil, err
 	}
-	answer, ok := s.ask.Kept(q, maxAge)
-	if !ok {
-		if answer, err = s.fetch(ctx, q, maxAge); err != nil {
-			return nil, err
-		}
+	answer, err := s.get(ctx, q, ask.Wish{MaxAge: maxAge})
+	if err != nil {
+		return nil, err
 	}
 	if err := failedTask(answer.Value, req.GetFailedTaskAsError()); err != nil {
 		return nil, err
@@ -39,11 +37,14 @@ func (s *Service) GetTask(ctx context.Context, req *taskv1.GetTaskRequest) (*tas
 	return &taskv1.GetTaskResponse{Task: toTask(answer.Value, answer.Answered)}, nil
 }
 
-// fetch returns the answer to a question, within GetTimeout.
-func (s *Service) fetch(ctx context.Context, q *ask.Question, maxAge *time.Duration) (ask.Answer, error) {
+// get returns the answer to a question: from memory if the wish allows it, and otherwise within GetTimeout.
+func (s *Service) get(ctx context.Context, q *ask.Question, wish ask.Wish) (ask.Answer, error) {
+	if answer, ok := s.ask.Kept(q, wish); ok {
+		return answer, nil
+	}
 	ctx, cancel := within(ctx, GetTimeout, errGetTimeout)
 	defer cancel()
-	return s.ask.Get(ctx, q, maxAge)
+	return s.ask.Get(ctx, q, wish)
 }
 
 // maxAge returns the limit on the age of the answer; nil if the request sets none.

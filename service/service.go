@@ -1,6 +1,6 @@
 // Package service implements TaskService, with a file for each call: GetTask asks KooDrive through service/ask,
 // WatchTask follows a task through service/watch, and both convert the task to the contract's types. Package
-// service/quota limits the watches and requests of callers.
+// service/quota limits the watches and requests of callers. Operations offers the tasks as google.longrunning.Operations.
 //
 // The way of a change, from KooDrive's answer to each wire:
 //
@@ -223,8 +223,12 @@ func failedTask(t upstream.Task, asError bool) error {
 	if t.Status != upstream.StatusFailed || !asError {
 		return nil
 	}
+	return taskFailed(t.ID, t.ResultCode)
+}
+
+// taskFailed returns the error of a failed task.
+func taskFailed(id, resultCode string) *reason.Error {
 	return &reason.Error{
-		Outcome:  reason.TaskFailed,
-		Metadata: map[string]string{"taskId": t.ID, "resultCode": t.ResultCode},
+		Outcome: reason.TaskFailed, Metadata: map[string]string{"taskId": id, "resultCode": resultCode},
 	}
 }

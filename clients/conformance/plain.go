@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// plain runs the checks of clients/plain: clients that use gRPC's own library, an HTTP client or a tool in place of
-// kootask's library. Each behaves differently.
+// plain runs the checks of clients/plain: clients that use gRPC's own library, Google's waiters for long-running operations,
+// an HTTP client or a tool in place of kootask's library. Each behaves differently.
 func plain(ctx context.Context, out io.Writer, dir string) error {
 	const folder = "clients/plain"
 	program, err := build(ctx, filepath.Join(dir, "kootask"))

@@ -6,6 +6,8 @@
 //	}
 package taskid
 
+import "strings"
+
 // MaxLength is the length of the longest id, in characters. KooDrive's own have 19.
 const MaxLength = 64
 
@@ -22,4 +24,16 @@ func Valid(id string) bool {
 		}
 	}
 	return true
+}
+
+// operations is what the name of an operation begins with.
+const operations = "operations/"
+
+// OfOperation returns the task id in the name of a google.longrunning operation, which is operations/{task_id}. It does not
+// check the id. Without the prefix, the id is empty.
+func OfOperation(name string) (id string, ok bool) {
+	if !strings.HasPrefix(name, operations) {
+		return "", false
+	}
+	return name[len(operations):], true
 }

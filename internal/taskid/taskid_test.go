@@ -17,3 +17,16 @@ func TestValid(t *testing.T) {
 		}
 	}
 }
+
+func TestOfOperation(t *testing.T) {
+	for name, want := range map[string]string{"operations/1": "1", "operations/a b/c": "a b/c", "operations/": ""} {
+		if got, ok := taskid.OfOperation(name); got != want || !ok {
+			t.Errorf("OfOperation(%q) = %q, %v", name, got, ok)
+		}
+	}
+	for _, name := range []string{"", "1", "operations", "Operations/1", "/operations/1", "tasks/operations/1"} {
+		if got, ok := taskid.OfOperation(name); got != "" || ok {
+			t.Errorf("OfOperation(%q) = %q", name, got)
+		}
+	}
+}

@@ -9,7 +9,7 @@
 //	defer asker.Close()
 //	…
 //	question, err := asker.Question(who, "1534087020903704704")
-//	answer, err := asker.Get(ctx, question, nil)
+//	answer, err := asker.Get(ctx, question, ask.Wish{})
 package ask
 
 import (
@@ -55,6 +55,9 @@ type Config struct {
 
 // Answer is a task and the time at which it was true.
 type Answer = observe.Observation[upstream.Task]
+
+// Wish describes the answer that a call accepts.
+type Wish = observe.Wish
 
 // Asker sends requests to KooDrive. It is safe for concurrent use.
 type Asker struct {
@@ -107,17 +110,17 @@ func (a *Asker) queue(q *Question) upstream.Key {
 
 // Kept returns the task for a call if an earlier request has brought it: see [Asker.Get]. It does not block, and no limit
 // counts it.
-func (a *Asker) Kept(q *Question, maxAge *time.Duration) (Answer, bool) {
-	answer, ok := a.observer.Kept(q.Key(), maxAge)
+func (a *Asker) Kept(q *Question, wish Wish) (Answer, bool) {
+	answer, ok := a.observer.Kept(q.Key(), wish)
 	if ok {
 		a.metrics.observed[answer.Source].Inc()
 	}
 	return answer, ok
 }
 
-// Get returns the task for a call. maxAge limits the age of the answer; nil accepts the answer of a request in flight,
-// and any finished task. If ctx ends first, Get fails with its cause.
-func (a *Asker) Get(ctx context.Context, q *Question, maxAge *time.Duration) (Answer, error) {
+// Get returns the task for a call, as old as the wish allows; the wish's Patience is always [Patience]. If ctx ends first, Get
+// fails with its cause.
+func (a *Asker) Get(ctx context.Context, q *Question, wish Wish) (Answer, error) {
 	checked := false // The quota asks about new tasks only.
 	answered, err := a.quota.Call(q.Subject(), func() bool {
 		checked = !a.Withheld(q)
@@ -127,7 +130,8 @@ func (a *Asker) Get(ctx context.Context, q *Question, maxAge *time.Duration) (An
 		return Answer{}, err
 	}
 	defer answered()
-	answer, err := a.observer.Get(ctx, q.Key(), observe.Wish{MaxAge: maxAge, Patience: Patience}, a.twice(q, checked))
+	wish.Patience = Patience
+	answer, err := a.observer.Get(ctx, q.Key(), wish, a.twice(q, checked))
 	switch {
 	case err == nil:
 		a.metrics.observed[answer.Source].Inc()

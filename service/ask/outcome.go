@@ -107,7 +107,7 @@ func (a *Asker) outcome(err error) *reason.Error {
 		}
 		if e.Outcome == reason.UpstreamRejectedParameter {
 			e.Violations = []reason.Violation{{
-				Field: fieldTaskID, Reason: reason.RejectedByKooDrive, Description: "KooDrive does not accept this task id.",
+				Field: FieldTaskID, Reason: reason.RejectedByKooDrive, Description: "KooDrive does not accept this task id.",
 			}}
 		}
 		if a.app != nil {

@@ -64,9 +64,9 @@ func (a *Asker) credential(who *caller.Caller) (upstream.Credential, error) {
 	return upstream.Forward(who.Authorization(), who.UserID, who.Date)
 }
 
-// The request fields with the id of a task, and with those of several.
+// The request fields with the id of a task, and with those of several tasks.
 const (
-	fieldTaskID  = "task_id"
+	FieldTaskID  = "task_id"
 	fieldTaskIDs = "task_ids"
 )
 
@@ -114,7 +114,7 @@ func invalid(err, credentialErr error) error {
 	var badID *upstream.TaskIDError
 	switch {
 	case errors.As(err, &badID):
-		return &reason.Error{Outcome: reason.TaskIDInvalid, Violations: []reason.Violation{violation(badID, fieldTaskID)}}
+		return &reason.Error{Outcome: reason.TaskIDInvalid, Violations: []reason.Violation{violation(badID, FieldTaskID)}}
 	case credentialErr != nil:
 		return invalidCredential(credentialErr)
 	default:

@@ -111,6 +111,19 @@ func (c *Caller) AppendAttrs(attrs []slog.Attr, taskID string) []slog.Attr {
 	return attrs
 }
 
+// AppendTasks appends the log attributes of a call for several tasks: the number of different ids, and the valid ones in
+// their order. See AppendAttrs.
+func AppendTasks(attrs []slog.Attr, taskIDs []string) []slog.Attr {
+	seen, valid := make(map[string]bool, len(taskIDs)), make([]string, 0, len(taskIDs))
+	for _, id := range taskIDs {
+		if !seen[id] && taskid.Valid(id) {
+			valid = append(valid, id)
+		}
+		seen[id] = true
+	}
+	return append(attrs, slog.Int("tasks", len(seen)), slog.Any("task_ids", valid))
+}
+
 // Reader reads callers. It is safe for concurrent use.
 type Reader struct {
 	mode        Mode

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -108,6 +110,24 @@ func TestInvalidTaskIDsAreNotLogged(t *testing.T) {
 	for id, logged := range map[string]bool{"1534087020903704704": true, "Bearer geheim": false, strings.Repeat("9", 65): false} {
 		if line := fmt.Sprint((&caller.Caller{}).AppendAttrs(nil, id)); strings.Contains(line, id) != logged {
 			t.Errorf("logged as %s", line)
+		}
+	}
+}
+
+// A call for several tasks is logged with their number and with each valid id once.
+func TestTasksAreLogged(t *testing.T) {
+	for _, row := range []struct {
+		ids   []string
+		tasks int
+		valid []string
+	}{
+		{nil, 0, []string{}},
+		{[]string{"b", "a", "b", "list"}, 3, []string{"b", "a", "list"}},
+		{[]string{"Bearer geheim", "", "a", "Bearer geheim", "a\n"}, 4, []string{"a"}},
+	} {
+		got := caller.AppendTasks([]slog.Attr{slog.Bool("first", true)}, row.ids)
+		if len(got) != 3 || !got[1].Equal(slog.Int("tasks", row.tasks)) || got[2].Key != "task_ids" || !slices.Equal(got[2].Value.Any().([]string), row.valid) {
+			t.Errorf("%q is logged as %v", row.ids, got)
 		}
 	}
 }

@@ -187,6 +187,7 @@ func FuzzCredentialIsNotShown(f *testing.F) {
 			for _, taskID := range []string{"1534087020903704704", authorization, canary, ""} {
 				slog.New(handler).LogAttrs(t.Context(), slog.LevelInfo, "", c.AppendAttrs(nil, taskID)...)
 			}
+			slog.New(handler).LogAttrs(t.Context(), slog.LevelInfo, "", caller.AppendTasks(nil, []string{authorization, canary, ""})...)
 			slog.New(handler).Info("", "caller", c, "error", err)
 		}
 		for _, s := range shown {

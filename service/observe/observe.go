@@ -11,6 +11,7 @@ package observe
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"time"
 
@@ -95,8 +96,11 @@ func (o *Observer[K, V]) Close() {
 // Wish describes the observation that a caller of Get accepts.
 type Wish struct {
 	// MaxAge limits how long before the call the request may have begun; 0: it must begin after the call. Nil: any
-	// request in flight and any final observation are accepted.
+	// request in flight and any final observation are accepted, and those of Recent.
 	MaxAge *time.Duration
+	// Recent is how long before the call the request of an observation in memory may have begun, if MaxAge is nil. 0: only a
+	// final observation is taken from memory.
+	Recent time.Duration
 	// Patience limits how long the call waits for its request to begin: it may be queued. 0: no limit.
 	Patience time.Duration
 }
@@ -122,7 +126,7 @@ func (o *Observer[K, V]) Get(ctx context.Context, key K, wish Wish, ask Ask[V]) 
 	if ctx.Err() != nil {
 		return Observation[V]{}, ctx.Err()
 	}
-	c := o.call(wish.MaxAge)
+	c := o.call(wish)
 	for {
 		kept, f, joined := o.enter(ctx, key, c, ask)
 		if f == nil {
@@ -143,19 +147,15 @@ func (o *Observer[K, V]) Get(ctx context.Context, key K, wish Wish, ask Ask[V]) 
 	}
 }
 
-// Kept returns the observation of key from memory, if Get would: see [Wish.MaxAge]. It starts nothing and does not block.
-func (o *Observer[K, V]) Kept(key K, maxAge *time.Duration) (Observation[V], bool) {
+// Kept returns the observation of key from memory, if Get would. It starts nothing and does not block.
+func (o *Observer[K, V]) Kept(key K, wish Wish) (Observation[V], bool) {
 	r, ok := o.kept.Get(key)
-	switch {
-	case !ok:
+	if !ok {
 		return Observation[V]{}, false
-	case maxAge == nil:
-		ok = o.final(r.Value)
-	default: // No kept request began after this call.
-		ok = *maxAge > 0 && !r.Asked.Before(time.Now().Add(-*maxAge))
 	}
+	c := call{wish: wish, at: time.Now(), number: math.MaxUint64} // No kept request began after it.
 	r.Source = Memory
-	return r.Observation, ok
+	return r.Observation, c.takes(r.Asked, r.number, o.final(r.Value))
 }
 
 // Begin is Get with an empty Wish, without blocking: it calls then once with the result, before it returns or later.
@@ -164,7 +164,7 @@ func (o *Observer[K, V]) Begin(ctx context.Context, key K, ask Ask[V], then func
 		then(Observation[V]{}, ctx.Err())
 		return
 	}
-	switch kept, f, joined := o.enter(ctx, key, o.call(nil), ask); {
+	switch kept, f, joined := o.enter(ctx, key, o.call(Wish{}), ask); {
 	case f == nil:
 		then(kept, nil)
 	case joined:
@@ -187,22 +187,33 @@ func (o *Observer[K, V]) Begin(ctx context.Context, key K, ask Ask[V], then func
 
 // call is a call of Get or Begin.
 type call struct {
-	maxAge *time.Duration
+	wish   Wish
 	at     time.Time
 	number uint64
 }
 
-func (o *Observer[K, V]) call(maxAge *time.Duration) call {
+func (o *Observer[K, V]) call(wish Wish) call {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.calls++
-	return call{maxAge: maxAge, at: time.Now(), number: o.calls}
+	return call{wish: wish, at: time.Now(), number: o.calls}
 }
 
-// fresh reports whether the call accepts the answer of a request that began at a time, as number n.
-func (c call) fresh(asked time.Time, n uint64) bool {
-	return !asked.Before(c.at.Add(-*c.maxAge)) && (*c.maxAge > 0 || n > c.number)
+// joins reports whether the call accepts the answer of a request in flight, which began at a time, as number n.
+func (c call) joins(asked time.Time, n uint64) bool {
+	return c.wish.MaxAge == nil || c.within(*c.wish.MaxAge, asked) && (*c.wish.MaxAge > 0 || n > c.number)
 }
+
+// takes reports whether the call accepts an observation in memory, whose request began at a time, as number n.
+func (c call) takes(asked time.Time, n uint64, final bool) bool {
+	if c.wish.MaxAge != nil {
+		return c.joins(asked, n)
+	}
+	return final || c.wish.Recent > 0 && c.within(c.wish.Recent, asked)
+}
+
+// within reports whether a time is at most age before the call.
+func (c call) within(age time.Duration, at time.Time) bool { return !at.Before(c.at.Add(-age)) }
 
 // enter returns one of these, whichever the call needs:
 //  1. A kept observation. f is nil then.
@@ -211,12 +222,10 @@ func (c call) fresh(asked time.Time, n uint64) bool {
 //     again: there is one request per key at a time.
 func (o *Observer[K, V]) enter(ctx context.Context, key K, c call, ask Ask[V]) (kept Observation[V], f *flight[V], joined bool) {
 	o.mu.Lock()
-	if r, ok := o.kept.Get(key); ok {
-		if c.maxAge == nil && o.final(r.Value) || c.maxAge != nil && c.fresh(r.Asked, r.number) {
-			o.mu.Unlock()
-			r.Source = Memory
-			return r.Observation, nil, false
-		}
+	if r, ok := o.kept.Get(key); ok && c.takes(r.Asked, r.number, o.final(r.Value)) {
+		o.mu.Unlock()
+		r.Source = Memory
+		return r.Observation, nil, false
 	}
 	f = o.flights[key]
 	begins := f == nil
@@ -224,7 +233,7 @@ func (o *Observer[K, V]) enter(ctx context.Context, key K, c call, ask Ask[V]) (
 	case begins:
 		f = o.start(ctx, key)
 		kept.Source = Fresh
-	case f.waiting == 0 || c.maxAge != nil && !c.fresh(f.asked, f.number):
+	case f.waiting == 0 || !c.joins(f.asked, f.number):
 		o.mu.Unlock()
 		return kept, f, false
 	default:

@@ -306,23 +306,54 @@ func TestPatience(t *testing.T) {
 
 // Kept returns an observation exactly if Get would take it from memory, and then the same one.
 func TestKeptEqualsGetFromMemory(t *testing.T) {
+	wishes := []observe.Wish{{}, {Recent: 1}, {Recent: time.Second}, {Recent: 2 * time.Second}, {Recent: time.Hour}, {Recent: time.Hour, MaxAge: age(0)}}
+	for _, maxAge := range []time.Duration{0, 1, time.Second, 2 * time.Second, time.Hour} {
+		wishes = append(wishes, observe.Wish{MaxAge: &maxAge})
+	}
 	for _, finished := range []bool{false, true} {
 		for _, later := range []time.Duration{0, time.Second, 30 * time.Second, 2 * time.Minute} {
-			for _, maxAge := range []*time.Duration{nil, age(0), age(1), age(time.Second), age(2 * time.Second), age(time.Hour)} {
+			for _, wish := range wishes {
 				bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
 					s.finished = finished
-					if _, ok := o.Kept("k", maxAge); ok {
+					if _, ok := o.Kept("k", wish); ok {
 						t.Fatal("an observation is kept before any request")
 					}
 					_, _ = o.Get(t.Context(), "k", observe.Wish{}, s.ask)
 					time.Sleep(later)
-					kept, ok := o.Kept("k", maxAge)
-					got, err := o.Get(t.Context(), "k", observe.Wish{MaxAge: maxAge}, s.ask)
+					kept, ok := o.Kept("k", wish)
+					got, err := o.Get(t.Context(), "k", wish, s.ask)
 					if err != nil || ok != (s.asked == 1) || ok && kept != got {
-						t.Errorf("finished: %v, %v later, max age %v: kept %+v, %v; got %+v, %v", finished, later, maxAge, kept, ok, got, err)
+						t.Errorf("finished: %v, %v later, %+v: kept %+v, %v; got %+v, %v", finished, later, wish, kept, ok, got, err)
 					}
 				})
 			}
 		}
+	}
+}
+
+// A call that accepts a recent observation takes it as long as it is recent, and a final one for longer. It joins any request in
+// flight.
+func TestRecentObservation(t *testing.T) {
+	for _, finished := range []bool{false, true} {
+		bubble(t, func(t *testing.T, o *observe.Observer[string, int], s *source) {
+			s.finished = finished
+			get := func(recent time.Duration) {
+				if _, err := o.Get(t.Context(), "k", observe.Wish{Recent: recent}, s.ask); err != nil {
+					t.Error(err)
+				}
+			}
+			go get(0)
+			time.Sleep(900 * time.Millisecond) // Of the second that a request takes.
+			if get(time.Millisecond); s.asked != 1 {
+				t.Error("the request in flight was not joined")
+			}
+			time.Sleep(2 * time.Second)
+			if get(3 * time.Second); s.asked != 1 {
+				t.Error("an observation exactly as old as allowed was refused")
+			}
+			if get(3*time.Second - 1); (s.asked == 1) != finished {
+				t.Errorf("finished: %v: %d requests", finished, s.asked)
+			}
+		})
 	}
 }

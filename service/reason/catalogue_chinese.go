@@ -29,7 +29,7 @@ var chinese = map[taskv1.ErrorReason]string{
 	taskv1.ErrorReason_UPSTREAM_CONTRACT_VIOLATION: "KooDrive 的响应不符合约定。",
 	taskv1.ErrorReason_UPSTREAM_BUSINESS_ERROR:     "KooDrive 拒绝了请求，返回的错误码无法识别。",
 	taskv1.ErrorReason_ROUTE_NOT_FOUND:             "路径不存在。",
-	taskv1.ErrorReason_METHOD_NOT_ALLOWED:          "该路径不支持此请求方法。",
+	taskv1.ErrorReason_METHOD_NOT_ALLOWED:          "此处不支持该方法。",
 	taskv1.ErrorReason_TASK_FAILED:                 "任务执行失败。",
 	taskv1.ErrorReason_CALLER_UNAUTHENTICATED:      "无法识别调用方身份，请提供有效的令牌、证书或票据。",
 	taskv1.ErrorReason_USER_NOT_ALLOWED:            "调用方无权代表该 KooDrive 用户操作。",

@@ -260,7 +260,7 @@ var rows = map[taskv1.ErrorReason]row{
 	},
 	taskv1.ErrorReason_METHOD_NOT_ALLOWED: {
 		code:    codes.Unimplemented,
-		english: "This path does not support the method.",
+		english: "The method is not supported here.",
 	},
 	taskv1.ErrorReason_TASK_FAILED: {
 		code:    codes.Aborted,

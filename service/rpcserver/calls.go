@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"math"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,8 +16,8 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/internal/panics"
+	"github.com/kootask/kootask/internal/taskid"
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/observe"
 	"github.com/kootask/kootask/service/reason"
@@ -39,12 +38,13 @@ const MaxPushback = 5 * time.Second
 
 // call is one call in flight, with its contexts: each of them would be an allocation.
 type call struct {
-	of     *series
-	start  time.Time
-	who    caller.Caller
-	taskID string         // As received, even if invalid.
-	spent  *observe.Spent // The time that the call has waited. Nil for streams: a watch's requests are shared.
-	ctx    caller.Context // The handler's.
+	of      *series
+	start   time.Time
+	who     caller.Caller
+	taskID  string         // As received, even if invalid.
+	taskIDs []string       // Of a call for several tasks, likewise. Nil for one task.
+	spent   *observe.Spent // The time that the call has waited. Nil for streams and waits: a watch's requests are shared.
+	ctx     caller.Context // The handler's.
 }
 
 func (c *calls) begin(call *call, kind, method string) {
@@ -61,7 +61,9 @@ func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 	}{Spending: observe.Spending{Context: ctx}}
 	call := &both.call
 	c.begin(call, unaryCall, info.FullMethod)
-	call.spent = &both.Spent
+	if call.of.seconds != nil {
+		call.spent = &both.Spent
+	}
 	call.read(req)
 	var resp any
 	err := c.run(&both.Spending, call, func(ctx context.Context) (err error) {
@@ -134,7 +136,11 @@ func (c *calls) logEnd(ctx context.Context, call *call, end time.Time, failure *
 		return
 	}
 	var room [16]slog.Attr // The record copies them, so they stay on the stack.
-	attrs := append(call.who.AppendAttrs(room[:0], call.taskID),
+	attrs := call.who.AppendAttrs(room[:0], call.taskID)
+	if call.taskIDs != nil {
+		attrs = caller.AppendTasks(attrs, call.taskIDs)
+	}
+	attrs = append(attrs,
 		slog.String("method", call.of.method),
 		slog.String("code", code.String()),
 		slog.Float64("seconds", end.Sub(call.start).Seconds()),
@@ -170,13 +176,6 @@ func level(failure *reason.Error, code codes.Code) slog.Level {
 	}
 }
 
-// ours reports whether a method is TaskService's, and not that of health or reflection.
-func ours(method string) bool {
-	return strings.HasPrefix(method, ownPrefix)
-}
-
-var ownPrefix = "/" + taskv1.TaskService_ServiceDesc.ServiceName + "/"
-
 func (c *call) requestID() metadata.MD {
 	return metadata.MD{caller.HeaderRequestID: {c.who.RequestID}}
 }
@@ -188,7 +187,7 @@ func (c *call) trailer(err error) metadata.MD {
 	return trailer(c.who.RequestID, err)
 }
 
-// trailer returns the trailer of a failed call of TaskService. It has the delay for gRPC's own retry policies (gRFC A6): that of
+// trailer returns the trailer of a caller's failed call. It has the delay for gRPC's own retry policies (gRFC A6): that of
 // RetryInfo if it is at most MaxPushback, and otherwise never, so that the caller sees the error. The libraries use the
 // delay exactly.
 func trailer(requestID string, err error) metadata.MD {
@@ -209,9 +208,17 @@ func uncompressed(ctx context.Context) {
 	_ = grpc.SetSendCompressor(ctx, encoding.Identity)
 }
 
+// read takes the ids of a request's tasks, for the log.
 func (c *call) read(req any) {
-	if r, ok := req.(interface{ GetTaskId() string }); ok {
+	switch r := req.(type) {
+	case interface{ GetTaskId() string }:
 		c.taskID = r.GetTaskId()
+	case interface{ GetTaskIds() []string }:
+		if c.taskIDs = r.GetTaskIds(); c.taskIDs == nil {
+			c.taskIDs = []string{}
+		}
+	case interface{ GetName() string }:
+		c.taskID, _ = taskid.OfOperation(r.GetName())
 	}
 }
 

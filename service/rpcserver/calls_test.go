@@ -13,6 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cloud.google.com/go/longrunning/autogen/longrunningpb"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -58,6 +60,38 @@ func TestSendingToAClientThatHasLeft(t *testing.T) {
 	}
 }
 
+// A unary call that lasts as long as a watch is neither observed as a short one, nor logged with shares of its time.
+func TestWaitsAreNoShortCalls(t *testing.T) {
+	for method, short := range map[string]bool{
+		taskv1.TaskService_GetTask_FullMethodName: true, longrunningpb.Operations_GetOperation_FullMethodName: true,
+		taskv1.TaskService_WaitTask_FullMethodName: false, longrunningpb.Operations_WaitOperation_FullMethodName: false,
+	} {
+		if methods[method].unary == nil {
+			t.Errorf("there is no %s", method)
+		}
+		var log bytes.Buffer
+		registry := prometheus.NewRegistry()
+		c := &calls{who: anybody, log: slog.New(slog.NewTextHandler(&log, nil)), metrics: newMetrics(registry)}
+		ok := func(context.Context, any) (any, error) { return &taskv1.WaitTaskResponse{}, nil }
+		ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs("authorization", "Bearer geheim"))
+		_, _ = c.unary(ctx, &taskv1.WaitTaskRequest{TaskId: "1"}, &grpc.UnaryServerInfo{FullMethod: method}, ok)
+		if line := log.String(); !strings.Contains(line, "task_id=1 ") || strings.Contains(line, "wait_seconds") != short || strings.Contains(line, "koodrive_seconds") != short {
+			t.Errorf("%s is logged as %s", method, line)
+		}
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		series := map[string]bool{}
+		for _, family := range families {
+			series[family.GetName()] = true
+		}
+		if series["grpc_server_handling_seconds"] != short || !series["grpc_server_handled_total"] {
+			t.Errorf("%s has %v", method, series)
+		}
+	}
+}
+
 // counted counts the functions that wait for its end.
 type counted struct {
 	context.Context
@@ -74,7 +108,10 @@ func (c *counted) AfterFunc(func()) (stop func() bool) {
 
 // A call's entry for the stop of the server is removed when its request has arrived, or with the call.
 func TestCallsLeaveNothingBehind(t *testing.T) {
-	for _, method := range []string{"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", taskv1.TaskService_GetTask_FullMethodName} {
+	for _, method := range []string{
+		"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", taskv1.TaskService_GetTask_FullMethodName,
+		longrunningpb.Operations_GetOperation_FullMethodName,
+	} {
 		for _, arrives := range []bool{true, false} {
 			synctest.Test(t, func(t *testing.T) {
 				stopping := &counted{Context: t.Context()}

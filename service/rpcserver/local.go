@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,6 +34,9 @@ type Local struct {
 	flights map[*context.CancelFunc]struct{} // The calls in flight, by the function that cancels them.
 	running sync.WaitGroup                   // Calls in flight. Add requires mu.
 }
+
+// localService is the service of a Local.
+var localService = &taskv1.TaskService_ServiceDesc
 
 var errNobody = errors.New("the context has no caller")
 
@@ -104,37 +106,34 @@ func (l *Local) enter(ctx context.Context) (_ context.Context, leave func(), err
 
 // Invoke implements [grpc.ClientConnInterface]. The handler runs on the caller's goroutine.
 func (l *Local) Invoke(ctx context.Context, method string, request, reply any, options ...grpc.CallOption) error {
-	name, ours := strings.CutPrefix(method, ownPrefix)
-	for _, m := range taskv1.TaskService_ServiceDesc.Methods {
-		if !ours || m.MethodName != name {
-			continue
-		}
-		ctx, leave, err := l.enter(ctx)
-		if err != nil {
-			return err
-		}
-		defer leave()
-		sent := &localHead{method: method}
-		handled := func(ctx context.Context, _ any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-			return l.calls.unary(ctx, request, info, handler) // The handler gets the client's own request.
-		}
-		unread := func(any) error { return nil }
-		answer, err := m.Handler(l.service, grpc.NewContextWithServerTransportStream(ctx, sent), unread, handled)
-		sent.deliver(options)
-		if err != nil {
-			return err
-		}
-		share(reply, answer)
-		return nil
+	of := methods[method]
+	if of.service != localService || of.unary == nil {
+		return fmt.Errorf("%s is not a unary method", method)
 	}
-	return fmt.Errorf("%s is not a unary method", method)
+	ctx, leave, err := l.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	sent := &localHead{method: method}
+	handled := func(ctx context.Context, _ any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		return l.calls.unary(ctx, request, info, handler) // The handler gets the client's own request.
+	}
+	unread := func(any) error { return nil }
+	answer, err := of.unary(l.service, grpc.NewContextWithServerTransportStream(ctx, sent), unread, handled)
+	sent.deliver(options)
+	if err != nil {
+		return err
+	}
+	share(reply, answer)
+	return nil
 }
 
 // Stream runs a call with a stream of messages on the caller's goroutine, and sends its messages to sink. It returns the
 // call's error, and sends nothing after it has returned. A Send that is blocked when the handler returns is cut.
 func (l *Local) Stream(ctx context.Context, method string, request proto.Message, sink message.Sink) error {
-	handler := streamHandler(method)
-	if handler == nil {
+	of := methods[method]
+	if of.service != localService || of.stream == nil {
 		return fmt.Errorf("%s is not a streaming method", method)
 	}
 	s, err := l.open(ctx, request, sink)
@@ -142,7 +141,7 @@ func (l *Local) Stream(ctx context.Context, method string, request proto.Message
 		return err
 	}
 	defer s.end()
-	return l.calls.stream(l.service, s, &grpc.StreamServerInfo{FullMethod: method, IsServerStream: true}, handler)
+	return l.calls.stream(l.service, s, &grpc.StreamServerInfo{FullMethod: method, IsServerStream: true}, of.stream)
 }
 
 // open registers a call with a stream. Its frame is not part of the stack on which the stream waits.
@@ -152,17 +151,6 @@ func (l *Local) open(ctx context.Context, request proto.Message, sink message.Si
 		return nil, err
 	}
 	return &localStream{ctx: ctx, leave: leave, request: request, sink: sink, sending: make(chan struct{}, 1)}, nil
-}
-
-// streamHandler returns the handler of a method with a stream; nil for another method.
-func streamHandler(method string) grpc.StreamHandler {
-	name, ok := strings.CutPrefix(method, ownPrefix)
-	for _, d := range taskv1.TaskService_ServiceDesc.Streams {
-		if ok && d.StreamName == name {
-			return d.Handler
-		}
-	}
-	return nil
 }
 
 // NewStream implements [grpc.ClientConnInterface]. It fails: see Stream.

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -130,6 +131,25 @@ func TestLocalMessagesAreShared(t *testing.T) {
 	})
 }
 
+// A Local has the methods of TaskService, each in its kind, and no others.
+func TestLocalMethods(t *testing.T) {
+	ok := stub{do: func(context.Context) error { return nil }}
+	local(t, ok, func(ctx context.Context, t *testing.T, _ taskv1.TaskServiceClient, l *rpcserver.Local) {
+		for _, method := range []string{
+			taskv1.TaskService_WatchTask_FullMethodName, longrunningpb.Operations_GetOperation_FullMethodName, "GetTask", "/grpc.health.v1.Health/Check", "",
+		} {
+			if err := l.Invoke(ctx, method, &taskv1.GetTaskRequest{}, &taskv1.GetTaskResponse{}); err == nil || !strings.Contains(err.Error(), "not a unary method") {
+				t.Errorf("%q: %v", method, err)
+			}
+		}
+		for _, method := range []string{taskv1.TaskService_GetTask_FullMethodName, longrunningpb.Operations_GetOperation_FullMethodName, ""} {
+			if err := l.Stream(ctx, method, &taskv1.GetTaskRequest{}, &sink{}); err == nil || !strings.Contains(err.Error(), "not a streaming method") {
+				t.Errorf("%q: %v", method, err)
+			}
+		}
+	})
+}
+
 // The caller is that of the context. Outgoing metadata, in which grpc-gateway puts headers of a request, is nothing to a Local.
 func TestLocalIgnoresMetadata(t *testing.T) {
 	do := func(ctx context.Context) error {
@@ -229,7 +249,7 @@ func TestLocalStop(t *testing.T) {
 				}
 			}
 			local(t, stub{do: do}, func(ctx context.Context, t *testing.T, tasks taskv1.TaskServiceClient, l *rpcserver.Local) {
-				go func() { _ = call(ctx, t, client{TaskServiceClient: tasks}, "GetTask") }()
+				go func() { _ = call(ctx, t, client{TaskServiceClient: tasks}, taskv1.TaskService_GetTask_FullMethodName) }()
 				go func() { _ = watchLocal(ctx, l, &sink{}) }()
 				synctest.Wait()
 				start := time.Now()
@@ -238,7 +258,7 @@ func TestLocalStop(t *testing.T) {
 				if graceful := l.Stop(stop); graceful != row.graceful || time.Since(start) != row.stops {
 					t.Errorf("graceful: %v, after %v", graceful, time.Since(start))
 				}
-				err := call(ctx, t, client{TaskServiceClient: tasks}, "GetTask")
+				err := call(ctx, t, client{TaskServiceClient: tasks}, taskv1.TaskService_GetTask_FullMethodName)
 				if name, _ := reason.Read(status.Convert(err)); name != "SERVER_DRAINING" {
 					t.Errorf("a late call: %v", err)
 				}

@@ -1,14 +1,15 @@
 package rpcserver
 
 import (
-	"strings"
 	"sync"
 	"time"
 
+	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"google.golang.org/grpc/codes"
 
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/reason"
 )
 
@@ -24,12 +25,12 @@ type metrics struct {
 // series are those of one method.
 type series struct {
 	method  string
-	ours    bool // TaskService's, and not that of health or reflection.
+	ours    bool // See the function.
 	started prometheus.Counter
 	handled *prometheus.CounterVec // By code.
 	ok      prometheus.Counter     // Of handled, with code OK. Set by the first such call.
 	okOnce  sync.Once
-	seconds prometheus.Observer // Nil for streams.
+	seconds prometheus.Observer // Nil for streams and waits.
 }
 
 func (s *series) code(code codes.Code) prometheus.Counter {
@@ -53,7 +54,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Name: "kootask_failures_total", Help: "Failed calls, by the outcome that their log line has.",
 		}, []string{"outcome"}),
 		seconds: m.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "grpc_server_handling_seconds", Help: "Duration of unary calls.",
+			Name: "grpc_server_handling_seconds", Help: "Duration of unary calls, except WaitTask and WaitOperation.",
 			Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 25},
 		}, []string{"grpc_type", "grpc_service", "grpc_method"}),
 	}
@@ -61,6 +62,13 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		all.failures.WithLabelValues(outcome.Name)
 	}
 	return all
+}
+
+// waits are the unary methods that last as long as a watch. Their requests to KooDrive are shared, as a watch's are, so their
+// duration says nothing about kootask or KooDrive.
+var waits = map[string]bool{
+	taskv1.TaskService_WaitTask_FullMethodName:            true,
+	longrunningpb.Operations_WaitOperation_FullMethodName: true,
 }
 
 // Values of the label grpc_type.
@@ -84,13 +92,13 @@ func (m *metrics) of(kind, fullMethod string) *series {
 	if known, ok := m.methods.Load(fullMethod); ok {
 		return known.(*series)
 	}
-	service, method, _ := strings.Cut(strings.TrimPrefix(fullMethod, "/"), "/")
+	service, method := split(fullMethod)
 	labels := prometheus.Labels{"grpc_type": kind, "grpc_service": service, "grpc_method": method}
 	of := &series{
 		method: fullMethod, ours: ours(fullMethod),
 		started: m.started.With(labels), handled: m.handled.MustCurryWith(labels),
 	}
-	if kind == unaryCall {
+	if kind == unaryCall && !waits[fullMethod] {
 		of.seconds = m.seconds.With(labels)
 	}
 	known, _ := m.methods.LoadOrStore(fullMethod, of)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"slices"
 	"sync"
 	"time"
 
@@ -16,7 +15,6 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
 
-	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/service/reason"
 )
@@ -35,7 +33,7 @@ var (
 )
 
 // requests limits how long calls wait for their request. gRPC reads the whole request before a unary interceptor runs,
-// so the wait of TaskService's calls begins in a handler around the generated one, or in RecvMsg. If the request is overdue,
+// so the wait of callers' calls begins in a handler around the generated one, or in RecvMsg. If the request is overdue,
 // the stream is ended as by the handler, which ends the read. That needs no context: one that can be cancelled takes a
 // watch 400 B, and a short call 5 % of its time. Calls of health and reflection wait from the tap on, with a context.
 //
@@ -76,15 +74,15 @@ func newRequests(stopping context.Context, config Config) *requests {
 	return r
 }
 
-// request is the wait for one call's request, and the context of all calls but TaskService's streams. A nil request never
+// request is the wait for one call's request, and the context of all calls but callers' streams. A nil request never
 // expires.
 type request struct {
 	context.Context
 	all    *requests
 	header metadata.MD             // As received. It must not be changed.
 	cancel context.CancelCauseFunc // Of a call of health or reflection. Their streams do not end by themselves.
-	stream finisher                // Of a call of TaskService.
-	who    *caller.Caller          // Of a call of TaskService. Nil until it is known.
+	stream finisher                // Of a caller's call.
+	who    *caller.Caller          // Of a caller's call. Nil until it is known.
 
 	prev, next *request // Guarded by requests.mu, as are the fields below. Nil outside the list.
 	due        time.Time
@@ -115,7 +113,7 @@ func requestOf(ctx context.Context) *request {
 	return r
 }
 
-// headed is the context of a stream of TaskService, with its metadata.
+// headed is the context of a caller's stream, with its metadata.
 type headed struct {
 	context.Context
 	header metadata.MD
@@ -148,7 +146,7 @@ func (r *requests) tap(ctx context.Context, info *tap.Info) (context.Context, er
 		return nil, reason.MetadataTooLong.Err()
 	}
 	switch {
-	case streamHandler(info.FullMethodName) != nil:
+	case methods[info.FullMethodName].stream != nil:
 		return &headed{ctx, info.Header}, nil
 	case ours(info.FullMethodName):
 		return &request{Context: ctx, all: r, header: info.Header}, nil
@@ -161,31 +159,7 @@ func (r *requests) tap(ctx context.Context, info *tap.Info) (context.Context, er
 	return q, nil
 }
 
-// taskService describes TaskService to gRPC. The wait for the request of a unary call begins with its handler.
-func (c *calls) taskService() *grpc.ServiceDesc {
-	desc := taskv1.TaskService_ServiceDesc
-	desc.Methods = slices.Clone(desc.Methods)
-	for i, m := range desc.Methods {
-		desc.Methods[i].Handler = func(
-			srv any, ctx context.Context, read func(any) error, interceptor grpc.UnaryServerInterceptor,
-		) (any, error) {
-			begun := time.Now()
-			return m.Handler(srv, ctx, func(into any) error {
-				q := requestOf(ctx)
-				err := q.read(ctx, func() error { return read(into) })
-				if failure, overdue := errors.AsType[*reason.Error](err); overdue { // Interceptors do not run any more.
-					call := &call{of: c.metrics.of(unaryCall, ownPrefix+m.MethodName), start: begun, who: *q.who}
-					call.of.started.Inc()
-					return c.end(ctx, call, failure)
-				}
-				return err
-			}, interceptor)
-		}
-	}
-	return &desc
-}
-
-// read reads the request of a call of TaskService with the given function. It returns a [*reason.Error] if the request is
+// read reads the request of a caller's call with the given function. It returns a [*reason.Error] if the request is
 // overdue: then the call has been ended.
 func (q *request) read(ctx context.Context, receive func() error) error {
 	q.stream, _ = grpc.ServerTransportStreamFromContext(ctx).(finisher)
@@ -317,7 +291,7 @@ func (r *requests) awaited() float64 {
 }
 
 // received ends the wait when the request has arrived. It does nothing the second time, after the call has expired, or for
-// a call of TaskService. A stream of health or reflection then ends with the server.
+// a caller's call. A stream of health or reflection then ends with the server.
 func (q *request) received() {
 	if q == nil || q.cancel == nil || !q.arrive() || q.all.stopping.Err() != nil {
 		return

@@ -33,14 +33,13 @@ func open(ctx context.Context, t *testing.T, conn *grpc.ClientConn, method strin
 	return stream
 }
 
-// A call whose request does not come, or does not end, ends after 5 s, whatever its method is. TaskService's say why. One whose
+// A call whose request does not come, or does not end, ends after 5 s, whatever its method is. Callers' calls say why. One whose
 // request comes later than its header is answered.
 func TestRequestsAreNotWaitedFor(t *testing.T) {
 	ok := func(context.Context) error { return nil }
-	for _, method := range []string{"/koodrive.task.v1.TaskService/GetTask", "/koodrive.task.v1.TaskService/WatchTask",
-		"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"} {
+	for _, method := range append(slices.Clone(methods), "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch") {
 		overdue := codes.Canceled
-		if strings.Contains(method, "TaskService") {
+		if slices.Contains(methods, method) {
 			overdue = codes.InvalidArgument
 		}
 		for name, row := range map[string]struct {
@@ -74,11 +73,11 @@ func TestRequestsAreNotWaitedFor(t *testing.T) {
 // A stream's caller is checked before its request is read, and the check may take longer than a request: the request is there,
 // and is not overdue.
 func TestCheckingTheCallerTakesNoTimeOfTheRequest(t *testing.T) {
-	for _, method := range []string{"GetTask", "WatchTask"} {
+	for _, method := range methods {
 		synctest.Test(t, func(t *testing.T) {
-			listener := koodrivetest.Listen()
+			listener, ok := koodrivetest.Listen(), stub{do: func(context.Context) error { return nil }}
 			s := rpcserver.New(rpcserver.Config{
-				Service: stub{do: func(context.Context) error { return nil }}, Log: slog.New(slog.DiscardHandler),
+				Service: ok, Operations: ok, Log: slog.New(slog.DiscardHandler),
 				Who: func(ctx context.Context, header metadata.MD, _ bool) (caller.Caller, error) {
 					time.Sleep(3 * rpcserver.RequestTimeout)
 					return anybody(ctx, header, true)
@@ -102,7 +101,7 @@ func TestCheckingTheCallerTakesNoTimeOfTheRequest(t *testing.T) {
 
 // A call whose request does not arrive is logged, and its client is told the same request id, in its language.
 func TestOverdueRequestsAreLogged(t *testing.T) {
-	for _, method := range []string{taskv1.TaskService_GetTask_FullMethodName, taskv1.TaskService_WatchTask_FullMethodName} {
+	for _, method := range methods {
 		var failure error
 		var trailer metadata.MD
 		log := bubble(t, func(context.Context) error { return nil }, func(ctx context.Context, t *testing.T, tasks client) {

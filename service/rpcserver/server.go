@@ -1,8 +1,8 @@
-// Package rpcserver runs the calls of a TaskService behind common interceptors. A [Server] is the gRPC server of a
-// port, with health, limits and a bounded stop. A [Local] is the gateway's connection to the same handlers, within this
-// process.
+// Package rpcserver runs the calls of TaskService and google.longrunning.Operations behind common interceptors. A [Server] is
+// the gRPC server of a port, with health, limits and a bounded stop. A [Local] is the gateway's connection to the same
+// handlers of TaskService, within this process.
 //
-//	s := rpcserver.New(rpcserver.Config{Service: service, Who: auth.Call, Log: log, MaxStreams: rpcserver.MaxStreams})
+//	s := rpcserver.New(rpcserver.Config{Service: service, Operations: service.Operations(), Who: auth.Call, Log: log})
 //	go s.Serve(listener)
 //	…
 //	s.Stop(ctx)
@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"time"
 
+	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -64,8 +65,9 @@ const (
 
 // Config configures a Server.
 type Config struct {
-	// Service handles the calls. Required.
-	Service taskv1.TaskServiceServer
+	// Service and Operations handle the calls of their services. Both are required.
+	Service    taskv1.TaskServiceServer
+	Operations longrunningpb.OperationsServer
 	// Who returns the caller of a call with the given metadata, which it must not change, or the error that refuses it.
 	// needed is false for health and reflection, for which the error is ignored. Required.
 	Who func(ctx context.Context, header metadata.MD, needed bool) (caller.Caller, error)
@@ -90,8 +92,8 @@ type Config struct {
 // HealthKooDrive is the health service name for KooDrive. While KooDrive is down, the other names stay SERVING.
 const HealthKooDrive = "koodrive"
 
-// Server is a gRPC server with TaskService and health, for the names "", "koodrive.task.v1.TaskService" and
-// [HealthKooDrive].
+// Server is a gRPC server with TaskService, google.longrunning.Operations and health. Health knows the names "",
+// "koodrive.task.v1.TaskService", "google.longrunning.Operations" and [HealthKooDrive].
 type Server struct {
 	grpc   *grpc.Server
 	health *health.Server
@@ -130,9 +132,11 @@ func New(config Config) *Server {
 		health: health.NewServer(),
 		stop:   stop,
 	}
-	s.grpc.RegisterService(calls.taskService(), config.Service)
+	for _, of := range services {
+		s.grpc.RegisterService(calls.awaiting(of.desc), of.impl(config))
+		s.health.SetServingStatus(of.desc.ServiceName, healthv1.HealthCheckResponse_SERVING)
+	}
 	healthv1.RegisterHealthServer(s.grpc, s.health)
-	s.health.SetServingStatus(taskv1.TaskService_ServiceDesc.ServiceName, healthv1.HealthCheckResponse_SERVING)
 	s.KooDrive(true)
 	if config.Reflection {
 		reflection.Register(s.grpc)

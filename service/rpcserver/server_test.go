@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -28,14 +29,24 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// stub is a TaskService with a function for its calls.
+// stub is a TaskService and an Operations with a function for their calls.
 type stub struct {
 	taskv1.UnimplementedTaskServiceServer
+	longrunningpb.UnimplementedOperationsServer
 	do func(context.Context) error
+}
+
+// methods are a unary method and one with a stream, and a method of another service.
+var methods = []string{
+	taskv1.TaskService_GetTask_FullMethodName, taskv1.TaskService_WatchTask_FullMethodName, longrunningpb.Operations_GetOperation_FullMethodName,
 }
 
 func (s stub) GetTask(ctx context.Context, _ *taskv1.GetTaskRequest) (*taskv1.GetTaskResponse, error) {
 	return &taskv1.GetTaskResponse{}, s.do(ctx)
+}
+
+func (s stub) GetOperation(ctx context.Context, _ *longrunningpb.GetOperationRequest) (*longrunningpb.Operation, error) {
+	return &longrunningpb.Operation{}, s.do(ctx)
 }
 
 func (s stub) WatchTask(_ *taskv1.WatchTaskRequest, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error {
@@ -46,6 +57,10 @@ func (s stub) WatchTask(_ *taskv1.WatchTaskRequest, stream grpc.ServerStreamingS
 type client struct {
 	taskv1.TaskServiceClient
 	conn *grpc.ClientConn
+}
+
+func (s stub) WatchTasks(_ *taskv1.WatchTasksRequest, stream grpc.ServerStreamingServer[taskv1.WatchTasksResponse]) error {
+	return s.do(stream.Context())
 }
 
 // anybody lets everybody call.
@@ -75,7 +90,7 @@ func start(t *testing.T, do func(context.Context) error, log io.Writer, options 
 	t.Helper()
 	listener := koodrivetest.Listen()
 	s := rpcserver.New(rpcserver.Config{
-		Service: stub{do: do}, Who: anybody, Log: slog.New(slog.NewTextHandler(log, nil)),
+		Service: stub{do: do}, Operations: stub{do: do}, Who: anybody, Log: slog.New(slog.NewTextHandler(log, nil)),
 		MaxStreams: rpcserver.MaxStreams,
 	})
 	go func() { _ = s.Serve(listener) }()
@@ -91,8 +106,12 @@ func start(t *testing.T, do func(context.Context) error, log io.Writer, options 
 
 func call(ctx context.Context, t *testing.T, tasks client, method string) error {
 	t.Helper()
-	if method == "GetTask" {
+	switch method {
+	case taskv1.TaskService_GetTask_FullMethodName:
 		_, err := tasks.GetTask(ctx, &taskv1.GetTaskRequest{})
+		return err
+	case longrunningpb.Operations_GetOperation_FullMethodName:
+		_, err := longrunningpb.NewOperationsClient(tasks.conn).GetOperation(ctx, &longrunningpb.GetOperationRequest{})
 		return err
 	}
 	stream, err := tasks.WatchTask(ctx, &taskv1.WatchTaskRequest{})
@@ -120,7 +139,7 @@ func TestErrorsBecomeStatuses(t *testing.T) {
 			return &reason.Error{Outcome: reason.ServerDraining}
 		}, codes.Unavailable, "SERVER_DRAINING"},
 	} {
-		for _, method := range []string{"GetTask", "WatchTask"} {
+		for _, method := range methods {
 			log := bubble(t, row.do, func(ctx context.Context, t *testing.T, tasks client) {
 				for range 2 { // The server lives on.
 					st := status.Convert(call(ctx, t, tasks, method))
@@ -145,7 +164,7 @@ func TestDeadlineAndCancellation(t *testing.T) {
 		return ctx.Err()
 	}
 	log := bubble(t, wait, func(ctx context.Context, t *testing.T, tasks client) {
-		for _, method := range []string{"GetTask", "WatchTask"} {
+		for _, method := range methods {
 			late, cancel := context.WithTimeout(ctx, time.Second)
 			_ = call(late, t, tasks, method)
 			cancel()
@@ -155,7 +174,7 @@ func TestDeadlineAndCancellation(t *testing.T) {
 		}
 	})
 	// The server's status for them is only logged: the client's own library reports the error.
-	if lines, ours := strings.Count(log, "\n"), strings.Count(log, "outcome=CALLER_"); lines != 4 || ours != 4 {
+	if lines, ours := strings.Count(log, "\n"), strings.Count(log, "outcome=CALLER_"); lines != 2*len(methods) || ours != 2*len(methods) {
 		t.Errorf("log:\n%s", log)
 	}
 }
@@ -178,6 +197,45 @@ func TestUnreadableRequests(t *testing.T) {
 	})
 	if strings.Count(log, "level=WARN") != 1 || strings.Contains(log, "level=ERROR") || strings.Contains(log, "geheim") {
 		t.Errorf("log:\n%s", log)
+	}
+}
+
+// A line names the tasks of its call, however the request does, and nothing that is not a task id.
+func TestTasksOfALine(t *testing.T) {
+	get := func(id string) func(context.Context, client) {
+		return func(ctx context.Context, tasks client) { _, _ = tasks.GetTask(ctx, &taskv1.GetTaskRequest{TaskId: id}) }
+	}
+	operation := func(name string) func(context.Context, client) {
+		return func(ctx context.Context, tasks client) {
+			_, _ = longrunningpb.NewOperationsClient(tasks.conn).CancelOperation(ctx, &longrunningpb.CancelOperationRequest{Name: name})
+		}
+	}
+	watch := func(ids ...string) func(context.Context, client) {
+		return func(ctx context.Context, tasks client) {
+			if stream, err := tasks.WatchTasks(ctx, &taskv1.WatchTasksRequest{TaskIds: ids}); err == nil {
+				_, _ = stream.Recv()
+			}
+		}
+	}
+	for _, row := range []struct {
+		call func(context.Context, client)
+		want string
+	}{
+		{get("1"), "task_id=1 "},
+		{get("Bearer geheim"), `task_id="" `},
+		{operation("operations/1"), "task_id=1 "},
+		{operation("operations/Bearer geheim"), `task_id="" `},
+		{operation("geheim"), `task_id="" `},
+		{watch("2", "1", "2"), `task_id="" * tasks=2 task_ids="[2 1]"`},
+		{watch("2", "Bearer geheim"), `task_id="" * tasks=2 task_ids=[2]`},
+		{watch(), `task_id="" * tasks=0 task_ids=[]`},
+	} {
+		log := bubble(t, func(context.Context) error { return nil }, func(ctx context.Context, _ *testing.T, tasks client) { row.call(ctx, tasks) })
+		first, second, many := strings.Cut(row.want, "*")
+		if strings.Count(log, "\n") != 1 || !strings.Contains(log, first) || !strings.Contains(log, second) || strings.Contains(log, "task_ids") != many ||
+			strings.Contains(log, "geheim") {
+			t.Errorf("want %s in\n%s", row.want, log)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package rpcserver_test
 import (
 	"context"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,8 +21,6 @@ import (
 	"github.com/kootask/kootask/service/reason"
 	"github.com/kootask/kootask/service/rpcserver"
 )
-
-var methods = []string{"GetTask", "WatchTask"}
 
 // coding is the compression of the answers that a client gets.
 type coding struct {
@@ -145,7 +144,7 @@ func TestTooMuchMetadata(t *testing.T) {
 					heavy = metadata.AppendToOutgoingContext(heavy, "x-heavy", v)
 				}
 				for _, method := range methods {
-					stream := open(heavy, t, tasks.conn, "/koodrive.task.v1.TaskService/"+method)
+					stream := open(heavy, t, tasks.conn, method)
 					if err := stream.RecvMsg(&taskv1.Task{}); status.Code(err) != codes.ResourceExhausted {
 						t.Errorf("%s with %d bytes in %d fields: %v", method, size, len(value), err)
 					}
@@ -159,8 +158,7 @@ func TestTooMuchMetadata(t *testing.T) {
 // A stop waits no longer than a moment for a call whose request has not arrived or has not ended, and for no stream of health.
 func TestStopWaitsForNoRequest(t *testing.T) {
 	ok := func(context.Context) error { return nil }
-	for _, method := range []string{"/koodrive.task.v1.TaskService/GetTask", "/koodrive.task.v1.TaskService/WatchTask",
-		"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"} {
+	for _, method := range append(slices.Clone(methods), "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch") {
 		for _, messages := range []int{0, 1} {
 			synctest.Test(t, func(t *testing.T) {
 				s, ctx, tasks := start(t, ok, io.Discard)

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -192,6 +193,11 @@ func (e *evidence) HandleRPC(_ context.Context, of stats.RPCStats) {
 		e.add(inHeader, fmt.Sprint(of.Trailer))
 	case *stats.InPayload:
 		where := inOther
+		if o, ok := of.Payload.(*longrunningpb.Operation); ok {
+			where = inTask
+			raw, _ := proto.Marshal(o.GetError())
+			e.add(inError, string(raw))
+		}
 		if m, ok := of.Payload.(interface{ GetTask() *taskv1.Task }); ok {
 			where = inEvent
 			if m.GetTask() != nil {

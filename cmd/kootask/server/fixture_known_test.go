@@ -170,6 +170,9 @@ func (s *system) try(ctx context.Context, t *testing.T, door string, c call) err
 			return nil
 		}
 		return err
+	case "grpc operation":
+		_, err := s.operations().GetOperation(metadata.NewOutgoingContext(ctx, metadata.Pairs(c.header...)), operationOf(c.id))
+		return err
 	case "grpc watch":
 		stream, err := s.tasks.WatchTask(metadata.NewOutgoingContext(ctx, metadata.Pairs(c.header...)), &taskv1.WatchTaskRequest{TaskId: c.id})
 		for err == nil {

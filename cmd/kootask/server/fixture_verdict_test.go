@@ -24,11 +24,12 @@ import (
 	"github.com/kootask/kootask/service/reason"
 )
 
-// doors are all ways to call: unary and as a stream, over gRPC and over HTTP.
+// doors are all ways to ask for a task: unary and as a stream, over gRPC and over HTTP. At getDoors, a call is a GetTask.
 var (
-	grpcDoors = []string{"grpc get", "grpc watch", "grpc wait"}
+	grpcDoors = []string{"grpc get", "grpc operation", "grpc watch", "grpc wait"}
 	httpDoors = []string{"rest", "rest wait", ndjson, sse}
 	doors     = slices.Concat(grpcDoors, httpDoors)
+	getDoors  = []string{"grpc get", "grpc operation", "rest"}
 
 	// listDoors are for lists of tasks, here of one. They decide about callers as the others do, and otherwise about tasks.
 	listDoors   = []string{"grpc tasks", "tasks " + ndjson, "tasks " + sse}
@@ -154,6 +155,8 @@ func (s *system) failGRPC(ctx context.Context, t *testing.T, door string, c call
 		}
 		header, _ = stream.Header()
 		trailer = stream.Trailer()
+	case "grpc operation":
+		_, err = s.operations().GetOperation(ctx, operationOf(c.id), grpc.Header(&header), grpc.Trailer(&trailer))
 	default:
 		var stream grpc.ServerStreamingClient[taskv1.WatchTaskResponse]
 		if stream, err = s.tasks.WatchTask(ctx, &taskv1.WatchTaskRequest{TaskId: c.id, FailedTaskAsError: c.asError}); err != nil {

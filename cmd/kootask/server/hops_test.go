@@ -87,7 +87,7 @@ func TestHopsHaveLimitsOfTheirOwn(t *testing.T) {
 		"one that makes up more": {1, "203.0.113.1, 198.51.100.1", "203.0.113.2, 198.51.100.1", true},
 		"past the first of two":  {2, "198.51.100.1", "198.51.100.2", true},
 	} {
-		for _, door := range []string{"grpc get", "rest"} {
+		for _, door := range getDoors {
 			t.Run(name+"/"+door, func(t *testing.T) {
 				bubble(t, func(c *server.Config) { c.Service.Quota.NewTasksPerPeer, c.Auth.TrustedHops = 1, row.hops }, func(t *testing.T, s *system) {
 					ask := func(i int, from string) string {

@@ -229,7 +229,7 @@ func TestLateReaderGetsTheLastState(t *testing.T) {
 func TestGetTaskIsBounded(t *testing.T) {
 	bubble(t, func(c *server.Config) { c.Upstream.Timeout = time.Minute }, func(t *testing.T, s *system) {
 		s.koodrive.SetFault(&koodrivetest.Fault{Hang: true})
-		for _, door := range []string{"grpc get", "rest"} {
+		for _, door := range getDoors {
 			start := time.Now()
 			v := s.fail(t.Context(), t, door, call{id: taskID, header: bearer})
 			if v.reason != "UPSTREAM_TIMEOUT" || time.Since(start) != service.GetTimeout {

@@ -95,7 +95,7 @@ func TestCallersDoNotSlowEachOther(t *testing.T) {
 // A GetTask that is queued for 1 s fails, and costs KooDrive nothing; a watch waits.
 func TestGetTaskWithoutAPermit(t *testing.T) {
 	bubble(t, func(c *server.Config) { c.Upstream.AtOnce = 1 }, func(t *testing.T, s *system) {
-		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Status: 1, Fault: &koodrivetest.Fault{Latency: 5 * time.Second}}}})
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Status: 1, Fault: &koodrivetest.Fault{Latency: 6 * time.Second}}}})
 		var busy sync.WaitGroup
 		busy.Go(func() {
 			if _, err := s.tasks.GetTask(as(t.Context(), token), &taskv1.GetTaskRequest{TaskId: taskID}); err != nil {
@@ -103,7 +103,7 @@ func TestGetTaskWithoutAPermit(t *testing.T) {
 			}
 		})
 		time.Sleep(time.Millisecond)
-		for _, door := range []string{"grpc get", "rest"} {
+		for _, door := range getDoors {
 			start := time.Now()
 			v := s.fail(t.Context(), t, door, call{id: exampleID, header: bearer})
 			if v.code != codes.Unavailable || v.reason != "SERVER_OVERLOADED" || v.retry == nil || time.Since(start) != ask.Patience {

@@ -33,7 +33,7 @@ func TestOutcomesAreTheSameAtEveryDoor(t *testing.T) {
 					time.Sleep(2 * time.Minute) // After a rate limit, requests are withheld.
 					row.check(t, door, s.fail(t.Context(), t, door, call{id: taskID, header: bearer}))
 					want := 1
-					if row.retry && row.reason != "UPSTREAM_RATE_LIMITED" && (door == "grpc get" || door == "rest") {
+					if row.retry && row.reason != "UPSTREAM_RATE_LIMITED" && slices.Contains(getDoors, door) {
 						want = 2 // Failures that may pass are retried.
 					}
 					if n := s.koodrive.Count() - asked; n != want {
@@ -122,7 +122,7 @@ func TestKooDriveThatTakesTooLong(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, s *system) {
 				s.koodrive.SetFault(fault)
 				row := outcomeRow{nil, codes.Unavailable, "UPSTREAM_TIMEOUT", 503, true, " "}
-				for _, door := range []string{"grpc get", "rest"} {
+				for _, door := range getDoors {
 					row.check(t, door, s.fail(t.Context(), t, door, call{id: taskID, header: bearer}))
 				}
 			})

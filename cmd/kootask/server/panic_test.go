@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
@@ -22,9 +23,10 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// panicking panics in every method, as TaskService and as the gateway's connection.
+// panicking panics in every method, as TaskService, as Operations and as the gateway's connection.
 type panicking struct {
 	taskv1.UnimplementedTaskServiceServer
+	longrunningpb.UnimplementedOperationsServer
 	value any
 }
 
@@ -33,6 +35,10 @@ func (p panicking) GetTask(context.Context, *taskv1.GetTaskRequest) (*taskv1.Get
 }
 
 func (p panicking) WaitTask(context.Context, *taskv1.WaitTaskRequest) (*taskv1.WaitTaskResponse, error) {
+	panic(p.value)
+}
+
+func (p panicking) GetOperation(context.Context, *longrunningpb.GetOperationRequest) (*longrunningpb.Operation, error) {
 	panic(p.value)
 }
 
@@ -70,7 +76,7 @@ func TestPanicsRevealNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 				s.grpcPort, s.httpPort = koodrivetest.Listen(), koodrivetest.Listen()
-				rpc := rpcserver.New(rpcserver.Config{Service: service, Who: anybody.Call, Log: log})
+				rpc := rpcserver.New(rpcserver.Config{Service: service, Operations: service, Who: anybody.Call, Log: log})
 				go func() { _ = rpc.Serve(s.grpcPort) }()
 				local := rpcserver.NewLocal(service, log, nil)
 				s.conn = s.dial(t)

@@ -142,9 +142,8 @@ func New(config Config) (*Server, error) {
 		return config.Log.With("port", name), prometheus.WrapRegistererWith(prometheus.Labels{"port": name}, s.metrics)
 	}
 	public := rpcserver.Config{
-		Service: s.service, Who: s.auth.Call, Called: called, MaxStreams: rpcserver.MaxStreams,
-		LongestCall: s.service.LongestWatch(),
-		Reflection:  config.Reflection,
+		Service: s.service, Operations: s.service.Operations(), Who: s.auth.Call, Called: called,
+		MaxStreams: rpcserver.MaxStreams, LongestCall: s.service.LongestWatch(), Reflection: config.Reflection,
 	}
 	public.Log, public.Metrics = port("grpc")
 	if config.TLS != nil {

@@ -68,6 +68,10 @@ func (s *system) works(t *testing.T, door string) {
 		if _, err := s.tasks.GetTask(as(t.Context(), token), &taskv1.GetTaskRequest{TaskId: taskID}); err != nil {
 			t.Errorf("%s: %v", door, err)
 		}
+	case "grpc operation":
+		if _, err := s.operations().GetOperation(as(t.Context(), token), operationOf(taskID)); err != nil {
+			t.Errorf("%s: %v", door, err)
+		}
 	case "grpc wait":
 		if _, err := s.tasks.WaitTask(as(t.Context(), token), &taskv1.WaitTaskRequest{TaskId: taskID}); err != nil {
 			t.Errorf("%s: %v", door, err)
@@ -288,7 +292,7 @@ func TestCertificatesEndOnOpenConnections(t *testing.T) {
 				}
 				open := httpDoors
 				if surface == "grpc" {
-					open = doors[:2]
+					open = grpcDoors
 				}
 				for _, door := range open {
 					if v := seen.fail(t.Context(), t, door, call{id: taskID, header: bearer}); v.reason != "CALLER_UNAUTHENTICATED" {
