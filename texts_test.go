@@ -85,7 +85,7 @@ func where(text []byte, name, document string) string {
 }
 
 // notPath matches texts that only look like a path: media types, packages and built files.
-var notPath = regexp.MustCompile(`^((application|audio|image|multipart|text|video)/.*|testing/synctest|` + module + `.*|(target|dist|bin)/.*)$`)
+var notPath = regexp.MustCompile(`^((application|audio|image|multipart|text|video)/.*|testing/synctest|cloud\.google\.com/.*|` + module + `.*|(target|dist|bin)/.*)$`)
 
 var (
 	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)

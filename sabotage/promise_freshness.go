@@ -8,9 +8,9 @@ var promiseFreshness = promise{
 	broken: []sabotage{
 		{
 			name: "a busy list has no heartbeats",
-			in:   "service.listWatcher.step",
+			in:   "service.listWatcher.sendNews",
 			from: `if !w.opened { w.silent = w.service.heartbeat }`,
-			to:   `w.silent = passed + w.service.heartbeat`,
+			to:   `w.silent = time.Since(w.since) + w.service.heartbeat`,
 			red:  "cmd/kootask/server.TestHeartbeatsOfABusyStream",
 		},
 		{

@@ -23,7 +23,7 @@ var promiseTruth = promise{
 		{
 			name: "one rejection at a task's first poll ends the whole list",
 			in:   "service.listWatcher.drop",
-			from: `isRejection(failure)`,
+			from: `isRejection(failure) && state.Revision == 0`,
 			to:   `false`,
 			red:  "cmd/kootask/server.TestOneRejectionEndsNoList",
 		},

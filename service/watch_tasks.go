@@ -53,8 +53,8 @@ type listed struct {
 	question  *ask.Question
 	begun     quota.Watch
 	sub       *watch.Subscription[upstream.Task] // Nil until KooDrive is asked.
-	asked     time.Duration                      // When KooDrive is to be asked, or asked again after a rejection. 0: not.
-	backoff   time.Duration                      // The wait before that, after a rejection.
+	asked     time.Duration                      // When KooDrive is to be asked, or asked again. 0: not.
+	rejected  bool                               // KooDrive is asked again, because it has rejected the first poll.
 	confirmed *watch.State[upstream.Task]        // The last state that confirmed the sent task. Nil: none.
 }
 
@@ -124,7 +124,7 @@ func (w *listWatcher) step(passed time.Duration) (due time.Duration, ended bool,
 	if stopped == nil && passed >= w.silent {
 		w.silent = passed + w.service.heartbeat
 		w.sender.Wake() // The tasks' news comes next.
-		return w.due(), false, w.send(w.heartbeat())
+		return w.due(), false, w.send(heartbeatEvent(w.heartbeat()))
 	}
 	i, state, unseen := w.news(doubt)
 	switch {
@@ -135,15 +135,12 @@ func (w *listWatcher) step(passed time.Duration) (due time.Duration, ended bool,
 	case stopped != nil:
 		w.extra++
 	}
-	if !w.opened {
-		w.silent = w.service.heartbeat
-	}
 	w.turn = i + 1
 	w.sender.Wake() // Another task may have news.
 	if unseen {
 		return w.task(i, state)
 	}
-	return w.drop(i, reason.Of(endOf(state)), passed)
+	return w.drop(i, state, passed)
 }
 
 // due returns when another step is due.
@@ -179,7 +176,7 @@ func (w *listWatcher) task(i int, state *watch.State[upstream.Task]) (due time.D
 	t := w.tasks[i]
 	t.sub.See(state)
 	t.confirmed = state
-	if err := w.send(taskEvent(state)); err != nil {
+	if err := w.sendNews(taskEvent(state)); err != nil {
 		return 0, true, err
 	}
 	w.delivered(state)
@@ -200,20 +197,21 @@ var dropped = map[taskv1.ErrorReason]bool{
 	taskv1.ErrorReason_SERVER_ERROR:                true,
 }
 
-// drop ends the watch of the task of a place with an error, or that of the whole list. A rejection of the credential that
-// does not end the list is no error of the task: KooDrive is asked again.
-func (w *listWatcher) drop(i int, failure *reason.Error, passed time.Duration) (due time.Duration, ended bool, err error) {
-	t := w.tasks[i]
-	if isRejection(failure) {
-		t.backoff = min(max(watch.Backoff*t.backoff, w.service.pollMin), DefaultPollBackoffMax)
-		t.asked = passed + t.backoff
+// drop ends the watch of the task of a place, or that of the whole list. If only the first poll of a task is rejected,
+// after answers to others, a single node of KooDrive's may be to blame: KooDrive is asked again.
+func (w *listWatcher) drop(
+	i int, state *watch.State[upstream.Task], passed time.Duration,
+) (due time.Duration, ended bool, err error) {
+	t, failure := w.tasks[i], reason.Of(endOf(state))
+	if isRejection(failure) && state.Revision == 0 && !t.rejected {
+		t.rejected, t.asked = true, passed+w.service.pollMin
 		return w.due(), false, nil
 	}
 	if !dropped[failure.Outcome.Reason] {
 		return 0, true, failure
 	}
 	event := droppedEvent(t.question.TaskID(), failure.Status(w.who.RequestID, w.who.Language))
-	if err := w.send(message.New(event)); err != nil {
+	if err := w.sendNews(message.New(event)); err != nil {
 		return 0, true, err
 	}
 	if event.GetDropped().GetRetryDelay() != nil {
@@ -241,7 +239,7 @@ func (w *listWatcher) remove(i int, end error) (due time.Duration, ended bool, e
 }
 
 // heartbeat returns the heartbeat of all tasks that have not ended.
-func (w *listWatcher) heartbeat() *message.Message {
+func (w *listWatcher) heartbeat() *taskv1.Heartbeat {
 	beat := &taskv1.Heartbeat{}
 	var oldest time.Time
 	for _, t := range w.tasks {
@@ -268,7 +266,15 @@ func (w *listWatcher) heartbeat() *message.Message {
 	if !oldest.IsZero() {
 		beat.ObserveTime = toTime(oldest)
 	}
-	return heartbeatEvent(beat)
+	return beat
+}
+
+// sendNews sends the first news of the tasks in place of an early heartbeat.
+func (w *listWatcher) sendNews(m *message.Message) error {
+	if !w.opened {
+		w.silent = w.service.heartbeat
+	}
+	return w.send(m)
 }
 
 // send queues one message. It blocks while there is no room in gRPC's buffer.

@@ -40,13 +40,16 @@ func (d document) shifted(text string) string {
 	})
 }
 
-// followAll runs the commands of the clients' READMEs and of docs/migrate.md as a new user would, each in an empty
+// followAll runs the commands of the clients' READMEs, and of some pages of docs as a new user would, each in an empty
 // folder, while bin/kootask demo and simulate run. Only the ports are changed: each document has its own, so that they
 // can run at the same time. It prints the time of each. Package managers may use their caches.
 func followAll(ctx context.Context, out io.Writer, dir string, clients []client) error {
-	documents := []document{{path: "docs/migrate.md", watches: 5, shift: 100}}
-	for i, c := range clients {
-		documents = append(documents, document{path: filepath.Join(c.folder, "README.md"), watches: 1, shift: 100 * (i + 2)})
+	documents := []document{{path: "docs/migrate.md", watches: 5}, {path: "docs/wait.md", watches: 4}, {path: "docs/watching.md", watches: 1}}
+	for _, c := range clients {
+		documents = append(documents, document{path: filepath.Join(c.folder, "README.md"), watches: 1})
+	}
+	for i := range documents {
+		documents[i].shift = 100 * (i + 1)
 	}
 	var all sync.WaitGroup
 	var mu sync.Mutex // Guards failures and out.

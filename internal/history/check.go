@@ -60,6 +60,9 @@ func ordered(h History, _ Rules, report func(string, ...any)) {
 			if final {
 				report("%s of %v saw %+v after the final state", v.Surface, v.Key, e)
 			}
+			if v.InList && e.Kind == Heartbeat { // It confirms the oldest of several tasks.
+				continue
+			}
 			if e.Confirmed >= 0 && e.Confirmed < confirmed {
 				report("%s of %v saw %+v, and before it a confirmation of %v", v.Surface, v.Key, e, confirmed)
 			}
@@ -166,6 +169,12 @@ func fresh(h History, rules Rules, report func(string, ...any)) {
 			switch {
 			case e.Kind == TaskSeen:
 				shown = &e.Task
+			case e.Kind == Heartbeat && v.InList:
+				if shown != nil && !e.Failing && e.Confirmed >= 0 && !slices.ContainsFunc(answers, func(a Answer) bool {
+					return a.Task != nil && *a.Task == *shown && a.Ended <= e.At && a.Ended.Truncate(time.Millisecond) >= e.Confirmed
+				}) {
+					report("%s of %v saw %+v, and the task in state %v was not confirmed since", v.Surface, v.Key, e, shown)
+				}
 			case e.Kind == Heartbeat && e.Confirmed >= 0:
 				if shown == nil || !slices.ContainsFunc(answers, func(a Answer) bool {
 					return a.Task != nil && *a.Task == *shown && sameTime(a.Ended, e.Confirmed)
@@ -191,7 +200,17 @@ func freshEnd(v View, answers []Answer, rules Rules, report func(string, ...any)
 	}
 	silence := v.Ended - since
 	last, _ := v.last()
-	if silence > rules.StaleAfter && v.Stall == 0 {
+	longest := rules.StaleAfter
+	if v.InList { // KooDrive may be asked later, and again after a rejection.
+		longest += rules.Held
+		for _, a := range answers {
+			if a.Refused {
+				since = max(since, a.Ended)
+			}
+		}
+		silence = v.Ended - since
+	}
+	if silence > longest && v.Stall == 0 {
 		report("%s of %v went on for %v without an answer", v.Surface, v.Key, silence)
 	}
 	if last.Reason == "UPSTREAM_STALE" && v.Stall == 0 {
@@ -264,6 +283,14 @@ func polite(h History, rules Rules, report func(string, ...any)) {
 	}
 }
 
+// mayBegin reports whether a task of a list may be asked for with the request of a, later than the list begins: for the first
+// time, or again after a rejection.
+func (v View) mayBegin(a Answer, h History, rules Rules) bool {
+	return a.Received <= v.Began+rules.Held || slices.ContainsFunc(h.of(v.Key), func(b Answer) bool {
+		return b.Refused && v.Began <= b.Ended && b.Ended < a.Received
+	})
+}
+
 // politeIntervals checks that consecutive polls keep the minimum interval, unless a watch or a call has begun in
 // between. A poll whose connection ended before the answer began may be sent once more.
 func politeIntervals(key Key, h History, rules Rules, report func(string, ...any)) {
@@ -274,7 +301,7 @@ func politeIntervals(key Key, h History, rules Rules, report func(string, ...any
 			continue
 		}
 		soon := before != nil && a.Received-before.Ended < rules.PollMin && !slices.ContainsFunc(h.Views, func(v View) bool {
-			return v.Key == key && v.Began >= before.Received && v.Began <= a.Received
+			return v.Key == key && v.Began <= a.Received && (v.Began >= before.Received || v.InList && v.mayBegin(a, h, rules))
 		})
 		if soon && (resent || !before.Cut) {
 			report("%v was polled at %v, %v after the poll before", key, a.Received, a.Received-before.Ended)

@@ -15,7 +15,7 @@ var (
 	other = history.Key{Credential: "b", TaskID: "1"}
 	rules = history.Rules{
 		FirstMessage: 2 * second, Heartbeat: 15 * second, StaleAfter: 40 * second, Send: 30 * second, Keep: 60 * second,
-		PollMin: second / 2, Released: second, PerSecond: 5,
+		PollMin: second / 2, Released: second, PerSecond: 5, Held: 10 * second,
 	}
 )
 
@@ -60,6 +60,10 @@ func good() history.History {
 				{At: 10 * second, Kind: history.TaskSeen, Task: task("two", 1), Confirmed: 3 * second}, {At: 25 * second, Kind: history.Heartbeat, Confirmed: 12 * second},
 			}},
 			{Key: key, Surface: "call", Call: true, Began: 20 * second, Ended: 21 * second, Events: []history.Event{saw(21*second, task("two", 1))}},
+			{Key: key, Surface: "list", InList: true, Began: 2 * second, Ended: 26*second + 1, Left: true, Events: []history.Event{
+				{At: 3 * second, Kind: history.Other, Confirmed: -1}, saw(3*second, task("two", 1)),
+				{At: 17 * second, Kind: history.Heartbeat, Confirmed: 11 * second}, {At: 26 * second, Kind: history.Heartbeat, Confirmed: -1, Failing: true},
+			}},
 		},
 	}
 }
@@ -91,7 +95,14 @@ func TestEveryRuleCanBeBroken(t *testing.T) {
 		"a step back": {func(h *history.History) {
 			h.Views[0].Events = slices.Insert(h.Views[0].Events, 2, saw(16*second, task("one", 0)))
 		}, []string{"Ordered", "Fresh"}},
-		"an older confirmation": {func(h *history.History) { h.Views[0].Events[2].Confirmed = second }, []string{"Ordered", "Fresh"}},
+		"an older confirmation":                         {func(h *history.History) { h.Views[0].Events[2].Confirmed = second }, []string{"Ordered", "Fresh"}},
+		"a list's confirmation that not all tasks have": {func(h *history.History) { h.Views[3].Events[2].Confirmed = 13 * second }, []string{"Fresh"}},
+		"a confirmation of a list without a failing task": {func(h *history.History) {
+			h.Views[3].Events[3] = history.Event{At: 26 * second, Kind: history.Heartbeat, Confirmed: 26 * second}
+		}, []string{"Fresh"}},
+		"a list that ends well without the last state": {func(h *history.History) {
+			h.Views[3].Events = append(h.Views[3].Events, history.Event{At: 26 * second, Kind: history.End, Confirmed: -1})
+		}, []string{"OK-iff-terminal"}},
 		"more after the last": {func(h *history.History) {
 			h.Views[0].Events = slices.Insert(h.Views[0].Events, 4, history.Event{At: 30 * second, Kind: history.Heartbeat, Confirmed: 30 * second})
 		}, []string{"Ordered"}},

@@ -84,7 +84,9 @@ type View struct {
 	// Left marks a client that left.
 	Left bool
 	// Stall is the longest time for which the client did not read. A client that has stalled sees everything late.
-	Stall  time.Duration
+	Stall time.Duration
+	// InList marks a task of a watch of several tasks, and not a watch of its own. Its heartbeats are those of all tasks.
+	InList bool
 	Events []Event
 }
 
@@ -94,6 +96,7 @@ const (
 	Heartbeat = "heartbeat"
 	End       = "end"     // The end of a stream with OK.
 	Failure   = "failure" // Any other end of a stream, or the end of a call.
+	Other     = "other"   // Of another task of the list.
 )
 
 // Event is an event that a client saw.
@@ -103,12 +106,15 @@ type Event struct {
 	Task Task // Of a task.
 	// Confirmed is the time of KooDrive's last confirmation in a task or a heartbeat, negative without one.
 	Confirmed time.Duration
+	Failing   bool   // The heartbeat of a list names the task as failing.
 	Reason    string // Of a failure.
 }
 
 // Rules are the numbers of the rules.
 type Rules struct {
 	FirstMessage, Heartbeat, StaleAfter, Send time.Duration
+	// Held is the time for which a task of a list may wait until KooDrive is asked for it.
+	Held time.Duration
 	// Keep is the time for which a finished task is remembered.
 	Keep time.Duration
 	// PollMin is the shortest interval between two polls, with the jitter subtracted.

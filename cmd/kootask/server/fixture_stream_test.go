@@ -36,11 +36,14 @@ type event struct {
 func parse(t *testing.T, contentType string, body io.Reader, each func(event)) {
 	t.Helper()
 	start := time.Now()
-	lines := bufio.NewScanner(body)
-	lines.Buffer(nil, 1<<20)
+	lines := bufio.NewReader(body)
 	var e event
-	for lines.Scan() {
-		line := lines.Text()
+	for {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			return // The rest is a line that was cut off.
+		}
+		line = strings.TrimSuffix(line, "\n")
 		if contentType == ndjson {
 			var object map[string]json.RawMessage
 			if err := json.Unmarshal([]byte(line), &object); err != nil || len(object) != 1 {

@@ -21,10 +21,12 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// schedules is the number of random histories; perSurface is the number of clients of each on each of the four surfaces.
+// schedules is the number of random histories; perSurface is the number of clients of each on each of the four surfaces, and
+// listsPerSurface that of clients with lists on each of the three surfaces of a stream.
 const (
-	schedules  = 300
-	perSurface = 4
+	schedules       = 300
+	perSurface      = 4
+	listsPerSurface = 2
 )
 
 // found are the seeds of histories that once showed a fault.
@@ -99,10 +101,10 @@ func judge(t *testing.T, seed uint64) (counts history.Counts) {
 	const length = 150 * time.Second
 	perSecond := []int{upstream.DefaultPerSecond, 4}[r.IntN(2)]
 	// A message may wait for the steps of each client of its connection that does not read.
-	const stuck = perSurface * watch.StuckAfter
+	const stuck = (perSurface + listsPerSurface) * watch.StuckAfter
 	rules := history.Rules{
 		FirstMessage: service.FirstMessage + stuck, Heartbeat: service.DefaultHeartbeat + stuck, StaleAfter: []time.Duration{40 * time.Second, 5 * time.Minute}[r.IntN(2)],
-		Send: service.SendTimeout, Keep: observe.DefaultKeep, Released: time.Second,
+		Held: upstream.DefaultTimeout, Send: service.SendTimeout, Keep: observe.DefaultKeep, Released: time.Second,
 		PollMin: time.Duration((1 - watch.JitterShare) * float64(time.Second)), PerSecond: perSecond + max(1, perSecond/10),
 	}
 	rec := &recorder{koodrives: map[string]*koodrivetest.KooDrive{}}
@@ -131,6 +133,20 @@ func judge(t *testing.T, seed uint64) (counts history.Counts) {
 					views = append(views, v)
 				})
 			})
+		}
+		lists := rand.New(rand.NewPCG(seed, 1))
+		moreTasks(lists, rec)
+		for range listsPerSurface {
+			for _, surface := range surfaces {
+				p := newListPlan(lists, surface, keys, length)
+				all.Go(func() {
+					p.follow(ctx, t, s, rec, over, func(v history.View) {
+						mu.Lock()
+						defer mu.Unlock()
+						views = append(views, v)
+					})
+				})
+			}
 		}
 		time.Sleep(length)
 		close(over)
