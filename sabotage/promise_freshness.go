@@ -18,7 +18,7 @@ var promiseFreshness = promise{
 			in:   "service.listWatcher.heartbeat",
 			from: `beat.FailingTaskIds = append(beat.FailingTaskIds, t.question.TaskID())`,
 			to:   ``,
-			red:  "cmd/kootask/server.TestOneTaskHangs",
+			red:  "cmd/kootask/server.TestListEndOfAStaleTask",
 		},
 		{
 			name: "the newest confirmation stands for all tasks of a list",

@@ -20,18 +20,18 @@ var promisePoliteness = promise{
 			red:  "cmd/kootask/server.TestFirstTaskIsAskedForAlone",
 		},
 		{
-			name: "rejections are counted task by task",
+			name: "a list's end: a rejected credential",
 			in:   "service.listWatcher.rejected",
 			from: `w.last.Sub(w.first) >= w.service.pollMin`,
 			to:   `false`,
-			red:  "cmd/kootask/server.TestRevokedCredentialOfAList",
+			red:  "cmd/kootask/server.TestListEndOfARejectedCredential",
 		},
 		{
 			name: "readers of many tasks are not woken when doubt begins",
 			in:   "service/watch.core.failed",
 			from: `s.Revision == 0 || s.Doubted != doubted`,
 			to:   `s.Revision == 0 && s.Doubted != doubted`,
-			red:  "cmd/kootask/server.TestRevokedCredentialOfAList",
+			red:  "cmd/kootask/server.TestListEndOfARejectedCredential",
 		},
 		{
 			name: "nothing is kept between watchers",

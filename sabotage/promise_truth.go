@@ -3,22 +3,50 @@ package main
 var promiseTruth = promise{
 	name: "Truth",
 	text: "The states of a watch never go back or repeat, and the final state is never lost. " +
-		"A stream ends OK if and only if the final state was sent. " +
+		"A stream ends OK if and only if the final state of each task was sent, or its list has dropped the task for good. " +
 		"A failed task is not a failed call.",
 	broken: []sabotage{
 		{
-			name: "a list ends OK although a task was dropped with a delay",
+			name: "a list's end: a finished task",
+			in:   "service.listWatcher.task",
+			from: `state.Ended && state.Err == nil`,
+			to:   `false`,
+			red:  "cmd/kootask/server.TestListEndOfAFinishedTask",
+		},
+		{
+			name: "a list's end: a failure that may pass",
+			in:   "service.listWatcher.news",
+			from: `!unseen && state.Ended && t.asked == 0`,
+			to:   `!unseen && (state.Ended || state.Err != nil && state.Revision == 0) && t.asked == 0`,
+			red:  "cmd/kootask/server.TestListEndOfAPassingFailure",
+		},
+		{
+			name: "a list's end: a misconfiguration",
+			in:   "service.dropped",
+			from: `taskv1.ErrorReason_UPSTREAM_STALE: true`,
+			to:   `taskv1.ErrorReason_UPSTREAM_STALE: true, taskv1.ErrorReason_SERVER_MISCONFIGURED: true`,
+			red:  "cmd/kootask/server.TestListEndOfAMisconfiguration",
+		},
+		{
+			name: "a list's end: from outside",
+			in:   "service.listWatcher.step",
+			from: `return 0, true, stopped`,
+			to:   `return 0, true, nil`,
+			red:  "cmd/kootask/server.TestListEndFromOutside",
+		},
+		{
+			name: "a list's end: a stale task",
 			in:   "service.listWatcher.remove",
 			from: `return 0, true, w.delayed`,
 			to:   `return 0, true, nil`,
-			red:  "cmd/kootask/server.TestOneTaskHangs",
+			red:  "cmd/kootask/server.TestListEndOfAStaleTask",
 		},
 		{
-			name: "a dropped task ends the whole list",
+			name: "a list's end: an error of one task",
 			in:   "service.listWatcher.drop",
 			from: `!dropped[failure.Outcome.Reason]`,
 			to:   `true`,
-			red:  "cmd/kootask/server.TestListOfEveryKind",
+			red:  "cmd/kootask/server.TestListEndOfOneTasksError",
 		},
 		{
 			name: "one rejection at a task's first poll ends the whole list",

@@ -1,6 +1,6 @@
-// Package service implements TaskService, with a file for each call: GetTask asks KooDrive through service/ask,
-// WatchTask follows a task through service/watch, and both convert the task to the contract's types. Package
-// service/quota limits the watches and requests of callers. Operations offers the tasks as google.longrunning.Operations.
+// Package service implements TaskService and Google's Operations, with a file for each call: GetTask asks KooDrive through
+// service/ask, and WatchTask, WatchTasks and WaitTask follow tasks through service/watch. All convert the task to the
+// contract's types. Package service/quota limits the watches and requests of callers.
 //
 // The way of a change, from KooDrive's answer to each wire:
 //
@@ -15,7 +15,7 @@
 //  5. A sender walks the group, and calls the step of each stream. A step that blocks keeps its goroutine, and another
 //     sender walks on behind it.
 //
-//  6. [watcher].Step reads the state, and sends the task if the client has not seen it.
+//  6. [watcher].Step takes a step of its call, which reads the state, and sends the task if the client has not seen it.
 //
 //  7. The message is one for all watchers of the state. It keeps each of its encodings: see package message.
 //

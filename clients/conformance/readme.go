@@ -44,7 +44,9 @@ func (d document) shifted(text string) string {
 // folder, while bin/kootask demo and simulate run. Only the ports are changed: each document has its own, so that they
 // can run at the same time. It prints the time of each. Package managers may use their caches.
 func followAll(ctx context.Context, out io.Writer, dir string, clients []client) error {
-	documents := []document{{path: "docs/migrate.md", watches: 5}, {path: "docs/wait.md", watches: 4}, {path: "docs/watching.md", watches: 1}}
+	documents := []document{
+		{path: "docs/migrate.md", watches: 5}, {path: "docs/wait.md", watches: 4}, {path: "docs/watching.md", watches: 1},
+	}
 	for _, c := range clients {
 		documents = append(documents, document{path: filepath.Join(c.folder, "README.md"), watches: 1})
 	}

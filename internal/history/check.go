@@ -171,7 +171,8 @@ func fresh(h History, rules Rules, report func(string, ...any)) {
 				shown = &e.Task
 			case e.Kind == Heartbeat && v.InList:
 				if shown != nil && !e.Failing && e.Confirmed >= 0 && !slices.ContainsFunc(answers, func(a Answer) bool {
-					return a.Task != nil && *a.Task == *shown && a.Ended <= e.At && a.Ended.Truncate(time.Millisecond) >= e.Confirmed
+					since := a.Ended.Truncate(time.Millisecond) >= e.Confirmed && a.Ended <= e.At
+					return since && a.Task != nil && *a.Task == *shown
 				}) {
 					report("%s of %v saw %+v, and the task in state %v was not confirmed since", v.Surface, v.Key, e, shown)
 				}

@@ -107,6 +107,12 @@ func TestGoldenHTTP(t *testing.T) {
 		"error-unlisted.http":  {path: "/v1/tasks/" + taskID, steps: []koodrivetest.Step{{Fault: koodrivetest.Answer(400, "")}}},
 		"task-unlisted.http":   {path: "/v1/tasks/" + taskID, steps: []koodrivetest.Step{{Status: 7, ResultCode: "18000999"}}},
 		"watch-as-error.http":  {path: "/v1/tasks/" + exampleID + ":watch?failedTaskAsError=true", header: []string{"Accept", sse}},
+		"wait.http":            {path: "/v1/tasks/" + taskID + ":wait?timeout=0s", steps: run[2:]},
+		"tasks-lines.http":     {path: "/v1/tasks:watch?taskIds=" + taskID, steps: run},
+		"tasks-events.http":    {path: "/v1/tasks:watch?taskIds=" + taskID, steps: run, header: []string{"Accept", sse}},
+		"dropped-lines.http":   {path: "/v1/tasks:watch?taskIds=unknown", header: []string{"Language", "zh-CN"}},
+		"dropped-events.http":  {path: "/v1/tasks:watch?taskIds=unknown", header: []string{"Accept", sse}},
+		"error-tasks.http":     {path: "/v1/tasks:watch?taskIds=list&taskIds=1"},
 		"another-last-id.http": {path: "/v1/tasks/" + exampleID + ":watch", header: []string{"Accept", sse, "Last-Event-ID", "7"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,11 +12,64 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc/status"
+
 	"github.com/kootask/kootask/cmd/kootask/server"
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/service"
 	"github.com/kootask/kootask/service/auth"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
+
+// A finished task is its last event. The stream ends with the last task, whatever came before.
+func TestListEndOfAFinishedTask(t *testing.T) {
+	for _, surface := range surfaces {
+		bubble(t, nil, func(t *testing.T, s *system) {
+			s.koodrive.SetTask(koodrivetest.Task{ID: "early", Steps: steps(0, 2, 1)})
+			s.koodrive.SetTask(koodrivetest.Task{ID: "failed", Steps: steps(3)})
+			s.koodrive.SetTask(koodrivetest.Task{ID: "late", Steps: []koodrivetest.Step{{Status: 1, For: time.Minute}, {Status: 2}}})
+			got := s.watchTasks(t.Context(), t, surface, []string{"early", "failed", "late"})
+			want := map[string][]string{"early": {"NEW", "SUCCESS"}, "failed": {"FAILED"}, "late": {"EXECUTING", "SUCCESS"}}
+			if fmt.Sprint(got.of) != fmt.Sprint(want) || got.end.name != "end" || got.end.at != got.at["late"] || got.end.at < time.Minute || got.end.at > 80*time.Second {
+				t.Errorf("%s: %v, and %+v", surface, got.of, got.end)
+			}
+		})
+	}
+}
+
+// An error that ends the watch of one task drops it without a delay, after as many polls as WatchTask takes.
+func TestListEndOfOneTasksError(t *testing.T) {
+	for name, row := range map[string]struct {
+		fault *koodrivetest.Fault
+		polls int // Failed ones, after an answer.
+	}{
+		"TASK_NOT_FOUND":              {code(400, "13000309"), 3},
+		"UPSTREAM_PERMISSION_DENIED":  {body(403, ""), 2},
+		"REQUEST_INVALID":             {code(400, "13000102"), 1},
+		"UPSTREAM_CONTRACT_VIOLATION": {body(204, ""), 3},
+		"UPSTREAM_BUSINESS_ERROR":     {code(400, "13000301"), 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, surface := range surfaces {
+				bubble(t, nil, func(t *testing.T, s *system) {
+					good := koodrivetest.Step{Status: 1}
+					s.koodrive.SetTask(koodrivetest.Task{ID: "bad", Steps: []koodrivetest.Step{good, {Fault: row.fault}}})
+					s.koodrive.SetTask(koodrivetest.Task{ID: "good", Steps: []koodrivetest.Step{{Status: 1, For: 5 * time.Minute}, {Status: 2}}})
+					got := s.watchTasks(t.Context(), t, surface, []string{"bad", "good"})
+					polls := 0
+					for _, r := range s.koodrive.Requests() {
+						if strings.HasSuffix(r.Path, "/bad") {
+							polls++
+						}
+					}
+					if !slices.Equal(got.of["bad"], []string{"EXECUTING", name}) || polls != 1+row.polls || len(got.of["good"]) != 2 || got.end.name != "end" {
+						t.Errorf("%s: %v after %d polls, and %+v", surface, got.of, polls, got.end)
+					}
+				})
+			}
+		})
+	}
+}
 
 // A rejected credential costs one request, however long the list is. It is the call's own error.
 func TestRejectedCredentialOfAList(t *testing.T) {
@@ -85,7 +138,7 @@ func TestFirstTaskIsAskedForAlone(t *testing.T) {
 }
 
 // A token that dies in the middle ends the watch of all its tasks, after a few requests.
-func TestRevokedCredentialOfAList(t *testing.T) {
+func TestListEndOfARejectedCredential(t *testing.T) {
 	for _, surface := range surfaces {
 		bubble(t, nil, func(t *testing.T, s *system) {
 			ids := s.fleet(100, koodrivetest.Step{Status: 1, For: 2*time.Minute + time.Second}, koodrivetest.Step{Status: 2})
@@ -145,7 +198,7 @@ func TestOneRejectionEndsNoList(t *testing.T) {
 }
 
 // What is true of all tasks ends the watch of all.
-func TestListEndsForAll(t *testing.T) {
+func TestListEndOfAMisconfiguration(t *testing.T) {
 	for name, row := range map[string]struct {
 		configure func(*server.Config)
 		fault     *koodrivetest.Fault
@@ -190,7 +243,7 @@ func TestListEndsForAll(t *testing.T) {
 }
 
 // The lifetime, the server's stop, the caller's deadline and a client that leaves end a list as they end a watch.
-func TestListEndsFromOutside(t *testing.T) {
+func TestListEndFromOutside(t *testing.T) {
 	for _, surface := range surfaces {
 		t.Run("lifetime "+surface, func(t *testing.T) {
 			bubble(t, func(c *server.Config) { c.Service.WatchLifetime = time.Minute }, func(t *testing.T, s *system) {
@@ -253,6 +306,22 @@ func TestListEndsFromOutside(t *testing.T) {
 			})
 		})
 	}
+	t.Run("a client that does not read", func(t *testing.T) {
+		bubble(t, nil, func(t *testing.T, s *system) {
+			ids := s.fleet(100, koodrivetest.Step{Status: 1, Name: strings.Repeat("x", 10_000)})
+			stream, err := s.tasks.WatchTasks(as(t.Context(), token), &taskv1.WatchTasksRequest{TaskIds: ids})
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Minute)
+			for err == nil {
+				_, err = stream.Recv()
+			}
+			if v := read(t, status.Convert(err)); v.reason != "WATCHER_TOO_SLOW" || v.retry == nil {
+				t.Errorf("%+v", v)
+			}
+		})
+	})
 	bubble(t, nil, func(t *testing.T, s *system) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()

@@ -134,7 +134,7 @@ func TestDroppedTask(t *testing.T) {
 
 // One task hangs for ever, and 99 finish. Heartbeats name the first, until it is dropped with a delay. Then the stream ends with
 // a delay, so that an event source comes back.
-func TestOneTaskHangs(t *testing.T) {
+func TestListEndOfAStaleTask(t *testing.T) {
 	for _, surface := range surfaces {
 		bubble(t, nil, func(t *testing.T, s *system) {
 			ids := s.fleet(100, koodrivetest.Step{Status: 1, For: 20 * time.Second}, koodrivetest.Step{Status: 2})
@@ -169,7 +169,7 @@ func TestOneTaskHangs(t *testing.T) {
 }
 
 // KooDrive is down from the start: the stream opens in time, heartbeats report it, and no task is dropped before its time.
-func TestListDuringAnOutage(t *testing.T) {
+func TestListEndOfAPassingFailure(t *testing.T) {
 	for _, surface := range surfaces {
 		bubble(t, nil, func(t *testing.T, s *system) {
 			ids := s.fleet(20)
