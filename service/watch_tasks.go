@@ -14,6 +14,9 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
+// MaxListed is the largest number of tasks of a WatchTasks call.
+const MaxListed = ask.MaxTaskIDs
+
 // WatchTasks implements TaskService. It sends the tasks and their changes until each has ended or the watch does; every
 // error is a [*reason.Error]. Like WatchTask, it sends nothing itself: see [watcher].
 func (s *Service) WatchTasks(
@@ -128,7 +131,7 @@ func (w *listWatcher) step(passed time.Duration) (due time.Duration, ended bool,
 	}
 	i, state, unseen := w.news(doubt)
 	switch {
-	case stopped != nil && (state == nil || w.extra == ask.MaxTaskIDs):
+	case stopped != nil && (state == nil || w.extra == MaxListed):
 		return 0, true, stopped
 	case state == nil:
 		return w.due(), false, nil
