@@ -184,7 +184,10 @@ func TestAdminAnswersAreGuarded(t *testing.T) {
 func TestNothingElseIsOnThePublicPorts(t *testing.T) {
 	bubble(t, func(c *server.Config) { c.Reflection = false }, func(t *testing.T, s *system) {
 		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(2)})
-		for path, want := range map[string]int{"/openapi.json": 200, "/v1/tasks/" + taskID: 200, "/v1/tasks/" + taskID + ":watch": 200, "/v1/tasks/" + taskID + ":ticket": 405} {
+		for path, want := range map[string]int{
+			"/openapi.json": 200, "/v1/tasks/" + taskID: 200, "/v1/tasks/" + taskID + ":watch": 200, "/v1/tasks/" + taskID + ":wait": 200,
+			"/v1/tasks/" + taskID + ":ticket": 405, listPath(":watch", []string{taskID}): 200, listPath(":ticket", []string{taskID}): 405,
+		} {
 			if resp, _ := s.get(t, request(t.Context(), t, path)); resp.StatusCode != want {
 				t.Errorf("%s: HTTP %d", path, resp.StatusCode)
 			}
@@ -192,7 +195,7 @@ func TestNothingElseIsOnThePublicPorts(t *testing.T) {
 		for _, path := range []string{
 			"/", "/metrics", "/metrics/", "/healthz", "/readyz", "/livez", "/health", "/status", "/debug/pprof", "/debug/pprof/", "/debug/pprof/heap",
 			"/debug/pprof/cmdline", "/debug/vars", "/debug/requests", "/debug/events", "/debug/rpcz", "/v1", "/v1/", "/v1/tasks", "/v1/tasks/",
-			"/v1/tasks/1/2", "/v1/tasks/../../metrics", "/v1/tasks/%2e%2e/metrics", "//metrics", "/v2/tasks/1", "/swagger.json", "/openapi.yaml",
+			"/v1/tasks/1/2", "/v1/tasks:wait", "/v1/tasks:list", "/v1/operations/" + taskID, "/v1/tasks/../../metrics", "/v1/tasks/%2e%2e/metrics", "//metrics", "/v2/tasks/1", "/swagger.json", "/openapi.yaml",
 			"/swagger-ui/", "/docs", "/robots.txt", "/favicon.ico", "/.well-known/openid-configuration", "/.git/config", "/.env", "/admin",
 			"/control", "/grpc.health.v1.Health/Check", "/koodrive.task.v1.TaskService/GetTask", "/koodrive/ose/v1/tasks/" + taskID,
 		} {

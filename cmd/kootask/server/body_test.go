@@ -26,9 +26,12 @@ func TestEmptyBodies(t *testing.T) {
 		return strings.Join(lines, "\r\n") + "\r\n\r\n"
 	}
 	const chunked = "Transfer-Encoding: chunked"
-	for _, path := range []string{"/v1/tasks/" + taskID, "/v1/tasks/" + taskID + ":watch", "/v1/tasks/" + taskID + ":ticket", "/openapi.json"} {
+	for _, path := range []string{
+		"/v1/tasks/" + taskID, "/v1/tasks/" + taskID + ":watch", "/v1/tasks/" + taskID + ":wait", "/v1/tasks/" + taskID + ":ticket",
+		listPath(":watch", []string{taskID}), listPath(":ticket", []string{taskID}), "/openapi.json",
+	} {
 		method := "GET"
-		if strings.HasSuffix(path, ":ticket") {
+		if strings.Contains(path, ":ticket") {
 			method = "POST"
 		}
 		for name, row := range map[string]struct {
