@@ -1,6 +1,7 @@
 package service
 
 import (
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -38,8 +39,11 @@ type listWatcher struct {
 	watcher
 	stream grpc.ServerStreamingServer[taskv1.WatchTasksResponse]
 
+	mu     sync.Mutex
+	closed bool // Guarded by mu. A step whose message is stuck outlives the call, and must not change tasks any more.
+
 	// Used by step only, once the watch has begun.
-	tasks   []*listed     // Those that have not ended. One that ends gives its place to the last one.
+	tasks   []*listed     // Those that have not ended. One that ends gives its place to the last one. Changed with mu held.
 	turn    int           // Index of the task that may send next.
 	probe   *listed       // The task that KooDrive is asked for alone. Nil: there is none any more.
 	opened  bool          // A message was sent.
@@ -96,6 +100,9 @@ func (w *listWatcher) begin(ids []string) (err error) {
 // close ends a watch that has begun, and counts the ends of the tasks that have not ended before.
 func (w *listWatcher) close(err error) {
 	w.watcher.close()
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
 	var subs []*watch.Subscription[upstream.Task]
 	for _, t := range w.tasks {
 		if t.sub != nil {
@@ -225,6 +232,11 @@ func (w *listWatcher) drop(
 
 // remove removes the task of a place, whose watch has ended. With the last one, the watch of the list ends.
 func (w *listWatcher) remove(i int, end error) (due time.Duration, ended bool, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return 0, true, end
+	}
 	t, last := w.tasks[i], len(w.tasks)-1
 	w.tasks[i] = w.tasks[last]
 	w.tasks[last] = nil

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
@@ -25,11 +26,18 @@ type recordedList struct {
 	grpc.ServerStreamingServer[taskv1.WatchTasksResponse]
 	ctx  context.Context
 	sent []string // The id of each task with its status, or with the reason with which it was dropped.
+	// metrics are the service's.
+	metrics *prometheus.Registry
+	// during is called while a message is sent. Nil: it is not.
+	during func()
 }
 
 func (r *recordedList) Context() context.Context { return r.ctx }
 
 func (r *recordedList) SendMsg(m any) error {
+	if r.during != nil {
+		r.during()
+	}
 	switch event := m.(*message.Message).Message.(*taskv1.WatchTasksResponse); {
 	case event.GetTask() != nil:
 		r.sent = append(r.sent, event.GetTask().GetTaskId()+" "+strings.TrimPrefix(event.GetTask().GetStatus().String(), "TASK_STATUS_"))
@@ -75,13 +83,14 @@ func bubbleList(t *testing.T, tasks map[string][]koodrivetest.Step, test func(w 
 			t.Fatal(err)
 		}
 		defer client.Close()
-		s := New(Config{Upstream: client, PollMin: time.Second, PollMax: time.Second})
+		registry := prometheus.NewRegistry()
+		s := New(Config{Upstream: client, PollMin: time.Second, PollMax: time.Second, Metrics: registry})
 		defer s.Close()
 		who, err := caller.NewReader(caller.Forward, "").Read(http.Header{"Authorization": {"Bearer token"}}.Values)
 		if err != nil {
 			t.Fatal(err)
 		}
-		stream := &recordedList{ctx: caller.NewContext(t.Context(), &who)}
+		stream := &recordedList{ctx: caller.NewContext(t.Context(), &who), metrics: registry}
 		w := &listWatcher{stream: stream, silent: time.Hour}
 		w.init(stream.ctx, s, w)
 		var ids []string
@@ -123,6 +132,25 @@ func TestDoubtIsOfTheWholeList(t *testing.T) {
 		if got := stream.take(); ended || !slices.Equal(got, []string{"changes EXECUTING", "heartbeat"}) {
 			t.Errorf("after an answer, the watch sent %q, or ended: %t, %v", got, ended, err)
 		}
+	})
+}
+
+// A call may end while its message is stuck. The message may leave nevertheless, and its task is then counted once.
+func TestCallThatEndsWhileAMessageIsStuck(t *testing.T) {
+	bubbleList(t, map[string][]koodrivetest.Step{"a": {{Status: 2, For: time.Hour}}}, func(w *listWatcher, stream *recordedList, _ *koodrivetest.KooDrive) {
+		stream.during = func() { w.close(errDraining) }
+		synctest.Wait()
+		_, ended, _ := w.step(0)
+		families, err := stream.metrics.Gather()
+		if err != nil || !ended {
+			t.Errorf("ended: %t, %v", ended, err)
+		}
+		for _, f := range families {
+			if f.GetName() == "kootask_watchers" && f.GetMetric()[0].GetGauge().GetValue() != 0 {
+				t.Errorf("%v watchers", f.GetMetric()[0].GetGauge().GetValue())
+			}
+		}
+		stream.during, w.tasks = nil, nil // The fixture closes the watch as well.
 	})
 }
 
