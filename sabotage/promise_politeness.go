@@ -6,6 +6,13 @@ var promisePoliteness = promise{
 		"Its Retry-After is obeyed, up to 10 minutes. Watches that follow each other cost the polls of one watch.",
 	broken: []sabotage{
 		{
+			name: "the end of a wait cancels the poll in flight",
+			in:   "service/watch.poller.remove",
+			from: `last && linger`,
+			to:   `false`,
+			red:  "cmd/kootask/server.TestWaitsInARow",
+		},
+		{
 			name: "a rejected credential costs a request per task of a list",
 			in:   "service.listWatcher.join",
 			from: `len(rest) > 1 && !w.service.quota.Accepts(rest[0].question.Caller())`,

@@ -65,8 +65,8 @@ var promiseRelease = promise{
 		{
 			name: "a new watcher gets the state of a rejected credential",
 			in:   "service/watch.core.strike",
-			from: `c.state.Doubted = true`,
-			to:   `c.state.Doubted = false`,
+			from: `c.state.Doubted, c.state.Doubt = true, c.state.Err`,
+			to:   `c.state.Doubt = c.state.Err`,
 			red:  "service/watch.TestDoubt",
 		},
 	},

@@ -7,6 +7,13 @@ var promiseTruth = promise{
 		"A failed task is not a failed call.",
 	broken: []sabotage{
 		{
+			name: "doubt outlives the rejected task",
+			in:   "service.listWatcher.rejected",
+			from: `!slices.ContainsFunc(w.tasks, (*listed).isRejected)`,
+			to:   `len(w.tasks) == 0 && !slices.ContainsFunc(w.tasks, (*listed).isRejected)`,
+			red:  "service.TestDoubtEndsWithTheRejectedTask",
+		},
+		{
 			name: "a list's end: a finished task",
 			in:   "service.listWatcher.task",
 			from: `state.Ended && state.Err == nil`,

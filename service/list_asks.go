@@ -1,6 +1,7 @@
 package service
 
 import (
+	"slices"
 	"time"
 
 	"github.com/kootask/kootask/service/reason"
@@ -45,6 +46,11 @@ func (w *listWatcher) askDue(passed time.Duration) {
 		state := w.probe.sub.State()
 		all = state.Revision > 0 || state.Err != nil && !isRejection(state.Err)
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return
+	}
 	for _, t := range w.tasks {
 		if t.asked > 0 && (all || passed >= t.asked) {
 			w.ask(t, passed)
@@ -55,7 +61,8 @@ func (w *listWatcher) askDue(passed time.Duration) {
 
 // rejected looks for rejections of the credential since the last answer, over all tasks: they mean the same for each. It
 // returns the end of the watch: at the first one if there was no answer before, and otherwise at the second, at least
-// Config.PollMin later. After one rejection it reports doubt. It also reports first answers to the quota.
+// Config.PollMin later. After one rejection it reports doubt, until KooDrive answers any of the tasks, or says something
+// else about the rejected one. It also reports first answers to the quota.
 func (w *listWatcher) rejected() (end error, doubt bool) {
 	for _, t := range w.tasks {
 		if t.sub == nil {
@@ -88,11 +95,28 @@ func (w *listWatcher) rejected() (end error, doubt bool) {
 			w.last = state.Failed
 		}
 	}
+	if !slices.ContainsFunc(w.tasks, (*listed).isRejected) {
+		w.first, w.last = time.Time{}, time.Time{}
+	}
 	switch {
 	case end != nil && (w.heard.IsZero() || w.last.Sub(w.first) >= w.service.pollMin):
 		return reason.Of(end), true
 	default:
 		return nil, !w.first.IsZero()
+	}
+}
+
+// isRejected reports whether KooDrive has rejected the credential for the task, and has not said anything else since.
+func (t *listed) isRejected() bool {
+	if t.sub == nil {
+		return false
+	}
+	state := t.sub.State()
+	switch {
+	case t.asked > 0, t.rejected && state.Revision == 0 && state.Err == nil: // It is asked again.
+		return true
+	default:
+		return state.Doubted && isRejection(state.Doubt)
 	}
 }
 

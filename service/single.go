@@ -41,8 +41,13 @@ func (w *single) begin(taskID string) (err error) {
 
 // close ends a watch that has begun, and counts its end.
 func (w *single) close(err error) {
-	w.watcher.close()
 	watch.Leave(w.sub)
+	w.leave(err)
+}
+
+// leave counts the end of a watch that has left its task.
+func (w *single) leave(err error) {
+	w.watcher.close()
 	w.service.metrics.ended(err)
 	w.begun.Leave()
 }

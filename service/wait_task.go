@@ -33,7 +33,15 @@ func (s *Service) WaitTask(ctx context.Context, req *taskv1.WaitTaskRequest) (_ 
 		return nil, err
 	}
 	err = errUnfinished
-	defer func() { w.close(err) }()
+	defer func() {
+		if err != nil {
+			w.close(err)
+			return
+		}
+		// The client is about to wait again. Cancelling the poll in flight would waste it: the next wait would poll again.
+		w.sub.Linger()
+		w.leave(nil)
+	}()
 	if err = w.wait(GetTimeout); err != nil {
 		return nil, err
 	}
@@ -82,8 +90,10 @@ func (w *waiter) step(passed time.Duration) (due time.Duration, ended bool, err 
 	w.last = state
 	stopped, known := w.stopped(passed), state.Revision > 0
 	switch {
-	case state.Ended, known && passed >= w.over && state.Doubted:
+	case state.Ended:
 		return 0, true, endOf(state)
+	case known && passed >= w.over && state.Doubted:
+		return 0, true, endBy(state.Doubt, state)
 	case known && passed >= w.over:
 		return 0, true, nil
 	case stopped != nil:

@@ -15,6 +15,9 @@ import (
 	"github.com/kootask/kootask/upstream"
 )
 
+// LastStates is how long a list that is stopped may still send the tasks that have ended, to a client that reads slowly.
+const LastStates = 5 * time.Second
+
 // MaxListed is the largest number of tasks of a WatchTasks call.
 const MaxListed = ask.MaxTaskIDs
 
@@ -48,7 +51,7 @@ type listWatcher struct {
 	probe   *listed       // The task that KooDrive is asked for alone. Nil: there is none any more.
 	opened  bool          // A message was sent.
 	silent  time.Duration // When a heartbeat is due.
-	extra   int           // Messages since the watch was stopped.
+	ends    time.Duration // When the last states are no longer sent, once the watch was stopped. 0: it was not.
 	delayed error         // The end of the last task that was dropped with a delay. Nil: none was.
 
 	heard       time.Time // Time of the last answer to any of the tasks.
@@ -122,8 +125,8 @@ func (w *listWatcher) close(err error) {
 //  2. Rejections of the credential end the watch, whichever task they come to.
 //  3. A heartbeat is sent when it is due, also on a busy stream.
 //  4. Otherwise the next task in turn that has news is sent, or dropped. The watch ends with the last of them.
-//  5. Without news, the watch ends if its call, its time or the server does. Each task may send once more before that: its
-//     last state must not be missed.
+//  5. Otherwise the watch ends if its call, its time or the server does. Tasks that have ended are sent before that, within
+//     LastStates: their last state must not be missed.
 func (w *listWatcher) step(passed time.Duration) (due time.Duration, ended bool, err error) {
 	w.askDue(passed)
 	rejection, doubt := w.rejected()
@@ -136,14 +139,17 @@ func (w *listWatcher) step(passed time.Duration) (due time.Duration, ended bool,
 		w.sender.Wake() // The tasks' news comes next.
 		return w.due(), false, w.send(heartbeatEvent(w.heartbeat()))
 	}
-	i, state, unseen := w.news(doubt)
+	if stopped != nil && w.ends == 0 {
+		w.ends = passed + LastStates
+	}
+	i, state, unseen := w.news(doubt, stopped != nil)
 	switch {
-	case stopped != nil && (state == nil || w.extra == MaxListed):
+	case stopped != nil && (state == nil || passed >= w.ends):
 		return 0, true, stopped
+	case state == nil && doubt: // An answer without a change does not wake the watch, but may end the doubt.
+		return min(w.due(), passed+w.service.pollMin), false, nil
 	case state == nil:
 		return w.due(), false, nil
-	case stopped != nil:
-		w.extra++
 	}
 	w.turn = i + 1
 	w.sender.Wake() // Another task may have news.
@@ -165,8 +171,8 @@ func (w *listWatcher) due() time.Duration {
 }
 
 // news returns the next task in turn that has something to send, with its state; a nil state if there is none. unseen is
-// set if that is the task, and not the end of its watch. In doubt, no task is shown.
-func (w *listWatcher) news(doubt bool) (i int, state *watch.State[upstream.Task], unseen bool) {
+// set if that is the task, and not the end of its watch. In doubt, no task is shown; endsOnly selects those that have ended.
+func (w *listWatcher) news(doubt, endsOnly bool) (i int, state *watch.State[upstream.Task], unseen bool) {
 	for n := range w.tasks {
 		i = (w.turn + n) % len(w.tasks)
 		t := w.tasks[i]
@@ -174,7 +180,7 @@ func (w *listWatcher) news(doubt bool) (i int, state *watch.State[upstream.Task]
 			continue
 		}
 		state, unseen = t.sub.Peek()
-		if unseen && !doubt || !unseen && state.Ended && t.asked == 0 {
+		if unseen && !doubt && (state.Ended || !endsOnly) || !unseen && state.Ended && t.asked == 0 {
 			return i, state, unseen
 		}
 	}

@@ -135,6 +135,35 @@ func TestDoubtIsOfTheWholeList(t *testing.T) {
 	})
 }
 
+// Doubt ends with the rejected task, though no other task can be answered any more: final states are not withheld.
+func TestDoubtEndsWithTheRejectedTask(t *testing.T) {
+	late := func(d time.Duration, status int) *koodrivetest.Fault {
+		return &koodrivetest.Fault{Latency: d, Status: status}
+	}
+	bubbleList(t, map[string][]koodrivetest.Step{
+		"a": {{Fault: late(6*time.Millisecond, http.StatusUnauthorized)}, {Fault: koodrivetest.Answer(400, `{"code":"13000309"}`)}},
+		"b": {{Status: 2, Fault: late(5*time.Millisecond, 0)}}, "c": {{Status: 2}},
+	}, func(w *listWatcher, stream *recordedList, _ *koodrivetest.KooDrive) {
+		var sent []string
+		for i := range 100 { // If c is the first one, a is rejected before b was sent.
+			ended, err := w.steps(t, stream)
+			sent = append(sent, stream.take()...)
+			if ended {
+				for _, want := range []string{"b SUCCESS", "c SUCCESS"} {
+					if !slices.Contains(sent, want) && err == nil {
+						t.Errorf("the watch ended well, and sent %q", sent)
+					}
+				}
+				return
+			}
+			if time.Sleep(10 * time.Millisecond); i > 5 {
+				time.Sleep(time.Second)
+			}
+		}
+		t.Errorf("the watch goes on, and sent %q", sent)
+	})
+}
+
 // A call may end while its message is stuck. The message may leave nevertheless, and its task is then counted once.
 func TestCallThatEndsWhileAMessageIsStuck(t *testing.T) {
 	bubbleList(t, map[string][]koodrivetest.Step{"a": {{Status: 2, For: time.Hour}}}, func(w *listWatcher, stream *recordedList, _ *koodrivetest.KooDrive) {

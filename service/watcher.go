@@ -184,11 +184,14 @@ func (w *watcher) rearm(passed, next time.Duration) {
 }
 
 // endOf returns the end of the watch of a task, given its last state; nil if the task is finished.
-func endOf(state *watch.State[upstream.Task]) error {
-	if state.Err == nil {
+func endOf(state *watch.State[upstream.Task]) error { return endBy(state.Err, state) }
+
+// endBy is endOf for an error in place of the last one.
+func endBy(err error, state *watch.State[upstream.Task]) error {
+	if err == nil {
 		return nil
 	}
-	e := reason.Of(state.Err)
+	e := reason.Of(err)
 	if e.Outcome == reason.TaskNotFound && state.Revision > 0 {
 		disappeared := *e
 		disappeared.Outcome = reason.TaskDisappeared

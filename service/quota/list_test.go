@@ -106,16 +106,16 @@ func TestNewTasksOfAListWaitTogether(t *testing.T) {
 		"it is more than is left of the burst":     {rate: 20, used: 150, list: 100, wait: 2500 * time.Millisecond, next: 2550 * time.Millisecond},
 		"the burst has come back in part":          {rate: 20, used: 200, ago: time.Second, list: 100, wait: 4 * time.Second, next: 4050 * time.Millisecond},
 		"it is larger than the burst":              {rate: 1, list: 30, next: 21 * time.Second},
-		"it is much larger than the burst":         {rate: 1, list: 100, next: quota.PeerPatience, nextIsRefused: true},
+		"it is much larger than the burst":         {rate: 1, list: 100, next: 61 * time.Second, nextIsRefused: true},
 		"it is no multiple of the burst":           {rate: 2, list: 47, next: 14 * time.Second},
 		"it is larger, and the bucket is not full": {rate: 1, used: 3, list: 20, wait: 3 * time.Second, next: 14 * time.Second},
-		"it is larger, and the bucket owes":        {rate: 1, used: 30, list: 11, wait: 30 * time.Second, next: 30 * time.Second, nextIsRefused: true},
-		"the wait would be too long":               {rate: 1, used: 31, list: 11, wait: quota.PeerPatience, refused: true, next: 22 * time.Second},
-		"the wait was too long a while ago":        {rate: 1, used: 31, ago: time.Second, list: 11, wait: 30 * time.Second, next: 30 * time.Second, nextIsRefused: true},
-		"the burst has come back":                  {rate: 1, used: 40, ago: 40 * time.Second, list: 100, next: quota.PeerPatience, nextIsRefused: true},
-		"100 tasks have been paid":                 {rate: 1, used: 100, ago: 100 * time.Second, list: 100, next: quota.PeerPatience, nextIsRefused: true},
-		"100 tasks have been paid in part":         {rate: 1, used: 100, ago: 69 * time.Second, list: 100, wait: quota.PeerPatience, refused: true, next: 22 * time.Second},
-		"100 tasks are paid within the patience":   {rate: 1, used: 100, ago: 70 * time.Second, list: 100, wait: 30 * time.Second, next: 30 * time.Second, nextIsRefused: true},
+		"it is larger, and the bucket owes":        {rate: 1, used: 30, list: 11, wait: 30 * time.Second, next: 2 * time.Second, nextIsRefused: true},
+		"the wait would be too long":               {rate: 1, used: 31, list: 11, wait: time.Second, refused: true, next: 22 * time.Second},
+		"the wait was too long a while ago":        {rate: 1, used: 31, ago: time.Second, list: 11, wait: 30 * time.Second, next: 2 * time.Second, nextIsRefused: true},
+		"the burst has come back":                  {rate: 1, used: 40, ago: 40 * time.Second, list: 100, next: 61 * time.Second, nextIsRefused: true},
+		"100 tasks have been paid":                 {rate: 1, used: 100, ago: 100 * time.Second, list: 100, next: 61 * time.Second, nextIsRefused: true},
+		"100 tasks have been paid in part":         {rate: 1, used: 100, ago: 69 * time.Second, list: 100, wait: time.Second, refused: true, next: 22 * time.Second},
+		"100 tasks are paid within the patience":   {rate: 1, used: 100, ago: 70 * time.Second, list: 100, wait: 30 * time.Second, next: 91 * time.Second, nextIsRefused: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -128,7 +128,7 @@ func TestNewTasksOfAListWaitTogether(t *testing.T) {
 					begun, err := q.Watch(list, none)
 					if refused {
 						var e *reason.Error
-						if !errors.As(err, &e) || limitOf(err) != "new-tasks-per-peer" || e.RetryAfter != want {
+						if !errors.As(err, &e) || limitOf(err) != "new-tasks-per-peer" || e.RetryAfter.Round(time.Microsecond) != want {
 							t.Errorf("%d tasks: %+v, want a refusal with a delay of %v", len(list), err, want)
 						}
 						return

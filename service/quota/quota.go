@@ -188,7 +188,7 @@ func (q *Quota) begin(peer string, tasks int, patience time.Duration) (wait time
 	wait, ok := q.peers.begin(peer, tasks, patience)
 	if !ok {
 		e := q.reached(limitPerPeer, q.peers.rates.PerSecond())
-		e.RetryAfter = min(wait, PeerPatience)
+		e.RetryAfter = max(0, wait-patience) // By then the wait is short enough.
 		return 0, e
 	}
 	return wait, nil

@@ -28,8 +28,10 @@ type State[V any] struct {
 	Failures int
 	Err      error
 	Failed   time.Time
-	// Doubted is set while the last errors may end the watch. Until an answer clears it, the value must not be shown.
+	// Doubted is set while the last errors may end the watch, and Doubt is the last of these errors. Until an answer clears
+	// them, the value must not be shown.
 	Doubted bool
+	Doubt   error
 	// Ended is set once nothing can change any more. Err is the reason; nil: the value is final.
 	Ended bool
 	// Memo keeps the messages that watchers make of the state. It is replaced when another field changes. Nil while
@@ -88,7 +90,7 @@ func (c *core[V]) answered(a Answer[V]) (done change) {
 	}
 	s.Failures, s.Err, s.Memo = 0, nil, &Memo{}
 	c.kind, c.strikes = "", 0
-	done.news, s.Doubted = s.Doubted, false // While in doubt, new watchers were shown nothing.
+	done.news, s.Doubted, s.Doubt = s.Doubted, false, nil // While in doubt, new watchers were shown nothing.
 	switch {
 	case s.Revision == 0 || c.config.Rank(a.Value) >= c.config.Rank(s.Value) && !c.config.Same(a.Value, s.Value):
 		s.Answer, s.Since = a, a.At
@@ -147,7 +149,7 @@ func (c *core[V]) strike(v Verdict) bool {
 		c.kind, c.strikes = v.Kind, 0
 	}
 	c.strikes++
-	c.state.Doubted = true
+	c.state.Doubted, c.state.Doubt = true, c.state.Err
 	return c.strikes >= v.Tolerance || c.state.Revision == 0
 }
 

@@ -93,7 +93,7 @@ type Subscription[V any] struct {
 // source is a poller of any kind of key.
 type source[V any] interface {
 	same(a, b V) bool
-	remove(*Subscription[V]) (ended <-chan struct{})
+	remove(s *Subscription[V], linger bool) (ended <-chan struct{})
 }
 
 // State returns the state of the key. It does not block. The state must not be changed.
@@ -131,7 +131,15 @@ func (s *Subscription[V]) Seen() uint64 {
 // Close leaves the key. The last subscription of a key stops its poller, whose poll may still take a moment to end.
 func (s *Subscription[V]) Close() {
 	if s.from != nil {
-		s.from.remove(s)
+		s.from.remove(s, false)
+	}
+}
+
+// Linger is Close, except that a poll in flight goes on to its end, so that its answer is kept for the next subscription. No
+// other poll follows.
+func (s *Subscription[V]) Linger() {
+	if s.from != nil {
+		s.from.remove(s, true)
 	}
 }
 
@@ -142,7 +150,7 @@ func Leave[V any](subscriptions ...*Subscription[V]) {
 		if s.from == nil {
 			continue
 		}
-		if last := s.from.remove(s); last != nil {
+		if last := s.from.remove(s, false); last != nil {
 			ended = append(ended, last)
 		}
 	}

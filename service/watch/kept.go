@@ -10,7 +10,6 @@ const KeepAfterDue = time.Second
 type kept[V any] struct {
 	state    State[V]
 	interval time.Duration
-	heard    time.Time
 	due      time.Time // When the next poll would have begun.
 }
 
@@ -21,13 +20,13 @@ func (c *core[V]) keep() (kept[V], bool) {
 	if s.Revision == 0 || s.Err != nil || s.Doubted || s.Ended {
 		return kept[V]{}, false
 	}
-	return kept[V]{state: s, interval: c.interval, heard: c.heard, due: c.overtime.due}, true
+	return kept[V]{state: s, interval: c.interval, due: c.overtime.due}, true
 }
 
 // resume returns a core that goes on where another one has stopped.
 func resume[V any](config Config[V], from kept[V]) core[V] {
 	return core[V]{
-		config: config, state: from.state, interval: from.interval, heard: from.heard, overtime: overtime{due: from.due},
+		config: config, state: from.state, interval: from.interval, heard: from.state.Heard, overtime: overtime{due: from.due},
 	}
 }
 

@@ -147,6 +147,45 @@ func TestPollInFlightWhenTheLastWatcherLeaves(t *testing.T) {
 	})
 }
 
+// A subscription that lingers leaves a poll in flight to its end. Its answer is kept, and no other poll follows.
+func TestLinger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub, start := newHub(), time.Now()
+		defer hub.Close(errDrained)
+		var begun []time.Duration
+		poll := func(_ context.Context, _ bool, done func(watch.Answer[int], error)) {
+			n := len(begun) + 1
+			begun = append(begun, time.Since(start))
+			time.AfterFunc(3*time.Second, func() { done(watch.Answer[int]{Value: n}, nil) })
+		}
+		w := subscribe(hub, "k", poll)
+		time.Sleep(5 * time.Second) // The first poll ends at 3 s, the second one is in flight from 4 s to 7 s.
+		w.Linger()
+		w.stream.Close()
+		time.Sleep(2500 * time.Millisecond)
+		if hub.Keys() != 0 || len(begun) != 2 {
+			t.Errorf("after the poll, %d keys are watched, and there were %d polls", hub.Keys(), len(begun))
+		}
+		w = subscribe(hub, "k", poll) // At 7.5 s, half a second before the next poll is due.
+		if got := first(w); got != 2 {
+			t.Errorf("the next one was shown %d", got)
+		}
+		time.Sleep(time.Second)
+		w.Linger()
+		w.stream.Close()
+		w = subscribe(hub, "k", poll) // It joins the poll in flight.
+		time.Sleep(3 * time.Second)
+		if got := first(w); got != 3 {
+			t.Errorf("the last one was shown %d", got)
+		}
+		w.Close()
+		time.Sleep(time.Hour)
+		if want := []time.Duration{0, 4 * time.Second, 8 * time.Second}; !slices.Equal(begun, want) {
+			t.Errorf("polls at %v, want %v", begun, want)
+		}
+	})
+}
+
 // Leaving many keys takes as long as the poll that takes longest to end.
 func TestLeaveStopsAllPollersTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -17,6 +17,7 @@ type poller[K comparable, V any] struct {
 	poll Poll[V]
 
 	retired bool          // Its last subscriber has left. Guarded by hub.mu.
+	lingers bool          // It ends with the poll in flight, unless another subscriber comes. Guarded by hub.mu.
 	next    *poller[K, V] // The poller that begins when this one has ended; nil without one. Guarded by hub.mu.
 	ctx     context.Context
 	cancel  context.CancelFunc // Called with mu held.
@@ -47,9 +48,10 @@ func (p *poller[K, V]) add(s *Subscription[V]) {
 
 // remove unsubscribes s. If it was the last subscriber, remove stops the poller, and returns a channel that is closed at
 // the poller's end:
-//  1. Under both locks, retire the poller, so that Subscribe starts a new one instead of joining, and keep its state.
+//  1. Under both locks, retire the poller, so that Subscribe starts a new one instead of joining, and keep its state. If it
+//     is to linger and a poll is in flight, leave that to the end of the poll.
 //  2. Without a lock, stop it.
-func (p *poller[K, V]) remove(s *Subscription[V]) (ended <-chan struct{}) {
+func (p *poller[K, V]) remove(s *Subscription[V], linger bool) (ended <-chan struct{}) {
 	p.hub.mu.Lock()
 	p.mu.Lock()
 	end := len(p.subscribers) - 1
@@ -58,9 +60,11 @@ func (p *poller[K, V]) remove(s *Subscription[V]) (ended <-chan struct{}) {
 	p.subscribers[end] = nil
 	p.subscribers = p.subscribers[:end]
 	last := end == 0
-	p.retired = last
+	if _, known := p.core.keep(); last && linger && known && p.core.overtime.asking {
+		p.lingers, last = true, false
+	}
 	if last {
-		p.hub.keepLocked(p.key, &p.core)
+		p.retireLocked()
 	}
 	p.mu.Unlock()
 	p.hub.mu.Unlock()
@@ -69,6 +73,25 @@ func (p *poller[K, V]) remove(s *Subscription[V]) (ended <-chan struct{}) {
 	}
 	p.stop()
 	return p.done
+}
+
+// retireLocked ends the poller for subscribers, and keeps its state. The caller holds hub.mu as well.
+func (p *poller[K, V]) retireLocked() {
+	p.retired = true
+	p.hub.keepLocked(p.key, &p.core)
+}
+
+// left reports whether the poller ends with this poll, because its last subscriber has left meanwhile.
+func (p *poller[K, V]) left() bool {
+	p.hub.mu.Lock()
+	defer p.hub.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.lingers && len(p.subscribers) == 0 {
+		p.retireLocked()
+	}
+	p.lingers = false
+	return p.retired
 }
 
 func (p *poller[K, V]) same(a, b V) bool { return p.hub.config.Same(a, b) }
@@ -163,7 +186,7 @@ func (p *poller[K, V]) ended(answer Answer[V], verdict Verdict, err error) {
 	if done.regressed {
 		p.hub.config.Regressed()
 	}
-	if ended || !p.rest(done.wait) {
+	if ended || p.left() || !p.rest(done.wait) {
 		p.finish()
 	}
 }

@@ -332,6 +332,46 @@ func TestListEndFromOutside(t *testing.T) {
 	})
 }
 
+// A client that reads slowly does not keep its list beyond the lifetime or the stop, but gets the last states first.
+func TestListOfASlowReaderEnds(t *testing.T) {
+	for name, row := range map[string]struct {
+		lifetime time.Duration
+		reason   string
+	}{"lifetime": {time.Minute, "WATCH_LIFETIME_REACHED"}, "drain": {0, "SERVER_DRAINING"}} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(c *server.Config) { c.Service.WatchLifetime = row.lifetime }, func(t *testing.T, s *system) {
+				long := strings.Repeat("x", 10_000)
+				var changes []koodrivetest.Step
+				for i := range 300 {
+					changes = append(changes, koodrivetest.Step{Status: 1, Name: long + fmt.Sprint(i)})
+				}
+				ids := s.fleet(100, changes...)
+				stream, err := s.tasks.WatchTasks(as(t.Context(), token), &taskv1.WatchTasksRequest{TaskIds: ids})
+				if err != nil {
+					t.Fatal(err)
+				}
+				start := time.Now()
+				if row.lifetime == 0 {
+					time.AfterFunc(time.Minute, s.stop)
+				}
+				for err == nil {
+					_, err = stream.Recv()
+					time.Sleep(time.Second)
+				}
+				if v := read(t, status.Convert(err)); v.reason != row.reason || time.Since(start) > 3*time.Minute {
+					t.Errorf("%+v after %v", v, time.Since(start))
+				}
+				if row.lifetime == 0 {
+					if err := <-s.stopped; err != nil {
+						t.Error(err)
+					}
+					s.stopped <- nil
+				}
+			})
+		})
+	}
+}
+
 // A list ends with its caller's token, and when the policy no longer allows the user.
 func TestListEndsWithTheCallersRights(t *testing.T) {
 	for name, m := range modes {

@@ -423,6 +423,16 @@ func TestListsAreLimitedAsAWhole(t *testing.T) {
 		if now := s.scrape(t); now["kootask_watchers"] != 0 || now["kootask_watch_streams"] != 0 {
 			t.Errorf("%v watchers on %v streams are left", now["kootask_watchers"], now["kootask_watch_streams"])
 		}
+		// They all have left the quota.
+		for n := 0; n < 1000; n += 100 {
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			go s.followTasks(ctx, t, "grpc", ids[n:n+100], func(event) {})
+		}
+		synctest.Wait()
+		if now := s.scrape(t); now["kootask_watchers"] != 1000 {
+			t.Errorf("%v tasks are watched again", now["kootask_watchers"])
+		}
 	})
 }
 
