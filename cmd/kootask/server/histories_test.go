@@ -26,7 +26,7 @@ import (
 const (
 	schedules       = 300
 	perSurface      = 4
-	listsPerSurface = 2
+	listsPerSurface = 1
 )
 
 // found are the seeds of histories that once showed a fault.
