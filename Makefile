@@ -123,7 +123,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s).
 		done; exit $$code' fuzz
 
 .PHONY: fuzz-api
-fuzz-api: build ## Send valid and invalid requests to every route of the API: FUZZ_SECONDS (100), FUZZ_SEED. Needs Python.
+fuzz-api: build ## Send valid and invalid requests to every route of the API: FUZZ_SECONDS (140), FUZZ_SEED. Needs Python.
 	@service/gateway/fuzzapi/run
 
 .PHONY: sabotage

@@ -29,40 +29,52 @@ rng = random.Random(SEED)
 seen = collections.Counter()
 
 
-TASK_OPERATIONS = ("GetTask", "WatchTask", "TicketForTask")
+TASK_OPERATIONS = ("GetTask", "WaitTask", "WatchTask", "TicketForTask")
+LIST_OPERATIONS = ("WatchTasks", "TicketForTasks")
+
+
+def tasks_of(case):
+    """The ids of a request's tasks: that in its path, or those in its query."""
+    listed = (case.query or {}).get("taskIds") or []
+    return listed if isinstance(listed, list) else [listed]
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
     """Has a credential, asks for a task that there is, in each form of a watch, and with a ticket now and then."""
     name = case.operation.definition.raw["operationId"]
-    if name not in TASK_OPERATIONS:
+    if name not in TASK_OPERATIONS + LIST_OPERATIONS:
         return
     good = case.meta is not None and case.meta.generation.mode.is_positive
     if not good and (case.query or {}).get("lastEventId") == "end":  # After the end, the server checks nothing else.
         del case.query["lastEventId"]
-    if good and rng.random() < 0.8:
-        case.path_parameters["task_id"] = rng.choice(TASKS if rng.random() < 0.4 else OFTEN)
-    task = case.path_parameters.get("task_id")
+    if name in LIST_OPERATIONS:
+        if good and rng.random() < 0.8:
+            case.query["taskIds"] = rng.sample([t for t in TASKS if t != LIMITED] if rng.random() < 0.4 else OFTEN, rng.randint(1, 3))
+        tasks = tasks_of(case)
+    else:
+        if good and rng.random() < 0.8:
+            case.path_parameters["task_id"] = rng.choice(TASKS if rng.random() < 0.4 else OFTEN)
+        tasks = [case.path_parameters.get("task_id")]
+    task = tasks[0] if len(tasks) == 1 else None
     if rng.random() < 0.95:
         case.headers["Authorization"] = "Bearer " + ("fuzz-limited" if task == LIMITED else "fuzz-token")
     if good and case.headers.get("X-Date"):  # A pattern cannot check the length of months.
         case.headers["X-Date"] = case.headers["X-Date"][:6] + "15" + case.headers["X-Date"][8:]
-    if name == "TicketForTask":
+    if name.startswith("TicketFor"):
         return
     # An unfinished task has to end, unless the request's fault is its timeout.
-    if task in TASKS and (good or TIMEOUT.fullmatch(case.headers.get("Grpc-Timeout", "1S"))):
-        case.headers["Grpc-Timeout"] = "5S" if task in ("success", "failed") else rng.choice(["300m", "700m"])
-    if name != "WatchTask":
+    if set(tasks) & set(TASKS) and (good or TIMEOUT.fullmatch(case.headers.get("Grpc-Timeout", "1S"))):
+        case.headers["Grpc-Timeout"] = "5S" if set(tasks) <= {"success", "failed"} else rng.choice(["300m", "700m"])
+    if not name.startswith("WatchTask"):
         return
     if rng.random() < 0.5:
         case.headers["Accept"] = "text/event-stream"
         if good and rng.random() < 0.2:
             case.headers["Last-Event-ID"] = "end"
-    if good and task in TASKS and rng.random() < 0.2 and "Authorization" in case.headers:
-        answer = requests.post(
-            f"{BASE}/v1/tasks/{task}:ticket", headers={"Authorization": case.headers.pop("Authorization")}, timeout=10
-        )
+    if good and set(tasks) <= set(TASKS) and rng.random() < 0.2 and "Authorization" in case.headers:
+        path, query = (f"/v1/tasks/{task}:ticket", {}) if name == "WatchTask" else ("/v1/tasks:ticket", {"taskIds": tasks})
+        answer = requests.post(BASE + path, params=query, headers={"Authorization": case.headers.pop("Authorization")}, timeout=10)
         for header in ("X-User-Id", "X-Date"):  # The ticket contains them.
             case.headers.pop(header, None)
         case.query["ticket"] = answer.json()["ticket"]
@@ -89,8 +101,9 @@ def stream_is_whole(context, response, case):
         assert text.endswith("\n\n"), "the last event does not end"
         fields = [dict(field.split(": ", 1) for field in event.split("\n")) for event in text.removesuffix("\n\n").split("\n\n")]
         items = [{event["event"]: json.loads(event["data"])} for event in fields]
+    schema = {"WatchTask": "Line", "WatchTasks": "LineOfTasks"}[case.operation.definition.raw["operationId"]]
     for item in items:
-        line().validate(item)
+        line(schema).validate(item)
     names = [next(iter(item)) for item in items]
     assert names[-1] in ("end", "failure") and not {"end", "failure"} & set(names[:-1]), names
 
@@ -103,13 +116,14 @@ FAULTS = {"SERVER_ERROR": (), "SERVER_MISCONFIGURED": ("route",)}
 def fault_is_koodrives(context, response, case):
     """Faults of KooDrive and of clients are not reported as kootask's."""
     for reason in re.findall('"reason": ?"([A-Z_]+)"', response.text):
-        assert reason not in FAULTS or case.path_parameters.get("task_id") in FAULTS[reason], response.text
+        tasks = {(case.path_parameters or {}).get("task_id"), *tasks_of(case)}
+        assert reason not in FAULTS or tasks & set(FAULTS[reason]), response.text
 
 
 @functools.cache
-def line():
+def line(schema):
     components = requests.get(BASE + "/openapi.json", timeout=10).json()["components"]
-    return jsonschema_rs.Draft202012Validator({"$ref": "#/components/schemas/Line", "components": components})
+    return jsonschema_rs.Draft202012Validator({"$ref": "#/components/schemas/" + schema, "components": components})
 
 
 @atexit.register
