@@ -34,6 +34,7 @@ type edge struct {
 	koodrive         string // The double's URL.
 	kootask, nginx   *process
 	http, http2, own string // URLs of REST: nginx's for HTTP/1.1 and for HTTP/2, and kootask's own.
+	ownGRPC          string // The address of kootask's gRPC port.
 	tasks            taskv1.TaskServiceClient
 	conf             string // nginx's file.
 }
@@ -54,12 +55,13 @@ func newEdge(t *testing.T, conf string, changes ...string) *edge {
 	e.kootask = start(t, nil, "serve", "--upstream-allow-http", "--upstream-url="+e.koodrive, "--poll-min=50ms", "--poll-max=200ms",
 		"--shutdown-grace=4s", anyPorts[0], anyPorts[1], anyPorts[2])
 	e.own = "http://" + e.kootask.says(t, `"http":"([^"]+)"`)
+	e.ownGRPC = e.kootask.says(t, `"grpc":"([^"]+)"`)
 
 	prefix := t.TempDir()
 	addrs := freeAddrs(t, 3)
 	e.http, e.http2 = "http://"+addrs[1], "http://"+addrs[2]
 	changes = append([]string{
-		"127.0.0.1:9090", e.kootask.says(t, `"grpc":"([^"]+)"`),
+		"127.0.0.1:9090", e.ownGRPC,
 		"127.0.0.1:8080", strings.TrimPrefix(e.own, "http://"),
 		"127.0.0.1:9443", addrs[0],
 		// With TLS one port serves both versions of HTTP, which nginx cannot do in plaintext.
@@ -99,13 +101,24 @@ func newEdge(t *testing.T, conf string, changes ...string) *edge {
 		return err == nil
 	})
 
-	conn, err := grpc.NewClient(addrs[0], grpc.WithTransportCredentials(insecure.NewCredentials()))
+	e.tasks = dialTasks(t, addrs[0])
+	return e
+}
+
+// alone returns the edge without nginx: its addresses are kootask's own.
+func (e *edge) alone(t *testing.T) *edge {
+	t.Helper()
+	return &edge{koodrive: e.koodrive, kootask: e.kootask, http: e.own, http2: e.own, own: e.own, tasks: dialTasks(t, e.ownGRPC)}
+}
+
+func dialTasks(t *testing.T, addr string) taskv1.TaskServiceClient {
+	t.Helper()
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	e.tasks = taskv1.NewTaskServiceClient(conn)
-	return e
+	return taskv1.NewTaskServiceClient(conn)
 }
 
 func (e *edge) configure(t *testing.T, conf string) {
