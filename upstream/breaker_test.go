@@ -149,6 +149,23 @@ func TestBreakerIsBounded(t *testing.T) {
 	})
 }
 
+// A burst leaves no large window behind.
+func TestTheWindowShrinksAfterABurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(nil)
+		for range 20_000 {
+			send(b, of(1, "a"), nil)
+		}
+		for range 200 {
+			time.Sleep(BreakerWindow / 100)
+			send(b, of(1, "a"), nil)
+		}
+		if attempts, most := len(b.window)-b.gone, 1000; attempts != 100 || cap(b.window) > most {
+			t.Errorf("it holds %d attempts in a window of %d, want 100 in one of at most %d", attempts, cap(b.window), most)
+		}
+	})
+}
+
 // A request that panics returns its permit and counts neither as a success nor as a failure.
 func TestPanicLeavesTheBreakerAsItIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -183,7 +183,8 @@ func (b *breaker) closeLocked(c *circuit) {
 }
 
 // expireLocked removes the attempts that have left the window. The others move to the start of the slice once they are
-// fewer: so a window that moves on does not grow, and each attempt is copied about once.
+// fewer: so a window that moves on does not grow, and each attempt is copied about once. After a burst, they move to a
+// smaller slice.
 func (b *breaker) expireLocked(now time.Time) {
 	for b.gone < len(b.window) && now.Sub(b.window[b.gone].at) >= BreakerWindow {
 		a := &b.window[b.gone]
@@ -199,9 +200,14 @@ func (b *breaker) expireLocked(now time.Time) {
 		b.gone++
 	}
 	if b.gone > len(b.window)/2 {
-		left := copy(b.window, b.window[b.gone:])
-		clear(b.window[left:])
-		b.window, b.gone = b.window[:left], 0
+		left := b.window[b.gone:]
+		if cap(b.window) > 4*len(left) {
+			b.window = append(make([]attempt, 0, 2*len(left)), left...)
+		} else {
+			clear(b.window[copy(b.window, left):])
+			b.window = b.window[:len(left)]
+		}
+		b.gone = 0
 	}
 }
 
