@@ -66,8 +66,8 @@ type Verdict struct {
 // core is the state machine of a watch: given the results of polls, it decides what to publish, when to poll next and
 // when to end. After the end it ignores results. It has no goroutine, lock or clock.
 type core[V any] struct {
-	config   Config[V]
-	state    State[V]
+	config   *Config[V]
+	state    *State[V]     // The published one. During an event, a copy of it, which is published afterwards.
 	interval time.Duration // Between polls, while nothing changes or fails.
 	kind     string        // Kind of the last strike.
 	strikes  int           // Consecutive strikes of that kind.
@@ -84,7 +84,7 @@ type change struct {
 
 // answered handles the answer of a poll.
 func (c *core[V]) answered(a Answer[V]) (done change) {
-	s := &c.state
+	s := c.state
 	if s.Ended {
 		return change{}
 	}
@@ -114,7 +114,7 @@ func (c *core[V]) answered(a Answer[V]) (done change) {
 //  2. In overtime, the poll that decides ends the watch as stale; any other is followed by one that decides, at once.
 //  3. Otherwise the next poll waits: the interval, doubled per failure, or longer if the verdict says so.
 func (c *core[V]) failed(err error, verdict Verdict) change {
-	s := &c.state
+	s := c.state
 	if s.Ended {
 		return change{}
 	}

@@ -35,6 +35,12 @@ func testConfig() Config[value] {
 	}
 }
 
+// newCore returns the core of a key that was never polled.
+func newCore() *core[value] {
+	config := testConfig()
+	return &core[value]{config: &config, state: &State[value]{}}
+}
+
 // judged classifies errors.
 func judged(err error) Verdict { return testConfig().Judge(err) }
 
@@ -53,7 +59,7 @@ func (e strikeError) Error() string { return string(e) }
 func at(v value, n int) Answer[value] { return Answer[value]{Value: v, At: time.Unix(int64(n), 0)} }
 
 func TestIntervalGrowsWhileNothingChanges(t *testing.T) {
-	c := core[value]{config: testConfig()}
+	c := newCore()
 	var waits []time.Duration
 	for _, v := range []value{10, 10, 10, 10, 10, 10, 10, 10, 10, 20, 20, 30} {
 		wait := c.answered(at(v, 0)).wait
@@ -71,7 +77,7 @@ func TestIntervalGrowsWhileNothingChanges(t *testing.T) {
 
 func TestIntervalIsJittered(t *testing.T) {
 	for random, want := range map[float64]time.Duration{0: 800 * time.Millisecond, 1: 1200 * time.Millisecond} {
-		c := core[value]{config: testConfig()}
+		c := newCore()
 		c.config.Random = func() float64 { return random }
 		if wait := c.answered(at(10, 0)).wait; wait != want {
 			t.Errorf("with random %v: %v, want %v", random, wait, want)
@@ -80,7 +86,7 @@ func TestIntervalIsJittered(t *testing.T) {
 }
 
 func TestFailuresBackOff(t *testing.T) {
-	c := core[value]{config: testConfig()}
+	c := newCore()
 	c.answered(at(10, 0))
 	c.answered(at(10, 1))
 	var waits []time.Duration
@@ -102,7 +108,7 @@ func TestFailuresBackOff(t *testing.T) {
 
 func TestAskedForWaitIsNeverShortened(t *testing.T) {
 	for _, random := range []float64{0, 0.5, 0.999} {
-		c := core[value]{config: testConfig()}
+		c := newCore()
 		c.config.Random = func() float64 { return random }
 		c.answered(at(10, 0))
 		if wait := c.failed(waitError(time.Minute), judged(waitError(time.Minute))).wait; wait != time.Minute+time.Duration(12*random*float64(time.Second)) {
@@ -117,7 +123,7 @@ func TestAskedForWaitIsNeverShortened(t *testing.T) {
 }
 
 func TestOnlyChangesArePublished(t *testing.T) {
-	c, regressions := core[value]{config: testConfig()}, 0
+	c, regressions := newCore(), 0
 	for _, step := range []struct {
 		v        value
 		news     bool
@@ -152,7 +158,7 @@ func TestOnlyChangesArePublished(t *testing.T) {
 }
 
 func TestStepBackStartsFailuresOver(t *testing.T) {
-	c := core[value]{config: testConfig()}
+	c := newCore()
 	c.answered(at(20, 0))
 	c.failed(errPassing, judged(errPassing))
 	c.answered(at(10, 1))
@@ -162,7 +168,7 @@ func TestStepBackStartsFailuresOver(t *testing.T) {
 }
 
 func TestLastingErrorEnds(t *testing.T) {
-	c := core[value]{config: testConfig()}
+	c := newCore()
 	c.answered(at(10, 0))
 	if news := c.failed(errLasting, judged(errLasting)).news; !news || !c.state.Ended || !errors.Is(c.state.Err, errLasting) || c.state.Value != 10 {
 		t.Errorf("state %+v", c.state)
@@ -183,7 +189,7 @@ func TestConsecutiveStrikesEnd(t *testing.T) {
 		"one that lasts":                       {[]error{errLasting}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := core[value]{config: testConfig()}
+			c := newCore()
 			c.answered(at(10, 0))
 			for _, err := range row.polls {
 				if errors.Is(err, answer) {
@@ -197,14 +203,14 @@ func TestConsecutiveStrikesEnd(t *testing.T) {
 			}
 		})
 	}
-	c := core[value]{config: testConfig()}
+	c := newCore()
 	if c.failed(strikeError("a"), judged(strikeError("a"))); !c.state.Ended {
 		t.Error("a strike before the first value does not end")
 	}
 }
 
 func TestDoubt(t *testing.T) {
-	c := core[value]{config: testConfig()}
+	c := newCore()
 	c.answered(at(10, 0))
 	c.failed(errPassing, judged(errPassing))
 	if c.state.Doubted {
@@ -221,7 +227,7 @@ func TestDoubt(t *testing.T) {
 }
 
 func TestFailureIsNewsOnlyBeforeTheFirstValue(t *testing.T) {
-	c := core[value]{config: testConfig()}
+	c := newCore()
 	if news := c.failed(errPassing, judged(errPassing)).news; !news {
 		t.Error("a watcher without a first value does not get the failure")
 	}
@@ -232,12 +238,12 @@ func TestFailureIsNewsOnlyBeforeTheFirstValue(t *testing.T) {
 }
 
 func TestEndIsSticky(t *testing.T) {
-	c := core[value]{config: testConfig()}
+	c := newCore()
 	c.answered(at(30, 0))
 	if c.end(errLasting).news || c.state.Err != nil {
 		t.Errorf("a finished key ended again: %+v", c.state)
 	}
-	c = core[value]{config: testConfig()}
+	c = newCore()
 	c.answered(at(10, 0))
 	c.end(errLasting)
 	for _, news := range []func() change{

@@ -201,15 +201,13 @@ func (h *Hub[K, V]) Join(key K, stream *Stream) *Subscription[V] {
 // start starts a poller of key, which begins after the poller before, if any, has ended. The caller holds mu.
 func (h *Hub[K, V]) start(key K, poll Poll[V], before *poller[K, V]) *poller[K, V] {
 	p := &poller[K, V]{
-		hub: h, key: key, poll: poll, done: make(chan struct{}),
-		core: core[V]{config: h.config, heard: time.Now()},
+		hub: h, key: key, poll: poll,
+		core: core[V]{config: &h.config, state: &State[V]{}, heard: time.Now()},
 	}
 	if known, ok := h.takeLocked(key); ok {
-		p.core = resume(h.config, known)
+		p.core = resume(&h.config, known)
 	}
-	p.ctx, p.cancel = context.WithCancel(context.Background())
-	state := p.core.state
-	p.state.Store(&state)
+	p.state.Store(p.core.state)
 	h.pollers[key] = p
 	h.running.Add(1)
 	if before != nil {

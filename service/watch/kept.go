@@ -8,7 +8,7 @@ const KeepAfterDue = time.Second
 
 // kept is the knowledge of a key without watchers.
 type kept[V any] struct {
-	state    State[V]
+	state    *State[V]
 	interval time.Duration
 	due      time.Time // When the next poll would have begun.
 }
@@ -24,7 +24,7 @@ func (c *core[V]) keep() (kept[V], bool) {
 }
 
 // resume returns a core that goes on where another one has stopped.
-func resume[V any](config Config[V], from kept[V]) core[V] {
+func resume[V any](config *Config[V], from kept[V]) core[V] {
 	return core[V]{
 		config: config, state: from.state, interval: from.interval, heard: from.state.Heard, overtime: overtime{due: from.due},
 	}

@@ -10,7 +10,7 @@ var errStale = errors.New("stale")
 
 // run is a watch in virtual time, as the hub drives it. While its process is paused, no timer fires.
 type run struct {
-	core      core[value]
+	core      *core[value]
 	from, to  time.Duration // The pause.
 	staleTurn bool          // Of two overdue timers, the one for staleness fires first.
 	// poll returns the fate of a poll that begins at a time: how long it takes, and whether it is answered. It must not
@@ -28,7 +28,7 @@ const staleAfter = 5 * time.Minute
 
 // until returns when the watch has ended, 0 if it has not by then.
 func (r *run) until(limit time.Duration) time.Duration {
-	r.core.config = testConfig()
+	r.core = newCore()
 	r.core.config.StaleAfter = staleAfter
 	r.core.config.Stale = func(last error) error { return errors.Join(errStale, last) }
 	r.start = time.Unix(0, 0)

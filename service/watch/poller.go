@@ -19,14 +19,15 @@ type poller[K comparable, V any] struct {
 	retired bool          // Its last subscriber has left. Guarded by hub.mu.
 	lingers bool          // It ends with the poll in flight, unless another subscriber comes. Guarded by hub.mu.
 	next    *poller[K, V] // The poller that begins when this one has ended; nil without one. Guarded by hub.mu.
-	ctx     context.Context
-	cancel  context.CancelFunc // Called with mu held.
-	done    chan struct{}      // Closed by finish.
 
 	// state is that of core, for subscribers, which read it without a lock. Stored with mu held; never nil, nor changed.
 	state atomic.Pointer[State[V]]
 
 	mu          sync.Mutex         // Taken before those of the subscribers' streams.
+	stopped     bool               // It is to end. Guarded by mu.
+	finished    bool               // It has ended. Guarded by mu.
+	cancel      context.CancelFunc // Cancels the poll in flight; nil without one, or after the call. Guarded by mu.
+	done        chan struct{}      // Closed by finish; nil if nobody waits for the end. Guarded by mu.
 	timer       *time.Timer        // Calls due; nil before the end of the first poll. Guarded by mu.
 	rests       bool               // The timer runs. Guarded by mu.
 	stale       *time.Timer        // Calls goStale; nil if Config.StaleAfter is 0. Guarded by mu.
@@ -65,14 +66,17 @@ func (p *poller[K, V]) remove(s *Subscription[V], linger bool) (ended <-chan str
 	}
 	if last {
 		p.retireLocked()
+		if !p.finished {
+			p.done = make(chan struct{})
+			ended = p.done
+		}
 	}
 	p.mu.Unlock()
 	p.hub.mu.Unlock()
-	if !last {
-		return nil
+	if last {
+		p.stop()
 	}
-	p.stop()
-	return p.done
+	return ended
 }
 
 // retireLocked ends the poller for subscribers, and keeps its state. The caller holds hub.mu as well.
@@ -100,8 +104,9 @@ func (p *poller[K, V]) same(a, b V) bool { return p.hub.config.Same(a, b) }
 func (p *poller[K, V]) update(apply func(*core[V]) change) (done change, ended bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	state := *p.core.state
+	p.core.state = &state
 	done = apply(&p.core)
-	state := p.core.state
 	p.state.Store(&state)
 	if done.news {
 		wakeAll(p.subscribers)
@@ -134,19 +139,22 @@ func (p *poller[K, V]) due() {
 	p.mu.Lock()
 	p.rests = false
 	p.core.overtime.begin(time.Now())
-	p.mu.Unlock()
-	if p.ctx.Err() != nil {
+	if p.stopped {
+		p.mu.Unlock()
 		p.finish()
 		return
 	}
-	p.ask()
+	ctx, cancel := context.WithCancel(context.Background()) // Of this poll: a poller that rests takes little memory.
+	p.cancel = cancel
+	p.mu.Unlock()
+	p.ask(ctx)
 }
 
 // ask calls poll. A panic in it ends the watches of this key only.
-func (p *poller[K, V]) ask() {
+func (p *poller[K, V]) ask(ctx context.Context) {
 	err := panics.Catch(func() {
-		p.poll(p.ctx, p.state.Load().Revision > 0, func(answer Answer[V], err error) {
-			verdict, err := p.judge(err)
+		p.poll(ctx, p.state.Load().Revision > 0, func(answer Answer[V], err error) {
+			verdict, err := p.judge(ctx, err)
 			p.ended(answer, verdict, err)
 		})
 	}, "while polling")
@@ -156,8 +164,8 @@ func (p *poller[K, V]) ask() {
 }
 
 // judge judges the error of a poll. A panic takes its place.
-func (p *poller[K, V]) judge(cause error) (verdict Verdict, _ error) {
-	if cause == nil || p.ctx.Err() != nil {
+func (p *poller[K, V]) judge(ctx context.Context, cause error) (verdict Verdict, _ error) {
+	if cause == nil || ctx.Err() != nil {
 		return Verdict{}, cause
 	}
 	if err := panics.Catch(func() { verdict = p.hub.config.Judge(cause) }, "while judging"); err != nil {
@@ -168,7 +176,11 @@ func (p *poller[K, V]) judge(cause error) (verdict Verdict, _ error) {
 
 // ended handles the end of a poll.
 func (p *poller[K, V]) ended(answer Answer[V], verdict Verdict, err error) {
-	if p.ctx.Err() != nil {
+	p.mu.Lock()
+	p.cancelLocked()
+	stopped := p.stopped
+	p.mu.Unlock()
+	if stopped {
 		p.finish()
 		return
 	}
@@ -195,7 +207,7 @@ func (p *poller[K, V]) ended(answer Answer[V], verdict Verdict, err error) {
 func (p *poller[K, V]) rest(wait time.Duration) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.ctx.Err() != nil {
+	if p.stopped {
 		return false
 	}
 	p.rests = true
@@ -211,12 +223,21 @@ func (p *poller[K, V]) rest(wait time.Duration) bool {
 // counts.
 func (p *poller[K, V]) stop() {
 	p.mu.Lock()
-	p.cancel()
+	p.stopped = true
+	p.cancelLocked()
 	resting := p.rests && p.timer.Stop()
 	p.rests = false
 	p.mu.Unlock()
 	if resting {
 		p.finish()
+	}
+}
+
+// cancelLocked cancels the poll in flight, or releases what an ended one leaves.
+func (p *poller[K, V]) cancelLocked() {
+	if p.cancel != nil {
+		p.cancel()
+		p.cancel = nil
 	}
 }
 
@@ -238,7 +259,7 @@ func (p *poller[K, V]) goStale() {
 // finish removes the poller from the hub, once it neither polls nor rests, and begins the next one.
 func (p *poller[K, V]) finish() {
 	p.mu.Lock()
-	p.cancel()
+	p.stopped = true
 	if p.stale != nil {
 		p.stale.Stop()
 	}
@@ -249,7 +270,12 @@ func (p *poller[K, V]) finish() {
 	}
 	next := p.next
 	p.hub.mu.Unlock()
-	close(p.done)
+	p.mu.Lock()
+	p.finished = true
+	if p.done != nil {
+		close(p.done)
+	}
+	p.mu.Unlock()
 	p.hub.running.Done()
 	if next != nil {
 		next.begin()
