@@ -84,15 +84,17 @@ func (w *listWatcher) begin(ids []string) (err error) {
 		return errDraining
 	}
 	subjects := make([]quota.Subject, len(questions))
-	for i, q := range questions {
-		subjects[i] = q.Subject()
+	for i := range questions {
+		subjects[i] = questions[i].Subject()
 	}
-	begun, err := s.quota.Watch(subjects, func(i int) bool { return s.ask.Withheld(questions[i]) })
+	begun, err := s.quota.Watch(subjects, func(i int) bool { return s.ask.Withheld(&questions[i]) })
 	if err != nil {
 		return err
 	}
-	for i, q := range questions {
-		w.tasks = append(w.tasks, &listed{question: q, begun: begun[i]})
+	tasks := make([]listed, len(questions)) // One allocation for all.
+	for i := range tasks {
+		tasks[i].question, tasks[i].begun = &questions[i], begun[i]
+		w.tasks = append(w.tasks, &tasks[i])
 	}
 	s.metrics.watchers.Add(float64(len(w.tasks)))
 	s.metrics.watchStreams.Inc()

@@ -148,8 +148,6 @@ func (a *Asker) Get(ctx context.Context, q *Question, wish Wish) (Answer, error)
 // the request of a call, and takes a finished task from memory. It does not block: see [observe.Observer.Begin]. known is set if
 // a watch has an answer already.
 func (a *Asker) Poll(q *Question, wait time.Duration) func(ctx context.Context, known bool, then func(Answer, error)) {
-	// A poll serves many watches, so it belongs to no call's trace.
-	q = &Question{Query: q.Query, address: q.address, language: q.language}
 	first := true // A watch's first answer comes as fast as a call's. A later one can wait.
 	return func(ctx context.Context, known bool, then func(Answer, error)) {
 		if !first {
@@ -163,7 +161,8 @@ func (a *Asker) Poll(q *Question, wait time.Duration) func(ctx context.Context, 
 
 // poll fetches the task for a watch.
 func (a *Asker) poll(ctx context.Context, q *Question, first bool, then func(Answer, error)) {
-	due, once := time.Now(), a.once(q, first, false)
+	// A poll serves many watches, so it belongs to no call's trace.
+	due, once := time.Now(), a.once(q, upstream.TraceID{}, first, false)
 	ask := func(ctx context.Context, begun func(), done func(upstream.Task, error)) {
 		lagged := false // A request that is sent again begins again.
 		once(ctx, func() {
@@ -185,9 +184,9 @@ func (a *Asker) poll(ctx context.Context, q *Question, first bool, then func(Ans
 }
 
 // once sends a request to KooDrive. First it waits for the rate limit of the app's user, if there is one, and then in the
-// queue. first means that somebody waits for the answer, and checked that Withheld has reported false: just now, if there is
-// no such rate.
-func (a *Asker) once(q *Question, first, checked bool) observe.Ask[upstream.Task] {
+// queue. A zero trace stands for a random one. first means that somebody waits for the answer, and checked that Withheld has
+// reported false: just now, if there is no such rate.
+func (a *Asker) once(q *Question, trace upstream.TraceID, first, checked bool) observe.Ask[upstream.Task] {
 	return func(ctx context.Context, begun func(), done func(upstream.Task, error)) {
 		observe.Enter(ctx, observe.Queued)
 		a.pace(ctx, q, func(err error) {
@@ -195,7 +194,7 @@ func (a *Asker) once(q *Question, first, checked bool) observe.Ask[upstream.Task
 				done(upstream.Task{}, reason.Of(fmt.Errorf("waiting for the user's rate: %w", err)))
 				return
 			}
-			r := a.begin(ctx, q, begun)
+			r := a.begin(ctx, q, trace, begun)
 			call := upstream.Call{
 				Queue: a.queue(q), Language: q.language, Trace: r.trace, Checked: checked && a.app == nil, Resend: first,
 				Begun: r.sent, Ended: r.ended,

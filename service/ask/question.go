@@ -36,21 +36,26 @@ func (a *Asker) Question(who *caller.Caller, taskID string) (*Question, error) {
 	if err != nil || credentialErr != nil {
 		return nil, invalid(err, credentialErr)
 	}
-	return &Question{
-		Query: query, address: who.Peer, language: who.Language, trace: who.Trace,
-	}, nil
+	return &Question{Query: query, address: who.Peer, language: who.Language, trace: who.Trace}, nil
 }
 
-// Questions returns the questions of a caller about several tasks. It fails like Question, and like [CheckTaskIDs].
-func (a *Asker) Questions(who *caller.Caller, taskIDs []string) ([]*Question, error) {
+// Questions returns the questions of a caller about several tasks, which share their memory. It fails like Question, and like
+// [CheckTaskIDs].
+func (a *Asker) Questions(who *caller.Caller, taskIDs []string) ([]Question, error) {
 	distinct, err := CheckTaskIDs(taskIDs)
 	if err != nil {
 		return nil, err
 	}
-	questions := make([]*Question, len(distinct))
+	credential, err := a.credential(who)
+	if err != nil {
+		return nil, invalid(nil, err)
+	}
+	questions := make([]Question, len(distinct))
 	for i, id := range distinct {
-		if questions[i], err = a.Question(who, id); err != nil {
-			return nil, err
+		q := &questions[i]
+		q.address, q.language, q.trace = who.Peer, who.Language, who.Trace
+		if q.Query, err = a.upstream.Query(credential, id); err != nil {
+			return nil, invalid(err, nil)
 		}
 	}
 	return questions, nil

@@ -31,8 +31,8 @@ type request struct {
 	failure  *reason.Error // and its translation.
 }
 
-func (a *Asker) begin(ctx context.Context, q *Question, begun func()) *request {
-	r := &request{asker: a, ctx: ctx, question: q, trace: q.trace, begun: begun, since: time.Now()}
+func (a *Asker) begin(ctx context.Context, q *Question, trace upstream.TraceID, begun func()) *request {
+	r := &request{asker: a, ctx: ctx, question: q, trace: trace, begun: begun, since: time.Now()}
 	if r.trace == (upstream.TraceID{}) {
 		r.trace = upstream.NewTrace()
 	}

@@ -79,7 +79,7 @@ func (r *retries) take(caller upstream.Key) bool {
 
 // twice sends a request, and repeats it once after a transient failure. Only calls use it: a watch polls again anyway.
 func (a *Asker) twice(q *Question, checked bool) observe.Ask[upstream.Task] {
-	ask := a.once(q, true, checked)
+	ask := a.once(q, q.trace, true, checked)
 	return func(ctx context.Context, begun func(), done func(upstream.Task, error)) {
 		ask(ctx, begun, func(task upstream.Task, err error) {
 			if err == nil || ctx.Err() != nil || !mayHavePassed(reason.Of(err)) || !a.mayRetry(q) {
