@@ -129,15 +129,18 @@ func TestTicketsGoWithTheirCertificate(t *testing.T) {
 	}{"its own": {mine, true}, "another": {other, false}, "none": {nil, false}} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c, _ := New(Config{Log: slog.New(slog.DiscardHandler)})
-				value, _, err := c.Ticket(&http.Request{TLS: mine}, caller.Caller{}, []string{"1"})
-				if err != nil {
-					t.Fatal(err)
-				}
-				r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
-				r.TLS = row.with
-				if _, err := c.Redeem(r, value, []string{"1"}); (err == nil) != row.good {
-					t.Error(err)
+				for _, ids := range [][]string{{"1"}, {"1", "2"}} {
+					c, _ := New(Config{Log: slog.New(slog.DiscardHandler)})
+					value, _, err := c.Ticket(&http.Request{TLS: mine}, caller.Caller{}, ids)
+					if err != nil {
+						t.Fatal(err)
+					}
+					r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+					r.TLS = row.with
+					if _, err := c.Redeem(r, value, ids); (err == nil) != row.good {
+						t.Error(ids, err)
+					}
+					c.Close()
 				}
 			})
 		})

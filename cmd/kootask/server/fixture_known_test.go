@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"google.golang.org/grpc/metadata"
 
 	"github.com/kootask/kootask/cmd/kootask/server"
@@ -172,6 +173,10 @@ func (s *system) try(ctx context.Context, t *testing.T, door string, c call) err
 		return err
 	case "grpc operation":
 		_, err := s.operations().GetOperation(metadata.NewOutgoingContext(ctx, metadata.Pairs(c.header...)), operationOf(c.id))
+		return err
+	case "grpc wait operation":
+		req := &longrunningpb.WaitOperationRequest{Name: operationOf(c.id).GetName()}
+		_, err := s.operations().WaitOperation(metadata.NewOutgoingContext(ctx, metadata.Pairs(c.header...)), req)
 		return err
 	case "grpc watch":
 		stream, err := s.tasks.WatchTask(metadata.NewOutgoingContext(ctx, metadata.Pairs(c.header...)), &taskv1.WatchTaskRequest{TaskId: c.id})

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
@@ -26,7 +27,7 @@ import (
 
 // doors are all ways to ask for a task: unary and as a stream, over gRPC and over HTTP. At getDoors, a call is a GetTask.
 var (
-	grpcDoors = []string{"grpc get", "grpc operation", "grpc watch", "grpc wait"}
+	grpcDoors = []string{"grpc get", "grpc operation", "grpc watch", "grpc wait", "grpc wait operation"}
 	httpDoors = []string{"rest", "rest wait", ndjson, sse}
 	doors     = slices.Concat(grpcDoors, httpDoors)
 	getDoors  = []string{"grpc get", "grpc operation", "rest"}
@@ -157,6 +158,9 @@ func (s *system) failGRPC(ctx context.Context, t *testing.T, door string, c call
 		trailer = stream.Trailer()
 	case "grpc operation":
 		_, err = s.operations().GetOperation(ctx, operationOf(c.id), grpc.Header(&header), grpc.Trailer(&trailer))
+	case "grpc wait operation":
+		req := &longrunningpb.WaitOperationRequest{Name: operationOf(c.id).GetName()}
+		_, err = s.operations().WaitOperation(ctx, req, grpc.Header(&header), grpc.Trailer(&trailer))
 	default:
 		var stream grpc.ServerStreamingClient[taskv1.WatchTaskResponse]
 		if stream, err = s.tasks.WatchTask(ctx, &taskv1.WatchTaskRequest{TaskId: c.id, FailedTaskAsError: c.asError}); err != nil {

@@ -42,6 +42,10 @@ func (p panicking) GetOperation(context.Context, *longrunningpb.GetOperationRequ
 	panic(p.value)
 }
 
+func (p panicking) WaitOperation(context.Context, *longrunningpb.WaitOperationRequest) (*longrunningpb.Operation, error) {
+	panic(p.value)
+}
+
 func (p panicking) WatchTask(*taskv1.WatchTaskRequest, grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error {
 	panic(p.value)
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -70,6 +71,11 @@ func (s *system) works(t *testing.T, door string) {
 		}
 	case "grpc operation":
 		if _, err := s.operations().GetOperation(as(t.Context(), token), operationOf(taskID)); err != nil {
+			t.Errorf("%s: %v", door, err)
+		}
+	case "grpc wait operation":
+		req := &longrunningpb.WaitOperationRequest{Name: operationOf(taskID).GetName()}
+		if _, err := s.operations().WaitOperation(as(t.Context(), token), req); err != nil {
 			t.Errorf("%s: %v", door, err)
 		}
 	case "grpc wait":
