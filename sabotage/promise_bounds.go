@@ -410,8 +410,15 @@ var promiseBounds = promise{
 			name: "each task that waits for its next poll has a goroutine",
 			in:   "service/watch.poller.rest",
 			from: `time.AfterFunc(wait, p.due)`,
-			to:   `time.AfterFunc(wait, p.due); go func() { <-p.ctx.Done() }()`,
-			red:  "service/watch.TestWaitingKeysHaveNoGoroutine",
+			to: `time.AfterFunc(wait, p.due)
+				p.hub.running.Go(func() {
+					for stopped := false; !stopped; p.mu.Unlock() {
+						time.Sleep(time.Second)
+						p.mu.Lock()
+						stopped = p.stopped
+					}
+				})`,
+			red: "service/watch.TestWaitingKeysHaveNoGoroutine",
 		},
 		{
 			name: "the timer of the queue is armed while it runs",

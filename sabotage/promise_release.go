@@ -23,8 +23,8 @@ var promiseRelease = promise{
 		{
 			name: "a poller outlives its last watcher",
 			in:   "service/watch.poller.remove",
-			from: `p.stop() return p.done`,
-			to:   `p.retired = false; return nil`,
+			from: `p.stop() } return ended`,
+			to:   `p.retired = false }; return nil`,
 			red:  "cmd/kootask/server.TestSessionDiesWithTheLastWatcher",
 		},
 		{
