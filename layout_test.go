@@ -20,6 +20,7 @@ const module = "github.com/kootask/kootask/"
 // part of a program: those may import everything, and nothing else imports them.
 var imports = map[string][]string{
 	"clients/go":              {"gen/koodrive/task/v1", "internal/ascii"},
+	"dialect":                 {},
 	"gen/koodrive/task/v1":    {},
 	"internal/bounded":        {},
 	"internal/dial":           {},

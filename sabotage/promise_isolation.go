@@ -57,10 +57,24 @@ var promiseIsolation = promise{
 			red:  "upstream.TestKeyCoversEverythingThatChangesTheAnswer",
 		},
 		{
+			name: "the key omits the dialect",
+			in:   "upstream.Client.Query",
+			from: `c.origin, c.dialect.Digest`,
+			to:   `c.origin`,
+			red:  "upstream.TestKeyCoversEverythingThatChangesTheAnswer",
+		},
+		{
+			name: "the date beside a token divides polls",
+			in:   "upstream.Forward",
+			from: `!signature`,
+			to:   `false`,
+			red:  "cmd/kootask/server.TestOnlyEqualWatchesShare",
+		},
+		{
 			name: "the key omits the task",
 			in:   "upstream.Client.Query",
-			from: `c.origin, taskID`,
-			to:   `c.origin`,
+			from: `c.dialect.Digest, taskID`,
+			to:   `c.dialect.Digest`,
 			red:  "cmd/kootask/server.TestOnlyEqualWatchesShare",
 		},
 		{

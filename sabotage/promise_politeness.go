@@ -154,7 +154,7 @@ var promisePoliteness = promise{
 		},
 		{
 			name: "a 401 counts as a failure of KooDrive",
-			in:   "upstream.evidence",
+			in:   "upstream.StatusError.failed",
 			from: `http.StatusInternalServerError`,
 			to:   `http.StatusUnauthorized`,
 			red:  "upstream.TestFailuresOpenTheBreaker",

@@ -155,14 +155,14 @@ var promiseTruth = promise{
 		},
 		{
 			name: "a failed task is its operation's response",
-			in:   "service.operation",
+			in:   "service.operations.operation",
 			from: `task.GetStatus() == taskv1.TaskStatus_TASK_STATUS_FAILED`,
 			to:   `task.GetStatus() == taskv1.TaskStatus_TASK_STATUS_FAILED && !task.GetDone()`,
 			red:  "cmd/kootask/server.TestFailedTaskIsTheOperationsError",
 		},
 		{
 			name: "every failed task is a failed call",
-			in:   "service.failedTask",
+			in:   "service.Service.failedTask",
 			from: `!asError`,
 			to:   `false`,
 			red:  "cmd/kootask/server.TestFinishedTaskIsOneMessage",

@@ -16,4 +16,5 @@ var promises = []promise{
 	promiseErrors,
 	promiseEnds,
 	promiseCallers,
+	promiseDialect,
 }

@@ -13,7 +13,7 @@ import (
 // toTask converts t. A number that the contract does not list becomes UNSPECIFIED; the koodrive_ fields keep the number
 // that KooDrive sent.
 func toTask(t upstream.Task, at time.Time) *taskv1.Task {
-	status := t.Status // A pointer into t would keep all of it.
+	status := t.SentStatus // A pointer into t would keep all of it.
 	return &taskv1.Task{
 		TaskId:             t.ID,
 		TaskName:           t.Name,
@@ -24,7 +24,7 @@ func toTask(t upstream.Task, at time.Time) *taskv1.Task {
 		ResultCode:         toResultCode(t.ResultCode),
 		ObserveTime:        toTime(at),
 		KoodriveStatus:     &status,
-		KoodriveTaskType:   t.Type,
+		KoodriveTaskType:   t.SentType,
 		KoodriveResultCode: t.ResultCode,
 		Done:               done(t),
 	}
@@ -92,11 +92,17 @@ func rank(t upstream.Task) int {
 
 // same reports whether a and b look alike to a watcher.
 func same(a, b upstream.Task) bool {
-	if a.Type != nil && b.Type != nil {
-		if *a.Type != *b.Type {
-			return false
-		}
-		a.Type, b.Type = nil, nil
+	if !sameNumber(a.SentType, b.SentType) { // Type follows from it.
+		return false
 	}
+	a.SentType, b.SentType, a.Type, b.Type = nil, nil, nil, nil
 	return a == b
+}
+
+// sameNumber reports whether both numbers are absent or the same.
+func sameNumber(a, b *int32) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
 }

@@ -31,7 +31,7 @@ func (s *Service) GetTask(ctx context.Context, req *taskv1.GetTaskRequest) (*tas
 	if err != nil {
 		return nil, err
 	}
-	if err := failedTask(answer.Value, req.GetFailedTaskAsError()); err != nil {
+	if err := s.failedTask(answer.Value, req.GetFailedTaskAsError()); err != nil {
 		return nil, err
 	}
 	return &taskv1.GetTaskResponse{Task: toTask(answer.Value, answer.Answered)}, nil

@@ -48,7 +48,7 @@ func (o *operations) GetOperation(
 	if err != nil {
 		return nil, named(err)
 	}
-	return operation(req.GetName(), toTask(answer.Value, answer.Answered), who)
+	return o.operation(req.GetName(), toTask(answer.Value, answer.Answered), who)
 }
 
 // WaitOperation returns the operation once it is done, or as it is when the wait is over. It is WaitTask, with the same
@@ -65,7 +65,7 @@ func (o *operations) WaitOperation(
 	if err != nil {
 		return nil, named(err)
 	}
-	return operation(req.GetName(), resp.GetTask(), who)
+	return o.operation(req.GetName(), resp.GetTask(), who)
 }
 
 // errNoMethod refuses the methods that have no equivalent in KooDrive: a task cannot be listed, cancelled or deleted.
@@ -89,20 +89,20 @@ func (o *operations) DeleteOperation(context.Context, *longrunningpb.DeleteOpera
 }
 
 // operation returns the operation of a task, in the language of the caller.
-func operation(name string, task *taskv1.Task, who *caller.Caller) (*longrunningpb.Operation, error) {
+func (o *operations) operation(name string, task *taskv1.Task, who *caller.Caller) (*longrunningpb.Operation, error) {
 	packed, err := anypb.New(task)
 	if err != nil {
 		return nil, err
 	}
-	o := &longrunningpb.Operation{Name: name, Metadata: packed, Done: task.GetDone()}
+	op := &longrunningpb.Operation{Name: name, Metadata: packed, Done: task.GetDone()}
 	switch {
 	case task.GetStatus() == taskv1.TaskStatus_TASK_STATUS_FAILED:
-		failure := taskFailed(task.GetTaskId(), task.GetKoodriveResultCode())
-		o.Result = &longrunningpb.Operation_Error{Error: failure.Status(who.RequestID, who.Language).Proto()}
+		failure := o.service.taskFailed(task.GetTaskId(), task.GetKoodriveResultCode())
+		op.Result = &longrunningpb.Operation_Error{Error: failure.Status(who.RequestID, who.Language).Proto()}
 	case task.GetDone():
-		o.Result = &longrunningpb.Operation_Response{Response: packed}
+		op.Result = &longrunningpb.Operation_Response{Response: packed}
 	}
-	return o, nil
+	return op, nil
 }
 
 // fieldName is the request field with the operation's name.

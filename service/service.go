@@ -81,6 +81,8 @@ type Config struct {
 	WatchLifetime time.Duration
 	// Quota limits the watches and requests of callers. Its Metrics are replaced by those of this Config.
 	Quota quota.Config
+	// ResultTexts are what KooDrive's result codes say, by code and language. Nil: unknown.
+	ResultTexts map[string]map[string]string
 	// Log gets a debug line for each request to KooDrive, and a warning for each new value of KooDrive that the contract
 	// does not list, up to 100 of them. Nil: no log.
 	Log *slog.Logger
@@ -102,6 +104,7 @@ type Service struct {
 	pollMin   time.Duration
 	// answerTimeout is how long KooDrive may take for an answer.
 	answerTimeout time.Duration
+	resultTexts   map[string]map[string]string
 	watches       watches
 }
 
@@ -118,6 +121,7 @@ func New(config Config) *Service {
 		lifetime:      orDefault(config.WatchLifetime, DefaultWatchLifetime),
 		pollMin:       orDefault(config.PollMin, DefaultPollMin),
 		answerTimeout: config.Upstream.Timeout(),
+		resultTexts:   config.ResultTexts,
 		watches:       watches{all: map[*watcher]struct{}{}},
 		senders:       watch.NewSenders(SendTimeout),
 	}
@@ -219,16 +223,17 @@ func within(ctx context.Context, limit time.Duration, cause error) (context.Cont
 }
 
 // failedTask returns the error of a failed task if the request asks for it; otherwise nil.
-func failedTask(t upstream.Task, asError bool) error {
+func (s *Service) failedTask(t upstream.Task, asError bool) error {
 	if t.Status != upstream.StatusFailed || !asError {
 		return nil
 	}
-	return taskFailed(t.ID, t.ResultCode)
+	return s.taskFailed(t.ID, t.ResultCode)
 }
 
 // taskFailed returns the error of a failed task.
-func taskFailed(id, resultCode string) *reason.Error {
+func (s *Service) taskFailed(id, resultCode string) *reason.Error {
 	return &reason.Error{
 		Outcome: reason.TaskFailed, Metadata: map[string]string{"taskId": id, "resultCode": resultCode},
+		Localized: s.resultTexts[resultCode],
 	}
 }

@@ -85,10 +85,10 @@ func (u *unlisted) found(p pair, t upstream.Task) {
 	}
 	// What KooDrive's other fields say about the value, and nothing that leads to a user.
 	attrs := []slog.Attr{slog.String("field", p.field), slog.String("value", p.value)}
-	if t.Type != nil {
-		attrs = append(attrs, slog.Int("task_type", int(*t.Type)))
+	if t.SentType != nil {
+		attrs = append(attrs, slog.Int("task_type", int(*t.SentType)))
 	}
-	attrs = append(attrs, slog.Int("status", int(t.Status)))
+	attrs = append(attrs, slog.Int("status", int(t.SentStatus)))
 	u.log.LogAttrs(context.Background(), slog.LevelWarn, "unlisted value", attrs...)
 }
 

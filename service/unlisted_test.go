@@ -118,6 +118,7 @@ func TestUnlistedValuesAreLogged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			row.task.ID, row.task.Name, row.task.UserID, row.task.TenantID = id, "lym0412normal", "1395497048157130881", "d5ac574bd2934a69baa4f23c55daa8d4"
+			row.task.SentStatus, row.task.SentType = row.task.Status, row.task.Type
 			var log logged
 			newUnlisted(log.logger(), newMetrics(nil).unknown).see(question(t, id), row.task)
 			if diff := cmp.Diff(row.want, log.lines(t)); diff != "" {

@@ -45,7 +45,7 @@ func (s *Service) WaitTask(ctx context.Context, req *taskv1.WaitTaskRequest) (_ 
 	if err = w.wait(GetTimeout); err != nil {
 		return nil, err
 	}
-	if err = failedTask(w.last.Value, req.GetFailedTaskAsError()); err != nil {
+	if err = w.service.failedTask(w.last.Value, req.GetFailedTaskAsError()); err != nil {
 		return nil, err
 	}
 	return &taskv1.WaitTaskResponse{Task: toTask(w.last.Value, w.last.At)}, nil

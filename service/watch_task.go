@@ -119,7 +119,7 @@ func (w *taskWatcher) end(state *watch.State[upstream.Task]) error {
 	if err := endOf(state); err != nil {
 		return err
 	}
-	return failedTask(state.Value, w.failedAsError)
+	return w.service.failedTask(state.Value, w.failedAsError)
 }
 
 // send queues one message. It blocks while there is no room in gRPC's buffer.

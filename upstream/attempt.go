@@ -95,6 +95,7 @@ func (c *Client) read(ctx context.Context, t *trip, r *response) (*response, err
 	if c.connections.refusedByProxy(r.status) {
 		return nil, c.classify(ctx, t, &proxyError{status: r.status})
 	}
+	r.dialect = c.dialect
 	c.clock.learn(r.header, r.received)
 	switch {
 	case r.bodyErr == nil:
@@ -142,7 +143,10 @@ func (c *Client) build(ctx context.Context, q request) (*http.Request, error) {
 	if slices.Contains(languages, q.Language) {
 		req.Header.Set("language", q.Language)
 	}
-	q.credential.apply(req, &c.clock)
+	for _, h := range c.dialect.Headers {
+		req.Header[h.Name] = []string{h.Value}
+	}
+	q.credential.apply(req, &c.clock, c.dialect)
 	return req, nil
 }
 

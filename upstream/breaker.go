@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -208,7 +207,7 @@ func evidence(err error) (works, counts bool) {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &transport):
 		return false, false
 	case errors.As(err, &status):
-		return false, status.Status >= http.StatusInternalServerError
+		return false, status.failed()
 	case errors.As(err, &answer):
 		return false, answer.Fault == Malformed
 	case errors.As(err, &transport):

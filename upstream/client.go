@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"net/http"
 	"net/url"
 	"time"
 
@@ -30,6 +29,7 @@ type Client struct {
 	breaker     *breaker
 	pauses      pauses
 	keys        *secret.Hasher
+	dialect     *Dialect
 }
 
 // NewClient returns a Client for the KooDrive of config. It does not connect.
@@ -40,7 +40,7 @@ func NewClient(config Config) (*Client, error) {
 	}
 	c := &Client{
 		base: base, origin: base.String(), timeout: config.Timeout, connections: newConnections(config, base),
-		workers: newWorkers(), keys: secret.NewHasher(),
+		workers: newWorkers(), keys: secret.NewHasher(), dialect: cmp.Or(config.Dialect, Documented()),
 	}
 	c.limiter = newLimiter(cmp.Or(config.PerSecond, DefaultPerSecond), config.atOnce(), c.workers.run)
 	c.breaker = newBreaker(func(down bool) {
@@ -112,15 +112,8 @@ func (c *Client) Withheld(q Query, queue Key) bool {
 	return c.pauses.check(q.quota, q.caller) != nil || c.breaker.check(voter{caller: q.caller, queue: queue}) != nil
 }
 
-// refusesSignature reports whether KooDrive refused a request for its signature alone. It documents 401 and 400 for
-// that.
+// refusesSignature reports whether KooDrive refused a request for its signature alone.
 func refusesSignature(err error) bool {
 	var refusal *StatusError
-	return errors.As(err, &refusal) &&
-		(refusal.Status == http.StatusUnauthorized || refusal.Status == http.StatusBadRequest && refusal.Code == "")
-}
-
-// isRefusal reports whether status may mean that KooDrive does not accept a signature: see refusesSignature.
-func isRefusal(status int) bool {
-	return status == http.StatusUnauthorized || status == http.StatusBadRequest
+	return errors.As(err, &refusal) && refusal.refusesCredential()
 }

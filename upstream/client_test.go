@@ -30,10 +30,10 @@ func TestTheDocumentedExample(t *testing.T) {
 				if task.Type == nil || *task.Type != transfer {
 					t.Errorf("type %v", task.Type)
 				}
-				task.Type = nil
+				task.Type, task.SentType = nil, nil
 				if want := (upstream.Task{
 					ID: exampleID, Name: "lym0412normal", TenantID: "d5ac574bd2934a69baa4f23c55daa8d4",
-					UserID: userID, Status: upstream.StatusFailed, ResultCode: "18000205",
+					UserID: userID, Status: upstream.StatusFailed, SentStatus: upstream.StatusFailed, ResultCode: "18000205",
 				}); task != want {
 					t.Errorf("%+v, want %+v", task, want)
 				}

@@ -49,6 +49,8 @@ type Config struct {
 	// RootCAs returns the authorities for KooDrive's certificate. It is called for each attempt; a changed pool leads
 	// to new connections. Nil, and a nil pool: the system's.
 	RootCAs func() *x509.CertPool
+	// Dialect is how KooDrive speaks. Nil: [Documented].
+	Dialect *Dialect
 	// Proxy is the HTTP proxy to KooDrive. Nil: none; the environment's is never used.
 	Proxy *url.URL
 	// Dial opens connections. Nil: all addresses of a host are tried in parallel.

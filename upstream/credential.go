@@ -20,7 +20,7 @@ const (
 // Credential is a caller's credential for KooDrive. It is made by [Forward] or [App.As]; printing it does not reveal
 // it. Queries with the zero Credential are refused.
 type Credential struct {
-	authorization secret.Value // Ready to send. Empty if app is set.
+	authorization secret.Value // In the documented form. Empty if app is set.
 	userID        string       // X-User-Id. May be empty for a token.
 	date          string       // X-Date of a signature that the caller made.
 	app           *App         // Not nil: signs each attempt,
@@ -48,17 +48,21 @@ func (e *CredentialError) Error() string {
 	return "credential: " + e.Header + " is malformed"
 }
 
-// signatureScheme begins an authorization with an app signature.
-const signatureScheme = "HMAC-SHA256 "
+// tokenScheme begins an authorization with a token, and signatureScheme one with an app signature.
+const (
+	tokenScheme     = "Bearer "
+	signatureScheme = "HMAC-SHA256 "
+)
 
 // Forward returns the credential of a caller that has one for KooDrive. authorization is either
 //
-//   - a token: "Bearer x", "Bearer+x" and "x" are all sent as "Bearer x", since KooDrive's documents print the space as
-//     a plus sign and its sign-in returns tokens with and without the prefix; "AT x" is sent unchanged;
+//   - a token: "Bearer x", "Bearer+x" and "x" are all sent alike, with [Dialect.TokenPrefix], since KooDrive's documents
+//     print the space as a plus sign and its sign-in returns tokens with and without the prefix; "AT x" is sent unchanged;
 //   - an app signature, "HMAC-SHA256 AppId=…,SignedHeaders=…,Signature=…", with the userID and date that it covers.
 //
-// Several spaces after a scheme are sent as one. With a token, userID and date may be empty. A signature may only cover
-// host, x-date and x-user-id, because kootask sets the other headers. Forward fails with a [*CredentialError].
+// Several spaces after a scheme are sent as one. With a token, userID and date may be empty, and the date is checked, but not
+// sent. A signature may only cover host, x-date and x-user-id, because kootask sets the other headers. Forward fails with a
+// [*CredentialError].
 func Forward(authorization secret.Value, userID, date string) (Credential, error) {
 	received := authorization.Reveal()
 	value, err := normalise(received)
@@ -68,7 +72,8 @@ func Forward(authorization secret.Value, userID, date string) (Credential, error
 	if value != received {
 		authorization = secret.New(value)
 	}
-	if strings.HasPrefix(value, signatureScheme) {
+	signature := strings.HasPrefix(value, signatureScheme)
+	if signature {
 		if userID == "" {
 			return Credential{}, &CredentialError{Header: "x-user-id", Missing: true}
 		}
@@ -85,10 +90,13 @@ func Forward(authorization secret.Value, userID, date string) (Credential, error
 	if err := checkCovered(value); err != nil {
 		return Credential{}, err
 	}
+	if !signature { // kootask dates a token itself, if at all: a date of the caller's would only divide polls.
+		date = ""
+	}
 	return Credential{authorization: authorization, userID: userID, date: date}, nil
 }
 
-// normalise returns authorization in the form that KooDrive expects, with one space after the scheme. HTTP allows
+// normalise returns authorization in the form that KooDrive documents, with one space after the scheme. HTTP allows
 // several.
 func normalise(authorization string) (string, error) {
 	if authorization == "" {
@@ -101,7 +109,7 @@ func normalise(authorization string) (string, error) {
 		}
 		return signatureScheme + fields, nil
 	}
-	scheme, token := "Bearer ", authorization
+	scheme, token := tokenScheme, authorization
 	if len(token) >= len(scheme) && (strings.EqualFold(token[:7], "bearer ") || strings.EqualFold(token[:7], "bearer+")) {
 		token = strings.TrimLeft(token[7:], " ")
 	} else if rest, ok := strings.CutPrefix(token, "AT "); ok {
@@ -197,14 +205,30 @@ func (c Credential) signing() []Credential {
 	return all[:min(len(all), maxSecrets)]
 }
 
+// isDated reports whether kootask sets the X-Date of requests with c.
+func (c Credential) isDated(d *Dialect) bool { return c.app != nil || d.TokenDate && !c.isSignature() }
+
+// isSignature reports whether c is a signature that the caller made.
+func (c Credential) isSignature() bool {
+	return strings.HasPrefix(c.authorization.Reveal(), signatureScheme)
+}
+
 // apply adds c to the request. It must be the last step, since a signature covers the time.
-func (c Credential) apply(req *http.Request, clock *clock) {
+func (c Credential) apply(req *http.Request, clock *clock, d *Dialect) {
 	authorization, date := c.authorization.Reveal(), c.date
-	if c.app != nil {
+	if c.isDated(d) {
 		date = clock.signingDate()
+	}
+	switch {
+	case c.app != nil:
 		authorization = c.app.authorization(signed{
-			method: req.Method, host: req.Host, path: req.URL.EscapedPath(), date: date, userID: c.userID,
+			Signature: d.Signature, method: req.Method, scheme: req.URL.Scheme, host: req.Host, path: req.URL.EscapedPath(),
+			date: date, userID: c.userID,
 		}, c.secret)
+	case d.TokenPrefix != tokenScheme:
+		if token, ok := strings.CutPrefix(authorization, tokenScheme); ok {
+			authorization = d.TokenPrefix + token
+		}
 	}
 	req.Header.Set(HeaderAuthorization, authorization)
 	if c.userID != "" {

@@ -155,6 +155,9 @@ func TestKeyCoversEverythingThatChangesTheAnswer(t *testing.T) {
 		return q.Key()
 	}
 	const date, later = "20240831T143829Z", "20240831T143830Z"
+	const signature = "HMAC-SHA256 AppId=a,SignedHeaders=host;x-date;x-user-id,Signature=b"
+	otherwise := newClient("https://one.example")
+	otherwise.dialect = &Dialect{TokenPrefix: "Bearer+", Digest: "otherwise"}
 	keys := map[Key]string{}
 	for name, key := range map[string]Key{
 		"first":               key(one, forward("a", "1", date), "9"),
@@ -163,7 +166,9 @@ func TestKeyCoversEverythingThatChangesTheAnswer(t *testing.T) {
 		"other scheme":        key(one, forward("AT a", "1", date), "9"),
 		"other user":          key(one, forward("a", "2", date), "9"),
 		"no user":             key(one, forward("a", "", date), "9"),
-		"other date":          key(one, forward("a", "1", later), "9"),
+		"other dialect":       key(otherwise, forward("a", "1", date), "9"),
+		"signature":           key(one, forward(signature, "1", date), "9"),
+		"its other date":      key(one, forward(signature, "1", later), "9"),
 		"other task":          key(one, forward("a", "1", date), "8"),
 		"app":                 key(one, as("a", "1"), "9"),
 		"other app":           key(one, as("b", "1"), "9"),
@@ -172,7 +177,6 @@ func TestKeyCoversEverythingThatChangesTheAnswer(t *testing.T) {
 		"app, other task":     key(one, as("a", "1"), "8"),
 		"not an app":          key(one, forward("app", "1", ""), "9"),
 		"an app like it":      key(one, as("Bearer app", "1"), "9"),
-		"no date":             key(one, forward("a", "1", ""), "9"),
 		"shifted border":      key(one, as("a", "11"), "9"),
 		"shifted border, 2":   key(one, as("a1", "1"), "9"),
 	} {
@@ -181,8 +185,11 @@ func TestKeyCoversEverythingThatChangesTheAnswer(t *testing.T) {
 		}
 		keys[key] = name
 	}
-	spelled := key(one, forward("Bearer+a", "1", date), "9")
-	if keys[spelled] != "first" {
-		t.Error("another spelling of a token has another key")
+	for _, same := range []Key{
+		key(one, forward("Bearer+a", "1", date), "9"), key(one, forward("a", "1", later), "9"), key(one, forward("a", "1", ""), "9"),
+	} {
+		if keys[same] != "first" {
+			t.Error("another spelling or date of a token has another key")
+		}
 	}
 }

@@ -23,6 +23,10 @@ type Task struct {
 	UserID     string
 	Status     int32 // One of the constants below, or an undocumented number.
 	ResultCode string
+
+	// Type and Status as KooDrive sent them. They differ if the dialect maps undocumented numbers.
+	SentType   *int32
+	SentStatus int32
 }
 
 // Documented values of [Task.Status].
@@ -126,7 +130,9 @@ func (r *response) task(id string) (Task, error) {
 	}
 	if a.ErrorCode != nil || a.Code != nil && !bytes.Equal(a.Code, []byte("0")) && !bytes.Equal(a.Code, []byte(`"0"`)) {
 		if code := a.code(); code != "" {
-			return Task{}, &StatusError{Status: r.status, Code: code, RetryAfter: retryAfter(r.header)}
+			return Task{}, &StatusError{
+				Status: r.status, Code: code, RetryAfter: retryAfter(r.header), Meaning: r.dialect.meaning(r.status, code),
+			}
 		}
 	}
 	return r.believe(a, id)
@@ -150,10 +156,11 @@ func (r *response) believe(a *answer, id string) (Task, error) {
 	if err != nil || status == nil {
 		return Task{}, r.fault(Contradictory, "status is missing or not a 32-bit integer")
 	}
-	task.Status = *status
-	if task.Type, err = number(a.TaskType); err != nil {
+	task.SentStatus, task.Status = *status, r.dialect.status(*status)
+	if task.SentType, err = number(a.TaskType); err != nil {
 		return Task{}, r.fault(Contradictory, "taskType is not a 32-bit integer")
 	}
+	task.Type = r.dialect.taskType(task.SentType)
 	for _, field := range []struct {
 		name  string
 		value jsontext.Value
@@ -186,7 +193,8 @@ func (r *response) refusal() error {
 	if refusal.Code == "" {
 		refusal.Shape = shape(r.body)
 	}
-	if r.status < 300 && refusal.Code == "" {
+	refusal.Meaning = r.dialect.meaning(r.status, refusal.Code)
+	if r.status < 300 && refusal.Code == "" && refusal.Meaning == Unmapped {
 		return r.fault(Contradictory, "the status is not 200")
 	}
 	return refusal

@@ -16,7 +16,7 @@ func answered(status int, contentType, body string) *response {
 	if len(body) > MaxBody+1 {
 		body = body[:MaxBody+1]
 	}
-	return &response{head: head{status: status, header: http.Header{"Content-Type": {contentType}}}, body: []byte(body)}
+	return &response{head: head{status: status, header: http.Header{"Content-Type": {contentType}}}, body: []byte(body), dialect: Documented()}
 }
 
 func ptr(n int32) *int32 { return &n }
@@ -47,6 +47,7 @@ func TestValidAnswers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			row.want.SentType, row.want.SentStatus = row.want.Type, row.want.Status
 			if diff := cmp.Diff(row.want, got); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
 			}

@@ -15,6 +15,8 @@ type StatusError struct {
 	Code string
 	// RetryAfter is the wait that KooDrive requests, at most MaxRetryAfter; 0 if it requests none.
 	RetryAfter time.Duration
+	// Meaning is what the dialect says of the refusal; Unmapped without a rule.
+	Meaning Meaning
 	// Shape is the shape of the body: see [AnswerError]. Empty if there is a code.
 	Shape string
 }

@@ -193,7 +193,11 @@ func FuzzForward(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for name, want := range map[string]string{HeaderAuthorization: kept, HeaderUserID: userID, HeaderDate: date} {
+		sent := date
+		if !strings.HasPrefix(kept, signatureScheme) { // The date beside a token is not sent.
+			sent = ""
+		}
+		for name, want := range map[string]string{HeaderAuthorization: kept, HeaderUserID: userID, HeaderDate: sent} {
 			got := came.Header.Values(name)
 			if want == "" && len(got) > 0 || want != "" && (len(got) != 1 || got[0] != want) {
 				t.Errorf("%s: %q came, want %q", name, got, want)

@@ -82,6 +82,7 @@ func FuzzAnswer(f *testing.F) {
 		if isTask != (err == nil) {
 			t.Fatalf("got error %v; a task: %v", err, isTask)
 		}
+		want.SentType, want.SentStatus = want.Type, want.Status
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("-want +got\n%s", diff)
 		}

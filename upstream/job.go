@@ -113,8 +113,8 @@ func (j *job[T]) send() (misdated bool, err error) {
 	}
 	resp, err := c.attempt(j.ctx, j.request)
 	if err == nil {
-		misdated = j.credential.app != nil && isRefusal(resp.status) && explains(resp.header, resp.xDate)
 		j.answer, err = j.decode(resp, j.taskID)
+		misdated = err != nil && j.credential.isDated(c.dialect) && mayRefuseDate(err) && explains(resp.header, resp.xDate)
 	}
 	c.pauses.learn(j.quota, j.caller, sent, err)
 	if j.Ended != nil {

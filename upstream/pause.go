@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"errors"
-	"net/http"
 	"sync"
 	"time"
 )
@@ -69,7 +68,7 @@ func (p *pauses) learn(app, caller Key, sent time.Time, err error) {
 	if !errors.As(err, &refused) {
 		return
 	}
-	wait, limited := refused.RetryAfter, refused.Status == http.StatusTooManyRequests
+	wait, limited := refused.RetryAfter, refused.limited()
 	if wait == 0 && !limited {
 		return
 	}

@@ -22,7 +22,8 @@ type Query struct {
 }
 
 // Query returns the request for a task on behalf of the holder of a credential. It fails with a [*TaskIDError] if
-// [CheckTaskID] does. Only the same Client may send it.
+// [CheckTaskID] does, and with a [*CredentialError] without a user's id that the dialect requires. Only the same Client may
+// send it.
 func (c *Client) Query(credential Credential, taskID string) (Query, error) {
 	if err := CheckTaskID(taskID); err != nil {
 		return Query{}, err
@@ -30,9 +31,12 @@ func (c *Client) Query(credential Credential, taskID string) (Query, error) {
 	if credential.missing() {
 		return Query{}, errNoCredential
 	}
+	if c.dialect.UserIDRequired && credential.userID == "" {
+		return Query{}, &CredentialError{Header: "x-user-id", Missing: true}
+	}
 	q := Query{
 		credential: credential, taskID: taskID,
-		key:    c.hash(append(append(make([]string, 0, 6), c.origin, taskID), credential.parts()...)...),
+		key:    c.hash(append(append(make([]string, 0, 7), c.origin, c.dialect.Digest, taskID), credential.parts()...)...),
 		caller: c.hash(credential.caller()...),
 	}
 	if credential.app != nil {

@@ -62,48 +62,83 @@ func isDate(s string) bool {
 	return err == nil && len(s) == len(dateLayout) // Parse also accepts a fraction of a second.
 }
 
-// signed has the values that a signature covers. They must be those of the request that is sent.
-type signed struct {
-	method, host, path, date, userID string
+// Signature has the parts of a signature that KooDrive's documents leave open. The zero value is how kootask reads them.
+type Signature struct {
+	// WithoutHost leaves the host out. KooDrive's text requires only the other two headers; its examples sign all three.
+	WithoutHost bool
+	// HostWithPort signs the host with its port, also the default one, which is not sent.
+	HostWithPort bool
+	// TimeLine adds a line with the date to the string to sign, as in Huawei's other schemes.
+	TimeLine bool
+	// EmptyPayload takes the empty text for the hash of an empty body, in place of its SHA-256.
+	EmptyPayload bool
+	// PathAsItIs signs the path as it is sent, without a slash at its end.
+	PathAsItIs bool
 }
 
-// signedHeaders are the headers that a signature covers. KooDrive's text requires the last two; its examples sign all
-// three.
-const signedHeaders = "host;x-date;x-user-id"
+// signed has the values that a signature covers. They must be those of the request that is sent.
+type signed struct {
+	Signature
+	method, scheme, host, path, date, userID string
+}
+
+// signedHeaders are the headers that a signature may cover, and covers by default.
+const (
+	signedHeaders = "host;" + signedAlways
+	signedAlways  = "x-date;x-user-id"
+)
 
 // emptyPayloadHash is the SHA-256 of an empty body.
 const emptyPayloadHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
+// headers returns the names of the signed headers.
+func (s signed) headers() string {
+	if s.WithoutHost {
+		return signedAlways
+	}
+	return signedHeaders
+}
+
 // canonicalRequest follows KooDrive's "step 1", for a request without query and body. The signed path ends in a slash,
 // although the sent one does not.
 func (s signed) canonicalRequest() string {
-	path := s.path
-	if !strings.HasSuffix(path, "/") {
+	path, host, payload := s.path, s.host, emptyPayloadHash
+	if !strings.HasSuffix(path, "/") && !s.PathAsItIs {
 		path += "/"
 	}
-	return strings.Join([]string{
-		s.method,
-		path,
-		"",
-		"host:" + s.host,
-		"x-date:" + s.date,
-		"x-user-id:" + s.userID,
-		"",
-		signedHeaders,
-		emptyPayloadHash,
-	}, "\n")
+	if s.HostWithPort && !hasPort(host) {
+		host += map[string]string{schemeHTTPS: ":443", "http": ":80"}[s.scheme]
+	}
+	if s.EmptyPayload {
+		payload = ""
+	}
+	lines := []string{s.method, path, ""}
+	if !s.WithoutHost {
+		lines = append(lines, "host:"+host)
+	}
+	lines = append(lines, "x-date:"+s.date, "x-user-id:"+s.userID, "", s.headers(), payload)
+	return strings.Join(lines, "\n")
 }
 
-// stringToSign follows "step 2". Unlike Huawei's other schemes, it has no line for the time.
+// hasPort reports whether a host of a URL has a port.
+func hasPort(host string) bool {
+	return strings.LastIndexByte(host, ':') > strings.LastIndexByte(host, ']')
+}
+
+// stringToSign follows "step 2".
 func (s signed) stringToSign() string {
 	hash := sha256.Sum256([]byte(s.canonicalRequest()))
-	return "HMAC-SHA256\n" + hex.EncodeToString(hash[:])
+	text := "HMAC-SHA256\n"
+	if s.TimeLine {
+		text += s.date + "\n"
+	}
+	return text + hex.EncodeToString(hash[:])
 }
 
 // authorization follows "step 3" and "step 4".
 func (a *App) authorization(s signed, key secret.Value) string {
 	mac := hmac.New(sha256.New, []byte(key.Reveal()))
 	mac.Write([]byte(s.stringToSign()))
-	return signatureScheme + "AppId=" + a.ID + ",SignedHeaders=" + signedHeaders +
+	return signatureScheme + "AppId=" + a.ID + ",SignedHeaders=" + s.headers() +
 		",Signature=" + hex.EncodeToString(mac.Sum(nil))
 }

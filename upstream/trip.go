@@ -175,6 +175,7 @@ type response struct {
 	head
 	body    []byte // At most MaxBody+1 bytes.
 	bodyErr error  // Why the body is incomplete.
+	dialect *Dialect
 }
 
 // exchange sends a request and reads the answer. It may never return.

@@ -32,7 +32,10 @@ func (c *serveCommand) Run(ctx context.Context, out output, hangup hangups) erro
 	p, log := &problems{}, c.log(out.stderr)
 	files := &reload.Files{Log: log.Logger, Reread: hangup}
 	config := c.serviceFlags.config(p, c.koodriveFlags.config(p, files), files, log)
-	config.Reflection = c.Reflection
+	config.Reflection, config.Dialect = c.Reflection, readDialect(p, "upstream-dialect", c.UpstreamDialect)
+	if c.UpstreamDialect != "" {
+		files.Fixed = []string{"upstream-dialect"}
+	}
 	c.delay(p, c.ShutdownDelay, &config)
 	c.callerFlags.config(p, c.serviceFlags, &config)
 	if c.Check {

@@ -11,15 +11,18 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/term"
 
 	"github.com/kootask/kootask/cmd/kootask/credfile"
+	"github.com/kootask/kootask/cmd/kootask/dialects"
 	"github.com/kootask/kootask/cmd/kootask/logging"
 	"github.com/kootask/kootask/cmd/kootask/server"
 	"github.com/kootask/kootask/cmd/kootask/server/reload"
+	"github.com/kootask/kootask/dialect"
 	"github.com/kootask/kootask/internal/loopback"
 	"github.com/kootask/kootask/internal/secret"
 	"github.com/kootask/kootask/service"
@@ -34,6 +37,7 @@ type koodriveFlags struct {
 	UpstreamAllowHTTP bool   `group:"KooDrive" help:"Allow an http address. Credentials then travel unencrypted."`
 	UpstreamCA        string `group:"KooDrive" placeholder:"FILE" help:"PEM file with the certificates to trust for KooDrive. Default: the system's."`
 	UpstreamProxy     string `group:"KooDrive" placeholder:"URL" help:"HTTP proxy for requests to KooDrive. Default: none; the environment's proxy is never used."`
+	UpstreamDialect   string `group:"KooDrive" placeholder:"FILE" help:"YAML file with the differences between KooDrive and its documents: see docs/koodrive.md. Read at the start only."`
 }
 
 // serviceFlags are the common flags of serve and demo.
@@ -84,6 +88,25 @@ func (p *problems) err() error {
 		return nil
 	}
 	return p.errs
+}
+
+// readDialect returns the dialect of a flag's file; the default without a file.
+func readDialect(p *problems, flag, file string) *dialect.Dialect {
+	var overlay []byte
+	if file != "" {
+		var err error
+		if overlay, err = credfile.Read(file); err != nil {
+			p.add(flag, err)
+			return nil
+		}
+	}
+	d, err := dialects.Parse(overlay)
+	if err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			p.add(flag, fmt.Errorf("%s:%s", file, line))
+		}
+	}
+	return &d
 }
 
 // config returns the config of the connection to KooDrive.

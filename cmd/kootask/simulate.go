@@ -10,13 +10,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kootask/kootask/cmd/kootask/dialects"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
 // simulateCommand runs only KooDrive's stand-in.
 type simulateCommand struct {
-	Addr   string `default:"127.0.0.1:18080" env:"KOOTASK_SIMULATE_ADDR" help:"Address of KooDrive's stand-in. Port 0 picks a free one."`
-	Script string `env:"KOOTASK_SIMULATE_SCRIPT" placeholder:"FILE" help:"JSON file with the credentials, tasks and faults, as docs/simulate.md describes. Default: the demonstration's tasks."`
+	Addr    string `default:"127.0.0.1:18080" env:"KOOTASK_SIMULATE_ADDR" help:"Address of KooDrive's stand-in. Port 0 picks a free one."`
+	Dialect string `env:"KOOTASK_SIMULATE_DIALECT" placeholder:"FILE" help:"YAML file with the dialect of the stand-in: see docs/koodrive.md. Default: that of KooDrive's documents."`
+	Script  string `env:"KOOTASK_SIMULATE_SCRIPT" placeholder:"FILE" help:"JSON file with the credentials, tasks and faults, as docs/simulate.md describes. Default: the demonstration's tasks."`
 }
 
 // Run serves until ctx ends.
@@ -28,6 +30,11 @@ func (c *simulateCommand) Run(ctx context.Context, out output) error {
 		koodrive, err = scriptedKooDrive(c.Script)
 		p.add("script", err)
 		what = "It follows the script " + c.Script + ".\n"
+	}
+	if d := readDialect(p, "dialect", c.Dialect); d != nil && koodrive != nil {
+		spoken, err := dialects.Simulated(*d)
+		p.add("dialect", err)
+		koodrive.SetDialect(spoken)
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Addr)
 	p.add("addr", wayOut("addr", c.Addr, err))

@@ -3,51 +3,46 @@ package ask
 import (
 	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/kootask/kootask/service/reason"
 	"github.com/kootask/kootask/upstream"
 )
 
-// Much of this table is an interpretation of KooDrive's documents: they name no code for an unknown task, an expired
-// token, a bad signature or too many requests. It is kept as data, to be corrected when KooDrive turns out to behave
-// otherwise.
-
-// byCode maps the error codes of KooDrive, and those of Huawei's API gateway without their prefix. The HTTP status does
-// not matter: KooDrive sends nearly all of its codes with 400.
-var byCode = map[string]reason.Outcome{
-	"13000101":   reason.UpstreamRejectedParameter, // Bad Request
-	"13000102":   reason.UpstreamRejectedParameter, // Verify parameters failed.
-	"13000201":   reason.UpstreamInternalFailure,   // INNER_INVOKE_FAILURE
-	"13000309":   reason.TaskNotFound,              // Resource not found.
-	noPermission: reason.UpstreamPermissionDenied,  // The user has no permission on the space.
-	".0101":      reason.UpstreamRouteNotFound,     // The API does not exist.
-	".0103":      reason.UpstreamRouteNotFound,     // The backend does not exist.
-	".0301":      reason.UpstreamTokenRejected,     // Incorrect IAM authentication information.
-	".0302":      reason.UpstreamPermissionDenied,  // The IAM user is not authorized to access the API.
-	".0303":      reason.UpstreamTokenRejected,     // Incorrect app authentication information.
-	".0305":      reason.UpstreamTokenRejected,     // Incorrect authentication information: frontend authorizer.
-	".0307":      reason.UpstreamTokenRejected,     // The token must be updated.
-	".0308":      reason.UpstreamRateLimited,       // The throttling threshold has been reached.
+// byMeaning maps the meanings of refusals. Which refusals have one is said by the dialect.
+var byMeaning = map[upstream.Meaning]reason.Outcome{
+	upstream.MeansRequestInvalid:     reason.UpstreamRejectedParameter,
+	upstream.MeansCredentialRejected: reason.UpstreamTokenRejected,
+	upstream.MeansTaskNotFound:       reason.TaskNotFound,
+	upstream.MeansPermissionDenied:   reason.UpstreamPermissionDenied,
+	upstream.MeansRateLimited:        reason.UpstreamRateLimited,
+	upstream.MeansTimeout:            reason.UpstreamTimeout,
+	upstream.MeansUnavailable:        reason.UpstreamInternalFailure,
+	upstream.MeansBusinessError:      reason.UpstreamBusinessError,
+	upstream.MeansMisconfigured:      reason.UpstreamRouteNotFound,
 }
 
 // noPermission is KooDrive's code for another user's task.
 const noPermission = "13000410"
 
-// refusal returns the outcome of a refusal. HTTP 401 and 403 decide alone; otherwise a known code decides, else the
-// status.
-func refusal(e *upstream.StatusError) reason.Outcome {
-	switch e.Status {
-	case http.StatusUnauthorized:
-		return reason.UpstreamTokenRejected
-	case http.StatusForbidden:
-		return reason.UpstreamPermissionDenied
+// Meanings returns the meanings that a dialect can give to refusals, by the name of their public reason.
+func Meanings() map[string]upstream.Meaning {
+	all := make(map[string]upstream.Meaning, len(byMeaning))
+	for meaning, outcome := range byMeaning {
+		all[outcome.Reason.String()] = meaning
 	}
-	code := strings.TrimPrefix(strings.TrimPrefix(e.Code, "APIGW"), "APIG")
-	if outcome, ok := byCode[code]; ok {
+	return all
+}
+
+// refusal returns the outcome of a refusal: that of its meaning, or else of the HTTP status.
+func refusal(e *upstream.StatusError) reason.Outcome {
+	if outcome, ok := byMeaning[e.Meaning]; ok {
 		return outcome
 	}
 	switch {
+	case e.Status == http.StatusUnauthorized:
+		return reason.UpstreamTokenRejected
+	case e.Status == http.StatusForbidden:
+		return reason.UpstreamPermissionDenied
 	case e.Status == http.StatusOK:
 		return reason.UpstreamBusinessError
 	case e.Status < 300:
@@ -111,7 +106,7 @@ func (a *Asker) outcome(err error) *reason.Error {
 			}}
 		}
 		if a.app != nil {
-			asApp(e)
+			asApp(e, refused.Meaning != upstream.Unmapped)
 		}
 		return e
 	case errors.As(err, &unbelieved):
@@ -126,12 +121,12 @@ func (a *Asker) outcome(err error) *reason.Error {
 
 // asApp corrects an outcome for app mode, where the credential is kootask's: its rejection is not the caller's fault
 // and must not make the caller discard a valid credential. A missing task and another user's task look the same.
-func asApp(e *reason.Error) {
+func asApp(e *reason.Error, mapped bool) {
 	switch e.Outcome {
 	case reason.UpstreamTokenRejected, reason.UpstreamCredentialRejected:
 		e.Outcome = reason.FacadeCredentialRejected
 	case reason.UpstreamPermissionDenied:
-		if e.UpstreamCode == noPermission {
+		if mapped || e.UpstreamCode == noPermission {
 			e.Outcome = reason.TaskNotFound
 		}
 	}

@@ -123,7 +123,7 @@ func invalid(err, credentialErr error) error {
 	case credentialErr != nil:
 		return invalidCredential(credentialErr)
 	default:
-		return err
+		return invalidCredential(err)
 	}
 }
 
@@ -153,7 +153,7 @@ func invalidCredential(err error) error {
 	}
 	if bad.Missing {
 		return reason.Invalid(reason.CredentialMalformed, bad.Header, reason.Missing,
-			"The signature covers this header. Send it.")
+			"KooDrive requires this header with the credential. Send it.")
 	}
 	return reason.Invalid(reason.CredentialMalformed, bad.Header, reason.Malformed,
 		"Not a credential format that KooDrive accepts.")

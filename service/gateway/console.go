@@ -30,8 +30,8 @@ var mediaTypes = map[string]string{
 }
 
 // registerConsole registers the routes of the page and its files.
-func registerConsole(mux *runtime.ServeMux) error {
-	errs := []error{newAsset(mediaTypes[".js"], consolePolicy, catalogue()).route(mux, "/console/reasons.js")}
+func registerConsole(mux *runtime.ServeMux, resultTexts map[string]map[string]string) error {
+	errs := []error{newAsset(mediaTypes[".js"], consolePolicy, catalogue(resultTexts)).route(mux, "/console/reasons.js")}
 	entries, err := fs.ReadDir(console, "console")
 	errs = append(errs, err)
 	for _, entry := range entries {
@@ -45,8 +45,9 @@ func registerConsole(mux *runtime.ServeMux) error {
 	return errors.Join(errs...)
 }
 
-// catalogue returns the texts of the reasons as a JavaScript module.
-func catalogue() []byte {
-	texts, _ := json.Marshal(reason.Catalogue()) // Maps of strings always marshal.
-	return fmt.Appendf(nil, "export const reasons = %s;\n", texts)
+// catalogue returns the texts of the reasons and of the result codes as a JavaScript module.
+func catalogue(resultTexts map[string]map[string]string) []byte {
+	reasons, _ := json.Marshal(reason.Catalogue()) // Maps of strings always marshal.
+	results, _ := json.Marshal(resultTexts)
+	return fmt.Appendf(nil, "export const reasons = %s;\nexport const results = %s ?? {};\n", reasons, results)
 }

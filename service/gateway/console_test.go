@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/json"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path"
@@ -38,7 +39,7 @@ func sources(t *testing.T) map[string]string {
 // Whatever the page loads is there, with its type, and under its policy.
 func TestConsoleIsWhole(t *testing.T) {
 	mux := runtime.NewServeMux()
-	if err := registerConsole(mux); err != nil {
+	if err := registerConsole(mux, nil); err != nil {
 		t.Fatal(err)
 	}
 	get := func(path string) *httptest.ResponseRecorder {
@@ -72,10 +73,18 @@ func TestConsoleIsWhole(t *testing.T) {
 
 // The page knows what every reason says, from the catalogue that errors have it from.
 func TestConsoleHasTheCatalogue(t *testing.T) {
-	module := strings.TrimSuffix(strings.TrimPrefix(string(catalogue()), "export const reasons = "), ";\n")
-	var texts map[string]map[string]string
-	if err := json.Unmarshal([]byte(module), &texts); err != nil {
-		t.Fatal(err)
+	results := map[string]map[string]string{"18000205": {reason.English: "Full.", reason.Chinese: "已满。"}}
+	lines := strings.SplitAfter(string(catalogue(results)), "\n")
+	var texts, codes map[string]map[string]string
+	for i, into := range []*map[string]map[string]string{&texts, &codes} {
+		_, module, _ := strings.Cut(lines[i], " = ")
+		module = strings.TrimSuffix(strings.TrimSuffix(module, ";\n"), " ?? {}")
+		if err := json.Unmarshal([]byte(module), into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !maps.EqualFunc(codes, results, maps.Equal) {
+		t.Errorf("result codes %v", codes)
 	}
 	for _, language := range []string{reason.English, reason.Chinese} {
 		for number, name := range taskv1.ErrorReason_name {

@@ -49,6 +49,8 @@ type Config struct {
 	LocalHosts bool
 	// Console serves the page that watches tasks, at /, and the API reference, at /docs.
 	Console bool
+	// ResultTexts are what KooDrive's result codes say, by code and language, for the page. Nil: unknown.
+	ResultTexts map[string]map[string]string
 	// CheckTaskID fails with a [*reason.Error] if id cannot be a task's id. Required.
 	CheckTaskID func(id string) error
 	// CheckTaskIDs returns the distinct ids. It fails with a [*reason.Error] if they cannot be those of a list. Required.
@@ -129,7 +131,7 @@ func withTable(config Config, table func(*Gateway) []route) (*Gateway, error) {
 	}
 	g.handler = crossOrigin(config.Origins, router{g})
 	if config.Console {
-		if err := errors.Join(registerConsole(g.mux), registerDocs(g.mux)); err != nil {
+		if err := errors.Join(registerConsole(g.mux, config.ResultTexts), registerDocs(g.mux)); err != nil {
 			return nil, err
 		}
 	}

@@ -1,6 +1,7 @@
 package reason
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -29,6 +30,8 @@ type Error struct {
 	UpstreamCode   string
 	// Metadata is added to ErrorInfo.metadata.
 	Metadata map[string]string
+	// Localized are texts by language, in place of the catalogue's. Nil: there are none.
+	Localized map[string]string
 	// RetryAfter replaces the table's delay if it is longer.
 	RetryAfter time.Duration
 	// Cause is logged and never shown to the caller.
@@ -145,7 +148,7 @@ func (e *Error) Status(requestID, language string) *status.Status {
 		}
 		details = append(details, bad)
 	}
-	if text := catalogues[language][e.Outcome.Reason]; text != "" {
+	if text := cmp.Or(e.Localized[language], catalogues[language][e.Outcome.Reason]); text != "" {
 		details = append(details, &errdetails.LocalizedMessage{Locale: language, Message: text})
 	}
 	st, err := status.New(row.code, row.english).WithDetails(details...)

@@ -1,6 +1,7 @@
 package koodrivetest
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -42,8 +43,8 @@ func (k *KooDrive) answer(r *http.Request, op operation, id string) answer {
 	case err != nil || len(body) > maxBody:
 		a = gateway(http.StatusRequestEntityTooLarge, "APIGW.0201", "Request entity too large.")
 	case op == opNone:
-		a = gateway(http.StatusNotFound, "APIGW.0101",
-			"The API does not exist or has not been published in the environment.")
+		a = k.speaks().refuse(http.StatusNotFound, "APIGW.0101",
+			"The API does not exist or has not been published in the environment.", "")
 	default:
 		a = k.serve(r, body, op, id)
 	}
@@ -58,10 +59,8 @@ func (k *KooDrive) serve(r *http.Request, body []byte, op operation, id string) 
 	if a := k.refuseCredential(r, body); a.refused != "" {
 		return a
 	}
-	if why := badHeader(r.Header); why != "" {
-		a := failure(13000102, "Verify parameters failed.")
-		a.refused = why
-		return a
+	if why := cmp.Or(badHeader(r.Header), k.speaks().misses(r.Header)); why != "" {
+		return k.speaks().refuse(http.StatusBadRequest, "13000102", "Verify parameters failed.", why)
 	}
 	switch op {
 	case opCreate:
@@ -75,14 +74,6 @@ func (k *KooDrive) serve(r *http.Request, body []byte, op operation, id string) 
 	default:
 		return k.detail(id, time.Now())
 	}
-}
-
-// failure returns an error in KooDrive's own form: HTTP 400 for every error.
-func failure(code int, msg string) answer {
-	return answer{status: http.StatusBadRequest, body: encode(struct {
-		Code int    `json:"code"`
-		Msg  string `json:"msg"`
-	}{code, msg})}
 }
 
 // gateway returns an error in the form of the API gateway in front of KooDrive.

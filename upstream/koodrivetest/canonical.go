@@ -12,12 +12,12 @@ import (
 )
 
 // canonicalRequest returns the text whose hash is signed, or the reason why it does not exist.
-func canonicalRequest(r *http.Request, names []string, body []byte) (text, why string) {
-	headers, why := canonicalHeaders(r, names)
+func (s Signature) canonicalRequest(r *http.Request, names []string, body []byte) (text, why string) {
+	headers, why := s.canonicalHeaders(r, names)
 	if why != "" {
 		return "", why
 	}
-	uri, err := canonicalURI(r.URL.EscapedPath())
+	uri, err := s.canonicalURI(r.URL.EscapedPath())
 	if err != nil {
 		return "", "undecodable path"
 	}
@@ -25,24 +25,26 @@ func canonicalRequest(r *http.Request, names []string, body []byte) (text, why s
 	if err != nil {
 		return "", "undecodable query"
 	}
-	return strings.Join([]string{
-		r.Method, uri, query, headers, strings.Join(names, ";"), hexSHA256(body),
-	}, "\n"), ""
+	payload := hexSHA256(body)
+	if s.EmptyPayload && len(body) == 0 {
+		payload = ""
+	}
+	return strings.Join([]string{r.Method, uri, query, headers, strings.Join(names, ";"), payload}, "\n"), ""
 }
 
 // canonicalURI cleans a path, encodes its segments and ends it with a slash. The path that is sent need not end with
 // one.
-func canonicalURI(escaped string) (string, error) {
+func (s Signature) canonicalURI(escaped string) (string, error) {
 	segments := strings.Split(path.Clean("/"+escaped), "/")
-	for i, s := range segments {
-		raw, err := url.PathUnescape(s)
+	for i, segment := range segments {
+		raw, err := url.PathUnescape(segment)
 		if err != nil {
 			return "", err
 		}
 		segments[i] = encodeURI(raw)
 	}
 	uri := strings.Join(segments, "/")
-	if !strings.HasSuffix(uri, "/") {
+	if !strings.HasSuffix(uri, "/") && !s.PathAsItIs {
 		uri += "/"
 	}
 	return uri, nil
@@ -77,9 +79,12 @@ func canonicalQuery(query string) (string, error) {
 
 // canonicalHeaders writes each signed header on its own line. The names must be in lower case, in ascending order, and
 // include X-Date and X-User-Id. Each header must be sent exactly once and must not be empty.
-func canonicalHeaders(r *http.Request, names []string) (lines, why string) {
+func (s Signature) canonicalHeaders(r *http.Request, names []string) (lines, why string) {
 	if !slices.Contains(names, "x-date") || !slices.Contains(names, "x-user-id") {
 		return "", "X-Date or X-User-Id not signed"
+	}
+	if s.WithoutHost && slices.Contains(names, "host") {
+		return "", "Host signed"
 	}
 	var b strings.Builder
 	for i, name := range names {
@@ -88,7 +93,7 @@ func canonicalHeaders(r *http.Request, names []string) (lines, why string) {
 		}
 		values := r.Header.Values(name)
 		if name == "host" { // net/http removes it from the header
-			values = []string{r.Host}
+			values = []string{s.host(r)}
 		}
 		if len(values) != 1 || strings.TrimSpace(values[0]) == "" {
 			return "", "signed header " + name + " not sent exactly once"
@@ -96,6 +101,17 @@ func canonicalHeaders(r *http.Request, names []string) (lines, why string) {
 		b.WriteString(name + ":" + strings.TrimSpace(values[0]) + "\n")
 	}
 	return b.String(), ""
+}
+
+// host returns the signed Host.
+func (s Signature) host(r *http.Request) string {
+	if !s.HostWithPort || strings.LastIndexByte(r.Host, ':') > strings.LastIndexByte(r.Host, ']') {
+		return r.Host
+	}
+	if r.TLS != nil {
+		return r.Host + ":443"
+	}
+	return r.Host + ":80"
 }
 
 // encodeURI percent-encodes everything but letters, digits and "-_.~".

@@ -20,7 +20,7 @@ func (k *KooDrive) create(r *http.Request, body []byte) answer {
 	}
 	if json.Unmarshal(body, &ask) != nil || ask.TaskType == nil || *ask.TaskType < 0 || *ask.TaskType > 1 ||
 		*ask.TaskType == 0 && (ask.SrcUserID == "" || ask.DstUserID == "") {
-		return failure(13000102, "Verify parameters failed.")
+		return k.speaks().refuse(http.StatusBadRequest, "13000102", "Verify parameters failed.", "")
 	}
 	id := k.freeID()
 	k.SetTask(Task{

@@ -11,22 +11,24 @@ import (
 type KooDrive struct {
 	journal journal
 
-	mu     sync.Mutex // guards everything below
-	skew   time.Duration
-	fault  *Fault
-	tasks  map[string]*timeline // by task id
-	lastID int64                // last id of a task created over HTTP
-	tokens map[string]*token    // by the Authorization header's value
-	apps   map[string]string    // secrets by app id
+	mu      sync.Mutex // guards everything below
+	dialect Dialect
+	skew    time.Duration
+	fault   *Fault
+	tasks   map[string]*timeline // by task id
+	lastID  int64                // last id of a task created over HTTP
+	tokens  map[string]*token    // by the token, those of the carrier edition with "AT "
+	apps    map[string]string    // secrets by app id
 }
 
 // New returns a KooDrive that accepts no credential and has one task, [Example].
 func New() *KooDrive {
 	k := &KooDrive{
-		tasks:  make(map[string]*timeline),
-		lastID: firstID,
-		tokens: make(map[string]*token),
-		apps:   make(map[string]string),
+		dialect: Documented(),
+		tasks:   make(map[string]*timeline),
+		lastID:  firstID,
+		tokens:  make(map[string]*token),
+		apps:    make(map[string]string),
 	}
 	k.SetTask(Example())
 	return k

@@ -37,12 +37,17 @@ func (k *KooDrive) badSignature(r *http.Request, authorization string, body []by
 	if why := badDate(r.Header.Get("X-Date"), k.now()); why != "" {
 		return why
 	}
-	canonical, why := canonicalRequest(r, c.headers, body)
+	s := k.speaks().Signature
+	canonical, why := s.canonicalRequest(r, c.headers, body)
 	if why != "" {
 		return why
 	}
+	text := algorithm + "\n"
+	if s.TimeLine {
+		text += r.Header.Get("X-Date") + "\n"
+	}
 	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write([]byte(algorithm + "\n" + hexSHA256([]byte(canonical))))
+	mac.Write([]byte(text + hexSHA256([]byte(canonical))))
 	if !hmac.Equal([]byte(hex.EncodeToString(mac.Sum(nil))), []byte(c.signature)) {
 		return "wrong signature"
 	}

@@ -70,7 +70,7 @@ func (k *KooDrive) detail(id string, now time.Time) answer {
 	defer k.mu.Unlock()
 	t := k.tasks[id]
 	if t == nil {
-		return failure(13000309, "Resource not found.")
+		return k.dialect.refuse(http.StatusBadRequest, "13000309", "Resource not found.", "")
 	}
 	t.advance(now)
 	f := t.step().Fault
@@ -84,6 +84,7 @@ func (k *KooDrive) detail(id string, now time.Time) answer {
 		}
 		d.TaskID = f.TaskID
 	}
+	d.Status, d.TaskType = k.dialect.status(d.Status), k.dialect.taskType(d.TaskType)
 	return answer{status: http.StatusOK, body: encode(d), fault: f}
 }
 

@@ -22,7 +22,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"google.golang.org/grpc/credentials"
 
+	"github.com/kootask/kootask/cmd/kootask/dialects"
 	"github.com/kootask/kootask/cmd/kootask/server/reload"
+	"github.com/kootask/kootask/dialect"
 	"github.com/kootask/kootask/service"
 	"github.com/kootask/kootask/service/ask"
 	"github.com/kootask/kootask/service/auth"
@@ -53,9 +55,11 @@ const (
 
 // Config configures a Server.
 type Config struct {
-	// Upstream configures the connection to KooDrive; New sets its OutageChanged. Required.
+	// Upstream configures the connection to KooDrive; New sets its OutageChanged and Dialect. Required.
 	Upstream upstream.Config
-	// Service configures TaskService; New sets its Upstream, Log and Metrics.
+	// Dialect is how KooDrive speaks. Nil: the default of package dialect.
+	Dialect *dialect.Dialect
+	// Service configures TaskService; New sets its Upstream, ResultTexts, Log and Metrics.
 	Service service.Config
 	// Auth configures the authentication of callers; New sets its Mode, Log and Metrics. Zero: everybody may call.
 	Auth auth.Config
@@ -122,6 +126,15 @@ func New(config Config) (*Server, error) {
 	if config.LogMetrics != nil {
 		s.metrics.MustRegister(config.LogMetrics)
 	}
+	if config.Dialect == nil {
+		d, err := dialects.Parse(nil)
+		if err != nil {
+			return nil, err
+		}
+		config.Dialect = &d
+	}
+	config.Upstream.Dialect = dialects.Upstream(*config.Dialect)
+	config.Service.ResultTexts = dialects.ResultTexts(*config.Dialect)
 	config.Upstream.OutageChanged = func(down bool) { s.public.KooDrive(!down) }
 	var err error
 	if s.upstream, err = upstream.NewClient(config.Upstream); err != nil {
@@ -155,6 +168,7 @@ func New(config Config) (*Server, error) {
 	s.local = rpcserver.NewLocal(s.service, httpLog, httpMetrics)
 	handler, err := gateway.New(gateway.Config{
 		Conn: s.local, Auth: s.auth, Origins: config.Origins, LocalHosts: config.LocalHosts, Console: config.Console,
+		ResultTexts: config.Service.ResultTexts,
 		CheckTaskID: ask.CheckTaskID, CheckTaskIDs: ask.CheckTaskIDs,
 		TicketsPerPeer: config.Service.Quota.NewTasksPerPeer, Log: httpLog, Metrics: s.metrics,
 	})

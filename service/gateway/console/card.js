@@ -1,7 +1,7 @@
 // A task on the page: its card, and the watch behind it.
 import { areSame, renew } from './credentials.js';
 import { Failure } from './stream.js';
-import { label, reason, say, text, translate } from './text.js';
+import { label, reason, result, say, text, translate } from './text.js';
 import { Timeline } from './timeline.js';
 import { watch } from './watch.js';
 
@@ -212,7 +212,7 @@ export class Card {
         [text('fact.type'), listed ? text(`type.${task.taskType}`) : text('type.other', { number: task.koodriveTaskType })],
       task.userId && [text('fact.user'), task.userId],
       task.tenantId && [text('fact.tenant'), task.tenantId],
-      task.koodriveResultCode && [text('fact.result'), task.koodriveResultCode],
+      task.koodriveResultCode && [text('fact.result'), result(task.koodriveResultCode)],
     ]);
   }
 

@@ -1,5 +1,5 @@
 // The texts of the page in both languages. The texts of errors come from the server's own catalogue.
-import { reasons } from './reasons.js';
+import { reasons, results } from './reasons.js';
 
 const texts = {
   'en-US': {
@@ -96,11 +96,15 @@ export const text = (key, values = {}) => ({ key, values });
 // reason is the Text of an ErrorReason, from the server's catalogue.
 export const reason = (name) => ({ reason: name });
 
+// result is the Text of one of KooDrive's result codes, with what it says if the server knows that.
+export const result = (code) => ({ result: code });
+
 // write returns the words of a Text. Strings and numbers stay as they are. A Date becomes a time, with the day if that is not today.
 export function write(t) {
   if (t instanceof Date) return t.toDateString() === new Date().toDateString() ? t.toLocaleTimeString(language) : t.toLocaleString(language);
   if (typeof t !== 'object') return String(t);
   if ('reason' in t) return reasons[language][t.reason] ?? t.reason; // A reason that is newer than this page.
+  if ('result' in t) return Object.hasOwn(results, t.result) ? `${t.result}: ${results[t.result][language]}` : t.result;
   if ('localized' in t) return t.localized.locale === language ? t.localized.message : write(t.otherwise);
   const words = texts[language][t.key];
   if (words === undefined) {

@@ -40,6 +40,8 @@ type Files struct {
 	Log *slog.Logger
 	// Reread makes Follow read the files at once, and again after Settle. Nil: only at intervals.
 	Reread <-chan os.Signal
+	// Fixed names files that were read at the start only. The line about a Reread says that they need a restart.
+	Fixed []string
 
 	all []*followed
 }
@@ -141,7 +143,11 @@ func (s *Files) logReread(ctx context.Context) {
 	for _, f := range s.all {
 		names = append(names, f.what)
 	}
-	s.Log.LogAttrs(ctx, slog.LevelInfo, "rereading files", slog.Any("files", names))
+	attrs := []slog.Attr{slog.Any("files", names)}
+	if len(s.Fixed) > 0 {
+		attrs = append(attrs, slog.Any("need_a_restart", s.Fixed))
+	}
+	s.Log.LogAttrs(ctx, slog.LevelInfo, "rereading files", attrs...)
 }
 
 // look reads the files and applies a change:

@@ -1,0 +1,214 @@
+package server_test
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/kootask/kootask/cmd/kootask/dialects"
+	"github.com/kootask/kootask/cmd/kootask/server"
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/upstream/koodrivetest"
+)
+
+// spoken are overlays with one key each, and how a KooDrive that speaks so looks to a kootask that does not know it.
+var spoken = []struct {
+	key, overlay string
+	app          bool
+	task         koodrivetest.Task // A task that shows the difference; without an id: any.
+	header       []string          // Of the caller, beside its credential.
+	without      string            // The reason without the overlay.
+	with         string            // The reason with it; empty: the task.
+	field        string            // A part of the task that is there only with it. Empty: none.
+}{
+	{key: "token.prefix", overlay: `token: {prefix: "Bearer+"}`, without: "CREDENTIAL_REJECTED"},
+	{key: "token.prefix alone", overlay: `token: {prefix: ""}`, without: "CREDENTIAL_REJECTED"},
+	{key: "token.date", overlay: "token: {date: true}", without: "REQUEST_INVALID"},
+	{key: "token.user_id", overlay: "token: {user_id: required}", header: []string{"x-user-id", "1001"}},
+	{key: "token.user_id missing", overlay: "token: {user_id: required}", without: "REQUEST_INVALID", with: "REQUEST_INVALID"},
+	{key: "headers", overlay: "headers: {X-Hw-Agentname: example}", without: "REQUEST_INVALID"},
+	{key: "signature.signed_headers", overlay: "signature: {signed_headers: x-date;x-user-id}", app: true, without: "SERVER_MISCONFIGURED"},
+	{key: "signature.host", overlay: "signature: {host: with_port}", app: true, without: "SERVER_MISCONFIGURED"},
+	{key: "signature.time_line", overlay: "signature: {time_line: true}", app: true, without: "SERVER_MISCONFIGURED"},
+	{key: "signature.empty_payload", overlay: "signature: {empty_payload: empty}", app: true, without: "SERVER_MISCONFIGURED"},
+	{key: "signature.path_slash", overlay: "signature: {path_slash: false}", app: true, without: "SERVER_MISCONFIGURED"},
+	{key: "codes", overlay: `codes: [{code: "13000499", reason: TASK_NOT_FOUND}]`, task: koodrivetest.Task{ID: "unknown"}, without: "UPSTREAM_BUSINESS_ERROR", with: "TASK_NOT_FOUND"},
+	{key: "codes by status", overlay: "codes: [{status: 410, reason: TASK_NOT_FOUND}]", task: koodrivetest.Task{ID: "unknown"}, without: "UPSTREAM_CONTRACT_VIOLATION", with: "TASK_NOT_FOUND"},
+	{key: "codes by both", overlay: `codes: [{status: 401, code: "7", reason: TASK_NOT_FOUND}]`, task: koodrivetest.Task{ID: "unknown"}, without: "CREDENTIAL_REJECTED", with: "TASK_NOT_FOUND"},
+	{key: "statuses", overlay: "statuses: {4: FAILED}", task: failedTask, field: `"status":"TASK_STATUS_FAILED"`},
+	{key: "task_types", overlay: "task_types: {2: BATCH_IMPORT}", task: importTask, field: `"taskType":"TASK_TYPE_BATCH_IMPORT"`},
+}
+
+var (
+	failedTask = koodrivetest.Task{ID: "failed", Steps: []koodrivetest.Step{{Status: koodrivetest.StatusFailed}}}
+	importTask = koodrivetest.Task{ID: "import", Type: new(int64(1)), Steps: []koodrivetest.Step{{Status: koodrivetest.StatusSuccess}}}
+)
+
+// speaking runs a test with a KooDrive that speaks as an overlay says, and a kootask that knows the overlay or not.
+func speaking(t *testing.T, overlay string, known, app bool, test func(t *testing.T, s *system)) {
+	t.Helper()
+	d, err := dialects.Parse([]byte(overlay))
+	if err != nil {
+		t.Fatal(err)
+	}
+	simulated, err := dialects.Simulated(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bubble(t, func(c *server.Config) {
+		if known {
+			c.Dialect = &d
+		}
+		if app {
+			appMode("s3cr3t")(c)
+		}
+	}, func(t *testing.T, s *system) {
+		s.koodrive.SetDialect(simulated)
+		s.koodrive.AddApp("app", "s3cr3t")
+		test(t, s)
+	})
+}
+
+// answers returns the answers at each kind of door to a request that must succeed, as JSON.
+func (s *system) answers(t *testing.T, c call) map[string]string {
+	t.Helper()
+	answers := map[string]string{}
+	resp, err := s.tasks.GetTask(metadata.NewOutgoingContext(t.Context(), metadata.Pairs(c.header...)), &taskv1.GetTaskRequest{TaskId: c.id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	compact, err := protojson.Marshal(resp.GetTask())
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers["grpc"] = strings.ReplaceAll(string(compact), " ", "")
+	for _, door := range httpDoors {
+		r := request(t.Context(), t, pathAt(door, c.id, ""), c.header...)
+		r.Header.Del("Authorization")
+		for i := 0; i < len(c.header); i += 2 {
+			r.Header.Set(c.header[i], c.header[i+1])
+		}
+		if accept := accepted(door); accept != "" {
+			r.Header.Set("Accept", accept)
+		}
+		resp, body := s.get(t, r)
+		if resp.StatusCode != http.StatusOK || strings.Contains(body, `"failure"`) {
+			t.Errorf("%s: %d %s", door, resp.StatusCode, body)
+		}
+		answers[door] = body
+	}
+	return answers
+}
+
+// A KooDrive that speaks otherwise is understood with the overlay for it, and only then.
+func TestEachKeyOfTheDialect(t *testing.T) {
+	for _, row := range spoken {
+		t.Run(row.key, func(t *testing.T) {
+			c := call{id: cmp.Or(row.task.ID, koodrivetest.Example().ID), header: slices.Concat(bearer, row.header)}
+			if row.app {
+				c.header = []string{"x-user-id", "1001"}
+			}
+			for _, known := range []bool{false, true} {
+				reason := row.without
+				if known {
+					reason = row.with
+				}
+				speaking(t, row.overlay, known, row.app, func(t *testing.T, s *system) {
+					if row.task.Steps != nil {
+						s.koodrive.SetTask(row.task)
+					}
+					if reason != "" {
+						for _, door := range doors {
+							if v := s.fail(t.Context(), t, door, c); v.reason != reason {
+								t.Errorf("with the overlay %t, %s: %s, want %s", known, door, v.reason, reason)
+							}
+						}
+						return
+					}
+					if row.field != "" && !known && row.key == "statuses" { // The watch would not end.
+						resp, err := s.tasks.GetTask(metadata.NewOutgoingContext(t.Context(), metadata.Pairs(c.header...)), &taskv1.GetTaskRequest{TaskId: c.id})
+						if err != nil || resp.GetTask().GetStatus() != taskv1.TaskStatus_TASK_STATUS_UNSPECIFIED || resp.GetTask().GetKoodriveStatus() != 4 {
+							t.Errorf("without the overlay: %v, %v", resp, err)
+						}
+						return
+					}
+					for door, answer := range s.answers(t, c) {
+						if strings.Contains(answer, row.field) != known && row.field != "" {
+							t.Errorf("with the overlay %t, %s: %s", known, door, answer)
+						}
+					}
+				})
+			}
+		})
+	}
+}
+
+// A date that a caller sends with a token divides no poll any more, and does not reach KooDrive. Two signatures are two callers.
+func TestDatesOfTokensShareAPoll(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *system) {
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: []koodrivetest.Step{{Status: koodrivetest.StatusExecuting, Fault: &koodrivetest.Fault{Latency: time.Second}}}})
+		ask := func(header ...string) {
+			go func() {
+				_, _ = s.tasks.GetTask(metadata.NewOutgoingContext(t.Context(), metadata.Pairs(header...)), &taskv1.GetTaskRequest{TaskId: taskID})
+			}()
+		}
+		ask("authorization", "Bearer "+token, "x-date", "20240831T143829Z")
+		ask("authorization", "Bearer "+token, "x-date", "20240831T143830Z")
+		ask("authorization", token)
+		synctest.Wait()
+		if n := s.koodrive.Count(); n != 1 {
+			t.Errorf("%d requests for one token with two dates", n)
+		}
+		for _, r := range s.koodrive.Requests() {
+			if date := r.Header.Get("X-Date"); date != "" {
+				t.Errorf("KooDrive got X-Date %q", date)
+			}
+		}
+		ask("authorization", signed, "x-user-id", "1", "x-date", "20240831T143829Z")
+		ask("authorization", signed, "x-user-id", "1", "x-date", "20240831T143830Z")
+		synctest.Wait()
+		if n := s.koodrive.Count(); n != 3 {
+			t.Errorf("%d requests with those of two signatures", n-1)
+		}
+		time.Sleep(2 * time.Second)
+	})
+}
+
+// The texts of result codes are those of the error, in the language of the call, and of the page.
+func TestResultTexts(t *testing.T) {
+	const overlay = `result_codes: {"18000205": {en-US: The receiver is full., zh-CN: 接收人空间不足。}}`
+	for _, known := range []bool{false, true} {
+		speaking(t, overlay, known, false, func(t *testing.T, s *system) {
+			for language, text := range map[string]string{"en-US": "The receiver is full.", "zh-CN": "接收人空间不足。", "": ""} {
+				_, err := s.tasks.GetTask(metadata.NewOutgoingContext(t.Context(), metadata.Pairs("authorization", "Bearer "+token, "language", language)),
+					&taskv1.GetTaskRequest{TaskId: koodrivetest.Example().ID, FailedTaskAsError: true})
+				localized := ""
+				for _, d := range status.Convert(err).Details() {
+					if m, ok := d.(*errdetails.LocalizedMessage); ok {
+						localized = m.GetMessage()
+					}
+				}
+				if (localized == text) != (known || text == "") {
+					t.Errorf("with the overlay %t, in %q: %q", known, language, localized)
+				}
+			}
+		})
+	}
+}
+
+// A token without the user's id that the dialect requires costs no request.
+func TestUserIDsThatTheDialectRequires(t *testing.T) {
+	speaking(t, "token: {user_id: required}", true, false, func(t *testing.T, s *system) {
+		everyDoor(t, s, callerDoors, call{id: taskID, header: bearer}, codes.InvalidArgument, "REQUEST_INVALID", "x-user-id MISSING")
+	})
+}

@@ -1,0 +1,107 @@
+package main
+
+var promiseDialect = promise{
+	name: "Dialect",
+	text: "Each key of `--upstream-dialect` takes effect, on all surfaces alike. " +
+		"Answers are not shared between dialects.",
+	broken: []sabotage{
+		{
+			name: "token.prefix of the dialect is dropped",
+			in:   "cmd/kootask/dialects.Upstream",
+			from: `d.Token.Prefix`,
+			to:   `"Bearer "`,
+			red:  "cmd/kootask/server.TestEachKeyOfTheDialect",
+		},
+		{
+			name: "token.date of the dialect is dropped",
+			in:   "cmd/kootask/dialects.Upstream",
+			from: `d.Token.Date`,
+			to:   `false`,
+			red:  "cmd/kootask/server.TestEachKeyOfTheDialect",
+		},
+		{
+			name: "token.user_id of the dialect is dropped",
+			in:   "cmd/kootask/dialects.Upstream",
+			from: `d.Token.UserIDRequired`,
+			to:   `false`,
+			red:  "cmd/kootask/server.TestUserIDsThatTheDialectRequires",
+		},
+		{
+			name: "headers of the dialect are dropped",
+			in:   "cmd/kootask/dialects.Upstream",
+			from: `upstream.Header(h)`,
+			to:   `upstream.Header{Name: h.Name}`,
+			red:  "cmd/kootask/server.TestEachKeyOfTheDialect",
+		},
+		{
+			name: "signature of the dialect is dropped",
+			in:   "cmd/kootask/dialects.Upstream",
+			from: `upstream.Signature(d.Signature)`,
+			to:   `upstream.Signature{}`,
+			red:  "cmd/kootask/server.TestEachKeyOfTheDialect",
+		},
+		{
+			name: "signature.signed_headers of the dialect is dropped",
+			in:   "upstream.signed.headers",
+			from: `s.WithoutHost`,
+			to:   `false`,
+			red:  "upstream.TestSignatureVectors",
+		},
+		{
+			name: "signature.host of the dialect is dropped",
+			in:   "upstream.signed.canonicalRequest",
+			from: `s.HostWithPort`,
+			to:   `false`,
+			red:  "upstream.TestSignatureVectors",
+		},
+		{
+			name: "signature.time_line of the dialect is dropped",
+			in:   "upstream.signed.stringToSign",
+			from: `s.TimeLine`,
+			to:   `false`,
+			red:  "upstream.TestSignatureVectors",
+		},
+		{
+			name: "signature.empty_payload of the dialect is dropped",
+			in:   "upstream.signed.canonicalRequest",
+			from: `s.EmptyPayload`,
+			to:   `false`,
+			red:  "upstream.TestSignatureVectors",
+		},
+		{
+			name: "signature.path_slash of the dialect is dropped",
+			in:   "upstream.signed.canonicalRequest",
+			from: `!s.PathAsItIs`,
+			to:   `true`,
+			red:  "upstream.TestSignatureVectors",
+		},
+		{
+			name: "codes of the dialect are dropped",
+			in:   "cmd/kootask/dialects.Upstream",
+			from: `to.Meanings[upstream.Refusal{Status: c.Status, Code: c.Code}] = meanings[c.Reason]`,
+			to:   ``,
+			red:  "cmd/kootask/server.TestEachKeyOfTheDialect",
+		},
+		{
+			name: "statuses of the dialect are dropped",
+			in:   "cmd/kootask/dialects.Upstream",
+			from: `numbers(d.Statuses, statuses)`,
+			to:   `nil`,
+			red:  "cmd/kootask/server.TestEachKeyOfTheDialect",
+		},
+		{
+			name: "task_types of the dialect are dropped",
+			in:   "cmd/kootask/dialects.Upstream",
+			from: `numbers(d.TaskTypes, taskTypes)`,
+			to:   `nil`,
+			red:  "cmd/kootask/server.TestEachKeyOfTheDialect",
+		},
+		{
+			name: "result_codes of the dialect are dropped",
+			in:   "cmd/kootask/dialects.ResultTexts",
+			from: `to[code]`,
+			to:   `to[code+"x"]`,
+			red:  "cmd/kootask/server.TestResultTexts",
+		},
+	},
+}
