@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"cmp"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -211,4 +212,34 @@ func TestUserIDsThatTheDialectRequires(t *testing.T) {
 	speaking(t, "token: {user_id: required}", true, false, func(t *testing.T, s *system) {
 		everyDoor(t, s, callerDoors, call{id: taskID, header: bearer}, codes.InvalidArgument, "REQUEST_INVALID", "x-user-id MISSING")
 	})
+}
+
+// In app mode, a row cannot reveal which tasks exist, nor make callers discard their credential.
+func TestDialectOfAnApp(t *testing.T) {
+	for _, row := range []struct {
+		reason, want string
+		metadata     map[string]string
+	}{
+		{"UPSTREAM_PERMISSION_DENIED", "TASK_NOT_FOUND", map[string]string{"upstreamStatus": "", "upstreamCode": ""}},
+		{"TASK_NOT_FOUND", "TASK_NOT_FOUND", map[string]string{"upstreamStatus": "", "upstreamCode": ""}},
+		{"CREDENTIAL_REJECTED", "SERVER_MISCONFIGURED", nil},
+		{"UPSTREAM_BUSINESS_ERROR", "UPSTREAM_BUSINESS_ERROR", map[string]string{"upstreamStatus": "409", "upstreamCode": "7"}},
+	} {
+		d, err := dialects.Parse([]byte(`codes: [{code: "7", reason: ` + row.reason + `}]`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		bubble(t, func(c *server.Config) {
+			c.Dialect = &d
+			appMode("s3cr3t")(c)
+		}, func(t *testing.T, s *system) {
+			s.koodrive.SetFault(koodrivetest.Answer(http.StatusConflict, `{"code":7}`))
+			for _, door := range doors {
+				v := s.fail(t.Context(), t, door, call{id: taskID, header: []string{"x-user-id", "1001"}})
+				if v.reason != row.want || !maps.Equal(v.metadata, row.metadata) {
+					t.Errorf("%s, %s: %s %v", row.reason, door, v.reason, v.metadata)
+				}
+			}
+		})
+	}
 }
