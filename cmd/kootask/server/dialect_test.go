@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"cmp"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -211,6 +212,25 @@ func TestResultTexts(t *testing.T) {
 func TestUserIDsThatTheDialectRequires(t *testing.T) {
 	speaking(t, "token: {user_id: required}", true, false, func(t *testing.T, s *system) {
 		everyDoor(t, s, callerDoors, call{id: taskID, header: bearer}, codes.InvalidArgument, "REQUEST_INVALID", "x-user-id MISSING")
+	})
+}
+
+// The page has the texts of result codes from its server.
+func TestPageHasResultTexts(t *testing.T) {
+	d, err := dialects.Parse([]byte(`result_codes: {"18000205": {en-US: The receiver is full., zh-CN: 接收人空间不足。}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bubble(t, func(c *server.Config) { c.Console, c.Dialect = true, &d }, func(t *testing.T, s *system) {
+		resp, err := s.http.Do(request(t.Context(), t, "/console/reasons.js")) // The description leaves out the page's files.
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil || !strings.Contains(string(body), "The receiver is full.") || !strings.Contains(string(body), "接收人空间不足。") {
+			t.Errorf("%v, %s", err, body)
+		}
 	})
 }
 
