@@ -125,4 +125,6 @@ var bars = []bar{
 	{12, "2,000 tasks of 1 caller opened at once at 200/s, time until every task has its first answer, against 2,000 / 200 s", value("last first answer / fair, callers: 1"), times, atMost(1.3), atMost(1.1), false, []string{"first"}},
 	{12, "2,000 tasks of 20 callers at one address opened at once at 200/s, time until every task has its first answer, against 2,000 / 200 s", value("last first answer / fair, callers: 20"), times, atMost(1.3), atMost(1.1), false, []string{"first"}},
 	{13, "100,000 watched tasks at 5,000 polls/s, CPU per poll against 20,000 tasks", ratio("tasks 100000 µs", "tasks 20000 µs"), times, atMost(1.2), atMost(1.1), false, []string{"idle", "distinct", "full"}},
+	{14, "5,000 watched tasks on 50 streams of 100, memory against 5,000 streams", ratio("lists B", "streams B"), times, atMost(.25), limit{}, false, []string{"lists"}},
+	{14, "5,000 watched tasks on 50 streams of 100, CPU while KooDrive is not asked, against 5,000 streams", ratio("quiet lists CPU s", "quiet streams CPU s"), times, atMost(.6), limit{}, false, []string{"lists"}},
 }

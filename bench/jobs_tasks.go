@@ -2,38 +2,54 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
 
-// The numbers of distinct tasks: those of bars 11 and 12, and kootask's default limit.
+// The numbers of distinct tasks: those of bars 11, 12 and 14, and kootask's default limit.
 const (
 	tasks    = 20000
 	maxTasks = 100000
 	opened   = 2000
+	listed   = 5000
 )
 
-// watchTasks opens n watches of distinct tasks of many callers, whose interval is fixed. It notes the memory for each.
+// firstRest is how long the watches of tasks with a fixed interval rest before they are measured.
+const firstRest = 7 * time.Second
+
+// every are the flags for a fixed interval.
+func every(interval time.Duration, flags ...string) []string {
+	return with(flags, fmt.Sprint("--poll-min=", interval), fmt.Sprint("--poll-max=", interval))
+}
+
+// watchTasks opens watches of n distinct tasks of many callers, of a kootask with some flags. It notes the memory for each,
+// after a rest.
 func (b *bench) watchTasks(
-	ctx context.Context, name string, tasks int, interval time.Duration, flags ...string,
+	ctx context.Context, name string, tasks int, rest time.Duration, flags []string, driver ...string,
 ) (*kootask, *watchers, error) {
 	n := b.n(tasks)
-	k, err := b.kootask(ctx, 0, with(flags, fmt.Sprint("--poll-min=", interval), fmt.Sprint("--poll-max=", interval))...)
+	k, err := b.kootask(ctx, 0, flags...)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := pause(ctx, settle/2); err != nil {
+	// The first watches load code and open connections, whose memory belongs to no task.
+	first, err := b.watch(ctx, k.server, 100, with(driver, "-first", "-tasks", "-prefix", "first")...)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := errors.Join(first.leave(), k.empty(ctx), pause(ctx, settle/2)); err != nil {
 		return nil, nil, err
 	}
 	base, err := k.memory()
 	if err != nil {
 		return nil, nil, err
 	}
-	w, err := b.watch(ctx, k.server, n, "-first", "-tasks")
+	w, err := b.watch(ctx, k.server, n, with(driver, "-first", "-tasks")...)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := pause(ctx, 7*time.Second); err != nil {
+	if err := pause(ctx, rest); err != nil {
 		return nil, nil, err
 	}
 	used, err := k.memory()
@@ -51,7 +67,7 @@ func (b *bench) perPoll(name string) {
 // distinct measures 20,000 tasks, each polled every 5 s.
 func distinct(ctx context.Context, b *bench) error {
 	name := fmt.Sprint("tasks ", tasks)
-	k, w, err := b.watchTasks(ctx, name, tasks, 5*time.Second)
+	k, w, err := b.watchTasks(ctx, name, tasks, firstRest, every(5*time.Second))
 	if err != nil {
 		return err
 	}
@@ -66,7 +82,7 @@ func distinct(ctx context.Context, b *bench) error {
 func ceiling(ctx context.Context, b *bench) error {
 	n := b.n(tasks)
 	rate := n / 10
-	k, w, err := b.watchTasks(ctx, "ceiling", tasks, 5*time.Second, fmt.Sprint("--upstream-rps=", rate))
+	k, w, err := b.watchTasks(ctx, "ceiling", tasks, firstRest, every(5*time.Second, fmt.Sprint("--upstream-rps=", rate)))
 	if err != nil {
 		return err
 	}
@@ -110,7 +126,7 @@ func first(ctx context.Context, b *bench) error {
 // full measures 100,000 tasks, polled 5,000 times per second.
 func full(ctx context.Context, b *bench) error {
 	name := fmt.Sprint("tasks ", maxTasks)
-	k, w, err := b.watchTasks(ctx, name, maxTasks, 20*time.Second, fmt.Sprint("--upstream-rps=", b.n(maxTasks)/20))
+	k, w, err := b.watchTasks(ctx, name, maxTasks, firstRest, every(20*time.Second, fmt.Sprint("--upstream-rps=", b.n(maxTasks)/20)))
 	if err != nil {
 		return err
 	}
@@ -125,7 +141,7 @@ func full(ctx context.Context, b *bench) error {
 func taskSizes(ctx context.Context, b *bench) error {
 	for _, size := range []int{1000, 5000, 10000} {
 		name := fmt.Sprint("tasks ", size)
-		k, w, err := b.watchTasks(ctx, name, size, 5*time.Second)
+		k, w, err := b.watchTasks(ctx, name, size, firstRest, every(5*time.Second))
 		if err != nil {
 			return err
 		}
@@ -143,10 +159,38 @@ func taskSizes(ctx context.Context, b *bench) error {
 	return nil
 }
 
+// lists measures 5,000 tasks on a stream each, and on streams with 100 tasks each: their memory at kootask's own intervals, and
+// the CPU time while KooDrive is not asked, since a poll costs the same in both cases.
+func lists(ctx context.Context, b *bench) error {
+	const concurrency = "--upstream-concurrency=64" // As by default.
+	for _, row := range []struct {
+		name, perStream string
+		flags           []string
+		watch           time.Duration
+	}{
+		{"streams", "1", []string{concurrency}, 0},
+		{"lists", "100", []string{concurrency}, 0},
+		{"quiet streams", "1", every(2*time.Minute, "--poll-backoff-max=2m", concurrency), 48 * time.Second}, // 6 heartbeats.
+		{"quiet lists", "100", every(2*time.Minute, "--poll-backoff-max=2m", concurrency), 48 * time.Second},
+	} {
+		k, w, err := b.watchTasks(ctx, row.name, listed, 30*time.Second, row.flags, "-per-stream", row.perStream)
+		if err != nil {
+			return err
+		}
+		if err := b.observe(ctx, row.name, k, w, row.watch); err != nil {
+			return err
+		}
+		if err := errors.Join(w.leave(), b.stopAll()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // soak watches 100,000 tasks for a long time. Once a minute, all of them change.
 func soak(ctx context.Context, b *bench) error {
 	n := b.n(maxTasks)
-	k, w, err := b.watchTasks(ctx, "soak", maxTasks, 20*time.Second, fmt.Sprint("--upstream-rps=", n/20))
+	k, w, err := b.watchTasks(ctx, "soak", maxTasks, firstRest, every(20*time.Second, fmt.Sprint("--upstream-rps=", n/20)))
 	if err != nil {
 		return err
 	}

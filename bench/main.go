@@ -91,6 +91,7 @@ var jobs = []job{
 	{name: "ceiling", run: ceiling},
 	{name: "first", run: first},
 	{name: "full", run: full},
+	{name: "lists", run: lists},
 	{name: "watch sizes", run: watchSizes, once: true},
 	{name: "task sizes", run: taskSizes, once: true},
 }

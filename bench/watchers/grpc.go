@@ -9,7 +9,7 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// heartbeat is the first byte of a WatchTaskResponse that is one.
+// heartbeat is the first byte of a WatchTaskResponse or WatchTasksResponse that is one.
 const heartbeat = 2<<3 | 2
 
 // openGRPC opens watches over gRPC, and returns when it began.
@@ -31,6 +31,9 @@ func (w *watchers) openGRPC() (began time.Time, err error) {
 	}
 	conns, places := make([]*wire.Conn, w.conns), w.places()
 	for i, place := range places {
+		if i%w.perStream > 0 { // The stream of an earlier task has it.
+			continue
+		}
 		if conns[place] == nil { // A server may close a connection on which nothing happens.
 			if conns[place], err = w.dialGRPC(false); err != nil {
 				return began, err
@@ -39,7 +42,7 @@ func (w *watchers) openGRPC() (began time.Time, err error) {
 		if err := w.openStream(conns[place], i); err != nil {
 			return began, err
 		}
-		if w.random || i == w.n-1 || places[i+1] != place || i%64 == 63 {
+		if w.perStream > 1 || w.random || i == w.n-1 || places[i+1] != place || i%64 == 63 {
 			if err := conns[place].Flush(); err != nil {
 				return began, err
 			}
@@ -53,14 +56,23 @@ func (w *watchers) openGRPC() (began time.Time, err error) {
 	return began, nil
 }
 
-// openStream opens the i-th watcher's stream on a connection.
+// openStream opens the i-th watcher's stream on a connection, also for the next ones if it has several tasks.
 func (w *watchers) openStream(c *wire.Conn, i int) error {
 	id, token := w.who(i)
-	request, err := proto.Marshal(&taskv1.WatchTaskRequest{TaskId: id})
+	method, watch := taskv1.TaskService_WatchTask_FullMethodName, proto.Message(&taskv1.WatchTaskRequest{TaskId: id})
+	if w.perStream > 1 {
+		list := &taskv1.WatchTasksRequest{}
+		for j := range w.perStream {
+			id, _ := w.who(i + j)
+			list.TaskIds = append(list.TaskIds, id)
+		}
+		method, watch = taskv1.TaskService_WatchTasks_FullMethodName, list
+	}
+	request, err := proto.Marshal(watch)
 	if err != nil {
 		return err
 	}
-	_, err = c.Open(taskv1.TaskService_WatchTask_FullMethodName, token, wire.Message(request), false)
+	_, err = c.Open(method, token, wire.Message(request), false)
 	return err
 }
 

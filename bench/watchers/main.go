@@ -33,6 +33,7 @@ type options struct {
 	kind, addr, control       string
 	n, conns, silent          int
 	tasks                     bool
+	perStream                 int
 	prefix                    string
 	perCaller                 int
 	random, atOnce            bool
@@ -50,6 +51,7 @@ func flags() options {
 	flag.IntVar(&o.conns, "conns", 1, "number of connections; sse and ndjson have one for each watcher")
 	flag.IntVar(&o.silent, "silent", 0, "number of additional connections with as many watchers, which stall stops reading")
 	flag.BoolVar(&o.tasks, "tasks", false, "each watcher watches a task of its own")
+	flag.IntVar(&o.perStream, "per-stream", 1, "number of the tasks of -tasks on one stream, over gRPC")
 	flag.StringVar(&o.prefix, "prefix", "m", "beginning of the ids of -tasks")
 	flag.IntVar(&o.perCaller, "per-caller", 1000, "number of the tasks of -tasks with one token")
 	flag.BoolVar(&o.random, "random", false, "open the streams on the connections in random order")
