@@ -30,15 +30,16 @@ const (
 //   - up to MaxRepeats more times, if KooDrive reports that it has not processed it;
 //   - once more, if q asks for it (Resend) and a kept-alive connection turns out to be dead.
 //
-// Each time counts against the rate.
+// Each time counts against the rate. A request with an Inspection is not sent again.
 func (c *Client) attempt(ctx context.Context, q request) (*response, error) {
 	deadline := time.Now().Add(c.timeout)
 	for repeats, resent := 0, false; ; {
 		resp, t, err := c.send(ctx, deadline, q)
 		if err == nil {
-			return c.read(ctx, t, resp)
+			return c.read(ctx, t, q, resp)
 		}
 		switch {
+		case q.Inspect != nil:
 		case t.unprocessed() && repeats < MaxRepeats:
 			pause := repeatPause<<repeats - repeatPause
 			if repeats++; c.mayRepeat(ctx, deadline, pause) {
@@ -91,11 +92,11 @@ func (c *Client) send(ctx context.Context, deadline time.Time, q request) (*resp
 }
 
 // read checks an answer, and returns it if its body is complete or does not matter.
-func (c *Client) read(ctx context.Context, t *trip, r *response) (*response, error) {
+func (c *Client) read(ctx context.Context, t *trip, q request, r *response) (*response, error) {
 	if c.connections.refusedByProxy(r.status) {
 		return nil, c.classify(ctx, t, &proxyError{status: r.status})
 	}
-	r.dialect = c.dialect
+	r.dialect = c.speaks(q)
 	c.clock.learn(r.header, r.received)
 	switch {
 	case r.bodyErr == nil:
@@ -137,16 +138,20 @@ func (c *Client) build(ctx context.Context, q request) (*http.Request, error) {
 	if target.EscapedPath() != q.path {
 		return nil, errors.New("building the request: it would leave KooDrive's route")
 	}
+	d := c.speaks(q)
 	req := (&http.Request{Method: http.MethodGet, URL: target, Host: c.base.Host, Header: http.Header{
-		"Accept": acceptJSON, "Accept-Encoding": acceptGzip, "User-Agent": userAgents, "X-Traceid": {q.Trace.header()},
+		"Accept": acceptJSON, "Accept-Encoding": acceptGzip, "User-Agent": userAgents,
 	}}).WithContext(ctx)
+	if q.Inspect == nil || !q.Inspect.Untraced {
+		req.Header["X-Traceid"] = []string{q.Trace.header()}
+	}
 	if slices.Contains(languages, q.Language) {
 		req.Header.Set("language", q.Language)
 	}
-	for _, h := range c.dialect.Headers {
+	for _, h := range d.Headers {
 		req.Header[h.Name] = []string{h.Value}
 	}
-	q.credential.apply(req, &c.clock, c.dialect)
+	q.credential.apply(req, &c.clock, d)
 	return req, nil
 }
 

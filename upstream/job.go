@@ -86,6 +86,8 @@ func (j *job[T]) try(permit *queue) (again bool, err error) {
 	j.credential = j.credentials[0]
 	misdated, err := j.send()
 	switch {
+	case j.Inspect != nil:
+		return false, err
 	case misdated && !j.redated:
 		j.redated = true
 	case len(j.credentials) > 1 && refusesSignature(err):
@@ -113,6 +115,7 @@ func (j *job[T]) send() (misdated bool, err error) {
 	}
 	resp, err := c.attempt(j.ctx, j.request)
 	if err == nil {
+		j.see(resp)
 		j.answer, err = j.decode(resp, j.taskID)
 		misdated = err != nil && j.credential.isDated(c.dialect) && mayRefuseDate(err) && explains(resp.header, resp.xDate)
 	}

@@ -93,6 +93,8 @@ type Call struct {
 	// may be called more than once, in turn: see [Client.Begin]. Nil: they are not called.
 	Begun func()
 	Ended func(error)
+	// Inspect examines KooDrive with the request. Nil in normal use.
+	Inspect *Inspection
 }
 
 // TraceID is a W3C trace id.

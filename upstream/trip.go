@@ -168,6 +168,9 @@ type head struct {
 	header   http.Header
 	received time.Time // When it arrived.
 	xDate    string    // The X-Date of the request.
+	began    time.Time // When the exchange began.
+	proto    string    // The version of HTTP.
+	reused   bool      // The connection had served a request before.
 }
 
 // response is an answer whose body was read as far as it arrived.
@@ -180,6 +183,7 @@ type response struct {
 
 // exchange sends a request and reads the answer. It may never return.
 func (t *trip) exchange(transport http.RoundTripper, req *http.Request) (*response, error) {
+	began := time.Now()
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return nil, err
@@ -194,6 +198,7 @@ func (t *trip) exchange(transport http.RoundTripper, req *http.Request) (*respon
 	}()
 	r := response{head: head{
 		status: resp.StatusCode, header: resp.Header, received: time.Now(), xDate: req.Header.Get(HeaderDate),
+		began: began, proto: resp.Proto, reused: t.reused.Load(),
 	}}
 	if r.status < http.StatusOK { // The body of a 101 is the connection itself, which does not end.
 		return nil, interimFault(r.status)
