@@ -85,7 +85,9 @@ func TestReach(t *testing.T) {
 	if r := reach(upstream.Config{BaseURL: "https://127.0.0.1:1"}); r.Failed != upstream.StepTCP {
 		t.Errorf("no listener: %+v", r)
 	}
-	unknown := func(context.Context, string, string) (net.Conn, error) { return nil, &net.DNSError{Err: "no such host"} }
+	unknown := func(context.Context, string, string) (net.Conn, error) {
+		return nil, &net.DNSError{Err: "no such host"}
+	}
 	if r := reach(upstream.Config{BaseURL: "https://koodrive.test", Dial: unknown}); r.Failed != upstream.StepDNS {
 		t.Errorf("no name: %+v", r)
 	}

@@ -33,6 +33,9 @@ func Meanings() map[string]upstream.Meaning {
 	return all
 }
 
+// Reason returns the name of the public reason of a refusal, as callers with credentials of their own get it.
+func Reason(e *upstream.StatusError) string { return refusal(e).Reason.String() }
+
 // refusal returns the outcome of a refusal: that of its meaning, or else of the HTTP status.
 func refusal(e *upstream.StatusError) reason.Outcome {
 	if outcome, ok := byMeaning[e.Meaning]; ok {
