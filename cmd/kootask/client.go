@@ -32,11 +32,12 @@ type clientFlags struct {
 	Output    string `enum:"auto,json" default:"auto" help:"Form of the output: auto (for people, live on a terminal) or json (one object per line)."`
 }
 
-// Exit codes of get and watch, in addition to 0, 1 and 2.
+// Exit codes of get, watch and doctor, in addition to 0, 1 and 2.
 const (
 	exitFailed      = 3 // A task has failed.
 	exitNotFound    = 4 // KooDrive has no such task.
 	exitRefused     = 5 // The credential or the caller is refused, or may not see the task.
+	exitDiffers     = 6 // KooDrive differs from the dialect in force.
 	exitInterrupted = 130
 )
 
@@ -58,17 +59,14 @@ func (f clientFlags) connect(ids ...string) (*connection, error) {
 	}
 	security := f.security(p, host)
 	callerToken := f.callerToken(p)
-	token, err := f.token()
+	token, err := readToken(f.TokenFile)
 	p.add("token-file", err)
 	if err == nil && token != "" {
 		if _, err := upstream.Forward(secret.New(token), "0", "20060102T150405Z"); err != nil {
-			p.add("token-file",
-				errors.New("the file, or $"+tokenVariable+", does not contain a token in a format that KooDrive accepts"))
+			p.add("token-file", errTokenForm)
 		}
 	}
-	if len(f.UserID) > caller.MaxUserID || !ascii.Visible(f.UserID) {
-		p.add("user-id", errors.New("must be at most 64 visible ASCII characters"))
-	}
+	checkUser(p, f.UserID)
 	for _, id := range ids {
 		if err := upstream.CheckTaskID(id); err != nil {
 			p.errs = append(p.errs, fmt.Errorf("task %q: %w", id, err))
@@ -86,16 +84,26 @@ func (f clientFlags) connect(ids ...string) (*connection, error) {
 	return &connection{client, f.Addr, security}, nil
 }
 
+var errTokenForm = errors.New("the file, or $" + tokenVariable + ", does not contain a token in a format that KooDrive accepts")
+
 var (
 	hostForm = regexp.MustCompile(`^[A-Za-z0-9._:%-]*$`)
 	portForm = regexp.MustCompile(`^(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})$`)
 )
 
-func (f clientFlags) token() (string, error) {
-	if f.TokenFile == "" {
+// readToken returns the token in a file or, without one, in the environment.
+func readToken(file string) (string, error) {
+	if file == "" {
 		return os.Getenv(tokenVariable), nil
 	}
-	return readLine(f.TokenFile)
+	return readLine(file)
+}
+
+// checkUser reports an invalid user's id.
+func checkUser(p *problems, id string) {
+	if len(id) > caller.MaxUserID || !ascii.Visible(id) {
+		p.add("user-id", errors.New("must be at most 64 visible ASCII characters"))
+	}
 }
 
 // codeOf returns the exit code for the end of a call. A task with an unknown final status is not a success.

@@ -270,7 +270,8 @@ func exitRows() [][]string {
 		row(exitUsage, "The command line is wrong. Nothing was started."),
 		row(exitFailed, "A task has failed."),
 		row(exitNotFound, "KooDrive has no such task."),
-		row(exitRefused, "The credential or the caller is refused, or may not see the task."),
+		row(exitRefused, "The credential or the caller is refused, or may not see the task. `doctor`: the credential is refused in every form that was asked."),
+		row(exitDiffers, "`doctor`: KooDrive differs from the dialect in force."),
 		row(exitInterrupted, "The command was interrupted."),
 	}
 }

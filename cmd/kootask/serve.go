@@ -25,6 +25,7 @@ type serveCommand struct {
 	Reflection    bool          `group:"Ports" help:"Enable gRPC server reflection."`
 	ShutdownDelay time.Duration `default:"2s" help:"Time after SIGTERM during which only health and /readyz change, so that load balancers can react. Part of --shutdown-grace, at most 25 % of it. SIGINT skips it."`
 	Check         bool          `help:"Check the flags and files, print all problems and exit. Opens no port."`
+	Online        bool          `help:"With --check: connect to KooDrive too, without a request or a credential, and print each step."`
 }
 
 // Run serves until ctx ends.
@@ -38,11 +39,17 @@ func (c *serveCommand) Run(ctx context.Context, out output, hangup hangups) erro
 	}
 	c.delay(p, c.ShutdownDelay, &config)
 	c.callerFlags.config(p, c.serviceFlags, &config)
+	if c.Online && !c.Check {
+		p.add("online", errors.New("requires --check"))
+	}
 	if c.Check {
 		c.checkPorts(p)
 		if c.UpstreamAuth == "app" && p.err() == nil {
 			_, _ = fmt.Fprintf(out.stdout, "note: KooDrive counts the requests of all users of an app together. "+
 				"--upstream-rps, %d, must be below the app's quota.\n", c.UpstreamRPS)
+		}
+		if c.Online && p.err() == nil {
+			return reachKooDrive(ctx, out, config.Upstream)
 		}
 		return p.err()
 	}

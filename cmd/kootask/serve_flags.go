@@ -40,11 +40,16 @@ type koodriveFlags struct {
 	UpstreamDialect   string `group:"KooDrive" placeholder:"FILE" help:"YAML file with the differences between KooDrive and its documents: see docs/koodrive.md. Read at the start only."`
 }
 
+// appFlags choose the credential that KooDrive sees.
+type appFlags struct {
+	UpstreamAuth  string `group:"KooDrive" enum:"caller,app" default:"caller" help:"Credential that KooDrive sees: caller (each caller's own) or app (this service's, for the user named in x-user-id)."`
+	AppID         string `group:"KooDrive" placeholder:"ID" help:"AppId of the app. Requires --upstream-auth=app."`
+	AppSecretFile string `group:"KooDrive" placeholder:"FILE" help:"File with the AppSecret. During a rotation it has two lines: the first signs, and the second is tried if KooDrive rejects the first. Requires --upstream-auth=app."`
+}
+
 // serviceFlags are the common flags of serve and demo.
 type serviceFlags struct {
-	UpstreamAuth        string        `group:"KooDrive" enum:"caller,app" default:"caller" help:"Credential that KooDrive sees: caller (each caller's own) or app (this service's, for the user named in x-user-id)."`
-	AppID               string        `group:"KooDrive" placeholder:"ID" help:"AppId of the app. Requires --upstream-auth=app."`
-	AppSecretFile       string        `group:"KooDrive" placeholder:"FILE" help:"File with the AppSecret. During a rotation it has two lines: the first signs, and the second is tried if KooDrive rejects the first. Requires --upstream-auth=app."`
+	appFlags
 	AppRPSPerUser       int           `group:"KooDrive" name:"app-rps-per-user" default:"0" help:"Maximum requests per second for each user of the app (burst: 10 times that). Above it calls fail with CALLER_LIMIT_REACHED and watches poll less often. 0: no limit. Requires --upstream-auth=app."`
 	UpstreamTimeout     time.Duration `group:"KooDrive" default:"10s" help:"Timeout of one request to KooDrive, at most 1m."`
 	UpstreamRPS         int           `group:"KooDrive" default:"50" help:"Maximum requests per second to KooDrive. With --upstream-auth=app it must be below the app's quota at KooDrive."`
@@ -233,6 +238,16 @@ func (serviceFlags) delay(p *problems, delay time.Duration, config *server.Confi
 
 // app returns the app that signs requests; nil in caller mode.
 func (f serviceFlags) app(p *problems, files *reload.Files) *upstream.App {
+	switch {
+	case f.UpstreamAuth == "app" && (f.AppRPSPerUser < 0 || f.AppRPSPerUser > f.UpstreamRPS):
+		p.add("app-rps-per-user", errors.New("must be from 1 to --upstream-rps, or 0 for no limit"))
+	case f.UpstreamAuth != "app" && f.AppRPSPerUser != 0:
+		p.add("app-rps-per-user", errors.New("requires --upstream-auth=app"))
+	}
+	return f.appFlags.app(p, files)
+}
+
+func (f appFlags) app(p *problems, files *reload.Files) *upstream.App {
 	if f.UpstreamAuth != "app" {
 		unused := errors.New("requires --upstream-auth=app")
 		if f.AppID != "" {
@@ -241,13 +256,7 @@ func (f serviceFlags) app(p *problems, files *reload.Files) *upstream.App {
 		if f.AppSecretFile != "" {
 			p.add("app-secret-file", unused)
 		}
-		if f.AppRPSPerUser != 0 {
-			p.add("app-rps-per-user", unused)
-		}
 		return nil
-	}
-	if f.AppRPSPerUser < 0 || f.AppRPSPerUser > f.UpstreamRPS {
-		p.add("app-rps-per-user", errors.New("must be from 1 to --upstream-rps, or 0 for no limit"))
 	}
 	if f.AppID == "" {
 		p.add("app-id", errors.New("required with --upstream-auth=app"))

@@ -3,6 +3,7 @@ package doctor
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,6 +89,11 @@ func (q question) expectation() string {
 
 // number returns the number of an answer's question, as text.
 func (a *Answer) number() string { return strconv.Itoa(a.Number) }
+
+// refused reports whether KooDrive refused what was asked, rather than failed or limited the rate.
+func (a *Answer) refused() bool {
+	return a.refusal != nil && a.refusal.Status < http.StatusInternalServerError && a.Came != rateLimited
+}
 
 // result returns what came back, for people.
 func (a *Answer) result() string {

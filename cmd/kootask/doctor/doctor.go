@@ -113,9 +113,12 @@ func (s *session) examine(ctx context.Context) {
 		s.stop("KooDrive refuses the credential in every form that was asked.")
 		s.report.Result = Refused
 	}
-	for _, q := range questions {
-		a := s.ask(ctx, q)
-		if q.learn != nil && a.Verdict == Differs && a.refusal != nil {
+	answers := make([]*Answer, len(questions))
+	for i, q := range questions {
+		answers[i] = s.ask(ctx, q)
+	}
+	for i, q := range questions { // What is learnt has to be confirmed by later answers.
+		if a := answers[i]; q.learn != nil && a.Verdict == Differs && a.refused() && s.report.confirmed(a.Number, a.Number) {
 			q.learn(s.report, a)
 		}
 	}

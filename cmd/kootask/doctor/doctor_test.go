@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"syscall"
@@ -194,6 +195,8 @@ func TestSteps(t *testing.T) {
 		"another name":  {upstream.Config{BaseURL: overTLS(ca.Server("another.example"))}, "tls", "is not for 127.0.0.1"},
 		"untrusted":     {upstream.Config{BaseURL: overTLS(certificates.NewCA().Server("127.0.0.1"))}, "tls", "not trusted"},
 		"plaintext":     {upstream.Config{BaseURL: strings.Replace(plain.URL, "http:", "https:", 1)}, "tls", "does not speak TLS"},
+		"no tunnel":     {upstream.Config{BaseURL: "https://koodrive.test", Proxy: at(t, plain.URL)}, "proxy", "does not forward. Check --upstream-proxy"},
+		"no proxy":      {upstream.Config{BaseURL: "https://koodrive.test", Proxy: at(t, "http://127.0.0.1:1")}, "tcp", "nothing listens on the port. Check --upstream-proxy"},
 		"not KooDrive":  {upstream.Config{BaseURL: overTLS(ca.Server("127.0.0.1"))}, "answer", "not as KooDrive"},
 		"not KooDrive,": {upstream.Config{BaseURL: plain.URL, AllowHTTP: true}, "answer", "not as KooDrive"},
 	} {
@@ -209,6 +212,16 @@ func TestSteps(t *testing.T) {
 			}
 		})
 	}
+}
+
+// at parses an address.
+func at(t *testing.T, address string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
 }
 
 // An examination ends with its context.

@@ -221,7 +221,7 @@ func (r *Report) codes() (rows []row, untold []string) {
 	var order []key
 	groups := map[key][]*Answer{}
 	for _, a := range r.Questions {
-		if a.refusal == nil {
+		if !a.refused() {
 			continue
 		}
 		k := key{a.refusal.Status, dialect.PlainCode(a.refusal.Code)}
@@ -236,22 +236,22 @@ func (r *Report) codes() (rows []row, untold []string) {
 		if i < 0 {
 			continue
 		}
-		what, questions := group[i].result(), numbersOf(group)
+		what, which := group[i].result(), named(group)
 		oneCause := !slices.ContainsFunc(group, func(a *Answer) bool { return a.cause != group[i].cause })
 		switch known := group[i].refusal.Meaning != upstream.Unmapped; {
 		case !oneCause || known && len(group) > 1:
-			untold = append(untold, "Questions "+questions+" cannot be told apart: all got "+what+".")
+			untold = append(untold, which+" cannot be told apart: all got "+what+".")
 		case !r.confirmed(group[0].Number, group[len(group)-1].Number):
-			untold = append(untold, "Question "+questions+" got "+what+", but no question was accepted before and after it.")
+			untold = append(untold, which+" got "+what+", but no question was accepted before and after it.")
 		case dialect.PlainCode(group[i].Code) != k.code || k.code == "" && k.status == http.StatusOK:
-			untold = append(untold, "Question "+questions+" got "+what+", for which no row can be written.")
+			untold = append(untold, which+" got "+what+", for which no row can be written.")
 		default:
 			c := dialect.Code{Code: k.code, Reason: group[i].row, Overlaid: true}
 			elsewhere := slices.ContainsFunc(order, func(other key) bool { return other.code == k.code && other.status != k.status })
 			if k.code == "" || elsewhere {
 				c.Status = k.status
 			}
-			rows = append(rows, row{c, "Question " + questions + " got " + what + ", for " + group[i].cause + " alone.", group})
+			rows = append(rows, row{c, which + " got " + what + ", for " + group[i].cause + " alone.", group})
 		}
 	}
 	return rows, untold
@@ -267,28 +267,28 @@ func (r *Report) confirmed(first, last int) bool {
 	return before && after
 }
 
-// numbersOf returns the numbers of questions, as a list for people.
-func numbersOf(answers []*Answer) string {
+// named returns "Question 2", or "Questions 2, 3 and 4".
+func named(answers []*Answer) string {
 	var all []string
 	for _, a := range answers {
 		all = append(all, a.number())
 	}
 	if last := len(all) - 1; last > 0 {
-		return strings.Join(all[:last], ", ") + " and " + all[last]
+		return "Questions " + strings.Join(all[:last], ", ") + " and " + all[last]
 	}
-	return all[0]
+	return "Question " + all[0]
 }
 
 // unexplained comments on the differences that no line of the document removes.
 func (o *overlay) unexplained(rows []row) {
 	for _, a := range o.report.Questions {
-		explained := a.Verdict != Differs || a.row != "" && a.refusal != nil ||
+		explained := a.Verdict != Differs || a.row != "" && a.refused() ||
 			slices.ContainsFunc(rows, func(r row) bool { return slices.Contains(r.answers, a) }) ||
 			a.cause == formCause || a.accepted && len(o.report.notes) > 0 ||
 			a.Name == "no user" && o.report.notes["token.user_id"] != ""
 		if !explained {
 			o.line("")
-			o.comment("", "No key changes question "+a.number()+", "+a.Asked+": it got "+a.result()+".")
+			o.comment("", "Nothing in this file changes question "+a.number()+", "+a.Asked+": it got "+a.result()+".")
 		}
 	}
 }

@@ -33,6 +33,11 @@ func TestOverlay(t *testing.T) {
 		{`codes: [{status: 410, reason: TASK_NOT_FOUND}]`, withToken},
 		{`codes: [{code: APIGW.7777, status: 400, reason: CREDENTIAL_REJECTED}]`, withFake},
 		{`{token: {prefix: ""}, codes: [{code: "13000499", reason: TASK_NOT_FOUND}]}`, withToken},
+		{`signature: {path_slash: false}`, func(t *testing.T, at upstream.Config) doctor.Config {
+			c := withApp(t, at)
+			c.AskRefusals = true
+			return c
+		}},
 		{"", withToken},
 		{"", withApp},
 	} {
@@ -72,7 +77,7 @@ func TestAmbiguousRefusals(t *testing.T) {
 	}{
 		"the code of a wrong header": {`codes: [{code: "13000102", reason: TASK_NOT_FOUND}]`, nil, "Questions 2 and 3 cannot be told apart"},
 		"the code of a wrong token":  {`codes: [{code: "13000499", reason: TASK_NOT_FOUND}, {code: "13000499", status: 400, reason: CREDENTIAL_REJECTED}]`, nil, "Questions 2, 3 and 5 cannot be told apart"},
-		"nothing after it":           {"", koodrivetest.Answer(429, `{"code":13000999}`), "no question was accepted before and after"},
+		"nothing after it":           {"", koodrivetest.Answer(403, `{"code":13000999}`), "no question was accepted before and after"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

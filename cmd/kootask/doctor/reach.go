@@ -51,7 +51,7 @@ func Steps(r upstream.Reach, config upstream.Config) []Step {
 		step := &steps[i]
 		switch {
 		case step.Name == r.Failed:
-			step.Verdict, step.Came, failed = Differs, failure(r, host(config)), true
+			step.Verdict, step.Came, failed = Differs, failure(r, config), true
 		case failed:
 			*step = Step{Name: step.Name, Verdict: NotAsked, Came: "an earlier step failed"}
 		case step.Verdict == "":
@@ -79,7 +79,11 @@ func host(config upstream.Config) string {
 }
 
 // failure says why a step failed, and what to do.
-func failure(r upstream.Reach, host string) string {
+func failure(r upstream.Reach, config upstream.Config) string {
+	host, flag := host(config), "--upstream-url"
+	if config.Proxy != nil && r.Failed != upstream.StepTLS {
+		host, flag = config.Proxy.Hostname(), "--upstream-proxy"
+	}
 	var (
 		network net.Error
 		invalid x509.CertificateInvalidError
@@ -91,23 +95,23 @@ func failure(r upstream.Reach, host string) string {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return "the certificate has expired or is not valid yet. Compare its dates with this machine's clock"
 	case errors.As(err, &name):
-		return "the certificate is not for " + host + ". Check --upstream-url"
+		return "the certificate is not for " + host + ". Check " + flag
 	case errors.As(err, &unknown):
 		return "the certificate's authority is not trusted. Name it with --upstream-ca"
 	case errors.As(err, &noTLS):
-		return "the server does not speak TLS. Check the port in --upstream-url"
+		return "the server does not speak TLS. Check the port in " + flag
 	case r.Failed == upstream.StepDNS:
-		return "the name " + host + " has no address. Check --upstream-url, and this machine's name servers"
+		return "the name " + host + " has no address. Check " + flag + ", and this machine's name servers"
 	case r.Failed == upstream.StepProxy:
 		return "the proxy does not forward. Check --upstream-proxy"
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return "nothing listens on the port. Check --upstream-url, and firewalls"
+		return "nothing listens on the port. Check " + flag + ", and firewalls"
 	case errors.As(err, &network) && network.Timeout():
 		return "no answer in time. Check firewalls"
 	case r.Failed == upstream.StepTLS:
-		return "the handshake failed. Check that the address in --upstream-url is KooDrive's"
+		return "the handshake failed. Check that the address in " + flag + " is KooDrive's"
 	}
-	return "the connection failed. Check --upstream-url, and firewalls"
+	return "the connection failed. Check " + flag + ", and firewalls"
 }
 
 const maxNames = 5
