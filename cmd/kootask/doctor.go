@@ -30,8 +30,8 @@ type doctorCommand struct {
 // Help is shown below the command's help.
 func (doctorCommand) Help() string {
 	return "It sends at most 12 requests to KooDrive, at most one a second, and only reads.\n\n" +
-		"Exit codes: 0 KooDrive is as the dialect in force says; 6 something differs; 5 the credential is refused in every form; " +
-		"1 KooDrive cannot be reached; 2 usage; 130 interrupted."
+		"Exit codes: 0 KooDrive is as the dialect in force says; 6 something differs; " +
+		"5 the credential is refused in every form; 1 KooDrive cannot be reached; 2 usage; 130 interrupted."
 }
 
 // Run examines KooDrive.

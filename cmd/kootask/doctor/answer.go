@@ -72,9 +72,10 @@ func (a *Answer) judge(q question, err error) {
 	default:
 		a.Came = "no answer"
 	}
+	anything := q.expects == nil && (a.accepted || a.refusal != nil)
+	anyRefusal := slices.Contains(q.expects, aRefusal) && a.refusal != nil
 	a.Verdict = Differs
-	answered := a.accepted || a.refusal != nil
-	if answered && q.expects == nil || slices.Contains(q.expects, a.Came) || a.refusal != nil && slices.Contains(q.expects, aRefusal) {
+	if anything || anyRefusal || slices.Contains(q.expects, a.Came) {
 		a.Verdict = Same
 	}
 }

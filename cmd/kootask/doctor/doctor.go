@@ -287,6 +287,12 @@ func foreign(a *Answer, unreadable *upstream.AnswerError) bool {
 	if unreadable != nil {
 		return unreadable.Shape == ""
 	}
-	return a.refusal != nil && a.refusal.Code == "" && a.refusal.Shape == "" && a.refusal.Status < http.StatusInternalServerError &&
-		!slices.Contains([]int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests}, a.refusal.Status)
+	if a.refusal == nil || a.refusal.Code != "" || a.refusal.Shape != "" {
+		return false
+	}
+	switch a.refusal.Status {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
+		return false
+	}
+	return a.refusal.Status < http.StatusInternalServerError
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -168,7 +167,7 @@ func (o *overlay) texts(texts map[string]dialect.Text) {
 	if len(texts) > 0 {
 		o.line("\nresult_codes:")
 		for _, code := range slices.Sorted(maps.Keys(texts)) {
-			o.line("  %s: {en-US: %s, zh-CN: %s}", strconv.Quote(code), strconv.Quote(texts[code].English), strconv.Quote(texts[code].Chinese))
+			o.line("  %q: {en-US: %q, zh-CN: %q}", code, texts[code].English, texts[code].Chinese)
 		}
 		return
 	}
@@ -196,87 +195,11 @@ func (r *Report) typeSeen() string {
 	case t == nil || t.kind == nil:
 		return "# No type of a task was seen.\n# task_types: {}"
 	case *t.kind < upstream.TypeTransferAndDeletion || *t.kind > upstream.TypeBatchImport:
-		return fmt.Sprintf("# The task has type %d: TRANSFER_AND_DELETION or BATCH_IMPORT?\n# task_types: {%d: …}", *t.kind, *t.kind)
+		return fmt.Sprintf("# The task has type %d: TRANSFER_AND_DELETION or BATCH_IMPORT?\n"+
+			"# task_types: {%d: …}", *t.kind, *t.kind)
 	default:
 		return fmt.Sprintf("# The task has type %d, which is documented.\n# task_types: {}", *t.kind)
 	}
-}
-
-// row is a row of codes that was found.
-type row struct {
-	dialect.Code
-	based   string
-	answers []*Answer
-}
-
-// codes returns the rows that refusals justify, and for other refusals why they do not:
-//  1. Refusals with the same status and code are a group.
-//  2. A group with a question that differs gets a row if all its questions have the same cause.
-//  3. The form of the credential must have been accepted before the group's first question and after its last.
-func (r *Report) codes() (rows []row, untold []string) {
-	type key struct {
-		status int
-		code   string
-	}
-	var order []key
-	groups := map[key][]*Answer{}
-	for _, a := range r.Questions {
-		if !a.refused() {
-			continue
-		}
-		k := key{a.refusal.Status, dialect.PlainCode(a.refusal.Code)}
-		if groups[k] == nil {
-			order = append(order, k)
-		}
-		groups[k] = append(groups[k], a)
-	}
-	for _, k := range order {
-		group := groups[k]
-		i := slices.IndexFunc(group, func(a *Answer) bool { return a.Verdict == Differs && a.row != "" })
-		if i < 0 {
-			continue
-		}
-		what, which := group[i].result(), named(group)
-		oneCause := !slices.ContainsFunc(group, func(a *Answer) bool { return a.cause != group[i].cause })
-		switch known := group[i].refusal.Meaning != upstream.Unmapped; {
-		case !oneCause || known && len(group) > 1:
-			untold = append(untold, which+" cannot be told apart: all got "+what+".")
-		case !r.confirmed(group[0].Number, group[len(group)-1].Number):
-			untold = append(untold, which+" got "+what+", but no question was accepted before and after it.")
-		case dialect.PlainCode(group[i].Code) != k.code || k.code == "" && k.status == http.StatusOK:
-			untold = append(untold, which+" got "+what+", for which no row can be written.")
-		default:
-			c := dialect.Code{Code: k.code, Reason: group[i].row, Overlaid: true}
-			elsewhere := slices.ContainsFunc(order, func(other key) bool { return other.code == k.code && other.status != k.status })
-			if k.code == "" || elsewhere {
-				c.Status = k.status
-			}
-			rows = append(rows, row{c, which + " got " + what + ", for " + group[i].cause + " alone.", group})
-		}
-	}
-	return rows, untold
-}
-
-// confirmed reports whether questions were accepted before the number first and after last.
-func (r *Report) confirmed(first, last int) bool {
-	before, after := false, false
-	for _, a := range r.Questions {
-		before = before || a.accepted && a.Number < first
-		after = after || a.accepted && a.Number > last
-	}
-	return before && after
-}
-
-// named returns "Question 2", or "Questions 2, 3 and 4".
-func named(answers []*Answer) string {
-	var all []string
-	for _, a := range answers {
-		all = append(all, a.number())
-	}
-	if last := len(all) - 1; last > 0 {
-		return "Questions " + strings.Join(all[:last], ", ") + " and " + all[last]
-	}
-	return "Question " + all[0]
 }
 
 // unexplained comments on the differences that no line of the document removes.

@@ -75,8 +75,8 @@ func TestAmbiguousRefusals(t *testing.T) {
 		fault   *koodrivetest.Fault
 		says    string
 	}{
-		"the code of a wrong header": {`codes: [{code: "13000102", reason: TASK_NOT_FOUND}]`, nil, "Questions 2 and 3 cannot be told apart"},
-		"the code of a wrong token":  {`codes: [{code: "13000499", reason: TASK_NOT_FOUND}, {code: "13000499", status: 400, reason: CREDENTIAL_REJECTED}]`, nil, "Questions 2, 3 and 5 cannot be told apart"},
+		"the code of a wrong header": {`codes: [{code: "13000102", reason: TASK_NOT_FOUND}]`, nil, "Questions 2 and 3 got 400 with code 13000102, and cannot be told apart"},
+		"the code of a wrong token":  {`codes: [{code: "13000499", reason: TASK_NOT_FOUND}, {code: "13000499", status: 400, reason: CREDENTIAL_REJECTED}]`, nil, "Questions 2, 3 and 5 got 400 with code 13000499, and cannot be told apart"},
 		"nothing after it":           {"", koodrivetest.Answer(403, `{"code":13000999}`), "no question was accepted before and after"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -108,8 +108,9 @@ func (r *Report) conclude() {
 		return
 	}
 	r.Result = AsExpected
-	differs := func(a *Answer) bool { return a.Verdict == Differs }
-	if slices.ContainsFunc(r.Questions, differs) || slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Verdict == Differs }) {
+	answer := func(a *Answer) bool { return a.Verdict == Differs }
+	step := func(s Step) bool { return s.Verdict == Differs }
+	if slices.ContainsFunc(r.Questions, answer) || slices.ContainsFunc(r.Steps, step) {
 		r.Result = Differing
 	}
 }

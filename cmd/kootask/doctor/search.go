@@ -29,7 +29,8 @@ func (o other) question() question {
 		expected = theTask
 	}
 	return question{
-		name: o.name(), asks: "the task, with " + o.asks, change: func(f *form) { o.change(&f.dialect) }, expects: []string{expected},
+		name: o.name(), asks: "the task, with " + o.asks, expects: []string{expected},
+		change: func(f *form) { o.change(&f.dialect) },
 		unless: func(s *session) string {
 			if s.found {
 				return "An earlier form was accepted."
@@ -96,7 +97,8 @@ func (s *session) signatures(first *Answer) []other {
 			func(d *dialect.Dialect) { d.Signature.HostWithPort = !now.HostWithPort }, hostIsFixed,
 		},
 		other{
-			"signature.signed_headers", "signed_headers: " + opposite(now.WithoutHost, "x-date;x-user-id", "host;x-date;x-user-id"),
+			"signature.signed_headers",
+			"signed_headers: " + opposite(now.WithoutHost, "x-date;x-user-id", "host;x-date;x-user-id"),
 			func(d *dialect.Dialect) { d.Signature.WithoutHost, d.Signature.HostWithPort = !now.WithoutHost, false }, nil,
 		},
 		other{
