@@ -39,6 +39,7 @@ func TestDocs(t *testing.T) {
 		"outcomes":   {"metrics.md", outcomeTable()},
 		"limits":     {"limits.md", docpage.Table(limitRows())},
 		"exit codes": {"cli.md", docpage.Table(exitRows())},
+		"doctor":     {"koodrive.md", "```\n" + doctorReport(t) + "```\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := docpage.Sync(root+"/docs/"+part.page, name, part.content, *update); err != nil {

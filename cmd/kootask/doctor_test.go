@@ -146,3 +146,17 @@ func TestCheckOnline(t *testing.T) {
 		t.Errorf("exit %d: %s%s", code, stdout, stderr)
 	}
 }
+
+// doctorReport is the report in the documentation.
+func doctorReport(t *testing.T) (text string) {
+	t.Helper()
+	tokenFile := file(t, secretToken)
+	synctest.Test(t, func(t *testing.T) {
+		k := koodrivetest.New()
+		k.AddToken(secretToken, 0)
+		k.SetDialect(koodrivetest.Dialect{TokenPrefix: "Bearer+"})
+		c := doctorCommand{TokenFile: tokenFile, UserID: koodrivetest.Example().UserID}
+		_, text, _ = examineAs(t, &c, k)
+	})
+	return text
+}
