@@ -58,7 +58,7 @@ type session struct {
 	found   bool // A question was accepted in that form.
 	asked   int
 	inRow   int // Consecutive refusals.
-	private []string
+	private []string // Texts that are not shown.
 }
 
 // Run examines KooDrive. It takes up to MaxQuestions times Interval and the timeout of the connection. It fails if the config is
@@ -227,9 +227,16 @@ func (s *session) send(ctx context.Context, f form, a *Answer) error {
 	return err
 }
 
-// safe returns a text that KooDrive chose, unless it repeats what must not be shown.
+// distinct is the length from which a text does not occur in another one by chance.
+const distinct = 8
+
+// safe returns a text that KooDrive chose, unless it repeats what must not be shown. Of short texts, only whole words count: a
+// user's id may be a single digit.
 func (s *session) safe(q upstream.Query, text string) string {
-	repeats := func(private string) bool { return private != "" && strings.Contains(text, private) }
+	words := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" :._-", r) })
+	repeats := func(private string) bool {
+		return len(private) >= distinct && strings.Contains(text, private) || slices.Contains(words, private)
+	}
 	if q.Echoes(text) || slices.ContainsFunc(s.private, repeats) {
 		return "…"
 	}

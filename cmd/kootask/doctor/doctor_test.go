@@ -170,6 +170,19 @@ func TestEcho(t *testing.T) {
 	})
 }
 
+// Short ids and names do not hide codes, in which they occur by chance.
+func TestShortNames(t *testing.T) {
+	k := simulated(t, "")
+	task := koodrivetest.Example()
+	task.Name, task.TenantID, task.UserID = "s", "3", "09"
+	k.SetTask(task)
+	bubble(t, k, withToken, func(r *doctor.Report, text string) {
+		if r.Questions[0].Shape == "…" || !strings.Contains(text, "13000309") {
+			t.Errorf("codes and shapes are hidden:\n%s", text)
+		}
+	})
+}
+
 // The step at which a connection fails is named.
 func TestSteps(t *testing.T) {
 	ca := certificates.NewCA()
