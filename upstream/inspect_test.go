@@ -3,7 +3,9 @@ package upstream_test
 import (
 	"context"
 	"net"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/kootask/kootask/upstream"
@@ -96,4 +98,33 @@ func TestReach(t *testing.T) {
 			t.Errorf("in plaintext: %+v, %d requests", r, k.Count())
 		}
 	})
+}
+
+// Nor is it sent again if KooDrive reports it as unprocessed, or if a kept-alive connection ends.
+func TestUnprocessedInspection(t *testing.T) {
+	for name, refuse := range map[string]func(p *peer, stream uint32){
+		"REFUSED_STREAM": func(p *peer, stream uint32) { p.reset(stream, refusedStream) },
+		"GOAWAY":         func(p *peer, stream uint32) { p.goAway(stream - 1) },
+		"hung up":        func(p *peer, _ uint32) { p.hangUp() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var n atomic.Int32
+				c := overFrames(t, upstream.Config{}, func(p *peer, stream uint32, _ byte) {
+					if n.Add(1) > 1 {
+						refuse(p, stream)
+						return
+					}
+					p.answer(stream)
+				})
+				if _, err := c.Task(t.Context(), query(t, c), upstream.Call{}); err != nil {
+					t.Fatal(err)
+				}
+				call := upstream.Call{Resend: true, Inspect: &upstream.Inspection{Seen: func(upstream.Exchange) { t.Error("it saw an answer") }}}
+				if _, err := c.Task(t.Context(), query(t, c), call); err == nil || n.Load() != 2 {
+					t.Errorf("%v after %d requests", err, n.Load())
+				}
+			})
+		})
+	}
 }

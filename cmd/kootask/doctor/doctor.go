@@ -57,7 +57,7 @@ type session struct {
 	form    form // The form of the questions: the dialect's, or the one that KooDrive was found to accept.
 	found   bool // A question was accepted in that form.
 	asked   int
-	inRow   int // Consecutive refusals.
+	inRow   int      // Consecutive refusals.
 	private []string // Texts that are not shown.
 }
 
