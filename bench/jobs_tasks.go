@@ -126,7 +126,8 @@ func first(ctx context.Context, b *bench) error {
 // full measures 100,000 tasks, polled 5,000 times per second.
 func full(ctx context.Context, b *bench) error {
 	name := fmt.Sprint("tasks ", maxTasks)
-	k, w, err := b.watchTasks(ctx, name, maxTasks, firstRest, every(20*time.Second, fmt.Sprint("--upstream-rps=", b.n(maxTasks)/20)))
+	flags := every(20*time.Second, fmt.Sprint("--upstream-rps=", b.n(maxTasks)/20))
+	k, w, err := b.watchTasks(ctx, name, maxTasks, firstRest, flags)
 	if err != nil {
 		return err
 	}
