@@ -18,8 +18,12 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/kootask/kootask/cmd/kootask/dialects"
+	"github.com/kootask/kootask/cmd/kootask/doctor"
 	"github.com/kootask/kootask/cmd/kootask/server"
+	"github.com/kootask/kootask/dialect"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/internal/secret"
+	"github.com/kootask/kootask/upstream"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
@@ -56,26 +60,82 @@ var (
 	importTask = koodrivetest.Task{ID: "import", Type: new(int64(1)), Steps: []koodrivetest.Step{{Status: koodrivetest.StatusSuccess}}}
 )
 
-// speaking runs a test with a KooDrive that speaks as an overlay says, and a kootask that knows the overlay or not.
-func speaking(t *testing.T, overlay string, known, app bool, test func(t *testing.T, s *system)) {
+// unasked are the keys that no question of doctor can find, as it writes them in a comment, and their meaning.
+var unasked = map[string][2]string{
+	"headers": {"X-Example: example", "X-Hw-Agentname: example"}, "statuses": {"…", "FAILED"}, "task_types": {"…", "BATCH_IMPORT"},
+}
+
+// examined returns the overlay that doctor writes for a KooDrive that speaks as a row says. Of a key that no question can find,
+// it is the commented-out line, with its meaning.
+func examined(t *testing.T, overlay string, app bool, key string, task koodrivetest.Task) (written string) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		koodrive, listener := koodrivetest.New(), koodrivetest.Listen()
+		koodrive.AddToken(token, 0)
+		koodrive.AddApp("app", "s3cr3t")
+		koodrive.SetDialect(simulated(t, overlay))
+		if task.Steps != nil {
+			koodrive.SetTask(task)
+		}
+		koodriveServer := &http.Server{Handler: koodrive}
+		go func() { _ = koodriveServer.Serve(listener) }()
+		defer koodriveServer.Close()
+		documented := spokenBy(t, "")
+		config := doctor.Config{
+			Upstream: upstream.Config{BaseURL: "http://koodrive.test", AllowHTTP: true, Dial: listener.Dial},
+			Dialect:  documented, TaskID: koodrivetest.Example().ID, UserID: "1001", Token: secret.New(token),
+		}
+		if task.Steps != nil {
+			config.TaskID = task.ID
+		}
+		if app {
+			config.App = &upstream.App{ID: "app", Secrets: upstream.FixedSecrets(secret.New("s3cr3t"))}
+		}
+		report, err := doctor.Run(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		written = string(report.Overlay(documented))
+	})
+	if meaning, ok := unasked[key]; ok {
+		_, line, _ := strings.Cut(written, "# "+key+":")
+		line, _, _ = strings.Cut(line, "\n")
+		written = key + ":" + strings.Replace(line, meaning[0], meaning[1], 1)
+	}
+	return written
+}
+
+// spokenBy returns the dialect of an overlay.
+func spokenBy(t *testing.T, overlay string) dialect.Dialect {
 	t.Helper()
 	d, err := dialects.Parse([]byte(overlay))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v, in\n%s", err, overlay)
 	}
-	simulated, err := dialects.Simulated(d)
+	return d
+}
+
+// simulated returns an overlay for KooDrive's stand-in.
+func simulated(t *testing.T, overlay string) koodrivetest.Dialect {
+	t.Helper()
+	d, err := dialects.Simulated(spokenBy(t, overlay))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return d
+}
+
+// speaking runs a test with a KooDrive that speaks as an overlay says, and a kootask with another overlay, or with none.
+func speaking(t *testing.T, overlay, known string, app bool, test func(t *testing.T, s *system)) {
+	t.Helper()
 	bubble(t, func(c *server.Config) {
-		if known {
-			c.Dialect = &d
-		}
+		d := spokenBy(t, known)
+		c.Dialect = &d
 		if app {
 			appMode("s3cr3t")(c)
 		}
 	}, func(t *testing.T, s *system) {
-		s.koodrive.SetDialect(simulated)
+		s.koodrive.SetDialect(simulated(t, overlay))
 		s.koodrive.AddApp("app", "s3cr3t")
 		test(t, s)
 	})
@@ -112,7 +172,7 @@ func (s *system) answers(t *testing.T, c call) map[string]string {
 	return answers
 }
 
-// A KooDrive that speaks otherwise is understood with the overlay for it, and only then.
+// A KooDrive that speaks otherwise is understood with the overlay that doctor writes for it, and only then.
 func TestEachKeyOfTheDialect(t *testing.T) {
 	for _, row := range spoken {
 		t.Run(row.key, func(t *testing.T) {
@@ -121,11 +181,11 @@ func TestEachKeyOfTheDialect(t *testing.T) {
 				c.header = []string{"x-user-id", "1001"}
 			}
 			for _, known := range []bool{false, true} {
-				reason := row.without
+				reason, overlay := row.without, ""
 				if known {
-					reason = row.with
+					reason, overlay = row.with, examined(t, row.overlay, row.app, row.key, row.task)
 				}
-				speaking(t, row.overlay, known, row.app, func(t *testing.T, s *system) {
+				speaking(t, row.overlay, overlay, row.app, func(t *testing.T, s *system) {
 					if row.task.Steps != nil {
 						s.koodrive.SetTask(row.task)
 					}
@@ -190,7 +250,7 @@ func TestDatesOfTokensShareAPoll(t *testing.T) {
 func TestResultTexts(t *testing.T) {
 	const overlay = `result_codes: {"18000205": {en-US: The receiver is full., zh-CN: 接收人空间不足。}}`
 	for _, known := range []bool{false, true} {
-		speaking(t, overlay, known, false, func(t *testing.T, s *system) {
+		speaking(t, overlay, map[bool]string{true: overlay}[known], false, func(t *testing.T, s *system) {
 			for language, text := range map[string]string{"en-US": "The receiver is full.", "zh-CN": "接收人空间不足。", "": ""} {
 				_, err := s.tasks.GetTask(metadata.NewOutgoingContext(t.Context(), metadata.Pairs("authorization", "Bearer "+token, "language", language)),
 					&taskv1.GetTaskRequest{TaskId: koodrivetest.Example().ID, FailedTaskAsError: true})
@@ -210,17 +270,14 @@ func TestResultTexts(t *testing.T) {
 
 // A token without the user's id that the dialect requires costs no request.
 func TestUserIDsThatTheDialectRequires(t *testing.T) {
-	speaking(t, "token: {user_id: required}", true, false, func(t *testing.T, s *system) {
+	speaking(t, "token: {user_id: required}", "token: {user_id: required}", false, func(t *testing.T, s *system) {
 		everyDoor(t, s, callerDoors, call{id: taskID, header: bearer}, codes.InvalidArgument, "REQUEST_INVALID", "x-user-id MISSING")
 	})
 }
 
 // The page has the texts of result codes from its server.
 func TestPageHasResultTexts(t *testing.T) {
-	d, err := dialects.Parse([]byte(`result_codes: {"18000205": {en-US: The receiver is full., zh-CN: 接收人空间不足。}}`))
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := spokenBy(t, `result_codes: {"18000205": {en-US: The receiver is full., zh-CN: 接收人空间不足。}}`)
 	bubble(t, func(c *server.Config) { c.Console, c.Dialect = true, &d }, func(t *testing.T, s *system) {
 		resp, err := s.http.Do(request(t.Context(), t, "/console/reasons.js")) // The description leaves out the page's files.
 		if err != nil {
@@ -245,10 +302,7 @@ func TestDialectOfAnApp(t *testing.T) {
 		{"CREDENTIAL_REJECTED", "SERVER_MISCONFIGURED", nil},
 		{"UPSTREAM_BUSINESS_ERROR", "UPSTREAM_BUSINESS_ERROR", map[string]string{"upstreamStatus": "409", "upstreamCode": "7"}},
 	} {
-		d, err := dialects.Parse([]byte(`codes: [{code: "7", reason: ` + row.reason + `}]`))
-		if err != nil {
-			t.Fatal(err)
-		}
+		d := spokenBy(t, `codes: [{code: "7", reason: `+row.reason+`}]`)
 		bubble(t, func(c *server.Config) {
 			c.Dialect = &d
 			appMode("s3cr3t")(c)
