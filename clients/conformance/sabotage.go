@@ -53,7 +53,7 @@ var sabotages = []sabotage{
 	{
 		"a failed task is never an error",
 		change.Change{
-			In:   "service.failedTask",
+			In:   "service.Service.failedTask",
 			From: `!asError`,
 			To:   `true`,
 		},
