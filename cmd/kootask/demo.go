@@ -16,6 +16,7 @@ import (
 // demoCommand runs the service with a stand-in for KooDrive on this machine.
 type demoCommand struct {
 	serviceFlags
+	originFlags
 	Reflection    bool          `group:"Ports" default:"true" negatable:"" help:"Enable gRPC server reflection."`
 	ShutdownDelay time.Duration `default:"0s" help:"Time after SIGTERM during which only health and /readyz change. Part of --shutdown-grace, at most 25 % of it."`
 }
@@ -32,7 +33,9 @@ func (c *demoCommand) Run(ctx context.Context, out output) error {
 	where := upstream.Config{BaseURL: "http://" + address(koodrive), AllowHTTP: true}
 	config := c.config(p, where, &reload.Files{Log: log.Logger}, log)
 	c.onlyLoopback(p, "in the demonstration, which authenticates nobody")
-	config.Reflection = c.Reflection
+	c.check(p)
+	// Somebody who tries kootask from a page on this machine, such as that of a dev server, needs no flag for it.
+	config.Reflection, config.Origins, config.LocalOrigins = c.Reflection, c.CORSOrigin, true
 	c.delay(p, c.ShutdownDelay, &config)
 	s, listeners, err := c.open(p, config)
 	if err != nil {

@@ -49,7 +49,7 @@ func TestBadFlags(t *testing.T) {
 			[]string{"simulate", "--addr=127.0.0.1:0", "--script=" + file(t, "{\n\"tasks\": [{\"id\": \"9\", \"steps\": [{\"for\": \"soon\"}]}]\n}")},
 			[]string{"line 2: /tasks/0/steps/0/for: "},
 		},
-		"demo":  {[]string{"demo", "--poll-max=1ms", "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="}, []string{"--poll-max: "}},
+		"demo":  {[]string{"demo", "--poll-max=1ms", "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr=", "--cors-origin=localhost"}, []string{"--poll-max: ", "--cors-origin: must be an origin"}},
 		"check": {[]string{"serve", "--check", "--upstream-url=http://x", "--http-addr=127.0.0.1:http-not", "--stale-after=20s"}, []string{"--upstream-url: ", "--stale-after: must be at least", "--http-addr: "}},
 		"everything": {
 			[]string{

@@ -28,7 +28,19 @@ type callerFlags struct {
 	PolicyFile     string   `group:"Callers" placeholder:"FILE" help:"YAML file that says which callers may act for which KooDrive users. Requires --upstream-auth=app."`
 	FailedPerPeer  int      `group:"Callers" default:"20" help:"Failed authentications per second allowed from one address (burst: 10 times that). Above it the error is CALLER_LIMIT_REACHED."`
 	TrustedHops    int      `group:"Callers" default:"0" help:"Number of proxies that every request passes. Each must append its client's address to X-Forwarded-For."`
-	CORSOrigin     []string `group:"Callers" placeholder:"ORIGIN" help:"Origins whose pages may read answers, like https://tasks.example."`
+	originFlags
+}
+
+// originFlags say whose pages may read answers.
+type originFlags struct {
+	CORSOrigin []string `group:"Callers" placeholder:"ORIGIN" help:"Origins whose pages may read answers, like https://tasks.example."`
+}
+
+// check finds the origins that are none.
+func (f originFlags) check(p *problems) {
+	for _, origin := range f.CORSOrigin {
+		p.add("cors-origin", gateway.CheckOrigin(origin))
+	}
 }
 
 // maxHops is the maximum number of proxies in front.
@@ -137,9 +149,7 @@ func (c callerFlags) checkTogether(p *problems, f serviceFlags) {
 			p.add("tls-client-san", errors.New("must be a name like DNS:orders.example, or *"))
 		}
 	}
-	for _, origin := range c.CORSOrigin {
-		p.add("cors-origin", gateway.CheckOrigin(origin))
-	}
+	c.check(p)
 	if c.TLSCert == "" && !c.AllowPlaintext {
 		f.onlyLoopback(p, "without --tls-cert, or --allow-plaintext if a proxy in front terminates TLS")
 	}

@@ -44,6 +44,8 @@ type Config struct {
 	// Origins are the web origins whose pages may read the answers, like https://tasks.example. Empty: only kootask's
 	// own.
 	Origins []string
+	// LocalOrigins lets the pages of all loopback origins read the answers as well, with any port: those of dev servers.
+	LocalOrigins bool
 	// LocalHosts refuses requests whose Host is not a loopback name. It prevents DNS rebinding: a foreign page whose
 	// name is made to resolve to this machine could otherwise act with the rights of its local callers.
 	LocalHosts bool
@@ -129,7 +131,7 @@ func withTable(config Config, table func(*Gateway) []route) (*Gateway, error) {
 	if err := taskv1.RegisterTaskServiceHandlerClient(context.Background(), generated, g.tasks); err != nil {
 		return nil, err
 	}
-	g.handler = crossOrigin(config.Origins, router{g})
+	g.handler = crossOrigin(config.Origins, config.LocalOrigins, router{g})
 	if config.Console {
 		if err := errors.Join(registerConsole(g.mux, config.ResultTexts), registerDocs(g.mux)); err != nil {
 			return nil, err

@@ -14,15 +14,15 @@ import (
 	"github.com/kootask/kootask/service/caller"
 )
 
-// crossOrigin lets pages of the given origins read the answers of a handler. Browsers do not add credentials to such
-// requests; the page must have its own.
-func crossOrigin(origins []string, handler http.Handler) http.Handler {
-	if len(origins) == 0 {
+// crossOrigin lets pages of the given origins, and with local also of this machine's, read the answers of a handler. Browsers
+// do not add credentials to such requests; the page must have its own.
+func crossOrigin(origins []string, local bool, handler http.Handler) http.Handler {
+	if len(origins) == 0 && !local {
 		return handler
 	}
 	return cors.New(cors.Options{
 		// AllowedOrigins would ignore case and accept patterns.
-		AllowOriginFunc: func(origin string) bool { return slices.Contains(origins, origin) },
+		AllowOriginFunc: func(origin string) bool { return slices.Contains(origins, origin) || local && isLocalOrigin(origin) },
 		AllowedMethods:  []string{http.MethodGet, http.MethodHead, http.MethodPost},
 		AllowedHeaders: []string{
 			caller.HeaderAuthorization, caller.HeaderCallerToken, caller.HeaderUserID, caller.HeaderDate, caller.HeaderLanguage,
@@ -32,6 +32,12 @@ func crossOrigin(origins []string, handler http.Handler) http.Handler {
 		ExposedHeaders: []string{caller.HeaderRequestID, "retry-after"},
 		MaxAge:         600,
 	}).Handler(handler)
+}
+
+// isLocalOrigin reports whether a page of an origin was loaded from this machine.
+func isLocalOrigin(origin string) bool {
+	u, err := url.Parse(origin)
+	return err == nil && CheckOrigin(origin) == nil && loopback.Host(u.Hostname())
 }
 
 // IsLocal reports whether a request's Host is localhost or a loopback address, with or without a port. Browsers send

@@ -128,6 +128,27 @@ func TestPagesOfSomeOriginsReadAnswers(t *testing.T) {
 	})
 }
 
+// In the demonstration, pages of this machine may read all answers, whatever their port.
+func TestPagesOfThisMachineReadAnswers(t *testing.T) {
+	bubble(t, func(c *server.Config) { c.LocalOrigins = true }, func(t *testing.T, s *system) {
+		s.koodrive.SetTask(koodrivetest.Task{ID: taskID, Steps: steps(2)})
+		for name, row := range visits {
+			for origin, reads := range map[string]bool{
+				"http://localhost:5173": true, "http://localhost": true, "https://localhost:8443": true, "http://127.0.0.1:3000": true, "http://[::1]:3000": true,
+				"null": false, "http://localhost.evil.example": false, "http://evil.example": false, "http://127.0.0.1.evil.example": false, "file://": false,
+				"http://192.0.2.1": false, "http://0.0.0.0:3000": false, "http://localhost:5173/": false, "HTTP://localhost:5173": false, "": false,
+			} {
+				resp := s.visit(t, row.method, row.path, append([]string{"Origin", origin}, row.header...)...)
+				if !reads {
+					readsNothing(t, name+" for "+origin, resp)
+				} else if got := resp.Header.Values("Access-Control-Allow-Origin"); resp.StatusCode != row.code || !slices.Equal(got, []string{origin}) {
+					t.Errorf("%s for %s: HTTP %d, %q", name, origin, resp.StatusCode, got)
+				}
+			}
+		}
+	})
+}
+
 // A preflight allows exactly the methods and headers that kootask reads.
 func TestPreflights(t *testing.T) {
 	const good = "https://good.example"

@@ -69,6 +69,8 @@ type Config struct {
 	Files *reload.Files
 	// Origins are the web origins whose pages may read the answers of the HTTP port.
 	Origins []string
+	// LocalOrigins lets the pages of all loopback origins read them as well.
+	LocalOrigins bool
 	// LocalHosts is gateway.Config.LocalHosts, for callers without authentication.
 	LocalHosts bool
 	// Console serves the page that watches tasks, at /, and the API reference, at /docs, on the HTTP port.
@@ -167,8 +169,8 @@ func New(config Config) (*Server, error) {
 	httpLog, httpMetrics := port("http")
 	s.local = rpcserver.NewLocal(s.service, httpLog, httpMetrics)
 	handler, err := gateway.New(gateway.Config{
-		Conn: s.local, Auth: s.auth, Origins: config.Origins, LocalHosts: config.LocalHosts, Console: config.Console,
-		ResultTexts: config.Service.ResultTexts,
+		Conn: s.local, Auth: s.auth, Origins: config.Origins, LocalOrigins: config.LocalOrigins, LocalHosts: config.LocalHosts,
+		Console: config.Console, ResultTexts: config.Service.ResultTexts,
 		CheckTaskID: ask.CheckTaskID, CheckTaskIDs: ask.CheckTaskIDs,
 		TicketsPerPeer: config.Service.Quota.NewTasksPerPeer, Log: httpLog, Metrics: s.metrics,
 	})
