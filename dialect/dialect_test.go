@@ -96,6 +96,9 @@ func TestBrokenOverlays(t *testing.T) {
 			t.Errorf("%q: %v, want %s", overlay, err, want)
 		}
 	}
+	if _, err := Parse([]byte("token:\n  prefix: \"\xff\""), reasons); err == nil || err.Error() != "2: it has a control character, or is not UTF-8" {
+		t.Errorf("invalid UTF-8: %v", err)
+	}
 	if _, err := Parse([]byte("#"+strings.Repeat("x", MaxSize)), reasons); err == nil {
 		t.Error("a large overlay is accepted")
 	}

@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -27,16 +28,22 @@ type reader struct {
 
 // read reads a document of one mapping.
 func (r *reader) read(text []byte) error {
+	if i := bytes.IndexFunc(text, unreadable); i >= 0 {
+		return fmt.Errorf("%d: it has a control character, or is not UTF-8", lineAt(text, i))
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	var document, second yaml.Node
 	switch err := dec.Decode(&document); {
 	case errors.Is(err, io.EOF):
 		return nil
 	case err != nil:
-		return syntax(err)
+		return syntax(text, err)
 	}
-	if err := dec.Decode(&second); !errors.Is(err, io.EOF) {
-		return errors.New("it must be a single document")
+	switch err := dec.Decode(&second); {
+	case err == nil:
+		return fmt.Errorf("%d: it must be a single document", second.Line)
+	case !errors.Is(err, io.EOF):
+		return syntax(text, err)
 	}
 	r.mapping(document.Content[0], "", map[string]func(*yaml.Node, string){
 		"token": r.token, "headers": r.headers, "signature": r.signature, "codes": r.codes,
@@ -53,17 +60,30 @@ var (
 	taskTypes = []string{"TRANSFER_AND_DELETION", "BATCH_IMPORT"}
 )
 
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+// unreadable matches control characters, except tabs and line breaks, and the replacement of invalid UTF-8.
+func unreadable(r rune) bool {
+	return unicode.IsControl(r) && !strings.ContainsRune("\t\r\n", r) || r == utf8.RuneError
+}
 
-// syntax converts an error of the YAML library, which does not quote the document.
-func syntax(err error) error {
+// lineAt returns the line of a place in a text.
+func lineAt(text []byte, i int) int { return 1 + bytes.Count(text[:i], []byte("\n")) }
+
+var (
+	yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+	// anchor is the only message of the YAML library that quotes the document.
+	anchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
+)
+
+// syntax converts an error of the YAML library. The document is not quoted: a secret may be in the wrong place.
+func syntax(text []byte, err error) error {
+	line, message := "1", "it cannot be parsed"
 	if parts := yamlLine.FindStringSubmatch(err.Error()); parts != nil {
-		if parts[1] != "" {
-			return fmt.Errorf("%s: it is not YAML: %s", parts[1], parts[2])
-		}
-		return fmt.Errorf("it is not YAML: %s", parts[2])
+		line, message = cmp.Or(parts[1], line), parts[2]
 	}
-	return errors.New("it is not YAML")
+	if quoted := anchor.FindStringSubmatch(message); quoted != nil {
+		line, message = strconv.Itoa(lineAt(text, max(0, bytes.Index(text, []byte("*"+quoted[1]))))), "unknown anchor"
+	}
+	return fmt.Errorf("%s: it is not YAML: %s", line, message)
 }
 
 // problem notes a problem at a node.
@@ -204,7 +224,8 @@ var (
 	headerName  = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 	headerValue = regexp.MustCompile(`^[!-~]+$`)
 	// credentialNames matches names of headers that carry credentials.
-	credentialNames = regexp.MustCompile(`(?i)auth|cookie|token|secret|passw|credential|session|api-?key|^x-sdk-`)
+	credentialNames = regexp.MustCompile(`(?i)auth|cookie|token|secret|passw|credential|session|signature|jwt|app-?code|` +
+		`(api|app|access|private)-?key|^x-sdk-`)
 	// taken are the headers that kootask sets, and those that are between two hops.
 	taken = []string{
 		"Accept", "Accept-Encoding", "Language", "User-Agent", "X-Date", "X-Traceid", "X-User-Id",
@@ -278,16 +299,17 @@ func (r *reader) code(n *yaml.Node, path string) (row Code, ok bool) {
 	r.mapping(n, path, map[string]func(*yaml.Node, string){
 		"status": func(n *yaml.Node, path string) {
 			var err error
-			if row.Status, err = strconv.Atoi(n.Value); err != nil || n.Tag != "!!int" || row.Status < 200 || row.Status > 599 {
+			row.Status, err = strconv.Atoi(n.Value)
+			if err != nil || strconv.Itoa(row.Status) != n.Value || n.Tag != "!!int" || row.Status < 200 || row.Status > 599 {
 				r.problem(n, path, "must be an HTTP status from 200 to 599")
 			}
 		},
 		"code": func(n *yaml.Node, path string) {
 			code, isText := r.text(n, path)
 			switch {
-			case isText && code == "0":
+			case isText && PlainCode(code) == "0":
 				r.problem(n, path, "code 0 is KooDrive's success")
-			case isText && !codeForm.MatchString(code):
+			case isText && (!codeForm.MatchString(code) || PlainCode(code) == ""):
 				r.problem(n, path, "must be a number, or at most 32 characters of A-Z, 0-9 and dots")
 			}
 			row.Code = PlainCode(code)

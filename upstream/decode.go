@@ -130,9 +130,9 @@ func (r *response) task(id string) (Task, error) {
 	}
 	if a.ErrorCode != nil || a.Code != nil && !bytes.Equal(a.Code, []byte("0")) && !bytes.Equal(a.Code, []byte(`"0"`)) {
 		if code := a.code(); code != "" {
-			return Task{}, &StatusError{
-				Status: r.status, Code: code, RetryAfter: retryAfter(r.header), Meaning: r.dialect.meaning(r.status, code),
-			}
+			refusal := &StatusError{Status: r.status, Code: code, RetryAfter: retryAfter(r.header)}
+			r.dialect.explain(refusal)
+			return Task{}, refusal
 		}
 	}
 	return r.believe(a, id)
@@ -193,7 +193,7 @@ func (r *response) refusal() error {
 	if refusal.Code == "" {
 		refusal.Shape = shape(r.body)
 	}
-	refusal.Meaning = r.dialect.meaning(r.status, refusal.Code)
+	r.dialect.explain(refusal)
 	if r.status < 300 && refusal.Code == "" && refusal.Meaning == Unmapped {
 		return r.fault(Contradictory, "the status is not 200")
 	}

@@ -19,8 +19,8 @@ type Dialect struct {
 	Headers []Header
 	// Signature has the open parts of an app's signature.
 	Signature Signature
-	// Meanings are those of refusals. They win over those of Documented, which are by the error code, and over the HTTP
-	// status: 401 and 403 win over Documented.
+	// Meanings are those of refusals, and Documented those of the error codes in the documents. A row of Meanings with a
+	// code wins over Documented, and one with the status alone yields to it. 401 and 403 win over Documented.
 	Meanings   map[Refusal]Meaning
 	Documented map[string]Meaning
 	// Statuses and TaskTypes map undocumented numbers to documented ones.
@@ -59,19 +59,22 @@ const (
 	MeansMisconfigured
 )
 
-// meaning returns the meaning of a refusal: that of its status and code, or else of its code, or else of its status, or else
-// the documented one of its code.
-func (d *Dialect) meaning(status int, code string) Meaning {
-	code = plainCode(code)
-	for _, r := range []Refusal{{status, code}, {0, code}, {status, ""}} {
-		if m := d.Meanings[r]; m != Unmapped {
-			return m
+// explain adds the meaning of a refusal: that of its status and code, or else of its code, or else the documented one of its
+// code, or else that of its status.
+func (d *Dialect) explain(e *StatusError) {
+	code := plainCode(e.Code)
+	for _, r := range []Refusal{{e.Status, code}, {0, code}} {
+		if m := d.Meanings[r]; m != Unmapped && code != "" {
+			e.Meaning, e.Mapped = m, true
+			return
 		}
 	}
-	if status == http.StatusUnauthorized || status == http.StatusForbidden {
-		return Unmapped
+	if e.Status != http.StatusUnauthorized && e.Status != http.StatusForbidden {
+		e.Meaning = d.Documented[code]
 	}
-	return d.Documented[code]
+	if m := d.Meanings[Refusal{Status: e.Status}]; m != Unmapped && e.Meaning == Unmapped {
+		e.Meaning, e.Mapped = m, true
+	}
 }
 
 // plainCode returns an error code without the prefix of Huawei's API gateway, which is printed in two ways.

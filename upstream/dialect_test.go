@@ -2,8 +2,8 @@ package upstream
 
 import "testing"
 
-// A row with the status and the code wins over one with the code, and that over one with the status. Documented codes come last,
-// and yield to 401 and 403.
+// A row with the status and the code wins over one with the code, that over a documented code, and that over a row with the
+// status. Documented codes yield to 401 and 403.
 func TestMeanings(t *testing.T) {
 	d := &Dialect{
 		Meanings: map[Refusal]Meaning{
@@ -16,12 +16,14 @@ func TestMeanings(t *testing.T) {
 		code   string
 		want   Meaning
 	}{
-		{409, "7", MeansTaskNotFound}, {400, "7", MeansRateLimited}, {403, "7", MeansRateLimited}, {409, "8", MeansTimeout}, {409, "", MeansTimeout},
+		{409, "7", MeansTaskNotFound}, {400, "7", MeansRateLimited}, {403, "7", MeansRateLimited}, {409, "8", MeansRequestInvalid}, {409, "9", MeansTimeout}, {409, "", MeansTimeout},
 		{400, "8", MeansRequestInvalid}, {403, "8", Unmapped}, {401, "8", MeansUnavailable}, {400, "", Unmapped}, {500, "9", Unmapped},
 		{400, "APIGW.0301", MeansMisconfigured}, {403, "APIG.0301", MeansMisconfigured}, {400, "APIG.0302", MeansPermissionDenied}, {403, "APIGW.0302", Unmapped},
 	} {
-		if got := d.meaning(row.status, row.code); got != row.want {
-			t.Errorf("%d with code %q means %d, want %d", row.status, row.code, got, row.want)
+		got := &StatusError{Status: row.status, Code: row.code}
+		d.explain(got)
+		if documented := d.Documented[plainCode(row.code)] == row.want; got.Meaning != row.want || got.Mapped != (row.want != Unmapped && !documented) {
+			t.Errorf("%d with code %q means %d (mapped: %t), want %d", row.status, row.code, got.Meaning, got.Mapped, row.want)
 		}
 	}
 }

@@ -15,8 +15,9 @@ type StatusError struct {
 	Code string
 	// RetryAfter is the wait that KooDrive requests, at most MaxRetryAfter; 0 if it requests none.
 	RetryAfter time.Duration
-	// Meaning is what the dialect says of the refusal; Unmapped without a rule.
+	// Meaning is what the dialect says of the refusal; Unmapped without a rule. Mapped is set if [Dialect.Meanings] says it.
 	Meaning Meaning
+	Mapped  bool
 	// Shape is the shape of the body: see [AnswerError]. Empty if there is a code.
 	Shape string
 }

@@ -109,7 +109,7 @@ func (a *Asker) outcome(err error) *reason.Error {
 			}}
 		}
 		if a.app != nil {
-			asApp(e, refused.Meaning != upstream.Unmapped)
+			asApp(e, refused.Mapped)
 		}
 		return e
 	case errors.As(err, &unbelieved):
@@ -125,13 +125,11 @@ func (a *Asker) outcome(err error) *reason.Error {
 // asApp corrects an outcome for app mode, where the credential is kootask's: its rejection is not the caller's fault
 // and must not make the caller discard a valid credential. A missing task and another user's task look the same.
 func asApp(e *reason.Error, mapped bool) {
-	switch e.Outcome {
-	case reason.UpstreamTokenRejected, reason.UpstreamCredentialRejected:
+	switch {
+	case e.UpstreamCode == noPermission, mapped && e.Outcome == reason.UpstreamPermissionDenied:
+		e.Outcome = reason.TaskNotFound
+	case e.Outcome == reason.UpstreamTokenRejected, e.Outcome == reason.UpstreamCredentialRejected:
 		e.Outcome = reason.FacadeCredentialRejected
-	case reason.UpstreamPermissionDenied:
-		if mapped || e.UpstreamCode == noPermission {
-			e.Outcome = reason.TaskNotFound
-		}
 	}
 	if e.Outcome == reason.TaskNotFound {
 		e.UpstreamStatus, e.UpstreamCode = 0, ""

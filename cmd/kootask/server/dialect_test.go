@@ -263,6 +263,15 @@ func TestResultTexts(t *testing.T) {
 				if (localized == text) != (known || text == "") {
 					t.Errorf("with the overlay %t, in %q: %q", known, language, localized)
 				}
+				for _, door := range httpDoors {
+					r := request(t.Context(), t, pathAt(door, koodrivetest.Example().ID, "failedTaskAsError=true"), "language", language)
+					if accept := accepted(door); accept != "" {
+						r.Header.Set("Accept", accept)
+					}
+					if _, body := s.get(t, r); text != "" && strings.Contains(body, text) != known {
+						t.Errorf("with the overlay %t, in %q, %s: %s", known, language, door, body)
+					}
+				}
 			}
 		})
 	}
@@ -302,7 +311,7 @@ func TestDialectOfAnApp(t *testing.T) {
 		{"CREDENTIAL_REJECTED", "SERVER_MISCONFIGURED", nil},
 		{"UPSTREAM_BUSINESS_ERROR", "UPSTREAM_BUSINESS_ERROR", map[string]string{"upstreamStatus": "409", "upstreamCode": "7"}},
 	} {
-		d := spokenBy(t, `codes: [{code: "7", reason: `+row.reason+`}]`)
+		d := spokenBy(t, `codes: [{code: "7", reason: `+row.reason+`}, {code: "13000410", reason: UPSTREAM_BUSINESS_ERROR}]`)
 		bubble(t, func(c *server.Config) {
 			c.Dialect = &d
 			appMode("s3cr3t")(c)
@@ -313,6 +322,16 @@ func TestDialectOfAnApp(t *testing.T) {
 				if v.reason != row.want || !maps.Equal(v.metadata, row.metadata) {
 					t.Errorf("%s, %s: %s %v", row.reason, door, v.reason, v.metadata)
 				}
+			}
+			// The code of another user's task looks like that of a missing one, whatever a row says of it.
+			s.koodrive.SetFault(koodrivetest.Answer(http.StatusBadRequest, `{"code":13000410}`))
+			if v := s.fail(t.Context(), t, "rest", call{id: taskID, header: []string{"x-user-id", "1001"}}); v.reason != "TASK_NOT_FOUND" {
+				t.Errorf("another user's task: %s", v.reason)
+			}
+			// An app that may not use the API at all is not a missing task.
+			s.koodrive.SetFault(koodrivetest.Answer(http.StatusBadRequest, `{"error_code":"APIGW.0302"}`))
+			if v := s.fail(t.Context(), t, "rest", call{id: taskID, header: []string{"x-user-id", "1001"}}); v.reason != "UPSTREAM_PERMISSION_DENIED" {
+				t.Errorf("an app without the API: %s", v.reason)
 			}
 		})
 	}
