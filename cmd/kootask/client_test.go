@@ -41,7 +41,7 @@ func TestHelp(t *testing.T) {
 	for name, args := range map[string][]string{
 		"help.txt": {"--help"}, "help-serve.txt": {"serve", "--help"}, "help-demo.txt": {"demo", "--help"},
 		"help-simulate.txt": {"simulate", "--help"}, "help-get.txt": {"get", "--help"}, "help-watch.txt": {"watch", "--help"},
-		"help-version.txt": {"version", "--help"}, "help-doctor.txt": {"doctor", "--help"},
+		"help-version.txt": {"version", "--help"}, "help-doctor.txt": {"doctor", "--help"}, "help-explain.txt": {"explain", "--help"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, stdout, stderr := ask(t, args...)

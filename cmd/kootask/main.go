@@ -26,6 +26,7 @@ type commands struct {
 	Simulate simulateCommand `cmd:"" help:"Run only KooDrive's stand-in, for tests."`
 	Get      getCommand      `cmd:"" help:"Show a task as it is now."`
 	Watch    watchCommand    `cmd:"" help:"Show tasks as they change until they are finished."`
+	Explain  explainCommand  `cmd:"" help:"Explain an error: its meaning, cause and remedy, in English and Chinese."`
 	Doctor   doctorCommand   `cmd:"" help:"Ask a KooDrive how it speaks, and compare the answers with the dialect in force."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
