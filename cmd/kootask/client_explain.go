@@ -7,12 +7,17 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
 
 	kootask "github.com/kootask/kootask/clients/go"
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/service/reason"
 )
 
 // connection is a client with its server.
@@ -29,10 +34,16 @@ func (c *connection) explain(err error) string {
 		return err.Error()
 	}
 	switch {
+	case failure.Reason == taskv1.ErrorReason_CREDENTIAL_MISSING.String():
+		return fmt.Sprintf("%v: set %s or --token-file, or --user-id if the server has its own credential",
+			failure, tokenVariable)
 	case failure.Reason != "":
 		return fmt.Sprintf("%v, request %s", failure, failure.RequestID)
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
+	case failure.Code == codes.Unimplemented && c.isHTTP():
+		return c.addr + " is kootask's HTTP port: --addr must be its gRPC port, " + defaultGRPCPort +
+			" unless the server's --grpc-addr says otherwise"
 	case failure.Code == codes.Unimplemented:
 		return c.addr + " is not kootask: it has no TaskService"
 	case failure.Code == codes.Unavailable:
@@ -43,6 +54,29 @@ func (c *connection) explain(err error) string {
 }
 
 const probeTimeout = 2 * time.Second
+
+// isHTTP reports whether the peer is kootask's HTTP port: a request without a credential gets kootask's own error.
+func (c *connection) isHTTP() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
+	defer cancel()
+	scheme := "http"
+	if c.security != nil {
+		scheme = "https"
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+c.addr+"/v1/tasks/0", http.NoBody)
+	if err != nil {
+		return false
+	}
+	transport := &http.Transport{TLSClientConfig: c.security}
+	defer transport.CloseIdleConnections()
+	resp, err := transport.RoundTrip(r)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, reason.MaxStatus))
+	return resp.StatusCode == http.StatusUnauthorized && strings.Contains(string(body), reason.Domain)
+}
 
 // probe returns the cause of a failed gRPC connection. It sends only a handshake.
 func (c *connection) probe() string {

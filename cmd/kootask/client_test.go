@@ -76,6 +76,11 @@ func TestExitCodes(t *testing.T) {
 	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
 	secure.StartTLS()
 	defer secure.Close()
+	other := httptest.NewUnstartedServer(http.NotFoundHandler())
+	other.Config.Protocols = new(http.Protocols)
+	other.Config.Protocols.SetUnencryptedHTTP2(true)
+	other.Start()
+	defer other.Close()
 	chatty, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -109,10 +114,11 @@ func TestExitCodes(t *testing.T) {
 		"get, refused":          {"nobody", []string{"get", addr, finishedID}, exitRefused, "CREDENTIAL_REJECTED"},
 		"get, unknown caller":   {demoToken, []string{"get", strictAddr, "7"}, exitRefused, "CALLER_UNAUTHENTICATED"},
 		"get, user not allowed": {demoToken, []string{"get", strictAddr, "8"}, exitRefused, "USER_NOT_ALLOWED"},
-		"get, no token":         {"", []string{"get", addr, finishedID}, exitRefused, "CREDENTIAL_MISSING"},
+		"get, no token":         {"", []string{"get", addr, finishedID}, exitRefused, "CREDENTIAL_MISSING): set KOOTASK_TOKEN or --token-file"},
 		"get, no server":        {demoToken, []string{"get", "--addr=127.0.0.1:1", finishedID}, exitError, "kootask does not answer: connection error"},
 		"get, TLS":              {demoToken, []string{"get", "--addr=" + secure.Listener.Addr().String(), finishedID}, exitError, "speaks TLS"},
-		"get, HTTP":             {demoToken, []string{"get", "--addr=" + httpAddr, finishedID}, exitError, "is not kootask"},
+		"get, HTTP":             {demoToken, []string{"get", "--addr=" + httpAddr, finishedID}, exitError, "is kootask's HTTP port: --addr must be its gRPC port, 9090 unless"},
+		"get, another server":   {demoToken, []string{"get", "--addr=" + other.Listener.Addr().String(), finishedID}, exitError, "is not kootask: it has no TaskService"},
 		"get, something else":   {demoToken, []string{"get", "--addr=" + chatty.Addr().String(), finishedID}, exitError, "does not answer as kootask does"},
 		"get, bad id":           {demoToken, []string{"get", addr, "list"}, exitUsage, "reserved by KooDrive"},
 		"get, bad address":      {demoToken, []string{"get", "--addr=nowhere", finishedID}, exitUsage, "--addr: must be HOST:PORT"},
@@ -135,7 +141,7 @@ func TestExitCodes(t *testing.T) {
 		"watch, unknown caller":  {demoToken, []string{"watch", strictAddr, "9", "7"}, exitRefused, "CALLER_UNAUTHENTICATED"},
 		"watch, not allowed":     {demoToken, []string{"watch", strictAddr, "9", "8"}, exitRefused, "USER_NOT_ALLOWED"},
 		"watch, no server":       {demoToken, []string{"watch", "--addr=127.0.0.1:1", finishedID}, exitError, "kootask does not answer"},
-		"watch, HTTP":            {demoToken, []string{"watch", "--addr=" + httpAddr, finishedID}, exitError, "is not kootask"},
+		"watch, HTTP":            {demoToken, []string{"watch", "--addr=" + httpAddr, finishedID}, exitError, "is kootask's HTTP port"},
 		"watch, bad ids":         {demoToken, []string{"watch", addr, "a/b", "list"}, exitUsage, `task "a/b": the task id is malformed`},
 		"watch, JSON, not found": {demoToken, []string{"watch", addr, "--output=json", "9"}, exitNotFound, `{"taskId":"9","failure":{"code":5`},
 		"watch, bad output":      {demoToken, []string{"watch", addr, "--output=xml", finishedID}, exitUsage, "--output"},

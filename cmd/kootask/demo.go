@@ -107,4 +107,7 @@ go tool -modfile=tools/go.mod grpcurl -plaintext -H '%s' -d '{"task_id": "153408
 }
 
 // defaultGRPCAddr is the default of the server's and the client's flag.
-const defaultGRPCAddr = "127.0.0.1:9090"
+const (
+	defaultGRPCAddr = "127.0.0.1:" + defaultGRPCPort
+	defaultGRPCPort = "9090"
+)
