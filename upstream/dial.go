@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -35,11 +36,7 @@ func (g *generation) dial(ctx context.Context, network, address string) (net.Con
 func (g *generation) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
 	return g.establish(ctx, func(ctx context.Context) (net.Conn, error) {
 		if g.base.Scheme != schemeHTTPS {
-			conn, err := g.reach(ctx, network, address)
-			if err != nil {
-				return nil, err
-			}
-			return g.secure(ctx, conn, g.config.Proxy.Hostname())
+			return g.reachProxy(ctx, network, address)
 		}
 		conn, err := g.tunnel(ctx, network, address)
 		if err != nil {
@@ -97,10 +94,7 @@ func (g *generation) tunnel(ctx context.Context, network, address string) (net.C
 	if proxy == nil {
 		return g.reach(ctx, network, address)
 	}
-	conn, err := g.reach(ctx, network, hostPort(proxy))
-	if err == nil && proxy.Scheme == schemeHTTPS {
-		conn, err = g.secure(ctx, conn, proxy.Hostname())
-	}
+	conn, err := g.reachProxy(ctx, network, hostPort(proxy))
 	if err != nil {
 		return nil, fmt.Errorf("reaching the proxy: %w", err)
 	}
@@ -109,6 +103,22 @@ func (g *generation) tunnel(ctx context.Context, network, address string) (net.C
 		return nil, err
 	}
 	return conn, nil
+}
+
+// errProxyTLS reports that the proxy has an address with https, and that TLS with it failed.
+var errProxyTLS = errors.New("TLS with the proxy failed")
+
+// reachProxy connects to the proxy, with TLS if its address is https.
+func (g *generation) reachProxy(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := g.reach(ctx, network, address)
+	if err != nil || g.config.Proxy.Scheme != schemeHTTPS {
+		return conn, err
+	}
+	secured, err := g.secure(ctx, conn, g.config.Proxy.Hostname())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errProxyTLS, err)
+	}
+	return secured, nil
 }
 
 // hostPort returns a proxy's address, with its scheme's default port if it has none.

@@ -3,6 +3,10 @@ package upstream_test
 import (
 	"context"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -68,7 +72,7 @@ func TestInspectionIsSentOnce(t *testing.T) {
 }
 
 func TestReach(t *testing.T) {
-	url, pool := serveTLS(t, 0, 0)
+	address, pool := serveTLS(t, 0, 0)
 	reach := func(config upstream.Config) upstream.Reach {
 		c, err := upstream.NewClient(config)
 		if err != nil {
@@ -77,11 +81,11 @@ func TestReach(t *testing.T) {
 		defer c.Close()
 		return c.Reach(t.Context())
 	}
-	r := reach(upstream.Config{BaseURL: url, RootCAs: always(pool)})
+	r := reach(upstream.Config{BaseURL: address, RootCAs: always(pool)})
 	if r.Failed != "" || r.Err != nil || r.Version != "TLS 1.3" || r.Protocol != "h2" || r.Certificate == nil || r.TCP <= 0 || r.TLS <= 0 {
 		t.Errorf("%+v", r)
 	}
-	if r := reach(upstream.Config{BaseURL: url}); r.Failed != upstream.StepTLS || r.Certificate == nil {
+	if r := reach(upstream.Config{BaseURL: address}); r.Failed != upstream.StepTLS || r.Certificate == nil {
 		t.Errorf("with the system's roots: %+v", r)
 	}
 	if r := reach(upstream.Config{BaseURL: "https://127.0.0.1:1"}); r.Failed != upstream.StepTCP {
@@ -92,6 +96,22 @@ func TestReach(t *testing.T) {
 	}
 	if r := reach(upstream.Config{BaseURL: "https://koodrive.test", Dial: unknown}); r.Failed != upstream.StepDNS {
 		t.Errorf("no name: %+v", r)
+	}
+	// A plaintext KooDrive's requests go to the proxy, whose TLS begins before them.
+	proxied := func(proxy string) upstream.Reach {
+		at, err := url.Parse(proxy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return reach(upstream.Config{BaseURL: "http://koodrive.test", AllowHTTP: true, Proxy: at, RootCAs: always(pool)})
+	}
+	if r := proxied(address); r.Failed != "" || r.TCP <= 0 {
+		t.Errorf("an https proxy: %+v", r)
+	}
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	if r := proxied(strings.Replace(plain.URL, "http:", "https:", 1)); r.Failed != upstream.StepProxy {
+		t.Errorf("an https proxy without TLS: %+v", r)
 	}
 	bubble(t, func(t *testing.T, k *koodrivetest.KooDrive, c *upstream.Client) {
 		if r := c.Reach(t.Context()); r.Failed != "" || k.Count() != 0 {

@@ -15,7 +15,7 @@ import (
 const (
 	StepDNS   = "dns"
 	StepTCP   = "tcp"
-	StepProxy = "proxy"
+	StepProxy = "proxy" // TLS with the proxy, and its tunnel. A plaintext KooDrive's requests need no tunnel.
 	StepTLS   = "tls"
 )
 
@@ -76,10 +76,11 @@ func (c *Client) Reach(ctx context.Context) (r Reach) {
 	return r
 }
 
-// connect opens a connection to KooDrive without TLS, or to the proxy that forwards a plaintext KooDrive's requests.
+// connect opens a connection to KooDrive without TLS, or to the proxy that forwards a plaintext KooDrive's requests: with TLS, if
+// the proxy's address is https.
 func (g *generation) connect(ctx context.Context) (net.Conn, error) {
 	if proxy := g.config.Proxy; proxy != nil && g.base.Scheme != schemeHTTPS {
-		return g.reach(ctx, "tcp", hostPort(proxy))
+		return g.reachProxy(ctx, "tcp", hostPort(proxy))
 	}
 	return g.tunnel(ctx, "tcp", hostPort(g.base))
 }
@@ -88,11 +89,10 @@ func (g *generation) connect(ctx context.Context) (net.Conn, error) {
 func failedStep(err error) string {
 	var name *net.DNSError
 	var proxy *proxyError
-	var untrusted *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &name):
 		return StepDNS
-	case errors.As(err, &proxy), errors.As(err, &untrusted):
+	case errors.As(err, &proxy), errors.Is(err, errProxyTLS):
 		return StepProxy
 	}
 	return StepTCP

@@ -145,6 +145,11 @@ func TestCheckOnline(t *testing.T) {
 	if code != exitOK || stderr != "" || !strings.Contains(stdout, "same       tcp: connected") {
 		t.Errorf("exit %d: %s%s", code, stdout, stderr)
 	}
+	proxy := strings.Replace(koodrive, "http:", "https:", 1)
+	code, stdout, stderr = ask(t, "serve", "--check", "--online", "--upstream-allow-http", "--upstream-url="+koodrive, "--upstream-proxy="+proxy)
+	if code != exitError || !strings.Contains(stderr, "the step proxy failed") {
+		t.Errorf("a proxy without TLS: exit %d: %s%s", code, stdout, stderr)
+	}
 }
 
 // doctorReport is the report in the documentation.

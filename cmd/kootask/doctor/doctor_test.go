@@ -207,9 +207,11 @@ func TestSteps(t *testing.T) {
 		"expired":       {upstream.Config{BaseURL: overTLS(ca.Issue(certificates.Spec{SANs: []string{"IP:127.0.0.1"}, NotAfter: time.Now().Add(-time.Hour)}))}, "tls", "has expired"},
 		"another name":  {upstream.Config{BaseURL: overTLS(ca.Server("another.example"))}, "tls", "is not for 127.0.0.1"},
 		"untrusted":     {upstream.Config{BaseURL: overTLS(certificates.NewCA().Server("127.0.0.1"))}, "tls", "not trusted"},
-		"plaintext":     {upstream.Config{BaseURL: strings.Replace(plain.URL, "http:", "https:", 1)}, "tls", "does not speak TLS"},
+		"plaintext":     {upstream.Config{BaseURL: secure(plain.URL)}, "tls", "does not speak TLS"},
 		"no tunnel":     {upstream.Config{BaseURL: "https://koodrive.test", Proxy: at(t, plain.URL)}, "proxy", "does not forward. Check --upstream-proxy"},
 		"no proxy":      {upstream.Config{BaseURL: "https://koodrive.test", Proxy: at(t, "http://127.0.0.1:1")}, "tcp", "nothing listens on the port. Check --upstream-proxy"},
+		"no TLS":        {upstream.Config{BaseURL: "https://koodrive.test", Proxy: at(t, secure(plain.URL))}, "proxy", "does not speak TLS. Check the port in --upstream-proxy"},
+		"no TLS,":       {upstream.Config{BaseURL: "http://koodrive.test", AllowHTTP: true, Proxy: at(t, secure(plain.URL))}, "proxy", "does not speak TLS. Check the port in --upstream-proxy"},
 		"not KooDrive":  {upstream.Config{BaseURL: overTLS(ca.Server("127.0.0.1"))}, "answer", "not as KooDrive"},
 		"not KooDrive,": {upstream.Config{BaseURL: plain.URL, AllowHTTP: true}, "answer", "not as KooDrive"},
 	} {
@@ -226,6 +228,20 @@ func TestSteps(t *testing.T) {
 		})
 	}
 }
+
+// Without a tunnel, only a request shows whether a proxy forwards.
+func TestProxyOfPlaintext(t *testing.T) {
+	for address, verdict := range map[string]doctor.Verdict{"http://koodrive.test": doctor.NotAsked, "https://koodrive.test": doctor.Same} {
+		steps := doctor.Steps(upstream.Reach{}, upstream.Config{BaseURL: address, Proxy: at(t, "https://proxy.test")})
+		i := slices.IndexFunc(steps, func(s doctor.Step) bool { return s.Name == upstream.StepProxy })
+		if i < 0 || steps[i].Verdict != verdict {
+			t.Errorf("%s: %+v", address, steps)
+		}
+	}
+}
+
+// secure returns an http address as https.
+func secure(address string) string { return strings.Replace(address, "http:", "https:", 1) }
 
 // at parses an address.
 func at(t *testing.T, address string) *url.URL {

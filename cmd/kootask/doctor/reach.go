@@ -32,16 +32,21 @@ func Steps(r upstream.Reach, config upstream.Config) []Step {
 		steps[0].Verdict = NotAsked
 	}
 	steps[1].Came = "connected, " + ms(r.TCP)
+	plaintext := strings.HasPrefix(strings.ToLower(config.BaseURL), "http:")
 	if config.Proxy != nil {
 		steps[1].Came += ", proxy included"
-		steps = append(steps, Step{Name: upstream.StepProxy, Came: "it forwards"})
+		forwards := Step{Name: upstream.StepProxy, Came: "it forwards"}
+		if plaintext { // There is no tunnel.
+			forwards = Step{Name: upstream.StepProxy, Verdict: NotAsked, Came: "only a request shows whether the proxy forwards"}
+		}
+		steps = append(steps, forwards)
 	}
 	secured := Step{Name: upstream.StepTLS, Came: fmt.Sprintf("%s, %s", r.Version, ms(r.TLS)), Notes: certificate(r.Certificate)}
 	version := Step{Name: "http", Came: "HTTP/1.1"}
 	if r.Protocol == "h2" {
 		version.Came = "HTTP/2"
 	}
-	if strings.HasPrefix(strings.ToLower(config.BaseURL), "http:") {
+	if plaintext {
 		secured = Step{Name: upstream.StepTLS, Verdict: NotAsked, Came: "the address is http"}
 		version = Step{Name: "http", Came: "HTTP/1.1, by the address"}
 	}
