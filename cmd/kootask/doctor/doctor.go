@@ -161,6 +161,9 @@ func (s *session) ask(ctx context.Context, q question) *Answer {
 	a.Number = s.asked
 	f := s.form
 	q.change(&f)
+	if f.fake && s.App != nil { // The accepted form has X-Date.
+		f.dialect.Token.Date = true
+	}
 	err := s.send(ctx, f, a)
 	a.judge(q, err)
 	s.follow(q, a, err)
@@ -189,7 +192,7 @@ func (s *session) query(f form) (upstream.Query, error) {
 	}
 	switch {
 	case f.fake:
-		credential, err = upstream.Forward(secret.New(fakeToken), "", "")
+		credential, err = upstream.Forward(secret.New(fakeToken), user, "")
 	case s.App != nil:
 		credential, err = s.App.As(s.UserID)
 	default:

@@ -129,6 +129,33 @@ func TestClock(t *testing.T) {
 	})
 }
 
+// The fake token is the only deviation from the accepted form: a KooDrive that checks other headers first refuses the token.
+func TestFakeTokenAlone(t *testing.T) {
+	for name, config := range map[string]func(*testing.T, upstream.Config) doctor.Config{"token": withFake, "app": withAppAndFake} {
+		t.Run(name, func(t *testing.T) {
+			k := simulated(t, "token: {user_id: required}")
+			first := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("X-User-Id") == "" || name == "app" && r.Header.Get("X-Date") == "" {
+					w.WriteHeader(http.StatusBadRequest)
+					_, _ = io.WriteString(w, `{"code":13000102}`)
+					return
+				}
+				k.ServeHTTP(w, r)
+			})
+			bubble(t, first, config, func(r *doctor.Report, text string) {
+				for _, a := range r.Questions {
+					if a.Name == "fake" && (a.Verdict != doctor.Same || a.Status != http.StatusUnauthorized) {
+						t.Errorf("%s, %d %s:\n%s", a.Verdict, a.Status, a.Code, text)
+					}
+				}
+				if written := string(r.Overlay(parse(t, ""))); strings.Contains(written, "\ncodes:") {
+					t.Errorf("it wrote\n%s", written)
+				}
+			})
+		})
+	}
+}
+
 // Numbers in headers about the rate are reported, and nothing else of them.
 func TestLimits(t *testing.T) {
 	k := simulated(t, "")

@@ -187,6 +187,14 @@ func withFake(t *testing.T, at upstream.Config) doctor.Config {
 	return c
 }
 
+// withAppAndFake is withApp, with the question that KooDrive must refuse.
+func withAppAndFake(t *testing.T, at upstream.Config) doctor.Config {
+	t.Helper()
+	c := withApp(t, at)
+	c.AskRefusals = true
+	return c
+}
+
 // breakAfter gives all answers after the first n a fault; nil: none.
 func breakAfter(k *koodrivetest.KooDrive, n int, fault *koodrivetest.Fault) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -33,11 +33,7 @@ func TestOverlay(t *testing.T) {
 		{`codes: [{status: 410, reason: TASK_NOT_FOUND}]`, withToken},
 		{`codes: [{code: APIGW.7777, status: 400, reason: CREDENTIAL_REJECTED}]`, withFake},
 		{`{token: {prefix: ""}, codes: [{code: "13000499", reason: TASK_NOT_FOUND}]}`, withToken},
-		{`signature: {path_slash: false}`, func(t *testing.T, at upstream.Config) doctor.Config {
-			c := withApp(t, at)
-			c.AskRefusals = true
-			return c
-		}},
+		{`signature: {path_slash: false}`, withAppAndFake},
 		{"", withToken},
 		{"", withApp},
 	} {

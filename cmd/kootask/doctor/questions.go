@@ -10,7 +10,7 @@ type form struct {
 	task     string
 	language string
 	user     bool // X-User-Id is sent. A signature always has it.
-	fake     bool // The token is fakeToken.
+	fake     bool // The token is fakeToken, also in place of a signature.
 	untraced bool // X-Traceid is not sent.
 }
 
