@@ -52,13 +52,15 @@ type Config struct {
 // session is one examination. It is used by one goroutine.
 type session struct {
 	Config
-	client  *upstream.Client
-	report  *Report
-	form    form // The form of the questions: the dialect's, or the one that KooDrive was found to accept.
-	found   bool // A question was accepted in that form.
-	asked   int
-	inRow   int      // Consecutive refusals.
-	private []string // Texts that are not shown.
+	client *upstream.Client
+	report *Report
+	form   form // The form of the questions: the dialect's, or the one that KooDrive was found to accept.
+	found  bool // A question was accepted in that form.
+	// signedIn is the first question that KooDrive refused for another reason than the credential. Nil: there is none.
+	signedIn *Answer
+	asked    int
+	inRow    int      // Consecutive refusals.
+	private  []string // Texts that are not shown.
 }
 
 // Run examines KooDrive. It takes up to MaxQuestions times Interval and the timeout of the connection. It fails if the config is
@@ -97,7 +99,8 @@ func Run(ctx context.Context, config Config) (*Report, error) {
 
 // examine asks the questions:
 //  1. In the form of the dialect in force.
-//  2. If that is refused, in other forms until one is accepted.
+//  2. If that is refused, in other forms until one is accepted. Once a refusal has another reason than the credential, no other
+//     credential is sent.
 //  3. In the accepted form, everything else.
 //
 // Once the examination has stopped, the questions that are left are reported as not asked.
@@ -110,8 +113,7 @@ func (s *session) examine(ctx context.Context) {
 		}
 	}
 	if s.report.Stopped == "" && !s.found {
-		s.stop("KooDrive refuses the credential in every form that was asked.")
-		s.report.Result = Refused
+		s.giveUp("KooDrive refuses the credential in every form that was asked.")
 	}
 	answers := make([]*Answer, len(questions))
 	for i, q := range questions {
@@ -254,6 +256,9 @@ func (s *session) follow(q question, a *Answer, err error) {
 		return
 	}
 	s.inRow++
+	if s.signedIn == nil && a.refused() && a.Came != credentialRejected {
+		s.signedIn = a
+	}
 	var unanswered *upstream.TransportError
 	var unreadable *upstream.AnswerError
 	refusal := a.refusal
@@ -281,12 +286,9 @@ func (s *session) follow(q question, a *Answer, err error) {
 		s.stop("KooDrive has no such task: --task-id must be one that the credential may see.")
 	}
 	if s.inRow == maxInRow && s.report.Stopped == "" && (s.found || s.App == nil) {
-		why := "KooDrive refused 3 questions in a row."
+		const why = "KooDrive refused 3 questions in a row."
 		if !s.found {
-			s.report.Result = Refused
-			if s.UserID == "" {
-				why += " It may require X-User-Id: set --user-id."
-			}
+			s.giveUp(why)
 		}
 		s.stop(why)
 	}

@@ -32,17 +32,9 @@ func TestDocumentedKooDrive(t *testing.T) {
 	}{
 		"token":           {withToken, 0, 9},
 		"token, refusals": {withFake, 1, 10},
-		"token, no user": {func(t *testing.T, at upstream.Config) doctor.Config {
-			c := withToken(t, at)
-			c.UserID = ""
-			return c
-		}, 0, 8},
-		"app": {withApp, 0, 7},
-		"app, refusals": {func(t *testing.T, at upstream.Config) doctor.Config {
-			c := withApp(t, at)
-			c.AskRefusals = true
-			return c
-		}, 1, 8},
+		"token, no user":  {withoutUser, 0, 8},
+		"app":             {withApp, 0, 7},
+		"app, refusals":   {withAppAndFake, 1, 8},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := simulated(t, "")
@@ -118,15 +110,25 @@ func TestStops(t *testing.T) {
 	}
 }
 
-// A KooDrive whose clock differs refuses the first signature, and accepts the next one.
+// A KooDrive whose clock differs refuses the first date, and accepts the next one.
 func TestClock(t *testing.T) {
-	k := simulated(t, "")
-	k.SetSkew(-10 * time.Minute)
-	bubble(t, k, withApp, func(r *doctor.Report, text string) {
-		if r.Result != doctor.AsExpected || !strings.Contains(text, "KooDrive's is 600 s behind") || polite(t, k) != 1 {
-			t.Errorf("%s:\n%s", r.Result, text)
-		}
-	})
+	for name, row := range map[string]struct {
+		overlay string
+		config  func(*testing.T, upstream.Config) doctor.Config
+	}{
+		"a signature":   {"", withApp},
+		"a dated token": {"token: {date: true}", withDate},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := simulated(t, row.overlay)
+			k.SetSkew(-10 * time.Minute)
+			bubble(t, k, row.config, func(r *doctor.Report, text string) {
+				if r.Result != doctor.AsExpected || !strings.Contains(text, "KooDrive's is 600 s behind") || polite(t, k) != 1 {
+					t.Errorf("%s:\n%s", r.Result, text)
+				}
+			})
+		})
+	}
 }
 
 // The fake token is the only deviation from the accepted form: a KooDrive that checks other headers first refuses the token.

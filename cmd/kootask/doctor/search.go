@@ -32,13 +32,19 @@ func (o other) question() question {
 		name: o.name(), asks: "the task, with " + o.asks, expects: []string{expected},
 		change: func(f *form) { o.change(&f.dialect) },
 		unless: func(s *session) string {
-			if s.found {
+			switch {
+			case s.found:
 				return "An earlier form was accepted."
+			case s.signedIn != nil && (s.signedIn.Number > 1 || o.signsIn()):
+				return "Question " + s.signedIn.number() + " was refused for another reason than the credential."
 			}
 			return ""
 		},
 	}
 }
+
+// signsIn reports whether the form signs in otherwise than the first question. Another date does not.
+func (o other) signsIn() bool { return o.key != "" && o.key != "token.date" }
 
 func (o other) name() string {
 	if o.key == "" {
@@ -62,25 +68,32 @@ func (s *session) others(first *Answer) []other {
 	return left[:min(len(left), maxOthers)]
 }
 
+// redated is the same form with the date of KooDrive's clock, which the first answer has.
+var redated = other{asks: "X-Date by KooDrive's clock", change: func(*dialect.Dialect) {}}
+
 // tokens returns other forms of a token. A refusal that is not about the credential points to a missing header.
 func (s *session) tokens(first *Answer) []other {
-	var prefixes []other
+	var all []other
+	if first.misdated {
+		all = append(all, redated)
+	}
+	date := other{key: "token.date", asks: "date: true", change: func(d *dialect.Dialect) { d.Token.Date = true }}
+	dates := first.refusal != nil && !s.Dialect.Token.Date // Otherwise the question "date" reports it.
+	if dates && first.Came != credentialRejected {
+		all = append(all, date)
+	}
 	for _, prefix := range []string{"Bearer ", "Bearer+", ""} {
 		if prefix != s.Dialect.Token.Prefix && !strings.HasPrefix(s.Token.Reveal(), "AT ") {
-			prefixes = append(prefixes, other{
+			all = append(all, other{
 				key: "token.prefix", asks: "prefix: " + strconv.Quote(prefix),
 				change: func(d *dialect.Dialect) { d.Token.Prefix = prefix },
 			})
 		}
 	}
-	if first.refusal == nil || s.Dialect.Token.Date { // Otherwise the question "date" reports it.
-		return prefixes
+	if dates && first.Came == credentialRejected {
+		all = append(all, date)
 	}
-	date := other{key: "token.date", asks: "date: true", change: func(d *dialect.Dialect) { d.Token.Date = true }}
-	if first.Came == credentialRejected {
-		return append(prefixes, date)
-	}
-	return append([]other{date}, prefixes...)
+	return all
 }
 
 // signatures returns other forms of a signature: the same for KooDrive's clock if this one is to blame, and those that deviate
@@ -88,7 +101,7 @@ func (s *session) tokens(first *Answer) []other {
 func (s *session) signatures(first *Answer) []other {
 	var all []other
 	if first.misdated {
-		all = append(all, other{asks: "X-Date by KooDrive's clock", change: func(*dialect.Dialect) {}})
+		all = append(all, redated)
 	}
 	now := s.Dialect.Signature
 	return append(all,
@@ -143,6 +156,21 @@ func defaultPort(config upstream.Config) string {
 	return "80"
 }
 
+// giveUp ends an examination without an accepted question. The credential is refused, for which why is the text, only if no
+// refusal has another reason.
+func (s *session) giveUp(why string) {
+	if s.signedIn != nil {
+		why = "KooDrive refused question " + s.signedIn.number() + " for another reason than the credential. " +
+			"A header may be missing, or the credential may not see the task."
+	} else {
+		s.report.Result = Refused
+	}
+	if s.UserID == "" {
+		why += " KooDrive may require X-User-Id: set --user-id."
+	}
+	s.stop(why)
+}
+
 // adopt makes an accepted form that of the following questions, and of the dialect to write.
 func (s *session) adopt(o other, first, accepted *Answer) {
 	s.found = true
@@ -150,7 +178,7 @@ func (s *session) adopt(o other, first, accepted *Answer) {
 	o.change(&s.report.dialect)
 	first.cause = formCause
 	if o.key == "" {
-		first.Verdict, first.Why = Same, "kootask signs again in this case, by KooDrive's clock."
+		first.Verdict, first.Why = Same, "kootask repeats such a request, dated by KooDrive's clock."
 	} else {
 		s.report.notes[o.key] = "Question " + accepted.number() + ", with " + o.asks + ", was accepted. Question 1 got " +
 			first.result() + "."
