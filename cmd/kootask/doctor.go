@@ -123,8 +123,8 @@ func (c *doctorCommand) examine(ctx context.Context, out output, config doctor.C
 
 // write writes the dialect that was found to a new file.
 func (c *doctorCommand) write(stderr io.Writer, report *doctor.Report) error {
-	if !report.Accepted() {
-		_, _ = fmt.Fprintf(stderr, "kootask: %s is not written, because KooDrive has accepted no question.\n", c.Write)
+	if !report.Knows() {
+		_, _ = fmt.Fprintf(stderr, "kootask: %s is not written: KooDrive cannot be reached or refuses the credential.\n", c.Write)
 		return nil
 	}
 	documented, err := dialects.Parse(nil)

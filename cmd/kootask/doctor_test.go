@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -50,6 +51,8 @@ func TestDoctor(t *testing.T) {
 		"an app":               {app, "", false, exitOK, true},
 		"another prefix":       {doctorCommand{TokenFile: tokenFile}, `token: {prefix: "Bearer+"}`, false, exitDiffers, true},
 		"another signature":    {app, "signature: {time_line: true}", false, exitDiffers, true},
+		"a header is missing":  {doctorCommand{TokenFile: tokenFile}, "headers: {X-Hw-Agentname: example}", false, exitDiffers, true},
+		"a header, an app":     {app, "headers: {X-Hw-Agentname: example}", false, exitDiffers, true},
 		"refused":              {doctorCommand{TokenFile: tokenFile, Output: "json"}, "", true, exitRefused, false},
 		"an app, refused":      {app, "", true, exitRefused, false},
 	} {
@@ -98,6 +101,9 @@ func TestDoctor(t *testing.T) {
 			}
 			search(t, "the overlay", string(overlay), secrets...)
 			search(t, "the overlay", string(overlay), data...)
+			if strings.HasPrefix(row.overlay, "headers:") { // Its line is a comment, without the value that doctor cannot know.
+				overlay = bytes.ReplaceAll(overlay, []byte("# headers: {X-Example: example}"), []byte(row.overlay))
+			}
 			got, err := dialects.Parse(overlay)
 			if want, _ := dialects.Parse([]byte(row.overlay)); err != nil || got.Digest() != want.Digest() {
 				t.Errorf("%v:\n%s", err, overlay)
@@ -125,6 +131,7 @@ func TestDoctorFlags(t *testing.T) {
 		"a required user":      {[]string{"doctor", url, task, tokenFile, "--upstream-dialect=" + file(t, "token: {user_id: required}")}, exitUsage, "--user-id: required by --upstream-dialect"},
 		"an existing file":     {[]string{"doctor", url, task, tokenFile, "--write=" + file(t, "mine")}, exitUsage, "--write: "},
 		"nobody listens":       {[]string{"doctor", url, task, tokenFile}, exitError, "the step tcp failed"},
+		"nothing to write":     {[]string{"doctor", url, task, tokenFile, "--write=" + filepath.Join(t.TempDir(), "new")}, exitError, "new is not written"},
 		"check online":         {[]string{"serve", "--check", "--online", url}, exitError, "the step tcp failed"},
 		"online without check": {[]string{"serve", "--online", url, "--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0", "--admin-addr="}, exitUsage, "--online: requires --check"},
 	} {

@@ -120,6 +120,12 @@ func (r *Report) Accepted() bool {
 	return slices.ContainsFunc(r.Questions, func(a *Answer) bool { return a.accepted })
 }
 
+// Knows reports whether the report knows enough of KooDrive for an overlay: it accepted a question, or did not refuse the
+// credential.
+func (r *Report) Knows() bool {
+	return r.Accepted() || r.Result != Unreachable && r.Result != Refused
+}
+
 // JSON returns the report as one line.
 func (r *Report) JSON() ([]byte, error) { return json.Marshal(r) }
 
