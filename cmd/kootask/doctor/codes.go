@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/kootask/kootask/dialect"
-	"github.com/kootask/kootask/upstream"
 )
 
 // row is a row of codes that was found.
@@ -37,15 +36,16 @@ func (r *Report) codes() (rows []row, untold []string) {
 		first := group[i]
 		got := named(group) + " got " + first.result()
 		oneCause := !slices.ContainsFunc(group, func(a *Answer) bool { return a.cause != first.cause })
-		// A code that has a meaning already is taken for another one only if a single question got it.
-		known := first.refusal.Meaning != upstream.Unmapped
 		switch {
-		case !oneCause || known && len(group) > 1:
+		// A code with a documented meaning is taken for another one only if a single question got it.
+		case !oneCause || len(group) > 1 && documented(r.dialect.Codes, k):
 			untold = append(untold, got+", and cannot be told apart.")
 		case !r.confirmed(group[0].Number, group[len(group)-1].Number):
 			untold = append(untold, got+", but no question was accepted before and after that.")
 		case dialect.PlainCode(first.Code) != k.code || k == refusalKey{status: http.StatusOK}:
 			untold = append(untold, got+", for which no row can be written.")
+		case k.code == "" && slices.Contains(signInStatuses, k.status):
+			untold = append(untold, got+". KooDrive refuses credentials in this way, so no row is written.")
 		default:
 			c := dialect.Code{Code: k.code, Reason: first.row, Overlaid: true}
 			elsewhere := func(other refusalKey) bool { return other.code == k.code && other.status != k.status }
@@ -56,6 +56,37 @@ func (r *Report) codes() (rows []row, untold []string) {
 		}
 	}
 	return rows, untold
+}
+
+// signInStatuses are those with which KooDrive refuses credentials without an error code. A row for one of them would give
+// another reason to every such refusal.
+var signInStatuses = []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden}
+
+// documented reports whether KooDrive's documents, and no row of an overlay, give a reason to a refusal.
+func documented(rows []dialect.Code, k refusalKey) bool {
+	if k.status == http.StatusUnauthorized || k.status == http.StatusForbidden {
+		return false
+	}
+	known := false
+	for _, c := range rows {
+		if c.Code == "" || c.Code != k.code || c.Status != 0 && c.Status != k.status {
+			continue
+		}
+		if c.Overlaid {
+			return false
+		}
+		known = true
+	}
+	return known
+}
+
+// adopt returns the rows with one that was found, and without those that would win over it: rows with the same code, for the
+// status of its answers.
+func (f row) adopt(rows []dialect.Code) []dialect.Code {
+	status := f.answers[0].refusal.Status
+	return append(slices.DeleteFunc(slices.Clone(rows), func(c dialect.Code) bool {
+		return c.Code == f.Code.Code && (c.Status == f.Status || c.Status == status)
+	}), f.Code)
 }
 
 // refusals returns the refused questions by what they got, in their order.

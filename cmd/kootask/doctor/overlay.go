@@ -20,9 +20,7 @@ func (r *Report) Overlay(documented dialect.Dialect) []byte {
 	d := r.dialect
 	found, untold := r.codes()
 	for _, row := range found {
-		d.Codes = append(slices.DeleteFunc(slices.Clone(d.Codes), func(c dialect.Code) bool {
-			return c.Status == row.Status && c.Code == row.Code.Code
-		}), row.Code)
+		d.Codes = row.adopt(d.Codes)
 		o.based[row.Code] = row.based
 	}
 	o.comment("", "How "+r.KooDrive+" speaks, where that differs from KooDrive's documents. kootask doctor wrote this file for "+

@@ -73,6 +73,8 @@ func TestAmbiguousRefusals(t *testing.T) {
 	}{
 		"the code of a wrong header": {`codes: [{code: "13000102", reason: TASK_NOT_FOUND}]`, nil, "Questions 2 and 3 got 400 with code 13000102, and cannot be told apart"},
 		"the code of a wrong token":  {`codes: [{code: "13000499", reason: TASK_NOT_FOUND}, {code: "13000499", status: 400, reason: CREDENTIAL_REJECTED}]`, nil, "Questions 2, 3 and 5 got 400 with code 13000499, and cannot be told apart"},
+		"a refused sign-in, 400":     {"codes: [{status: 400, reason: TASK_NOT_FOUND}]", nil, "Questions 2 and 3 got 400 without a code. KooDrive refuses credentials in this way"},
+		"a refused sign-in, 401":     {"codes: [{status: 401, reason: TASK_NOT_FOUND}]", nil, "Questions 2 and 3 got 401 without a code. KooDrive refuses credentials in this way"},
 		"nothing after it":           {"", koodrivetest.Answer(403, `{"code":13000999}`), "no question was accepted before and after"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -123,4 +125,51 @@ result_codes: {"18000205": {en-US: "It's \"full\".", zh-CN: 空间已满。}}
 			}
 		}
 	})
+}
+
+// A row that is found wins over those of the dialect in force, and a meaning of that dialect's rows can change.
+func TestOverlayReplacesRowsInForce(t *testing.T) {
+	for name, row := range map[string]struct{ spoken, inForce, want string }{
+		"a row with both": {
+			`codes: [{code: "13000499", reason: TASK_NOT_FOUND}]`,
+			`codes: [{status: 400, code: "13000499", reason: UPSTREAM_BUSINESS_ERROR}]`,
+			`codes: [{code: "13000499", reason: TASK_NOT_FOUND}]`,
+		},
+		"a documented code": {
+			"", `codes: [{status: 400, code: "13000309", reason: UPSTREAM_BUSINESS_ERROR}]`,
+			`codes: [{code: "13000309", reason: TASK_NOT_FOUND}]`,
+		},
+		"a documented code alone": {
+			"", `codes: [{code: "13000309", reason: UPSTREAM_BUSINESS_ERROR}]`,
+			`codes: [{code: "13000309", reason: TASK_NOT_FOUND}]`,
+		},
+		"a row with a status": {
+			`codes: [{status: 410, code: "13000499", reason: TASK_NOT_FOUND}]`,
+			`codes: [{status: 410, reason: UPSTREAM_BUSINESS_ERROR}]`,
+			`codes: [{status: 410, reason: UPSTREAM_BUSINESS_ERROR}, {code: "13000499", reason: TASK_NOT_FOUND}]`,
+		},
+		"rows about other answers": {
+			`codes: [{code: "13000499", reason: TASK_NOT_FOUND}]`,
+			`codes: [{status: 409, code: "13000499", reason: UPSTREAM_BUSINESS_ERROR}]`,
+			`codes: [{status: 409, code: "13000499", reason: UPSTREAM_BUSINESS_ERROR}, {code: "13000499", reason: TASK_NOT_FOUND}]`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := simulated(t, row.spoken)
+				config := withToken(t, serve(t, k))
+				config.Dialect = parse(t, row.inForce)
+				r, text := examine(t, config)
+				written := string(r.Overlay(parse(t, "")))
+				config.Dialect = parse(t, written)
+				if diff := cmp.Diff(parse(t, row.want), config.Dialect); r.Result != doctor.Differing || diff != "" {
+					t.Errorf("%s, %s\n%s\n%s", r.Result, diff, written, text)
+				}
+				k.ForgetRequests()
+				if r, text := examine(t, config); r.Result != doctor.AsExpected {
+					t.Errorf("with it, the result is %s:\n%s\n%s", r.Result, text, written)
+				}
+			})
+		})
+	}
 }
