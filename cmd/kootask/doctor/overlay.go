@@ -29,9 +29,10 @@ func (r *Report) Overlay(documented dialect.Dialect) []byte {
 	o.section("signature", signature(d.Signature, documented.Signature))
 	o.headers(d.Headers)
 	o.codes(d.Codes, untold)
-	o.numbers("statuses", d.Statuses, r.statusSeen())
-	o.numbers("task_types", d.TaskTypes, r.typeSeen())
-	o.texts(d.ResultCodes)
+	status, kind, result := r.seen()
+	o.unlisted("statuses", entries(d.Statuses), status)
+	o.unlisted("task_types", entries(d.TaskTypes), kind)
+	o.unlisted("result_codes", texts(d.ResultCodes), result)
 	o.unexplained(found)
 	return []byte(o.text.String())
 }
@@ -148,56 +149,74 @@ func (o *overlay) codes(rows []dialect.Code, untold []string) {
 	}
 }
 
-// numbers writes a mapping of undocumented numbers, or what was seen.
-func (o *overlay) numbers(name string, names map[int32]string, seen string) {
-	if len(names) == 0 {
-		o.line("\n%s", seen)
-		return
-	}
-	o.line("\n%s:", name)
-	for _, n := range slices.Sorted(maps.Keys(names)) {
-		o.line("  %d: %s", n, names[n])
-	}
+// seen is what an examination saw for a key of the dialect that no question can find.
+type seen struct {
+	text  string // What was seen.
+	entry pair   // What it would be in the mapping, without a meaning. Empty: it has a documented one, or nothing was seen.
 }
 
-// texts writes the result codes of the dialect in force, or the one that was seen.
-func (o *overlay) texts(texts map[string]dialect.Text) {
-	if len(texts) > 0 {
-		o.line("\nresult_codes:")
-		for _, code := range slices.Sorted(maps.Keys(texts)) {
-			o.line("  %q: {en-US: %q, zh-CN: %q}", code, texts[code].English, texts[code].Chinese)
+// unlisted writes a mapping that no question can find. What was seen stands beside it as a comment, unless the mapping has it.
+func (o *overlay) unlisted(name string, entries []pair, s seen) {
+	o.line("")
+	missing := s.entry.key != "" && !slices.ContainsFunc(entries, func(p pair) bool { return p.key == s.entry.key })
+	if len(entries) == 0 {
+		o.line("# %s", s.text)
+		if missing {
+			o.line("# %s: {%s: %s}", name, s.entry.key, s.entry.value)
+		} else {
+			o.line("# %s: {}", name)
 		}
 		return
 	}
-	if t := o.report.task; t != nil && t.result != "" {
-		o.line("\n# The task has result code %s.\n# result_codes: {%q: {en-US: …, zh-CN: …}}", t.result, t.result)
-	} else {
-		o.line("\n# The task has no result code.\n# result_codes: {}")
+	o.line("%s:", name)
+	for _, p := range entries {
+		o.line("  %s: %s", p.key, p.value)
+	}
+	if missing {
+		o.line("  # %s\n  # %s: %s", s.text, s.entry.key, s.entry.value)
 	}
 }
 
-// statusSeen returns a comment with the status of the task.
-func (r *Report) statusSeen() string {
+// entries returns the entries of a mapping of numbers.
+func entries(names map[int32]string) (pairs []pair) {
+	for _, n := range slices.Sorted(maps.Keys(names)) {
+		pairs = append(pairs, pair{strconv.Itoa(int(n)), names[n]})
+	}
+	return pairs
+}
+
+// texts returns the entries of result codes.
+func texts(codes map[string]dialect.Text) (pairs []pair) {
+	for _, code := range slices.Sorted(maps.Keys(codes)) {
+		text := codes[code]
+		pairs = append(pairs, pair{strconv.Quote(code), fmt.Sprintf("{en-US: %q, zh-CN: %q}", text.English, text.Chinese)})
+	}
+	return pairs
+}
+
+// seen returns what was seen of the task.
+func (r *Report) seen() (status, kind, result seen) {
+	status.text, kind.text, result.text = "No task was seen.", "No type of a task was seen.", "The task has no result code."
 	if r.task == nil {
-		return "# No task was seen.\n# statuses: {}"
+		return status, kind, result
 	}
-	if n := r.task.status; n < upstream.StatusNew || n > upstream.StatusFailed {
-		return fmt.Sprintf("# The task has status %d: NEW, EXECUTING, SUCCESS or FAILED?\n# statuses: {%d: …}", n, n)
+	status = number("status", r.task.status, upstream.StatusFailed, "NEW, EXECUTING, SUCCESS or FAILED?")
+	if t := r.task.kind; t != nil {
+		kind = number("type", *t, upstream.TypeBatchImport, "TRANSFER_AND_DELETION or BATCH_IMPORT?")
 	}
-	return fmt.Sprintf("# The task has status %d, which is documented.\n# statuses: {}", r.task.status)
+	if code := r.task.result; code != "" {
+		result = seen{"The task has result code " + code + ".", pair{strconv.Quote(code), "{en-US: …, zh-CN: …}"}}
+	}
+	return status, kind, result
 }
 
-// typeSeen returns a comment with the type of the task.
-func (r *Report) typeSeen() string {
-	switch t := r.task; {
-	case t == nil || t.kind == nil:
-		return "# No type of a task was seen.\n# task_types: {}"
-	case *t.kind < upstream.TypeTransferAndDeletion || *t.kind > upstream.TypeBatchImport:
-		return fmt.Sprintf("# The task has type %d: TRANSFER_AND_DELETION or BATCH_IMPORT?\n"+
-			"# task_types: {%d: …}", *t.kind, *t.kind)
-	default:
-		return fmt.Sprintf("# The task has type %d, which is documented.\n# task_types: {}", *t.kind)
+// number returns what was seen as a number of the task, of which 0 to last are documented.
+func number(noun string, n, last int32, choices string) seen {
+	text := fmt.Sprintf("The task has %s %d", noun, n)
+	if n >= 0 && n <= last {
+		return seen{text: text + ", which is documented."}
 	}
+	return seen{text + ": " + choices, pair{strconv.Itoa(int(n)), "…"}}
 }
 
 // unexplained comments on the differences that no line of the document removes.

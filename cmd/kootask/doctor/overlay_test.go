@@ -173,3 +173,38 @@ func TestOverlayReplacesRowsInForce(t *testing.T) {
 		})
 	}
 }
+
+// What was seen of the task is written beside the rows of the dialect in force, unless one of them maps it.
+func TestOverlayAddsWhatWasSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const inForce = `
+statuses: {4: FAILED}
+task_types: {2: BATCH_IMPORT}
+result_codes: {"18000205": {en-US: Full., zh-CN: 已满。}}
+`
+		task := koodrivetest.Example()
+		task.Type, task.Steps = new(int64(9)), []koodrivetest.Step{{Status: 7, ResultCode: "18000299"}}
+		k := simulated(t, "")
+		k.SetTask(task)
+		config := withToken(t, serve(t, k))
+		config.Dialect = parse(t, inForce)
+		r, _ := examine(t, config)
+		written := string(r.Overlay(parse(t, "")))
+		if diff := cmp.Diff(config.Dialect, parse(t, written)); diff != "" {
+			t.Errorf("%s\n%s", diff, written)
+		}
+		lines := []string{"  # 7: …", "  # 9: …", `  # "18000299": {en-US: …, zh-CN: …}`}
+		for _, line := range lines {
+			if !strings.Contains(written, "\n"+line+"\n") {
+				t.Errorf("no %s in\n%s", line, written)
+			}
+		}
+		config.Dialect = parse(t, strings.NewReplacer("4:", "7:", "2:", "9:", "18000205", "18000299").Replace(inForce))
+		r, _ = examine(t, config)
+		for _, line := range lines {
+			if written := string(r.Overlay(parse(t, ""))); strings.Contains(written, line) {
+				t.Errorf("%s in\n%s", line, written)
+			}
+		}
+	})
+}
