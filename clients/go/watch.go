@@ -40,6 +40,19 @@ func (c *Client) Watch(ctx context.Context, id string, options ...Option) iter.S
 	}
 }
 
+// Wait returns the task once it is finished. It watches the task, so it resumes and ends like [Client.Events]. A failed
+// task is a value, unless the option [FailedTaskAsError] is set. To limit the wait, give ctx a deadline.
+func (c *Client) Wait(ctx context.Context, id string, options ...Option) (*taskv1.Task, error) {
+	var last *taskv1.Task
+	for task, err := range c.Watch(ctx, id, options...) {
+		if err != nil {
+			return nil, err
+		}
+		last = task
+	}
+	return last, nil
+}
+
 // Events yields every event of a watch. The sequence ends after the finished task, or with an [*Error], which comes
 // last.
 //
