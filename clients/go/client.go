@@ -111,10 +111,11 @@ func UserID(id string) Option { return func(c *call) { c.userID = id } }
 func Language(language string) Option { return func(c *call) { c.language = language } }
 
 // MaxAge limits the age of Get's answer; 0 always asks KooDrive. Without it, a finished task may be up to a minute old,
-// and KooDrive is asked for any other task. Watch ignores it.
+// and KooDrive is asked for any other task. Watches ignore it.
 func MaxAge(age time.Duration) Option { return func(c *call) { c.maxAge = durationpb.New(age) } }
 
 // FailedTaskAsError turns a failed task into an [*Error] with the reason TASK_FAILED. Watch yields the task first.
+// The option has no effect on WatchAll.
 func FailedTaskAsError() Option { return func(c *call) { c.failedTaskAsError = true } }
 
 // begin returns the context and the options of a call.

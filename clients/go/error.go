@@ -32,6 +32,8 @@ type Error struct {
 	// error with Code Unavailable and no Reason), although a retry may help.
 	Retry      bool
 	RetryAfter time.Duration
+	// TaskID is the id of the task in [Event.Dropped]. Empty for other errors.
+	TaskID string
 	// RequestID identifies the call in kootask's log. Empty if the error is not from kootask.
 	RequestID string
 	// Metadata has further details, under the contract's names. For example, resultCode is the code of a failed task.
@@ -51,6 +53,9 @@ func (e *Error) Has(reason taskv1.ErrorReason) bool { return e.Reason == reason.
 
 func (e *Error) Error() string {
 	var b strings.Builder
+	if e.TaskID != "" {
+		fmt.Fprintf(&b, "task %s: ", e.TaskID)
+	}
 	b.WriteString(e.Message)
 	if e.Reason != "" {
 		fmt.Fprintf(&b, " (%s)", e.Reason)

@@ -57,6 +57,49 @@ func ExampleClient_Get() {
 	// Output: TASK_STATUS_FAILED 18000205
 }
 
+func ExampleClient_Wait() {
+	addr, stop := startServer()
+	defer stop()
+	client, err := kootask.New(kootask.Config{Addr: addr.name, Token: "secret", DialOptions: addr.dial})
+	if err != nil {
+		panic(err)
+	}
+	defer client.Close()
+
+	task, err := client.Wait(context.Background(), "1534087020903704705")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(task.GetStatus())
+	// Output: TASK_STATUS_SUCCESS
+}
+
+func ExampleClient_WatchAll() {
+	addr, stop := startServer()
+	defer stop()
+	client, err := kootask.New(kootask.Config{Addr: addr.name, Token: "secret", DialOptions: addr.dial})
+	if err != nil {
+		panic(err)
+	}
+	defer client.Close()
+
+	ids := []string{"1534087020903704704", "1534087020903704705", "1534087020903709999"}
+	for event, err := range client.WatchAll(context.Background(), ids) {
+		switch {
+		case err != nil: // The watch of all tasks has ended.
+			panic(err)
+		case event.Task.GetDone():
+			fmt.Println(event.Task.GetTaskId(), event.Task.GetStatus())
+		case event.Dropped != nil && !event.Dropped.Retry:
+			fmt.Println(event.Dropped.TaskID, event.Dropped.Reason)
+		}
+	}
+	// Unordered output:
+	// 1534087020903704704 TASK_STATUS_FAILED
+	// 1534087020903704705 TASK_STATUS_SUCCESS
+	// 1534087020903709999 TASK_NOT_FOUND
+}
+
 func ExampleError() {
 	addr, stop := startServer()
 	defer stop()

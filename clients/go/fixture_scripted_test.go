@@ -31,13 +31,16 @@ type stream = grpc.ServerStreamingServer[taskv1.WatchTaskResponse]
 type scripted struct {
 	taskv1.UnimplementedTaskServiceServer
 	watch []func(stream) error
+	list  []listStep
 	get   func(context.Context, *taskv1.GetTaskRequest) (*taskv1.GetTaskResponse, error)
 	token func() (string, error) // The client's CallerToken.
 
 	mu       sync.Mutex
 	start    time.Time
 	attempts []time.Duration
-	callers  []string // The caller's token of each attempt.
+	callers  []string   // The caller's token of each attempt.
+	lists    [][]string // The ids of each attempt of a list.
+	streams  int        // Streams of lists that have not ended.
 	metadata metadata.MD
 	listener *bufconn.Listener
 	server   *grpc.Server

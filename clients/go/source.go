@@ -3,7 +3,18 @@ package kootask
 import (
 	"context"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+)
+
+const (
+	// perStream is the contract's limit on the tasks of a stream.
+	perStream = 100
+	// requestHeader has the id of the request.
+	requestHeader = "x-request-id"
 )
 
 // source opens a stream of the tasks with these ids. It may block on a busy connection.
@@ -26,4 +37,34 @@ func (c *Client) one(failedTaskAsError bool) source {
 			return ids[0], Event{Task: m.GetTask(), Heartbeat: m.GetHeartbeat()}, err
 		}, nil
 	}
+}
+
+// several opens a stream of up to [perStream] tasks.
+func (c *Client) several(ctx context.Context, ids []string) (receiver, error) {
+	stream, err := c.tasks.WatchTasks(ctx, &taskv1.WatchTasksRequest{TaskIds: ids})
+	if err != nil {
+		return nil, err
+	}
+	return func() (string, Event, error) {
+		m, err := stream.Recv()
+		if dropped := m.GetDropped(); dropped != nil {
+			header, _ := stream.Header() // It has come before the message.
+			return dropped.GetTaskId(), Event{Dropped: droppedError(dropped, header)}, nil
+		}
+		return m.GetTask().GetTaskId(), Event{Task: m.GetTask(), Heartbeat: m.GetHeartbeat()}, err
+	}, nil
+}
+
+// droppedError returns the error of a task that was dropped from a stream with this header.
+func droppedError(d *taskv1.DroppedTask, header metadata.MD) *Error {
+	e := &Error{
+		Code: codes.Code(d.GetCode()), Reason: d.GetReason(), TaskID: d.GetTaskId(),
+		Message: d.GetMessage(), LocalizedMessage: d.GetLocalizedMessage(), Metadata: d.GetMetadata(),
+		Retry: d.GetRetryDelay() != nil, RetryAfter: d.GetRetryDelay().AsDuration(),
+	}
+	if id := header.Get(requestHeader); len(id) > 0 {
+		e.RequestID = id[0]
+	}
+	e.status = status.New(e.Code, e.Message)
+	return e
 }

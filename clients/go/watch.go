@@ -16,6 +16,9 @@ type Event struct {
 	Heartbeat *taskv1.Heartbeat
 	// Resume reports that the watch was interrupted and will resume by itself.
 	Resume *Resume
+	// Dropped is the error, with its TaskID, of a task whose watch ended before the task was finished. The other tasks
+	// are still watched. With Retry, this task is watched again, after RetryAfter. Only WatchAll yields it.
+	Dropped *Error
 	// TaskIDs are the ids of the tasks that a Heartbeat or Resume is about. Nil for other events.
 	TaskIDs []string
 }

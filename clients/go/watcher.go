@@ -33,8 +33,10 @@ type watcher struct {
 
 // watched is a task that is watched.
 type watched struct {
-	id   string
-	last *taskv1.Task // The last state yielded. Nil: none.
+	id    string
+	last  *taskv1.Task // The last state yielded. Nil: none.
+	drops int          // Times that it was dropped since its last message with a task.
+	due   time.Time    // When it is to be watched again, if it was dropped with a delay.
 }
 
 var (
@@ -145,15 +147,31 @@ func (w *watcher) hand(id string, event Event) bool {
 		return w.yield(event, nil)
 	}
 	i := slices.IndexFunc(w.tasks, func(t *watched) bool { return t.id == id })
-	if i < 0 || event.Task == nil || !w.tasks[i].isNews(event.Task) {
+	if i < 0 || !w.tasks[i].take(event) {
 		return true
 	}
-	w.tasks[i].last = event.Task
 	errorFollows := w.failedTaskAsError && event.Task.GetStatus() == taskv1.TaskStatus_TASK_STATUS_FAILED
-	if event.Task.GetDone() && !errorFollows {
+	if event.Dropped != nil || event.Task.GetDone() && !errorFollows {
 		w.tasks = slices.Delete(w.tasks, i, i+1)
 	}
 	return w.yield(event, nil)
+}
+
+// take notes an event of the task, and reports whether it is news.
+func (t *watched) take(event Event) bool {
+	switch {
+	case event.Dropped != nil:
+		t.drops++
+		return true
+	case event.Task == nil: // It is newer than the contract.
+		return false
+	}
+	t.drops = 0
+	if !t.isNews(event.Task) {
+		return false
+	}
+	t.last = event.Task
+	return true
 }
 
 // isNews reports whether a task is newer than the last one. A new stream begins with the current task, and may come
