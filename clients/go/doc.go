@@ -1,4 +1,4 @@
-// Package kootask is the Go client of kootask. It reports the status of a KooDrive task, once or until the task is finished.
+// Package kootask is the Go client of kootask. It reports the status of KooDrive tasks, once or until they are finished.
 //
 //	client, err := kootask.New(kootask.Config{Addr: "kootask.example:9090", TLS: &tls.Config{}, Token: token})
 //	if err != nil { … }
@@ -13,6 +13,8 @@
 //
 // A watch continues when the server is redeployed or the connection breaks: it resumes after the delay that the server
 // asks for, and yields no state twice. If it cannot resume, it ends with an [*Error].
+//
+// [Client.WatchAll] watches any number of tasks. [Client.Wait] returns a task once it is finished.
 //
 // A failed task is a value with the status FAILED. [FailedTaskAsError] turns it into an error.
 package kootask
