@@ -152,6 +152,9 @@ func read(ctx context.Context, client *http.Client, address string) ([]byte, err
 		return nil, fmt.Errorf("the status is %d", response.StatusCode)
 	}
 	body, err := unpack.Body(response, MaxDocument+1)
+	if ctx.Err() != nil { // The issuer may end a body that drips when the request is cancelled, as if it were complete.
+		return nil, context.Cause(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
