@@ -3,9 +3,11 @@ package kootask
 import (
 	"context"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
@@ -65,6 +67,16 @@ func droppedError(d *taskv1.DroppedTask, header metadata.MD) *Error {
 	if id := header.Get(requestHeader); len(id) > 0 {
 		e.RequestID = id[0]
 	}
+	details := []protoadapt.MessageV1{
+		&errdetails.ErrorInfo{Reason: e.Reason, Domain: domain, Metadata: e.Metadata},
+		&errdetails.RequestInfo{RequestId: e.RequestID},
+	}
+	if e.Retry {
+		details = append(details, &errdetails.RetryInfo{RetryDelay: d.GetRetryDelay()})
+	}
 	e.status = status.New(e.Code, e.Message)
+	if detailed, err := e.status.WithDetails(details...); err == nil { // As a call for this task alone would fail.
+		e.status = detailed
+	}
 	return e
 }
