@@ -33,6 +33,8 @@ func (c *connection) explain(err error) string {
 	if !errors.As(err, &failure) {
 		return err.Error()
 	}
+	alone := *failure // Without the id of a dropped task, which stands beside the explanation.
+	alone.TaskID, failure = "", &alone
 	switch {
 	case failure.Reason == taskv1.ErrorReason_CREDENTIAL_MISSING.String():
 		return fmt.Sprintf("%v: set %s or --token-file, or --user-id if the server has its own credential",

@@ -15,41 +15,77 @@ import (
 	"github.com/kootask/kootask/internal/jsonline"
 )
 
-// getCommand shows a task as it is now.
+// getCommand shows tasks as they are now.
 type getCommand struct {
 	clientFlags
-	Timeout time.Duration `default:"30s" help:"Maximum wait for the answer."`
-	ID      string        `arg:"" help:"Id of the task."`
+	Timeout time.Duration `default:"30s" help:"Maximum wait for the answers."`
+	IDs     []string      `arg:"" name:"id" help:"Ids of the tasks. - reads ids from the standard input."`
 }
 
 // Help is shown below the command's help.
 func (getCommand) Help() string {
-	return "Exit codes: 0 the task has not failed; 3 the task has failed; 4 it is not found; " +
-		"5 the credential or the caller is refused; 2 usage; 130 interrupted; 1 anything else."
+	return "Exit codes: 0 no task has failed; 3 one has failed; 4 one is not found; " +
+		"5 the credential or the caller is refused; 2 usage; 130 interrupted; 1 anything else. " +
+		"If several apply, the first of 130, 1, 5, 4, 3."
 }
 
-// Run asks once.
-func (c *getCommand) Run(ctx context.Context, out output) error {
-	client, err := c.connect(c.ID)
+// getAtOnce is the number of calls of get in flight.
+const getAtOnce = 8
+
+// Run asks once for each task, and prints the answers in the order of the ids.
+func (c *getCommand) Run(ctx context.Context, in input, out output) error {
+	ids, err := in.ids(c.IDs)
+	if err != nil {
+		return err
+	}
+	client, err := c.connect(ids...)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = client.Close() }()
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	task, err := client.Get(ctx, c.ID)
-	code := codeOf(task, err)
-	switch {
-	case err != nil:
-		if code != exitInterrupted {
-			_, _ = fmt.Fprintln(out.stderr, "kootask:", printable(client.explain(err)))
-		}
-	case c.Output == "json":
-		_, _ = fmt.Fprintf(out.stdout, "%s\n", asJSON(task))
-	default:
-		printTask(out.stdout, task)
+	type answer struct {
+		task *taskv1.Task
+		err  error
 	}
-	return worst([]int{code})
+	answers, slots := make([]chan answer, len(ids)), make(chan struct{}, getAtOnce)
+	for i := range ids {
+		answers[i] = make(chan answer, 1)
+	}
+	go func() {
+		for i, id := range ids {
+			slots <- struct{}{}
+			go func() {
+				defer func() { <-slots }()
+				task, err := client.Get(ctx, id)
+				answers[i] <- answer{task, err}
+			}()
+		}
+	}()
+	var all []int
+	for i, id := range ids {
+		got := <-answers[i]
+		code := codeOf(got.task, got.err)
+		all = append(all, code)
+		switch {
+		case got.err != nil && code != exitInterrupted:
+			prefix := ""
+			if len(ids) > 1 {
+				prefix = id + ": "
+			}
+			_, _ = fmt.Fprintln(out.stderr, "kootask:", prefix+printable(client.explain(got.err)))
+		case got.err != nil:
+		case c.Output == "json":
+			_, _ = fmt.Fprintf(out.stdout, "%s\n", asJSON(got.task))
+		default:
+			if i > 0 {
+				_, _ = fmt.Fprintln(out.stdout)
+			}
+			printTask(out.stdout, got.task)
+		}
+	}
+	return worst(all)
 }
 
 // asOverREST is the JSON form of the HTTP port.

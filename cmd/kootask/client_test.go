@@ -41,7 +41,7 @@ func TestHelp(t *testing.T) {
 	for name, args := range map[string][]string{
 		"help.txt": {"--help"}, "help-serve.txt": {"serve", "--help"}, "help-demo.txt": {"demo", "--help"},
 		"help-simulate.txt": {"simulate", "--help"}, "help-get.txt": {"get", "--help"}, "help-watch.txt": {"watch", "--help"},
-		"help-version.txt": {"version", "--help"}, "help-doctor.txt": {"doctor", "--help"}, "help-explain.txt": {"explain", "--help"},
+		"help-version.txt": {"version", "--help"}, "help-doctor.txt": {"doctor", "--help"}, "help-explain.txt": {"explain", "--help"}, "help-wait.txt": {"wait", "--help"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, stdout, stderr := ask(t, args...)
@@ -133,13 +133,22 @@ func TestExitCodes(t *testing.T) {
 		"get, empty token file": {demoToken, []string{"get", addr, "--token-file=" + file(t, "\n"), finishedID}, exitUsage, "is empty"},
 		"get, token file":       {"nobody", []string{"get", addr, "--token-file=" + file(t, demoToken+"\n"), finishedID}, exitOK, "SUCCESS"},
 		"get, no id":            {demoToken, []string{"get", addr}, exitUsage, "<id>"},
+		"get, several":          {demoToken, []string{"get", addr, "--output=json", finishedID, "9", failedID, finishedID}, exitNotFound, `"TASK_STATUS_FAILED"`},
+		"get, several, text":    {demoToken, []string{"get", addr, finishedID, failedID, "9"}, exitNotFound, "kootask: 9: KooDrive has no such task. (TASK_NOT_FOUND), request "},
+
+		"wait, success":   {demoToken, []string{"wait", addr, finishedID}, exitOK, ""},
+		"wait, failed":    {demoToken, []string{"wait", addr, failedID, finishedID}, exitFailed, ""},
+		"wait, not found": {demoToken, []string{"wait", addr, failedID, "9"}, exitNotFound, "kootask: 9: KooDrive has no such task. (TASK_NOT_FOUND), request "},
+		"wait, timeout":   {demoToken, []string{"wait", addr, "--timeout=300ms", runningID, finishedID}, exitError, "kootask: " + runningID + ": not finished within 300ms"},
+		"wait, JSON":      {demoToken, []string{"wait", addr, "--output=json", failedID, finishedID}, exitFailed, `"TASK_STATUS_SUCCESS"`},
+		"wait, no server": {demoToken, []string{"wait", "--addr=127.0.0.1:1", finishedID, failedID}, exitError, "kootask does not answer"},
 
 		"watch, success":         {demoToken, []string{"watch", addr, finishedID}, exitOK, "SUCCESS"},
 		"watch, failed":          {demoToken, []string{"watch", addr, failedID, finishedID}, exitFailed, "FAILED 18000205"},
 		"watch, not found":       {demoToken, []string{"watch", addr, failedID, "9"}, exitNotFound, "TASK_NOT_FOUND"},
 		"watch, refused":         {"nobody", []string{"watch", addr, finishedID, "9"}, exitRefused, "CREDENTIAL_REJECTED"},
-		"watch, unknown caller":  {demoToken, []string{"watch", strictAddr, "9", "7"}, exitRefused, "CALLER_UNAUTHENTICATED"},
-		"watch, not allowed":     {demoToken, []string{"watch", strictAddr, "9", "8"}, exitRefused, "USER_NOT_ALLOWED"},
+		"watch, unknown caller":  {demoToken, []string{"watch", strictAddr, "7"}, exitRefused, "CALLER_UNAUTHENTICATED"},
+		"watch, not allowed":     {demoToken, []string{"watch", strictAddr, "8"}, exitRefused, "USER_NOT_ALLOWED"},
 		"watch, no server":       {demoToken, []string{"watch", "--addr=127.0.0.1:1", finishedID}, exitError, "kootask does not answer"},
 		"watch, HTTP":            {demoToken, []string{"watch", "--addr=" + httpAddr, finishedID}, exitError, "is kootask's HTTP port"},
 		"watch, bad ids":         {demoToken, []string{"watch", addr, "a/b", "list"}, exitUsage, `task "a/b": the task id is malformed`},

@@ -61,30 +61,49 @@ func newLiveView(out *checkedWriter, ids []string) *liveView {
 	return v
 }
 
-func (v *liveView) event(id string, e kootask.Event) {
+func (v *liveView) task(t *taskv1.Task) {
+	row := v.rows[t.GetTaskId()]
+	row.mu.Lock()
+	defer row.mu.Unlock()
+	if row.task == nil || row.task.GetStatus() != t.GetStatus() {
+		row.since = time.Now()
+	}
+	row.task = t
+	row.age.learn(t.GetObserveTime().AsTime())
+	row.health, row.waiting = "KooDrive answers", ""
+}
+
+func (v *liveView) heartbeat(ids []string, h *taskv1.Heartbeat) {
+	for _, id := range ids {
+		v.rows[id].heartbeat(h)
+	}
+}
+
+func (r *liveRow) heartbeat(h *taskv1.Heartbeat) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	// The time is that of the stream's oldest confirmation.
+	if confirmed := h.GetObserveTime(); confirmed != nil && !confirmed.AsTime().Before(r.age.confirmed) && !fails(r.id, h) {
+		r.age.learn(confirmed.AsTime())
+	}
+	r.health, r.waiting = health(r.id, h), ""
+	if r.health == "" && r.task != nil {
+		r.health = "KooDrive answers"
+	}
+}
+
+func (v *liveView) resume(ids []string, r *kootask.Resume) {
+	for _, id := range ids {
+		v.dropped(id, r.Cause)
+	}
+}
+
+func (v *liveView) dropped(id string, why *kootask.Error) {
 	row := v.rows[id]
 	row.mu.Lock()
 	defer row.mu.Unlock()
-	switch {
-	case e.Task != nil:
-		if row.task == nil || row.task.GetStatus() != e.Task.GetStatus() {
-			row.since = time.Now()
-		}
-		row.task = e.Task
-		row.age.learn(e.Task.GetObserveTime().AsTime())
-		row.health, row.waiting = "KooDrive answers", ""
-	case e.Heartbeat != nil:
-		if e.Heartbeat.GetObserveTime() != nil {
-			row.age.learn(e.Heartbeat.GetObserveTime().AsTime())
-		}
-		row.health, row.waiting = health(e), ""
-		if row.health == "" && row.task != nil {
-			row.health = "KooDrive answers"
-		}
-	default:
-		row.resumes++
-		row.waiting = cause(e.Resume)
-	}
+	row.resumes++
+	row.waiting = cause(why)
 }
 
 // end prints the full end of the watch above the live lines, and removes its own line.

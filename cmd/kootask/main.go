@@ -26,6 +26,7 @@ type commands struct {
 	Simulate simulateCommand `cmd:"" help:"Run only KooDrive's stand-in, for tests."`
 	Get      getCommand      `cmd:"" help:"Show a task as it is now."`
 	Watch    watchCommand    `cmd:"" help:"Show tasks as they change until they are finished."`
+	Wait     waitCommand     `cmd:"" help:"Wait until tasks are finished. The exit code says how."`
 	Explain  explainCommand  `cmd:"" help:"Explain an error: its meaning, cause and remedy, in English and Chinese."`
 	Doctor   doctorCommand   `cmd:"" help:"Ask a KooDrive how it speaks, and compare the answers with the dialect in force."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
@@ -56,7 +57,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exit = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
-		kong.Bind(output{stdout: out, stderr: stderr}),
+		kong.Bind(output{stdout: out, stderr: stderr}, input{os.Stdin}),
 	)
 	if err != nil {
 		return report(stderr, err)
@@ -112,6 +113,34 @@ func untilSignal() (ctx context.Context, stop func()) {
 		signal.Stop(signals)
 		cancel(nil)
 	}
+}
+
+// input is the standard input.
+type input struct{ io.Reader }
+
+// ids returns the distinct ids in arguments, of which "-" stands for those in the input, separated by white space.
+func (in input) ids(arguments []string) (ids []string, err error) {
+	seen := map[string]bool{}
+	for _, argument := range arguments {
+		more := []string{argument}
+		if argument == "-" {
+			text, err := io.ReadAll(in)
+			if err != nil {
+				return nil, fmt.Errorf("reading ids: %w", err)
+			}
+			more = strings.Fields(string(text))
+		}
+		for _, id := range more {
+			if !seen[id] {
+				seen[id] = true
+				ids = append(ids, id)
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return nil, usageError{errors.New("the standard input has no ids")}
+	}
+	return ids, nil
 }
 
 // output is the destination of a command's output.
