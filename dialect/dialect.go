@@ -59,7 +59,7 @@ type Code struct {
 	Overlaid bool
 }
 
-// Text is a text in both of KooDrive's languages.
+// Text is a text in English and Chinese, the languages of KooDrive.
 type Text struct{ English, Chinese string }
 
 // MaxSize is the size of the largest overlay, in bytes.

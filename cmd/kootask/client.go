@@ -84,6 +84,16 @@ func (f clientFlags) connect(ids ...string) (*connection, error) {
 	return &connection{client, f.Addr, security}, nil
 }
 
+// connectFor returns a client and the distinct ids in arguments, of which "-" stands for those in the input.
+func (f clientFlags) connectFor(in input, arguments []string) (*connection, []string, error) {
+	ids, err := in.ids(arguments)
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := f.connect(ids...)
+	return client, ids, err
+}
+
 var errTokenForm = errors.New("the file, or $" + tokenVariable + ", does not contain a token in a format that KooDrive accepts")
 
 var (

@@ -34,11 +34,7 @@ const getAtOnce = 8
 
 // Run asks once for each task, and prints the answers in the order of the ids.
 func (c *getCommand) Run(ctx context.Context, in input, out output) error {
-	ids, err := in.ids(c.IDs)
-	if err != nil {
-		return err
-	}
-	client, err := c.connect(ids...)
+	client, ids, err := c.connectFor(in, c.IDs)
 	if err != nil {
 		return err
 	}

@@ -24,11 +24,7 @@ func (waitCommand) Help() string {
 
 // Run waits until all tasks are finished.
 func (c *waitCommand) Run(ctx context.Context, in input, out output) error {
-	ids, err := in.ids(c.IDs)
-	if err != nil {
-		return err
-	}
-	client, err := c.connect(ids...)
+	client, ids, err := c.connectFor(in, c.IDs)
 	if err != nil {
 		return err
 	}

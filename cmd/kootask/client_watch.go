@@ -43,11 +43,7 @@ type view interface {
 
 // Run watches until all tasks are finished.
 func (c *watchCommand) Run(ctx context.Context, in input, out output) error {
-	ids, err := in.ids(c.IDs)
-	if err != nil {
-		return err
-	}
-	client, err := c.connect(ids...)
+	client, ids, err := c.connectFor(in, c.IDs)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ type originFlags struct {
 	CORSOrigin []string `group:"Callers" placeholder:"ORIGIN" help:"Origins whose pages may read answers, like https://tasks.example."`
 }
 
-// check finds the origins that are none.
+// check adds a problem for each invalid origin.
 func (f originFlags) check(p *problems) {
 	for _, origin := range f.CORSOrigin {
 		p.add("cors-origin", gateway.CheckOrigin(origin))

@@ -31,7 +31,7 @@ type Answer struct {
 	Verdict  Verdict `json:"verdict"`
 	// Why explains a verdict, such as why the question was not asked. May be empty.
 	Why string `json:"why,omitempty"`
-	// Came is the task, a public reason, or why there is no answer.
+	// Came is "the task", a public reason, or the cause of a missing answer.
 	Came string `json:"came,omitempty"`
 	// Status and the following fields are those of the answer. They are empty if none came.
 	Status       int    `json:"status,omitempty"`

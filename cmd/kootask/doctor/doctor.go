@@ -56,7 +56,7 @@ type session struct {
 	report *Report
 	form   form // The form of the questions: the dialect's, or the one that KooDrive was found to accept.
 	found  bool // A question was accepted in that form.
-	// signedIn is the first question that KooDrive refused for another reason than the credential. Nil: there is none.
+	// signedIn is the first question that KooDrive refused for another reason than the credential. Nil: none yet.
 	signedIn *Answer
 	asked    int
 	inRow    int      // Consecutive refusals.
@@ -119,7 +119,7 @@ func (s *session) examine(ctx context.Context) {
 	for i, q := range questions {
 		answers[i] = s.ask(ctx, q)
 	}
-	for i, q := range questions { // What is learnt has to be confirmed by later answers.
+	for i, q := range questions { // Later answers have to confirm a finding.
 		if a := answers[i]; q.learn != nil && a.Verdict == Differs && a.refused() && s.report.confirmed(a.Number, a.Number) {
 			q.learn(s.report, a)
 		}

@@ -46,7 +46,7 @@ const (
 )
 
 const (
-	// unknownID has the form of KooDrive's ids, and is nobody's.
+	// unknownID has the form of KooDrive's ids, but no task has it.
 	unknownID = "0000000000000000000"
 	// oddID does not have that form.
 	oddID = "kootask-doctor"

@@ -36,7 +36,7 @@ func Steps(r upstream.Reach, config upstream.Config) []Step {
 	if config.Proxy != nil {
 		steps[1].Came += ", proxy included"
 		forwards := Step{Name: upstream.StepProxy, Came: "it forwards"}
-		if plaintext { // There is no tunnel.
+		if plaintext { // Without a tunnel, only a request reaches KooDrive.
 			forwards = Step{Name: upstream.StepProxy, Verdict: NotAsked, Came: "only a request shows whether the proxy forwards"}
 		}
 		steps = append(steps, forwards)

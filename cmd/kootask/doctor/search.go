@@ -68,7 +68,7 @@ func (s *session) others(first *Answer) []other {
 	return left[:min(len(left), maxOthers)]
 }
 
-// redated is the same form with the date of KooDrive's clock, which the first answer has.
+// redated repeats the form, with the date of KooDrive's clock. The first answer has that date.
 var redated = other{asks: "X-Date by KooDrive's clock", change: func(*dialect.Dialect) {}}
 
 // tokens returns other forms of a token. A refusal that is not about the credential points to a missing header.
