@@ -22,9 +22,12 @@ type expected struct {
 	Task      json.RawMessage
 	Heartbeat json.RawMessage
 	Resume    *expectedResume
+	Dropped   *expectedDropped
 	Failure   *expectedFailure
 	End       *struct{}
 	Cancelled *struct{}
+	// Each is a task without its id: a Task for each id of the call.
+	Each json.RawMessage
 	// Repeated allows one or more such lines.
 	Repeated bool
 }
@@ -32,6 +35,13 @@ type expected struct {
 type expectedResume struct {
 	Cause expectedFailure
 	After between
+	// TaskIDs are the ids, in any order. Not set: the line has no ids.
+	TaskIDs taskIDs
+}
+
+type expectedDropped struct {
+	TaskID string
+	expectedFailure
 }
 
 // expectedFailure is an expected [failure]. A field that is absent here must be absent there. Errors from kootask must
@@ -45,6 +55,8 @@ type expectedFailure struct {
 	Metadata         map[string]string
 	Violations       []violation
 	LocalizedMessage string
+	// Says is a text that the message contains.
+	Says string
 	// OfClient means that the client itself made the error, so it has no request id.
 	OfClient bool
 
@@ -66,10 +78,24 @@ func (e expected) kind() string {
 	switch {
 	case e.Resume != nil:
 		return "resume"
+	case e.Dropped != nil:
+		return "dropped"
 	case e.Failure != nil:
 		return "failure"
 	default:
 		return l.kind()
+	}
+}
+
+// failure returns the error in the line; nil without one.
+func (e expected) failure() *expectedFailure {
+	switch {
+	case e.Resume != nil:
+		return &e.Resume.Cause
+	case e.Dropped != nil:
+		return &e.Dropped.expectedFailure
+	default:
+		return e.Failure
 	}
 }
 
@@ -84,6 +110,14 @@ func (e expected) check() error {
 		return protojson.Unmarshal(e.Heartbeat, &taskv1.Heartbeat{})
 	}
 	return nil
+}
+
+// compare fails unless the lines are the expected ones of the scenario.
+func (s scenario) compare(got []line) error {
+	if s.AnyOrder {
+		return compareAnyOrder(s.Expect, got, s.Stub == nil)
+	}
+	return compare(s.Expect, got, s.Stub == nil)
 }
 
 // compare fails unless the lines are the expected ones, in order. If heartbeats is set, it allows additional
@@ -132,7 +166,15 @@ func (e expected) matches(l line) error {
 		if err := e.Resume.After.holds(l.Resume.AfterSeconds); err != nil {
 			return fmt.Errorf("resumes after %w", err)
 		}
+		if !sameIDs(e.Resume.TaskIDs, l.Resume.TaskIDs) {
+			return fmt.Errorf("resumes the tasks %q, and not %q", l.Resume.TaskIDs, e.Resume.TaskIDs)
+		}
 		return e.Resume.Cause.matches(l.Resume.Cause)
+	case e.Dropped != nil:
+		if l.Dropped.TaskID != e.Dropped.TaskID {
+			return fmt.Errorf("the task %q is dropped, and not %q", l.Dropped.TaskID, e.Dropped.TaskID)
+		}
+		return e.Dropped.matches(&l.Dropped.failure)
 	case e.Failure != nil:
 		return e.Failure.matches(l.Failure)
 	}
@@ -186,6 +228,7 @@ func (e expectedFailure) matches(f *failure) error {
 		known = ""
 	}
 	check("known", f.Known == known)
+	check("message", strings.Contains(f.Message, e.Says))
 	if e.message == "" {
 		check("message", f.Message != "" || f.Reason == "")
 		check("requestId", (f.RequestID != "") == (f.Reason != "" && !e.OfClient))

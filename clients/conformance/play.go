@@ -12,6 +12,8 @@ import (
 type world interface {
 	// addr returns the address of the gRPC port.
 	addr() string
+	// caFile returns the file of the authority that the client trusts; empty without TLS.
+	caFile() string
 	// change performs an act of the scenario.
 	change(ctx context.Context, a act) error
 	// settle fails if the server got wrong requests.
@@ -27,7 +29,7 @@ func play(ctx context.Context, program string, c client, s scenario) error {
 	}
 	defer w.close()
 	do := s.Call
-	do.Addr = w.addr()
+	do.Addr, do.CAFile = w.addr(), w.caFile()
 	p, err := c.start(ctx)
 	if err != nil {
 		return err
@@ -38,7 +40,7 @@ func play(ctx context.Context, program string, c client, s scenario) error {
 	}
 	lines, err := listen(ctx, w, p, s)
 	if err == nil {
-		err = compare(s.Expect, lines, s.Stub == nil)
+		err = s.compare(lines)
 	}
 	if err == nil {
 		err = w.settle(ctx, s)
@@ -72,6 +74,7 @@ func open(ctx context.Context, program string, s scenario) (world, error) {
 // listen reads the client's output, and performs the acts when they are due.
 func listen(ctx context.Context, w world, p *session, s scenario) (lines []line, err error) {
 	acts := slices.Clone(s.Meanwhile)
+	seen := 0 // Lines since the last act that count for the next one.
 	for {
 		l, err := p.next()
 		if err != nil {
@@ -81,11 +84,14 @@ func listen(ctx context.Context, w world, p *session, s scenario) (lines []line,
 		if l.last() || l.kind() == s.Until {
 			return lines, nil
 		}
-		if len(acts) > 0 && acts[0].After == l.kind() {
+		if len(acts) == 0 || acts[0].After != l.kind() {
+			continue
+		}
+		if seen++; seen >= acts[0].Times {
 			if err := w.change(ctx, acts[0]); err != nil {
 				return lines, fmt.Errorf("changing the server: %w", err)
 			}
-			acts = acts[1:]
+			acts, seen = acts[1:], 0
 		}
 	}
 }

@@ -6,11 +6,18 @@ import "encoding/json"
 // for absent keys, the client's defaults apply. The program refuses unknown keys with exit code 2. Times are in
 // seconds.
 type command struct {
-	// Call is get or watch: fetch a task once, or print all events of a watch.
+	// Call is get, to fetch a task once; watch or watchAll, to print all events of a watch of one task or of several; or
+	// wait, to print the task once it is finished.
 	Call string `json:"call"`
-	// Addr is the address of a plaintext server.
-	Addr   string `json:"addr"`
+	// Addr is the address of the server.
+	Addr string `json:"addr"`
+	// TaskID is the id of the task; empty for watchAll.
 	TaskID string `json:"taskId"`
+	// TaskIDs are the ids of watchAll, which may be none. Absent for the other calls.
+	TaskIDs taskIDs `json:"taskIds,omitzero"`
+
+	// CAFile is the path of a PEM file. With it, the client uses TLS and trusts these authorities. Absent: plaintext.
+	CAFile string `json:"caFile,omitempty"`
 
 	Token    string `json:"token,omitempty"`
 	UserID   string `json:"userId,omitempty"`
@@ -21,19 +28,21 @@ type command struct {
 	FailedTaskAsError bool     `json:"failedTaskAsError,omitempty"`
 	// Deadline is the time limit of the whole call, including its waits.
 	Deadline *float64 `json:"deadline,omitempty"`
-	// CancelAfterTasks is the number of tasks after which the program leaves the watch, in its language's usual way.
+	// CancelAfterTasks is the number of task lines after which the program leaves the watch, in its language's usual way.
 	CancelAfterTasks int `json:"cancelAfterTasks,omitempty"`
 }
 
 // line is a line that the program prints at once: an object with one of these keys. Failure, End or Cancelled is the
 // last line. After it, the program waits until its standard input ends, and exits with 0. All other output goes to
-// standard error.
+// standard error. A get and a wait print a task and an end, or a failure.
 type line struct {
 	// Task and Heartbeat are the contract's messages, in proto3 JSON.
 	Task      json.RawMessage `json:"task,omitempty"`
 	Heartbeat json.RawMessage `json:"heartbeat,omitempty"`
 	Resume    *resume         `json:"resume,omitempty"`
-	Failure   *failure        `json:"failure,omitempty"`
+	// Dropped is a task of watchAll whose watch ended before the task was finished.
+	Dropped *dropped `json:"dropped,omitempty"`
+	Failure *failure `json:"failure,omitempty"`
 	// End is an end without an error. Cancelled is the end after the program has left the watch.
 	End       *struct{} `json:"end,omitempty"`
 	Cancelled *struct{} `json:"cancelled,omitempty"`
@@ -43,6 +52,14 @@ type line struct {
 type resume struct {
 	Cause        *failure `json:"cause"`
 	AfterSeconds *float64 `json:"afterSeconds"`
+	// TaskIDs are the ids of the tasks that the client resumes to watch. Only watchAll has this key.
+	TaskIDs []string `json:"taskIds,omitzero"`
+}
+
+// dropped is the error of a task that was dropped.
+type dropped struct {
+	TaskID string `json:"taskId"`
+	failure
 }
 
 // failure is an error of a call, as the client reports it.
@@ -78,12 +95,26 @@ func (l line) kind() string {
 		return "heartbeat"
 	case l.Resume != nil:
 		return "resume"
+	case l.Dropped != nil:
+		return "dropped"
 	case l.Failure != nil:
 		return "failure"
 	case l.End != nil:
 		return "end"
 	case l.Cancelled != nil:
 		return "cancelled"
+	default:
+		return ""
+	}
+}
+
+// taskID returns the id of the task that the line is about; empty for lines about several tasks or about the call.
+func (l line) taskID() string {
+	switch {
+	case l.Dropped != nil:
+		return l.Dropped.TaskID
+	case l.Task != nil:
+		return idOf(l.Task)
 	default:
 		return ""
 	}

@@ -35,8 +35,14 @@ type scenario struct {
 	Stub [][]step
 	// Nobody means that no server listens at the address.
 	Nobody bool
+	// HTTP means that the address is that of kootask's HTTP port.
+	HTTP bool
+	// TLS means that the stub speaks TLS, with a certificate of an authority of the suite. Trust means that the client uses
+	// TLS and trusts this authority.
+	TLS, Trust bool
 
-	// Call is the client's command. The address is added, and a token unless it has one or the call is Anonymous.
+	// Call is the client's command. The address and, with Trust, the authority are added, and a token unless it has one or
+	// the call is Anonymous.
 	Call      command
 	Anonymous bool
 	// Meanwhile are changes to the environment while the client runs.
@@ -49,11 +55,16 @@ type scenario struct {
 	Expect   []expected
 	Received []received
 	Quiet    bool
+	// AnyOrder means that the order of different tasks is not defined, as in a list with several streams or of a real server.
+	// The lines of each task are compared in order, and all other lines and the calls without an order.
+	AnyOrder bool
 }
 
-// act is a change to the environment after the client's first line of a kind.
+// act is a change to the environment after the client's lines of a kind, counted since the previous act.
 type act struct {
 	After string
+	// Times is the number of these lines. 0: one.
+	Times int
 	// Server is drain or kill: the server is stopped or killed, and another one is started at its address.
 	Server string
 	// KooDrive is a script to apply.
@@ -114,6 +125,9 @@ func read(raw any) (scenario, error) {
 	if len(s.Expect) == 0 {
 		return s, fmt.Errorf("expect is empty")
 	}
+	if err := s.expand(); err != nil {
+		return s, err
+	}
 	for _, e := range s.Expect {
 		if err := e.check(); err != nil {
 			return s, err
@@ -123,13 +137,30 @@ func read(raw any) (scenario, error) {
 	return s, nil
 }
 
+// expand replaces an expected line for each task of the call by these lines.
+func (s *scenario) expand() error {
+	var all []expected
+	for _, e := range s.Expect {
+		if e.Each == nil {
+			all = append(all, e)
+			continue
+		}
+		for _, id := range s.Call.TaskIDs {
+			task, err := withID(e.Each, id)
+			if err != nil {
+				return err
+			}
+			all = append(all, expected{Task: task})
+		}
+	}
+	s.Expect = all
+	return nil
+}
+
 // complete fills in the common parts of the stub's errors.
 func (s scenario) complete() {
 	for _, e := range s.Expect {
-		f := e.Failure
-		if e.Resume != nil {
-			f = &e.Resume.Cause
-		}
+		f := e.failure()
 		if s.Stub != nil && f != nil && f.Reason != "" && !f.OfClient {
 			f.message, f.requestID = stubMessage, stubRequestID
 		}
@@ -158,7 +189,8 @@ func haveAllReasons(all []scenario) error {
 	for n, name := range taskv1.ErrorReason_name {
 		seen := slices.ContainsFunc(all, func(s scenario) bool {
 			return slices.ContainsFunc(s.Expect, func(e expected) bool {
-				return e.Failure != nil && e.Failure.Reason == name || e.Resume != nil && e.Resume.Cause.Reason == name
+				f := e.failure()
+				return f != nil && f.Reason == name
 			})
 		})
 		if n != 0 && !seen {

@@ -88,12 +88,16 @@ type servers struct {
 	url      string // URL of KooDrive.
 	serve    *process
 	args     []string // Flags of serve.
+	port     string   // Name of the port that the client calls, in serve's log.
 	relay    *relay   // Leads to serve.
 	leave    func()   // Ends the watches of other clients.
 }
 
 func newServers(ctx context.Context, program string, s scenario) (w *servers, err error) {
-	w = &servers{program: program, leave: func() {}}
+	w = &servers{program: program, port: "grpc", leave: func() {}}
+	if s.HTTP {
+		w.port = "http"
+	}
 	defer func() {
 		if err != nil {
 			w.close()
@@ -124,7 +128,7 @@ func newServers(ctx context.Context, program string, s scenario) (w *servers, er
 
 // up starts serve.
 func (w *servers) up(ctx context.Context) error {
-	serve, addr, err := launch(ctx, w.program, `"grpc":"([^"]+)"`, w.args...)
+	serve, addr, err := launch(ctx, w.program, `"`+w.port+`":"([^"]+)"`, w.args...)
 	if err == nil {
 		w.serve = serve
 		w.relay.lead(addr)
@@ -182,6 +186,8 @@ func (w *servers) control(ctx context.Context, method, what string, body []byte,
 }
 
 func (w *servers) addr() string { return w.relay.listener.Addr().String() }
+
+func (*servers) caFile() string { return "" }
 
 func (w *servers) change(ctx context.Context, a act) error {
 	switch a.Server {

@@ -1,63 +1,35 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/code"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/protoadapt"
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/internal/certificates"
 )
-
-// step is the stub's next step in a call: it has one of these keys. After the last step, the call ends with OK.
-type step struct {
-	// Task and Heartbeat are sent; a task gets the current observe_time. Newer is an event of a kind that clients do
-	// not know.
-	Task      json.RawMessage
-	Heartbeat json.RawMessage
-	Newer     *struct{}
-	// Failure ends the call.
-	Failure *stubFailure
-	// Cut closes the connection, and the given number of subsequent ones. Silence sends nothing until the client gives
-	// up.
-	Cut     *int
-	Silence *struct{}
-}
-
-// stubFailure is an error. Without a reason it has no details, like an error of a proxy.
-type stubFailure struct {
-	Code             string
-	Domain           string // Empty: kootask's.
-	Reason           string
-	RetryAfter       *float64
-	Metadata         map[string]string
-	Violations       []violation
-	LocalizedMessage string
-}
 
 // received is a call that the stub must get.
 type received struct {
 	// Metadata are required values of the call's metadata. An empty value means that the key must be absent.
 	Metadata map[string]string
-	// Request is the request of the call.
+	// Request is the request of the call. The ids of a list are compared without their order. Tasks is their number; 0: any.
 	Request json.RawMessage
+	Tasks   int
 	// After is the time since the previous call.
 	After *between
 }
@@ -75,6 +47,7 @@ type stub struct {
 	script   [][]step
 	listener net.Listener
 	server   *grpc.Server
+	trusted  string // File of the authority that the client trusts. Empty: it does not use TLS.
 
 	mu    sync.Mutex // Guards the fields below.
 	calls []call
@@ -88,7 +61,20 @@ func newStub(ctx context.Context, s scenario) (*stub, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &stub{script: s.Stub, listener: listener, server: grpc.NewServer(), conns: map[string]net.Conn{}}
+	authority := certificates.NewCA()
+	var options []grpc.ServerOption
+	if s.TLS {
+		certificate := authority.Server("127.0.0.1").TLS
+		options = append(options, grpc.Creds(credentials.NewServerTLSFromCert(&certificate)))
+	}
+	w := &stub{script: s.Stub, listener: listener, server: grpc.NewServer(options...), conns: map[string]net.Conn{}}
+	if s.Trust {
+		dir, err := os.MkdirTemp("", "conformance")
+		if err != nil {
+			return nil, err
+		}
+		w.trusted = authority.WriteFile(dir)
+	}
 	if s.Nobody {
 		w.holds, err = (&net.Dialer{}).DialContext(ctx, "tcp", listener.Addr().String())
 		return w, err
@@ -136,6 +122,8 @@ func (w *stub) addr() string {
 	return w.listener.Addr().String()
 }
 
+func (w *stub) caFile() string { return w.trusted }
+
 func (w *stub) change(context.Context, act) error { return fmt.Errorf("a stub does not change") }
 
 func (w *stub) close() {
@@ -144,11 +132,14 @@ func (w *stub) close() {
 	if w.holds != nil {
 		_ = w.holds.Close()
 	}
+	if w.trusted != "" {
+		_ = os.RemoveAll(filepath.Dir(w.trusted))
+	}
 }
 
 func (w *stub) GetTask(ctx context.Context, req *taskv1.GetTaskRequest) (*taskv1.GetTaskResponse, error) {
 	response := &taskv1.GetTaskResponse{}
-	err := w.play(ctx, req, func(event *taskv1.WatchTaskResponse) error {
+	err := w.play(ctx, req, nil, func(event *taskv1.WatchTasksResponse) error {
 		response.Task = event.GetTask()
 		return nil
 	})
@@ -156,11 +147,27 @@ func (w *stub) GetTask(ctx context.Context, req *taskv1.GetTaskRequest) (*taskv1
 }
 
 func (w *stub) WatchTask(req *taskv1.WatchTaskRequest, stream grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error {
-	return w.play(stream.Context(), req, stream.Send)
+	return w.play(stream.Context(), req, nil, func(event *taskv1.WatchTasksResponse) error {
+		response := &taskv1.WatchTaskResponse{}
+		switch e := event.GetEvent().(type) {
+		case *taskv1.WatchTasksResponse_Task:
+			response.Event = &taskv1.WatchTaskResponse_Task{Task: e.Task}
+		case *taskv1.WatchTasksResponse_Heartbeat:
+			response.Event = &taskv1.WatchTaskResponse_Heartbeat{Heartbeat: e.Heartbeat}
+		}
+		return stream.Send(response)
+	})
 }
 
-// play performs the steps of a call.
-func (w *stub) play(ctx context.Context, request proto.Message, send func(*taskv1.WatchTaskResponse) error) error {
+func (w *stub) WatchTasks(req *taskv1.WatchTasksRequest, stream grpc.ServerStreamingServer[taskv1.WatchTasksResponse]) error {
+	if err := stream.SetHeader(metadata.Pairs("x-request-id", stubRequestID)); err != nil {
+		return err
+	}
+	return w.play(stream.Context(), req, req.GetTaskIds(), stream.Send)
+}
+
+// play performs the steps of a call, whose request has these ids if it is one of a list.
+func (w *stub) play(ctx context.Context, request proto.Message, ids []string, send func(*taskv1.WatchTasksResponse) error) error {
 	md, _ := metadata.FromIncomingContext(ctx)
 	w.mu.Lock()
 	steps := w.script[min(len(w.calls), len(w.script)-1)]
@@ -177,16 +184,32 @@ func (w *stub) play(ctx context.Context, request proto.Message, send func(*taskv
 		case s.Silence != nil:
 			<-ctx.Done()
 			return ctx.Err()
+		case s.Calls > 0:
+			if err := w.await(ctx, s.Calls); err != nil {
+				return err
+			}
+			continue
 		}
-		event, err := s.event()
-		if err == nil {
-			err = send(event)
-		}
+		events, err := s.events(ids)
 		if err != nil {
 			return err
 		}
+		for _, event := range events {
+			if err := send(event); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
+}
+
+// await waits until the stub has got n calls.
+func (w *stub) await(ctx context.Context, n int) error {
+	return until(ctx, func() (bool, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return len(w.calls) >= n, nil
+	})
 }
 
 // cut closes the connection of a call, a moment after the last message, and subsequent ones as they come.
@@ -199,62 +222,6 @@ func (w *stub) cut(ctx context.Context, others int) {
 	_ = w.conns[from.Addr.String()].Close()
 }
 
-func (s step) event() (*taskv1.WatchTaskResponse, error) {
-	switch {
-	case s.Task != nil:
-		task := &taskv1.Task{}
-		err := protojson.Unmarshal(s.Task, task)
-		task.ObserveTime = timestamppb.Now()
-		return &taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Task{Task: task}}, err
-	case s.Heartbeat != nil:
-		heartbeat := &taskv1.Heartbeat{}
-		err := protojson.Unmarshal(s.Heartbeat, heartbeat)
-		return &taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Heartbeat{Heartbeat: heartbeat}}, err
-	default:
-		return &taskv1.WatchTaskResponse{}, nil
-	}
-}
-
-// The common parts of the stub's errors.
-const (
-	stubMessage   = "The stub says so."
-	stubRequestID = "request-1"
-)
-
-func (f *stubFailure) err() error {
-	st := status.New(codes.Code(code.Code_value[f.Code]), stubMessage)
-	if f.Reason == "" {
-		return st.Err()
-	}
-	details := []protoadapt.MessageV1{
-		&errdetails.ErrorInfo{Domain: cmp.Or(f.Domain, "koodrive.task.v1"), Reason: f.Reason, Metadata: f.Metadata},
-	}
-	if f.Domain == "" {
-		details = append(details, &errdetails.RequestInfo{RequestId: stubRequestID})
-	}
-	if f.RetryAfter != nil {
-		delay := time.Duration(*f.RetryAfter * float64(time.Second))
-		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(delay)})
-	}
-	if len(f.Violations) > 0 {
-		bad := &errdetails.BadRequest{}
-		for _, v := range f.Violations {
-			bad.FieldViolations = append(bad.FieldViolations, &errdetails.BadRequest_FieldViolation{
-				Field: v.Field, Reason: v.Reason, Description: v.Description,
-			})
-		}
-		details = append(details, bad)
-	}
-	if f.LocalizedMessage != "" {
-		details = append(details, &errdetails.LocalizedMessage{Locale: "zh-CN", Message: f.LocalizedMessage})
-	}
-	st, err := st.WithDetails(details...)
-	if err != nil {
-		return err
-	}
-	return st.Err()
-}
-
 // settle compares the calls that the stub got with the expected ones.
 func (w *stub) settle(_ context.Context, s scenario) error {
 	w.mu.Lock()
@@ -265,29 +232,51 @@ func (w *stub) settle(_ context.Context, s scenario) error {
 	if len(w.calls) != len(s.Received) {
 		return fmt.Errorf("the server got %d calls, and not %d", len(w.calls), len(s.Received))
 	}
+	calls := slices.Clone(w.calls)
 	for i, want := range s.Received {
-		got := w.calls[i]
-		for key, value := range want.Metadata {
-			if all := strings.Join(got.metadata.Get(key), ", "); all != value {
-				return fmt.Errorf("call %d has %s: %q, and not %q", i+1, key, all, value)
+		if s.AnyOrder {
+			if n := slices.IndexFunc(calls[i:], func(c call) bool { return want.matches(c) == nil }); n > 0 {
+				calls[i], calls[i+n] = calls[i+n], calls[i]
 			}
 		}
-		if want.Request != nil {
-			request := proto.Clone(got.request)
-			proto.Reset(request)
-			if err := protojson.Unmarshal(want.Request, request); err != nil {
-				return err
-			}
-			if !proto.Equal(request, got.request) {
-				return fmt.Errorf("call %d has the request %v, and not %v", i+1, got.request, request)
-			}
+		if err := want.matches(calls[i]); err != nil {
+			return fmt.Errorf("call %d %w", i+1, err)
 		}
 		if want.After != nil && i > 0 {
-			after := got.at.Sub(w.calls[i-1].at).Seconds()
+			after := calls[i].at.Sub(calls[i-1].at).Seconds()
 			if err := want.After.holds(&after); err != nil {
 				return fmt.Errorf("call %d comes after %w", i+1, err)
 			}
 		}
+	}
+	return nil
+}
+
+// matches returns nil if the call is as required, and otherwise an error with the difference. It does not compare the time.
+func (r received) matches(got call) error {
+	for key, value := range r.Metadata {
+		if all := strings.Join(got.metadata.Get(key), ", "); all != value {
+			return fmt.Errorf("has %s: %q, and not %q", key, all, value)
+		}
+	}
+	list, isList := got.request.(*taskv1.WatchTasksRequest)
+	if r.Tasks > 0 && len(list.GetTaskIds()) != r.Tasks {
+		return fmt.Errorf("has %d ids, and not %d", len(list.GetTaskIds()), r.Tasks)
+	}
+	if r.Request == nil {
+		return nil
+	}
+	request := proto.Clone(got.request)
+	proto.Reset(request)
+	if err := protojson.Unmarshal(r.Request, request); err != nil {
+		return err
+	}
+	same := proto.Equal(request, got.request)
+	if isList {
+		same = sameIDs(request.(*taskv1.WatchTasksRequest).GetTaskIds(), list.GetTaskIds())
+	}
+	if !same {
+		return fmt.Errorf("has the request %v, and not %v", got.request, request)
 	}
 	return nil
 }

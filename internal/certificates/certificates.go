@@ -1,5 +1,5 @@
-// Package certificates makes certificates for tests: an authority, and the certificates that it signs. Only tests may
-// import it.
+// Package certificates makes certificates for tests: an authority, and the certificates that it signs. Only tests and
+// clients/conformance may import it.
 //
 //	ca := certificates.NewCA()
 //	server, client := ca.Server("127.0.0.1"), ca.Client("DNS:orders.example")

@@ -6,9 +6,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"time"
 
@@ -22,8 +25,9 @@ import (
 
 // command is the suite's command. Times are in seconds.
 type command struct {
-	Call, Addr, TaskID, Token, UserID, Language string
+	Call, Addr, CAFile, TaskID, Token, UserID, Language string
 
+	TaskIDs           []string
 	MaxAge            *float64
 	Deadline          *float64
 	FailedTaskAsError bool
@@ -53,6 +57,14 @@ func run(line []byte) error {
 		return err
 	}
 	config := kootask.Config{Addr: c.Addr}
+	if c.CAFile != "" {
+		authorities, err := os.ReadFile(c.CAFile)
+		if err != nil {
+			return err
+		}
+		config.TLS = &tls.Config{RootCAs: x509.NewCertPool()}
+		config.TLS.RootCAs.AppendCertsFromPEM(authorities)
+	}
 	if len(c.CallerTokens) > 0 {
 		config.CallerToken = c.callerToken
 	}
@@ -69,9 +81,13 @@ func run(line []byte) error {
 	}
 	switch c.Call {
 	case "get":
-		c.get(ctx, client)
+		finish(client.Get(ctx, c.TaskID, c.options()...))
+	case "wait":
+		finish(client.Wait(ctx, c.TaskID, c.options()...))
 	case "watch":
-		c.watch(ctx, client)
+		c.watch(client.Events(ctx, c.TaskID, c.options()...))
+	case "watchAll":
+		c.watch(client.WatchAll(ctx, c.TaskIDs, c.options()...))
 	default:
 		return fmt.Errorf("unknown call %q", c.Call)
 	}
@@ -98,8 +114,8 @@ func (c *command) options() []kootask.Option {
 	return options
 }
 
-func (c *command) get(ctx context.Context, client *kootask.Client) {
-	task, err := client.Get(ctx, c.TaskID, c.options()...)
+// finish prints the result of a call that returns a task.
+func finish(task *taskv1.Task, err error) {
 	if err != nil {
 		say("failure", failure(err))
 		return
@@ -108,9 +124,9 @@ func (c *command) get(ctx context.Context, client *kootask.Client) {
 	say("end", struct{}{})
 }
 
-func (c *command) watch(ctx context.Context, client *kootask.Client) {
+func (c *command) watch(events iter.Seq2[kootask.Event, error]) {
 	tasks := 0
-	for event, err := range client.Events(ctx, c.TaskID, c.options()...) {
+	for event, err := range events {
 		switch {
 		case err != nil:
 			say("failure", failure(err))
@@ -118,7 +134,15 @@ func (c *command) watch(ctx context.Context, client *kootask.Client) {
 		case event.Heartbeat != nil:
 			say("heartbeat", message(event.Heartbeat))
 		case event.Resume != nil:
-			say("resume", map[string]any{"cause": failure(event.Resume.Cause), "afterSeconds": event.Resume.After.Seconds()})
+			resume := map[string]any{"cause": failure(event.Resume.Cause), "afterSeconds": event.Resume.After.Seconds()}
+			if c.Call == "watchAll" {
+				resume["taskIds"] = event.TaskIDs
+			}
+			say("resume", resume)
+		case event.Dropped != nil:
+			dropped := failure(event.Dropped)
+			dropped["taskId"] = event.Dropped.TaskID
+			say("dropped", dropped)
 		default:
 			say("task", message(event.Task))
 			tasks++
@@ -150,7 +174,7 @@ func message(m proto.Message) json.RawMessage {
 
 // failure returns an error in the suite's form.
 func failure(err error) map[string]any {
-	e := err.(*kootask.Error) //nolint:errorlint // Client.Get and Events return the type itself.
+	e := err.(*kootask.Error) //nolint:errorlint // The client returns the type itself.
 	known := ""
 	if n, ok := taskv1.ErrorReason_value[e.Reason]; ok && n != 0 && e.Has(taskv1.ErrorReason(n)) {
 		known = taskv1.ErrorReason(n).String()
