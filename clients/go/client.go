@@ -36,7 +36,8 @@ type Config struct {
 	// the call: it is wrapped in an [*Error] with Code Unauthenticated and no Reason, so it must not contain the token.
 	// Nil: no token.
 	CallerToken func() (string, error)
-	// DialOptions are applied after the client's own, so they override them.
+	// DialOptions are applied after the client's own, so they override them. With any, the client does not know how it
+	// connects: an error does not say whether the address or TLS is wrong.
 	DialOptions []grpc.DialOption
 }
 
@@ -49,6 +50,10 @@ const (
 
 // Client calls kootask. It is safe for concurrent use; one is enough for a process.
 type Client struct {
+	addr   string
+	secure bool // It speaks TLS.
+	dials  bool // The caller has set how to connect.
+
 	tasks       taskv1.TaskServiceClient
 	options     []Option
 	callerToken func() (string, error) // May be nil.
@@ -78,6 +83,7 @@ func New(config Config) (*Client, error) {
 	}
 	closed, closing := context.WithCancel(context.Background())
 	return &Client{
+		addr: config.Addr, secure: config.TLS != nil, dials: len(config.DialOptions) > 0,
 		tasks:   taskv1.NewTaskServiceClient(conn),
 		options: []Option{Token(config.Token), UserID(config.UserID)}, callerToken: config.CallerToken,
 		closed: closed,
@@ -145,7 +151,7 @@ func (c *Client) Get(ctx context.Context, id string, options ...Option) (*taskv1
 	if err != nil {
 		failure := toError(ctx, err)
 		c.met.CompareAndSwap(false, failure.Reason != "")
-		return nil, failure
+		return nil, c.explain(ctx, failure)
 	}
 	c.met.Store(true)
 	return resp.GetTask(), nil

@@ -26,7 +26,7 @@ type Error struct {
 	// if the error is not from kootask, but from gRPC's library, a proxy or [Config.CallerToken].
 	Reason string
 	// Message is for people. LocalizedMessage is the same text in the language of [Language]; empty without that
-	// option.
+	// option. If nothing at the address is kootask, Message begins with what is wrong there, as far as the client finds out.
 	Message, LocalizedMessage string
 	// Retry reports whether kootask recommends a retry, after RetryAfter. It is false after a broken connection (an
 	// error with Code Unavailable and no Reason), although a retry may help.
@@ -68,7 +68,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// GRPCStatus returns the error's status, for the status package.
+// GRPCStatus returns the error's status as it came, for the status package.
 func (e *Error) GRPCStatus() *status.Status { return e.status }
 
 // Unwrap returns the error of the call's context or of [Config.CallerToken], if that ended the call.

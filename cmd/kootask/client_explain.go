@@ -49,7 +49,7 @@ func (c *connection) explain(err error) string {
 	case failure.Code == codes.Unimplemented:
 		return c.addr + " is not kootask: it has no TaskService"
 	case failure.Code == codes.Unavailable:
-		return c.probe() + ": " + failure.Message
+		return c.probe() + ": " + failure.GRPCStatus().Message() // Without the client's own explanation.
 	default:
 		return failure.Error()
 	}
