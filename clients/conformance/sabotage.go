@@ -39,7 +39,7 @@ var sabotages = []sabotage{
 			From: `taskv1.ErrorReason_SERVER_DRAINING: {code: codes.Unavailable, retry: comeBack`,
 			To:   `taskv1.ErrorReason_SERVER_DRAINING: {code: codes.Unavailable`,
 		},
-		[]string{"drain in the middle"},
+		[]string{"drain in the middle", "drain in the middle of a list"},
 	},
 	{
 		"no heartbeat opens the stream while KooDrive hangs",
@@ -57,7 +57,25 @@ var sabotages = []sabotage{
 			From: `!asError`,
 			To:   `true`,
 		},
-		[]string{"TASK_FAILED of a watch", "TASK_FAILED of a get"},
+		[]string{"TASK_FAILED of a watch", "TASK_FAILED of a get", "TASK_FAILED of a wait"},
+	},
+	{
+		"a task that is not found ends its list",
+		change.Change{
+			In:   "service.dropped",
+			From: `taskv1.ErrorReason_TASK_NOT_FOUND: true`,
+			To:   `taskv1.ErrorReason_TASK_NOT_FOUND: false`,
+		},
+		[]string{"list with a task that is not found"},
+	},
+	{
+		"an invalid list names another task",
+		change.Change{
+			In:   "service/ask.CheckTaskIDs",
+			From: `violation(bad, fmt.Sprintf("%s[%d]", fieldTaskIDs, i))`,
+			To:   `violation(bad, fmt.Sprintf("%s[%d]", fieldTaskIDs, i+1))`,
+		},
+		[]string{"list with an invalid id"},
 	},
 }
 

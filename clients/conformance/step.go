@@ -75,7 +75,8 @@ func (s step) events(ids []string) (all []*taskv1.WatchTasksResponse, err error)
 		err := protojson.Unmarshal(s.Heartbeat, heartbeat)
 		return append(all, &taskv1.WatchTasksResponse{Event: &taskv1.WatchTasksResponse_Heartbeat{Heartbeat: heartbeat}}), err
 	case s.Dropped != nil:
-		return append(all, &taskv1.WatchTasksResponse{Event: &taskv1.WatchTasksResponse_Dropped{Dropped: s.Dropped.message()}}), nil
+		dropped := &taskv1.WatchTasksResponse_Dropped{Dropped: s.Dropped.message()}
+		return append(all, &taskv1.WatchTasksResponse{Event: dropped}), nil
 	default:
 		return append(all, &taskv1.WatchTasksResponse{}), nil
 	}
