@@ -47,12 +47,8 @@ func followAll(ctx context.Context, out io.Writer, dir string, clients []client)
 	documents := []document{
 		{path: "docs/migrate.md", watches: 5}, {path: "docs/wait.md", watches: 4}, {path: "docs/watching.md", watches: 1},
 	}
-	for _, c := range clients {
-		watches := 1
-		if c.language == "go" {
-			watches = 2 // The second one watches many tasks, which the other clients cannot do yet.
-		}
-		documents = append(documents, document{path: filepath.Join(c.folder, "README.md"), watches: watches})
+	for _, c := range clients { // Each watches one task, and then many.
+		documents = append(documents, document{path: filepath.Join(c.folder, "README.md"), watches: 2})
 	}
 	for i := range documents {
 		documents[i].shift = 100 * (i + 1)
