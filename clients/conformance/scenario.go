@@ -50,8 +50,8 @@ type scenario struct {
 	// Until is a kind of line: the client is killed after the first such line.
 	Until string
 
-	// Expect are the lines that the client must print. Received are the calls that the stub must get. Quiet: KooDrive
-	// must get no requests after the client's last line.
+	// Expect are the lines that the client must print. Received are the calls that the stub must get. Quiet:
+	// after the client's last line, KooDrive must get no requests, and the calls of the stub must end.
 	Expect   []expected
 	Received []received
 	Quiet    bool

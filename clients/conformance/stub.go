@@ -51,6 +51,7 @@ type stub struct {
 
 	mu    sync.Mutex // Guards the fields below.
 	calls []call
+	open  int                 // Calls that have not ended.
 	conns map[string]net.Conn // By the client's address.
 	away  int                 // Number of the next connections to close at once.
 	holds net.Conn            // Not nil: nobody listens, and this connection's local address is the scenario's.
@@ -172,7 +173,13 @@ func (w *stub) play(ctx context.Context, request proto.Message, ids []string, se
 	w.mu.Lock()
 	steps := w.script[min(len(w.calls), len(w.script)-1)]
 	w.calls = append(w.calls, call{md, request, time.Now()})
+	w.open++
 	w.mu.Unlock()
+	defer func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.open--
+	}()
 	for _, s := range steps {
 		switch {
 		case s.Failure != nil:
@@ -185,7 +192,7 @@ func (w *stub) play(ctx context.Context, request proto.Message, ids []string, se
 			<-ctx.Done()
 			return ctx.Err()
 		case s.Calls > 0:
-			if err := w.await(ctx, s.Calls); err != nil {
+			if err := w.await(ctx, func() bool { return len(w.calls) >= s.Calls }); err != nil {
 				return err
 			}
 			continue
@@ -203,12 +210,12 @@ func (w *stub) play(ctx context.Context, request proto.Message, ids []string, se
 	return nil
 }
 
-// await waits until the stub has got n calls.
-func (w *stub) await(ctx context.Context, n int) error {
+// await waits until a condition holds, which is called with the lock held.
+func (w *stub) await(ctx context.Context, holds func() bool) error {
 	return until(ctx, func() (bool, error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		return len(w.calls) >= n, nil
+		return holds(), nil
 	})
 }
 
@@ -222,8 +229,16 @@ func (w *stub) cut(ctx context.Context, others int) {
 	_ = w.conns[from.Addr.String()].Close()
 }
 
-// settle compares the calls that the stub got with the expected ones.
-func (w *stub) settle(_ context.Context, s scenario) error {
+// settle waits, if the scenario is Quiet, until all calls have ended. It compares the calls that the stub got with the
+// expected ones.
+func (w *stub) settle(ctx context.Context, s scenario) error {
+	if s.Quiet {
+		ctx, cancel := context.WithTimeout(ctx, 10*quiet)
+		defer cancel()
+		if err := w.await(ctx, func() bool { return w.open == 0 }); err != nil {
+			return fmt.Errorf("a call has not ended: %w", err)
+		}
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if s.Received == nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"testing"
 	"time"
@@ -33,6 +34,11 @@ func TestSettle(t *testing.T) {
 				t.Errorf("%s, in any order: %t: %v", name, anyOrder, err)
 			}
 		}
+	}
+	silent, end := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer end()
+	if err := (&stub{open: 1}).settle(silent, scenario{Quiet: true}); err == nil {
+		t.Error("a call may be left")
 	}
 	late := []received{{}, {After: &between{1, 2}}}
 	for seconds, accepted := range map[int]bool{0: false, 1: true, 3: false} {

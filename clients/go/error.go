@@ -26,7 +26,7 @@ type Error struct {
 	// if the error is not from kootask, but from gRPC's library, a proxy or [Config.CallerToken].
 	Reason string
 	// Message is for people. LocalizedMessage is the same text in the language of [Language]; empty without that
-	// option. If nothing at the address is kootask, Message begins with what is wrong there, as far as the client finds out.
+	// option. If the address is wrong, Message begins with what the client has found there.
 	Message, LocalizedMessage string
 	// Retry reports whether kootask recommends a retry, after RetryAfter. It is false after a broken connection (an
 	// error with Code Unavailable and no Reason), although a retry may help.
