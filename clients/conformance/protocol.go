@@ -33,8 +33,8 @@ type command struct {
 }
 
 // line is a line that the program prints at once: an object with one of these keys. Failure, End or Cancelled is the
-// last line. After it, the program waits until its standard input ends, and exits with 0. All other output goes to
-// standard error. A get and a wait print a task and an end, or a failure.
+// last line. After it, the program waits until its standard input ends, with its client open, and exits with 0. All other
+// output goes to standard error. A get and a wait print a task and an end, or a failure.
 type line struct {
 	// Task and Heartbeat are the contract's messages, in proto3 JSON.
 	Task      json.RawMessage `json:"task,omitempty"`

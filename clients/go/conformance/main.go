@@ -36,20 +36,17 @@ type command struct {
 }
 
 func main() {
-	in := bufio.NewReader(os.Stdin)
-	line, err := in.ReadBytes('\n')
-	if err == nil {
-		err = run(line)
-	}
-	if err != nil {
+	if err := run(bufio.NewReader(os.Stdin)); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "conformance:", err)
 		os.Exit(2)
 	}
-	// The process must stay: the suite checks that a cancelled call ends by itself, not with the process.
-	_, _ = io.Copy(io.Discard, in)
 }
 
-func run(line []byte) error {
+func run(in *bufio.Reader) error {
+	line, err := in.ReadBytes('\n')
+	if err != nil {
+		return err
+	}
 	var c command
 	decoder := json.NewDecoder(bytes.NewReader(line))
 	decoder.DisallowUnknownFields()
@@ -91,6 +88,8 @@ func run(line []byte) error {
 	default:
 		return fmt.Errorf("unknown call %q", c.Call)
 	}
+	// The client must stay: the suite checks that a cancelled call ends by itself, not with the client.
+	_, _ = io.Copy(io.Discard, in)
 	return nil
 }
 
