@@ -132,6 +132,7 @@ test("an error is taken apart", async () => {
       retryAfterMs: 1500,
       violations: [{ field: "task_id", reason: "RESERVED", description: "No." }],
       localizedMessage: "不",
+      taskId: "",
     },
   );
   client.close();

@@ -3,10 +3,14 @@ import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, createClient, type Client as Stub } from "@connectrpc/connect";
 import { Connection } from "./connection.js";
 import { KootaskError } from "./error.js";
+import type { WatchEvent } from "./event.js";
 import { type Task, TaskService } from "./gen/koodrive/task/v1/task_pb.js";
 import { askFor, toHeaders } from "./headers.js";
+import { List } from "./list.js";
+import { Watched } from "./progress.js";
 import { Scope } from "./scope.js";
-import { type Source, type WatchEvent, Watcher } from "./watch.js";
+import { type Open, one, several } from "./source.js";
+import { type Source, Watcher } from "./watch.js";
 
 /** Where kootask is, and which credentials the calls carry. */
 export interface ClientOptions {
@@ -46,6 +50,9 @@ export interface WatchOptions {
   /** Time limit of the whole call in milliseconds, also sent to kootask. After it: code DeadlineExceeded. Default: none. */
   timeoutMs?: number;
 }
+
+/** The options of one {@link Client.watchAll}. */
+export type WatchAllOptions = Omit<WatchOptions, "failedTaskAsError">;
 
 /** The options of one {@link Client.get}. */
 export interface GetOptions extends WatchOptions {
@@ -139,16 +146,58 @@ export class Client {
    * returns another token by then. It ends if not, or if the stream ended before its first message.
    */
   async *events(id: string, options: WatchOptions = {}): AsyncGenerator<WatchEvent, void, undefined> {
+    const { failedTaskAsError = false } = options;
+    yield* this.#follow(options, (scope) => {
+      const source = this.#source(one(this.#tasks, failedTaskAsError), scope, options);
+      return new Watcher(source, scope, [new Watched(id)], failedTaskAsError).events();
+    });
+  }
+
+  /**
+   * Returns the task once it is finished. It watches the task, so it resumes, ends and throws like {@link Client.events}. A
+   * failed task is a value, unless `failedTaskAsError` is set. `timeoutMs` limits the wait.
+   */
+  async wait(id: string, options: WatchOptions = {}): Promise<Task> {
+    let last!: Task; // A watch that ends without an error has yielded the finished task.
+    for await (const task of this.watch(id, options)) {
+      last = task;
+    }
+    return last;
+  }
+
+  /**
+   * Yields every event of a watch of any number of tasks. It opens a stream for every 100 ids, and for the tasks that are
+   * watched again. An id that is named twice is watched once. Each task comes as in {@link Client.watch}, and the order of
+   * different tasks is not defined. A heartbeat or a resume is about the tasks in its `taskIds`.
+   *
+   * The loop ends when each task was yielded finished, or dropped without `retryAfterMs`. A task that is dropped with
+   * `retryAfterMs` is watched again after that time, or up to 30 s later, together with others. If it is dropped again before
+   * its next state, the delay is at least that after a broken connection.
+   *
+   * Each stream resumes like that of {@link Client.events}, with the tasks that have not ended. If any of the streams cannot
+   * resume, the loop throws its {@link KootaskError}. An invalid id, or none, is the error REQUEST_INVALID, whose `violations`
+   * count the distinct ids of one stream. Leaving the loop ends all streams.
+   */
+  async *watchAll(ids: readonly string[], options: WatchAllOptions = {}): AsyncGenerator<WatchEvent, void, undefined> {
+    yield* this.#follow(options, (scope) => {
+      return new List(this.#source(several(this.#tasks), scope, options), scope, ids).events();
+    });
+  }
+
+  /** Yields the events of a watch, in a scope of its own. */
+  async *#follow(
+    options: WatchOptions,
+    watch: (scope: Scope) => AsyncGenerator<WatchEvent, void, undefined>,
+  ): AsyncGenerator<WatchEvent, void, undefined> {
     const scope = this.#begin(options);
-    const failedTaskAsError = options.failedTaskAsError ?? false;
     try {
-      yield* new Watcher(this.#source(id, failedTaskAsError, scope, options), scope, failedTaskAsError).events();
+      yield* watch(scope);
     } finally {
       this.#end(scope);
     }
   }
 
-  #source(taskId: string, failedTaskAsError: boolean, scope: Scope, options: WatchOptions): Source {
+  #source(open: Open, scope: Scope, options: WatchOptions): Source {
     const client = this;
     return {
       get met() {
@@ -158,8 +207,7 @@ export class Client {
         client.#met = met;
       },
       callerToken: () => askFor(this.#options.callerToken),
-      open: (callerToken, signal) =>
-        this.#tasks.watchTask({ taskId, failedTaskAsError }, { ...this.#call(scope, callerToken, options), signal }),
+      open: (ids, callerToken, signal) => open(ids, { ...this.#call(scope, callerToken, options), signal }),
     };
   }
 

@@ -8,6 +8,7 @@ import {
   RetryInfoSchema,
 } from "./gen/google/rpc/error_details_pb.js";
 import { ErrorReason } from "./gen/koodrive/task/v1/error_reason_pb.js";
+import type { DroppedTask, Task } from "./gen/koodrive/task/v1/task_pb.js";
 
 // The domain of kootask's reasons.
 const domain = "koodrive.task.v1";
@@ -23,13 +24,17 @@ export interface Violation {
 
 /** The parts of a {@link KootaskError} beside its code and message. */
 export type Details = Partial<
-  Pick<KootaskError, "reasonName" | "requestId" | "retryAfterMs" | "metadata" | "violations" | "localizedMessage" | "cause">
+  Pick<
+    KootaskError,
+    "reasonName" | "requestId" | "retryAfterMs" | "metadata" | "violations" | "localizedMessage" | "taskId" | "cause"
+  >
 >;
 
 /**
  * A failed call. Branch on `reason`, `code` and `retryAfterMs`, and never parse a message.
  *
- * `message` is the whole text: `rawMessage`, then the reason, or the code if there is none, then the violations.
+ * `message` is the whole text: the id of a dropped task, `rawMessage`, the reason, or the code if there is none, and the
+ * violations.
  */
 export class KootaskError extends Error {
   override readonly name = "KootaskError";
@@ -57,12 +62,14 @@ export class KootaskError extends Error {
   readonly violations: readonly Violation[];
   /** The message in the call's language. Empty without the option `language`. */
   readonly localizedMessage: string;
+  /** The id of the task in an event of the type "dropped". Empty for other errors. */
+  readonly taskId: string;
 
   constructor(code: Code, rawMessage: string, details: Details = {}) {
-    const { reasonName = "", violations = [] } = details;
+    const { reasonName = "", violations = [], taskId = "" } = details;
     const wrong = violations.map((v) => ` ${v.field}: ${v.reason} ${v.description}`);
     super(
-      `${rawMessage} (${reasonName || (Code[code] ?? code)})${wrong.join("")}`,
+      `${taskId && `task ${taskId}: `}${rawMessage} (${reasonName || (Code[code] ?? code)})${wrong.join("")}`,
       details.cause === undefined ? {} : { cause: details.cause },
     );
     this.code = code;
@@ -74,6 +81,7 @@ export class KootaskError extends Error {
     this.metadata = details.metadata ?? {};
     this.violations = violations;
     this.localizedMessage = details.localizedMessage ?? "";
+    this.taskId = taskId;
   }
 }
 
@@ -118,4 +126,26 @@ function isBroken(error: ConnectError): boolean {
   const node = error.cause instanceof Error && "code" in error.cause ? error.cause.code : undefined;
   const fromNode = typeof node === "string" && node !== "ERR_HTTP2_STREAM_ERROR";
   return fromNode || error.code === Code.Aborted || error.code === Code.Canceled;
+}
+
+/** Returns the error of a task that was dropped from the stream of the call `requestId`. */
+export function droppedError(dropped: DroppedTask, requestId: string): KootaskError {
+  const { taskId, code, reason, message, localizedMessage, metadata, retryDelay } = dropped;
+  const retryAfterMs = retryDelay && durationMs(retryDelay);
+  return new KootaskError(code, message, {
+    reasonName: reason,
+    taskId,
+    requestId,
+    localizedMessage,
+    metadata,
+    retryAfterMs,
+  });
+}
+
+/** Returns the error that kootask sends for a failed task. */
+export function taskFailed(task: Task): KootaskError {
+  return new KootaskError(Code.Aborted, "The task has failed.", {
+    reasonName: ErrorReason[ErrorReason.TASK_FAILED],
+    metadata: { taskId: task.taskId, resultCode: task.koodriveResultCode },
+  });
 }

@@ -3,7 +3,7 @@ import { Code } from "@connectrpc/connect";
 import { KootaskError, toError } from "./error.js";
 
 // The limit of timers, about 25 days. A longer time limit has no effect.
-const longest = 0x7fffffff;
+export const longest = 0x7fffffff;
 
 /** The lifetime of one call, over all its streams: until its deadline, its caller's signal, or its client's end. */
 export class Scope {
@@ -43,6 +43,15 @@ export class Scope {
   get timeoutMs(): number | undefined {
     const left = Math.ceil(this.#deadline - performance.now());
     return left < 1e8 ? Math.max(left, 1) : undefined;
+  }
+
+  /** Returns a scope that ends with this one, or before. */
+  child(): Scope {
+    const child = new Scope();
+    const end = () => this.#failure && child.end(this.#failure);
+    this.signal.addEventListener("abort", end, { signal: child.signal });
+    end();
+    return child;
   }
 
   /** Ends everything in the scope. */

@@ -1,14 +1,28 @@
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, mock, test } from "node:test";
-import { create } from "@bufbuild/protobuf";
-import { timestampNow } from "@bufbuild/protobuf/wkt";
+import { test } from "node:test";
 import { Code } from "@connectrpc/connect";
-import { type Details, KootaskError } from "./error.js";
-import { TaskStatus, type WatchTaskResponse, WatchTaskResponseSchema } from "./gen/koodrive/task/v1/task_pb.js";
+import { KootaskError } from "./error.js";
+import {
+  again,
+  beat,
+  broken,
+  EXECUTING,
+  FAILED,
+  failure,
+  inVirtualTime,
+  NEW,
+  newer,
+  Scripted,
+  SUCCESS,
+  task,
+  useVirtualTime,
+} from "./fixture.js";
+import { TaskStatus } from "./gen/koodrive/task/v1/task_pb.js";
+import { Watched } from "./progress.js";
 import { Scope } from "./scope.js";
 import { Watcher } from "./watch.js";
 
-const { NEW, EXECUTING, SUCCESS, FAILED } = TaskStatus;
+useVirtualTime();
 
 /** The behaviour of a stream: it sends tasks in these states, a heartbeat for each null, and then it ends, fails or hangs. */
 interface Step {
@@ -16,23 +30,9 @@ interface Step {
   end?: KootaskError | "hang";
 }
 
-const failure = (code: Code, reasonName = "", details: Details = {}) =>
-  new KootaskError(code, "No.", { reasonName, ...details });
-const again = (retryAfterMs: number) => failure(Code.Unavailable, "SERVER_DRAINING", { retryAfterMs });
-const broken = failure(Code.Unavailable);
 const expired = failure(Code.Unauthenticated, "CALLER_UNAUTHENTICATED");
 
-function message(said: TaskStatus | null | "newer"): WatchTaskResponse {
-  if (said === "newer") {
-    return create(WatchTaskResponseSchema);
-  }
-  if (said === null) {
-    return create(WatchTaskResponseSchema, { event: { case: "heartbeat", value: {} } });
-  }
-  const done = said === SUCCESS || said === FAILED;
-  const value = { taskId: "9", status: said, done, observeTime: timestampNow(), koodriveResultCode: done ? "1" : "" };
-  return create(WatchTaskResponseSchema, { event: { case: "task", value } });
-}
+const message = (said: TaskStatus | null | "newer") => (said === "newer" ? newer : said === null ? beat() : task("9", said));
 
 interface Setting {
   tokens?: string[];
@@ -45,33 +45,15 @@ interface Setting {
 
 /** Watches a kootask that answers each attempt with the next step, in virtual time. */
 async function watch(steps: Step[], setting: Setting = {}) {
-  const attempts: number[] = [];
-  const tokens: string[] = [];
+  const source = new Scripted(
+    ...steps.map(({ says = [], end }) => () => [...says.map(message), ...(end ? [end] : [])]),
+  );
+  source.met = setting.met ?? false;
+  source.provided = setting.tokens ?? source.provided;
   const saw: (string | number)[] = [];
-  let asked = 0;
-  const source = {
-    met: setting.met ?? false,
-    callerToken: async () => setting.tokens?.[Math.min(asked++, setting.tokens.length - 1)] ?? "",
-    async *open(token: string, signal: AbortSignal) {
-      const { says = [], end } = steps[Math.min(attempts.length, steps.length - 1)] ?? {};
-      attempts.push(Date.now());
-      tokens.push(token);
-      for (const said of says) {
-        signal.throwIfAborted();
-        yield message(said);
-      }
-      if (end === "hang") {
-        await new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
-      } else if (end) {
-        throw end;
-      }
-    },
-  };
-  const scope = new Scope(setting.timeoutMs);
-  let over = false;
-  const follow = async (): Promise<KootaskError | undefined> => {
+  const follow = async (scope: Scope): Promise<KootaskError | undefined> => {
     try {
-      for await (const event of new Watcher(source, scope, setting.failedTaskAsError ?? false).events()) {
+      for await (const event of new Watcher(source, scope, [new Watched("9")], setting.failedTaskAsError).events()) {
         saw.push(event.type === "task" ? TaskStatus[event.task.status] : event.type === "resume" ? event.afterMs : "beat");
         await new Promise((resolve) => setTimeout(resolve, setting.takes ?? 0));
       }
@@ -79,24 +61,14 @@ async function watch(steps: Step[], setting: Setting = {}) {
     } catch (error) {
       assert(error instanceof KootaskError);
       return error;
-    } finally {
-      scope.close();
-      over = true;
     }
   };
-  const end = follow();
-  while (!over) {
-    await new Promise(setImmediate);
-    mock.timers.tick(10);
-  }
-  return { saw, attempts, tokens, error: await end };
+  const error = await inVirtualTime(follow, new Scope(setting.timeoutMs));
+  return { saw, error, attempts: source.attempts, tokens: source.tokens };
 }
 
 const about = (ms: number, actual: unknown) =>
   assert(typeof actual === "number" && actual >= ms * 0.8 && actual <= ms * 1.2, `${actual} is not about ${ms}`);
-
-beforeEach(() => mock.timers.enable({ apis: ["setTimeout", "Date"] }));
-afterEach(() => mock.timers.reset());
 
 test("it resumes as it is asked to", async () => {
   const steps = [

@@ -1,18 +1,12 @@
 import { Code } from "@connectrpc/connect";
-import { KootaskError } from "./error.js";
+import { droppedError, KootaskError, taskFailed } from "./error.js";
+import type { WatchEvent } from "./event.js";
 import { ErrorReason } from "./gen/koodrive/task/v1/error_reason_pb.js";
-import { type Heartbeat, type Task, TaskStatus, type WatchTaskResponse } from "./gen/koodrive/task/v1/task_pb.js";
-import { isNews } from "./progress.js";
+import { TaskStatus } from "./gen/koodrive/task/v1/task_pb.js";
+import type { Watched } from "./progress.js";
+import { backoff, retryDelay } from "./resume.js";
 import type { Scope } from "./scope.js";
-
-/** One event of a watch. */
-export type WatchEvent =
-  /** The task as it is now, then after each change. */
-  | { readonly type: "task"; readonly task: Task }
-  /** There is no known change. It also says whether KooDrive answers. */
-  | { readonly type: "heartbeat"; readonly heartbeat: Heartbeat }
-  /** `cause` has interrupted the watch, which resumes by itself after `afterMs`. */
-  | { readonly type: "resume"; readonly cause: KootaskError; readonly afterMs: number };
+import type { Received } from "./source.js";
 
 /** The part of the client that a watch uses. */
 export interface Source {
@@ -20,33 +14,31 @@ export interface Source {
   met: boolean;
   /** The caller's current token, empty without a provider. */
   callerToken(): Promise<string>;
-  /** Opens a stream. */
-  open(callerToken: string, signal: AbortSignal): AsyncIterable<WatchTaskResponse>;
+  /** Opens a stream of the tasks with these ids. */
+  open(ids: readonly string[], callerToken: string, signal: AbortSignal): AsyncIterable<Received>;
 }
 
 // A stream without a message for this long is broken: kootask sends one at least every 15 s.
 const silenceMs = 20_000;
-// Delays between attempts to resume after a broken connection, for which kootask cannot ask for a delay. Jittered by ±20 %.
-const resumeMinMs = 1_000;
-const resumeMaxMs = 15_000;
-const resumeGrowth = 1.6;
 
-/** One watch, over all its streams. */
+/** Watches tasks until each has come to its end, with one stream after another. */
 export class Watcher {
   readonly #source: Source;
   readonly #scope: Scope;
   readonly #failedTaskAsError: boolean;
-  #last: Task | undefined; // The task yielded last.
+  #tasks: readonly Watched[]; // Those that have not come to their end.
   #token = ""; // The caller's token of the last stream.
   #empty = 0; // Consecutive streams that ended before their first message.
 
-  constructor(source: Source, scope: Scope, failedTaskAsError: boolean) {
+  /** With `failedTaskAsError`, an error follows a failed task. Such a watch has a single task. */
+  constructor(source: Source, scope: Scope, tasks: readonly Watched[], failedTaskAsError = false) {
     this.#source = source;
     this.#scope = scope;
+    this.#tasks = tasks;
     this.#failedTaskAsError = failedTaskAsError;
   }
 
-  /** Yields all events until the task is finished, and throws a KootaskError on any other end. */
+  /** Yields all events until each task has come to its end, and throws a KootaskError on any other end. */
   async *events(): AsyncGenerator<WatchEvent, void, undefined> {
     for (;;) {
       this.#empty++;
@@ -56,26 +48,27 @@ export class Watcher {
       }
       this.#source.met ||= failure.reasonName !== "";
       // The failed task was yielded, and the stream broke before the requested error came.
-      const cause = this.#last?.done && failure.reasonName === "" ? taskFailed(this.#last) : failure;
+      const last = this.#tasks[0]?.last;
+      const cause = last?.done && failure.reasonName === "" ? taskFailed(last) : failure;
       const afterMs = await this.#delay(cause);
       if (afterMs === undefined || this.#scope.failure) {
         throw cause;
       }
-      yield { type: "resume", cause, afterMs };
+      yield { type: "resume", cause, afterMs, taskIds: this.#ids() };
       await this.#scope.sleep(afterMs);
     }
   }
 
-  /** Follows one stream. Returns the error that ended it, or undefined when the task is finished. */
+  /** Follows one stream. Returns the error that ended it, or undefined when each task has come to its end. */
   async *#stream(): AsyncGenerator<WatchEvent, KootaskError | undefined, undefined> {
     const stream = new AbortController();
     const abort = () => stream.abort();
     let silent = false;
-    let messages: AsyncIterator<WatchTaskResponse> | undefined;
+    let messages: AsyncIterator<Received> | undefined;
     this.#scope.signal.addEventListener("abort", abort);
     try {
       this.#token = await this.#scope.race(this.#source.callerToken());
-      messages = this.#source.open(this.#token, stream.signal)[Symbol.asyncIterator]();
+      messages = this.#source.open(this.#ids(), this.#token, stream.signal)[Symbol.asyncIterator]();
       for (;;) {
         // Only while waiting: the caller may take any time between messages.
         const watchdog = setTimeout(() => {
@@ -84,12 +77,12 @@ export class Watcher {
         }, silenceMs);
         const next = await messages.next().finally(() => clearTimeout(watchdog));
         if (next.done) {
-          return new KootaskError(Code.Unavailable, "the stream ended before the task was finished");
+          return new KootaskError(Code.Unavailable, "the stream ended before every task had ended");
         }
         this.#empty = 0;
         this.#source.met = true;
         yield* this.#hand(next.value);
-        if (this.#isFinished()) {
+        if (this.#tasks.length === 0) {
           return undefined;
         }
       }
@@ -105,34 +98,47 @@ export class Watcher {
     }
   }
 
-  /** Yields a message, unless its task is a repetition or older, or its kind is newer than this client. */
-  *#hand({ event }: WatchTaskResponse): Generator<WatchEvent, void, undefined> {
+  /** Yields a message, unless it is not news. */
+  *#hand({ id, event, requestId }: Received): Generator<WatchEvent, void, undefined> {
     if (event.case === "heartbeat") {
-      yield { type: "heartbeat", heartbeat: event.value };
-    } else if (event.case === "task" && isNews(event.value, this.#last)) {
-      this.#last = event.value;
+      yield { type: "heartbeat", heartbeat: event.value, taskIds: this.#ids() };
+      return;
+    }
+    const task = this.#tasks.find((it) => it.id === id);
+    if (!task?.take(event)) {
+      return;
+    }
+    if (event.case === "dropped") {
+      this.#end(task);
+      yield { type: "dropped", error: droppedError(event.value, requestId) };
+    } else if (event.case === "task") {
+      const errorFollows = this.#failedTaskAsError && event.value.status === TaskStatus.FAILED;
+      if (event.value.done && !errorFollows) {
+        this.#end(task);
+      }
       yield { type: "task", task: event.value };
     }
   }
 
-  /** Reports whether the watch is complete. After a failed task, the error follows if it was requested. */
-  #isFinished(): boolean {
-    const errorFollows = this.#failedTaskAsError && this.#last?.status === TaskStatus.FAILED;
-    return this.#last?.done === true && !errorFollows;
+  #end(task: Watched): void {
+    this.#tasks = this.#tasks.filter((it) => it !== task);
+  }
+
+  #ids(): string[] {
+    return this.#tasks.map(({ id }) => id);
   }
 
   /** Returns the milliseconds until the watch resumes. Undefined: it does not resume. */
   async #delay(cause: KootaskError): Promise<number | undefined> {
     if (cause.retryAfterMs !== undefined) {
-      // The second stream without a message: kootask may ask for a delay of 0.
-      return this.#empty < 2 ? cause.retryAfterMs : Math.max(cause.retryAfterMs, this.#backoff());
+      return retryDelay(cause.retryAfterMs, this.#empty);
     }
     if (cause.reason === ErrorReason.CALLER_UNAUTHENTICATED && this.#empty === 0) {
       // All watches with the token end at the same moment.
-      return (await this.#isRenewed()) ? this.#backoff() : undefined;
+      return (await this.#isRenewed()) ? backoff(this.#empty) : undefined;
     }
     const broken = [Code.Unavailable, Code.Internal, Code.Unknown, Code.Canceled].includes(cause.code);
-    return cause.reasonName === "" && this.#source.met && broken ? this.#backoff() : undefined;
+    return cause.reasonName === "" && this.#source.met && broken ? backoff(this.#empty) : undefined;
   }
 
   /** Reports whether the caller's token differs from the token of the stream that has ended. */
@@ -143,18 +149,4 @@ export class Watcher {
       return false;
     }
   }
-
-  /** Returns the delay after a stream that broke or brought no message. */
-  #backoff(): number {
-    const ms = Math.min(resumeMinMs * resumeGrowth ** this.#empty, resumeMaxMs);
-    return ms * (0.8 + 0.4 * Math.random());
-  }
-}
-
-/** The error that kootask sends for a failed task. */
-function taskFailed(task: Task): KootaskError {
-  return new KootaskError(Code.Aborted, "The task has failed.", {
-    reasonName: ErrorReason[ErrorReason.TASK_FAILED],
-    metadata: { taskId: task.taskId, resultCode: task.koodriveResultCode },
-  });
 }
