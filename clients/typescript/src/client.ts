@@ -4,6 +4,7 @@ import { Code, createClient, type Client as Stub } from "@connectrpc/connect";
 import { Connection } from "./connection.js";
 import { KootaskError } from "./error.js";
 import type { WatchEvent } from "./event.js";
+import { explain } from "./explain.js";
 import { type Task, TaskService } from "./gen/koodrive/task/v1/task_pb.js";
 import { askFor, toHeaders } from "./headers.js";
 import { List } from "./list.js";
@@ -116,7 +117,7 @@ export class Client {
     } catch (rejection) {
       const failure = scope.explain(rejection);
       this.#met ||= failure.reasonName !== "";
-      throw failure;
+      throw await this.#explain(failure, scope);
     } finally {
       this.#end(scope);
     }
@@ -192,6 +193,8 @@ export class Client {
     const scope = this.#begin(options);
     try {
       yield* watch(scope);
+    } catch (rejection) {
+      throw rejection instanceof KootaskError ? await this.#explain(rejection, scope) : rejection;
     } finally {
       this.#end(scope);
     }
@@ -209,6 +212,11 @@ export class Client {
       callerToken: () => askFor(this.#options.callerToken),
       open: (ids, callerToken, signal) => open(ids, { ...this.#call(scope, callerToken, options), signal }),
     };
+  }
+
+  /** Adds the fault of the address, if there is one. */
+  #explain(failure: KootaskError, scope: Scope): Promise<KootaskError> {
+    return explain(failure, this.#connection.endpoint, this.#met, scope.signal);
   }
 
   #begin(options: WatchOptions): Scope {

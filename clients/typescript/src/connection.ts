@@ -9,8 +9,19 @@ const connectTimeoutMs = 5_000;
 // As in gRPC's own libraries.
 const readMaxBytes = 4 << 20;
 
+/** Where kootask is, and how to connect. */
+export interface Endpoint {
+  /** host:port, as the caller gave it. */
+  readonly address: string;
+  readonly host: string;
+  readonly port: number;
+  /** Undefined for plaintext. */
+  readonly security: tls.ConnectionOptions | undefined;
+}
+
 /** One HTTP/2 connection, made with the first call and again whenever it has broken. */
 export class Connection {
+  readonly endpoint: Endpoint;
   readonly transport: Transport;
   readonly #sessions: Http2SessionManager;
 
@@ -21,9 +32,10 @@ export class Connection {
     if (host === undefined || Number(port) > 0xffff) {
       throw new TypeError("address must be host:port");
     }
+    this.endpoint = { address, host, port: Number(port), security };
     const url = `${security ? "https" : "http"}://${address}`;
     this.#sessions = new Http2SessionManager(url, pings, {
-      createConnection: () => dial({ host, port: Number(port) }, security),
+      createConnection: () => dial(this.endpoint),
     });
     this.transport = createGrpcTransport({ baseUrl: url, sessionManager: this.#sessions, readMaxBytes });
   }
@@ -35,8 +47,9 @@ export class Connection {
 }
 
 /** Connects with a time limit: Node itself would wait for minutes. */
-function dial(to: { host: string; port: number }, security: tls.ConnectionOptions | undefined): net.Socket {
-  const servername = net.isIP(to.host) ? {} : { servername: to.host };
+export function dial({ host, port, security }: Endpoint): net.Socket {
+  const to = { host, port };
+  const servername = net.isIP(host) ? {} : { servername: host };
   const socket = security ? tls.connect({ ...servername, ...security, ...to, ALPNProtocols: ["h2"] }) : net.connect(to);
   const timer = setTimeout(() => {
     socket.destroy(Object.assign(new Error(`timed out after ${connectTimeoutMs} ms`), { code: "ETIMEDOUT" }));

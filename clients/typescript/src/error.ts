@@ -47,7 +47,10 @@ export class KootaskError extends Error {
    * connection, a proxy, the caller (deadline, abort) or `callerToken`.
    */
   readonly reasonName: string;
-  /** The message without the reason and the violations, for people. */
+  /**
+   * The message without the reason and the violations, for people. If kootask has never answered the client, it begins with the
+   * fault of the address, as far as the client finds that out.
+   */
   readonly rawMessage: string;
   /**
    * The milliseconds after which calling again may help, from kootask. Undefined if kootask does not say that it helps, and
@@ -126,6 +129,11 @@ function isBroken(error: ConnectError): boolean {
   const node = error.cause instanceof Error && "code" in error.cause ? error.cause.code : undefined;
   const fromNode = typeof node === "string" && node !== "ERR_HTTP2_STREAM_ERROR";
   return fromNode || error.code === Code.Aborted || error.code === Code.Canceled;
+}
+
+/** Reports whether an error may come from the connection or a proxy, and not from kootask. */
+export function isOfConnection({ code, reasonName }: KootaskError): boolean {
+  return reasonName === "" && [Code.Unavailable, Code.Internal, Code.Unknown, Code.Canceled].includes(code);
 }
 
 /** Returns the error of a task that was dropped from the stream of the call `requestId`. */

@@ -1,5 +1,5 @@
 import { Code } from "@connectrpc/connect";
-import { droppedError, KootaskError, taskFailed } from "./error.js";
+import { droppedError, isOfConnection, KootaskError, taskFailed } from "./error.js";
 import type { WatchEvent } from "./event.js";
 import { ErrorReason } from "./gen/koodrive/task/v1/error_reason_pb.js";
 import { TaskStatus } from "./gen/koodrive/task/v1/task_pb.js";
@@ -137,8 +137,7 @@ export class Watcher {
       // All watches with the token end at the same moment.
       return (await this.#isRenewed()) ? backoff(this.#empty) : undefined;
     }
-    const broken = [Code.Unavailable, Code.Internal, Code.Unknown, Code.Canceled].includes(cause.code);
-    return cause.reasonName === "" && this.#source.met && broken ? backoff(this.#empty) : undefined;
+    return this.#source.met && isOfConnection(cause) ? backoff(this.#empty) : undefined;
   }
 
   /** Reports whether the caller's token differs from the token of the stream that has ended. */
