@@ -12,6 +12,7 @@ import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { Client, type ClientOptions } from "./client.js";
 import { KootaskError } from "./error.js";
+import { beat, drop, task } from "./fixture.js";
 import {
   BadRequestSchema,
   ErrorInfoSchema,
@@ -26,6 +27,7 @@ let begun = 0; // Streams.
 let left = 0; // Those of them that the client has left.
 let answer: (request: GetTaskRequest) => Promise<void>;
 let headers: Headers;
+let lists: string[][]; // The ids of each stream.
 
 const server = http2.createServer(
   connectNodeAdapter({
@@ -38,9 +40,23 @@ const server = http2.createServer(
         },
         async *watchTask({ taskId }, context) {
           begun++;
-          const done = taskId === "done";
-          const status = done ? TaskStatus.SUCCESS : TaskStatus.NEW;
-          yield { event: { case: "task", value: { taskId, status, done } } };
+          const status = { done: TaskStatus.SUCCESS, failed: TaskStatus.FAILED }[taskId] ?? TaskStatus.NEW;
+          yield { event: { case: "task", value: { taskId, status, done: status !== TaskStatus.NEW } } };
+          await cancelled(context);
+          left++;
+        },
+        async *watchTasks({ taskIds }, context) {
+          begun++;
+          lists.push(taskIds);
+          context.responseHeader.set("x-request-id", "mine");
+          if (taskIds.length === 0) {
+            const value = { domain: "koodrive.task.v1", reason: "REQUEST_INVALID" };
+            throw new ConnectError("No.", Code.InvalidArgument, undefined, [{ desc: ErrorInfoSchema, value }]);
+          }
+          yield beat();
+          for (const taskId of taskIds) {
+            yield taskId === "gone" ? drop(taskId) : task(taskId, taskId === "new" ? TaskStatus.NEW : TaskStatus.SUCCESS);
+          }
           await cancelled(context);
           left++;
         },
@@ -64,6 +80,7 @@ beforeEach(() => {
   answer = async () => {};
   begun = 0;
   left = 0;
+  lists = [];
 });
 
 function connect(options: Partial<ClientOptions> = {}): Client {
@@ -208,6 +225,85 @@ test("leaving the loop, aborting or closing cancels the watch", async () => {
   assert.equal((await failureOf(closed())).code, Code.Canceled);
   await drained(3);
   assert.equal((await failureOf(client.get("9"))).code, Code.Canceled);
+});
+
+test("a wait returns the finished task, or its error", async () => {
+  const client = connect();
+  for (const [id, status] of [
+    ["done", TaskStatus.SUCCESS],
+    ["failed", TaskStatus.FAILED],
+  ] as const) {
+    const { taskId, ...task } = await client.wait(id);
+    assert.deepEqual([taskId, task.status], [id, status]);
+  }
+  const controller = new AbortController();
+  const waiting = failureOf(client.wait("9", { signal: controller.signal }));
+  while (begun < 3) {
+    await sleep(1);
+  }
+  controller.abort();
+  assert.equal((await waiting).code, Code.Canceled);
+  await drained(3);
+  client.close();
+});
+
+test("a watch of many tasks", async () => {
+  const client = connect();
+  const ids = [...Array.from({ length: 100 }, (_, i) => `${i}`), "gone"];
+  const finished: string[] = [];
+  const heartbeats: number[] = [];
+  for await (const event of client.watchAll(ids)) {
+    if (event.type === "task") {
+      finished.push(event.task.taskId);
+    } else if (event.type === "heartbeat") {
+      heartbeats.push(event.taskIds.length);
+    } else {
+      assert(event.type === "dropped", event.type);
+      const { message, taskId, requestId } = event.error;
+      assert.deepEqual([message, taskId, requestId], ["task gone: No such task. (TASK_NOT_FOUND)", "gone", "mine"]);
+    }
+  }
+  assert.deepEqual(finished, ids.slice(0, 100));
+  assert.deepEqual(heartbeats.toSorted(), [1, 100]);
+  assert.deepEqual(lists, [ids.slice(0, 100), ["gone"]]);
+  await drained(2);
+  client.close();
+});
+
+test("leaving, aborting or closing ends all streams of a list", async () => {
+  const ids = ["new", ...Array.from({ length: 200 }, (_, i) => `${i}`)];
+  const client = connect();
+  for await (const { type } of client.watchAll(ids)) {
+    if (type === "task") {
+      break;
+    }
+  }
+  await drained(3);
+  for (const [streams, way] of [
+    [6, "abort"],
+    [9, "close"],
+  ] as const) {
+    const controller = new AbortController();
+    const watch = async () => {
+      for await (const _ of client.watchAll(ids, { signal: controller.signal })) {
+        setTimeout(() => (way === "abort" ? controller.abort() : client.close()), 10);
+      }
+    };
+    assert.equal((await failureOf(watch())).code, Code.Canceled);
+    await drained(streams);
+  }
+});
+
+test("kootask refuses an empty list", async () => {
+  const client = connect();
+  const watch = async () => {
+    for await (const event of client.watchAll([])) {
+      assert.fail(event.type);
+    }
+  };
+  assert.equal((await failureOf(watch())).reason, ErrorReason.REQUEST_INVALID);
+  assert.deepEqual(lists, [[]]);
+  client.close();
 });
 
 test("a watch that is over keeps no process", async () => {

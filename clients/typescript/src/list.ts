@@ -51,7 +51,7 @@ export class List {
       while (this.#running.size > 0 || this.#parked.length > 0) {
         const result = this.#results.shift();
         if (result === undefined) {
-          await this.#wait();
+          await this.#idle();
           continue;
         }
         if ("error" in result) {
@@ -66,7 +66,7 @@ export class List {
           this.#park(next.value.error);
         }
         yield next.value;
-        this.#resume(events);
+        this.#advance(events);
       }
     } finally {
       this.#scope.end(new KootaskError(Code.Canceled, "the watch is over"));
@@ -84,11 +84,11 @@ export class List {
   #start(tasks: readonly Watched[]): void {
     const events = new Watcher(this.#source, this.#scope, tasks).events();
     this.#running.add(events);
-    this.#resume(events);
+    this.#advance(events);
   }
 
   /** Lets a watcher run until its next event. */
-  #resume(events: Events): void {
+  #advance(events: Events): void {
     const take = (result: Result) => {
       this.#results.push(result);
       this.#wake();
@@ -100,7 +100,7 @@ export class List {
   }
 
   /** Waits for a result. Meanwhile, it watches parked tasks again. */
-  async #wait(): Promise<void> {
+  async #idle(): Promise<void> {
     const alarm = this.#parked.length > 0 ? setTimeout(this.#watchAgain, Math.min(this.#pauseMs(), longest)) : undefined;
     try {
       await this.#scope.race(new Promise<void>((resolve) => (this.#wake = resolve)));

@@ -16,6 +16,7 @@ export class Scope {
   constructor(timeoutMs = Number.POSITIVE_INFINITY, caller?: AbortSignal) {
     this.#deadline = performance.now() + timeoutMs;
     this.#caller = caller;
+    setMaxListeners(0, this.signal); // A watch may have any number of streams.
     if (caller?.aborted) {
       this.#onAbort();
     } else if (timeoutMs <= 0) {
