@@ -1,12 +1,25 @@
 // Reads a command as JSON from stdin, runs it with the client, and prints the results as lines of JSON.
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { Client, Code, ErrorReason, HeartbeatSchema, KootaskError, type Task, TaskSchema, toJson } from "./index.js";
+import {
+  Client,
+  Code,
+  ErrorReason,
+  HeartbeatSchema,
+  KootaskError,
+  type Task,
+  TaskSchema,
+  toJson,
+  type WatchEvent,
+} from "./index.js";
 
 /** The command. Times are in seconds. */
 interface Command {
-  call: "get" | "watch";
+  call: "get" | "wait" | "watch" | "watchAll";
   addr: string;
   taskId: string;
+  taskIds?: string[];
+  caFile?: string;
   token?: string;
   userId?: string;
   language?: string;
@@ -21,6 +34,8 @@ const types: Record<keyof Command, string> = {
   call: "string",
   addr: "string",
   taskId: "string",
+  taskIds: "object",
+  caFile: "string",
   token: "string",
   userId: "string",
   language: "string",
@@ -38,8 +53,10 @@ function parse(line: string): Command {
       throw new TypeError(`the command's ${key} is unknown or of another type`);
     }
   }
-  if (!["get", "watch"].includes(command.call) || command.addr === undefined || command.taskId === undefined) {
-    throw new TypeError("the command lacks call, addr or taskId");
+  const { call, addr, taskId, taskIds } = command;
+  const about = call === "watchAll" ? taskIds : taskId;
+  if (!["get", "wait", "watch", "watchAll"].includes(call) || addr === undefined || about === undefined) {
+    throw new TypeError("the command lacks call, addr, or taskId or taskIds");
   }
   return command;
 }
@@ -72,17 +89,34 @@ function describe(error: KootaskError): object {
 }
 
 async function run(command: Command): Promise<void> {
-  const { call, addr, taskId, callerTokens, cancelAfterTasks, deadline, maxAge, ...rest } = command;
+  const { call, addr, taskId, taskIds = [], caFile, callerTokens, cancelAfterTasks, deadline, maxAge, ...rest } = command;
   let asked = 0;
   const callerToken = () => callerTokens?.[Math.min(asked++, callerTokens.length - 1)] ?? "";
-  const client = new Client({ address: addr, plaintext: true, callerToken });
+  const security = caFile === undefined ? { plaintext: true } : { tls: { ca: readFileSync(caFile) } };
+  const client = new Client({ address: addr, ...security, callerToken });
   const options = { ...rest, ...(deadline === undefined ? {} : { timeoutMs: deadline * 1000 }) };
-  if (call === "get") {
-    printTask(await client.get(taskId, { ...options, ...(maxAge === undefined ? {} : { maxAgeMs: maxAge * 1000 }) }));
-    return print({ end: {} });
+  switch (call) {
+    case "get":
+      printTask(await client.get(taskId, { ...options, ...(maxAge === undefined ? {} : { maxAgeMs: maxAge * 1000 }) }));
+      return print({ end: {} });
+    case "wait":
+      printTask(await client.wait(taskId, options));
+      return print({ end: {} });
+    case "watch":
+      return await follow(client.events(taskId, options), cancelAfterTasks, () => ({}));
+    case "watchAll":
+      return await follow(client.watchAll(taskIds, options), cancelAfterTasks, (ids) => ({ taskIds: ids }));
   }
+}
+
+/** Prints the events of a watch. `about` returns the keys of a resume that name the tasks. */
+async function follow(
+  events: AsyncIterable<WatchEvent>,
+  cancelAfterTasks: number | undefined,
+  about: (taskIds: readonly string[]) => object,
+): Promise<void> {
   let tasks = 0;
-  for await (const event of client.events(taskId, options)) {
+  for await (const event of events) {
     switch (event.type) {
       case "task":
         printTask(event.task);
@@ -92,7 +126,10 @@ async function run(command: Command): Promise<void> {
         print({ heartbeat: toJson(HeartbeatSchema, event.heartbeat) });
         break;
       case "resume":
-        print({ resume: { cause: describe(event.cause), afterSeconds: event.afterMs / 1000 } });
+        print({ resume: { cause: describe(event.cause), afterSeconds: event.afterMs / 1000, ...about(event.taskIds) } });
+        break;
+      case "dropped":
+        print({ dropped: { taskId: event.error.taskId, ...describe(event.error) } });
         break;
     }
     if (tasks === cancelAfterTasks) {
