@@ -1,5 +1,5 @@
 /**
- * The TypeScript client of kootask. It reports the status of a KooDrive task, once or live until the task is finished.
+ * The TypeScript client of kootask. It reports the status of KooDrive tasks, once or until they are finished.
  *
  * ```ts
  * const client = new Client({ address: "kootask.example:9090", token });
