@@ -217,7 +217,8 @@ test("dropped tasks share streams, and wait at most 30 s for that", async () => 
   assert.deepEqual(sizes(many), [100, 100, 50, 100, 100, 50]);
   assert.deepEqual(many.attempts.slice(3), [34_000, 34_000, 34_000]);
 
-  const few = new Scripted(() => [drop("a", 5_000), drop("b", 20_000), drop("c", 36_000)], finish);
+  const slow: Step = (ids) => [15_000, ...finish(ids)];
+  const few = new Scripted(() => [drop("a", 5_000), drop("b", 20_000), drop("c", 36_000)], slow);
   await watchAll(few, ["a", "b", "c"]);
   assert.deepEqual(
     [few.lists, few.attempts],
@@ -268,8 +269,10 @@ test("leaving the loop ends all streams", async () => {
       () => ["hang"],
       ([id = ""]) => [drop(id, 1_000), again(1_000)],
     );
-    const { events, error, streams } = await watchAll(source, numbered(250), { leave: (event) => event.type === type });
+    const leave = (event: WatchEvent) => event.type === type;
+    const { events, error, streams, time } = await watchAll(source, numbered(250), { leave });
     assert.deepEqual([events.at(-1)?.type, error, streams], [type, undefined, 0]);
+    assert(time < 1_000, `${time}`); // And not only after silence.
     const attempts = source.attempts.length;
     await inVirtualTime(() => new Promise((resolve) => setTimeout(resolve, 60_000)));
     assert.equal(source.attempts.length, attempts);

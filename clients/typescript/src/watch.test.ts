@@ -163,3 +163,13 @@ test("a failed task is a value, or an error that follows it", async () => {
   assert.equal(error?.message, "The task has failed. (TASK_FAILED)");
   assert.deepEqual(error?.metadata, { taskId: "9", resultCode: "1" });
 });
+
+test("nothing follows the final state", async () => {
+  const end = failure(Code.Aborted, "TASK_FAILED");
+  const steps = [
+    { says: [FAILED], end: again(0) },
+    { says: [SUCCESS, EXECUTING, FAILED], end },
+  ];
+  const { saw, error } = await watch(steps, { failedTaskAsError: true });
+  assert.deepEqual([saw, error], [["FAILED", 0], end]);
+});
