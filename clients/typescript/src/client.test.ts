@@ -40,8 +40,11 @@ const server = http2.createServer(
         },
         async *watchTask({ taskId }, context) {
           begun++;
-          const status = { done: TaskStatus.SUCCESS, failed: TaskStatus.FAILED }[taskId] ?? TaskStatus.NEW;
-          yield { event: { case: "task", value: { taskId, status, done: status !== TaskStatus.NEW } } };
+          yield { event: { case: "task", value: { taskId, status: TaskStatus.NEW } } };
+          const status = { done: TaskStatus.SUCCESS, failed: TaskStatus.FAILED }[taskId];
+          if (status !== undefined) {
+            yield { event: { case: "task", value: { taskId, status, done: true } } };
+          }
           await cancelled(context);
           left++;
         },
@@ -292,6 +295,9 @@ test("leaving, aborting or closing ends all streams of a list", async () => {
     assert.equal((await failureOf(watch())).code, Code.Canceled);
     await drained(streams);
   }
+  const late = await failureOf(client.watchAll(ids).next()); // The client is closed.
+  assert.equal(late.code, Code.Canceled);
+  await drained(9);
 });
 
 test("kootask refuses an empty list", async () => {

@@ -15,7 +15,10 @@ import { broken, failure } from "./fixture.js";
 const nobody = "127.0.0.1:1";
 const never = new AbortController().signal;
 
-afterEach(() => mock.restoreAll());
+afterEach(() => {
+  mock.restoreAll();
+  mock.timers.reset();
+});
 
 function endpoint(address: string, security?: tls.ConnectionOptions): Endpoint {
   const { hostname: host, port } = new URL(`tcp://${address}`);
@@ -71,6 +74,10 @@ test("each call says what is wrong with the address", async () => {
     const other = `${address} is not kootask's gRPC port, or its kootask is older than this client`;
     assert.deepEqual(await faults(new Client({ address, plaintext: true })), three(other));
   });
+  const busy = http2.createServer((_, response) => response.writeHead(503).end());
+  await serve(busy, async (address) => {
+    assert.deepEqual(await faults(new Client({ address, plaintext: true })), three("HTTP 503"));
+  });
   const closing = net.createServer((socket) => socket.destroy());
   await serve(closing, async (address) => {
     assert.deepEqual(await faults(new Client({ address, plaintext: true })), three("no connection"));
@@ -114,6 +121,7 @@ test("an error that says enough is not explained", async () => {
 
 // The server never answers the handshake.
 test("the search for the fault ends after 2 s, or with the call", async () => {
+  mock.timers.enable({ apis: ["setTimeout"] }); // The limit of a connection is later.
   for (const ending of ["call", "limit"]) {
     const controller = new AbortController();
     const limits: number[] = [];

@@ -18,7 +18,7 @@ export async function explain(
   let fault: string | undefined;
   if (failure.code === Code.Unimplemented && failure.reasonName === "") {
     fault = `${to.address} is not kootask's gRPC port, or its kootask is older than this client`;
-  } else if (!met && !signal.aborted && isOfConnection(failure)) {
+  } else if (!met && isOfConnection(failure)) {
     fault = await probe(to, signal);
   }
   return fault === undefined ? failure : new KootaskError(failure.code, `${fault}: ${failure.rawMessage}`, failure);
