@@ -66,8 +66,8 @@ export interface GetOptions extends WatchOptions {
 
 /**
  * Calls kootask. It connects with the first call, and again whenever the connection has broken. One is enough for a process.
- * Up to 1,000 calls are in flight at a time, and further calls are queued. A watch that is queued for 20 s takes that for
- * silence: it reports an interruption, and is queued again.
+ * Up to 1,000 calls and streams are in flight at a time, and further ones are queued. A stream that is queued for 20 s takes
+ * that for silence: its watch reports an interruption, and it is queued again.
  */
 export class Client {
   readonly #connection: Connection;
