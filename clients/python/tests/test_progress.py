@@ -8,7 +8,7 @@ from kootask.progress import Progress
 
 class TestProgress(unittest.TestCase):
     def test_nothing_is_handed_out_twice_or_goes_back(self) -> None:
-        progress = Progress(failed_task_as_error=False)
+        progress = Progress("9")
         first = task(EXECUTING)
         self.assertTrue(progress.is_news(first))
         first.task_name = "the caller's own"
@@ -19,11 +19,12 @@ class TestProgress(unittest.TestCase):
         self.assertFalse(progress.finished)
         self.assertTrue(progress.is_news(task(SUCCESS)))
         self.assertFalse(progress.is_news(task(EXECUTING)))
+        self.assertFalse(progress.is_news(task(FAILED)))
         self.assertTrue(progress.finished)
 
     def test_an_error_follows_a_failed_task_if_asked_for(self) -> None:
         for asked in (False, True):
-            progress = Progress(asked)
+            progress = Progress("9", asked)
             progress.is_news(task(FAILED))
             self.assertEqual(progress.finished, not asked)
             self.assertIsNotNone(progress.done)

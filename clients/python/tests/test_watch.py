@@ -9,8 +9,8 @@ from grpc import StatusCode
 from scripted import EXECUTING, FAILED, NEW, SUCCESS, Scripted, add_garbage, end, seen, serving
 
 import kootask
-from kootask import watch
-from kootask._gen.task_pb2 import WatchTaskResponse
+from kootask import resume, watch
+from kootask._gen.task_pb2 import Heartbeat, WatchTaskResponse
 
 FOREVER = 60.0
 
@@ -22,11 +22,11 @@ class TestWatch(unittest.IsolatedAsyncioTestCase):
             [EXECUTING, end(StatusCode.RESOURCE_EXHAUSTED, "UPSTREAM_RATE_LIMITED", 0)],
             [NEW, EXECUTING, end(StatusCode.UNAVAILABLE, "NEWER_THAN_THIS", 0.01)],
             [end(StatusCode.UNAVAILABLE, "UPSTREAM_TIMEOUT", 0.02)],
-            [WatchTaskResponse(), WatchTaskResponse(heartbeat=kootask.Heartbeat(failure_count=1)), SUCCESS],
+            [WatchTaskResponse(), WatchTaskResponse(heartbeat=Heartbeat(failure_count=1)), SUCCESS],
         )
         async with serving(script) as client:
             got = await seen(client.events("9"))
-        beat = kootask.Heartbeat(failure_count=1)
+        beat = kootask.Heartbeat(None, 1, "", (), ("9",))
         self.assertEqual(got, [NEW, 0.03, EXECUTING, 0.0, 0.01, 0.02, beat, SUCCESS])
 
     async def test_messages_before_an_error_are_never_lost(self) -> None:
@@ -51,7 +51,7 @@ class TestWatch(unittest.IsolatedAsyncioTestCase):
     async def test_it_resumes_after_others_errors(self) -> None:
         codes = (StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.CANCELLED, StatusCode.UNAVAILABLE)
         script = Scripted([NEW], *([code] for code in codes), [EXECUTING, FOREVER], [SUCCESS])
-        with mock.patch.multiple(watch, _RESUME_MIN=0.001, SILENCE=1.0):
+        with mock.patch.object(resume, "_MIN", 0.001), mock.patch.object(watch, "SILENCE", 1.0):
             async with serving(script) as client:
                 got = await seen(client.events("9"))
         self.assertEqual([event for event in got if not isinstance(event, float)], [NEW, EXECUTING, SUCCESS])
@@ -87,7 +87,7 @@ class TestWatch(unittest.IsolatedAsyncioTestCase):
                 self.assertEqual(str(raised.exception), "the answer cannot be read (INTERNAL)")
 
     async def test_its_turn_on_a_busy_connection_is_no_silence(self) -> None:
-        beat = WatchTaskResponse(heartbeat=kootask.Heartbeat())
+        beat = WatchTaskResponse(heartbeat=Heartbeat())
         script = Scripted([NEW, 0.5, beat, 0.5, beat, 0.5, SUCCESS], [SUCCESS])
         with mock.patch.object(watch, "SILENCE", 1.0):
             async with serving(script, streams=1) as client:
@@ -103,7 +103,7 @@ class TestWatch(unittest.IsolatedAsyncioTestCase):
         async def provide() -> str:
             return next(tokens)
 
-        with mock.patch.object(watch, "_RESUME_MIN", 0.001):
+        with mock.patch.object(resume, "_MIN", 0.001):
             async with serving(script, caller_token=provide, token="geheim") as client:  # noqa: S106
                 with self.assertRaises(kootask.Error) as raised:
                     await seen(client.events("9", user_id="8"))
@@ -127,10 +127,7 @@ class TestWatch(unittest.IsolatedAsyncioTestCase):
 
     async def test_backoff_grows(self) -> None:
         with mock.patch("random.uniform", return_value=1.0):
-            one = watch.Watch(mock.Mock(), mock.Mock(failed_task_as_error=False))
-            delays = []
-            for one._empty in (0, 1, 2, 3, 4, 5, 6, 100000):
-                delays.append(round(one._backoff(), 5))
+            delays = [round(resume.backoff(count), 5) for count in (0, 1, 2, 3, 4, 5, 6, 100000)]
         self.assertEqual(delays, [1, 1.6, 2.56, 4.096, 6.5536, 10.48576, 15, 15])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from types import TracebackType
 
@@ -16,7 +16,10 @@ from kootask.caller import CallerToken
 from kootask.connection import Connection
 from kootask.error import Error, from_rpc
 from kootask.event import Event
+from kootask.progress import Progress
+from kootask.source import One
 from kootask.watch import Watch
+from kootask.watch_all import WatchAll
 
 
 class Client:
@@ -163,8 +166,63 @@ class Client:
         Leaving the loop or cancelling its asyncio task ends the call. If you keep the generator in a variable, close it with
         aclose or contextlib.aclosing. The class describes the options.
         """
-        request = WatchTaskRequest(task_id=task_id, failed_task_as_error=failed_task_as_error)
-        return Watch(self._call(token, user_id, language, timeout), request).events()
+        source = One(WatchTaskRequest(task_id=task_id, failed_task_as_error=failed_task_as_error))
+        progress = Progress(task_id, failed_task_as_error)
+        return Watch(self._call(token, user_id, language, timeout), source, [progress]).events()
+
+    def watch_all(
+        self,
+        task_ids: Iterable[str],
+        *,
+        token: str | None = None,
+        user_id: str | None = None,
+        language: str = "",
+        timeout: float | None = None,
+    ) -> AsyncGenerator[Event, None]:
+        """Yield every event of a watch of any number of tasks.
+
+        It opens a stream for every 100 ids, and for the tasks that are watched again. An id that is named twice is watched
+        once. Each task comes as in watch, and the order of different tasks is not defined. The tasks that a Heartbeat or Resume
+        is about are in its task_ids.
+
+        An event that is an Error, with a task_id, is the drop of that task; the others are still watched. If it has a
+        retry_after, the task is watched again after that time, or up to 30 s later, together with others. If the task is
+        dropped again before its next state, the delay is at least that after a broken connection.
+
+        The loop ends when each task was yielded finished, or dropped without retry_after. Each stream resumes like that of
+        events, with the tasks that have not ended. If any stream raises Error, the loop raises it, and all streams end. An
+        invalid id, or none, is the reason REQUEST_INVALID, whose violations count the distinct ids of one stream.
+        Raises TypeError for a single id.
+
+        Leaving the loop ends all streams, in the same way as for events. The class describes the options.
+        """
+        if isinstance(task_ids, str):
+            raise TypeError("task_ids must be a list of ids, not one id")
+        return WatchAll(self._call(token, user_id, language, timeout), task_ids).events()
+
+    async def wait(
+        self,
+        task_id: str,
+        *,
+        token: str | None = None,
+        user_id: str | None = None,
+        language: str = "",
+        failed_task_as_error: bool = False,
+        timeout: float | None = None,
+    ) -> Task:
+        """Return a task once it is finished.
+
+        It watches the task, so it resumes and raises like events. The class describes the options.
+        """
+        tasks = self.watch(
+            task_id,
+            token=token,
+            user_id=user_id,
+            language=language,
+            failed_task_as_error=failed_task_as_error,
+            timeout=timeout,
+        )
+        return [task async for task in tasks][-1]
 
     def _call(self, token: str | None, user_id: str | None, language: str, timeout: float | None) -> Call:
         return Call(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, LocalizedMessage, RequestInfo, RetryInfo
 from google.rpc.status_pb2 import Status
@@ -14,6 +15,7 @@ from grpc.aio import AioRpcError
 from grpc_status import rpc_status
 
 from kootask._gen.reason import Reason
+from kootask._gen.task_pb2 import DroppedTask
 
 DOMAIN = "koodrive.task.v1"
 """The ErrorInfo.domain of kootask's reasons."""
@@ -49,6 +51,8 @@ class Error(Exception):
     """The faults of the request, if the reason is REQUEST_INVALID."""
     localized_message: str
     """The message in the call's language. Empty without the option language."""
+    task_id: str
+    """The id of the task, if the error is the event of a dropped task. Empty for other errors."""
 
     def __init__(self, code: StatusCode, message: str, raw_reason: str = "") -> None:
         super().__init__(code, message, raw_reason)
@@ -60,6 +64,7 @@ class Error(Exception):
         self.metadata = {}
         self.violations = ()
         self.localized_message = ""
+        self.task_id = ""
 
     @property
     def reason(self) -> Reason | None:
@@ -68,7 +73,8 @@ class Error(Exception):
 
     def __str__(self) -> str:
         violations = "".join(f" {v.field}: {v.reason} {v.description}" for v in self.violations)
-        return f"{self.message} ({self.raw_reason or self.code.name}){violations}"
+        task = f"task {self.task_id}: " if self.task_id else ""
+        return f"{task}{self.message} ({self.raw_reason or self.code.name}){violations}"
 
 
 def from_rpc(failure: AioRpcError) -> Error:
@@ -89,11 +95,28 @@ def _add_details(error: Error, status: Status) -> None:
     if request := _detail(status, RequestInfo()):
         error.request_id = request.request_id
     if retry := _detail(status, RetryInfo()):
-        error.retry_after = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
+        error.retry_after = _seconds(retry.retry_delay)
     if bad := _detail(status, BadRequest()):
         error.violations = tuple(Violation(v.field, v.reason, v.description) for v in bad.field_violations)
     if localized := _detail(status, LocalizedMessage()):
         error.localized_message = localized.message
+
+
+def from_dropped(dropped: DroppedTask, request_id: str) -> Error:
+    """Convert the end of one task of a stream. request_id is that of the stream."""
+    code = next((code for code in StatusCode if code.value[0] == dropped.code), StatusCode.UNKNOWN)
+    error = Error(code, dropped.message, dropped.reason)
+    if dropped.HasField("retry_delay"):
+        error.retry_after = _seconds(dropped.retry_delay)
+    error.request_id = request_id
+    error.metadata = dict(dropped.metadata)
+    error.localized_message = dropped.localized_message
+    error.task_id = dropped.task_id
+    return error
+
+
+def _seconds(duration: Duration) -> float:
+    return duration.seconds + duration.nanos / 1e9
 
 
 _Detail = TypeVar("_Detail", bound=Message)

@@ -1,12 +1,14 @@
-"""The progress of a watch."""
+"""The progress of a task in a watch."""
 
 from kootask._gen.task_pb2 import TASK_STATUS_FAILED, TASK_STATUS_NEW, Task
 
 
 class Progress:
-    """The task that was yielded last."""
+    """The progress of one task, over all its streams."""
 
-    def __init__(self, failed_task_as_error: bool) -> None:
+    def __init__(self, task_id: str, failed_task_as_error: bool = False) -> None:
+        self.task_id = task_id
+        self.drops = 0  # Consecutive drops of the task without a state in between.
         self._failed_task_as_error = failed_task_as_error
         self._last: Task | None = None  # Without its observe_time. A copy, because the yielded task belongs to the caller.
 
@@ -15,10 +17,11 @@ class Progress:
 
         A new stream begins with the task as it is, and may come from a server that has seen less than the one before.
         """
+        self.drops = 0
         new = Task()
         new.CopyFrom(task)
         new.ClearField("observe_time")
-        if self._last is not None and (_rank(new) < _rank(self._last) or new == self._last):
+        if self._last is not None and (self._last.done or _rank(new) < _rank(self._last) or new == self._last):
             return False
         self._last = new
         return True
@@ -30,7 +33,7 @@ class Progress:
 
     @property
     def finished(self) -> bool:
-        """Whether the watch is complete. After a failed task, the error follows if it was requested."""
+        """Whether the watch of the task is complete. After a failed task, the error follows if it was requested."""
         return self.done is not None and not (self._failed_task_as_error and self.done.status == TASK_STATUS_FAILED)
 
 
