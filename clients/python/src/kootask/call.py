@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from grpc import StatusCode
 
-from kootask import caller
+from kootask import address, caller
 from kootask.connection import Connection
 from kootask.error import Error
 from kootask.pending import Elapsed
@@ -65,6 +65,18 @@ class Call:
             await self.connection.pending.settle(asyncio.sleep(seconds), remaining)
         except Elapsed:
             raise _deadline_passed() from None
+
+    async def explain(self, error: Error) -> Error:
+        """Return the error of a call, with the fault of the address in front if there may be one."""
+        connection = self.connection
+        if connection.met or error.raw_reason or error.code not in address.CODES:
+            return error
+        limit = address.LIMIT if self.deadline is None else min(address.LIMIT, self.deadline - time.monotonic())
+        try:
+            fault = await connection.pending.settle(address.fault(error.code, connection.addr, connection.plaintext), limit)
+        except Elapsed:
+            return error
+        return Error(error.code, f"{fault}: {error.message}") if fault else error
 
 
 def _deadline_passed() -> Error:

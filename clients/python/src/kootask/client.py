@@ -110,7 +110,7 @@ class Client:
         except AioRpcError as failure:
             error = from_rpc(failure)
             self._connection.met |= bool(error.raw_reason)
-            raise error from failure
+            raise await call.explain(error) from failure
         finally:
             rpc.cancel()  # Has no effect on a finished call.
         if answer is None:  # gRPC returns None for an unreadable answer.

@@ -31,9 +31,9 @@ class Connection:
     """The connection of a client, made when it is first used and renewed whenever it breaks."""
 
     def __init__(self, addr: str, tls: grpc.ChannelCredentials | None, plaintext: bool) -> None:
-        self._addr = addr
+        self.addr = addr
         self._tls = tls
-        self._plaintext = plaintext
+        self.plaintext = plaintext
         self._channel: grpc.aio.Channel | None = None  # Made by the first call, in whose event loop it lives:
         self._loop: asyncio.AbstractEventLoop | None = None  # this loop.
         self.pending = Pending()
@@ -50,10 +50,10 @@ class Connection:
         return TaskServiceStub(self._channel)
 
     def _open(self) -> grpc.aio.Channel:
-        if self._plaintext:
-            return grpc.aio.insecure_channel(self._addr, options=_OPTIONS)
+        if self.plaintext:
+            return grpc.aio.insecure_channel(self.addr, options=_OPTIONS)
         tls = self._tls or grpc.ssl_channel_credentials(_system_roots())
-        return grpc.aio.secure_channel(self._addr, tls, options=_OPTIONS)
+        return grpc.aio.secure_channel(self.addr, tls, options=_OPTIONS)
 
     async def close(self) -> None:
         """End all calls. Later calls fail."""
