@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from google.protobuf.duration_pb2 import Duration
-from scripted import FAILED, SUCCESS
+from scripted import task
 
 import kootask
 from kootask._gen.task_pb2 import DroppedTask, Heartbeat, WatchTasksResponse
 
 
 def of(task_id: str, status: kootask.TaskStatus) -> WatchTasksResponse:
-    return WatchTasksResponse(task=kootask.Task(task_id=task_id, status=status, done=status in (SUCCESS, FAILED)))
+    return WatchTasksResponse(task=task(status, task_id=task_id))
 
 
 def drop(task_id: str, delay: float | None = None) -> WatchTasksResponse:

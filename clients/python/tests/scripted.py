@@ -27,7 +27,7 @@ NEW, EXECUTING, SUCCESS, FAILED = (
 
 
 def task(status: kootask.TaskStatus, **fields: Any) -> kootask.Task:
-    return kootask.Task(task_id="9", status=status, done=status in (SUCCESS, FAILED), **fields)
+    return kootask.Task(**{"task_id": "9", "status": status, "done": status in (SUCCESS, FAILED), **fields})
 
 
 def packed(*details: Message) -> list[Packed]:
@@ -49,15 +49,26 @@ def end(code: grpc.StatusCode, reason: str, retry: float | None = None) -> Statu
 class Scripted(task_pb2_grpc.TaskServiceServicer):
     """Follows one list for each stream, and the last one for all further streams.
 
-    Sends a task of that status, or that message; ends with a status; waits for so many seconds.
+    Sends a task of that status, to a list one for each id, or that message; ends with a status; waits for so many seconds.
     """
 
     def __init__(self, *streams: list[Any]) -> None:
         self._streams = streams
         self.metadata: list[dict[str, str]] = []  # Of each stream.
-        self.left = asyncio.Event()  # A stream was cancelled.
+        self.left = asyncio.Semaphore(0)  # Released by each stream that is cancelled.
 
     async def WatchTask(self, _: Any, context: Any) -> AsyncIterator[task_pb2.WatchTaskResponse]:  # noqa: N802
+        async for step in self._follow(context):
+            yield step if isinstance(step, task_pb2.WatchTaskResponse) else task_pb2.WatchTaskResponse(task=task(step))
+
+    async def WatchTasks(  # noqa: N802
+        self, request: task_pb2.WatchTasksRequest, context: Any
+    ) -> AsyncIterator[task_pb2.WatchTasksResponse]:
+        async for step in self._follow(context):
+            for task_id in request.task_ids:
+                yield task_pb2.WatchTasksResponse(task=task(step, task_id=task_id))
+
+    async def _follow(self, context: Any) -> AsyncIterator[Any]:
         steps = self._streams[min(len(self.metadata), len(self._streams) - 1)]
         self.metadata.append(dict(context.invocation_metadata()))
         try:
@@ -68,12 +79,10 @@ class Scripted(task_pb2_grpc.TaskServiceServicer):
                     await context.abort(step, "proxy")
                 elif isinstance(step, float):
                     await asyncio.sleep(step)
-                elif isinstance(step, task_pb2.WatchTaskResponse):
-                    yield step
                 else:
-                    yield task_pb2.WatchTaskResponse(task=task(step))
+                    yield step
         except (asyncio.CancelledError, GeneratorExit):
-            self.left.set()
+            self.left.release()
             raise
 
     async def GetTask(self, _: Any, context: Any) -> task_pb2.GetTaskResponse:  # noqa: N802
@@ -81,7 +90,7 @@ class Scripted(task_pb2_grpc.TaskServiceServicer):
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
-            self.left.set()
+            self.left.release()
             raise
         raise AssertionError
 

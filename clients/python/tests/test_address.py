@@ -1,4 +1,5 @@
 import asyncio
+import socket
 import unittest
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -45,10 +46,15 @@ class TestAddress(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(raised.exception.raw_reason, "")
 
     async def test_nothing_listens(self) -> None:
-        for addr in ("127.0.0.1:1", "[::1]:1", "nobody.invalid:9090"):
+        for addr in ("127.0.0.1:1", "[::1]:1"):
             for plaintext in (False, True):
                 async with kootask.Client(addr, plaintext=plaintext) as client:
                     await self.assert_all_say(client, f"nothing listens at {addr}".replace("[", r"\["))
+
+    async def test_no_such_host(self) -> None:
+        with mock.patch.object(asyncio.get_running_loop(), "getaddrinfo", side_effect=socket.gaierror("No.")):
+            got = await address.fault(StatusCode.UNAVAILABLE, "kootask.invalid:9090", plaintext=True)
+        self.assertEqual(got, "nothing listens at kootask.invalid:9090")
 
     async def test_the_server_does_not_speak_tls(self) -> None:
         async with serving(Scripted([SUCCESS])) as plain, kootask.Client(plain._connection.addr) as client:
@@ -81,8 +87,9 @@ class TestAddress(unittest.IsolatedAsyncioTestCase):
 
     async def test_another_code_or_target_is_not_explained(self) -> None:
         async with serving(Scripted([StatusCode.PERMISSION_DENIED])) as client:
-            with self.assertRaisesRegex(kootask.Error, "^proxy "):
+            with mock.patch.object(address, "fault") as fault, self.assertRaisesRegex(kootask.Error, "^proxy "):
                 await client.wait("9")
+            fault.assert_not_called()
         for addr in ("ipv4:127.0.0.1:1", "dns:///127.0.0.1:1", "unix:/nowhere"):
             self.assertEqual(await address.fault(StatusCode.UNAVAILABLE, addr, plaintext=True), "")
 

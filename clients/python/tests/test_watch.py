@@ -6,6 +6,7 @@ from typing import Any
 from unittest import mock
 
 from grpc import StatusCode
+from lists import numbered
 from scripted import EXECUTING, FAILED, NEW, SUCCESS, Scripted, add_garbage, end, seen, serving
 
 import kootask
@@ -137,14 +138,23 @@ class TestLeaving(unittest.IsolatedAsyncioTestCase):
         async with serving(script) as client:
             async for _ in client.watch("9"):
                 break
-            await asyncio.wait_for(script.left.wait(), 5)
+            await asyncio.wait_for(script.left.acquire(), 5)
+
+    async def test_leaving_the_loop_of_a_list_ends_all_its_calls(self) -> None:
+        script = Scripted([NEW, FOREVER])
+        async with serving(script) as client:
+            async for _ in client.watch_all(numbered(250)):
+                if len(script.metadata) == 3:
+                    break
+            for _ in range(3):
+                await asyncio.wait_for(script.left.acquire(), 5)
 
     async def test_closing_ends_the_call(self) -> None:
         script = Scripted([NEW, FOREVER])
         async with serving(script) as client:
             async with aclosing(client.watch("9")) as tasks:
                 await anext(tasks)
-            await asyncio.wait_for(script.left.wait(), 5)
+            await asyncio.wait_for(script.left.acquire(), 5)
 
     async def test_being_cancelled_ends_the_call(self) -> None:
         for call in (lambda client: seen(client.events("9")), lambda client: client.get("9")):
@@ -156,7 +166,7 @@ class TestLeaving(unittest.IsolatedAsyncioTestCase):
                 task.cancel()
                 with self.assertRaises(asyncio.CancelledError):
                     await task
-                await asyncio.wait_for(script.left.wait(), 5)
+                await asyncio.wait_for(script.left.acquire(), 5)
 
     async def test_being_cancelled_ends_a_wait(self) -> None:
         script = Scripted([end(StatusCode.UNAVAILABLE, "SERVER_DRAINING", FOREVER)])

@@ -11,6 +11,7 @@ from scripted import EXECUTING, FAILED, NEW, SUCCESS, end
 from virtual import Fake, virtual
 
 import kootask
+from kootask import watch
 from kootask._gen.task_pb2 import WatchTasksResponse
 
 FOREVER = 1e6
@@ -174,6 +175,7 @@ class TestResumption(unittest.TestCase):
         last = [event for event in got if event.startswith(("resume", "1100"))]
         self.assertEqual(last, ["1100 NEW", "resume of 1100", "1100 SUCCESS"])
         self.assertEqual(fake.sizes, [100, 1, 1])
+        self.assertAlmostEqual(fake.attempts[2], watch.SILENCE + 1, delta=0.2001)
 
     @virtual
     async def test_a_slow_caller_breaks_no_stream(self) -> None:

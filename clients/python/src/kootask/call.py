@@ -69,7 +69,7 @@ class Call:
     async def explain(self, error: Error) -> Error:
         """Return the error of a call, with the fault of the address in front if there may be one."""
         connection = self.connection
-        if connection.met or error.raw_reason or error.code not in address.CODES:
+        if connection.met or error.code not in address.CODES:
             return error
         limit = address.LIMIT if self.deadline is None else min(address.LIMIT, self.deadline - time.monotonic())
         try:

@@ -40,8 +40,9 @@ class WatchAll:
         """Yield all events, until each task has come to its end or an Error is raised."""
         try:
             self._watch(list(self._tasks))
-            while waits := self._waits():
-                done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            while self._reads or self._parked:
+                self._set_alarm()
+                done, _ = await asyncio.wait(self._waits(), return_when=asyncio.FIRST_COMPLETED)
                 if self._alarm is not None and self._alarm.done():
                     self._watch_again(self._alarm.result())
                 for read in [read for read in self._reads if read in done]:
@@ -69,7 +70,7 @@ class WatchAll:
         """Note that a dropped task is to be watched again."""
         delay = resume.retry_delay(retry_after, self._tasks[task_id].drops)
         self._parked[task_id] = asyncio.get_running_loop().time() + delay
-        self._set_alarm()
+        self._stop_alarm()
 
     def _watch_again(self, now: float) -> None:
         """Watch the parked tasks that are due."""
@@ -77,16 +78,18 @@ class WatchAll:
         for task_id in due:
             del self._parked[task_id]
         self._watch(due)
-        self._set_alarm()
+        self._stop_alarm()
 
     def _set_alarm(self) -> None:
         """Set the alarm to the time when all parked tasks are due, or the first one has waited long enough for the others."""
+        if self._parked and self._alarm is None:
+            times = self._parked.values()
+            self._alarm = asyncio.ensure_future(self._sleep_until(min(max(times), min(times) + _GATHERING)))
+
+    def _stop_alarm(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        if self._parked:
-            times = self._parked.values()
-            self._alarm = asyncio.ensure_future(self._sleep_until(min(max(times), min(times) + _GATHERING)))
 
     async def _sleep_until(self, at: float) -> float:
         await self._call.sleep(at - asyncio.get_running_loop().time())
