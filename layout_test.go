@@ -20,7 +20,7 @@ const module = "github.com/kootask/kootask/"
 // part of a program: those may import everything, and nothing else imports them.
 var imports = map[string][]string{
 	"clients/go":              {"gen/koodrive/task/v1", "internal/ascii"},
-	"dialect":                 {},
+	"dialect":                 {"internal/strictyaml"},
 	"gen/koodrive/task/v1":    {},
 	"internal/bounded":        {},
 	"internal/dial":           {},
@@ -35,6 +35,7 @@ var imports = map[string][]string{
 	"internal/ascii":          {},
 	"internal/loopback":       {},
 	"internal/panics":         {},
+	"internal/strictyaml":     {},
 	"internal/taskid":         {},
 	"upstream":                {"internal/ascii", "internal/bounded", "internal/dial", "internal/panics", "internal/secret", "internal/taskid", "internal/unpack"},
 	"upstream/koodrivetest":   {},

@@ -21,33 +21,33 @@ var prefixForm = regexp.MustCompile(`^([!-~][ -~]*)?$`)
 
 func (r *reader) token(n *yaml.Node, path string) {
 	to := &r.into.Token
-	r.mapping(n, path, map[string]func(*yaml.Node, string){
+	r.Mapping(n, path, map[string]func(*yaml.Node, string){
 		"prefix": func(n *yaml.Node, path string) {
-			prefix, ok := r.text(n, path)
+			prefix, ok := r.Text(n, path)
 			if ok && (len(prefix) > maxPrefix || !prefixForm.MatchString(prefix)) {
-				r.problem(n, path, "must be empty, or at most %d characters of ASCII that begin with no space", maxPrefix)
+				r.Problem(n, path, "must be empty, or at most %d characters of ASCII that begin with no space", maxPrefix)
 				return
 			}
 			to.Prefix = prefix
 		},
-		"date":    func(n *yaml.Node, path string) { r.boolean(n, path, &to.Date) },
-		"user_id": r.either("optional", "required", &to.UserIDRequired),
+		"date":    func(n *yaml.Node, path string) { r.Boolean(n, path, &to.Date) },
+		"user_id": r.Either("optional", "required", &to.UserIDRequired),
 	})
 }
 
 func (r *reader) signature(n *yaml.Node, path string) {
 	to := &r.into.Signature
 	slash := !to.PathAsItIs
-	r.mapping(n, path, map[string]func(*yaml.Node, string){
-		"signed_headers": r.either("host;x-date;x-user-id", "x-date;x-user-id", &to.WithoutHost),
-		"host":           r.either("as_sent", "with_port", &to.HostWithPort),
-		"time_line":      func(n *yaml.Node, path string) { r.boolean(n, path, &to.TimeLine) },
-		"empty_payload":  r.either("sha256", "empty", &to.EmptyPayload),
-		"path_slash":     func(n *yaml.Node, path string) { r.boolean(n, path, &slash) },
+	r.Mapping(n, path, map[string]func(*yaml.Node, string){
+		"signed_headers": r.Either("host;x-date;x-user-id", "x-date;x-user-id", &to.WithoutHost),
+		"host":           r.Either("as_sent", "with_port", &to.HostWithPort),
+		"time_line":      func(n *yaml.Node, path string) { r.Boolean(n, path, &to.TimeLine) },
+		"empty_payload":  r.Either("sha256", "empty", &to.EmptyPayload),
+		"path_slash":     func(n *yaml.Node, path string) { r.Boolean(n, path, &slash) },
 	})
 	to.PathAsItIs = !slash
 	if to.WithoutHost && to.HostWithPort {
-		r.problem(n, path, "contradiction: the host is not signed, so it has no port")
+		r.Problem(n, path, "contradiction: the host is not signed, so it has no port")
 	}
 }
 
@@ -72,29 +72,29 @@ var (
 
 func (r *reader) headers(n *yaml.Node, path string) {
 	var headers []Header
-	r.entries(n, path, func(key, value *yaml.Node, at string) {
+	r.Entries(n, path, func(key, value *yaml.Node, at string) {
 		name := http.CanonicalHeaderKey(key.Value)
-		text, ok := r.text(value, at)
+		text, ok := r.Text(value, at)
 		switch {
 		case !ok:
 		case !headerName.MatchString(name):
-			r.problem(key, at, "is not the name of a header")
+			r.Problem(key, at, "is not the name of a header")
 		case credentialNames.MatchString(name):
-			r.problem(key, at, "headers with credentials are not allowed")
+			r.Problem(key, at, "headers with credentials are not allowed")
 		case slices.Contains(taken, name):
-			r.problem(key, at, "kootask or HTTP sets this header")
+			r.Problem(key, at, "kootask or HTTP sets this header")
 		case slices.ContainsFunc(headers, func(h Header) bool { return h.Name == name }):
-			r.problem(key, at, "occurs twice")
+			r.Problem(key, at, "occurs twice")
 		case !headerValue.MatchString(text):
-			r.problem(value, at, "must be visible ASCII")
+			r.Problem(value, at, "must be visible ASCII")
 		case len(name)+len(text) > maxHeaderBytes:
-			r.problem(value, at, "has more than %d bytes", maxHeaderBytes)
+			r.Problem(value, at, "has more than %d bytes", maxHeaderBytes)
 		default:
 			headers = append(headers, Header{name, text})
 		}
 	})
 	if len(headers) > maxHeaders {
-		r.problem(n, path, "has %d headers. At most %d are allowed", len(headers), maxHeaders)
+		r.Problem(n, path, "has %d headers. At most %d are allowed", len(headers), maxHeaders)
 	}
 	r.into.Headers = headers
 }
@@ -104,7 +104,7 @@ var codeForm = regexp.MustCompile(`^([A-Z.0-9]{1,32}|-[0-9]{1,31})$`)
 
 func (r *reader) codes(n *yaml.Node, path string) {
 	if n.Kind != yaml.SequenceNode {
-		r.problem(n, path, "must be a list")
+		r.Problem(n, path, "must be a list")
 		return
 	}
 	var rows []Code
@@ -116,7 +116,7 @@ func (r *reader) codes(n *yaml.Node, path string) {
 		}
 		same := func(c Code) bool { return c.Status == row.Status && c.Code == row.Code }
 		if slices.ContainsFunc(rows, same) {
-			r.problem(item, at, "an earlier row has the same status and code")
+			r.Problem(item, at, "an earlier row has the same status and code")
 			continue
 		}
 		rows = append(rows, row)
@@ -130,56 +130,56 @@ func (r *reader) codes(n *yaml.Node, path string) {
 
 // code reads a row of codes.
 func (r *reader) code(n *yaml.Node, path string) (row Code, ok bool) {
-	before := len(r.problems)
+	before := r.Problems()
 	row.Overlaid = r.overlaid
-	r.mapping(n, path, map[string]func(*yaml.Node, string){
+	r.Mapping(n, path, map[string]func(*yaml.Node, string){
 		"status": func(n *yaml.Node, path string) {
 			var err error
 			row.Status, err = strconv.Atoi(n.Value)
 			if err != nil || strconv.Itoa(row.Status) != n.Value || n.Tag != "!!int" || row.Status < 200 || row.Status > 599 {
-				r.problem(n, path, "must be an HTTP status from 200 to 599")
+				r.Problem(n, path, "must be an HTTP status from 200 to 599")
 			}
 		},
 		"code": func(n *yaml.Node, path string) {
-			code, isText := r.text(n, path)
+			code, isText := r.Text(n, path)
 			switch {
 			case isText && PlainCode(code) == "0":
-				r.problem(n, path, "code 0 is KooDrive's success")
+				r.Problem(n, path, "code 0 is KooDrive's success")
 			case isText && (!codeForm.MatchString(code) || PlainCode(code) == ""):
-				r.problem(n, path, "must be a number, or at most 32 characters of A-Z, 0-9 and dots")
+				r.Problem(n, path, "must be a number, or at most 32 characters of A-Z, 0-9 and dots")
 			}
 			row.Code = PlainCode(code)
 		},
 		"reason": func(n *yaml.Node, path string) {
-			if _, ok := r.choice(n, path, r.reasons...); ok {
+			if _, ok := r.Choice(n, path, r.reasons...); ok {
 				row.Reason = n.Value
 			}
 		},
 	})
 	switch {
-	case len(r.problems) > before:
+	case r.Problems() > before:
 		return row, false
 	case row.Reason == "":
-		r.problem(n, path, "the reason is missing")
+		r.Problem(n, path, "the reason is missing")
 	case row.Status == 0 && row.Code == "":
-		r.problem(n, path, "a status or a code is missing")
+		r.Problem(n, path, "a status or a code is missing")
 	case row.Status == http.StatusOK && row.Code == "":
-		r.problem(n, path, "status 200 without a code is KooDrive's success")
+		r.Problem(n, path, "status 200 without a code is KooDrive's success")
 	}
-	return row, len(r.problems) == before
+	return row, r.Problems() == before
 }
 
 // numbers reads a mapping from undocumented numbers to names. KooDrive documents 0 to last.
 func (r *reader) numbers(n *yaml.Node, path string, to map[int32]string, last int64, names []string) {
-	r.entries(n, path, func(key, value *yaml.Node, at string) {
+	r.Entries(n, path, func(key, value *yaml.Node, at string) {
 		number, err := strconv.ParseInt(key.Value, 10, 32)
 		switch {
 		case err != nil || key.Tag != "!!int" || strconv.FormatInt(number, 10) != key.Value:
-			r.problem(key, at, "must be a 32-bit integer")
+			r.Problem(key, at, "must be a 32-bit integer")
 		case number >= 0 && number <= last:
-			r.problem(key, at, "KooDrive documents 0 to %d, which cannot be changed", last)
+			r.Problem(key, at, "KooDrive documents 0 to %d, which cannot be changed", last)
 		default:
-			if i, ok := r.choice(value, at, names...); ok {
+			if i, ok := r.Choice(value, at, names...); ok {
 				to[int32(number)] = names[i]
 			}
 		}
@@ -192,24 +192,24 @@ const maxText = 200
 var resultCodeForm = regexp.MustCompile(`^[!-~]{1,32}$`)
 
 func (r *reader) resultCodes(n *yaml.Node, path string) {
-	r.entries(n, path, func(key, value *yaml.Node, at string) {
+	r.Entries(n, path, func(key, value *yaml.Node, at string) {
 		if key.Tag != "!!str" || !resultCodeForm.MatchString(key.Value) {
-			r.problem(key, at, "must be a quoted result code of at most 32 visible ASCII characters")
+			r.Problem(key, at, "must be a quoted result code of at most 32 visible ASCII characters")
 			return
 		}
-		text, before := Text{}, len(r.problems)
+		text, before := Text{}, r.Problems()
 		read := func(to *string) func(*yaml.Node, string) {
 			return func(n *yaml.Node, path string) {
-				s, ok := r.text(n, path)
+				s, ok := r.Text(n, path)
 				if ok && (utf8.RuneCountInString(s) > maxText || strings.ContainsFunc(s, unicode.IsControl)) {
-					r.problem(n, path, "must be one line of at most %d characters", maxText)
+					r.Problem(n, path, "must be one line of at most %d characters", maxText)
 				}
 				*to = s
 			}
 		}
-		r.mapping(value, at, map[string]func(*yaml.Node, string){"en-US": read(&text.English), "zh-CN": read(&text.Chinese)})
-		if len(r.problems) == before && (text.English == "" || text.Chinese == "") {
-			r.problem(value, at, "must have a text in en-US and in zh-CN")
+		r.Mapping(value, at, map[string]func(*yaml.Node, string){"en-US": read(&text.English), "zh-CN": read(&text.Chinese)})
+		if r.Problems() == before && (text.English == "" || text.Chinese == "") {
+			r.Problem(value, at, "must have a text in en-US and in zh-CN")
 		}
 		r.into.ResultCodes[key.Value] = text
 	})

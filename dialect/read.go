@@ -1,56 +1,29 @@
 package dialect
 
 import (
-	"bytes"
-	"cmp"
-	"errors"
-	"fmt"
-	"io"
-	"maps"
-	"regexp"
-	"slices"
-	"strconv"
-	"strings"
-	"unicode"
-	"unicode/utf8"
-
 	"go.yaml.in/yaml/v3"
+
+	"github.com/kootask/kootask/internal/strictyaml"
 )
 
-// reader reads a document into a Dialect, and collects the problems.
+// reader reads a document into a Dialect.
 type reader struct {
+	strictyaml.Reader
 	reasons  []string
 	into     *Dialect
 	overlaid bool
-	problems []error
 }
 
 // read reads a document of one mapping.
 func (r *reader) read(text []byte) error {
-	if i := bytes.IndexFunc(text, unreadable); i >= 0 {
-		return fmt.Errorf("%d: it has a control character, or is not UTF-8", lineAt(text, i))
-	}
-	dec := yaml.NewDecoder(bytes.NewReader(text))
-	var document, second yaml.Node
-	switch err := dec.Decode(&document); {
-	case errors.Is(err, io.EOF):
-		return nil
-	case err != nil:
-		return syntax(text, err)
-	}
-	switch err := dec.Decode(&second); {
-	case err == nil:
-		return fmt.Errorf("%d: it must be a single document", second.Line)
-	case !errors.Is(err, io.EOF):
-		return syntax(text, err)
-	}
-	r.mapping(document.Content[0], "", map[string]func(*yaml.Node, string){
-		"token": r.token, "headers": r.headers, "signature": r.signature, "codes": r.codes,
-		"statuses":     func(n *yaml.Node, path string) { r.numbers(n, path, r.into.Statuses, 3, statuses) },
-		"task_types":   func(n *yaml.Node, path string) { r.numbers(n, path, r.into.TaskTypes, 1, taskTypes) },
-		"result_codes": r.resultCodes,
+	return r.Read(text, func(n *yaml.Node, path string) {
+		r.Mapping(n, path, map[string]func(*yaml.Node, string){
+			"token": r.token, "headers": r.headers, "signature": r.signature, "codes": r.codes,
+			"statuses":     func(n *yaml.Node, path string) { r.numbers(n, path, r.into.Statuses, 3, statuses) },
+			"task_types":   func(n *yaml.Node, path string) { r.numbers(n, path, r.into.TaskTypes, 1, taskTypes) },
+			"result_codes": r.resultCodes,
+		})
 	})
-	return errors.Join(r.problems...)
 }
 
 // The documented values, whose numbers are their places.
@@ -58,120 +31,3 @@ var (
 	statuses  = []string{"NEW", "EXECUTING", "SUCCESS", "FAILED"}
 	taskTypes = []string{"TRANSFER_AND_DELETION", "BATCH_IMPORT"}
 )
-
-// unreadable matches control characters, except tabs and line breaks, and the replacement of invalid UTF-8.
-func unreadable(r rune) bool {
-	return unicode.IsControl(r) && !strings.ContainsRune("\t\r\n", r) || r == utf8.RuneError
-}
-
-// lineAt returns the line of a place in a text.
-func lineAt(text []byte, i int) int { return 1 + bytes.Count(text[:i], []byte("\n")) }
-
-var (
-	yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
-	// anchor is the only message of the YAML library that quotes the document.
-	anchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
-)
-
-// syntax converts an error of the YAML library. The document is not quoted: a secret may be in the wrong place.
-func syntax(text []byte, err error) error {
-	line, message := "1", "it cannot be parsed"
-	if parts := yamlLine.FindStringSubmatch(err.Error()); parts != nil {
-		line, message = cmp.Or(parts[1], line), parts[2]
-	}
-	if quoted := anchor.FindStringSubmatch(message); quoted != nil {
-		line, message = strconv.Itoa(lineAt(text, max(0, bytes.Index(text, []byte("*"+quoted[1]))))), "unknown anchor"
-	}
-	return fmt.Errorf("%s: it is not YAML: %s", line, message)
-}
-
-// problem notes a problem at a node.
-func (r *reader) problem(n *yaml.Node, path, format string, values ...any) {
-	where := strconv.Itoa(n.Line) + ": "
-	if path != "" {
-		where += path + ": "
-	}
-	r.problems = append(r.problems, errors.New(where+fmt.Sprintf(format, values...)))
-}
-
-// below returns the path of a key.
-func below(path, key string) string {
-	if !keyForm.MatchString(key) {
-		key = strconv.QuoteToASCII(key[:min(len(key), 40)])
-	}
-	if path == "" {
-		return key
-	}
-	return path + "." + key
-}
-
-var keyForm = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
-
-// mapping reads a mapping with known keys.
-func (r *reader) mapping(n *yaml.Node, path string, keys map[string]func(*yaml.Node, string)) {
-	r.entries(n, path, func(key, value *yaml.Node, at string) {
-		if read, known := keys[key.Value]; known {
-			read(value, at)
-			return
-		}
-		r.problem(key, at, "unknown key. Known are %s", strings.Join(slices.Sorted(maps.Keys(keys)), ", "))
-	})
-}
-
-// entries calls each for every entry of a mapping.
-func (r *reader) entries(n *yaml.Node, path string, each func(key, value *yaml.Node, at string)) {
-	if n.Kind != yaml.MappingNode {
-		r.problem(n, path, "must be a mapping")
-		return
-	}
-	seen := map[string]bool{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		at := below(path, key.Value)
-		switch {
-		case key.Kind != yaml.ScalarNode || key.Tag == "!!merge":
-			r.problem(key, path, "a key must be a text or a number")
-		case seen[key.Value]:
-			r.problem(key, at, "occurs twice")
-		default:
-			seen[key.Value] = true
-			each(key, value, at)
-		}
-	}
-}
-
-// text reads a text. An unquoted number is not one: 013 and 1e3 would not be what they look like.
-func (r *reader) text(n *yaml.Node, path string) (text string, ok bool) {
-	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" {
-		r.problem(n, path, "must be a text. Quote it")
-		return "", false
-	}
-	return n.Value, true
-}
-
-// boolean reads true or false.
-func (r *reader) boolean(n *yaml.Node, path string, to *bool) {
-	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" || n.Value != "true" && n.Value != "false" {
-		r.problem(n, path, "must be true or false")
-		return
-	}
-	*to = n.Value == "true"
-}
-
-// choice reads one of some texts, and returns which.
-func (r *reader) choice(n *yaml.Node, path string, of ...string) (i int, ok bool) {
-	if i = slices.Index(of, n.Value); n.Kind != yaml.ScalarNode || n.Tag != "!!str" || i < 0 {
-		r.problem(n, path, "must be %s", strings.Join(of[:len(of)-1], ", ")+" or "+of[len(of)-1])
-		return 0, false
-	}
-	return i, true
-}
-
-// either reads one of two texts; to is set for the second.
-func (r *reader) either(first, second string, to *bool) func(*yaml.Node, string) {
-	return func(n *yaml.Node, path string) {
-		if i, ok := r.choice(n, path, first, second); ok {
-			*to = i == 1
-		}
-	}
-}
