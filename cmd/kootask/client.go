@@ -25,6 +25,7 @@ const tokenVariable = "KOOTASK_TOKEN"
 
 // clientFlags are the flags of the commands that call a server.
 type clientFlags struct {
+	contextFlags
 	Addr string `default:"127.0.0.1:9090" help:"kootask's gRPC address. In plaintext it must be a loopback address."`
 	securityFlags
 	TokenFile string `placeholder:"FILE" help:"File with the KooDrive token. Without it the token is $KOOTASK_TOKEN."`
@@ -73,15 +74,15 @@ func (f clientFlags) connect(ids ...string) (*connection, error) {
 		}
 	}
 	if err := p.err(); err != nil {
-		return nil, err
+		return nil, f.named(err)
 	}
 	client, err := kootask.New(kootask.Config{
 		Addr: f.Addr, TLS: security, Token: token, UserID: f.UserID, CallerToken: callerToken,
 	})
 	if err != nil {
-		return nil, usageError{err}
+		return nil, f.named(usageError{err})
 	}
-	return &connection{client, f.Addr, security}, nil
+	return &connection{client, f.Addr, security, f.contextFlags}, nil
 }
 
 // connectFor returns a client and the distinct ids in arguments, of which "-" stands for those in the input.

@@ -25,10 +25,20 @@ type connection struct {
 	*kootask.Client
 	addr     string
 	security *tls.Config // Nil is plaintext.
+	context  contextFlags
 }
 
-// explain returns the cause of a failed call, for people. If kootask did not answer, it probes the peer.
+// explain returns the cause of a failed call, for people, with the context in use.
 func (c *connection) explain(err error) string {
+	why := c.causeOf(err)
+	if errors.Is(err, context.Canceled) {
+		return why
+	}
+	return c.context.named(errors.New(why)).Error()
+}
+
+// causeOf returns the cause of a failed call. If kootask did not answer, it probes the peer.
+func (c *connection) causeOf(err error) string {
 	var failure *kootask.Error
 	if !errors.As(err, &failure) {
 		return err.Error()

@@ -26,9 +26,10 @@ type double struct {
 	// stream runs before a watch gets its task, with the number of the stream, from 0. Its error ends the stream. May be nil.
 	stream func(n int, s grpc.ServerStreamingServer[taskv1.WatchTaskResponse]) error
 
-	mu      sync.Mutex // Guards the following fields.
-	callers []string   // The token of each call and stream.
-	dialled int        // Number of accepted connections.
+	mu      sync.Mutex    // Guards the following fields.
+	callers []string      // The token of each call and stream.
+	headers []metadata.MD // The header of each call and stream.
+	dialled int           // Number of accepted connections.
 }
 
 // serve serves the double on a loopback port until the test ends: in plaintext if config is nil. It returns the port.
@@ -67,9 +68,10 @@ func (c counting) Accept() (net.Conn, error) {
 
 // record counts a call, and fails as the double is configured. It returns the number of earlier calls.
 func (d *double) record(ctx context.Context, id string) (before int, err error) {
-	caller := append(metadata.ValueFromIncomingContext(ctx, "x-kootask-authorization"), "")[0]
+	header, _ := metadata.FromIncomingContext(ctx)
+	caller := append(header.Get("x-kootask-authorization"), "")[0]
 	d.mu.Lock()
-	before, d.callers = len(d.callers), append(d.callers, caller)
+	before, d.callers, d.headers = len(d.callers), append(d.callers, caller), append(d.headers, header)
 	d.mu.Unlock()
 	outcome, fails := d.outcomes[id]
 	if d.caller != "" && caller != d.caller {
