@@ -36,11 +36,11 @@ func TestDocsAreWhole(t *testing.T) {
 			t.Errorf("%s: %d, %v", m[1], w.Code, w.Header())
 		}
 	}
-	if len(loaded) != 3 {
+	if len(loaded) != 4 {
 		t.Errorf("it loads %q", loaded)
 	}
 	names, err := fs.Glob(docs, "docs/*")
-	if err != nil || len(names) != 2 {
+	if err != nil || len(names) != 3 {
 		t.Fatal(names, err)
 	}
 	for _, name := range names {
