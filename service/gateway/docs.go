@@ -24,7 +24,9 @@ const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'uns
 // registerDocs registers the routes of the page and its files.
 func registerDocs(mux *runtime.ServeMux) error {
 	var errs []error
-	for route, name := range map[string]string{"/docs": "docs/index.html", "/docs/init.js": "docs/init.js", "/docs/style.css": "docs/style.css"} {
+	for route, name := range map[string]string{
+		"/docs": "docs/index.html", "/docs/init.js": "docs/init.js", "/docs/style.css": "docs/style.css",
+	} {
 		content, err := fs.ReadFile(docs, name)
 		errs = append(errs, err, newAsset(mediaTypes[path.Ext(name)], docsPolicy, content).route(mux, route))
 	}
