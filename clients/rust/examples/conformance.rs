@@ -2,7 +2,9 @@
 
 use std::{
     error::Error as StdError,
+    fs,
     io::Write,
+    path::PathBuf,
     process::ExitCode,
     sync::{
         Arc,
@@ -12,7 +14,8 @@ use std::{
 };
 
 use kootask::{
-    CallOptions, Client, Code, Error, Event, Heartbeat, ResultCode, StreamExt, Task, TaskStatus, TaskType, Timestamp,
+    CallOptions, Certificate, Client, ClientTlsConfig, Code, Error, Event, Events, Heartbeat, ResultCode, StreamExt,
+    Task, TaskStatus, TaskType, Timestamp,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -23,7 +26,11 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 struct Command {
     call: Kind,
     addr: String,
+    #[serde(default)]
     task_id: String,
+    #[serde(default)]
+    task_ids: Vec<String>,
+    ca_file: Option<PathBuf>,
     token: Option<String>,
     user_id: Option<String>,
     language: Option<String>,
@@ -40,7 +47,9 @@ struct Command {
 #[serde(rename_all = "camelCase")]
 enum Kind {
     Get,
+    Wait,
     Watch,
+    WatchAll,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -63,19 +72,26 @@ async fn main() -> ExitCode {
 async fn run(line: &str) -> Result<(), Box<dyn StdError>> {
     let command: Command = serde_json::from_str(line)?;
     let options = options(&command)?;
-    let client = client(command.addr, command.caller_tokens)?;
-    let last = match command.call {
-        Kind::Get => match client.get_with(&command.task_id, options).await {
-            Ok(task) => {
-                print(json!({"task": task_json(&task)}));
-                json!({"end": {}})
-            }
-            Err(error) => json!({"failure": error_json(&error)}),
-        },
-        Kind::Watch => watch(&client, &command.task_id, options, command.cancel_after_tasks).await,
-    };
-    print(last);
+    let client = client(command.addr, command.caller_tokens, command.ca_file)?;
+    let (id, cancel_after) = (&command.task_id, command.cancel_after_tasks);
+    print(match command.call {
+        Kind::Get => one(client.get_with(id, options).await),
+        Kind::Wait => one(client.wait_with(id, options).await),
+        Kind::Watch => watch(client.events_with(id, options), false, cancel_after).await,
+        Kind::WatchAll => watch(client.watch_all_with(command.task_ids, options), true, cancel_after).await,
+    });
     Ok(())
+}
+
+/// Prints the task of a call and returns the line that comes last.
+fn one(result: Result<Task, Error>) -> Value {
+    match result {
+        Ok(task) => {
+            print(json!({"task": task_json(&task)}));
+            json!({"end": {}})
+        }
+        Err(error) => json!({"failure": error_json(&error)}),
+    }
 }
 
 fn options(command: &Command) -> Result<CallOptions, Box<dyn StdError>> {
@@ -99,8 +115,12 @@ fn options(command: &Command) -> Result<CallOptions, Box<dyn StdError>> {
 }
 
 /// Returns a client whose provider returns the caller's tokens one after the other, and then the last one for ever.
-fn client(addr: String, tokens: Vec<String>) -> Result<Client, Error> {
-    let mut builder = Client::builder(addr).plaintext();
+fn client(addr: String, tokens: Vec<String>, ca: Option<PathBuf>) -> Result<Client, Box<dyn StdError>> {
+    let builder = Client::builder(addr);
+    let mut builder = match ca {
+        None => builder.plaintext(),
+        Some(file) => builder.tls(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(fs::read(file)?))),
+    };
     if !tokens.is_empty() {
         let (tokens, asked) = (Arc::new(tokens), Arc::new(AtomicUsize::new(0)));
         builder = builder.caller_token(move || {
@@ -109,12 +129,11 @@ fn client(addr: String, tokens: Vec<String>) -> Result<Client, Error> {
             async { Ok::<_, Error>(token) }
         });
     }
-    builder.build()
+    Ok(builder.build()?)
 }
 
 /// Prints the events of a watch and returns the line that comes last.
-async fn watch(client: &Client, id: &str, options: CallOptions, cancel_after: Option<usize>) -> Value {
-    let mut events = client.events_with(id, options);
+async fn watch(mut events: Events, many: bool, cancel_after: Option<usize>) -> Value {
     let mut tasks = 0;
     while let Some(event) = events.next().await {
         match event {
@@ -127,9 +146,16 @@ async fn watch(client: &Client, id: &str, options: CallOptions, cancel_after: Op
                 }
             }
             Ok(Event::Heartbeat(heartbeat)) => print(json!({"heartbeat": heartbeat_json(&heartbeat)})),
-            Ok(Event::Resume(resume)) => print(json!({"resume": {
-                "cause": error_json(&resume.cause), "afterSeconds": resume.after.as_secs_f64(),
-            }})),
+            Ok(Event::Resume(resume)) => {
+                let mut json = json!({"cause": error_json(&resume.cause), "afterSeconds": resume.after.as_secs_f64()});
+                insert(&mut json, "taskIds", many.then(|| resume.task_ids.into()));
+                print(json!({"resume": json}));
+            }
+            Ok(Event::Dropped(error)) => {
+                let mut json = error_json(&error);
+                json["taskId"] = error.task_id().into();
+                print(json!({"dropped": json}));
+            }
             Ok(event) => eprintln!("an event that this program does not know: {event:?}"),
             Err(error) => return json!({"failure": error_json(&error)}),
         }

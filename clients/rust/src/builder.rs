@@ -2,6 +2,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 #[cfg(feature = "tls")]
 use tonic::transport::ClientTlsConfig;
 use tonic::{Code, transport::Endpoint};
@@ -38,7 +39,7 @@ pub struct Builder {
     pub(crate) token: Secret,
     pub(crate) user_id: String,
     pub(crate) caller_token: CallerToken,
-    plaintext: bool,
+    pub(crate) plaintext: bool,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
 }
@@ -112,12 +113,13 @@ impl Builder {
     /// may wait for ever. The runtime needs Tokio's time and I/O enabled, and the runtime of a call needs the time. Tasks
     /// panic without them.
     pub fn build(self) -> Result<Client, Error> {
-        let endpoint = self.endpoint().map_err(|err| Error::local(Code::InvalidArgument, err.to_string()))?;
-        Ok(Client::new(self, endpoint.connect_lazy()))
+        let invalid = |err: BoxError| Error::local(Code::InvalidArgument, err.to_string());
+        let runtime = Handle::try_current().map_err(|err| invalid(err.into()))?;
+        let endpoint = self.endpoint().map_err(invalid)?;
+        Ok(Client::new(self, endpoint.connect_lazy(), runtime))
     }
 
     fn endpoint(&self) -> Result<Endpoint, BoxError> {
-        tokio::runtime::Handle::try_current()?;
         let scheme = if self.plaintext { "http" } else { "https" };
         let endpoint = Endpoint::from_shared(format!("{scheme}://{}", self.addr))
             .ok()

@@ -3,7 +3,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Request, Status, metadata::AsciiMetadataValue};
 
-use crate::{CallOptions, Client, Error};
+use crate::{CallOptions, Client, Error, address};
 
 /// The longest duration that is sent, 30 years, because gRPC and the clock have limits.
 pub(crate) const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
@@ -66,9 +66,18 @@ impl Call {
         Ok(request)
     }
 
+    pub(crate) fn failed_task_as_error(&self) -> bool {
+        self.options.failed_task_as_error
+    }
+
     /// Notes that kootask has answered.
     pub(crate) fn answered(&self) {
         self.client.meet();
+    }
+
+    /// Reports whether kootask has ever answered the client.
+    pub(crate) fn was_answered(&self) -> bool {
+        self.client.met()
     }
 
     /// Converts the status with which the call or one of its streams has ended.
@@ -80,5 +89,23 @@ impl Call {
             return Error::deadline(); // tonic has the deadline too, and reports it as a cancellation.
         }
         error
+    }
+
+    /// Completes the error that ends the call: if the client's address may be wrong, it says so.
+    pub(crate) async fn explain(&self, error: Error) -> Error {
+        if !error.reason_name().is_empty() {
+            return error;
+        }
+        let cause = match error.code() {
+            Code::Unimplemented => Some(address::not_kootask(self.client.addr())),
+            Code::Unavailable | Code::Internal if !self.was_answered() => {
+                self.within(self.client.probe()).await.ok().flatten()
+            }
+            _ => None,
+        };
+        match cause {
+            Some(cause) => error.explained(&cause),
+            None => error,
+        }
     }
 }

@@ -3,15 +3,16 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use tokio::runtime::Handle;
 use tonic::transport::Channel;
 
 use crate::{
-    Builder, CallOptions, Error, Events, Task, Tasks,
+    Builder, CallOptions, Error, Events, Task, Tasks, address,
     call::{Call, FOREVER},
     caller::CallerToken,
     contract::{GetTaskRequest, task_service_client::TaskServiceClient},
     secret::Secret,
-    watch,
+    source, watch,
 };
 
 /// Client calls kootask. It may be used from several tasks at a time, and one is enough for a process: a clone shares
@@ -25,6 +26,7 @@ pub struct Client(Arc<Shared>);
 struct Shared {
     builder: Builder,
     tasks: TaskServiceClient<Channel>,
+    runtime: Handle, // Of the connection.
     met: AtomicBool, // kootask has answered at least once.
 }
 
@@ -34,9 +36,9 @@ impl Client {
         Builder::new(addr.into())
     }
 
-    pub(crate) fn new(builder: Builder, channel: Channel) -> Self {
+    pub(crate) fn new(builder: Builder, channel: Channel, runtime: Handle) -> Self {
         let tasks = TaskServiceClient::new(channel);
-        Self(Arc::new(Shared { builder, tasks, met: AtomicBool::new(false) }))
+        Self(Arc::new(Shared { builder, tasks, runtime, met: AtomicBool::new(false) }))
     }
 
     /// Returns a task, as it is now: [`Client::get_with`] without options.
@@ -57,9 +59,13 @@ impl Client {
         let call = Call::new(self.clone(), options);
         let request = call.request(message, &call.caller_token().await?)?;
         let mut tasks = self.tasks();
-        let response = call.within(tasks.get_task(request)).await?.map_err(|status| call.failed(status))?;
-        call.answered();
-        Ok(response.into_inner().task.unwrap_or_default())
+        match call.within(tasks.get_task(request)).await? {
+            Ok(response) => {
+                call.answered();
+                Ok(response.into_inner().task.unwrap_or_default())
+            }
+            Err(status) => Err(call.explain(call.failed(status)).await),
+        }
     }
 
     /// Yields the task as it is now, then again after each change, until it is finished: [`Client::watch_with`] without
@@ -72,6 +78,18 @@ impl Client {
     /// never goes back, and yields the finished task last. It resumes and ends like [`Client::events_with`].
     pub fn watch_with(&self, id: &str, options: CallOptions) -> Tasks {
         Tasks(self.events_with(id, options))
+    }
+
+    /// Returns the task once it is finished: [`Client::wait_with`] without options.
+    pub async fn wait(&self, id: &str) -> Result<Task, Error> {
+        self.wait_with(id, CallOptions::new()).await
+    }
+
+    /// Returns the task once it is finished. It watches the task, so it resumes and fails like [`Client::events_with`]. To
+    /// limit the wait, set a [`CallOptions::timeout`]. A failed task is a value, unless
+    /// [`CallOptions::failed_task_as_error`] is set.
+    pub async fn wait_with(&self, id: &str, options: CallOptions) -> Result<Task, Error> {
+        self.watch_with(id, options).last().await
     }
 
     /// Yields every event of a watch: [`Client::events_with`] without options.
@@ -90,11 +108,47 @@ impl Client {
     /// [`Builder::caller_token`] returns another token by then. It ends if not, or if the stream ended before its first
     /// message.
     pub fn events_with(&self, id: &str, options: CallOptions) -> Events {
-        Events(Box::pin(watch::events(self.clone(), id.to_owned(), options)))
+        let source = source::one(self.tasks(), options.failed_task_as_error);
+        Events::new(watch::events(Call::new(self.clone(), options), source, vec![id.to_owned()]))
+    }
+
+    /// Yields every event of a watch of any number of tasks: [`Client::watch_all_with`] without options.
+    pub fn watch_all(&self, ids: impl IntoIterator<Item = impl Into<String>>) -> Events {
+        self.watch_all_with(ids, CallOptions::new())
+    }
+
+    /// Yields every event of a watch of any number of tasks. It opens a stream for every 100 ids, and for the tasks that are
+    /// watched again. An id that is named twice is watched once. Each task comes as in [`Client::watch_with`], and the order
+    /// of different tasks is not defined. The `task_ids` of an [`Event::Heartbeat`](crate::Event::Heartbeat) or
+    /// [`Event::Resume`](crate::Event::Resume) say which tasks it is about.
+    ///
+    /// The stream ends when each task was yielded finished, or dropped without a retry delay. A task that is dropped with one
+    /// is watched again after it, or up to 30 s later, together with others. If it is dropped again before its next state, the
+    /// delay is at least that after a broken connection.
+    ///
+    /// Each of kootask's streams resumes like that of [`Client::events_with`], with the tasks that have not ended. The watch
+    /// also ends with an [`Error`], which comes last, if any of them would. An invalid id, or none, is the error
+    /// `RequestInvalid`, whose violations count the distinct ids of one stream. Dropping the watch ends all streams.
+    /// [`CallOptions::failed_task_as_error`] has no effect.
+    pub fn watch_all_with(&self, ids: impl IntoIterator<Item = impl Into<String>>, options: CallOptions) -> Events {
+        let call = Call::new(self.clone(), options.failed_task_as_error(false));
+        let ids = ids.into_iter().map(Into::into).collect();
+        Events::new(watch::events(call, source::several(self.tasks()), ids))
     }
 
     pub(crate) fn tasks(&self) -> TaskServiceClient<Channel> {
         self.0.tasks.clone()
+    }
+
+    pub(crate) fn addr(&self) -> &str {
+        &self.0.builder.addr
+    }
+
+    /// Returns what is wrong with the address, if that can be found out.
+    pub(crate) async fn probe(&self) -> Option<String> {
+        let Builder { addr, plaintext, .. } = &self.0.builder;
+        let probe = address::probe(addr.clone(), *plaintext);
+        self.0.runtime.spawn(probe).await.ok().flatten() // The runtime of the call may lack I/O.
     }
 
     pub(crate) fn token(&self) -> &Secret {

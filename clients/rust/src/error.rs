@@ -3,7 +3,7 @@ use std::{collections::HashMap, error::Error as StdError, fmt, sync::Arc, time::
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::{ErrorReason, Task, caller::BoxError};
+use crate::{ErrorReason, Task, caller::BoxError, contract::DroppedTask};
 
 /// The `ErrorInfo.domain` of kootask's reasons.
 const DOMAIN: &str = "koodrive.task.v1";
@@ -21,6 +21,7 @@ struct Parts {
     reason: String,
     message: String,
     retry_delay: Option<Duration>,
+    task_id: String,
     request_id: String,
     metadata: HashMap<String, String>,
     violations: Vec<Violation>,
@@ -68,6 +69,11 @@ impl Error {
         self.0.retry_delay
     }
 
+    /// The id of the task in [`Event::Dropped`](crate::Event::Dropped). Empty for other errors.
+    pub fn task_id(&self) -> &str {
+        &self.0.task_id
+    }
+
     /// The id of the call in kootask's log. Empty if the error is not from kootask.
     pub fn request_id(&self) -> &str {
         &self.0.request_id
@@ -95,12 +101,19 @@ impl Error {
             message: message.into(),
             reason: String::new(),
             retry_delay: None,
+            task_id: String::new(),
             request_id: String::new(),
             metadata: HashMap::new(),
             violations: Vec::new(),
             localized_message: String::new(),
             source: None,
         }))
+    }
+
+    /// Puts a sentence about the cause in front of the message.
+    pub(crate) fn explained(mut self, cause: &str) -> Self {
+        self.0.message = format!("{cause}: {}", self.message());
+        self
     }
 
     pub(crate) fn caused_by(mut self, source: impl Into<BoxError>) -> Self {
@@ -121,6 +134,18 @@ impl Error {
             ("taskId".to_owned(), task.task_id.clone()),
             ("resultCode".to_owned(), task.koodrive_result_code.clone()),
         ]);
+        error
+    }
+
+    /// Returns the error of a task that was dropped from the stream of this request.
+    pub(crate) fn dropped(dropped: DroppedTask, request_id: String) -> Self {
+        let mut error = Self::local(Code::from(dropped.code), dropped.message);
+        error.0.reason = dropped.reason;
+        error.0.retry_delay = dropped.retry_delay.map(|delay| delay.try_into().unwrap_or_default());
+        error.0.task_id = dropped.task_id;
+        error.0.request_id = request_id;
+        error.0.metadata = dropped.metadata;
+        error.0.localized_message = dropped.localized_message;
         error
     }
 
@@ -166,9 +191,13 @@ fn chain(error: &dyn StdError) -> String {
     text
 }
 
-/// The message, the reason in brackets (or the code without a reason), and the faults of the request.
+/// The task that was dropped, if it is one, the message, the reason in brackets (or the code without a reason), and the faults
+/// of the request.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.task_id().is_empty() {
+            write!(f, "task {}: ", self.task_id())?;
+        }
         match self.reason_name() {
             "" => write!(f, "{} ({:?})", self.message(), self.code())?,
             reason => write!(f, "{} ({reason})", self.message())?,

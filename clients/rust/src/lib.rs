@@ -1,4 +1,4 @@
-//! The Rust client of kootask. It reports the status of a KooDrive task, once or live until the task is finished.
+//! The Rust client of kootask. It reports the status of KooDrive tasks, once or live until they are finished.
 //!
 //! ```no_run
 //! use kootask::{Client, StreamExt};
@@ -20,6 +20,7 @@
 //!
 //! The client runs on Tokio. Dropping a stream or a future cancels the call.
 
+mod address;
 mod builder;
 mod call;
 mod caller;
@@ -27,9 +28,16 @@ mod client;
 mod error;
 mod event;
 mod options;
+mod resume;
 mod secret;
+mod source;
 mod stream;
 mod watch;
+mod watched;
+mod watcher;
+
+#[cfg(test)]
+mod scripted;
 
 /// The types that are generated from the contract.
 #[rustfmt::skip]
@@ -39,9 +47,9 @@ mod contract;
 
 pub use builder::Builder;
 pub use client::Client;
-pub use contract::{ErrorReason, Heartbeat, ResultCode, Task, TaskStatus, TaskType};
+pub use contract::{ErrorReason, ResultCode, Task, TaskStatus, TaskType};
 pub use error::{Error, Violation};
-pub use event::{Event, Resume};
+pub use event::{Event, Heartbeat, Resume};
 pub use options::CallOptions;
 pub use prost_types::Timestamp;
 pub use stream::{Events, Tasks};
