@@ -45,3 +45,44 @@ async fn speaks_tls(mut peer: TcpStream) -> Option<bool> {
     peer.read_exact(&mut answer).await.ok()?;
     Some(matches!(answer, [0x15 | 0x16, 0x03])) // An alert or a handshake.
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Returns what the probe finds at a peer that sends an answer once a client says something.
+    async fn found(answer: &'static [u8], plaintext: bool) -> (String, Option<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap().to_string();
+        let serve = async {
+            let mut peer = listener.accept().await.unwrap().0;
+            let mut hello = [0; 5];
+            peer.read_exact(&mut hello).await.unwrap();
+            let mut rest = vec![0; usize::from(u16::from_be_bytes([hello[3], hello[4]]))];
+            peer.read_exact(&mut rest).await.unwrap(); // The record is whole.
+            peer.write_all(answer).await.unwrap();
+        };
+        let (found, ()) = tokio::join!(probe(addr.clone(), plaintext), serve);
+        (addr, found)
+    }
+
+    #[tokio::test]
+    async fn the_first_bytes_show_the_protocol() {
+        let (handshake, alert) = (b"\x16\x03\x03\x00\x7a", b"\x15\x03\x01\x00\x02");
+        for (answer, plaintext, fault) in [
+            (&handshake[..], true, "speaks TLS, and this client does not (leave out Builder::plaintext)"),
+            (alert, true, "speaks TLS, and this client does not (leave out Builder::plaintext)"),
+            (b"HTTP/1.1 400", false, "does not speak TLS, and this client does (call Builder::plaintext)"),
+            (b"\x00\x00\x06\x04", false, "does not speak TLS, and this client does (call Builder::plaintext)"),
+            (alert, false, ""),
+            (b"HTTP/1.1 400", true, ""),
+            (b"", true, ""),
+            (b"", false, ""),
+        ] {
+            let (addr, found) = found(answer, plaintext).await;
+            assert_eq!(found, (!fault.is_empty()).then(|| format!("{addr} {fault}")), "{answer:?}, {plaintext}");
+        }
+    }
+}

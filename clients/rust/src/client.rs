@@ -11,6 +11,7 @@ use crate::{
     call::{Call, FOREVER},
     caller::CallerToken,
     contract::{GetTaskRequest, task_service_client::TaskServiceClient},
+    peer::Peer,
     secret::Secret,
     source, watch,
 };
@@ -25,7 +26,7 @@ pub struct Client(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     builder: Builder,
-    tasks: TaskServiceClient<Channel>,
+    tasks: TaskServiceClient<Peer>,
     runtime: Handle, // Of the connection.
     met: AtomicBool, // kootask has answered at least once.
 }
@@ -37,7 +38,7 @@ impl Client {
     }
 
     pub(crate) fn new(builder: Builder, channel: Channel, runtime: Handle) -> Self {
-        let tasks = TaskServiceClient::new(channel);
+        let tasks = TaskServiceClient::new(Peer(channel));
         Self(Arc::new(Shared { builder, tasks, runtime, met: AtomicBool::new(false) }))
     }
 
@@ -136,7 +137,7 @@ impl Client {
         Events::new(watch::events(call, source::several(self.tasks()), ids))
     }
 
-    pub(crate) fn tasks(&self) -> TaskServiceClient<Channel> {
+    pub(crate) fn tasks(&self) -> TaskServiceClient<Peer> {
         self.0.tasks.clone()
     }
 

@@ -28,6 +28,7 @@ mod client;
 mod error;
 mod event;
 mod options;
+mod peer;
 mod resume;
 mod secret;
 mod source;

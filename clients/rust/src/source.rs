@@ -1,7 +1,7 @@
 use std::{pin::Pin, sync::Arc};
 
 use tokio_stream::{Stream, StreamExt};
-use tonic::{Request, Status, transport::Channel};
+use tonic::{Request, Status};
 
 use crate::{
     Error, Task,
@@ -9,6 +9,7 @@ use crate::{
         Heartbeat, WatchTaskRequest, WatchTasksRequest, task_service_client::TaskServiceClient, watch_task_response,
         watch_tasks_response,
     },
+    peer::Peer,
 };
 
 /// The contract's limit on the tasks of a stream.
@@ -34,7 +35,7 @@ pub(crate) enum Message {
 }
 
 /// Returns the source of a single task. It calls WatchTask, which servers without WatchTasks have too.
-pub(crate) fn one(tasks: TaskServiceClient<Channel>, failed_task_as_error: bool) -> Source {
+pub(crate) fn one(tasks: TaskServiceClient<Peer>, failed_task_as_error: bool) -> Source {
     Arc::new(move |request| {
         let mut tasks = tasks.clone();
         Box::pin(async move {
@@ -55,7 +56,7 @@ pub(crate) fn one(tasks: TaskServiceClient<Channel>, failed_task_as_error: bool)
 }
 
 /// Returns the source of several tasks.
-pub(crate) fn several(tasks: TaskServiceClient<Channel>) -> Source {
+pub(crate) fn several(tasks: TaskServiceClient<Peer>) -> Source {
     Arc::new(move |request| {
         let mut tasks = tasks.clone();
         Box::pin(async move {

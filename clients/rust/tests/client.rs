@@ -67,10 +67,15 @@ async fn headers_are_checked() {
 #[tokio::test]
 async fn nobody_listening_is_unavailable() {
     let client = Client::builder("127.0.0.1:1").plaintext().build().unwrap();
-    assert_failed(client.get("9").await, Code::Unavailable, "refused");
+    let text = "nothing listens at 127.0.0.1:1: transport error";
+    assert_failed(client.get("9").await, Code::Unavailable, text);
+    assert_failed(client.wait("9").await, Code::Unavailable, text);
     let mut tasks = pin!(client.watch("9"));
-    assert_failed(tasks.next().await.unwrap(), Code::Unavailable, "refused");
+    assert_failed(tasks.next().await.unwrap(), Code::Unavailable, text);
     assert!(tasks.next().await.is_none());
+    let mut events = pin!(client.watch_all((0..250).map(|id| id.to_string())));
+    assert_failed(events.next().await.unwrap(), Code::Unavailable, text);
+    assert!(events.next().await.is_none());
 }
 
 #[tokio::test]
