@@ -5,7 +5,7 @@ use tonic::{Code, Request, Status, metadata::AsciiMetadataValue};
 
 use crate::{CallOptions, Client, Error, address};
 
-/// The longest duration that is sent, 30 years, because gRPC and the clock have limits.
+/// The longest duration that is sent or waited, 30 years, because gRPC and the clock have limits.
 pub(crate) const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 /// Call is one call, over all its streams, with its credentials and its deadline.

@@ -58,7 +58,8 @@ impl Error {
         &self.0.reason
     }
 
-    /// The message, for people.
+    /// The message, for people. If kootask cannot be reached at the client's address, it begins with the cause, as far as the
+    /// client can find it.
     pub fn message(&self) -> &str {
         &self.0.message
     }

@@ -13,6 +13,8 @@
 //! # }
 //! ```
 //!
+//! [`Client::wait`] returns the finished task alone, and [`Client::watch_all`] watches any number of tasks.
+//!
 //! A watch continues when the server is redeployed or the connection breaks: it resumes after the delay that the server
 //! asks for, and yields no state twice. If it cannot resume, it ends with an [`Error`].
 //!

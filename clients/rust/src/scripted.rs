@@ -92,8 +92,9 @@ impl Scripted {
         acts
     }
 
-    /// Returns the events of a watch of these tasks.
-    pub(crate) fn watch(self: &Arc<Self>, ids: &[&str], options: CallOptions) -> Events {
+    /// Returns the events of a watch of these tasks. Without a timeout, it has one of a day, so that no fault runs for ever.
+    pub(crate) fn watch(self: &Arc<Self>, ids: &[&str], mut options: CallOptions) -> Events {
+        options.timeout.get_or_insert(Duration::from_secs(24 * 60 * 60));
         let ids = ids.iter().map(|id| (*id).to_owned()).collect();
         Events::new(watch::events(Call::new(client(), options), self.source(), ids))
     }

@@ -6,7 +6,7 @@ use tokio_stream::{Stream, StreamExt, StreamMap};
 
 use crate::{
     Error, Event,
-    call::Call,
+    call::{Call, FOREVER},
     resume::retry_after,
     source::{PER_STREAM, Source},
     watched::Watched,
@@ -94,7 +94,8 @@ impl Watch {
                 if let (Event::Dropped(error), Some(task)) = (&event, dropped)
                     && let Some(delay) = error.retry_delay()
                 {
-                    self.parked.push((Instant::now() + retry_after(delay, task.drops), task));
+                    let after = retry_after(delay, task.drops).min(FOREVER);
+                    self.parked.push((Instant::now() + after, task));
                 }
                 event
             }));

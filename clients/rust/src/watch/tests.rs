@@ -138,6 +138,8 @@ async fn lasting_errors_end_the_watch() {
             let (seen, error) = collect(script.watch(&refs(&ids), CallOptions::new())).await;
             let error = error.unwrap();
             assert_eq!((error.code(), error.task_id(), seen.len()), (code, "", events));
+            let fault = "127.0.0.1:1 is not kootask's gRPC port, or its kootask is older than this client: ";
+            assert_eq!(error.message().starts_with(fault), code == Code::Unimplemented, "{error}");
             assert_eq!((script.open(), script.lists().len()), (0, streams));
         }
     }
@@ -173,6 +175,7 @@ async fn the_timeout_ends_whatever_the_watch_waits_for() {
         acts([tell("1000", Executing), Act::Hang]),
         acts([fail(Code::Unavailable, "SERVER_DRAINING", Some(3600))]),
         each(|id| dropped(id, Some(3600))),
+        each(|id| dropped(id, Some(i64::MAX))),
     ] {
         let script = Scripted::new([step]);
         let (_, error) = collect(script.watch(&refs(&numbered(150)), seconds(5))).await;
