@@ -14,7 +14,8 @@ import koodrive.task.v1.GetTaskResponse;
 import koodrive.task.v1.Task;
 import koodrive.task.v1.TaskServiceGrpc;
 
-import java.time.Duration;
+import java.util.Collection;
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
@@ -30,19 +31,25 @@ public final class Client implements AutoCloseable {
     private final ManagedChannel channel;
     private final Options defaults;
     private final CallerToken callerToken;
-    private final Duration silence;
+    private final Probe probe;
+    private final Clock clock;
     private final Reconnect reconnect;
     private final Set<Watcher> watchers =
             ConcurrentHashMap.newKeySet(); // The watches that have begun.
     private volatile boolean met; // kootask has answered at least once.
     private volatile boolean closed;
 
-    /** A stream without a message for the silence is broken. */
-    Client(ManagedChannel channel, Options defaults, CallerToken callerToken, Duration silence) {
+    Client(
+            ManagedChannel channel,
+            Options defaults,
+            CallerToken callerToken,
+            Probe probe,
+            Clock clock) {
         this.channel = channel;
         this.defaults = defaults;
         this.callerToken = callerToken;
-        this.silence = silence;
+        this.probe = probe;
+        this.clock = clock;
         reconnect = new Reconnect(channel);
     }
 
@@ -68,11 +75,11 @@ public final class Client implements AutoCloseable {
      */
     public Task get(String id, Options options) {
         Options all = options.over(defaults);
-        Deadline deadline = all.deadline();
+        Deadline deadline = all.deadline(clock);
         try {
             Metadata headers = all.headers();
             callerToken.addTo(headers, callerToken.get());
-            reconnect.soon();
+            reconnect.isDown(); // It connects again, and the call does not wait for that.
             Channel identified =
                     ClientInterceptors.intercept(
                             channel, MetadataUtils.newAttachHeadersInterceptor(headers));
@@ -87,7 +94,7 @@ public final class Client implements AutoCloseable {
         } catch (StatusRuntimeException e) {
             TaskException failure = TaskException.of(e.getStatus(), e.getTrailers());
             meet(failure);
-            throw failure;
+            throw explain(failure);
         } catch (InterruptedException e) {
             throw TaskException.interrupted(e);
         }
@@ -137,7 +144,62 @@ public final class Client implements AutoCloseable {
     }
 
     private Watcher watcher(String id, Options options) {
-        return new Watcher(this, id, options.over(defaults));
+        Options all = options.over(defaults);
+        return new Watcher(this, new Source.One(all.watchRequest(id)), List.of(id), all);
+    }
+
+    /** {@link #watchAll(Collection, Options)} without options. */
+    public Watch<Event> watchAll(Collection<String> ids) {
+        return watchAll(ids, Options.none());
+    }
+
+    /**
+     * Watches any number of tasks and returns every event, on the thread that iterates. It opens a
+     * stream for every 100 ids, and for the tasks that are watched again. An id that is named twice
+     * is watched once. Each task comes as in {@link #watch(String, Options)}. The order of
+     * different tasks is not defined. A heartbeat or an interruption is about the tasks of one
+     * stream, whose ids it has.
+     *
+     * <p>The loop ends when each task was returned finished, or dropped without {@link
+     * TaskException#retryAfter}. A task that is dropped with it is watched again after that time,
+     * or up to 30 s later, together with others. If it is dropped again before its next state, the
+     * delay is at least that after a broken connection.
+     *
+     * <p>Each stream resumes as in {@link #events(String, Options)}, with the tasks that have not
+     * ended. The watch ends with an exception if any of its streams would. An invalid id, or none,
+     * is the error REQUEST_INVALID, whose violations count the distinct ids of one stream.
+     *
+     * <p>Close the watch, which ends all streams: leaving the loop does not.
+     *
+     * @throws NullPointerException if an id is null
+     */
+    public Watch<Event> watchAll(Collection<String> ids, Options options) {
+        return new Watch<>(
+                new Watcher(this, new Source.Several(), List.copyOf(ids), options.over(defaults)),
+                event -> event);
+    }
+
+    /** {@link #waitFor(String, Options)} without options. */
+    public Task waitFor(String id) {
+        return waitFor(id, Options.none());
+    }
+
+    /**
+     * Returns a task once it is finished. It watches the task, so it resumes and ends like {@link
+     * #events(String, Options)}. A failed task is a value, unless {@link Options#failedTaskAsError}
+     * is set. {@link Options#timeout} limits the wait.
+     *
+     * @throws TaskException if the watch ends before the task is finished. Also if the thread is
+     *     interrupted, whose interrupt status stays set
+     */
+    public Task waitFor(String id, Options options) {
+        try (Watch<Task> watch = watch(id, options)) {
+            Task last = null;
+            for (Task task : watch) {
+                last = task;
+            }
+            return last;
+        }
     }
 
     /**
@@ -180,8 +242,8 @@ public final class Client implements AutoCloseable {
         return channel;
     }
 
-    Duration silence() {
-        return silence;
+    Clock clock() {
+        return clock;
     }
 
     Reconnect reconnect() {
@@ -194,6 +256,11 @@ public final class Client implements AutoCloseable {
 
     void meet() {
         met = true;
+    }
+
+    /** Adds why kootask has not answered, if it never has. */
+    TaskException explain(TaskException failure) {
+        return probe.explain(failure, met);
     }
 
     void meet(TaskException failure) {

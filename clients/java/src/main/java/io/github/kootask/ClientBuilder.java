@@ -8,7 +8,6 @@ import io.grpc.TlsChannelCredentials;
 import io.grpc.netty.shaded.io.grpc.netty.NettyChannelBuilder;
 import io.grpc.netty.shaded.io.netty.channel.ChannelOption;
 
-import java.time.Duration;
 import java.util.Objects;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
@@ -20,9 +19,6 @@ public final class ClientBuilder {
     private static final long PING_TIMEOUT_SECONDS = 10;
 
     private static final int CONNECT_TIMEOUT_MILLIS = 5_000; // A redeploy is over in seconds.
-    private static final Duration SILENCE =
-            Duration.ofSeconds(20); // kootask sends a message at least every 15 s.
-
     private final String address;
     private ChannelCredentials security = TlsChannelCredentials.create();
     private Options defaults = Options.none();
@@ -87,6 +83,8 @@ public final class ClientBuilder {
         if (channel instanceof NettyChannelBuilder netty) {
             netty.withOption(ChannelOption.CONNECT_TIMEOUT_MILLIS, CONNECT_TIMEOUT_MILLIS);
         }
-        return new Client(channel.build(), defaults, callerToken, SILENCE);
+        boolean isTls = !(security instanceof InsecureChannelCredentials);
+        Probe probe = new Probe(address, isTls);
+        return new Client(channel.build(), defaults, callerToken, probe, new Clock());
     }
 }

@@ -12,6 +12,8 @@ import io.grpc.Metadata;
 import io.grpc.Status;
 import io.grpc.protobuf.StatusProto;
 
+import koodrive.task.v1.DroppedTask;
+
 import java.io.Serializable;
 import java.time.Duration;
 import java.util.List;
@@ -29,6 +31,9 @@ record Details(
         implements Serializable {
     /** The ErrorInfo.domain of kootask's reasons. */
     private static final String DOMAIN = "koodrive.task.v1";
+
+    private static final Metadata.Key<String> REQUEST_ID =
+            Metadata.Key.of("x-request-id", Metadata.ASCII_STRING_MARSHALLER);
 
     static final Details NONE = new Details("", Map.of(), "", null, List.of(), "");
 
@@ -63,8 +68,7 @@ record Details(
             return new Details(reason, metadata, id, retryAfter, violations, localized);
         }
         if (detail.is(RetryInfo.class)) {
-            var delay = detail.unpack(RetryInfo.class).getRetryDelay();
-            Duration after = Duration.ofSeconds(delay.getSeconds(), delay.getNanos());
+            Duration after = duration(detail.unpack(RetryInfo.class).getRetryDelay());
             return new Details(reason, metadata, requestId, after, violations, localized);
         }
         if (detail.is(BadRequest.class)) {
@@ -84,6 +88,22 @@ record Details(
             return new Details(reason, metadata, requestId, retryAfter, violations, message);
         }
         return this;
+    }
+
+    /** Returns the details of a dropped task, whose stream began with the headers. */
+    static Details of(DroppedTask task, Metadata headers) {
+        String id = headers.get(REQUEST_ID);
+        return new Details(
+                task.getReason(),
+                Map.copyOf(task.getMetadataMap()),
+                id == null ? "" : id,
+                task.hasRetryDelay() ? duration(task.getRetryDelay()) : null,
+                List.of(),
+                task.getLocalizedMessage());
+    }
+
+    private static Duration duration(com.google.protobuf.Duration d) {
+        return Duration.ofSeconds(d.getSeconds(), d.getNanos());
     }
 
     Details withReason(String reason, Map<String, String> metadata) {

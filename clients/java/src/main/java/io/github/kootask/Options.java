@@ -8,7 +8,6 @@ import koodrive.task.v1.WatchTaskRequest;
 
 import java.time.Duration;
 import java.util.Objects;
-import java.util.concurrent.TimeUnit;
 
 /**
  * The options of one call, such as {@code Options.none().timeout(Duration.ofSeconds(5))}. They are
@@ -96,7 +95,7 @@ public final class Options {
 
     /**
      * Turns a failed task into an exception with the reason TASK_FAILED. A watch returns the task
-     * first.
+     * first. It has no effect on {@link Client#watchAll}.
      */
     public Options failedTaskAsError() {
         return new Options(token, userId, language, maxAge, timeout, true);
@@ -137,10 +136,8 @@ public final class Options {
     }
 
     /** Returns the deadline of a timeout that begins now. Null: none. */
-    Deadline deadline() {
-        return timeout == null
-                ? null
-                : Deadline.after(TimeUnit.NANOSECONDS.convert(timeout), TimeUnit.NANOSECONDS);
+    Deadline deadline(Clock clock) {
+        return timeout == null ? null : clock.after(timeout);
     }
 
     GetTaskRequest getRequest(String id) {

@@ -4,7 +4,6 @@ import io.grpc.ConnectivityState;
 import io.grpc.Deadline;
 import io.grpc.ManagedChannel;
 
-import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 
@@ -14,7 +13,6 @@ import java.util.concurrent.atomic.AtomicReference;
  */
 final class Reconnect {
     private static final long AT_MOST_EVERY_SECONDS = 5;
-    private static final long LOOK_SECONDS = 1;
 
     private final ManagedChannel channel;
     private final AtomicReference<Deadline> next =
@@ -24,32 +22,19 @@ final class Reconnect {
         this.channel = channel;
     }
 
-    /** Connects again if the last attempt has failed. It does not wait for the connection. */
-    void soon() {
+    /**
+     * Reports whether the last attempt to connect has failed: a call would fail at once. Connects
+     * again in that case, and does not wait for the connection.
+     */
+    boolean isDown() {
+        if (channel.getState(false) != ConnectivityState.TRANSIENT_FAILURE) {
+            return false;
+        }
         Deadline due = next.get();
-        if (isDown()
-                && due.isExpired()
-                && next.compareAndSet(
-                        due, Deadline.after(AT_MOST_EVERY_SECONDS, TimeUnit.SECONDS))) {
+        Deadline after = Deadline.after(AT_MOST_EVERY_SECONDS, TimeUnit.SECONDS);
+        if (due.isExpired() && next.compareAndSet(due, after)) {
             channel.resetConnectBackoff();
         }
-    }
-
-    /**
-     * Waits for a connection while attempts fail. Returns without one when the patience or the
-     * latch ends: a call then fails at once with the cause, which a call that waits for a ready
-     * channel does not report.
-     */
-    void await(Deadline patience, CountDownLatch ended) throws InterruptedException {
-        while (isDown() && !patience.isExpired()) {
-            soon();
-            if (ended.await(LOOK_SECONDS, TimeUnit.SECONDS)) {
-                return;
-            }
-        }
-    }
-
-    private boolean isDown() {
-        return channel.getState(false) == ConnectivityState.TRANSIENT_FAILURE;
+        return true;
     }
 }

@@ -3,6 +3,7 @@ package io.github.kootask;
 import io.grpc.Metadata;
 import io.grpc.Status;
 
+import koodrive.task.v1.DroppedTask;
 import koodrive.task.v1.ErrorReason;
 import koodrive.task.v1.Task;
 
@@ -21,12 +22,15 @@ public final class TaskException extends RuntimeException {
     private final Status.Code code;
     private final String description;
     private final Details details;
+    private final String taskId;
 
-    private TaskException(Status.Code code, String description, Details details, Throwable cause) {
-        super(text(code, description, details), cause);
+    private TaskException(
+            Status.Code code, String description, Details details, String taskId, Throwable cause) {
+        super(text(code, description, details, taskId), cause);
         this.code = code;
         this.description = description;
         this.details = details;
+        this.taskId = taskId;
     }
 
     /** Converts the status with which a call has ended. The trailers may be null. */
@@ -36,7 +40,22 @@ public final class TaskException extends RuntimeException {
         if (details.reason().isEmpty()) {
             description = describe(description, status);
         }
-        return new TaskException(status.getCode(), description, details, status.getCause());
+        return new TaskException(status.getCode(), description, details, "", status.getCause());
+    }
+
+    /** Converts the end of one task of a stream that began with the headers. */
+    static TaskException dropped(DroppedTask task, Metadata headers) {
+        Status.Code code = Status.fromCodeValue(task.getCode()).getCode();
+        Details details = Details.of(task, headers);
+        return new TaskException(code, task.getMessage(), details, task.getTaskId(), null);
+    }
+
+    /** Returns the same error, with a cause in front of its description. Empty: unchanged. */
+    TaskException because(String why) {
+        if (why.isEmpty()) {
+            return this;
+        }
+        return new TaskException(code, why + ": " + description, details, taskId, getCause());
     }
 
     /**
@@ -67,12 +86,14 @@ public final class TaskException extends RuntimeException {
         Map<String, String> metadata =
                 Map.of("taskId", task.getTaskId(), "resultCode", task.getKoodriveResultCode());
         Details details = Details.NONE.withReason(ErrorReason.TASK_FAILED.name(), metadata);
-        return new TaskException(Status.Code.ABORTED, "The task has failed.", details, null);
+        return new TaskException(Status.Code.ABORTED, "The task has failed.", details, "", null);
     }
 
-    private static String text(Status.Code code, String description, Details details) {
+    private static String text(
+            Status.Code code, String description, Details details, String taskId) {
         StringBuilder text =
-                new StringBuilder(description)
+                new StringBuilder(taskId.isEmpty() ? "" : "task " + taskId + ": ")
+                        .append(description)
                         .append(" (")
                         .append(details.reason().isEmpty() ? code : details.reason())
                         .append(')');
@@ -126,6 +147,11 @@ public final class TaskException extends RuntimeException {
      */
     public Optional<Duration> retryAfter() {
         return Optional.ofNullable(details.retryAfter());
+    }
+
+    /** Returns the id of the task in {@link Event.Dropped}. Empty for other errors. */
+    public String taskId() {
+        return taskId;
     }
 
     /** Returns the id of the call in kootask's log. Empty if the error is not from kootask. */

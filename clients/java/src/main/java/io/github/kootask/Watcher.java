@@ -7,74 +7,109 @@ import io.grpc.Deadline;
 import io.grpc.Metadata;
 import io.grpc.Status;
 
-import koodrive.task.v1.ErrorReason;
-import koodrive.task.v1.WatchTaskRequest;
-import koodrive.task.v1.WatchTaskResponse;
-
 import java.time.Duration;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.ThreadLocalRandom;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 
 /**
- * One watch, over all its streams. It belongs to the thread that iterates; any thread may close it.
+ * One watch of any number of tasks, over all its streams. It belongs to the thread that iterates,
+ * which does everything but receive; any thread may close it.
+ *
+ * <p>A task belongs to a part until that has returned its end. A task that was dropped with a delay
+ * gets a new part, and the other tasks keep their stream: on a new one, fewer failed polls would
+ * drop them.
  */
 final class Watcher {
-    // Seconds between attempts to resume after a broken connection, for which kootask cannot ask
-    // for
-    // a delay. Jittered by ±20 %.
-    private static final double RESUME_MIN_SECONDS = 1;
-    private static final double RESUME_MAX_SECONDS = 15;
-    private static final double RESUME_GROWTH = 1.6;
+    private static final Status SILENT =
+            Status.UNAVAILABLE.withDescription("kootask has been silent for too long");
+    private static final Status NO_END =
+            Status.UNAVAILABLE.withDescription("the stream ended before every task had ended");
+    private static final Status LATE =
+            Status.DEADLINE_EXCEEDED.withDescription("the timeout of the watch has passed");
+    private static final Stream.Arrival WAKE = new Stream.Arrival(null, null, null, null);
 
     private final Client client;
-    private final WatchTaskRequest request;
+    private final Source<?, ?> source;
     private final Metadata headers;
     private final Deadline deadline; // Null: none.
-    private final Progress progress;
     private final Context.CancellableContext context =
             Context.current().withCancellation(); // Ends with the watch.
-    private final CountDownLatch ended =
-            new CountDownLatch(1); // Counted down when the context ends.
+
+    private final Map<String, Watched> tasks = new LinkedHashMap<>(); // In the order of the ids.
+    private final List<Part> parts = new ArrayList<>(); // Those that have not ended.
+    private final Parked parked = new Parked();
+    private final BlockingQueue<Stream.Arrival> arrivals = new LinkedBlockingQueue<>();
 
     private boolean begun;
-    private Stream stream; // Null between two streams.
-    private Duration pause = Duration.ZERO; // Before the next stream.
-    private String callerToken = ""; // Of the last stream.
-    private int empty; // Consecutive streams that ended before their first message.
+    private Part handed; // The part whose message the consumer has got. Null: none.
     private TaskException failure; // The error that ended the watch. Null until then.
 
-    Watcher(Client client, String id, Options options) {
+    Watcher(Client client, Source<?, ?> source, Collection<String> ids, Options options) {
         this.client = client;
-        request = options.watchRequest(id);
+        this.source = source;
         headers = options.headers();
-        deadline = options.deadline();
-        progress = new Progress(request.getFailedTaskAsError());
+        deadline = options.deadline(client.clock());
+        for (String id : ids) {
+            tasks.putIfAbsent(id, new Watched(id, source.failedTaskAsError()));
+        }
     }
 
-    /** Waits for the next event. Null: the task is finished. */
+    /** Waits for the next event. Null: each task has ended. */
     Event next() {
         if (failure != null) {
             throw failure;
         }
         begin();
-        if (context.isCancelled() && !progress.isFinished()) {
+        if (context.isCancelled() && !isFinished()) {
             throw end(cancelled()); // Even if a message has come meanwhile.
         }
+        if (handed != null) {
+            handed.listen();
+            handed = null;
+        }
         try {
-            rest();
-            return follow();
+            while (!isFinished()) {
+                Event event = step();
+                if (event != null) {
+                    return event;
+                }
+            }
         } catch (InterruptedException e) {
             throw end(TaskException.interrupted(e));
         }
+        close("each task has ended");
+        return null;
+    }
+
+    private boolean isFinished() {
+        return parts.isEmpty() && parked.alarm() == null;
     }
 
     /** Registers the watch when it begins, so that one that never begins is not kept in memory. */
     private void begin() {
-        if (!begun) {
-            begun = true;
-            context.addListener(c -> ended.countDown(), Runnable::run);
-            client.remember(this);
+        if (begun) {
+            return;
+        }
+        begun = true;
+        context.addListener(c -> arrivals.add(WAKE), Runnable::run);
+        client.remember(this);
+        if (tasks.isEmpty()) {
+            parts.add(new Part(client, List.of())); // kootask says what is wrong.
+        }
+        watch(List.copyOf(tasks.values()));
+    }
+
+    /** Begins to watch tasks, with as many streams as it takes. */
+    private void watch(List<Watched> some) {
+        for (int i = 0; i < some.size(); i += Source.PER_STREAM) {
+            int end = Math.min(i + Source.PER_STREAM, some.size());
+            parts.add(new Part(client, some.subList(i, end)));
         }
     }
 
@@ -82,7 +117,7 @@ final class Watcher {
         return TaskException.of(Contexts.statusFromCancelled(context), null);
     }
 
-    /** Ends the watch, if it has not ended yet. */
+    /** Ends the watch and all its streams, if it has not ended yet. */
     void close(String why) {
         context.cancel(Status.CANCELLED.withDescription(why).asException());
         client.forget(this);
@@ -94,133 +129,114 @@ final class Watcher {
         return cause;
     }
 
-    /** Waits before the next stream. */
-    private void rest() throws InterruptedException {
-        long nanos = TimeUnit.NANOSECONDS.convert(pause);
-        pause = Duration.ZERO;
-        if (nanos <= 0) {
-            return;
+    /** Does what is due, or else waits for the next arrival. Null: there is no event in that. */
+    private Event step() throws InterruptedException {
+        if (parked.alarm() != null && parked.alarm().isExpired()) {
+            watch(parked.takeDue());
         }
-        long left =
-                deadline == null ? Long.MAX_VALUE : deadline.timeRemaining(TimeUnit.NANOSECONDS);
-        if (ended.await(Math.min(nanos, left), TimeUnit.NANOSECONDS)) {
+        for (Part part : parts) {
+            if (part.due().isExpired() && !hasArrival(part)) {
+                return part.isOpen() ? resume(part, TaskException.of(SILENT, null)) : open(part);
+            }
+        }
+        Stream.Arrival arrival = clock().poll(arrivals, untilDue());
+        if (context.isCancelled()) {
             throw end(cancelled());
         }
-        if (left <= nanos) {
-            Status late =
-                    Status.DEADLINE_EXCEEDED.withDescription("the timeout of the watch has passed");
-            throw end(TaskException.of(late, null));
+        if (arrival != null) {
+            return take(arrival);
         }
-    }
-
-    /** Reads until there is an event. */
-    private Event follow() throws InterruptedException {
-        try {
-            while (!progress.isFinished()) {
-                WatchTaskResponse message = read();
-                if (message.hasHeartbeat()) {
-                    return new Event.Heartbeat(message.getHeartbeat());
-                }
-                if (message.hasTask() && progress.take(message.getTask())) {
-                    return new Event.Task(message.getTask());
-                }
-            }
-        } catch (TaskException e) {
-            return resume(e);
+        if (deadline != null && deadline.isExpired()) {
+            throw end(TaskException.of(LATE, null));
         }
-        close("the task is finished");
         return null;
     }
 
-    private WatchTaskResponse read() throws InterruptedException {
-        if (stream == null) {
-            empty++;
-            stream = open();
-        }
-        WatchTaskResponse message = stream.read();
-        empty = 0;
-        client.meet();
-        return message;
+    private boolean hasArrival(Part part) {
+        return part.isOpen() && arrivals.stream().anyMatch(a -> part.has(a.stream()));
     }
 
-    private Stream open() throws InterruptedException {
-        callerToken = client.callerToken().get();
+    private Clock clock() {
+        return client.clock();
+    }
+
+    /** Returns the nanoseconds until something is due. */
+    private long untilDue() {
+        Deadline first = deadline == null ? parked.alarm() : deadline;
+        if (parked.alarm() != null) {
+            first = first.minimum(parked.alarm());
+        }
+        for (Part part : parts) {
+            first = first == null ? part.due() : first.minimum(part.due());
+        }
+        return first.timeRemaining(TimeUnit.NANOSECONDS);
+    }
+
+    /** Opens the next stream of a part, unless it waits for a connection. */
+    private Event open(Part part) throws InterruptedException {
+        if (part.waitsForConnection()) {
+            return null;
+        }
+        part.begin();
         Metadata all = new Metadata();
         all.merge(headers);
-        client.callerToken().addTo(all, callerToken);
-        if (client.hasMet()) {
-            client.reconnect().await(patience(), ended);
+        try {
+            client.callerToken().addTo(all, part.renewToken());
+        } catch (TaskException e) {
+            return resume(part, e);
         }
         Context previous = context.attach();
         try {
-            return new Stream(
-                    client.channel(),
-                    CallOptions.DEFAULT.withDeadline(deadline),
-                    all,
-                    request,
-                    client.silence());
+            CallOptions options = CallOptions.DEFAULT.withDeadline(deadline);
+            var stream = new Stream<>(source, client.channel(), options, arrivals);
+            stream.start(all, part.ids());
+            part.follow(stream);
         } finally {
             context.detach(previous);
         }
+        return null;
     }
 
-    /** Returns the deadline for a connection: no later than that for a message. */
-    private Deadline patience() {
-        Deadline silent = Deadline.after(client.silence().toNanos(), TimeUnit.NANOSECONDS);
-        return deadline == null ? silent : silent.minimum(deadline);
+    private Event take(Stream.Arrival arrival) throws InterruptedException {
+        Part part = parts.stream().filter(p -> p.has(arrival.stream())).findFirst().orElse(null);
+        if (part == null) {
+            return null; // The stream was left.
+        }
+        if (arrival.message() == null) {
+            Status end = arrival.end().isOk() ? NO_END : arrival.end();
+            return resume(part, TaskException.of(end, arrival.trailers()));
+        }
+        client.meet();
+        Event event = part.take(arrival.message());
+        if (part.isFinished()) {
+            part.leave("each task has ended");
+            parts.remove(part);
+        } else if (event == null) {
+            part.listen();
+        } else {
+            handed = part;
+        }
+        if (event instanceof Event.Dropped d && d.cause().retryAfter().isPresent()) {
+            Watched task = tasks.get(d.cause().taskId());
+            task.rest(d.cause(), clock());
+            parked.add(task);
+        }
+        return event;
     }
 
-    /** Decides whether to resume after the end of a stream. */
-    private Event resume(TaskException end) throws InterruptedException {
-        stream = null;
+    /** Decides whether to resume after the end of a part's stream. */
+    private Event resume(Part part, TaskException end) throws InterruptedException {
+        part.leave(end.description());
         client.meet(end);
         if (context.isCancelled()) {
             throw end(cancelled());
         }
-        TaskException cause = end;
-        if (progress.last().getDone() && end.rawReason().isEmpty()) {
-            // The failed task was returned, and the stream broke before the requested error.
-            cause = TaskException.taskFailed(progress.last());
-        }
-        Duration delay = delay(cause);
+        TaskException cause = part.causeOf(end);
+        Duration delay = part.delay(cause);
         if (delay == null || deadline != null && deadline.isExpired()) {
-            throw end(cause);
+            throw end(client.explain(cause));
         }
-        pause = delay;
-        return new Event.Resume(cause, delay);
-    }
-
-    /** Returns the time until the watch resumes. Null: it does not resume. */
-    private Duration delay(TaskException cause) throws InterruptedException {
-        if (cause.retryAfter().isPresent()) {
-            Duration asked = cause.retryAfter().get();
-            if (empty < 2) {
-                return asked;
-            }
-            // The second stream without a message: kootask may ask for a delay of 0.
-            Duration own = backoff();
-            return asked.compareTo(own) > 0 ? asked : own;
-        }
-        if (cause.reason() == ErrorReason.CALLER_UNAUTHENTICATED
-                && empty == 0
-                && client.callerToken().isOtherThan(callerToken)) {
-            return backoff(); // All watches with the token end at the same moment.
-        }
-        if (!cause.rawReason().isEmpty() || !client.hasMet()) {
-            return null;
-        }
-        return switch (cause.code()) {
-            // CANCELLED comes from a proxy here: the context has not ended.
-            case UNAVAILABLE, INTERNAL, UNKNOWN, CANCELLED -> backoff();
-            default -> null;
-        };
-    }
-
-    /** Returns the delay after a stream that broke or brought no message. */
-    private Duration backoff() {
-        double seconds =
-                Math.min(RESUME_MIN_SECONDS * Math.pow(RESUME_GROWTH, empty), RESUME_MAX_SECONDS);
-        return Duration.ofNanos(
-                (long) (seconds * ThreadLocalRandom.current().nextDouble(0.8, 1.2) * 1e9));
+        part.rest(delay);
+        return new Event.Resume(cause, delay, part.ids());
     }
 }

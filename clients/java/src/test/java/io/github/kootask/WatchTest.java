@@ -1,5 +1,10 @@
 package io.github.kootask;
 
+import static io.github.kootask.Scripted.hang;
+import static io.github.kootask.Scripted.heartbeat;
+import static io.github.kootask.Scripted.task;
+import static io.github.kootask.Scripted.tell;
+
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
@@ -8,11 +13,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.grpc.Context;
 import io.grpc.Status;
-import io.grpc.stub.ServerCallStreamObserver;
-
-import koodrive.task.v1.Heartbeat;
-import koodrive.task.v1.TaskStatus;
-import koodrive.task.v1.WatchTaskResponse;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -21,26 +21,18 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicReference;
-import java.util.function.Consumer;
 
 /** Ends of a watch from outside, in Java's ways. The conformance suite tests the rest. */
 @Timeout(10)
 class WatchTest {
     private static final Status.Code CANCELLED = Status.Code.CANCELLED;
 
-    private static void stay(ServerCallStreamObserver<WatchTaskResponse> stream) {
-        stream.onNext(Scripted.task(TaskStatus.TASK_STATUS_EXECUTING));
-    }
+    private static final Scripted.Step STAY = hang(task("9", "EXECUTING"));
+    private static final Scripted.Step BREAK_OFF =
+            tell(Status.UNAVAILABLE.asRuntimeException(), task("9", "EXECUTING"));
 
-    private static void breakOff(ServerCallStreamObserver<WatchTaskResponse> stream) {
-        stay(stream);
-        stream.onError(Status.UNAVAILABLE.asException());
-    }
-
-    private static Scripted scripted(Consumer<ServerCallStreamObserver<WatchTaskResponse>> stream)
-            throws IOException {
-        return new Scripted(stream, () -> "", Duration.ofSeconds(20));
+    private static Scripted scripted(Scripted.Step step) throws IOException {
+        return new Scripted(new Clock(), () -> "", step);
     }
 
     /** Ends a watch by an action after its first task and its first interruption. */
@@ -59,7 +51,7 @@ class WatchTest {
 
     @Test
     void closeEndsAStream() throws Exception {
-        try (var scripted = scripted(WatchTest::stay);
+        try (var scripted = scripted(STAY);
                 var watch = scripted.client.events("9")) {
             endedBy(scripted, watch, 1, watch::close);
         }
@@ -67,7 +59,7 @@ class WatchTest {
 
     @Test
     void closeEndsAWait() throws Exception {
-        try (var scripted = scripted(WatchTest::breakOff);
+        try (var scripted = scripted(BREAK_OFF);
                 var watch = scripted.client.events("9")) {
             endedBy(scripted, watch, 2, watch::close);
         }
@@ -76,7 +68,7 @@ class WatchTest {
     @Test
     void interruptEndsAStreamAndStays() throws Exception {
         Thread thread = Thread.currentThread();
-        try (var scripted = scripted(WatchTest::stay);
+        try (var scripted = scripted(STAY);
                 var watch = scripted.client.events("9")) {
             watch.iterator().next();
             CompletableFuture.delayedExecutor(200, TimeUnit.MILLISECONDS)
@@ -90,7 +82,7 @@ class WatchTest {
 
     @Test
     void clientEndsItsWatches() throws Exception {
-        try (var scripted = scripted(WatchTest::breakOff);
+        try (var scripted = scripted(BREAK_OFF);
                 var watch = scripted.client.events("9")) {
             endedBy(scripted, watch, 2, scripted.client::close);
             try (var late = scripted.client.watch("9")) {
@@ -102,7 +94,7 @@ class WatchTest {
 
     @Test
     void contextEndsAWatch() throws Exception {
-        try (var scripted = scripted(WatchTest::breakOff);
+        try (var scripted = scripted(BREAK_OFF);
                 var context = Context.current().withCancellation()) {
             try (var watch = context.call(() -> scripted.client.events("9"))) {
                 endedBy(scripted, watch, 2, () -> context.cancel(null));
@@ -113,7 +105,7 @@ class WatchTest {
     @Test
     void timeoutEndsAWait() throws Exception {
         Options brief = Options.none().timeout(Duration.ofMillis(300));
-        try (var scripted = scripted(WatchTest::breakOff);
+        try (var scripted = scripted(BREAK_OFF);
                 var watch = scripted.client.watch("9", brief)) {
             watch.iterator().next();
             var failure = assertThrows(TaskException.class, () -> watch.iterator().hasNext());
@@ -126,11 +118,11 @@ class WatchTest {
         var cause = new IOException("disk");
         try (var scripted =
                         new Scripted(
-                                WatchTest::stay,
+                                new Clock(),
                                 () -> {
                                     throw cause;
                                 },
-                                Duration.ofSeconds(20));
+                                STAY);
                 var watch = scripted.client.watch("9")) {
             var failure = assertThrows(TaskException.class, () -> watch.iterator().hasNext());
             assertEquals(Status.Code.UNAUTHENTICATED, failure.code());
@@ -141,39 +133,23 @@ class WatchTest {
 
     @Test
     void consumersTimeIsNoSilence() throws Exception {
-        Duration silence = Duration.ofMillis(300);
-        var server = new AtomicReference<ServerCallStreamObserver<WatchTaskResponse>>();
-        try (var scripted =
-                        new Scripted(
-                                stream -> {
-                                    server.set(stream);
-                                    stay(stream);
-                                },
-                                () -> "",
-                                silence);
+        var clock = new VirtualClock();
+        try (var scripted = new Scripted(clock, () -> "", STAY);
                 var watch = scripted.client.events("9")) {
             var events = watch.iterator();
             assertInstanceOf(Event.Task.class, events.next());
-            Thread.sleep(silence.multipliedBy(2).toMillis());
-            server.get()
-                    .onNext(
-                            WatchTaskResponse.newBuilder()
-                                    .setHeartbeat(Heartbeat.getDefaultInstance())
-                                    .build());
+            clock.sleep(Duration.ofSeconds(70));
+            clock.plan(Duration.ofSeconds(19), () -> scripted.streams.get(0).send(heartbeat()));
             assertInstanceOf(Event.Heartbeat.class, events.next());
             var resume = assertInstanceOf(Event.Resume.class, events.next());
             assertEquals(Status.Code.UNAVAILABLE, resume.cause().code());
+            assertEquals(70 + 19 + 20, clock.seconds());
         }
     }
 
     @Test
     void closeCountsMoreThanWhatHasCome() throws Exception {
-        try (var scripted =
-                        scripted(
-                                stream -> {
-                                    stay(stream);
-                                    stream.onNext(Scripted.task(TaskStatus.TASK_STATUS_SUCCESS));
-                                });
+        try (var scripted = scripted(hang(task("9", "EXECUTING"), task("9", "SUCCESS")));
                 var watch = scripted.client.watch("9")) {
             watch.iterator().next();
             ((Runnable) watch::close).run();

@@ -1,0 +1,124 @@
+package io.github.kootask;
+
+import io.grpc.Deadline;
+
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.Socket;
+import java.net.UnknownHostException;
+import java.nio.ByteBuffer;
+import java.security.GeneralSecurityException;
+import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.SSLEngine;
+
+/** Finds out why no kootask has answered at an address. */
+final class Probe {
+    private static final int CONNECT_MILLIS = 1_000;
+    private static final int ANSWER_MILLIS = 1_000;
+    private static final Pattern HOST_AND_PORT = Pattern.compile("(?:dns:///)?([^/]+):(\\d{1,5})");
+
+    private final String address;
+    private final boolean isTls;
+
+    /** Makes a probe for a client with or without TLS. */
+    Probe(String address, boolean isTls) {
+        this.address = address;
+        this.isTls = isTls;
+    }
+
+    /**
+     * Puts the cause in front of the description of an error, if the address may be wrong. It
+     * connects to the address for that, and takes 2 s at most.
+     *
+     * @param met kootask has answered before
+     */
+    TaskException explain(TaskException failure, boolean met) {
+        if (!failure.rawReason().isEmpty()) {
+            return failure;
+        }
+        return switch (failure.code()) {
+            case UNIMPLEMENTED ->
+                    failure.because(
+                            address
+                                    + " is not kootask's gRPC port, or its kootask is older than"
+                                    + " this client");
+            case UNAVAILABLE -> met ? failure : failure.because(look());
+            default -> failure;
+        };
+    }
+
+    /** Returns what is wrong with the address. Empty: unknown. */
+    private String look() {
+        Matcher m = HOST_AND_PORT.matcher(address);
+        if (!m.matches()) {
+            return ""; // It is not an address of the network.
+        }
+        String host = m.group(1);
+        int port = Integer.parseInt(m.group(2));
+        try (Socket socket = connect(host, port)) {
+            return socket == null
+                    ? "nothing listens at " + address
+                    : compare(speaksTls(socket, host, port));
+        } catch (IOException | GeneralSecurityException | IllegalArgumentException e) {
+            return ""; // The server does not answer, or the port is not a port.
+        }
+    }
+
+    private String compare(boolean speaksTls) {
+        if (speaksTls == isTls) {
+            return "";
+        }
+        return isTls
+                ? address
+                        + " does not speak TLS, and this client does"
+                        + " (ClientBuilder.plaintext() turns it off)"
+                : address
+                        + " speaks TLS, and this client does not"
+                        + " (without ClientBuilder.plaintext(), it does)";
+    }
+
+    /** Connects to one of a host's addresses. Null: nothing listens there. */
+    private static Socket connect(String host, int port) throws IOException {
+        Deadline patience = Deadline.after(CONNECT_MILLIS, TimeUnit.MILLISECONDS);
+        InetAddress[] all;
+        try {
+            all = InetAddress.getAllByName(host);
+        } catch (UnknownHostException e) {
+            return null;
+        }
+        for (InetAddress one : all) {
+            Socket socket = new Socket();
+            try {
+                long left = Math.max(1, patience.timeRemaining(TimeUnit.MILLISECONDS));
+                socket.connect(new InetSocketAddress(one, port), (int) left);
+                return socket;
+            } catch (IOException e) {
+                socket.close();
+            }
+        }
+        return null;
+    }
+
+    /** Reports whether the server answers the first message of a TLS handshake with TLS. */
+    private static boolean speaksTls(Socket socket, String host, int port)
+            throws IOException, GeneralSecurityException {
+        SSLContext context = SSLContext.getInstance("TLS");
+        context.init(null, null, null);
+        SSLEngine engine = context.createSSLEngine(host, port);
+        engine.setUseClientMode(true);
+        ByteBuffer hello = ByteBuffer.allocate(engine.getSession().getPacketBufferSize());
+        engine.wrap(ByteBuffer.allocate(0), hello);
+        socket.setSoTimeout(ANSWER_MILLIS);
+        socket.getOutputStream().write(hello.array(), 0, hello.position());
+        int first = socket.getInputStream().read();
+        if (first < 0) {
+            throw new IOException("no answer");
+        }
+        return first == 0x15 || first == 0x16; // An alert, or the next message of the handshake.
+    }
+}
