@@ -7,8 +7,13 @@ import com.google.gson.JsonParser;
 import io.github.kootask.Client;
 import io.github.kootask.ClientBuilder;
 import io.github.kootask.Options;
+import io.grpc.TlsChannelCredentials;
 
+import java.io.File;
+import java.io.IOException;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
 
@@ -18,7 +23,9 @@ record Command(JsonObject values) {
             Set.of(
                     "call",
                     "addr",
+                    "caFile",
                     "taskId",
+                    "taskIds",
                     "token",
                     "userId",
                     "language",
@@ -45,13 +52,28 @@ record Command(JsonObject values) {
         return values.get(key).getAsString();
     }
 
+    List<String> texts(String key) {
+        if (!values.has(key)) {
+            throw new IllegalArgumentException("no " + key);
+        }
+        List<String> all = new ArrayList<>();
+        values.getAsJsonArray(key).forEach(element -> all.add(element.getAsString()));
+        return all;
+    }
+
     /** The number of tasks after which to cancel; 0: never. */
     int cancelAfterTasks() {
         return values.has("cancelAfterTasks") ? values.get("cancelAfterTasks").getAsInt() : 0;
     }
 
-    Client client() {
-        ClientBuilder builder = Client.to(text("addr")).plaintext();
+    Client client() throws IOException {
+        ClientBuilder builder = Client.to(text("addr"));
+        if (values.has("caFile")) {
+            File authorities = new File(text("caFile"));
+            builder.tls(TlsChannelCredentials.newBuilder().trustManager(authorities).build());
+        } else {
+            builder.plaintext();
+        }
         if (values.has("callerTokens")) {
             JsonArray tokens = values.getAsJsonArray("callerTokens");
             AtomicInteger asked = new AtomicInteger();

@@ -4,7 +4,11 @@ import com.google.gson.JsonParseException;
 
 import io.github.kootask.Client;
 import io.github.kootask.Event;
+import io.github.kootask.Options;
 import io.github.kootask.TaskException;
+import io.github.kootask.Watch;
+
+import koodrive.task.v1.Task;
 
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -42,21 +46,36 @@ final class Conformance {
 
     /** Returns the name of the last line. */
     private static String run(Command command, Client client, Output out) {
-        String id = command.text("taskId");
-        switch (command.text("call")) {
-            case "get" -> out.event(new Event.Task(client.get(id, command.options())));
-            case "watch" -> {
-                int tasks = 0;
-                try (var events = client.events(id, command.options())) {
-                    for (Event event : events) {
-                        out.event(event);
-                        if (event instanceof Event.Task && ++tasks == command.cancelAfterTasks()) {
-                            return "cancelled"; // Leaving the block closes the watch.
-                        }
-                    }
+        Options options = command.options();
+        return switch (command.text("call")) {
+            case "get" -> print(client.get(command.text("taskId"), options), out);
+            case "wait" -> print(client.waitFor(command.text("taskId"), options), out);
+            case "watch" -> print(client.events(command.text("taskId"), options), command, out);
+            case "watchAll" ->
+                    print(client.watchAll(command.texts("taskIds"), options), command, out);
+            default -> throw new IllegalArgumentException("no such call: " + command.text("call"));
+        };
+    }
+
+    private static String print(Task task, Output out) {
+        out.event(new Event.Task(task));
+        return "end";
+    }
+
+    private static String print(Watch<Event> events, Command command, Output out) {
+        boolean isList = command.text("call").equals("watchAll");
+        int tasks = 0;
+        try (events) {
+            for (Event event : events) {
+                if (isList && event instanceof Event.Resume r) {
+                    out.resumeOfList(r);
+                } else {
+                    out.event(event);
+                }
+                if (event instanceof Event.Task && ++tasks == command.cancelAfterTasks()) {
+                    return "cancelled"; // Leaving the block closes the watch.
                 }
             }
-            default -> throw new IllegalArgumentException("no such call: " + command.text("call"));
         }
         return "end";
     }

@@ -32,11 +32,26 @@ final class Output {
         } else if (event instanceof Event.Heartbeat h) {
             line("heartbeat", json(h.heartbeat()));
         } else if (event instanceof Event.Resume r) {
-            JsonObject resume = new JsonObject();
-            resume.add("cause", json(r.cause()));
-            resume.addProperty("afterSeconds", seconds(r.after()));
-            line("resume", resume);
+            line("resume", json(r));
+        } else if (event instanceof Event.Dropped d) {
+            JsonObject dropped = json(d.cause());
+            dropped.addProperty("taskId", d.cause().taskId());
+            line("dropped", dropped);
         }
+    }
+
+    /** Prints an interruption with the ids of its tasks. */
+    void resumeOfList(Event.Resume r) {
+        JsonObject resume = json(r);
+        resume.add("taskIds", new GsonBuilder().create().toJsonTree(r.taskIds()));
+        line("resume", resume);
+    }
+
+    private static JsonObject json(Event.Resume r) {
+        JsonObject resume = new JsonObject();
+        resume.add("cause", json(r.cause()));
+        resume.addProperty("afterSeconds", seconds(r.after()));
+        return resume;
     }
 
     void failure(TaskException e) {
@@ -62,7 +77,7 @@ final class Output {
         }
     }
 
-    private static JsonElement json(TaskException e) {
+    private static JsonObject json(TaskException e) {
         ErrorReason reason = e.reason();
         JsonObject object = new JsonObject();
         object.addProperty("code", e.code().name());
