@@ -23,7 +23,7 @@ import java.util.concurrent.TimeUnit;
 /**
  * Calls kootask. It is safe for concurrent use, and one is enough for a process. Close it.
  *
- * <p>One connection carries 1,000 calls and watches at a time.
+ * <p>One connection carries 1,000 calls and streams at a time.
  */
 public final class Client implements AutoCloseable {
     private static final long CLOSE_SECONDS = 5;
@@ -94,7 +94,7 @@ public final class Client implements AutoCloseable {
         } catch (StatusRuntimeException e) {
             TaskException failure = TaskException.of(e.getStatus(), e.getTrailers());
             meet(failure);
-            throw explain(failure);
+            throw explain(failure, deadline);
         } catch (InterruptedException e) {
             throw TaskException.interrupted(e);
         }
@@ -258,9 +258,9 @@ public final class Client implements AutoCloseable {
         met = true;
     }
 
-    /** Adds why kootask has not answered, if it never has. */
-    TaskException explain(TaskException failure) {
-        return probe.explain(failure, met);
+    /** Adds why kootask has not answered, if it never has. The deadline of the call may be null. */
+    TaskException explain(TaskException failure, Deadline deadline) {
+        return probe.explain(failure, met, deadline);
     }
 
     void meet(TaskException failure) {

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.Socket;
+import java.net.SocketTimeoutException;
 import java.net.UnknownHostException;
 import java.nio.ByteBuffer;
 import java.security.GeneralSecurityException;
@@ -18,8 +19,7 @@ import javax.net.ssl.SSLEngine;
 
 /** Finds out why no kootask has answered at an address. */
 final class Probe {
-    private static final int CONNECT_MILLIS = 1_000;
-    private static final int ANSWER_MILLIS = 1_000;
+    private static final long PATIENCE_MILLIS = 2_000;
     private static final Pattern HOST_AND_PORT = Pattern.compile("(?:dns:///)?([^/]+):(\\d{1,5})");
 
     private final String address;
@@ -36,8 +36,9 @@ final class Probe {
      * connects to the address for that, and takes 2 s at most.
      *
      * @param met kootask has answered before
+     * @param deadline of the call; null: none
      */
-    TaskException explain(TaskException failure, boolean met) {
+    TaskException explain(TaskException failure, boolean met, Deadline deadline) {
         if (!failure.rawReason().isEmpty()) {
             return failure;
         }
@@ -47,23 +48,34 @@ final class Probe {
                             address
                                     + " is not kootask's gRPC port, or its kootask is older than"
                                     + " this client");
-            case UNAVAILABLE -> met ? failure : failure.because(look());
+            case UNAVAILABLE -> met ? failure : failure.because(look(patience(deadline)));
             default -> failure;
         };
     }
 
+    private static Deadline patience(Deadline deadline) {
+        long left =
+                deadline == null ? PATIENCE_MILLIS : deadline.timeRemaining(TimeUnit.MILLISECONDS);
+        return Deadline.after(Math.min(left, PATIENCE_MILLIS), TimeUnit.MILLISECONDS);
+    }
+
+    /** Returns the milliseconds that are left, at least 1: 0 means no limit to a socket. */
+    private static int left(Deadline patience) {
+        return (int) Math.max(1, patience.timeRemaining(TimeUnit.MILLISECONDS));
+    }
+
     /** Returns what is wrong with the address. Empty: unknown. */
-    private String look() {
+    private String look(Deadline patience) {
         Matcher m = HOST_AND_PORT.matcher(address);
         if (!m.matches()) {
             return ""; // It is not an address of the network.
         }
         String host = m.group(1);
         int port = Integer.parseInt(m.group(2));
-        try (Socket socket = connect(host, port)) {
+        try (Socket socket = connect(host, port, patience)) {
             return socket == null
                     ? "nothing listens at " + address
-                    : compare(speaksTls(socket, host, port));
+                    : compare(speaksTls(socket, host, port, patience));
         } catch (IOException | GeneralSecurityException | IllegalArgumentException e) {
             return ""; // The server does not answer, or the port is not a port.
         }
@@ -83,8 +95,7 @@ final class Probe {
     }
 
     /** Connects to one of a host's addresses. Null: nothing listens there. */
-    private static Socket connect(String host, int port) throws IOException {
-        Deadline patience = Deadline.after(CONNECT_MILLIS, TimeUnit.MILLISECONDS);
+    private static Socket connect(String host, int port, Deadline patience) throws IOException {
         InetAddress[] all;
         try {
             all = InetAddress.getAllByName(host);
@@ -94,18 +105,20 @@ final class Probe {
         for (InetAddress one : all) {
             Socket socket = new Socket();
             try {
-                long left = Math.max(1, patience.timeRemaining(TimeUnit.MILLISECONDS));
-                socket.connect(new InetSocketAddress(one, port), (int) left);
+                socket.connect(new InetSocketAddress(one, port), left(patience));
                 return socket;
             } catch (IOException e) {
                 socket.close();
+                if (e instanceof SocketTimeoutException) {
+                    throw e; // A firewall may be in between.
+                }
             }
         }
         return null;
     }
 
     /** Reports whether the server answers the first message of a TLS handshake with TLS. */
-    private static boolean speaksTls(Socket socket, String host, int port)
+    private static boolean speaksTls(Socket socket, String host, int port, Deadline patience)
             throws IOException, GeneralSecurityException {
         SSLContext context = SSLContext.getInstance("TLS");
         context.init(null, null, null);
@@ -113,7 +126,7 @@ final class Probe {
         engine.setUseClientMode(true);
         ByteBuffer hello = ByteBuffer.allocate(engine.getSession().getPacketBufferSize());
         engine.wrap(ByteBuffer.allocate(0), hello);
-        socket.setSoTimeout(ANSWER_MILLIS);
+        socket.setSoTimeout(left(patience));
         socket.getOutputStream().write(hello.array(), 0, hello.position());
         int first = socket.getInputStream().read();
         if (first < 0) {

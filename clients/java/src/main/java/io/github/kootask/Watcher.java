@@ -234,7 +234,7 @@ final class Watcher {
         TaskException cause = part.causeOf(end);
         Duration delay = part.delay(cause);
         if (delay == null || deadline != null && deadline.isExpired()) {
-            throw end(client.explain(cause));
+            throw end(client.explain(cause, deadline));
         }
         part.rest(delay);
         return new Event.Resume(cause, delay, part.ids());

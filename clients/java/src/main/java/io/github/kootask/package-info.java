@@ -1,6 +1,6 @@
 /**
- * The Java client of kootask. It reports the status of a KooDrive task, once or live until the task
- * is finished.
+ * The Java client of kootask. It reports the status of KooDrive tasks, once or live until they are
+ * finished.
  *
  * <pre>{@code
  * try (var client = Client.to("kootask.example:9090").token(token).build();

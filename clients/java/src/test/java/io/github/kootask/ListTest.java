@@ -15,6 +15,7 @@ import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
 
 import koodrive.task.v1.ErrorReason;
 import koodrive.task.v1.WatchTasksResponse;
@@ -24,6 +25,7 @@ import org.junit.jupiter.api.Timeout;
 
 import java.io.IOException;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -128,7 +130,7 @@ class ListTest {
     void manyTasksHaveManyStreams() throws Exception {
         try (var scripted = scripted(each(id -> task(id, "SUCCESS")))) {
             var ids = numbered(250);
-            var twice = new java.util.ArrayList<>(ids);
+            var twice = new ArrayList<>(ids);
             twice.addAll(ids);
             var seen = read(scripted.client.watchAll(twice));
             assertEquals(250, seen.size());
@@ -179,7 +181,7 @@ class ListTest {
     }
 
     private void assertEndsWith(
-            io.grpc.StatusRuntimeException lasting, List<String> ids, Scripted.Step... steps)
+            StatusRuntimeException lasting, List<String> ids, Scripted.Step... steps)
             throws IOException {
         try (var scripted = scripted(steps)) {
             var watch = scripted.client.watchAll(ids).iterator();

@@ -19,7 +19,7 @@ class ProbeTest {
 
     private static String explain(Probe probe, Status status, boolean met) {
         TaskException e = TaskException.of(status.withDescription("io exception"), null);
-        return probe.explain(e, met).description();
+        return probe.explain(e, met, null).description();
     }
 
     /** Explains an error at a server that answers the first bytes with others. */

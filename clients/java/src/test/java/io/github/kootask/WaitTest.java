@@ -16,6 +16,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 import java.time.Duration;
+import java.util.List;
 
 /** The scripted server does not implement WaitTask, so a wait that called it would fail. */
 @Timeout(10)
@@ -69,6 +70,20 @@ class WaitTest {
                 "TASK_FAILED",
                 Options.none().failedTaskAsError(),
                 tell(broken, task("9", "FAILED")));
+    }
+
+    /** Nothing but that error comes after a failed task. */
+    @Test
+    void failedTaskIsTheLast() throws Exception {
+        var failed = error(Status.Code.ABORTED, "TASK_FAILED", -1);
+        try (var scripted =
+                new Scripted(
+                        clock, () -> "", tell(failed, task("9", "FAILED"), task("9", "SUCCESS")))) {
+            Options options = Options.none().failedTaskAsError();
+            assertEquals(
+                    List.of("9 FAILED", "error ABORTED TASK_FAILED"),
+                    Scripted.read(scripted.client.events("9", options)));
+        }
     }
 
     @Test
