@@ -141,6 +141,20 @@ class ListTest {
         }
     }
 
+    /** A stream whose tasks have ended is left, while another goes on. */
+    @Test
+    void finishedStreamIsLeft() throws Exception {
+        Scripted.Step first = (ids, answer) -> ids.forEach(id -> answer.send(task(id, "SUCCESS")));
+        try (var scripted = scripted(first, hang());
+                var watch = scripted.client.watchAll(numbered(150))) {
+            var events = watch.iterator();
+            for (int i = 0; i < 100; i++) {
+                events.next();
+            }
+            assertEquals(1, scripted.streams.size());
+        }
+    }
+
     @Test
     void droppedTask() throws Exception {
         try (var scripted = scripted(tell(null, drop("a")));
