@@ -8,7 +8,6 @@ import (
 	"os"
 	"regexp"
 	"slices"
-	"strings"
 
 	"google.golang.org/grpc/codes"
 
@@ -82,7 +81,7 @@ func (f clientFlags) connect(ids ...string) (*connection, error) {
 	if err != nil {
 		return nil, f.named(usageError{err})
 	}
-	return &connection{client, f.Addr, security, f.contextFlags}, nil
+	return &connection{client, f.words(), f.Addr, security, f.contextFlags}, nil
 }
 
 // connectFor returns a client and the distinct ids in arguments, of which "-" stands for those in the input.
@@ -150,16 +149,4 @@ func worst(all []int) error {
 		}
 	}
 	return nil
-}
-
-// statusName returns the name of a task's status, for people.
-func statusName(task *taskv1.Task) string {
-	if task.GetStatus() == taskv1.TaskStatus_TASK_STATUS_UNSPECIFIED {
-		return fmt.Sprintf("status %d", task.GetKoodriveStatus())
-	}
-	name := strings.TrimPrefix(task.GetStatus().String(), "TASK_STATUS_")
-	if code := task.GetKoodriveResultCode(); code != "" {
-		name += " " + code
-	}
-	return name
 }

@@ -23,6 +23,7 @@ import (
 // connection is a client with its server.
 type connection struct {
 	*kootask.Client
+	words    *words
 	addr     string
 	security *tls.Config // Nil is plaintext.
 	context  contextFlags
@@ -44,18 +45,16 @@ func (c *connection) causeOf(err error) string {
 		return err.Error()
 	}
 	alone := *failure // Without the id of a dropped task, which stands beside the explanation.
-	alone.TaskID, failure = "", &alone
+	alone.TaskID, alone.Message, failure = "", cmp.Or(alone.LocalizedMessage, alone.Message), &alone
 	switch {
 	case failure.Reason == taskv1.ErrorReason_CREDENTIAL_MISSING.String():
-		return fmt.Sprintf("%v: set %s or --token-file, or --user-id if the server has its own credential",
-			failure, tokenVariable)
+		return fmt.Sprintf(c.words.NoToken, failure, tokenVariable)
 	case failure.Reason != "":
-		return fmt.Sprintf("%v, request %s", failure, failure.RequestID)
+		return fmt.Sprintf(c.words.Request, failure, failure.RequestID)
 	case errors.Is(err, context.Canceled):
-		return "interrupted"
+		return c.words.Stopped
 	case failure.Code == codes.Unimplemented && c.isHTTP():
-		return c.addr + " is kootask's HTTP port: --addr must be its gRPC port, " + defaultGRPCPort +
-			" unless the server's --grpc-addr says otherwise"
+		return fmt.Sprintf(c.words.HTTPPort, c.addr, defaultGRPCPort)
 	case failure.Code == codes.Unimplemented:
 		return c.addr + " is not kootask: it has no TaskService"
 	case failure.Code == codes.Unavailable:
@@ -96,7 +95,7 @@ func (c *connection) probe() string {
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", c.addr)
 	if err != nil {
-		return "kootask does not answer"
+		return c.words.NoAnswer
 	}
 	defer func() { _ = conn.Close() }()
 	if c.security != nil {

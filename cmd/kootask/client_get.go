@@ -18,6 +18,7 @@ import (
 // getCommand shows tasks as they are now.
 type getCommand struct {
 	clientFlags
+	colourFlags
 	Timeout time.Duration `default:"30s" help:"Maximum wait for the answers."`
 	IDs     []string      `arg:"" name:"id" help:"Ids of the tasks. - reads ids from the standard input."`
 }
@@ -54,7 +55,7 @@ func (c *getCommand) Run(ctx context.Context, in input, out output) error {
 			slots <- struct{}{}
 			go func() {
 				defer func() { <-slots }()
-				task, err := client.Get(ctx, id)
+				task, err := client.Get(ctx, id, client.options()...)
 				answers[i] <- answer{task, err}
 			}()
 		}
@@ -78,7 +79,7 @@ func (c *getCommand) Run(ctx context.Context, in input, out output) error {
 			if i > 0 {
 				_, _ = fmt.Fprintln(out.stdout)
 			}
-			printTask(out.stdout, got.task)
+			client.words.printTask(out.stdout, got.task, c.colours(out.stdout))
 		}
 	}
 	return worst(all)
@@ -107,23 +108,26 @@ func printable(text string) string {
 }
 
 // printTask prints a task, one line for each field.
-func printTask(w io.Writer, task *taskv1.Task) {
-	kind := "unknown"
+func (w *words) printTask(out io.Writer, task *taskv1.Task, colours bool) {
+	kind := w.Untyped
 	if task.KoodriveTaskType != nil {
 		kind = fmt.Sprintf("%s (%d)", strings.TrimPrefix(task.GetTaskType().String(), "TASK_TYPE_"), task.GetKoodriveTaskType())
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, row := range [][2]string{
-		{"task", task.GetTaskId()},
-		{"status", statusName(task)},
-		{"name", task.GetTaskName()},
-		{"type", kind},
-		{"tenant", task.GetTenantId()},
-		{"user", task.GetUserId()},
-		{"observed", task.GetObserveTime().AsTime().UTC().Format(time.RFC3339)},
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, row := range []struct {
+		label string
+		value piece
+	}{
+		{"task", in(plain, task.GetTaskId())},
+		{"status", in(colourOf(task), w.state(task))},
+		{"name", in(plain, task.GetTaskName())},
+		{"type", in(plain, kind)},
+		{"tenant", in(plain, task.GetTenantId())},
+		{"user", in(plain, task.GetUserId())},
+		{"observed", in(plain, task.GetObserveTime().AsTime().UTC().Format(time.RFC3339))},
 	} {
-		if row[1] != "" {
-			_, _ = fmt.Fprintf(table, "%s\t%s\n", row[0], printable(row[1]))
+		if row.value.text != "" {
+			_, _ = fmt.Fprintf(table, "%s\t%s\n", w.Labels[row.label], coloured{row.value}.render(colours))
 		}
 	}
 	_ = table.Flush()

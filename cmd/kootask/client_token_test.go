@@ -50,7 +50,7 @@ func TestCallerTokenIsReread(t *testing.T) {
 		return (&reason.Error{Outcome: outcome}).Status("of-the-double", "").Err()
 	}}
 	code, stdout, stderr := ask(t, "watch", "9", "--addr=127.0.0.1:"+d.serve(t, nil), "--caller-token-file="+token)
-	if code != exitOK || !strings.Contains(stdout, "interrupted (CALLER_UNAUTHENTICATED), again in") {
+	if code != exitOK || !strings.Contains(stdout, "interrupted (CALLER_UNAUTHENTICATED: ") {
 		t.Errorf("exit %d:\n%s%s", code, stdout, stderr)
 	}
 	if diff := cmp.Diff([]string{"Bearer a", "Bearer b", "Bearer c"}, d.callers); diff != "" {

@@ -16,28 +16,41 @@ import (
 
 // lineView prints a line for each change: of a task, of KooDrive's health and of the connection.
 type lineView struct {
-	out    io.Writer
-	health map[string]string // The text printed last, by task.
+	out     io.Writer
+	colours bool
+	words   *words
+	tally   tally
+	health  map[string]string // The text printed last, by task.
+}
+
+func newLineView(out io.Writer, colours bool, w *words) *lineView {
+	return &lineView{out: out, colours: colours, words: w, tally: newTally(w), health: map[string]string{}}
 }
 
 // print prints a line about tasks: with the id of a single one, and the number of several.
-func (v *lineView) print(what string, ids ...string) {
-	who := fmt.Sprint(len(ids), " tasks")
+func (v *lineView) print(what piece, ids ...string) {
+	who := fmt.Sprintf(v.words.Tasks, len(ids))
 	if len(ids) == 1 {
 		who = ids[0]
 	}
-	_, _ = fmt.Fprintf(v.out, "%s %s %s\n", time.Now().UTC().Format(time.RFC3339), who, printable(what))
+	v.write(coloured{in(plain, time.Now().UTC().Format(time.RFC3339)+" "+who+" "), what})
 }
 
+func (v *lineView) write(l coloured) { _, _ = fmt.Fprintln(v.out, l.render(v.colours)) }
+
 func (v *lineView) task(t *taskv1.Task) {
-	v.print(statusName(t), t.GetTaskId())
+	v.print(in(colourOf(t), v.words.state(t)), t.GetTaskId())
 	v.health[t.GetTaskId()] = ""
 }
 
 func (v *lineView) heartbeat(ids []string, h *taskv1.Heartbeat) {
 	var answered, failing []string
+	problem := fmt.Sprintf(v.words.Fails, v.words.failing(h), v.words.polls(h))
 	for _, id := range ids {
-		now := health(id, h)
+		now := ""
+		if fails(id, h) {
+			now = problem
+		}
 		if now == v.health[id] {
 			continue
 		}
@@ -48,36 +61,29 @@ func (v *lineView) heartbeat(ids []string, h *taskv1.Heartbeat) {
 		}
 	}
 	if len(answered) > 0 {
-		v.print("KooDrive answers again", answered...)
+		v.print(in(plain, v.words.Answers), answered...)
 	}
 	if len(failing) > 0 {
-		v.print(v.health[failing[0]], failing...)
+		v.print(in(yellow, problem), failing...)
 	}
 }
 
 func (v *lineView) resume(ids []string, r *kootask.Resume) {
-	v.print(fmt.Sprintf("interrupted (%s), again in %v", cause(r.Cause), r.After.Round(100*time.Millisecond)), ids...)
+	v.print(in(yellow, fmt.Sprintf(v.words.Interrupted, v.words.cause(r.Cause), v.words.again(r.After))), ids...)
 }
 
 func (v *lineView) dropped(id string, why *kootask.Error) {
 	v.resume([]string{id}, &kootask.Resume{Cause: why, After: why.RetryAfter})
 }
 
-// cause returns the cause of an interruption, in a word or two.
-func cause(why *kootask.Error) string {
-	if why.Reason != "" {
-		return why.Reason
-	}
-	return "connection lost: " + why.Message
-}
-
-func (v *lineView) end(id string, err error, why string) {
-	if err != nil && codeOf(nil, err) != exitInterrupted {
-		v.print(why, id)
+func (v *lineView) end(e outcome) {
+	v.tally.ends[e.code]++
+	if e.err != nil && e.code != exitInterrupted {
+		v.print(in(red, e.why), e.id)
 	}
 }
 
-func (v *lineView) close() {}
+func (v *lineView) close() { v.write(v.tally.summary()) }
 
 // jsonView prints an object for each event: {"taskId": …, "X": …}, where X is task, dropped, end or failure; and without a
 // taskId, because they are about all tasks of a stream, {"heartbeat": …} and {"resume": …}. docs/cli.md describes them.
@@ -108,17 +114,17 @@ func again(why *kootask.Error, after time.Duration) []byte {
 	return data
 }
 
-func (v *jsonView) end(id string, err error, why string) {
-	if err == nil {
-		v.print(id, "end", []byte("{}"))
+func (v *jsonView) end(e outcome) {
+	if e.err == nil {
+		v.print(e.id, "end", []byte("{}"))
 		return
 	}
-	_, _ = fmt.Fprintf(v.out.stderr, "kootask: %s: %s\n", id, printable(why))
+	_, _ = fmt.Fprintf(v.out.stderr, "kootask: %s: %s\n", e.id, printable(e.why))
 	data := []byte("{}")
-	if failure := new(kootask.Error); errors.As(err, &failure) {
+	if failure := new(kootask.Error); errors.As(e.err, &failure) {
 		data, _ = jsonline.Marshal(protojson.MarshalOptions{}, failure.GRPCStatus().Proto())
 	}
-	v.print(id, "failure", data)
+	v.print(e.id, "failure", data)
 }
 
 func (v *jsonView) close() {}

@@ -1,159 +1,171 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
-
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
 
 	kootask "github.com/kootask/kootask/clients/go"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 )
 
-// liveView shows one line for each task on a terminal, and keeps it up to date.
+// liveView shows the unfinished tasks at the bottom of a terminal, and keeps them up to date. Above them it prints each end
+// once.
 type liveView struct {
-	progress *mpb.Progress
-	rows     map[string]*liveRow
+	painter painter
+	size    func() (width, height int, ok bool)
+
+	mu    sync.Mutex // Guards the fields below.
+	tally tally
+	all   []*liveRow // In the order of the ids.
+	rows  map[string]*liveRow
+	ended []ended // Ends that are not printed yet.
+
+	stop     chan struct{} // Closed by close.
+	painting sync.WaitGroup
 }
 
-// liveRow is the line of one task.
-type liveRow struct {
-	id  string
-	bar *mpb.Bar
-
-	mu      sync.Mutex // Guards the fields below: mpb draws on its own goroutine.
-	task    *taskv1.Task
-	since   time.Time // Time at which this state was first seen.
-	age     age
-	health  string
-	resumes int
-	waiting string // Cause of the interruption.
-	ended   bool   // The end was printed above the live lines.
+// ended is the line about a task whose watch has ended.
+type ended struct {
+	line coloured
+	outcome
 }
 
-// age estimates the time since KooDrive confirmed a task, by the local clock. The server's clock may differ, but at most
-// by the smallest age that a confirmation had on arrival.
-type age struct {
-	confirmed time.Time // By the server's clock.
-	ahead     time.Duration
-	known     bool
-}
+// paintInterval is the time between two looks at the tasks and at the size of the terminal.
+const paintInterval = 100 * time.Millisecond
 
-// learn records a confirmation, by the server's clock, that has just arrived.
-func (a *age) learn(confirmed time.Time) {
-	if ahead := time.Since(confirmed); !a.known || ahead < a.ahead {
-		a.ahead = ahead
-	}
-	a.confirmed, a.known = confirmed, true
-}
-
-func (a *age) now() time.Duration { return seconds(time.Since(a.confirmed) - a.ahead) }
-
-func newLiveView(out *checkedWriter, ids []string) *liveView {
-	v := &liveView{progress: mpb.New(mpb.WithOutput(out.to), mpb.WithAutoRefresh()), rows: map[string]*liveRow{}}
+// newLiveView returns a view that paints until it is closed.
+func newLiveView(p painter, size func() (width, height int, ok bool), w *words, ids []string) *liveView {
+	v := &liveView{painter: p, size: size, tally: newTally(w), rows: map[string]*liveRow{}, stop: make(chan struct{})}
+	idWidth := 0
 	for _, id := range ids {
-		row := &liveRow{id: id, since: time.Now()}
-		row.bar = v.progress.New(1, mpb.NopStyle(), mpb.PrependDecorators(decor.Any(row.draw)))
-		v.rows[id] = row
+		idWidth = max(idWidth, len(id))
 	}
+	for _, id := range ids {
+		row := &liveRow{words: w, id: id, idWidth: idWidth, began: time.Now()}
+		v.all, v.rows[id] = append(v.all, row), row
+	}
+	v.painting.Go(func() {
+		tick := time.NewTicker(paintInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				v.paint()
+			case <-v.stop:
+				return
+			}
+		}
+	})
 	return v
 }
 
 func (v *liveView) task(t *taskv1.Task) {
-	row := v.rows[t.GetTaskId()]
-	row.mu.Lock()
-	defer row.mu.Unlock()
-	if row.task == nil || row.task.GetStatus() != t.GetStatus() {
-		row.since = time.Now()
-	}
-	row.task = t
-	row.age.learn(t.GetObserveTime().AsTime())
-	row.health, row.waiting = "KooDrive answers", ""
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.rows[t.GetTaskId()].take(t)
 }
 
 func (v *liveView) heartbeat(ids []string, h *taskv1.Heartbeat) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	for _, id := range ids {
 		v.rows[id].heartbeat(h)
 	}
 }
 
-func (r *liveRow) heartbeat(h *taskv1.Heartbeat) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	// The time is that of the stream's oldest confirmation.
-	if confirmed := h.GetObserveTime(); confirmed != nil && !confirmed.AsTime().Before(r.age.confirmed) && !fails(r.id, h) {
-		r.age.learn(confirmed.AsTime())
-	}
-	r.health, r.waiting = health(r.id, h), ""
-	if r.health == "" && r.task != nil {
-		r.health = "KooDrive answers"
-	}
-}
-
 func (v *liveView) resume(ids []string, r *kootask.Resume) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	for _, id := range ids {
-		v.dropped(id, r.Cause)
+		v.rows[id].pause(r.Cause, r.After)
 	}
 }
 
 func (v *liveView) dropped(id string, why *kootask.Error) {
-	row := v.rows[id]
-	row.mu.Lock()
-	defer row.mu.Unlock()
-	row.resumes++
-	row.waiting = cause(why)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.rows[id].pause(why, why.RetryAfter)
 }
 
-// end prints the full end of the watch above the live lines, and removes its own line.
-func (v *liveView) end(id string, err error, why string) {
-	row := v.rows[id]
-	row.mu.Lock()
-	line := row.head()
-	row.ended = true
-	row.mu.Unlock()
-	if err != nil {
-		line += "  " + why
-	}
-	_, _ = fmt.Fprintln(v.progress, printable(line))
-	row.bar.Abort(true)
-	row.bar.Wait()
+func (v *liveView) end(e outcome) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.tally.ends[e.code]++
+	row := v.rows[e.id]
+	v.ended = append(v.ended, ended{row.last(e), e})
+	delete(v.rows, e.id)
+	v.all = slices.DeleteFunc(v.all, func(r *liveRow) bool { return r == row })
 }
 
-func (v *liveView) close() { v.progress.Wait() }
-
-// head returns the id and the status.
-func (r *liveRow) head() string {
-	status := "waiting"
-	if r.task != nil {
-		status = statusName(r.task)
-	}
-	return fmt.Sprintf("%s  %-15s", r.id, status)
+// close leaves the ends and the summary on the screen.
+func (v *liveView) close() {
+	close(v.stop)
+	v.painting.Wait()
+	v.mu.Lock()
+	v.ended = append(v.ended, ended{line: v.tally.summary()})
+	v.all = nil
+	v.mu.Unlock()
+	v.paint()
 }
 
-// draw returns the current line.
-func (r *liveRow) draw(decor.Statistics) string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.ended {
-		return ""
+// paint prints the new ends, and the tasks as they are now.
+func (v *liveView) paint() {
+	width, height, ok := v.size()
+	if !ok || width <= 0 {
+		return // The terminal is gone.
 	}
-	line := r.head() + fmt.Sprintf("  for %s", seconds(time.Since(r.since)))
-	if r.age.known {
-		line += fmt.Sprintf("  confirmed %s ago", r.age.now())
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var stay []coloured
+	for i, e := range v.ended {
+		// An error that ends all watches is explained once.
+		if e.err != nil && e.code != exitInterrupted && (i+1 == len(v.ended) || !errors.Is(v.ended[i+1].err, e.err)) {
+			e.line = append(e.line, in(plain, gap+e.why))
+		}
+		stay = append(stay, e.line.fold(width)...)
 	}
-	switch {
-	case r.waiting != "":
-		line += "  interrupted: " + r.waiting
-	case r.health != "":
-		line += "  " + r.health
-	}
-	if r.resumes > 0 {
-		line += fmt.Sprintf("  resumed %d×", r.resumes)
-	}
-	return printable(line)
+	v.ended = nil
+	v.painter.paint(stay, v.live(width, max(1, height-1)), width)
 }
 
-// seconds returns a duration for people.
-func seconds(d time.Duration) time.Duration { return max(d, 0).Truncate(time.Second) }
+// live returns the lines about unfinished tasks, at most room of them. If there is no room for all tasks, it prefers those
+// with a problem, then those that have changed last.
+func (v *liveView) live(width, room int) []coloured {
+	of := len(v.all) + v.ends()
+	if of > 1 && len(v.all) > 0 {
+		room-- // For the progress.
+	}
+	byUrgency := slices.Clone(v.all)
+	slices.SortStableFunc(byUrgency, (*liveRow).compare)
+	blocks, used := map[*liveRow][]coloured{}, 0
+	for _, row := range byUrgency {
+		block := row.lines(width)
+		if used+len(block) > room {
+			break
+		}
+		blocks[row], used = block, used+len(block)
+	}
+	var all []coloured
+	for _, row := range v.all {
+		all = append(all, blocks[row]...)
+	}
+	if of > 1 && len(v.all) > 0 {
+		progress := v.tally.progress(of)
+		if hidden := len(v.all) - len(blocks); hidden > 0 {
+			progress = append(progress, in(plain, fmt.Sprintf(v.tally.words.More, hidden)))
+		}
+		all = append(all, progress.cut(width))
+	}
+	return all
+}
+
+// ends returns the number of tasks whose watch has ended.
+func (v *liveView) ends() (n int) {
+	for _, of := range v.tally.ends {
+		n += of
+	}
+	return n
+}

@@ -34,12 +34,13 @@ func (c *waitCommand) Run(ctx context.Context, in input, out output) error {
 		ctx, cancel = context.WithTimeout(ctx, c.Timeout)
 		defer cancel()
 	}
-	return client.follow(ctx, ids, &quietView{out: out, json: c.Output == "json", timeout: c.Timeout})
+	return client.follow(ctx, ids, &quietView{out: out, words: client.words, json: c.Output == "json", timeout: c.Timeout})
 }
 
 // quietView prints finished tasks as JSON, if that is wanted, and errors.
 type quietView struct {
 	out     output
+	words   *words
 	json    bool
 	timeout time.Duration // 0: none.
 }
@@ -54,12 +55,12 @@ func (v *quietView) heartbeat([]string, *taskv1.Heartbeat) {}
 func (v *quietView) resume([]string, *kootask.Resume)      {}
 func (v *quietView) dropped(string, *kootask.Error)        {}
 
-func (v *quietView) end(id string, err error, why string) {
-	if v.timeout > 0 && errors.Is(err, context.DeadlineExceeded) {
-		why = fmt.Sprintf("not finished within %v", v.timeout)
+func (v *quietView) end(e outcome) {
+	if v.timeout > 0 && errors.Is(e.err, context.DeadlineExceeded) {
+		e.why = fmt.Sprintf(v.words.Timeout, v.timeout)
 	}
-	if err != nil && codeOf(nil, err) != exitInterrupted {
-		_, _ = fmt.Fprintf(v.out.stderr, "kootask: %s: %s\n", id, printable(why))
+	if e.err != nil && e.code != exitInterrupted {
+		_, _ = fmt.Fprintf(v.out.stderr, "kootask: %s: %s\n", e.id, printable(e.why))
 	}
 }
 

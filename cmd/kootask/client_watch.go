@@ -2,12 +2,8 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"iter"
-	"os"
 	"slices"
-
-	"golang.org/x/term"
 
 	kootask "github.com/kootask/kootask/clients/go"
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
@@ -16,6 +12,7 @@ import (
 // watchCommand shows tasks until they are finished.
 type watchCommand struct {
 	clientFlags
+	colourFlags
 	IDs []string `arg:"" name:"id" help:"Ids of the tasks. - reads ids from the standard input."`
 }
 
@@ -26,21 +23,6 @@ func (watchCommand) Help() string {
 		"If several apply, the first of 130, 1, 5, 4, 3."
 }
 
-// view shows the events of the watched tasks.
-type view interface {
-	// task is called for each state of a task.
-	task(t *taskv1.Task)
-	// heartbeat and resume are about all the tasks of a stream.
-	heartbeat(ids []string, h *taskv1.Heartbeat)
-	resume(ids []string, r *kootask.Resume)
-	// dropped is called for a task that is watched again after a delay.
-	dropped(id string, why *kootask.Error)
-	// end is called at the end of a task's watch. err is nil if the task is finished; otherwise why explains err.
-	end(id string, err error, why string)
-	// close is called when all watches have ended.
-	close()
-}
-
 // Run watches until all tasks are finished.
 func (c *watchCommand) Run(ctx context.Context, in input, out output) error {
 	client, ids, err := c.connectFor(in, c.IDs)
@@ -48,24 +30,30 @@ func (c *watchCommand) Run(ctx context.Context, in input, out output) error {
 		return err
 	}
 	defer func() { _ = client.Close() }()
-	show := c.view(out, ids)
+	show := c.view(out, client.words, ids)
 	defer show.close()
 	return client.follow(ctx, ids, show)
 }
 
 // follow shows tasks until they are finished, and returns the exit code.
 func (c *connection) follow(ctx context.Context, ids []string, show view) error {
+	return follow(c.events(ctx, ids), ids, show, c.explain)
+}
+
+// follow shows the events of a watch of ids. explain returns the text for an error.
+func follow(events iter.Seq2[kootask.Event, error], ids []string, show view, explain func(error) string) error {
 	left, last := slices.Clone(ids), map[string]*taskv1.Task{}
 	var all []int
 	end := func(id string, err error, why string) {
 		left = slices.DeleteFunc(left, func(other string) bool { return other == id })
-		all = append(all, codeOf(last[id], err))
-		show.end(id, err, why)
+		code := codeOf(last[id], err)
+		all = append(all, code)
+		show.end(outcome{id, code, err, why})
 	}
-	for e, err := range c.events(ctx, ids) {
+	for e, err := range events {
 		switch {
 		case err != nil:
-			why := c.explain(err)
+			why := explain(err)
 			for _, id := range slices.Clone(left) {
 				end(id, err, why)
 			}
@@ -78,7 +66,7 @@ func (c *connection) follow(ctx context.Context, ids []string, show view) error 
 		case e.Dropped != nil && e.Dropped.Retry:
 			show.dropped(e.Dropped.TaskID, e.Dropped)
 		case e.Dropped != nil:
-			end(e.Dropped.TaskID, e.Dropped, c.explain(e.Dropped))
+			end(e.Dropped.TaskID, e.Dropped, explain(e.Dropped))
 		case e.Heartbeat != nil:
 			show.heartbeat(e.TaskIDs, e.Heartbeat)
 		case e.Resume != nil:
@@ -91,42 +79,23 @@ func (c *connection) follow(ctx context.Context, ids []string, show view) error 
 // events returns the events of a watch: of a list, or of a single task, which older servers have as well.
 func (c *connection) events(ctx context.Context, ids []string) iter.Seq2[kootask.Event, error] {
 	if len(ids) == 1 {
-		return c.Events(ctx, ids[0])
+		return c.Events(ctx, ids[0], c.options()...)
 	}
-	return c.WatchAll(ctx, ids)
+	return c.WatchAll(ctx, ids, c.options()...)
 }
 
-func (c *watchCommand) view(out output, ids []string) view {
+// minHeight is the height of a terminal below which a watch prints lines instead of a live view.
+const minHeight = 3
+
+func (c *watchCommand) view(out output, w *words, ids []string) view {
+	size := func() (width, height int, ok bool) { return terminalSize(out.stdout) }
+	width, height, ok := size()
 	switch {
 	case c.Output == "json":
 		return &jsonView{out}
-	case fits(out.stdout, len(ids)):
-		return newLiveView(out.stdout, ids)
+	case ok && width > 0 && height >= minHeight:
+		return newLiveView(painter{out: out.stdout, colours: c.colours(out.stdout)}, size, w, ids)
 	default:
-		return &lineView{out: out.stdout, health: map[string]string{}}
+		return newLineView(out.stdout, c.colours(out.stdout), w)
 	}
-}
-
-// fits reports whether w is a terminal with room for this number of lines.
-func fits(w *checkedWriter, lines int) bool {
-	file, ok := w.to.(*os.File)
-	if !ok || !term.IsTerminal(int(file.Fd())) {
-		return false
-	}
-	width, height, err := term.GetSize(int(file.Fd()))
-	return err == nil && width > 0 && lines < height
-}
-
-// fails reports whether KooDrive fails to answer for a task, by a heartbeat of its stream. Older servers do not name the
-// failing tasks.
-func fails(id string, h *taskv1.Heartbeat) bool {
-	return h.GetFailureCount() > 0 && (len(h.GetFailingTaskIds()) == 0 || slices.Contains(h.GetFailingTaskIds(), id))
-}
-
-// health describes the failures of KooDrive for a task. Empty if KooDrive answers.
-func health(id string, h *taskv1.Heartbeat) string {
-	if !fails(id, h) {
-		return ""
-	}
-	return fmt.Sprintf("KooDrive fails: %s, %d consecutive polls", h.GetFailureReason(), h.GetFailureCount())
 }

@@ -73,12 +73,13 @@ func (d *double) record(ctx context.Context, id string) (before int, err error) 
 	d.mu.Lock()
 	before, d.callers, d.headers = len(d.callers), append(d.callers, caller), append(d.headers, header)
 	d.mu.Unlock()
+	language := append(metadata.ValueFromIncomingContext(ctx, "language"), "")[0]
 	outcome, fails := d.outcomes[id]
 	if d.caller != "" && caller != d.caller {
 		outcome, fails = reason.CallerNotAuthenticated, true
 	}
 	if fails {
-		return before, (&reason.Error{Outcome: outcome}).Status("of-the-double", "").Err()
+		return before, (&reason.Error{Outcome: outcome}).Status("of-the-double", language).Err()
 	}
 	return before, nil
 }

@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 	if output, err := build.CombinedOutput(); err != nil {
 		panic(string(output))
 	}
+	for _, name := range []string{"LC_ALL", "LC_MESSAGES", "LANG", "NO_COLOR"} {
+		_ = os.Unsetenv(name) // The output of the commands is for a reader of English.
+	}
 	code := m.Run()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	kootask "github.com/kootask/kootask/clients/go"
+	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+)
+
+// view shows the events of the watched tasks.
+type view interface {
+	// task is called for each state of a task.
+	task(t *taskv1.Task)
+	// heartbeat and resume are about all the tasks of a stream.
+	heartbeat(ids []string, h *taskv1.Heartbeat)
+	resume(ids []string, r *kootask.Resume)
+	// dropped is called for a task that is watched again after a delay.
+	dropped(id string, why *kootask.Error)
+	// end is called at the end of a task's watch.
+	end(e outcome)
+	// close is called when all watches have ended.
+	close()
+}
+
+// outcome is the end of a task's watch.
+type outcome struct {
+	id   string
+	code int    // Exit code for this task alone.
+	err  error  // Nil if the task is finished.
+	why  string // Explanation of err.
+}
+
+// fails reports whether KooDrive fails to answer for a task, by a heartbeat of its stream. Older servers do not name the
+// failing tasks.
+func fails(id string, h *taskv1.Heartbeat) bool {
+	return h.GetFailureCount() > 0 && (len(h.GetFailingTaskIds()) == 0 || slices.Contains(h.GetFailingTaskIds(), id))
+}
+
+// tally counts the ends of watches by exit code.
+type tally struct {
+	words *words
+	began time.Time
+	ends  map[int]int
+}
+
+func newTally(w *words) tally { return tally{words: w, began: time.Now(), ends: map[int]int{}} }
+
+// summary describes all ends, with the time that they took.
+func (t *tally) summary() coloured {
+	var all coloured
+	for _, code := range []int{exitOK, exitFailed, exitNotFound, exitRefused, exitError, exitInterrupted} {
+		if n := t.ends[code]; n > 0 {
+			all = append(all, in(colourOfEnd(code), fmt.Sprintf(t.words.Totals[code], n)), in(plain, t.words.Comma))
+		}
+	}
+	return append(all, in(plain, seconds(time.Since(t.began)).String()))
+}
+
+// progress describes the ends so far, of a number of tasks.
+func (t *tally) progress(of int) coloured {
+	finished := t.ends[exitOK] + t.ends[exitFailed]
+	text := coloured{in(plain, fmt.Sprintf(t.words.Finished, finished, of))}
+	if n := t.ends[exitFailed]; n > 0 {
+		text = append(text, in(plain, t.words.Comma), in(red, fmt.Sprintf(t.words.Totals[exitFailed], n)))
+	}
+	return text
+}
+
+// seconds returns a duration for people.
+func seconds(d time.Duration) time.Duration { return max(d, 0).Truncate(time.Second) }
