@@ -56,7 +56,11 @@ func TestManyTasks(t *testing.T) {
 			t.Errorf("%s: exit %d, %v", name, code, err)
 		}
 	}
+	// Two for each command but get.
 	await(t, serve.ended, func() bool { return strings.Count(serve.stderr.String(), "TaskService/WatchTasks") >= 6 })
+	if n := strings.Count(serve.stderr.String(), "TaskService/WatchTasks"); n != 6 {
+		t.Errorf("%d streams", n)
+	}
 	if n := strings.Count(serve.stderr.String(), "TaskService/WatchTask\""); n > 0 {
 		t.Errorf("%d watches of single tasks", n)
 	}
