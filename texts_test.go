@@ -108,7 +108,7 @@ func headings(t *testing.T, path string) (all []string) {
 var (
 	shouted = regexp.MustCompile("`([A-Z]+(?:_[A-Z0-9]+)+)`")
 	// environment matches environment variables: kootask's own, and those of the programs around it.
-	environment = regexp.MustCompile(`^(KOOTASK_.*|NODE_.*|GRPC_.*)$`)
+	environment = regexp.MustCompile(`^(KOOTASK_.*|NODE_.*|GRPC_.*|LC_.*|NO_COLOR)$`)
 )
 
 // Every name in capitals in a text is a name of the contract, a gRPC code or an environment variable. The operators' page

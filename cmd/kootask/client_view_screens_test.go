@@ -266,3 +266,17 @@ func realErrors(t *testing.T) map[string]mistake {
 	}
 	return all
 }
+
+// documentedSession returns two screens of a session, for docs/cli.md.
+func documentedSession(t *testing.T) string {
+	t.Helper()
+	s := sessions["finished"]
+	s.words = allWords()[reason.English]
+	synctest.Test(t, func(*testing.T) {
+		s.sleep = func(d time.Duration) { time.Sleep(d) }
+		s.show(80, false)
+	})
+	screens := strings.Split(s.shot.String(), strings.Repeat("-", 80)+"\n")
+	command := strings.NewReplacer("$ kootask watch\n", "$ kootask watch "+strings.Join(s.ids, " ")+"\n")
+	return "```text\n" + command.Replace(screens[1]) + "```\n\nA minute later, all tasks are finished:\n\n```text\n" + command.Replace(screens[3]) + "```\n"
+}

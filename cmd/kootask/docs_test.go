@@ -39,6 +39,8 @@ func TestDocs(t *testing.T) {
 		"outcomes":   {"metrics.md", outcomeTable()},
 		"limits":     {"limits.md", docpage.Table(limitRows())},
 		"exit codes": {"cli.md", docpage.Table(exitRows())},
+		"session":    {"cli.md", documentedSession(t)},
+		"explain":    {"cli.md", documentedExplanation(t)},
 		"doctor":     {"koodrive.md", "```\n" + doctorReport(t) + "```\n"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -60,3 +60,10 @@ func TestExplain(t *testing.T) {
 		}
 	}
 }
+
+// documentedExplanation returns an explanation, for docs/cli.md.
+func documentedExplanation(t *testing.T) string {
+	t.Helper()
+	_, stdout, _ := ask(t, "explain", "13000309")
+	return "```text\n$ kootask explain 13000309\n" + stdout + "```\n"
+}
