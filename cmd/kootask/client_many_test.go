@@ -52,6 +52,9 @@ func TestManyTasks(t *testing.T) {
 				t.Errorf("%s: %d lines with %s, want %d", name, got, text, want)
 			}
 		}
+		if name == "watch" {
+			checkEnds(t, string(out), ids)
+		}
 		if code != exitFailed {
 			t.Errorf("%s: exit %d, %v", name, code, err)
 		}

@@ -10,6 +10,17 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
+// checkEnds checks that each task has one final state and one end in a JSON stream of watch.
+func checkEnds(t *testing.T, stdout string, ids []string) {
+	t.Helper()
+	got := finals(t, stdout)
+	for _, id := range ids {
+		if ends := strings.Count(stdout, `{"taskId":"`+id+`","end":{}}`); got[id] != 1 || ends != 1 {
+			t.Errorf("%s: %d final states, %d ends", id, got[id], ends)
+		}
+	}
+}
+
 // The server is drained and replaced when half of 120 tasks have finished: each of them ends once, over both servers.
 func TestWatchSurvivesARollingRestart(t *testing.T) {
 	t.Parallel()
@@ -41,12 +52,7 @@ func TestWatchSurvivesARollingRestart(t *testing.T) {
 	if state := watch.ends(t, 3*time.Minute); state.ExitCode() != exitOK || !strings.Contains(watch.stdout.String(), `{"resume"`) {
 		t.Errorf("%v\n%s%s", state, &watch.stdout, &watch.stderr)
 	}
-	got := finals(t, watch.stdout.String())
-	for _, id := range many {
-		if ends := strings.Count(watch.stdout.String(), `{"taskId":"`+id+`","end":{}}`); got[id] != 1 || ends != 1 {
-			t.Errorf("%s: %d final states, %d ends", id, got[id], ends)
-		}
-	}
+	checkEnds(t, watch.stdout.String(), many)
 	// Two streams for 120 tasks. The 60 that were left may have been in one or both of them.
 	const streams = "TaskService/WatchTasks"
 	await(t, next.ended, func() bool { return strings.Contains(next.stderr.String(), streams) })

@@ -114,8 +114,8 @@ func (v *liveView) close() {
 // paint prints the new ends, and the tasks as they are now.
 func (v *liveView) paint() {
 	width, height, ok := v.size()
-	if !ok || width <= 0 {
-		return // The terminal is gone.
+	if !ok || width <= 0 || height <= 0 {
+		width, height = 80, 24 // The terminal is gone, or does not know its size any more.
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
