@@ -49,23 +49,30 @@ func newTally(w *words) tally { return tally{words: w, began: time.Now(), ends: 
 
 // summary describes all ends, with the time that they took.
 func (t *tally) summary() coloured {
-	var all coloured
-	for _, code := range []int{exitOK, exitFailed, exitNotFound, exitRefused, exitError, exitInterrupted} {
-		if n := t.ends[code]; n > 0 {
-			all = append(all, in(colourOfEnd(code), fmt.Sprintf(t.words.Totals[code], n)), in(plain, t.words.Comma))
-		}
+	var text coloured
+	for _, p := range t.totals(exitOK, exitFailed, exitNotFound, exitRefused, exitError, exitInterrupted) {
+		text = append(text, p, in(plain, t.words.Comma))
 	}
-	return append(all, in(plain, seconds(time.Since(t.began)).String()))
+	return append(text, in(plain, seconds(time.Since(t.began)).String()))
 }
 
 // progress describes the ends so far, of a number of tasks.
 func (t *tally) progress(of int) coloured {
-	finished := t.ends[exitOK] + t.ends[exitFailed]
-	text := coloured{in(plain, fmt.Sprintf(t.words.Finished, finished, of))}
-	if n := t.ends[exitFailed]; n > 0 {
-		text = append(text, in(plain, t.words.Comma), in(red, fmt.Sprintf(t.words.Totals[exitFailed], n)))
+	text := coloured{in(plain, fmt.Sprintf(t.words.Finished, t.ends[exitOK]+t.ends[exitFailed], of))}
+	for _, p := range t.totals(exitFailed, exitNotFound, exitRefused, exitError) {
+		text = append(text, in(plain, t.words.Comma), p)
 	}
 	return text
+}
+
+// totals returns the number of ends with each of the codes that has any.
+func (t *tally) totals(codes ...int) (all []piece) {
+	for _, code := range codes {
+		if n := t.ends[code]; n > 0 {
+			all = append(all, in(colourOfEnd(code), fmt.Sprintf(t.words.Totals[code], n)))
+		}
+	}
+	return all
 }
 
 // seconds returns a duration for people.

@@ -193,9 +193,11 @@ func (r *liveRow) lines(width int) []coloured {
 		}
 		return append(append(left, text...), in(n.colour, n.tail)).cut(width)
 	}
-	for _, form := range forms {
-		if form.width()+len(gap)+min(cells.StringWidth(n.short), minNote)+tail <= width {
-			return []coloured{with(append(form, in(plain, gap)))}
+	for _, least := range []int{cells.StringWidth(n.text), min(cells.StringWidth(n.short), minNote)} {
+		for _, form := range forms {
+			if form.width()+len(gap)+least+tail <= width {
+				return []coloured{with(append(form, in(plain, gap)))}
+			}
 		}
 	}
 	return []coloured{widest(forms, width), with(coloured{in(plain, gap)})}

@@ -22,7 +22,7 @@ type words struct {
 	language string // A tag of package reason.
 
 	Comma, Unlisted, Waiting, Finished, More, Tasks, Confirmed, Polls, Fails, Answers, Interrupted, Lost, Cut, Again, Now string
-	Timeout, Request, Stopped, Untyped                                                                                    string
+	Timeout, Request, Stopped, Untyped, Advice                                                                            string
 
 	NoToken  string `yaml:"noToken"`
 	HTTPPort string `yaml:"httpPort"`
@@ -79,7 +79,7 @@ func (w *words) state(task *taskv1.Task) string {
 // cause returns the cause of an interruption.
 func (w *words) cause(why *kootask.Error) string {
 	if why.Reason != "" {
-		return clause(why.Reason, cmp.Or(why.LocalizedMessage, why.Message))
+		return w.clause(why.Reason, cmp.Or(why.LocalizedMessage, why.Message))
 	}
 	return fmt.Sprintf(w.Lost, why.Message)
 }
@@ -99,14 +99,16 @@ func innermost(message string) string {
 
 // failing returns the reason of failed polls, with its meaning.
 func (w *words) failing(h *taskv1.Heartbeat) string {
-	return clause(h.GetFailureReason(), reason.Catalogue()[w.language][h.GetFailureReason()])
+	return w.clause(h.GetFailureReason(), reason.Catalogue()[w.language][h.GetFailureReason()])
 }
 
-// clause returns a reason with its meaning, if that is known, as a part of a sentence.
-func clause(name, meaning string) string {
+// clause returns a reason with its meaning, if that is known, as a part of a sentence. It leaves out the advice to retry,
+// because a watch does so by itself.
+func (w *words) clause(name, meaning string) string {
 	if meaning == "" {
 		return name
 	}
+	meaning, _, _ = strings.Cut(meaning, w.Advice)
 	return name + ": " + strings.TrimRight(meaning, ".。")
 }
 
