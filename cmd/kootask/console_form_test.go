@@ -14,17 +14,17 @@ import (
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
-// tabTo presses Tab until the element of a selector has the focus. The focus is never lost on the way.
-func (p *tab) tabTo(t *testing.T, selector string) {
+// tabTo presses Tab until an element has the focus. The focus is never lost on the way.
+func (p *tab) tabTo(t *testing.T, element string) {
 	t.Helper()
-	for range 40 {
+	for range 60 {
 		p.press(t, kb.Tab)
 		p.focused(t)
-		if eval[bool](t, p, fmt.Sprintf(`document.activeElement.matches(%q)`, selector)) {
+		if eval[bool](t, p, `document.activeElement === `+element) {
 			return
 		}
 	}
-	t.Fatalf("Tab does not lead to %s", selector)
+	t.Fatalf("Tab does not lead to %s", element)
 }
 
 // focused fails if the focus is lost: a keyboard user would have to start over.
@@ -35,50 +35,59 @@ func (p *tab) focused(t *testing.T) {
 	}
 }
 
+// focusOn waits until an element has the focus.
+func (p *tab) focusOn(t *testing.T, element string) {
+	t.Helper()
+	p.sees(t, element+` && document.activeElement === `+element)
+}
+
 // Everything works with the keyboard alone, and the focus is never lost.
 func TestConsoleKeyboard(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
 	ids := s.setMany(3)
-	first, second := ids[0], ids[1]
+	first, second, third := ids[0], ids[1], ids[2]
 	p := openTab(t, s.url)
 	defer p.judge(t)
-	p.tabTo(t, "#token")
-	const described = `document.querySelector('#token').getAttribute('aria-describedby').split(' ')`
+	p.tabTo(t, byRole("textbox", "KooDrive token"))
+	const described = `document.activeElement.getAttribute('aria-describedby').split(' ')`
 	if hidden := eval[bool](t, p, described+`.some((id) => { const e = document.getElementById(id); return e.hidden && e.textContent !== ''; })`); hidden {
 		t.Error("the token's field is described by a hidden element")
 	}
 	p.press(t, pageToken)
-	p.tabTo(t, "#ids")
+	p.tabTo(t, byRole("textbox", "Task ids"))
 	p.press(t, strings.Join(ids, kb.Enter))
-	p.tabTo(t, "#watch")
+	p.tabTo(t, byRole("button", "Watch"))
 	p.press(t, kb.Enter)
-	p.becomes(t, second, "state", "EXECUTING")
-	p.focused(t)
+	p.focusOn(t, byRole("button", "Watch tasks"))
+	p.becomes(t, second, inStatus, "EXECUTING")
 
-	p.tabTo(t, card(first, ".stop"))
+	p.tabTo(t, byRole("button", "Stop watching "+first))
 	p.press(t, kb.Enter)
-	p.becomes(t, first, "connection", "stopped")
-	p.sees(t, fmt.Sprintf(`document.activeElement.matches(%q)`, card(first, ".again")))
+	p.becomes(t, first, inWatch, "Stopped")
+	p.focusOn(t, byRole("button", "Watch again: "+first))
 	p.press(t, " ")
-	p.becomes(t, first, "connection", "live")
-	p.sees(t, fmt.Sprintf(`document.activeElement.matches(%q)`, card(first, ".stop")))
+	p.becomes(t, first, inWatch, "Live")
+	p.focusOn(t, byRole("button", "Stop watching "+first))
 	s.set(first, koodrivetest.StatusSuccess) // The focused button disappears. Its replacement must not be pressed by mistake.
-	p.becomes(t, first, "connection", "ended")
-	p.sees(t, fmt.Sprintf(`document.activeElement.matches(%q)`, card(first, ".id")))
+	p.becomes(t, first, inWatch, "Finished")
+	p.focusOn(t, byRole("link", first))
 
-	p.tabTo(t, card(first, "summary"))
+	p.tabTo(t, byRole("button", "Details of "+first))
 	p.press(t, kb.Enter)
-	p.sees(t, fmt.Sprintf(`document.querySelectorAll(%q).length > 0`, card(first, "li")))
-	p.tabTo(t, card(first, ".timeline"))
-	p.tabTo(t, card(second, ".remove"))
+	p.sees(t, `document.activeElement.textContent === 'Task `+first+`'`)
+	p.tabTo(t, byRole("list", "History of "+first))
+	p.press(t, kb.Escape)
+	p.focusOn(t, byRole("button", "Details of "+first))
+
+	p.tabTo(t, byRole("button", "Remove "+second)) // It is above the third one.
 	p.press(t, kb.Enter)
-	p.sees(t, fmt.Sprintf(`document.querySelector(%q) === null`, card(second, "")))
-	p.sees(t, fmt.Sprintf(`document.activeElement.matches(%q)`, card(ids[2], ".remove")))
+	p.sees(t, `!rowOf('`+second+`')`)
+	p.focusOn(t, byRole("button", "Remove "+third))
 	p.press(t, kb.Enter)
-	p.sees(t, fmt.Sprintf(`document.activeElement.matches(%q)`, card(first, ".remove")))
+	p.focusOn(t, byRole("button", "Remove "+first))
 	p.press(t, kb.Enter)
-	p.sees(t, `document.activeElement.matches('#ids')`)
+	p.focusOn(t, byRole("textbox", "Task ids"))
 	s.settles(t)
 }
 
@@ -92,6 +101,7 @@ func TestConsoleBadInput(t *testing.T) {
 		{pageToken, "", "ids", "Enter at least one task id."},
 		{pageToken, "1534087020903704801 a/b", "ids", "“a/b”"},
 		{pageToken, strings.Repeat("9", 65), "ids", "1 to 64 letters"},
+		{pageToken, "List", "ids", "“List” cannot be a task id"},
 		{"", "1534087020903704801", "token", "Paste a token here"},
 		{"tokén", "1534087020903704801", "token", "cannot be sent"},
 	} {
@@ -120,12 +130,17 @@ func TestConsoleWrongToken(t *testing.T) {
 	defer p.judge(t)
 	p.expects(`^log: network: .* 401 .*` + id)
 	p.watch(t, "another", id)
-	p.becomes(t, id, "connection", "failed")
+	p.becomes(t, id, inWatch, "Ended: ")
+	p.details(t, id)
 	const name = "CREDENTIAL_REJECTED"
 	catalogue := reason.Catalogue()
 	for _, language := range []string{reason.English, reason.Chinese, reason.English} {
 		p.speak(t, language)
-		says := p.text(t, card(id, ".failure"))
+		p.sees(t, fmt.Sprintf(`document.querySelector('#failure').innerText.includes(%q)`, catalogue[language][name]))
+		if row := p.text(t, "tbody tr"); !strings.Contains(row, catalogue[language][name]) {
+			t.Errorf("in %s the row says %q", language, row)
+		}
+		says := p.text(t, "#failure")
 		for _, want := range []string{name, "UNAUTHENTICATED", catalogue[language][name]} {
 			if !strings.Contains(says, want) {
 				t.Errorf("in %s it says %q, without %q", language, says, want)
@@ -136,11 +151,14 @@ func TestConsoleWrongToken(t *testing.T) {
 		}
 	}
 	p.looks(t, "wrong-token")
-	p.fill(t, "#token", pageToken)
-	p.click(t, card(id, ".again"))
-	p.becomes(t, id, "connection", "live")
-	p.becomes(t, id, "state", "EXECUTING")
-	p.sees(t, fmt.Sprintf(`document.querySelector(%q).hidden`, card(id, ".failure")))
+	p.push(t, byRole("button", "Close"))
+	p.unfold(t)
+	p.enter(t, byRole("textbox", "KooDrive token"), pageToken)
+	p.push(t, byRole("button", "Watch again: "+id))
+	p.becomes(t, id, inWatch, "Live")
+	p.becomes(t, id, inStatus, "EXECUTING")
+	p.details(t, id)
+	p.sees(t, `document.querySelector('#failure').hidden`)
 }
 
 // keepsNothing fails if the page stores anything in the browser.
@@ -163,7 +181,7 @@ func TestConsoleKeepsNoToken(t *testing.T) {
 	p := openTab(t, s.url)
 	defer p.judge(t)
 	p.watch(t, pageToken, id)
-	p.becomes(t, id, "state", "EXECUTING")
+	p.becomes(t, id, inStatus, "EXECUTING")
 	p.keepsNothing(t)
 	if at := eval[string](t, p, `location.href`); at != s.url {
 		t.Errorf("it is at %s", at)
@@ -171,14 +189,14 @@ func TestConsoleKeepsNoToken(t *testing.T) {
 	if html := eval[string](t, p, `document.documentElement.outerHTML`); strings.Contains(html, pageToken) {
 		t.Errorf("it stands in the document: %s", html)
 	}
-	if asked := p.requested(`:watch$`); len(asked) == 0 {
+	if asked := p.requested(`:watch\?taskIds=`); len(asked) == 0 {
 		t.Error("no watch was requested")
 	}
 	if asked := p.requested(pageToken); len(asked) != 0 {
 		t.Errorf("it asked for %q", asked)
 	}
 	eval[chromedp.Void](t, p, `location.reload()`)
-	p.sees(t, `document.readyState === 'complete' && document.querySelectorAll('.card').length === 0 && document.querySelector('#token').value === ''`)
+	p.sees(t, `document.readyState === 'complete' && document.querySelectorAll('tbody tr').length === 0 && byRole('textbox', 'KooDrive token')?.value === ''`)
 }
 
 // All texts follow the language, whatever their origin.
@@ -188,36 +206,35 @@ func TestConsoleLanguages(t *testing.T) {
 	ids := s.setMany(4)
 	p := openTab(t, s.url)
 	defer p.judge(t)
-	p.expects(`^log: network: .* 404 `)
 	s.koodrive.RemoveTask(ids[3])
 	p.watch(t, pageToken, ids...)
 	for _, id := range ids[:3] {
-		p.becomes(t, id, "state", "EXECUTING")
+		p.becomes(t, id, inStatus, "EXECUTING")
 	}
-	p.becomes(t, ids[3], "connection", "failed")
+	p.becomes(t, ids[3], inWatch, "Ended: ")
 	s.set(ids[0], koodrivetest.StatusFailed)
-	p.becomes(t, ids[0], "connection", "ended")
-	p.click(t, card(ids[1], ".stop"))
-	eval[chromedp.Void](t, p, `document.querySelector('#more').open = true`)
-	for _, id := range ids {
-		p.history(t, id)
-	}
+	p.becomes(t, ids[0], inWatch, "Result ")
+	p.push(t, byRole("button", "Stop watching "+ids[1]))
+	p.details(t, ids[3])
+	p.unfold(t)
+	p.push(t, byRole("button", "Other credentials"))
 	s.koodrive.SetFault(koodrivetest.Answer(503, ""))
-	p.sees(t, fmt.Sprintf(`document.querySelector(%q)`, card(ids[2], ".health.failing")))
+	p.becomes(t, ids[2], inWatch, "Poll failed: ")
 
 	// Everything with words, and the names of elements.
-	const words = `[...document.querySelectorAll('[data-text], [data-said], .timeline li')].filter((e) => e.checkVisibility())
+	const words = `[...document.querySelectorAll('[data-text], [data-said], #history li')].filter((e) => e.checkVisibility())
 		.flatMap((e) => [e.textContent, e.ariaLabel].map((words) => ({ what: e.dataset.text ?? e.closest('[class]')?.className ?? e.id, words })))
 		.filter(({ what, words }) => words !== null)`
 	type said struct{ What, Words string }
 	p.speak(t, reason.English)
 	english := eval[[]said](t, p, words)
 	p.speak(t, reason.Chinese)
+	p.sees(t, `document.querySelector('tbody .note').textContent.match(/\p{Script=Han}/u)`) // It has been drawn.
 	chinese := eval[[]said](t, p, words)
 	if lang := eval[string](t, p, `document.documentElement.lang`); lang != reason.Chinese || len(english) < 60 || len(english) != len(chinese) {
 		t.Fatalf("in %s it says %d texts, in English %d", lang, len(chinese), len(english))
 	}
-	asItIs := regexp.MustCompile(`^(\d+|[A-Z_]+ \([A-Z_]+\)|[a-z]+[A-Z][A-Za-z]+|[0-9a-f]{32})$`) // Ids, numbers and names.
+	asItIs := regexp.MustCompile(`^(\d+|[A-Z_]+ \([A-Z_]+\)|[a-z]+[A-Z][A-Za-z]+|[0-9a-f]{32}|\d+:\d+:\d+ [AP]M|[✓✗])$`) // Ids, numbers, names and times.
 	inChinese := regexp.MustCompile(`\p{Han}`)
 	for i, text := range english {
 		switch other := chinese[i]; {
@@ -238,11 +255,12 @@ func TestConsoleStartsInTheBrowsersLanguage(t *testing.T) {
 	defer p.judge(t)
 	p.sees(t, `document.documentElement.lang === 'zh-CN' && document.querySelector('#language').value === 'zh-CN'`)
 	id := s.setMany(1)[0]
-	p.watch(t, pageToken, id)
-	p.becomes(t, id, "state", "EXECUTING")
-	for selector, want := range map[string]string{"#watch": "开始监听", card(id, ".stop"): "停止", card(id, ".remove"): "移除", card(id, ".connection"): "实时"} {
-		if says := p.text(t, selector); says != want {
-			t.Errorf("%s says %q", selector, says)
-		}
+	p.enter(t, byRole("textbox", "KooDrive 令牌"), pageToken)
+	p.enter(t, byRole("textbox", "任务 ID"), id)
+	p.push(t, byRole("button", "开始监听"))
+	p.becomes(t, id, "状态", "EXECUTING 执行中")
+	for _, name := range []string{"监听任务", "停止监听 " + id, "移除 " + id, id + " 的详情"} {
+		p.sees(t, byRole("button", name))
 	}
+	p.becomes(t, id, "监听", "实时")
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
@@ -18,14 +17,9 @@ import (
 
 // change is line number n of a watch whose task is in a different unknown state each time.
 func change(id string, n int) string {
-	event := &taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Task{Task: &taskv1.Task{
-		TaskId: id, ObserveTime: timestamppb.Now(), KoodriveStatus: new(int32(n)),
-	}}}
-	line, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(event)
-	if err != nil {
-		panic(err)
-	}
-	return string(line) + "\n"
+	return lineOf(&taskv1.WatchTasksResponse{Event: &taskv1.WatchTasksResponse_Task{Task: &taskv1.Task{
+		TaskId: id, TaskName: "handover of a user's files", ObserveTime: timestamppb.Now(), KoodriveStatus: new(int32(n)),
+	}}})
 }
 
 // With a history of more than ten thousand lines the page stays usable: it keeps the newest ones, draws few, and responds to keys
@@ -35,13 +29,7 @@ func TestConsoleTenThousandLines(t *testing.T) {
 	const id, kept, most = "1534087020903704801", 10_000, 12_000
 	s := newSite(t, nil)
 	more := make(chan int) // Up to which line.
-	c := newCable(t, s.url)
-	site := c.Config.Handler
-	c.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasSuffix(r.URL.Path, ":watch") {
-			site.ServeHTTP(w, r)
-			return
-		}
+	c := newStub(t, s.url, func(w http.ResponseWriter, r *http.Request, _ []string) {
 		w.Header().Set("Content-Type", ndjson)
 		for n := 10; ; {
 			select {
@@ -63,25 +51,28 @@ func TestConsoleTenThousandLines(t *testing.T) {
 	p.watch(t, "any", id)
 	newest := func(n int) {
 		t.Helper()
-		p.sees(t, fmt.Sprintf(`document.querySelector(%q).textContent.endsWith(': %d')`, card(id, ".state"), n))
+		p.becomes(t, id, inStatus, fmt.Sprint("Unlisted status: ", n))
 	}
 	more <- most
 	newest(most)
-	if summary := p.text(t, card(id, "summary")); !strings.Contains(summary, fmt.Sprint(kept)) {
-		t.Errorf("the history is called %q", summary)
-	}
 	history := p.history(t, id)
+	if title := p.text(t, "#history-title"); !strings.Contains(title, fmt.Sprint(kept)) {
+		t.Errorf("the history is called %q", title)
+	}
 	if len(history) != 100 || !strings.HasSuffix(history[99], fmt.Sprint(": ", most)) {
 		t.Errorf("of the history, %d lines are shown, up to %q", len(history), history[len(history)-1])
 	}
-	p.click(t, card(id, ".older"))
+	older := byRole("button", "Show older lines of "+id)
+	p.push(t, older)
+	p.sees(t, `document.querySelectorAll('#history li').length === 200`)
 	if history = p.history(t, id); len(history) != 200 || !strings.HasSuffix(history[0], fmt.Sprint(": ", most-199)) {
 		t.Errorf("of the history, %d lines are shown, from %q", len(history), history[0])
 	}
 
 	// Keys are pressed while more lines come.
-	p.delays(t, "before")
+	p.unfold(t)
 	p.fill(t, "#ids", "")
+	p.delays(t, "before")
 	for n := range 10 {
 		more <- most + 100*(n+1)
 		p.press(t, "a")
@@ -95,16 +86,17 @@ func TestConsoleTenThousandLines(t *testing.T) {
 	}
 	p.delays(t, "200 lines drawn, while others come")
 
-	for eval[bool](t, p, fmt.Sprintf(`!document.querySelector(%q).hidden`, card(id, ".older"))) {
-		eval[chromedp.Void](t, p, fmt.Sprintf(`document.querySelector(%q).click()`, card(id, ".older")))
+	for eval[bool](t, p, `Boolean(`+older+`)`) {
+		eval[chromedp.Void](t, p, older+`.click()`)
+		p.sees(t, `document.querySelectorAll('#history li').length % 100 === 0`)
 	}
 	if history = p.history(t, id); len(history) != kept || !strings.HasSuffix(history[0], fmt.Sprint(": ", most+1000-kept+1)) {
 		t.Errorf("of the history, %d lines are shown, from %q", len(history), history[0])
 	}
 	p.fill(t, "#ids", "bbb")
 	p.delays(t, "all lines drawn")
-	p.click(t, card(id, ".stop"))
-	p.becomes(t, id, "connection", "stopped")
+	p.push(t, byRole("button", "Stop watching "+id))
+	p.becomes(t, id, inWatch, "Stopped")
 }
 
 // delays logs the time from a key to the next frame. It is not judged, since it depends on the machine.
@@ -124,20 +116,16 @@ func TestConsoleHistoryHasNoLineTwice(t *testing.T) {
 	defer p.judge(t)
 	lines := eval[[]string](t, p, `(async () => {
 		const { Timeline } = await import('/console/timeline.js');
-		const details = document.getElementById('card').content.querySelector('.history').cloneNode(true);
-		document.body.append(details);
-		const timeline = new Timeline(details, '1');
-		const drawn = (n) => new Promise((done) => {
-			const look = () => details.querySelectorAll('li').length >= n ? done() : setTimeout(look);
-			look();
-		});
-		for (let i = 0; i < 250; i++) timeline.add(i);
-		details.open = true;
-		await drawn(100);
-		timeline.add(250);
-		details.querySelector('.older').click();
-		await drawn(200);
-		return [...details.querySelectorAll('li')].map((li) => li.lastChild.textContent);
+		const list = document.createElement('ol'), older = document.createElement('button');
+		document.body.append(list, older);
+		const lines = [];
+		const add = () => lines.push({ time: new Date(), words: lines.length });
+		const timeline = new Timeline(list, older, () => timeline.draw(lines));
+		for (let i = 0; i < 250; i++) add();
+		timeline.draw(lines);
+		add();
+		older.click();
+		return [...list.querySelectorAll('li')].map((li) => li.lastChild.textContent);
 	})()`)
 	if len(lines) != 200 {
 		t.Errorf("%d lines are shown", len(lines))

@@ -1,9 +1,10 @@
 package main
 
 import (
-	"fmt"
+	"cmp"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,13 +19,28 @@ import (
 // line is a line of a watch, about a task that was confirmed some time ago.
 func line(id string, status taskv1.TaskStatus, ago time.Duration) string {
 	done := status == taskv1.TaskStatus_TASK_STATUS_SUCCESS
-	data, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(&taskv1.WatchTaskResponse{Event: &taskv1.WatchTaskResponse_Task{Task: &taskv1.Task{
-		TaskId: id, Status: status, KoodriveStatus: new(int32(status - 1)), Done: done, ObserveTime: timestamppb.New(time.Now().Add(-ago)),
+	return lineOf(&taskv1.WatchTasksResponse{Event: &taskv1.WatchTasksResponse_Task{Task: &taskv1.Task{
+		TaskId: id, TaskName: "handover of a user's files", Status: status, KoodriveStatus: new(int32(status - 1)), Done: done, ObserveTime: timestamppb.New(time.Now().Add(-ago)),
 	}}})
+}
+
+// lineOf is the line of an event.
+func lineOf(event *taskv1.WatchTasksResponse) string {
+	data, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(event)
 	if err != nil {
 		panic(err)
 	}
 	return string(data) + "\n"
+}
+
+// oddStream is an answer to a watch.
+type oddStream struct {
+	id, contentType string
+	status          int
+	body            func(id string) string
+	watch, state    string // Expected cells of the row.
+	says            string // An expected text in the row or the details.
+	again           bool   // Whether the page watches again.
 }
 
 // For every kind of answer to a watch, the page does the same as the other clients.
@@ -32,72 +48,53 @@ func TestConsoleOddStreams(t *testing.T) {
 	t.Parallel()
 	const executing, success = taskv1.TaskStatus_TASK_STATUS_EXECUTING, taskv1.TaskStatus_TASK_STATUS_SUCCESS
 	ndjsonAlso := ndjson + "; charset=utf-8"
-	rows := []struct {
-		id, contentType string
-		status          int
-		body            func(id string) string
-		connection      string // Expected connection,
-		state           string
-		says            string // and text on the card.
-		again           bool   // Whether the page watches again.
-	}{
-		{id: "finished-and-cut", body: func(id string) string { return line(id, success, 0) }, connection: "ended", state: "SUCCESS"},
+	const lost, failed = "Interrupted. Retrying in ", "Ended: "
+	rows := []oddStream{
+		{id: "finished-and-cut", body: func(id string) string { return line(id, success, 0) }, watch: "Finished", state: "SUCCESS"},
 		{id: "blank-and-newer", contentType: ndjsonAlso, body: func(id string) string {
 			return "\n{}\n{\"newer\":[1]}\nnull\n" + line(id, executing, 0) + "\r\n" + line(id, success, 0) + `{"end":{}}` + "\n"
-		}, connection: "ended", state: "SUCCESS"},
+		}, watch: "Finished", state: "SUCCESS"},
 		{id: "a-newer-type", body: func(id string) string {
 			return strings.Replace(line(id, success, 0), `"TASK_TYPE_UNSPECIFIED"`, `"TASK_TYPE_OF_TOMORROW","koodriveTaskType":9`, 1)
-		}, connection: "ended", state: "SUCCESS", says: "unlisted: 9"},
-		{id: "cut-in-a-line", body: func(id string) string { return line(id, executing, 0) + `{"task":{"taskId"` }, connection: "lost", state: "EXECUTING", says: "EXECUTING", again: true},
-		{id: "a-page-about-a-pause", contentType: "text/html", body: func(string) string { return "<p>Back soon.</p>" }, connection: "lost", state: "unknown", again: true},
-		{id: "a-way-to-sign-in", status: http.StatusFound, connection: "failed", state: "unknown", says: "Sign in again"},
-		{id: "a-proxys-error", status: http.StatusForbidden, contentType: "text/html", body: func(string) string { return "<p>No.</p>" }, connection: "failed", state: "unknown", says: "with status 403"},
-		{id: "a-proxys-pause", status: http.StatusBadGateway, contentType: "text/html", body: func(string) string { return "<p>Later.</p>" }, connection: "lost", state: "unknown", again: true},
+		}, watch: "Finished", state: "SUCCESS", says: "unlisted: 9"},
+		{id: "cut-in-a-line", body: func(id string) string { return line(id, executing, 0) + `{"task":{"taskId"` }, watch: lost, state: "EXECUTING", says: "EXECUTING", again: true},
+		{id: "a-page-about-a-pause", contentType: "text/html", body: func(string) string { return "<p>Back soon.</p>" }, watch: lost, state: "Not known yet", again: true},
+		{id: "a-way-to-sign-in", status: http.StatusFound, watch: failed, state: "Not known yet", says: "Sign in again"},
+		{id: "a-proxys-error", status: http.StatusForbidden, contentType: "text/html", body: func(string) string { return "<p>No.</p>" }, watch: failed, state: "Not known yet", says: "with status 403"},
+		{id: "a-proxys-pause", status: http.StatusBadGateway, contentType: "text/html", body: func(string) string { return "<p>Later.</p>" }, watch: lost, state: "Not known yet", again: true},
 	}
 	s := newSite(t, nil)
-	c := newCable(t, s.url)
-	site := c.Config.Handler
 	var mu sync.Mutex
 	asked := map[string]int{}
-	c.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for _, row := range rows {
-			if r.URL.Path != "/v1/tasks/"+row.id+":watch" {
-				continue
-			}
-			mu.Lock()
-			asked[row.id]++
-			mu.Unlock()
-			w.Header().Set("Content-Type", row.contentType)
-			if row.contentType == "" {
-				w.Header().Set("Content-Type", ndjson)
-			}
-			w.Header().Set("Location", "/sign-in")
-			if row.status != 0 {
-				w.WriteHeader(row.status)
-			}
-			if row.body != nil {
-				_, _ = io.WriteString(w, row.body(row.id))
-			}
-			return
+	c := newStub(t, s.url, func(w http.ResponseWriter, _ *http.Request, ids []string) {
+		row := rows[slices.IndexFunc(rows, func(r oddStream) bool { return r.id == ids[0] })]
+		mu.Lock()
+		asked[row.id]++
+		mu.Unlock()
+		w.Header().Set("Content-Type", cmp.Or(row.contentType, ndjson))
+		w.Header().Set("Location", "/sign-in")
+		w.WriteHeader(cmp.Or(row.status, http.StatusOK))
+		if row.body != nil {
+			_, _ = io.WriteString(w, row.body(row.id))
 		}
-		site.ServeHTTP(w, r)
 	})
 	p := openTab(t, c.URL)
 	defer p.judge(t)
 	p.expects(`^log: network: .* 403 .*a-proxys-error`)
 	p.expects(`^log: network: .* 502 .*a-proxys-pause`)
 	for _, row := range rows {
-		p.watch(t, "any", row.id)
-		p.becomes(t, row.id, "connection", row.connection)
-		p.becomes(t, row.id, "state", row.state)
-		if says := p.text(t, card(row.id, "")); !strings.Contains(says, row.says) {
+		p.watch(t, "any-"+row.id, row.id) // With a stream of its own.
+		p.becomes(t, row.id, inWatch, row.watch)
+		p.becomes(t, row.id, inStatus, row.state)
+		if says := p.text(t, "tbody tr") + p.details(t, row.id); !strings.Contains(says, row.says) {
 			t.Errorf("%s: it says %q", row.id, says)
 		}
 		count := func() int { mu.Lock(); defer mu.Unlock(); return asked[row.id] }
 		if row.again {
 			await(t, nil, func() bool { return count() > 1 })
-			p.becomes(t, row.id, "connection", "lost")
-			p.click(t, card(row.id, ".stop"))
+			p.becomes(t, row.id, inWatch, lost)
+			p.push(t, byRole("button", "Stop watching "+row.id))
+			p.becomes(t, row.id, inWatch, "Stopped")
 		} else if n := count(); n != 1 {
 			t.Errorf("%s was watched %d times", row.id, n)
 		}
@@ -112,29 +109,23 @@ func TestConsoleOddStreams(t *testing.T) {
 func TestConsoleClaimsNoHealth(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	c := newCable(t, s.url)
-	site := c.Config.Handler
-	c.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasSuffix(r.URL.Path, ":watch") {
-			site.ServeHTTP(w, r)
-			return
-		}
+	c := newStub(t, s.url, func(w http.ResponseWriter, r *http.Request, ids []string) {
 		w.Header().Set("Content-Type", ndjson)
-		ago := time.Duration(0)
-		if strings.Contains(r.URL.Path, "known-before") {
-			ago = 200 * time.Second
+		for _, id := range ids {
+			ago := map[string]time.Duration{"known-before": 200 * time.Second}[id]
+			_, _ = io.WriteString(w, line(id, taskv1.TaskStatus_TASK_STATUS_EXECUTING, ago))
 		}
-		id := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/v1/tasks/"), ":watch")
-		_, _ = io.WriteString(w, line(id, taskv1.TaskStatus_TASK_STATUS_EXECUTING, ago))
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	})
 	p := openTab(t, c.URL)
 	defer p.judge(t)
 	p.watch(t, "any", "known-before", "known-now")
-	p.sees(t, fmt.Sprintf(`document.querySelector(%q).innerText === 'KooDrive answers.'`, card("known-now", ".health")))
-	p.becomes(t, "known-before", "state", "EXECUTING")
-	if says := p.text(t, card("known-before", "")); strings.Contains(says, "answers") || !strings.Contains(says, "3 min ago") {
-		t.Errorf("for an earlier answer the card shows %q", says)
+	p.becomes(t, "known-before", inStatus, "EXECUTING")
+	p.details(t, "known-now")
+	p.sees(t, byRole("region", "Task known-now")+`.innerText.includes('KooDrive answers.')`)
+	if says := p.details(t, "known-before"); strings.Contains(says, "answers") {
+		t.Errorf("for an earlier answer the details say %q", says)
 	}
+	p.becomes(t, "known-before", "Confirmed", "3 min ago")
 }

@@ -28,40 +28,42 @@ func TestConsoleFollowsTasks(t *testing.T) {
 	p.looks(t, "empty")
 	p.watch(t, pageToken, good, bad, interrupted)
 	for _, id := range []string{good, bad, interrupted} {
-		p.becomes(t, id, "state", "NEW")
-		p.becomes(t, id, "connection", "live")
+		p.becomes(t, id, inStatus, "NEW")
+		p.becomes(t, id, inWatch, "Live")
 	}
 	for _, id := range []string{good, bad} {
 		s.set(id, koodrivetest.StatusExecuting)
-		p.becomes(t, id, "state", "EXECUTING")
+		p.becomes(t, id, inStatus, "EXECUTING")
 	}
 	p.sees(t, `document.title === '(3) kootask'`)
 	s.set(good, koodrivetest.StatusSuccess)
 	s.set(bad, koodrivetest.StatusFailed)
-	p.becomes(t, good, "state", "SUCCESS")
-	p.becomes(t, bad, "state", "FAILED")
-	p.becomes(t, good, "connection", "ended")
-	p.becomes(t, bad, "connection", "ended")
-	if facts := p.text(t, card(bad, ".facts")); !strings.Contains(facts, "18000205") {
-		t.Errorf("the failed task says %q", facts)
+	p.becomes(t, good, inStatus, "SUCCESS")
+	p.becomes(t, bad, inStatus, "FAILED")
+	p.becomes(t, good, inWatch, "Finished")
+	p.becomes(t, bad, inWatch, "Result 18000205")
+	if details := p.details(t, bad); !strings.Contains(details, "18000205") {
+		t.Errorf("the failed task says %q", details)
+	}
+	if group := byRole("button", "Problems 0"); !eval[bool](t, p, `Boolean(`+group+`)`) {
+		t.Error("a failed task counts as a problem of its watch")
 	}
 
 	p.expects(`^log: network: Failed to load resource: .*` + interrupted)
 	c.cut()
-	p.becomes(t, interrupted, "connection", "lost")
+	p.becomes(t, interrupted, inWatch, "Interrupted. Retrying in ")
 	s.set(interrupted, koodrivetest.StatusExecuting)
-	p.history(t, interrupted)
 	p.history(t, bad)
-	p.looks(t, "tasks")
+	p.looks(t, "3-tasks")
 	c.restore()
-	p.becomes(t, interrupted, "connection", "live")
-	p.becomes(t, interrupted, "state", "EXECUTING")
+	p.becomes(t, interrupted, inWatch, "Live")
+	p.becomes(t, interrupted, inStatus, "EXECUTING")
 	s.set(interrupted, koodrivetest.StatusSuccess)
-	p.becomes(t, interrupted, "connection", "ended")
+	p.becomes(t, interrupted, inWatch, "Finished")
 
-	begun, running := []string{"Watch started", "NEW · not started"}, "EXECUTING · running"
+	begun, running := []string{"Watch started", "NEW"}, "EXECUTING"
 	for id, want := range map[string][]string{
-		good: slices.Concat(begun, []string{running, "SUCCESS · finished"}), bad: slices.Concat(begun, []string{running, "FAILED · ended in failure"}),
+		good: slices.Concat(begun, []string{running, "SUCCESS"}), bad: slices.Concat(begun, []string{running, "FAILED"}),
 	} {
 		if got := p.history(t, id); !slices.Equal(got, want) {
 			t.Errorf("the history of %s is %q, want %q", id, got, want)
@@ -69,15 +71,15 @@ func TestConsoleFollowsTasks(t *testing.T) {
 	}
 	history := p.history(t, interrupted)
 	told := slices.DeleteFunc(slices.Clone(history), func(line string) bool { return strings.HasPrefix(line, "Interrupted: ") })
-	if !slices.Equal(told, slices.Concat(begun, []string{"Live again", running, "SUCCESS · finished"})) || !strings.HasPrefix(history[2], "Interrupted: ") {
+	if !slices.Equal(told, slices.Concat(begun, []string{"Live again", running, "SUCCESS"})) || !strings.HasPrefix(history[2], "Interrupted: ") {
 		t.Errorf("the history of %s is %q", interrupted, history)
 	}
-	if summary := p.text(t, "#summary"); !strings.HasPrefix(summary, "0 watching · 2 finished · 1 with an error") {
-		t.Errorf("the summary of all is %q", summary)
+	for _, total := range []string{"All 3", "Watching 0", "Succeeded 2", "Failed 1", "Problems 0", "Stopped 0"} {
+		p.sees(t, byRole("button", total))
 	}
 }
 
-// "Stop all" stops every watch, also those that are still queued.
+// "Stop all" stops every watch.
 func TestConsoleStopsAll(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -87,18 +89,18 @@ func TestConsoleStopsAll(t *testing.T) {
 	defer p.judge(t)
 	p.watch(t, pageToken, ids...)
 	for _, id := range ids {
-		p.becomes(t, id, "state", "EXECUTING")
+		p.becomes(t, id, inStatus, "EXECUTING")
 	}
-	p.click(t, "#stop-all")
+	p.push(t, byRole("button", "Stop all"))
 	for _, id := range ids {
-		p.becomes(t, id, "connection", "stopped")
+		p.becomes(t, id, inWatch, "Stopped")
 	}
 	s.settles(t)
 	asked := s.koodrive.Count()
 	if title := eval[string](t, p, `document.title`); title != "kootask" {
 		t.Errorf("the title is %q", title)
 	}
-	p.watch(t, pageToken, later) // The page's queue serves those that came first before this one.
+	p.watch(t, pageToken, later) // Streams are begun in the order of their tasks.
 	s.polled(t, later)
 	for _, r := range s.koodrive.Requests()[asked:] {
 		if r.TaskID != later {
@@ -116,8 +118,8 @@ func TestConsoleClosedTab(t *testing.T) {
 	defer p.judge(t)
 	p.watch(t, pageToken, ids...)
 	for _, id := range ids {
-		p.becomes(t, id, "state", "EXECUTING")
-		p.becomes(t, id, "connection", "live")
+		p.becomes(t, id, inStatus, "EXECUTING")
+		p.becomes(t, id, inWatch, "Live")
 	}
 	await(t, nil, func() bool { return s.koodrive.Count() > 20 })
 	p.close(t)
@@ -160,11 +162,11 @@ func TestConsoleLeftPage(t *testing.T) {
 	p := openTab(t, s.url)
 	defer p.judge(t)
 	p.watch(t, pageToken, id)
-	p.becomes(t, id, "state", "EXECUTING")
+	p.becomes(t, id, inStatus, "EXECUTING")
 	p.do(t, chromedp.Navigate(s.url+"docs"))
 	s.settles(t)
 	p.do(t, chromedp.NavigateBack())
-	p.sees(t, `document.readyState === 'complete' && document.querySelector('#token')?.value === '' && document.querySelectorAll('.card').length === 0`)
+	p.sees(t, `document.readyState === 'complete' && byRole('textbox', 'KooDrive token')?.value === '' && document.querySelectorAll('tbody tr').length === 0`)
 	if n := s.admin.number(t, "/metrics", "^kootask_watchers"); n != 0 {
 		t.Errorf("%v watch on", n)
 	}
@@ -179,7 +181,7 @@ func TestConsoleHiddenTab(t *testing.T) {
 	defer p.judge(t)
 	p.watch(t, pageToken, ids...)
 	for _, id := range ids {
-		p.becomes(t, id, "state", "EXECUTING")
+		p.becomes(t, id, inStatus, "EXECUTING")
 	}
 	if _, err := chromedp.CallBrowser(p.ctx, target.CreateTarget, target.CreateTargetParams{URL: "about:blank"}); err != nil {
 		t.Fatal(err)
@@ -187,6 +189,6 @@ func TestConsoleHiddenTab(t *testing.T) {
 	p.sees(t, `document.visibilityState === 'hidden' && document.title === '(2) kootask'`)
 	for i, id := range ids {
 		s.set(id, koodrivetest.StatusSuccess)
-		p.sees(t, fmt.Sprintf(`document.title === %q`, []string{"(1) kootask", "kootask"}[i]))
+		p.sees(t, fmt.Sprintf(`document.title === %q`, []string{"(1) kootask", "✓ 2 kootask"}[i]))
 	}
 }

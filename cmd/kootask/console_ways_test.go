@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,7 +17,7 @@ import (
 func TestConsoleIsOff(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil, "--console=false")
-	for _, path := range []string{"", "console/main.js", "console/reasons.js", "docs", "docs/init.js"} {
+	for _, path := range []string{"", "console/main.js", "console/reasons.js", "console/demo.js", "docs", "docs/init.js"} {
 		resp, err := http.Get(s.url + path)
 		if err != nil {
 			t.Fatal(err)
@@ -38,11 +39,11 @@ func TestConsoleForAnApp(t *testing.T) {
 	id := s.setMany(1)[0]
 	p := openTab(t, s.url)
 	defer p.judge(t)
-	p.click(t, "#more summary")
-	p.fill(t, "#user-id", "1395497048157130881")
-	p.fill(t, "#ids", id)
-	p.click(t, "#watch")
-	p.becomes(t, id, "state", "EXECUTING")
+	p.push(t, byRole("button", "Other credentials"))
+	p.enter(t, byRole("textbox", "KooDrive user id"), "1395497048157130881")
+	p.enter(t, byRole("textbox", "Task ids"), id)
+	p.push(t, byRole("button", "Watch"))
+	p.becomes(t, id, inStatus, "EXECUTING")
 	for _, r := range s.koodrive.Requests() {
 		if user := r.Header.Get("X-User-Id"); user != "1395497048157130881" {
 			t.Errorf("KooDrive got a request for user %q", user)
@@ -65,18 +66,20 @@ func TestConsoleForKnownCallers(t *testing.T) {
 	defer p.judge(t)
 	p.expects(`^log: network: .* 401 .*` + id)
 	p.watch(t, pageToken, id)
-	p.becomes(t, id, "connection", "failed")
-	if says := p.text(t, card(id, ".failure")); !strings.Contains(says, "CALLER_UNAUTHENTICATED") {
+	p.becomes(t, id, inWatch, "Ended: ")
+	if says := p.details(t, id); !strings.Contains(says, "CALLER_UNAUTHENTICATED") {
 		t.Errorf("it says %q", says)
 	}
-	p.click(t, "#more summary")
-	p.fill(t, "#caller-token", issuer.Token(map[string]any{"sub": "alice"}))
-	p.click(t, card(id, ".again"))
-	p.becomes(t, id, "state", "EXECUTING")
+	p.push(t, byRole("button", "Close"))
+	p.unfold(t)
+	p.push(t, byRole("button", "Other credentials"))
+	p.enter(t, byRole("textbox", "Your token for kootask"), issuer.Token(map[string]any{"sub": "alice"}))
+	p.push(t, byRole("button", "Watch again: "+id))
+	p.becomes(t, id, inStatus, "EXECUTING")
 	p.looks(t, "other-credentials")
 }
 
-// Over TLS a browser uses HTTP/2, and no task is queued.
+// Over TLS a browser uses HTTP/2, and no task waits for a turn.
 func TestConsoleOverTLS(t *testing.T) {
 	t.Parallel()
 	cert, key := serverAuthority.Server("127.0.0.1").WriteFiles(t.TempDir())
@@ -88,8 +91,16 @@ func TestConsoleOverTLS(t *testing.T) {
 		t.Errorf("it came over %s", protocol)
 	}
 	ids := s.setMany(30)
-	p.watch(t, pageToken, ids...)
-	p.sees(t, `document.querySelectorAll('[data-connection=live][data-state=EXECUTING]').length === 30`)
-	p.click(t, "#stop-all")
+	for i, id := range ids[:6] { // Each credential has a stream of its own.
+		token := fmt.Sprint(pageToken, i)
+		s.koodrive.AddToken(token, 0)
+		p.watch(t, token, id)
+	}
+	p.watch(t, pageToken, ids[6:]...)
+	for _, id := range ids {
+		p.becomes(t, id, inWatch, "Live")
+		p.becomes(t, id, inStatus, "EXECUTING")
+	}
+	p.push(t, byRole("button", "Stop all"))
 	s.settles(t)
 }

@@ -37,6 +37,7 @@ func (c *demoCommand) Run(ctx context.Context, out output) error {
 	// Somebody who tries kootask from a page on this machine, such as that of a dev server, needs no flag for it.
 	config.Reflection, config.Origins, config.LocalOrigins = c.Reflection, c.CORSOrigin, true
 	c.delay(p, c.ShutdownDelay, &config)
+	config.Demo = offer(config.Service.App != nil)
 	s, listeners, err := c.open(p, config)
 	if err != nil {
 		return errors.Join(err, koodrive.Close())

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kootask/kootask/service/gateway"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
 
@@ -72,4 +73,16 @@ func inventory() string {
 		_, _ = fmt.Fprintf(&b, "  %s  %s\n", scene.id, scene.about)
 	}
 	return b.String()
+}
+
+// offer returns what the page offers: the tasks, and the token, or the user where kootask signs for an app.
+func offer(forApp bool) *gateway.Demo {
+	demo := &gateway.Demo{Token: demoToken}
+	if forApp {
+		demo = &gateway.Demo{UserID: demoUser}
+	}
+	for _, scene := range scenes {
+		demo.TaskIDs = append(demo.TaskIDs, scene.id)
+	}
+	return demo
 }

@@ -57,7 +57,7 @@ func openTab(t *testing.T, url string, before ...chromedp.Action[chromedp.Void])
 		}
 	})
 	p.do(t, command(network.Enable, network.EnableParams{}), command(audits.Enable, cdp.Empty{}))
-	p.do(t, append(before, desktop.show(), chromedp.Navigate(url))...)
+	p.do(t, append(before, found(), desktop.show(), chromedp.Navigate(url))...)
 	return p
 }
 
@@ -105,7 +105,7 @@ func (p *tab) expects(pattern string) {
 func (p *tab) judge(t *testing.T) {
 	p.judged = true
 	if t.Failed() && !p.closed {
-		p.shoot(t, "failed-"+regexp.MustCompile(`\W+`).ReplaceAllString(t.Name(), "-"))
+		p.shoot(t, "failed-"+regexp.MustCompile(`\W+`).ReplaceAllString(t.Name(), "-"), true)
 		t.Logf("the page says:\n%s", eval[string](t, p, `document.body.innerText`))
 	}
 	for _, e := range p.expected {

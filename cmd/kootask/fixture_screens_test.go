@@ -24,7 +24,7 @@ type screen struct {
 
 var (
 	phone   = screen{name: "phone", width: 390, height: 844, scale: 2, phone: true}
-	desktop = screen{name: "desktop", width: 1280, height: 900, scale: 1}
+	desktop = screen{name: "desktop", width: 1440, height: 900, scale: 1}
 )
 
 // atNight is the screen with dark colours.
@@ -51,10 +51,10 @@ func (s screen) show() chromedp.Action[chromedp.Void] {
 // screenshots is the folder where screenshots are kept for people.
 const screenshots = root + "/bin/screenshots"
 
-// shoot keeps a screenshot of the whole page.
-func (p *tab) shoot(t *testing.T, name string) {
+// shoot keeps a screenshot of the whole page, or of its part on the screen.
+func (p *tab) shoot(t *testing.T, name string, whole bool) {
 	t.Helper()
-	shot, err := chromedp.Call(p.ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{CaptureBeyondViewport: new(true)})
+	shot, err := chromedp.Call(p.ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{CaptureBeyondViewport: &whole})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,6 +70,15 @@ func (p *tab) shoot(t *testing.T, name string) {
 // screen or has accessibility barriers.
 func (p *tab) looks(t *testing.T, name string) {
 	t.Helper()
+	p.pose(t, name, func(shot string) {
+		p.shoot(t, shot, true)
+		p.isAccessible(t, shot)
+	})
+}
+
+// pose shows the page in all its languages on all screens, and passes on the name of each screenshot.
+func (p *tab) pose(t *testing.T, name string, each func(shot string)) {
+	t.Helper()
 	languages := eval[[]string](t, p, `[...document.querySelectorAll('#language option')].map((option) => option.value)`)
 	for i := range max(1, len(languages)) {
 		suffix := ""
@@ -82,11 +91,10 @@ func (p *tab) looks(t *testing.T, name string) {
 		for _, s := range []screen{phone, phone.atNight(), desktop, desktop.atNight()} {
 			p.do(t, s.show())
 			shot := name + "-" + s.name + suffix
-			p.shoot(t, shot)
 			if wide := eval[int64](t, p, `document.documentElement.scrollWidth`); wide > s.width {
 				p.fault("width: %s has %d", shot, wide)
 			}
-			p.isAccessible(t, shot)
+			each(shot)
 		}
 	}
 	p.do(t, desktop.show())
@@ -95,10 +103,18 @@ func (p *tab) looks(t *testing.T, name string) {
 	}
 }
 
+// looksAlike keeps screenshots of a page that looks checks with fewer rows, and checks it once.
+func (p *tab) looksAlike(t *testing.T, name string) {
+	t.Helper()
+	p.pose(t, name, func(shot string) { p.shoot(t, shot, false) })
+	p.isAccessible(t, name)
+}
+
 // speak selects a language of the page.
 func (p *tab) speak(t *testing.T, language string) {
 	t.Helper()
 	eval[chromedp.Void](t, p, fmt.Sprintf(`{ const select = document.querySelector('#language'); select.value = %q; select.dispatchEvent(new Event('change')); }`, language))
+	eval[chromedp.Void](t, p, `new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))`)
 }
 
 // axeCore returns the script that checks accessibility, if npm could fetch it.

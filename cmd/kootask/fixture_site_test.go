@@ -6,12 +6,8 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
-
-	"github.com/chromedp/chromedp"
 
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
@@ -117,30 +113,17 @@ func (c *cable) cut() {
 
 func (c *cable) restore() { c.broken.Store(false) }
 
-// watch fills in the form and submits it.
-func (p *tab) watch(t *testing.T, token string, ids ...string) {
+// newStub leads to a site, apart from its watches: they go to answer, which gets the ids of their tasks.
+func newStub(t *testing.T, to string, answer func(w http.ResponseWriter, r *http.Request, ids []string)) *cable {
 	t.Helper()
-	p.fill(t, "#token", token)
-	p.fill(t, "#ids", strings.Join(ids, " "))
-	p.click(t, "#watch")
-}
-
-// card selects a part of a task's card.
-func card(id, part string) string { return fmt.Sprintf(`[data-task-id="%s"] %s`, id, part) }
-
-// becomes waits until a task's data-state or data-connection is something.
-func (p *tab) becomes(t *testing.T, id, what, value string) {
-	t.Helper()
-	p.sees(t, fmt.Sprintf(`document.querySelector('[data-task-id="%s"]')?.dataset.%s === %q`, id, what, value))
-}
-
-// history opens a task's history, and returns it without times and repeats, oldest first.
-func (p *tab) history(t *testing.T, id string) []string {
-	t.Helper()
-	details := fmt.Sprintf(`document.querySelector(%q)`, card(id, ".history"))
-	eval[chromedp.Void](t, p, details+`.open = true`)
-	p.sees(t, details+`.querySelector('li')`)
-	lines := eval[[]string](t, p, `[...`+details+`.querySelectorAll('li')].map((li) => { const line = li.cloneNode(true); line.querySelector('time').remove(); return line.textContent.trim(); })`)
-	slices.Reverse(lines)
-	return slices.Compact(lines)
+	c := newCable(t, to)
+	site := c.Config.Handler
+	c.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/tasks:watch" {
+			answer(w, r, r.URL.Query()["taskIds"])
+			return
+		}
+		site.ServeHTTP(w, r)
+	})
+	return c
 }

@@ -21,6 +21,16 @@ func (p *tab) close(t *testing.T) {
 	p.closed = true
 }
 
+// another opens a page in another tab of the same browser, and hides this one. It is judged with this one.
+func (p *tab) another(t *testing.T, url string) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(p.ctx)
+	t.Cleanup(cancel)
+	other := &tab{ctx: ctx, origin: p.origin}
+	other.do(t, found(), desktop.show(), chromedp.Navigate(url))
+	return other
+}
+
 // command is a command of the browser's protocol whose result does not matter.
 func command[P, R any](c cdp.Command[P, R], params P) chromedp.Action[chromedp.Void] {
 	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {

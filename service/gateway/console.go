@@ -29,9 +29,22 @@ var mediaTypes = map[string]string{
 	".svg": "image/svg+xml",
 }
 
+// Demo is a credential and tasks that the page offers to everybody: those of a demonstration.
+type Demo struct {
+	// Token is KooDrive's token. Empty: the user id is the credential.
+	Token string `json:"token"`
+	// UserID is the KooDrive user to act for. Empty: the token is the credential.
+	UserID string `json:"userId"`
+	// TaskIDs are the ids of the tasks.
+	TaskIDs []string `json:"taskIds"`
+}
+
 // registerConsole registers the routes of the page and its files.
-func registerConsole(mux *runtime.ServeMux, resultTexts map[string]map[string]string) error {
-	errs := []error{newAsset(mediaTypes[".js"], consolePolicy, catalogue(resultTexts)).route(mux, "/console/reasons.js")}
+func registerConsole(mux *runtime.ServeMux, resultTexts map[string]map[string]string, demo *Demo) error {
+	errs := []error{
+		newAsset(mediaTypes[".js"], consolePolicy, catalogue(resultTexts)).route(mux, "/console/reasons.js"),
+		newAsset(mediaTypes[".js"], consolePolicy, offer(demo)).route(mux, "/console/demo.js"),
+	}
 	entries, err := fs.ReadDir(console, "console")
 	errs = append(errs, err)
 	for _, entry := range entries {
@@ -50,4 +63,10 @@ func catalogue(resultTexts map[string]map[string]string) []byte {
 	reasons, _ := json.Marshal(reason.Catalogue()) // Maps of strings always marshal.
 	results, _ := json.Marshal(resultTexts)
 	return fmt.Appendf(nil, "export const reasons = %s;\nexport const results = %s ?? {};\n", reasons, results)
+}
+
+// offer returns what the page offers to everybody as a JavaScript module.
+func offer(demo *Demo) []byte {
+	object, _ := json.Marshal(demo) // Strings always marshal.
+	return fmt.Appendf(nil, "export const demo = %s;\n", object)
 }

@@ -39,7 +39,7 @@ func sources(t *testing.T) map[string]string {
 // Whatever the page loads is there, with its type, and under its policy.
 func TestConsoleIsWhole(t *testing.T) {
 	mux := runtime.NewServeMux()
-	if err := registerConsole(mux, nil); err != nil {
+	if err := registerConsole(mux, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	get := func(path string) *httptest.ResponseRecorder {

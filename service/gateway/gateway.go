@@ -53,6 +53,8 @@ type Config struct {
 	Console bool
 	// ResultTexts are what KooDrive's result codes say, by code and language, for the page. Nil: unknown.
 	ResultTexts map[string]map[string]string
+	// Demo is a credential and tasks that the page offers to everybody. Nil: it offers none.
+	Demo *Demo
 	// CheckTaskID fails with a [*reason.Error] if id cannot be a task's id. Required.
 	CheckTaskID func(id string) error
 	// CheckTaskIDs returns the distinct ids. It fails with a [*reason.Error] if they cannot be those of a list. Required.
@@ -133,7 +135,7 @@ func withTable(config Config, table func(*Gateway) []route) (*Gateway, error) {
 	}
 	g.handler = crossOrigin(config.Origins, config.LocalOrigins, router{g})
 	if config.Console {
-		if err := errors.Join(registerConsole(g.mux, config.ResultTexts), registerDocs(g.mux)); err != nil {
+		if err := errors.Join(registerConsole(g.mux, config.ResultTexts, config.Demo), registerDocs(g.mux)); err != nil {
 			return nil, err
 		}
 	}

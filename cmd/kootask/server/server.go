@@ -75,6 +75,8 @@ type Config struct {
 	LocalHosts bool
 	// Console serves the page that watches tasks, at /, and the API reference, at /docs, on the HTTP port.
 	Console bool
+	// Demo is a credential and tasks that the page offers to everybody. Nil: it offers none.
+	Demo *gateway.Demo
 	// Reflection enables gRPC server reflection.
 	Reflection bool
 	// MaxConnections limits the connections to the gRPC port, and to the HTTP port. One address may have half of them,
@@ -170,7 +172,7 @@ func New(config Config) (*Server, error) {
 	s.local = rpcserver.NewLocal(s.service, httpLog, httpMetrics)
 	handler, err := gateway.New(gateway.Config{
 		Conn: s.local, Auth: s.auth, Origins: config.Origins, LocalOrigins: config.LocalOrigins, LocalHosts: config.LocalHosts,
-		Console: config.Console, ResultTexts: config.Service.ResultTexts,
+		Console: config.Console, Demo: config.Demo, ResultTexts: config.Service.ResultTexts,
 		CheckTaskID: ask.CheckTaskID, CheckTaskIDs: ask.CheckTaskIDs,
 		TicketsPerPeer: config.Service.Quota.NewTasksPerPeer, Log: httpLog, Metrics: s.metrics,
 	})

@@ -1,111 +1,88 @@
-// The page: its form, its list of tasks, and its summary and announcements.
-import { Card } from './card.js';
-import { read } from './credentials.js';
-import { languages, say, speak, spoken, text, write } from './text.js';
-import { Slots } from './slots.js';
+// The page: its tasks, and the parts that show and watch them.
+import { areSame } from './credentials.js';
+import { show as showFinish } from './finish.js';
+import { credentials, linked, offer, setUp, unfold } from './form.js';
+import { List } from './list.js';
+import { Task } from './task.js';
+import { languages, say, speak, text, write } from './text.js';
+import { Watches } from './watches.js';
 
-// Streams at a time. Over HTTP/1.1 a browser has six connections to a server, and one of them is left free. Over HTTP/2 the limit is that of
-// common proxies.
+// Streams at a time. Over HTTP/1.1 a browser has six connections to a server: a change takes a fifth for a moment, and one is left
+// free.
 const newer = /^h[23]/.test(performance.getEntriesByType('navigation')[0]?.nextHopProtocol);
-const slots = new Slots(newer ? 100 : 5, 10_000);
+const watches = new Watches(newer ? 20 : 4, 10_000);
 
-const most = 200; // Tasks on the page.
+const most = 1000; // Tasks on the page.
 
 const at = (id) => document.getElementById(id);
-const cards = new Map(); // By task id, in the order of the page.
+let tasks = new Map(); // By id, in the order of the list.
 
-const page = { slots, announce, changed, again, remove };
+const list = new List(() => [...tasks.values()], { stop, again, remove, most: watches.most });
 
-at('form').addEventListener('submit', (event) => {
-  event.preventDefault();
-  const asked = ask(wantedIDs);
-  if (asked === undefined) return;
-  const fresh = [...asked.ids].filter((id) => !cards.has(id)).map((id) => new Card(id, page));
-  for (const card of fresh) cards.set(card.id, card);
-  at('tasks').prepend(...fresh.map((card) => card.element));
-  const wanted = [...asked.ids].map((id) => cards.get(id));
-  const begun = wanted.filter((card) => !card.runsWith(asked.headers));
-  for (const card of begun) card.start(asked.headers);
-  if (begun.length === 0) wanted[0].element.scrollIntoView({ block: 'nearest' });
-  announce(text('said.begun', { count: begun.length }));
+setUp({
+  most,
+  isFull: (ids) => new Set([...tasks.keys(), ...ids]).size > most,
+  submitted(ids, headers) {
+    const fresh = ids.filter((id) => !tasks.has(id)).map((id) => [id, new Task(id, { changed, announce })]);
+    tasks = new Map([...fresh, ...tasks]);
+    const begun = ids.map((id) => tasks.get(id)).filter((task) => !task.runs || !areSame(task.headers, headers));
+    for (const task of begun) start(task, headers);
+    announce(text('said.begun', { count: begun.length }));
+    changed();
+  },
 });
 
-// ask reads the form. It returns undefined for invalid input, and shows the errors at their fields.
-function ask(ids) {
-  const faults = new Map(); // Field → Text. The first fault of a field is shown.
-  const wrong = (field, key, values) => { if (!faults.has(field)) faults.set(field, text(key, values)); };
-  const asked = { headers: { ...read(wrong), Language: spoken() }, ids: ids(wrong) };
-  for (const place of document.querySelectorAll('.error')) {
-    const field = place.id.replace(/-error$/, '');
-    const fault = faults.get(field);
-    at(field).toggleAttribute('aria-invalid', false);
-    if (fault) at(field).setAttribute('aria-invalid', 'true');
-    place.hidden = fault === undefined;
-    say(place, fault ?? '');
-  }
-  const first = document.querySelector('[aria-invalid=true]');
-  if (first?.closest('#more') || faults.get('token')?.key === 'error.credential') at('more').open = true;
-  first?.focus();
-  return first ? undefined : asked;
+function start(task, headers) {
+  task.begin(headers);
+  watches.start(task);
 }
 
-function wantedIDs(wrong) {
-  const ids = new Set(at('ids').value.split(/[\s,;，；、]+/).filter(Boolean));
-  if (ids.size === 0) wrong('ids', 'error.no-ids');
-  for (const id of ids) if (!/^[A-Za-z0-9_-]{1,64}$/.test(id)) wrong('ids', 'error.id', { id: id.slice(0, 80) });
-  if (new Set([...cards.keys(), ...ids]).size > most) wrong('ids', 'error.many', { limit: most });
-  return ids;
+function stop(task) {
+  if (!task.runs) return;
+  task.stop();
+  watches.stop(task);
 }
 
 // again watches a task with the present credentials of the form.
-function again(card) {
-  const asked = ask(() => [card.id]);
-  if (asked) card.start(asked.headers);
+function again(task) {
+  const headers = credentials();
+  if (headers) start(task, headers);
 }
 
-// remove removes a task from the page. The focus goes to its neighbour.
-function remove(card) {
-  const next = card.element.nextElementSibling ?? card.element.previousElementSibling;
-  drop(card);
-  (next?.querySelector('.remove') ?? at('ids')).focus();
+function remove(task) {
+  list.leave(task);
+  drop(task);
 }
 
-function drop(card) {
-  card.stop();
-  card.element.remove();
-  cards.delete(card.id);
+function drop(task) {
+  stop(task);
+  tasks.delete(task.id);
   changed();
+  if (tasks.size === 0) unfold('ids');
 }
 
 at('stop-all').addEventListener('click', () => {
-  const running = [...cards.values()].filter((card) => card.runs);
-  for (const card of running) card.stop();
+  const running = [...tasks.values()].filter((task) => task.runs);
+  for (const task of running) stop(task);
   announce(text('said.stopped', { count: running.length }));
 });
 
 at('clear').addEventListener('click', () => {
-  const ended = [...cards.values()].filter((card) => !card.runs);
-  for (const card of ended) drop(card);
+  const ended = [...tasks.values()].filter((task) => !task.runs);
+  for (const task of ended) remove(task);
   announce(text('said.removed', { count: ended.length }));
 });
 
-// changed updates the summary, once after several events.
+// changed updates the list, and what shows outside it: that also while the tab is hidden and has no frames, once for several events.
 let due = false;
 function changed() {
+  list.changed();
   if (due) return;
   due = true;
-  queueMicrotask(() => {
+  setTimeout(() => {
     due = false;
-    const all = [...cards.values()];
-    const count = (is) => all.filter(is).length;
-    const bad = (card) => card.connection === 'failed' || card.state === 'FAILED';
-    const watching = count((card) => card.runs);
-    say(at('summary'), text('summary', {
-      watching, failed: count((card) => !card.runs && bad(card)), stopped: count((card) => card.connection === 'stopped' && !bad(card)),
-      finished: count((card) => card.connection === 'ended' && !bad(card)),
-    }));
-    document.title = watching > 0 ? `(${watching}) kootask` : 'kootask';
-    at('empty').hidden = all.length > 0;
+    showFinish([...tasks.values()]);
+    at('link').href = `#ids=${[...tasks.keys()].join(',')}`;
   });
 }
 
@@ -123,16 +100,26 @@ function announce(words) {
 at('language').addEventListener('change', () => {
   speak(at('language').value);
   at('announcer').textContent = '';
-  for (const card of cards.values()) card.redraw();
+  for (const task of tasks.values()) task.version++;
+  changed();
 });
 
+// follow opens the tasks of the address: the one that is in the list, or the form for those that are not.
+function follow() {
+  const ids = linked(), unknown = ids.filter((id) => !tasks.has(id));
+  if (unknown.length > 0) offer(unknown);
+  else if (ids.length === 1) list.show(tasks.get(ids[0]));
+}
+addEventListener('hashchange', follow);
+
 // Leaving the page ends its watches and forgets the token, also if the browser shows the page again.
-addEventListener('pagehide', () => { for (const card of cards.values()) card.stop(); });
+addEventListener('pagehide', () => watches.stopAll());
 addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
 
 at('language').value = languages.find((l) => navigator.language.toLowerCase().startsWith(l.slice(0, 2))) ?? languages[0];
 speak(at('language').value);
 changed();
+follow();
 if (!isSecureContext) {
   at('insecure').hidden = false;
   at('token').setAttribute('aria-describedby', 'token-hint insecure token-error'); // Otherwise hidden elements would be read out too.
@@ -141,4 +128,4 @@ if (!AbortSignal.any) {
   say(at('empty'), text('too-old'));
   at('watch').disabled = true;
 }
-setInterval(() => { for (const card of cards.values()) card.tick(); }, 1000);
+setInterval(() => list.changed(), 1000);

@@ -1,4 +1,4 @@
-// One stream of a watch: its events as they come, or a Failure.
+// One stream of events as they come, or a Failure.
 
 // A stream without data for this long is broken: the server sends a message at least every 15 s.
 const silence = 20_000;
@@ -24,6 +24,17 @@ export class Failure extends Error {
     const delay = detail('RetryInfo')?.retryDelay;
     this.retryAfter = delay && parseFloat(delay) * 1000;
   }
+
+  // ofUpstream is set if KooDrive is the cause, and not the way to kootask.
+  get ofUpstream() { return this.reason.startsWith('UPSTREAM_'); }
+}
+
+// dropped is the Failure of a task that its stream has dropped.
+export function dropped({ code, reason, metadata, message, retryDelay }) {
+  const type = (name, value) => ({ '@type': `type.googleapis.com/google.rpc.${name}`, ...value });
+  const details = [type('ErrorInfo', { reason, domain, metadata })];
+  if (retryDelay) details.push(type('RetryInfo', { retryDelay }));
+  return new Failure('kootask', { status: { code, message, details } });
 }
 
 // failed reads an error's body, or the data of a failure event.

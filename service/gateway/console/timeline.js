@@ -1,86 +1,55 @@
-// The history of a task, newest line first. Few lines are in the document at a time, and none while the history is closed.
-import { label, say, text, write } from './text.js';
+// The history of a task, newest line first. Few of its lines are in the document at a time.
+import { write } from './text.js';
 
-const kept = 10_000;
 const page = 100;
 
 export class Timeline {
-  #lines = []; // Oldest first: { time, text }.
-  #dropped = false;
-  #fresh = 0; // Number of the newest lines that are not in the document yet.
+  #list;
+  #older;
+  #newest; // The newest line in the document.
   #shown = page;
-  #due = false;
 
-  constructor(details, id) {
-    this.id = id;
-    this.details = details;
-    this.summary = details.querySelector('summary');
-    this.list = details.querySelector('ol');
-    this.older = details.querySelector('.older');
-    label(this.list, text('history.label', { id }));
-    label(this.older, text('older.label', { id }));
-    details.addEventListener('toggle', () => this.#draw());
-    this.older.addEventListener('click', () => this.#showOlder());
-    this.#draw();
-  }
-
-  // add adds a Text with the present time.
-  add(words) {
-    this.#lines.push({ time: new Date(), words });
-    this.#fresh++;
-    if (this.#lines.length > kept) {
-      this.#dropped = true;
-      this.#lines.splice(0, this.#lines.length - kept);
-    }
-    if (this.#due) return;
-    this.#due = true;
-    setTimeout(() => {
-      this.#due = false;
-      this.#draw();
+  // list is the ol of the lines, and older the button that shows more. redraw is called when more are to be drawn.
+  constructor(list, older, redraw) {
+    this.#list = list;
+    this.#older = older;
+    older.addEventListener('click', () => {
+      this.#shown += page;
+      redraw();
     });
   }
 
-  // redraw writes all lines again, in another language.
-  redraw() {
-    this.list.replaceChildren();
-    this.#draw();
+  // clear begins with another task, or in another language.
+  clear() {
+    this.#list.replaceChildren();
+    this.#newest = undefined;
   }
 
-  #draw() {
-    const count = text(this.#dropped ? 'history.dropped' : 'history', { count: this.#lines.length });
-    say(this.summary, count);
-    label(this.summary, text('history.name', { count, id: this.id }));
-    if (!this.details.open) {
-      this.list.replaceChildren();
-      this.#shown = page;
-      return;
+  // reset forgets how many lines were shown.
+  reset() {
+    this.clear();
+    this.#shown = page;
+  }
+
+  // draw adds the lines that are not in the document yet: new ones above, and older ones below.
+  draw(lines) {
+    const from = this.#newest ? lines.lastIndexOf(this.#newest) + 1 : lines.length;
+    const fresh = lines.slice(Math.max(from, lines.length - this.#shown));
+    this.#list.prepend(...fresh.reverse().map(line));
+    while (this.#list.childElementCount > this.#shown) this.#list.lastElementChild.remove();
+    this.#newest = lines.at(-1);
+    const at = lines.length - this.#list.childElementCount;
+    this.#list.append(...lines.slice(Math.max(0, lines.length - this.#shown), at).reverse().map(line));
+    const focused = document.activeElement === this.#older;
+    this.#older.hidden = this.#list.childElementCount >= lines.length;
+    if (focused && this.#older.hidden) { // The focused button has gone, so the oldest line gets the focus.
+      this.#list.lastElementChild.tabIndex = -1;
+      this.#list.lastElementChild.focus();
     }
-    const fresh = this.list.childElementCount === 0 ? this.#shown : Math.min(this.#fresh, this.#shown);
-    this.#fresh = 0;
-    this.list.prepend(...this.#lines.slice(-fresh || this.#lines.length).reverse().map(draw));
-    while (this.list.childElementCount > this.#shown) this.list.lastElementChild.remove();
-    this.#count();
-  }
-
-  #showOlder() {
-    this.#draw(); // Lines that are not in the document yet must not be counted as older ones.
-    const at = this.#lines.length - this.list.childElementCount;
-    const older = this.#lines.slice(Math.max(0, at - page), at).reverse().map(draw);
-    this.#shown += page;
-    this.list.append(...older);
-    this.#count();
-    if (this.older.hidden) { // The focused button has gone, so the oldest line gets the focus.
-      this.list.lastElementChild.tabIndex = -1;
-      this.list.lastElementChild.focus();
-    }
-  }
-
-  #count() {
-    this.older.hidden = this.list.childElementCount >= this.#lines.length;
   }
 }
 
-function draw({ time, words }) {
+function line({ time, words }) {
   const item = document.createElement('li');
   const at = document.createElement('time');
   at.dateTime = time.toISOString();
