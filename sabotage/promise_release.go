@@ -69,5 +69,12 @@ var promiseRelease = promise{
 			to:   `c.state.Doubt = c.state.Err`,
 			red:  "service/watch.TestDoubt",
 		},
+		{
+			name: "the page goes on to watch a stopped task",
+			in:   "service/gateway/console/watches.js",
+			from: `for (const lane of this.#lanes) lane.remove(task);`,
+			to:   ``,
+			red:  "cmd/kootask.TestConsoleStoppedTask",
+		},
 	},
 }

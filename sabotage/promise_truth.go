@@ -181,5 +181,12 @@ var promiseTruth = promise{
 			to:   ``,
 			red:  "internal/jsonline.TestMarshal",
 		},
+		{
+			name: "the page shows an earlier state",
+			in:   "service/gateway/console/task.js",
+			from: `if (this.data && (this.data.done || rank(data) < rank(this.data))) return;`,
+			to:   ``,
+			red:  "cmd/kootask.TestConsoleResumes",
+		},
 	},
 }
