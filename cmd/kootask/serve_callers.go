@@ -54,13 +54,9 @@ func (c callerFlags) config(p *problems, f serviceFlags, config *server.Config) 
 		if c.TLSClientCA != "" {
 			paths = append(paths, c.TLSClientCA)
 		}
-		secured, err := reload.Read(config.Files, "tls", paths, func(contents [][]byte) (server.TLS, error) {
-			var clientCA credfile.File
-			if c.TLSClientCA != "" {
-				clientCA = credfile.File{Name: c.TLSClientCA, Content: contents[2]}
-			}
-			return server.ParseTLS(credfile.File{Name: c.TLSCert, Content: contents[0]},
-				credfile.File{Name: c.TLSKey, Content: contents[1]}, clientCA)
+		secured, err := reload.Read(config.Files, "tls", paths, func(files []credfile.File) (server.TLS, error) {
+			files = append(files, credfile.File{}) // In place of missing client authorities.
+			return server.ParseTLS(files[0], files[1], files[2])
 		})
 		p.add("tls-cert", err)
 		config.TLS = secured
@@ -73,10 +69,10 @@ func (c callerFlags) config(p *problems, f serviceFlags, config *server.Config) 
 		config.Auth.Tokens, config.Auth.TokenHeader = c.tokens(p, config.Files), c.OIDCHeader
 	}
 	if c.PolicyFile != "" {
-		read := func(contents [][]byte) (*auth.Policy, error) {
-			policy, err := auth.ParsePolicy(contents[0])
+		read := func(files []credfile.File) (*auth.Policy, error) {
+			policy, err := auth.ParsePolicy(files[0].Content)
 			if err != nil {
-				err = fmt.Errorf("%s: %w", c.PolicyFile, err)
+				err = fmt.Errorf("%s: %w", files[0].Name, err)
 			}
 			return policy, err
 		}
@@ -97,10 +93,7 @@ func (c callerFlags) tokens(p *problems, files *reload.Files) *auth.TokensConfig
 		tokens.Close()
 	}
 	if c.OIDCCA != "" {
-		read := func(contents [][]byte) (*x509.CertPool, error) {
-			return credfile.File{Name: c.OIDCCA, Content: contents[0]}.Pool()
-		}
-		config.RootCAs, err = reload.Read(files, "oidc-ca", []string{c.OIDCCA}, read)
+		config.RootCAs, err = reload.Read(files, "oidc-ca", []string{c.OIDCCA}, parsePool)
 		p.add("oidc-ca", err)
 	}
 	if c.OIDCProxy != "" {

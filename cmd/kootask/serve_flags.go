@@ -118,10 +118,7 @@ func readDialect(p *problems, flag, file string) *dialect.Dialect {
 func (f koodriveFlags) config(p *problems, files *reload.Files) upstream.Config {
 	config := upstream.Config{BaseURL: f.UpstreamURL, AllowHTTP: f.UpstreamAllowHTTP}
 	if f.UpstreamCA != "" {
-		read := func(contents [][]byte) (*x509.CertPool, error) {
-			return credfile.File{Name: f.UpstreamCA, Content: contents[0]}.Pool()
-		}
-		roots, err := reload.Read(files, "upstream-ca", []string{f.UpstreamCA}, read)
+		roots, err := reload.Read(files, "upstream-ca", []string{f.UpstreamCA}, parsePool)
 		p.add("upstream-ca", err)
 		config.RootCAs = roots
 	}
@@ -134,6 +131,9 @@ func (f koodriveFlags) config(p *problems, files *reload.Files) upstream.Config 
 	p.add("upstream-url", err)
 	return config
 }
+
+// parsePool parses the certificates in the only file of a group.
+func parsePool(files []credfile.File) (*x509.CertPool, error) { return files[0].Pool() }
 
 // parseProxy parses the URL of an HTTP proxy. Its error does not contain the URL's password.
 func parseProxy(text string) (*url.URL, error) {
@@ -265,8 +265,7 @@ func (f appFlags) app(p *problems, files *reload.Files) *upstream.App {
 		p.add("app-secret-file", errors.New("required with --upstream-auth=app"))
 		return nil
 	}
-	read := func(contents [][]byte) ([]secret.Value, error) { return parseSecrets(f.AppSecretFile, contents[0]) }
-	secrets, err := reload.Read(files, "app-secret", []string{f.AppSecretFile}, read)
+	secrets, err := reload.Read(files, "app-secret", []string{f.AppSecretFile}, parseSecrets)
 	p.add("app-secret-file", err)
 	app := &upstream.App{ID: f.AppID, Secrets: secrets}
 	if err == nil && f.AppID != "" {
@@ -275,14 +274,14 @@ func (f appFlags) app(p *problems, files *reload.Files) *upstream.App {
 	return app
 }
 
-// parseSecrets parses a file with an app's secret, or with two during a rotation, one per line.
-func parseSecrets(file string, content []byte) (secrets []secret.Value, err error) {
-	lines, err := credfile.File{Name: file, Content: content}.Lines()
+// parseSecrets parses the only file of a group, with an app's secret, or with two during a rotation, one per line.
+func parseSecrets(files []credfile.File) (secrets []secret.Value, err error) {
+	lines, err := files[0].Lines()
 	if err != nil {
 		return nil, err
 	}
 	if len(lines) > 2 {
-		return nil, fmt.Errorf("%s has more than two lines", file)
+		return nil, fmt.Errorf("%s has more than two lines", files[0].Name)
 	}
 	for _, line := range lines {
 		secrets = append(secrets, secret.New(line))

@@ -54,9 +54,8 @@ func filedBubble(t *testing.T, test func(t *testing.T, s *system, f *files)) {
 		c.Upstream.PerSecond = 100_000
 		c.Files = &reload.Files{Log: c.Log}
 		paths := []string{filepath.Join(f.dir, "cert"), filepath.Join(f.dir, "key"), filepath.Join(f.dir, "ca")}
-		secured, err := reload.Read(c.Files, "tls", paths, func(contents [][]byte) (server.TLS, error) {
-			return server.ParseTLS(credfile.File{Name: "cert", Content: contents[0]}, credfile.File{Name: "key", Content: contents[1]},
-				credfile.File{Name: "ca", Content: contents[2]})
+		secured, err := reload.Read(c.Files, "tls", paths, func(files []credfile.File) (server.TLS, error) {
+			return server.ParseTLS(files[0], files[1], files[2])
 		})
 		if err != nil {
 			t.Fatal(err)

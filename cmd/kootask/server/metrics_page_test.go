@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kootask/kootask/cmd/kootask/credfile"
 	"github.com/kootask/kootask/cmd/kootask/logging"
 	"github.com/kootask/kootask/cmd/kootask/server"
 	"github.com/kootask/kootask/cmd/kootask/server/reload"
@@ -25,7 +26,7 @@ func TestMetricsPage(t *testing.T) {
 		c.Auth.Tokens = &auth.TokensConfig{Issuer: "https://issuer.test", Audience: "kootask"}
 		c.LogMetrics = logging.New(io.Discard, func(to io.Writer) slog.Handler { return slog.NewJSONHandler(to, nil) })
 		c.Files = &reload.Files{}
-		if _, err := reload.Read(c.Files, "file", []string{"metrics_test.go"}, func([][]byte) (int, error) { return 0, nil }); err != nil {
+		if _, err := reload.Read(c.Files, "file", []string{"metrics_test.go"}, func([]credfile.File) (int, error) { return 0, nil }); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -50,10 +50,12 @@ type Files struct {
 // alone.
 type followed struct {
 	what    string
-	readers []*credfile.Reader
-	last    [][]byte      // The content that was validated last; nil if a file could not be read.
-	seen    [][]byte      // The content at the last read.
-	reread  chan struct{} // Capacity 1: a token requests a read at once. Never closed.
+	paths   []string
+	readers []*credfile.Reader       // One for each path.
+	moved   atomic.Pointer[[]string] // Paths that follow uses from its next read on; nil: unchanged.
+	last    [][]byte                 // The content that was validated last; nil if a file could not be read.
+	seen    [][]byte                 // The content at the last read.
+	reread  chan struct{}            // Capacity 1: a token requests a read at once. Never closed.
 	// judge validates the content. It returns a function that puts it to use.
 	judge func(contents [][]byte) (use func(), err error)
 
@@ -64,16 +66,20 @@ type followed struct {
 
 // Read reads a group of files, and returns a function for its current value. what is its name in the log and the
 // metrics. It fails if the files cannot be read in time or if parse fails. The errors of parse are logged. The result
-// of parse must depend only on the content; its failure may also depend on the clock. Call Read before Follow.
-func Read[T any](files *Files, what string, paths []string, parse func(contents [][]byte) (T, error)) (func() T, error) {
+// of parse must depend only on the content; its failure may also depend on the clock, and name the files. Call Read
+// before Follow.
+func Read[T any](files *Files, what string, paths []string, parse func(contents []credfile.File) (T, error)) (func() T, error) {
 	var now atomic.Pointer[T]
-	f := &followed{what: what, reread: make(chan struct{}, 1), judge: func(contents [][]byte) (func(), error) {
-		value, err := parse(contents)
+	f := &followed{what: what, reread: make(chan struct{}, 1)}
+	f.judge = func(contents [][]byte) (func(), error) {
+		all := make([]credfile.File, len(contents))
+		for i, content := range contents {
+			all[i] = credfile.File{Name: f.paths[i], Content: content}
+		}
+		value, err := parse(all)
 		return func() { now.Store(&value) }, err
-	}}
-	for _, path := range paths {
-		f.readers = append(f.readers, credfile.NewReader(path))
 	}
+	f.open(paths)
 	contents, err := f.read(context.Background())
 	if err != nil {
 		return nil, err
@@ -86,6 +92,27 @@ func Read[T any](files *Files, what string, paths []string, parse func(contents 
 	f.last, f.seen = contents, contents
 	files.all = append(files.all, f)
 	return func() T { return *now.Load() }, nil
+}
+
+// open sets the paths of the files.
+func (f *followed) open(paths []string) {
+	f.paths, f.readers = paths, nil
+	for _, path := range paths {
+		f.readers = append(f.readers, credfile.NewReader(path))
+	}
+}
+
+// Move makes Follow read files at other paths: those of the groups in to that have the same names. Their content is
+// validated like any change, and takes effect after the next reads. Groups that to lacks, or that have another number of
+// files there, stay. to must not be followed itself. It is safe to call during Follow.
+func (s *Files) Move(to *Files) {
+	for _, f := range s.all {
+		for _, other := range to.all {
+			if other.what == f.what && len(other.paths) == len(f.paths) {
+				f.moved.Store(&other.paths)
+			}
+		}
+	}
 }
 
 // Follow rereads the files until ctx ends. A file that hangs delays neither the others nor the end.
@@ -126,6 +153,10 @@ func (s *Files) follow(ctx context.Context, f *followed) {
 			timer.Reset(time.Until(last.Add(Settle)))
 			next = Settle
 		case <-timer.C:
+			if paths := f.moved.Swap(nil); paths != nil {
+				f.open(*paths)
+				f.seen = nil // The next read is the first one of these files.
+			}
 			s.look(ctx, f)
 			last = time.Now()
 			timer.Reset(next)

@@ -16,14 +16,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"github.com/kootask/kootask/cmd/kootask/credfile"
 	"github.com/kootask/kootask/cmd/kootask/server/reload"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // parse refuses contents that contain "bad".
-func parse(contents [][]byte) (string, error) {
-	all := string(bytes.Join(contents, []byte("+")))
+func parse(files []credfile.File) (string, error) {
+	var contents []string
+	for _, f := range files {
+		contents = append(contents, string(f.Content))
+	}
+	all := strings.Join(contents, "+")
 	if strings.Contains(all, "bad") {
 		return "", errors.New("it is bad")
 	}
@@ -212,6 +217,66 @@ func TestRereadWithoutFiles(t *testing.T) {
 		synctest.Wait()
 		if !strings.Contains(log.String(), `msg="rereading files" files=[]`) {
 			t.Errorf("the log says %q", log.String())
+		}
+	})
+}
+
+// Move makes the next reads those of other files, with the same rules. Groups that are not the same stay.
+func TestMove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		paths := map[string]string{}
+		for name, content := range map[string]string{"old": "1", "new": "2", "bad": "bad", "other": "3"} {
+			paths[name] = filepath.Join(dir, name)
+			write(t, paths[name], content)
+		}
+		plan := func(what string, names ...string) *reload.Files {
+			files := &reload.Files{}
+			var all []string
+			for _, name := range names {
+				all = append(all, paths[name])
+			}
+			good := func([]credfile.File) (int, error) { return 0, nil }
+			if _, err := reload.Read(files, what, all, good); err != nil {
+				t.Fatal(err)
+			}
+			return files
+		}
+		var log bytes.Buffer
+		hangup := make(chan os.Signal, 1)
+		files := &reload.Files{Log: slog.New(slog.NewTextHandler(&log, nil)), Reread: hangup}
+		now, err := reload.Read(files, "policy", []string{paths["old"]}, parse)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go files.Follow(ctx)
+		time.Sleep(reload.Interval)
+		for _, step := range []struct {
+			to     *reload.Files
+			want   string
+			failed float64
+		}{
+			{plan("policy", "new"), "2", 0},
+			{plan("policy", "bad"), "2", 1},
+			{plan("policy", "old"), "1", 0},
+			{plan("tls", "new"), "1", 0},
+			{plan("policy", "new", "other"), "1", 0},
+		} {
+			files.Move(step.to)
+			hangup <- syscall.SIGHUP
+			time.Sleep(2*reload.Settle + time.Nanosecond)
+			synctest.Wait()
+			if got := now(); got != step.want || metric(t, files, "kootask_files_failed") != step.failed {
+				t.Errorf("it is %q, want %q; the log:\n%s", got, step.want, log.String())
+			}
+		}
+		write(t, paths["old"], "4")
+		time.Sleep(2 * reload.Interval)
+		synctest.Wait()
+		if got := now(); got != "4" {
+			t.Errorf("a change of the file in use: %q", got)
 		}
 	})
 }

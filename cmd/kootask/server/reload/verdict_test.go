@@ -30,13 +30,13 @@ func TestVerdictsDependOnTheClock(t *testing.T) {
 		type value struct{ text string }
 		var log bytes.Buffer
 		files := &reload.Files{Log: slog.New(slog.NewTextHandler(&log, nil))}
-		now, err := reload.Read(files, "file", []string{path}, func(contents [][]byte) (*value, error) {
-			if age := time.Since(begin); string(contents[0]) == "second" && age < early {
+		now, err := reload.Read(files, "file", []string{path}, func(files []credfile.File) (*value, error) {
+			if age := time.Since(begin); string(files[0].Content) == "second" && age < early {
 				return nil, errors.New("not yet")
 			} else if age > late {
 				return nil, errors.New("not any more")
 			}
-			return &value{string(contents[0])}, nil
+			return &value{string(files[0].Content)}, nil
 		})
 		if err != nil {
 			t.Fatal(err)
