@@ -19,6 +19,13 @@ var promiseSecrets = promise{
 			red:  "cmd/kootask/server.TestOneLogLinePerCall",
 		},
 		{
+			name: "the printed configuration contains a proxy's password",
+			in:   "cmd/kootask.shown",
+			from: `user.ReplaceAllString(v, "${1}xxxxx@")`,
+			to:   `v`,
+			red:  "cmd/kootask.TestOrigins",
+		},
+		{
 			name: "a malformed task id is logged",
 			in:   "service/caller.Caller.AppendAttrs",
 			from: `!taskid.Valid(taskID)`,

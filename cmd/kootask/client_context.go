@@ -55,10 +55,17 @@ func (contextFlags) BeforeResolve(ctx *kong.Context) error {
 // inEnvironment reports whether the environment sets a flag, or the token in place of its file. kong lets a resolver win over
 // the environment.
 func inEnvironment(flag *kong.Flag) bool {
-	return flag.Name == "token-file" && os.Getenv(tokenVariable) != "" || slices.ContainsFunc(flag.Envs, func(name string) bool {
-		_, set := os.LookupEnv(name)
-		return set
-	})
+	return flag.Name == "token-file" && os.Getenv(tokenVariable) != "" || variable(flag) != ""
+}
+
+// variable returns the name of the environment variable that sets a flag; empty without one.
+func variable(flag *kong.Flag) string {
+	for _, name := range flag.Envs {
+		if _, set := os.LookupEnv(name); set {
+			return name
+		}
+	}
+	return ""
 }
 
 // named adds the context in use to each line of an error; without a context it returns err.

@@ -39,7 +39,7 @@ func golden(t *testing.T, name, got string) {
 
 func TestHelp(t *testing.T) {
 	for name, args := range map[string][]string{
-		"help.txt": {"--help"}, "help-serve.txt": {"serve", "--help"}, "help-demo.txt": {"demo", "--help"},
+		"help.txt": {"--help"}, "help-serve.txt": {"serve", "--help"}, "help-config.txt": {"config", "--help"}, "help-demo.txt": {"demo", "--help"},
 		"help-simulate.txt": {"simulate", "--help"}, "help-get.txt": {"get", "--help"}, "help-watch.txt": {"watch", "--help"},
 		"help-version.txt": {"version", "--help"}, "help-doctor.txt": {"doctor", "--help"}, "help-explain.txt": {"explain", "--help"}, "help-wait.txt": {"wait", "--help"},
 	} {

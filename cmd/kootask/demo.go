@@ -25,7 +25,7 @@ type demoCommand struct {
 func (c *demoCommand) Run(ctx context.Context, out output) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	p, log := &problems{}, c.log(out.stderr)
+	p, log := &problems{}, c.log(out.stderr, c.LogLevel)
 	koodrive, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err

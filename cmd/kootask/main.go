@@ -22,6 +22,7 @@ import (
 // commands are the subcommands of kootask.
 type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Run the service."`
+	Config   configCommand   `cmd:"" help:"Print the configuration of serve that is in force, and where each value comes from."`
 	Demo     demoCommand     `cmd:"" help:"Run the service on this machine with a stand-in for KooDrive, and print commands to try."`
 	Simulate simulateCommand `cmd:"" help:"Run only KooDrive's stand-in, for tests."`
 	Get      getCommand      `cmd:"" help:"Show a task as it is now."`
@@ -50,10 +51,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	defer stop()
 
 	exit, out := -1, &checkedWriter{to: stdout}
-	parser, err := kong.New(&commands{},
-		kong.Name("kootask"),
-		kong.Description("KooDrive tasks, typed and pushed. Every flag may also be set in the environment, as its help says."),
-		kong.DefaultEnvars("KOOTASK"),
+	parser, err := newParser(&commands{},
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exit = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
@@ -90,6 +88,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return report(stderr, fmt.Errorf("printing the result: %w", out.err))
 	}
 	return report(stderr, err)
+}
+
+// newParser returns a parser of the command line and the environment.
+func newParser(to *commands, options ...kong.Option) (*kong.Kong, error) {
+	return kong.New(to, append(options,
+		kong.Name("kootask"),
+		kong.Description("KooDrive tasks, typed and pushed. Every flag may also be set in the environment, as its help says."),
+		kong.DefaultEnvars("KOOTASK"),
+	)...)
 }
 
 // untilSignal returns a context that ends at SIGINT or SIGTERM. Its cause is [server.ErrInterrupted] after SIGINT,

@@ -8,8 +8,10 @@ import (
 	"log"
 	"log/slog"
 	"net"
+	"os"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"google.golang.org/grpc/grpclog"
 
 	"github.com/kootask/kootask/cmd/kootask/logging"
@@ -17,28 +19,44 @@ import (
 	"github.com/kootask/kootask/cmd/kootask/server/reload"
 )
 
-// serveCommand runs the service.
-type serveCommand struct {
+// settings are the flags that configure the service, each of which may be in a file.
+type settings struct {
+	configFlag
 	koodriveFlags
 	serviceFlags
 	callerFlags
 	Reflection    bool          `group:"Ports" help:"Enable gRPC server reflection."`
 	ShutdownDelay time.Duration `default:"2s" help:"Time after SIGTERM during which only health and /readyz change, so that load balancers can react. Part of --shutdown-grace, at most 25 % of it. SIGINT skips it."`
-	Check         bool          `help:"Check the flags and files, print all problems and exit. Opens no port."`
-	Online        bool          `help:"With --check: connect to KooDrive too, without a request or a credential, and print each step."`
+}
+
+// config returns the config of the server. Its files are those of the flags.
+func (s *settings) config(p *problems, files *reload.Files, log *logging.Log) server.Config {
+	p.file = &s.configFlag
+	config := s.serviceFlags.config(p, s.koodriveFlags.config(p, files), files, log)
+	config.Reflection, config.Dialect = s.Reflection, readDialect(p, "upstream-dialect", s.UpstreamDialect)
+	if s.UpstreamDialect != "" {
+		files.Fixed = []string{"upstream-dialect"}
+	}
+	s.delay(p, s.ShutdownDelay, &config)
+	s.callerFlags.config(p, s.serviceFlags, &config)
+	return config
+}
+
+// serveCommand runs the service.
+type serveCommand struct {
+	settings
+	Check  bool `help:"Check the flags and files, print all problems and exit. Opens no port."`
+	Online bool `help:"With --check: connect to KooDrive too, without a request or a credential, and print each step."`
 }
 
 // Run serves until ctx ends.
-func (c *serveCommand) Run(ctx context.Context, out output, hangup hangups) error {
-	p, log := &problems{}, c.log(out.stderr)
-	files := &reload.Files{Log: log.Logger, Reread: hangup}
-	config := c.serviceFlags.config(p, c.koodriveFlags.config(p, files), files, log)
-	config.Reflection, config.Dialect = c.Reflection, readDialect(p, "upstream-dialect", c.UpstreamDialect)
-	if c.UpstreamDialect != "" {
-		files.Fixed = []string{"upstream-dialect"}
-	}
-	c.delay(p, c.ShutdownDelay, &config)
-	c.callerFlags.config(p, c.serviceFlags, &config)
+func (c *serveCommand) Run(ctx context.Context, k *kong.Context, out output, hangup hangups) error {
+	level := &slog.LevelVar{}
+	level.Set(c.LogLevel)
+	p, log := &problems{}, c.log(out.stderr, level)
+	reread := make(chan os.Signal, 1)
+	files := &reload.Files{Log: log.Logger, Reread: reread}
+	config := c.config(p, files, log)
 	if c.Online && !c.Check {
 		p.add("online", errors.New("requires --check"))
 	}
@@ -66,6 +84,8 @@ func (c *serveCommand) Run(ctx context.Context, out output, hangup hangups) erro
 		slog.Bool("tls", config.TLS != nil),
 		slog.Bool("callers_known", c.known()),
 	)
+	settings := newLiveSettings(k, level, files, log)
+	go settings.follow(ctx, hangup, reread) // It may be reading a file that hangs when the process ends, so nothing waits for it.
 	return c.run(ctx, s, listeners, log)
 }
 
@@ -104,8 +124,11 @@ func stoppingMessage(signalled error) string {
 	return "stopping"
 }
 
-// open builds the server and opens its ports, unless there are problems.
+// open builds the server and opens its ports. If there are problems, it opens none.
 func (f serviceFlags) open(p *problems, config server.Config) (*server.Server, server.Listeners, error) {
+	if f.checkPorts(p); p.err() != nil {
+		return nil, server.Listeners{}, p.err()
+	}
 	listeners := f.listen(p)
 	if err := p.err(); err != nil {
 		return nil, server.Listeners{}, err

@@ -78,23 +78,6 @@ type serviceFlags struct {
 	LogFormat     string        `enum:"json,text," default:"" help:"Format of the log: json or text. Default: text on a terminal, otherwise json."`
 }
 
-// problems collects all problems with the flags.
-type problems struct{ errs usageError }
-
-func (p *problems) add(flag string, err error) {
-	if err != nil {
-		p.errs = append(p.errs, fmt.Errorf("--%s: %w", flag, err))
-	}
-}
-
-// err returns the problems as one error; nil without one.
-func (p *problems) err() error {
-	if p.errs == nil {
-		return nil
-	}
-	return p.errs
-}
-
 // readDialect returns the dialect of a flag's file; the default without a file.
 func readDialect(p *problems, flag, file string) *dialect.Dialect {
 	var overlay []byte
@@ -342,14 +325,14 @@ func wayOut(flag, address string, err error) error {
 		err, flag, net.JoinHostPort(host, "0"))
 }
 
-// log returns the log, which is written to stderr.
-func (f serviceFlags) log(stderr io.Writer) *logging.Log {
+// log returns the log, which is written to stderr from a level on.
+func (f serviceFlags) log(stderr io.Writer, level slog.Leveler) *logging.Log {
 	file, isFile := stderr.(*os.File)
 	text := f.LogFormat == "text" || f.LogFormat == "" && isFile && term.IsTerminal(int(file.Fd()))
 	return logging.New(stderr, func(to io.Writer) slog.Handler {
 		if text {
-			return slog.NewTextHandler(to, &slog.HandlerOptions{Level: f.LogLevel})
+			return slog.NewTextHandler(to, &slog.HandlerOptions{Level: level})
 		}
-		return logging.JSON(to, f.LogLevel)
+		return logging.JSON(to, level)
 	})
 }
