@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
 	"log/slog"
 	"net/http"
 	"os"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/kootask/kootask/cmd/kootask/server/reload"
+	"github.com/kootask/kootask/internal/certificates"
 )
 
 // replace writes a file again.
@@ -83,45 +86,53 @@ func TestReread(t *testing.T) {
 	}
 }
 
-// On SIGHUP, serve rereads its configuration: the log level and another file with the secret take effect, and a broken file is
-// logged while the service goes on.
+// On SIGHUP, serve rereads its configuration: the log level and the names of other files, with the secret and the certificate,
+// take effect. A broken file is logged while the service goes on.
 func TestHangupRereadsTheConfiguration(t *testing.T) {
 	t.Parallel()
 	koodrive := start(t, nil, "simulate", "--addr=127.0.0.1:0").says(t, `answers on (http://\S+),`)
+	ca := certificates.NewCA()
+	first, next := ca.Server("127.0.0.1"), ca.Server("127.0.0.1", "next")
+	files := func(secret string, certificate *certificates.Certificate) string {
+		cert, key := certificate.WriteFiles(t.TempDir())
+		return "tls-cert: " + cert + "\ntls-key: " + key + "\napp-secret-file: " + secret + "\n"
+	}
 	base := "upstream-allow-http: true\nupstream-url: " + koodrive + "\nupstream-auth: app\napp-id: " + demoApp + "\n"
-	path := configure(t, base+"app-secret-file: app-secret\n")
+	path := configure(t, base+files("app-secret", first))
 	replace(t, filepath.Join(filepath.Dir(path), "next"), demoSecret)
 	p := start(t, nil, append([]string{"serve", "--config=" + path}, anyPorts...)...)
 	address := p.says(t, `"http":"([^"]+)"`)
-	call := func() int {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/v1/tasks/"+runningID+"?maxAge=0s", nil)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool()}, DisableKeepAlives: true}}
+	call := func() (status int, presented *x509.Certificate) {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+address+"/v1/tasks/"+runningID+"?maxAge=0s", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.Header.Set("X-User-Id", demoUser)
-		resp, err := http.DefaultClient.Do(r)
+		resp, err := client.Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}
 		_ = resp.Body.Close()
-		return resp.StatusCode
+		return resp.StatusCode, resp.TLS.PeerCertificates[0]
 	}
-	if status := call(); status == http.StatusOK {
-		t.Error("a call succeeds with the wrong secret")
+	if status, presented := call(); status == http.StatusOK || !presented.Equal(first.TLS.Leaf) {
+		t.Errorf("with the wrong secret: HTTP %d, from %s", status, presented.SerialNumber)
 	}
-	replace(t, path, base+"app-secret-file: next\nlog-level: debug\n")
+	replace(t, path, base+files("next", next)+"log-level: debug\n")
 	p.signal(t, syscall.SIGHUP)
-	p.says(t, `"msg":"configuration reread","changed":\["log-level","app-secret-file"\]`)
-	p.says(t, `"msg":"rereading files","files":\["app-secret"\]`)
+	p.says(t, `"msg":"configuration reread","changed":\["log-level","app-secret-file","tls-cert","tls-key"\]`)
+	p.says(t, `"msg":"rereading files","files":\["app-secret","tls"\]`)
 	p.says(t, `"msg":"files reloaded","files":"app-secret"`)
-	if status := call(); status != http.StatusOK {
-		t.Errorf("with the other secret: HTTP %d", status)
+	p.says(t, `"msg":"files reloaded","files":"tls"`)
+	if status, presented := call(); status != http.StatusOK || !presented.Equal(next.TLS.Leaf) {
+		t.Errorf("with the other files: HTTP %d, from %s", status, presented.SerialNumber)
 	}
 	p.says(t, `"level":"DEBUG","msg":"koodrive request"`)
 	replace(t, path, "poll-min: 5\n")
 	p.signal(t, syscall.SIGHUP)
 	p.says(t, `"msg":"configuration is invalid, keeping the previous one","problems":\["`+regexp.QuoteMeta(path)+`:1: poll-min: must be a duration such as 2.5s"\]`)
-	if status := call(); status != http.StatusOK {
+	if status, _ := call(); status != http.StatusOK {
 		t.Errorf("after a broken file: HTTP %d", status)
 	}
 	p.signal(t, syscall.SIGTERM)
