@@ -85,6 +85,14 @@ class TestAddress(unittest.IsolatedAsyncioTestCase):
             with self.assertRaisesRegex(kootask.Error, "^No. "):
                 await client.wait("9")
 
+    async def test_the_error_keeps_its_details(self) -> None:
+        error = kootask.Error(StatusCode.UNAVAILABLE, "No.")
+        error.retry_after, error.localized_message, error.request_id = 1.5, "不。", "mine"
+        error.violations = (kootask.Violation("task_id", "RESERVED", "So it is."),)
+        want = {**vars(error), "message": "nothing listens at 127.0.0.1:1: No."}
+        await Call(Connection("127.0.0.1:1", None, True), "", "", "", None, None).explain(error)
+        self.assertEqual(vars(error), want)
+
     async def test_another_code_or_target_is_not_explained(self) -> None:
         async with serving(Scripted([StatusCode.PERMISSION_DENIED])) as client:
             with mock.patch.object(address, "fault") as fault, self.assertRaisesRegex(kootask.Error, "^proxy "):
@@ -99,7 +107,8 @@ class TestAddress(unittest.IsolatedAsyncioTestCase):
             for limit, timeout in ((0.05, None), (60.0, 0.05), (60.0, -1.0)):
                 call = Call(Connection(addr, None, True), "", "", "", None, deadline(timeout))
                 with mock.patch.object(address, "LIMIT", limit):
-                    self.assertIs(await asyncio.wait_for(call.explain(error), 30), error)
+                    await asyncio.wait_for(call.explain(error), 30)
+                self.assertEqual(error.message, "No.")
 
     async def test_closing_the_client_ends_the_search(self) -> None:
         async with listening() as addr:

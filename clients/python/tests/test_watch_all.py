@@ -5,6 +5,7 @@ from contextlib import aclosing
 from typing import Any
 from unittest import mock
 
+from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 from lists import beat, drop, numbered, of, text, texts
 from scripted import EXECUTING, FAILED, NEW, SUCCESS, end
@@ -200,6 +201,19 @@ class TestDrops(unittest.TestCase):
         want = ["a NEW", "b EXECUTING", "b dropped, after 5.0", "b SUCCESS"]
         self.assertEqual(got, [*want, "heartbeat of a, failing", "heartbeat of a, failing", "a SUCCESS"])
         self.assertEqual((fake.lists, fake.attempts), ([["a", "b"], ["b"]], [0, 5]))
+
+    @virtual
+    async def test_the_address_of_many_streams_is_searched_once_after_all_have_ended(self) -> None:
+        fake = Fake([Status(code=StatusCode.UNAVAILABLE.value[0], message="No.")])
+        streams = []
+
+        async def fault(*_: object) -> str:
+            streams.append(fake.streams)
+            return "nothing listens"
+
+        with mock.patch("kootask.address.fault", fault), self.assertRaisesRegex(kootask.Error, "^nothing listens: No. "):
+            await texts(fake.client().watch_all(numbered(250)))
+        self.assertEqual((fake.sizes, streams), ([100, 100, 50], [0]))
 
     @virtual
     async def test_the_last_task_is_watched_again(self) -> None:

@@ -66,17 +66,21 @@ class Call:
         except Elapsed:
             raise _deadline_passed() from None
 
-    async def explain(self, error: Error) -> Error:
-        """Return the error of a call, with the fault of the address in front if there may be one."""
+    async def explain(self, error: Error) -> None:
+        """Put the fault of the address in front of the message of the call's error, if there is one and it is found.
+
+        Raises Error if the client is closed meanwhile.
+        """
         connection = self.connection
         if connection.met or error.code not in address.CODES:
-            return error
+            return
         limit = address.LIMIT if self.deadline is None else min(address.LIMIT, self.deadline - time.monotonic())
         try:
             fault = await connection.pending.settle(address.fault(error.code, connection.addr, connection.plaintext), limit)
         except Elapsed:
-            return error
-        return Error(error.code, f"{fault}: {error.message}") if fault else error
+            return
+        if fault:
+            error.message = f"{fault}: {error.message}"
 
 
 def _deadline_passed() -> Error:

@@ -110,7 +110,8 @@ class Client:
         except AioRpcError as failure:
             error = from_rpc(failure)
             self._connection.met |= bool(error.raw_reason)
-            raise await call.explain(error) from failure
+            await call.explain(error)
+            raise error from failure
         finally:
             rpc.cancel()  # Has no effect on a finished call.
         if answer is None:  # gRPC returns None for an unreadable answer.
@@ -168,7 +169,8 @@ class Client:
         """
         source = One(WatchTaskRequest(task_id=task_id, failed_task_as_error=failed_task_as_error))
         progress = Progress(task_id, failed_task_as_error)
-        return Watch(self._call(token, user_id, language, timeout), source, [progress]).events()
+        call = self._call(token, user_id, language, timeout)
+        return _explained(call, Watch(call, source, [progress]).events())
 
     def watch_all(
         self,
@@ -198,7 +200,8 @@ class Client:
         """
         if isinstance(task_ids, str):
             raise TypeError("task_ids must be a list of ids, not one id")
-        return WatchAll(self._call(token, user_id, language, timeout), task_ids).events()
+        call = self._call(token, user_id, language, timeout)
+        return _explained(call, WatchAll(call, task_ids).events())
 
     async def wait(
         self,
@@ -233,6 +236,17 @@ class Client:
             provider=self._caller_token,
             deadline=deadline(timeout),
         )
+
+
+async def _explained(call: Call, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+    """Yield the events of a watch. Explain its error once all its streams have ended, so that many streams have one search."""
+    async with aclosing(events):
+        try:
+            async for event in events:
+                yield event
+        except Error as error:
+            await call.explain(error)
+            raise
 
 
 async def _tasks(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Task, None]:

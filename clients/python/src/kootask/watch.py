@@ -116,7 +116,7 @@ class Watch:
         self._call.connection.pending.check()
         after = await self._delay(cause)
         if after is None:
-            raise await self._call.explain(cause)
+            raise cause
         return Resume(cause, after, tuple(self._tasks))
 
     async def _delay(self, cause: Error) -> float | None:
