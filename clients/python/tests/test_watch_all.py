@@ -207,11 +207,11 @@ class TestDrops(unittest.TestCase):
         fake = Fake([Status(code=StatusCode.UNAVAILABLE.value[0], message="No.")])
         streams = []
 
-        async def fault(*_: object) -> str:
+        async def probe(*_: object) -> str:
             streams.append(fake.streams)
             return "nothing listens"
 
-        with mock.patch("kootask.address.fault", fault), self.assertRaisesRegex(kootask.Error, "^nothing listens: No. "):
+        with mock.patch("kootask.address.probe", probe), self.assertRaisesRegex(kootask.Error, "^nothing listens: No. "):
             await texts(fake.client().watch_all(numbered(250)))
         self.assertEqual((fake.sizes, streams), ([100, 100, 50], [0]))
 

@@ -71,16 +71,23 @@ class Call:
 
         Raises Error if the client is closed meanwhile.
         """
-        connection = self.connection
-        if connection.met or error.code not in address.CODES:
+        if error.raw_reason:
             return
-        limit = address.LIMIT if self.deadline is None else min(address.LIMIT, self.deadline - time.monotonic())
-        try:
-            fault = await connection.pending.settle(address.fault(error.code, connection.addr, connection.plaintext), limit)
-        except Elapsed:
-            return
+        addr, met = self.connection.addr, self.connection.met
+        fault = ""
+        if error.code is StatusCode.UNIMPLEMENTED or (address.is_lost_status(error) and not met):
+            fault = f"{addr} is not kootask's gRPC port, or its kootask is older than this client"
+        elif error.code is StatusCode.UNAVAILABLE and not met:
+            fault = await self._probe()
         if fault:
             error.message = f"{fault}: {error.message}"
+
+    async def _probe(self) -> str:
+        limit = address.LIMIT if self.deadline is None else min(address.LIMIT, self.deadline - time.monotonic())
+        try:
+            return await self.connection.pending.settle(address.probe(self.connection.addr, self.connection.plaintext), limit)
+        except Elapsed:
+            return ""
 
 
 def _deadline_passed() -> Error:
