@@ -39,7 +39,7 @@ class Error(Exception):
     """The name of the reason, also if it is newer than this package. Empty if the error is not from kootask, but from gRPC's
     library, a proxy or the client itself."""
     message: str
-    """The text for people, in English."""
+    """The text for people, in English. It begins with the cause if the client has found a fault of its address."""
     retry_after: float | None
     """The seconds after which calling again may help, from kootask. None if kootask does not say that it helps, and after a
     broken connection (an error without a reason, whose code is UNAVAILABLE), where calling again may help too."""
