@@ -29,10 +29,10 @@ type clientFlags struct {
 	securityFlags
 	TokenFile string `placeholder:"FILE" help:"File with the KooDrive token. Without it the token is $KOOTASK_TOKEN."`
 	UserID    string `placeholder:"ID" help:"KooDrive user to act for, where kootask signs with an app's secret."`
-	Output    string `enum:"auto,json" default:"auto" help:"Form of the output: auto (for people, live on a terminal) or json (one object per line)."`
+	Output    string `short:"o" enum:"auto,json" default:"auto" help:"Form of the output: auto (for people, live on a terminal) or json (one object per line)."`
 }
 
-// Exit codes of get, watch and doctor, in addition to 0, 1 and 2.
+// Exit codes of get, watch, wait and doctor, in addition to 0, 1 and 2.
 const (
 	exitFailed      = 3 // A task has failed.
 	exitNotFound    = 4 // KooDrive has no such task.

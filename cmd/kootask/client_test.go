@@ -109,7 +109,7 @@ func TestExitCodes(t *testing.T) {
 		"get, not finished":     {demoToken, []string{"get", addr, runningID}, exitOK, "EXECUTING"},
 		"get, unlisted":         {demoToken, []string{"get", addr, unlistedID}, exitOK, "status 7"},
 		"get, failed":           {demoToken, []string{"get", addr, failedID}, exitFailed, "FAILED 18000205"},
-		"get, JSON":             {demoToken, []string{"get", addr, "--output=json", failedID}, exitFailed, `"TASK_STATUS_FAILED"`},
+		"get, JSON":             {demoToken, []string{"get", addr, "-o", "json", failedID}, exitFailed, `"TASK_STATUS_FAILED"`},
 		"get, not found":        {demoToken, []string{"get", addr, "9"}, exitNotFound, "TASK_NOT_FOUND"},
 		"get, refused":          {"nobody", []string{"get", addr, finishedID}, exitRefused, "CREDENTIAL_REJECTED"},
 		"get, unknown caller":   {demoToken, []string{"get", strictAddr, "7"}, exitRefused, "CALLER_UNAUTHENTICATED"},
