@@ -3,9 +3,11 @@ package io.github.kootask;
 import io.grpc.CallOptions;
 import io.grpc.Channel;
 import io.grpc.ClientInterceptors;
+import io.grpc.Context;
 import io.grpc.Deadline;
 import io.grpc.ManagedChannel;
 import io.grpc.Metadata;
+import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.stub.ClientCalls;
 import io.grpc.stub.MetadataUtils;
@@ -34,8 +36,8 @@ public final class Client implements AutoCloseable {
     private final Probe probe;
     private final Clock clock;
     private final Reconnect reconnect;
-    private final Set<Watcher> watchers =
-            ConcurrentHashMap.newKeySet(); // The watches that have begun.
+    private final Set<Context.CancellableContext> open =
+            ConcurrentHashMap.newKeySet(); // Those that end with the client.
     private volatile boolean met; // kootask has answered at least once.
     private volatile boolean closed;
 
@@ -94,9 +96,18 @@ public final class Client implements AutoCloseable {
         } catch (StatusRuntimeException e) {
             TaskException failure = TaskException.of(e.getStatus(), e.getTrailers());
             meet(failure);
-            throw explain(failure, deadline);
+            throw explainGet(failure, deadline);
         } catch (InterruptedException e) {
             throw TaskException.interrupted(e);
+        }
+    }
+
+    private TaskException explainGet(TaskException failure, Deadline deadline) {
+        try (Context.CancellableContext context = Context.current().withCancellation()) {
+            endOnClose(context);
+            return explain(failure, deadline, context);
+        } catch (InterruptedException e) {
+            return TaskException.interrupted(e);
         }
     }
 
@@ -209,7 +220,7 @@ public final class Client implements AutoCloseable {
     @Override
     public void close() {
         closed = true;
-        watchers.forEach(Client::end);
+        open.forEach(Client::end);
         channel.shutdownNow();
         try {
             channel.awaitTermination(CLOSE_SECONDS, TimeUnit.SECONDS);
@@ -218,20 +229,17 @@ public final class Client implements AutoCloseable {
         }
     }
 
-    private static void end(Watcher watcher) {
-        watcher.close("the client was closed");
+    private static void end(Context.CancellableContext context) {
+        context.cancel(Status.CANCELLED.withDescription("the client was closed").asException());
     }
 
-    /** Notes a watch that ends when the client is closed. */
-    void remember(Watcher watcher) {
-        watchers.add(watcher);
+    /** Ends a context when the client is closed, unless it has ended before. */
+    void endOnClose(Context.CancellableContext context) {
+        open.add(context);
+        context.addListener(ended -> open.remove(context), Runnable::run);
         if (closed) {
-            end(watcher);
+            end(context);
         }
-    }
-
-    void forget(Watcher watcher) {
-        watchers.remove(watcher);
     }
 
     CallerToken callerToken() {
@@ -258,9 +266,13 @@ public final class Client implements AutoCloseable {
         met = true;
     }
 
-    /** Adds why kootask has not answered, if it never has. The deadline of the call may be null. */
-    TaskException explain(TaskException failure, Deadline deadline) {
-        return probe.explain(failure, met, deadline);
+    /**
+     * Adds why kootask has not answered, if it never has, unless the context of the call ends. The
+     * deadline of the call may be null.
+     */
+    TaskException explain(TaskException failure, Deadline deadline, Context context)
+            throws InterruptedException {
+        return probe.explain(failure, met, deadline, context);
     }
 
     void meet(TaskException failure) {

@@ -1,16 +1,28 @@
 package io.github.kootask;
 
+import io.grpc.Context;
 import io.grpc.Deadline;
 
 import java.io.IOException;
+import java.net.ConnectException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
-import java.net.Socket;
-import java.net.SocketTimeoutException;
+import java.net.NoRouteToHostException;
+import java.net.Proxy;
+import java.net.ProxySelector;
+import java.net.SocketException;
+import java.net.URI;
+import java.net.URISyntaxException;
 import java.net.UnknownHostException;
 import java.nio.ByteBuffer;
+import java.nio.channels.SocketChannel;
 import java.security.GeneralSecurityException;
+import java.time.Duration;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -19,16 +31,30 @@ import javax.net.ssl.SSLEngine;
 
 /** Finds out why no kootask has answered at an address. */
 final class Probe {
-    private static final long PATIENCE_MILLIS = 2_000;
+    private static final Duration LIMIT = Duration.ofSeconds(2);
     private static final Pattern HOST_AND_PORT = Pattern.compile("(?:dns:///)?([^/]+):(\\d{1,5})");
 
     private final String address;
     private final boolean isTls;
+    private final Resolver resolver;
+    private final Duration limit;
+
+    /** Finds the addresses of a host. */
+    interface Resolver {
+        InetAddress[] resolve(String host) throws UnknownHostException;
+    }
 
     /** Makes a probe for a client with or without TLS. */
     Probe(String address, boolean isTls) {
+        this(address, isTls, InetAddress::getAllByName, LIMIT);
+    }
+
+    /** Makes a probe that takes no longer than the limit. */
+    Probe(String address, boolean isTls, Resolver resolver, Duration limit) {
         this.address = address;
         this.isTls = isTls;
+        this.resolver = resolver;
+        this.limit = limit;
     }
 
     /**
@@ -37,8 +63,10 @@ final class Probe {
      *
      * @param met kootask has answered before
      * @param deadline of the call; null: none
+     * @param context whose end ends the probe; the error is then unchanged
      */
-    TaskException explain(TaskException failure, boolean met, Deadline deadline) {
+    TaskException explain(TaskException failure, boolean met, Deadline deadline, Context context)
+            throws InterruptedException {
         if (!failure.rawReason().isEmpty()) {
             return failure;
         }
@@ -48,36 +76,60 @@ final class Probe {
                             address
                                     + " is not kootask's gRPC port, or its kootask is older than"
                                     + " this client");
-            case UNAVAILABLE -> met ? failure : failure.because(look(patience(deadline)));
+            case UNAVAILABLE -> met ? failure : failure.because(find(deadline, context));
             default -> failure;
         };
     }
 
-    private static Deadline patience(Deadline deadline) {
-        long left =
-                deadline == null ? PATIENCE_MILLIS : deadline.timeRemaining(TimeUnit.MILLISECONDS);
-        return Deadline.after(Math.min(left, PATIENCE_MILLIS), TimeUnit.MILLISECONDS);
-    }
-
-    /** Returns the milliseconds that are left, at least 1: 0 means no limit to a socket. */
-    private static int left(Deadline patience) {
-        return (int) Math.max(1, patience.timeRemaining(TimeUnit.MILLISECONDS));
-    }
-
     /** Returns what is wrong with the address. Empty: unknown. */
-    private String look(Deadline patience) {
+    private String find(Deadline deadline, Context context) throws InterruptedException {
         Matcher m = HOST_AND_PORT.matcher(address);
         if (!m.matches()) {
             return ""; // It is not an address of the network.
         }
-        String host = m.group(1);
-        int port = Integer.parseInt(m.group(2));
-        try (Socket socket = connect(host, port, patience)) {
-            return socket == null
+        // Nothing interrupts a resolver, so only a thread of its own limits the wait for it.
+        var look = new FutureTask<>(() -> look(m.group(1), Integer.parseInt(m.group(2))));
+        var thread = new Thread(look, "kootask-probe");
+        thread.setDaemon(true);
+        Context.CancellationListener stop = ended -> look.cancel(true);
+        context.addListener(stop, Runnable::run);
+        try {
+            thread.start();
+            return look.get(nanos(deadline), TimeUnit.NANOSECONDS);
+        } catch (TimeoutException | CancellationException | ExecutionException e) {
+            return ""; // The server does not answer, or this side cannot ask.
+        } finally {
+            look.cancel(true); // It closes the connection.
+            context.removeListener(stop);
+        }
+    }
+
+    private long nanos(Deadline deadline) {
+        long most = limit.toNanos();
+        return deadline == null
+                ? most
+                : Math.min(most, deadline.timeRemaining(TimeUnit.NANOSECONDS));
+    }
+
+    private String look(String host, int port) throws IOException, GeneralSecurityException {
+        if (isProxied(host, port)) {
+            return ""; // A direct connection may fail though the proxy's does not.
+        }
+        try (SocketChannel server = connect(host, port)) {
+            return server == null
                     ? "nothing listens at " + address
-                    : compare(speaksTls(socket, host, port, patience));
-        } catch (IOException | GeneralSecurityException | IllegalArgumentException e) {
-            return ""; // The server does not answer, or the port is not a port.
+                    : compare(speaksTls(server, host, port));
+        }
+    }
+
+    /** Reports whether gRPC connects to the server through a proxy. It asks as gRPC does. */
+    private static boolean isProxied(String host, int port) {
+        ProxySelector selector = ProxySelector.getDefault();
+        try {
+            URI uri = new URI("https", null, host, port, null, null, null);
+            return selector != null && selector.select(uri).get(0).type() != Proxy.Type.DIRECT;
+        } catch (URISyntaxException e) {
+            return false; // Such as a host with an underscore.
         }
     }
 
@@ -95,30 +147,32 @@ final class Probe {
     }
 
     /** Connects to one of a host's addresses. Null: nothing listens there. */
-    private static Socket connect(String host, int port, Deadline patience) throws IOException {
+    private SocketChannel connect(String host, int port) throws IOException {
         InetAddress[] all;
         try {
-            all = InetAddress.getAllByName(host);
+            all = resolver.resolve(host);
         } catch (UnknownHostException e) {
             return null;
         }
+        boolean isRefused = false;
+        SocketException last = null;
         for (InetAddress one : all) {
-            Socket socket = new Socket();
             try {
-                socket.connect(new InetSocketAddress(one, port), left(patience));
-                return socket;
-            } catch (IOException e) {
-                socket.close();
-                if (e instanceof SocketTimeoutException) {
-                    throw e; // A firewall may be in between.
-                }
+                return SocketChannel.open(new InetSocketAddress(one, port));
+            } catch (ConnectException | NoRouteToHostException e) {
+                isRefused = true;
+            } catch (SocketException e) {
+                last = e; // A fault of this side, such as too many open files or no IPv6.
             }
+        }
+        if (!isRefused && last != null) {
+            throw last;
         }
         return null;
     }
 
     /** Reports whether the server answers the first message of a TLS handshake with TLS. */
-    private static boolean speaksTls(Socket socket, String host, int port, Deadline patience)
+    private static boolean speaksTls(SocketChannel server, String host, int port)
             throws IOException, GeneralSecurityException {
         SSLContext context = SSLContext.getInstance("TLS");
         context.init(null, null, null);
@@ -126,12 +180,12 @@ final class Probe {
         engine.setUseClientMode(true);
         ByteBuffer hello = ByteBuffer.allocate(engine.getSession().getPacketBufferSize());
         engine.wrap(ByteBuffer.allocate(0), hello);
-        socket.setSoTimeout(left(patience));
-        socket.getOutputStream().write(hello.array(), 0, hello.position());
-        int first = socket.getInputStream().read();
-        if (first < 0) {
+        server.write(hello.flip());
+        ByteBuffer first = ByteBuffer.allocate(1);
+        if (server.read(first) < 0) {
             throw new IOException("no answer");
         }
-        return first == 0x15 || first == 0x16; // An alert, or the next message of the handshake.
+        byte kind = first.get(0);
+        return kind == 0x15 || kind == 0x16; // An alert, or the next message of the handshake.
     }
 }

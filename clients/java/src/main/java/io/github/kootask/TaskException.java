@@ -129,7 +129,8 @@ public final class TaskException extends RuntimeException {
     }
 
     /**
-     * Returns the text for people, without the reason that {@link #getMessage} adds. May be empty.
+     * Returns the text for people, without the reason that {@link #getMessage} adds. It begins with
+     * the cause if the client has found that its address is wrong. May be empty.
      */
     public String description() {
         return description;

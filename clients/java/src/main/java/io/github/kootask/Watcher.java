@@ -32,6 +32,8 @@ final class Watcher {
             Status.UNAVAILABLE.withDescription("the stream ended before every task had ended");
     private static final Status LATE =
             Status.DEADLINE_EXCEEDED.withDescription("the timeout of the watch has passed");
+    // Ends the wait for an arrival when the context ends. Its null is not a part's null between two
+    // streams: the watch ends before it looks for the part.
     private static final Stream.Arrival WAKE = new Stream.Arrival(null, null, null, null);
 
     private final Client client;
@@ -98,7 +100,7 @@ final class Watcher {
         }
         begun = true;
         context.addListener(c -> arrivals.add(WAKE), Runnable::run);
-        client.remember(this);
+        client.endOnClose(context);
         if (tasks.isEmpty()) {
             parts.add(new Part(client, List.of())); // kootask says what is wrong.
         }
@@ -120,7 +122,6 @@ final class Watcher {
     /** Ends the watch and all its streams, if it has not ended yet. */
     void close(String why) {
         context.cancel(Status.CANCELLED.withDescription(why).asException());
-        client.forget(this);
     }
 
     private TaskException end(TaskException cause) {
@@ -234,7 +235,9 @@ final class Watcher {
         TaskException cause = part.causeOf(end);
         Duration delay = part.delay(cause);
         if (delay == null || deadline != null && deadline.isExpired()) {
-            throw end(client.explain(cause, deadline));
+            parts.forEach(p -> p.leave(end.description())); // The context ends the probe, too.
+            TaskException explained = client.explain(cause, deadline, context);
+            throw end(context.isCancelled() ? cancelled() : explained);
         }
         part.rest(delay);
         return new Event.Resume(cause, delay, part.ids());

@@ -95,6 +95,10 @@ final class Scripted implements AutoCloseable {
     private final Server server;
 
     Scripted(Clock clock, Callable<String> token, Step... steps) throws IOException {
+        this(clock, token, new Probe("in this process", false), steps);
+    }
+
+    Scripted(Clock clock, Callable<String> token, Probe probe, Step... steps) throws IOException {
         this.clock = clock;
         this.steps = List.of(steps);
         String name = UUID.randomUUID().toString();
@@ -106,7 +110,6 @@ final class Scripted implements AutoCloseable {
                         .build()
                         .start();
         ManagedChannel channel = InProcessChannelBuilder.forName(name).directExecutor().build();
-        Probe probe = new Probe("in this process", false);
         client = new Client(channel, Options.none(), new CallerToken(token), probe, clock);
     }
 
