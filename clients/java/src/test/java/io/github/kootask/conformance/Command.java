@@ -66,6 +66,10 @@ record Command(JsonObject values) {
         return values.has("cancelAfterTasks") ? values.get("cancelAfterTasks").getAsInt() : 0;
     }
 
+    boolean hasDeadline() {
+        return values.has("deadline");
+    }
+
     Client client() throws IOException {
         ClientBuilder builder = Client.to(text("addr"));
         if (values.has("caFile")) {
@@ -99,7 +103,7 @@ record Command(JsonObject values) {
         if (values.has("maxAge")) {
             options = options.maxAge(seconds("maxAge"));
         }
-        if (values.has("deadline")) {
+        if (hasDeadline()) {
             options = options.timeout(seconds("deadline"));
         }
         if (values.has("failedTaskAsError") && values.get("failedTaskAsError").getAsBoolean()) {

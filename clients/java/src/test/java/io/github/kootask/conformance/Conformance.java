@@ -31,6 +31,9 @@ final class Conformance {
 
     private static void follow(Command command, BufferedReader in) throws IOException {
         var out = new Output();
+        if (command.hasDeadline()) {
+            WarmUp.run();
+        }
         try (Client client = command.client()) {
             try {
                 out.last(run(command, client, out));
