@@ -59,7 +59,7 @@ final class Probe {
 
     /**
      * Puts the cause in front of the description of an error, if the address may be wrong. It
-     * connects to the address for that, and takes 2 s at most.
+     * connects to the address for that, and waits for 2 s at most.
      *
      * @param met kootask has answered before
      * @param deadline of the call; null: none
@@ -87,8 +87,16 @@ final class Probe {
         if (!m.matches()) {
             return ""; // It is not an address of the network.
         }
+        String host = m.group(1);
+        int port = Integer.parseInt(m.group(2));
+        ByteBuffer hello;
+        try {
+            hello = hello(host, port); // Not in the limit: the first one loads many classes.
+        } catch (IOException | GeneralSecurityException e) {
+            return "";
+        }
         // Nothing interrupts a resolver, so only a thread of its own limits the wait for it.
-        var look = new FutureTask<>(() -> look(m.group(1), Integer.parseInt(m.group(2))));
+        var look = new FutureTask<>(() -> look(host, port, hello));
         var thread = new Thread(look, "kootask-probe");
         thread.setDaemon(true);
         Context.CancellationListener stop = ended -> look.cancel(true);
@@ -111,14 +119,14 @@ final class Probe {
                 : Math.min(most, deadline.timeRemaining(TimeUnit.NANOSECONDS));
     }
 
-    private String look(String host, int port) throws IOException, GeneralSecurityException {
+    private String look(String host, int port, ByteBuffer hello) throws IOException {
         if (isProxied(host, port)) {
             return ""; // A direct connection may fail though the proxy's does not.
         }
         try (SocketChannel server = connect(host, port)) {
             return server == null
                     ? "nothing listens at " + address
-                    : compare(speaksTls(server, host, port));
+                    : compare(speaksTls(server, hello));
         }
     }
 
@@ -171,8 +179,8 @@ final class Probe {
         return null;
     }
 
-    /** Reports whether the server answers the first message of a TLS handshake with TLS. */
-    private static boolean speaksTls(SocketChannel server, String host, int port)
+    /** Returns the first message of a TLS handshake. */
+    private static ByteBuffer hello(String host, int port)
             throws IOException, GeneralSecurityException {
         SSLContext context = SSLContext.getInstance("TLS");
         context.init(null, null, null);
@@ -180,7 +188,12 @@ final class Probe {
         engine.setUseClientMode(true);
         ByteBuffer hello = ByteBuffer.allocate(engine.getSession().getPacketBufferSize());
         engine.wrap(ByteBuffer.allocate(0), hello);
-        server.write(hello.flip());
+        return hello.flip();
+    }
+
+    /** Reports whether the server answers the first message of a TLS handshake with TLS. */
+    private static boolean speaksTls(SocketChannel server, ByteBuffer hello) throws IOException {
+        server.write(hello);
         ByteBuffer first = ByteBuffer.allocate(1);
         if (server.read(first) < 0) {
             throw new IOException("no answer");
