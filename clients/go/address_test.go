@@ -85,30 +85,25 @@ func TestWrongAddress(t *testing.T) {
 			_ = conn.Close()
 		}
 	}()
-	// Nobody listens on the port of a connection's own end.
-	held, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", chatty.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = held.Close() }()
+	nobody := "127.0.0.1:" + closedPort(t)
 	const noKootask = " is not kootask's gRPC port, or its kootask is older than this client"
 	for name, row := range map[string]struct {
-		addr   net.Addr
+		addr   string
 		config *tls.Config
 		want   string // The beginning of the message, with ADDR. Empty: nothing but the library's.
 	}{
-		"nobody":                     {held.LocalAddr(), nil, "nothing listens at ADDR"},
-		"nobody, TLS":                {held.LocalAddr(), trusting, "nothing listens at ADDR"},
-		"plaintext to TLS":           {secure.Addr(), nil, "ADDR speaks TLS, and this client does not (set Config.TLS)"},
-		"plaintext to mTLS":          {mutual.Addr(), nil, "ADDR speaks TLS, and this client does not (set Config.TLS)"},
-		"TLS to plaintext":           {plain.Addr(), trusting, "ADDR does not speak TLS, and this client does (leave Config.TLS nil for plaintext)"},
-		"a server without kootask":   {plain.Addr(), nil, "ADDR" + noKootask},
-		"the same over TLS":          {secure.Addr(), trusting, "ADDR" + noKootask},
-		"a certificate of strangers": {secure.Addr(), &tls.Config{}, ""},
-		"something else":             {chatty.Addr(), nil, ""},
+		"nobody":                     {nobody, nil, "nothing listens at ADDR"},
+		"nobody, TLS":                {nobody, trusting, "nothing listens at ADDR"},
+		"plaintext to TLS":           {secure.Addr().String(), nil, "ADDR speaks TLS, and this client does not (set Config.TLS)"},
+		"plaintext to mTLS":          {mutual.Addr().String(), nil, "ADDR speaks TLS, and this client does not (set Config.TLS)"},
+		"TLS to plaintext":           {plain.Addr().String(), trusting, "ADDR does not speak TLS, and this client does (leave Config.TLS nil for plaintext)"},
+		"a server without kootask":   {plain.Addr().String(), nil, "ADDR" + noKootask},
+		"the same over TLS":          {secure.Addr().String(), trusting, "ADDR" + noKootask},
+		"a certificate of strangers": {secure.Addr().String(), &tls.Config{}, ""},
+		"something else":             {chatty.Addr().String(), nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, err := kootask.New(kootask.Config{Addr: row.addr.String(), TLS: row.config})
+			c, err := kootask.New(kootask.Config{Addr: row.addr, TLS: row.config})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -117,7 +112,7 @@ func TestWrongAddress(t *testing.T) {
 				library := status.Convert(failure).Message()
 				want := library
 				if row.want != "" {
-					want = strings.ReplaceAll(row.want, "ADDR", row.addr.String()) + ": " + library
+					want = strings.ReplaceAll(row.want, "ADDR", row.addr) + ": " + library
 				}
 				if failure.Message != want || library == "" || failure.Reason != "" {
 					t.Errorf("%s: %v, want %q", call, failure, want)

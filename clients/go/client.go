@@ -37,7 +37,7 @@ type Config struct {
 	// Nil: no token.
 	CallerToken func() (string, error)
 	// DialOptions are applied after the client's own, so they override them. With any, the client does not know how it
-	// connects: an error does not say whether the address or TLS is wrong.
+	// connects: the error of a failed connection does not say whether the address or TLS is wrong.
 	DialOptions []grpc.DialOption
 }
 
@@ -53,6 +53,8 @@ type Client struct {
 	addr   string
 	secure bool // It speaks TLS.
 	dials  bool // The caller has set how to connect.
+
+	probeLimit time.Duration
 
 	tasks       taskv1.TaskServiceClient
 	options     []Option
@@ -84,8 +86,9 @@ func New(config Config) (*Client, error) {
 	closed, closing := context.WithCancel(context.Background())
 	return &Client{
 		addr: config.Addr, secure: config.TLS != nil, dials: len(config.DialOptions) > 0,
-		tasks:   taskv1.NewTaskServiceClient(conn),
-		options: []Option{Token(config.Token), UserID(config.UserID)}, callerToken: config.CallerToken,
+		probeLimit: probeLimit,
+		tasks:      taskv1.NewTaskServiceClient(conn),
+		options:    []Option{Token(config.Token), UserID(config.UserID)}, callerToken: config.CallerToken,
 		closed: closed,
 		close: sync.OnceValue(func() error {
 			closing()

@@ -70,7 +70,7 @@ func (c *Client) Events(ctx context.Context, id string, options ...Option) iter.
 		ctx, o, leave := c.beginWatch(ctx, options)
 		defer leave()
 		w := &watcher{
-			client: c, open: c.one(o.failedTaskAsError), yield: yield,
+			client: c, open: c.one(o.failedTaskAsError), yield: c.explained(ctx, yield),
 			failedTaskAsError: o.failedTaskAsError, tasks: []*watched{{id: id}},
 		}
 		w.run(ctx)

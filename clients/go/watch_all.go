@@ -29,7 +29,7 @@ func (c *Client) WatchAll(ctx context.Context, ids []string, options ...Option) 
 		defer l.watches.Wait()
 		ctx, _, leave := c.beginWatch(ctx, options)
 		defer leave()
-		l.run(ctx, ids, yield)
+		l.run(ctx, ids, c.explained(ctx, yield))
 	}
 }
 

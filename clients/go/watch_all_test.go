@@ -123,7 +123,7 @@ func TestDroppedTask(t *testing.T) {
 	})
 }
 
-// An error that is true of all tasks ends all streams, in whichever of them it comes.
+// An error that concerns all tasks ends all streams, in whichever of them it comes.
 func TestListEndsOnLastingErrors(t *testing.T) {
 	for name, lasting := range map[string]error{
 		"invalid":             end(codes.InvalidArgument, "REQUEST_INVALID", -1),

@@ -60,7 +60,7 @@ func (w *watcher) run(ctx context.Context) {
 		}
 		delay, resumes := w.delay(cause)
 		if ctx.Err() != nil || w.client.closed.Err() != nil || !resumes {
-			w.yield(Event{}, w.client.explain(ctx, cause))
+			w.yield(Event{}, cause)
 			return
 		}
 		if !w.yield(Event{Resume: &Resume{Cause: cause, After: delay}, TaskIDs: w.ids()}, nil) {
