@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 
 	kootask "github.com/kootask/kootask/clients/go"
@@ -77,11 +78,12 @@ func (f clientFlags) connect(ids ...string) (*connection, error) {
 	}
 	client, err := kootask.New(kootask.Config{
 		Addr: f.Addr, TLS: security, Token: token, UserID: f.UserID, CallerToken: callerToken,
+		DialOptions: []grpc.DialOption{grpc.WithUserAgent("kootask")}, // With an option, the client leaves the probe to connection.
 	})
 	if err != nil {
 		return nil, f.named(usageError{err})
 	}
-	return &connection{client, f.words(), f.Addr, security, f.contextFlags}, nil
+	return &connection{Client: client, words: f.words(), addr: f.Addr, security: security, context: f.contextFlags}, nil
 }
 
 // connectFor returns a client and the distinct ids in arguments, of which "-" stands for those in the input.

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -27,6 +28,9 @@ type connection struct {
 	addr     string
 	security *tls.Config // Nil is plaintext.
 	context  contextFlags
+
+	once  sync.Once // Guards the next field.
+	found string    // The result of the only probe.
 }
 
 // explain returns the cause of a failed call, for people, with the context in use.
@@ -58,7 +62,7 @@ func (c *connection) causeOf(err error) string {
 	case failure.Code == codes.Unimplemented:
 		return c.addr + " is not kootask: it has no TaskService"
 	case failure.Code == codes.Unavailable:
-		return c.probe() + ": " + failure.GRPCStatus().Message() // Without the client's own explanation.
+		return c.probeOnce() + ": " + failure.Message
 	default:
 		return failure.Error()
 	}
@@ -87,6 +91,12 @@ func (c *connection) isHTTP() bool {
 	defer func() { _ = resp.Body.Close() }()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, reason.MaxStatus))
 	return resp.StatusCode == http.StatusUnauthorized && strings.Contains(string(body), reason.Domain)
+}
+
+// probeOnce returns the result of a probe, which it makes at its first call: many tasks may fail together.
+func (c *connection) probeOnce() string {
+	c.once.Do(func() { c.found = c.probe() })
+	return c.found
 }
 
 // probe returns the cause of a failed gRPC connection. It sends only a handshake.
