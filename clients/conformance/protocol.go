@@ -13,7 +13,7 @@ type command struct {
 	Addr string `json:"addr"`
 	// TaskID is the id of the task; empty for watchAll.
 	TaskID string `json:"taskId"`
-	// TaskIDs are the ids of watchAll, which may be none. Absent for the other calls.
+	// TaskIDs are the ids of watchAll, which may be empty. Absent for the other calls.
 	TaskIDs taskIDs `json:"taskIds,omitzero"`
 
 	// CAFile is the path of a PEM file. With it, the client uses TLS and trusts these authorities. Absent: plaintext.

@@ -62,7 +62,10 @@ func newStub(ctx context.Context, s scenario) (*stub, error) {
 	if err != nil {
 		return nil, err
 	}
-	authority := certificates.NewCA()
+	var authority *certificates.CA
+	if s.TLS || s.Trust {
+		authority = certificates.NewCA()
+	}
 	var options []grpc.ServerOption
 	if s.TLS {
 		certificate := authority.Server("127.0.0.1").TLS
