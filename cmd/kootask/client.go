@@ -78,7 +78,8 @@ func (f clientFlags) connect(ids ...string) (*connection, error) {
 	}
 	client, err := kootask.New(kootask.Config{
 		Addr: f.Addr, TLS: security, Token: token, UserID: f.UserID, CallerToken: callerToken,
-		DialOptions: []grpc.DialOption{grpc.WithUserAgent("kootask")}, // With an option, the client leaves the probe to connection.
+		// With an option, the client leaves the probe to connection.
+		DialOptions: []grpc.DialOption{grpc.WithUserAgent("kootask")},
 	})
 	if err != nil {
 		return nil, f.named(usageError{err})
