@@ -297,6 +297,16 @@ test("a slow caller breaks no stream", async () => {
   assert.deepEqual([saw.length, error, sizes(source)], [150, undefined, [100, 50]]);
 });
 
+// The stream of a always has a next event when the caller has taken the last one.
+test("a busy caller does not keep a dropped task waiting", async () => {
+  const beats = new Array(20).fill(beat());
+  const source = new Scripted(() => [drop("b", 5_000), ...beats, task("a", SUCCESS)], finish);
+  const { error } = await watchAll(source, ["a", "b"], { takes: new Array(22).fill(1_000) });
+  const [, second = Number.NaN] = source.attempts;
+  assert(second >= 5_000 && second < 7_000, `${source.attempts}`);
+  assert.deepEqual([source.lists, error], [[["a", "b"], ["b"]], undefined]);
+});
+
 test("an address where kootask has never answered ends the list", async () => {
   const { saw, error } = await watchAll(new Scripted(() => [broken]), numbered(250));
   assert.deepEqual([saw, error], [[], broken]);

@@ -49,9 +49,14 @@ export class List {
       }
       this.#watch(tasks);
       while (this.#running.size > 0 || this.#parked.length > 0) {
+        const pauseMs = this.#pauseMs();
+        if (pauseMs <= 0) {
+          this.#watchAgain(); // Also while there are results: a busy caller must not keep tasks parked.
+          continue;
+        }
         const result = this.#results.shift();
         if (result === undefined) {
-          await this.#idle();
+          await this.#idle(pauseMs);
           continue;
         }
         if ("error" in result) {
@@ -99,18 +104,28 @@ export class List {
     );
   }
 
-  /** Waits for a result. Meanwhile, it watches parked tasks again. */
-  async #idle(): Promise<void> {
-    const alarm = this.#parked.length > 0 ? setTimeout(this.#watchAgain, Math.min(this.#pauseMs(), longest)) : undefined;
+  /** Waits for a result, at most for the pause. */
+  async #idle(pauseMs: number): Promise<void> {
+    let alarm: NodeJS.Timeout | undefined;
     try {
-      await this.#scope.race(new Promise<void>((resolve) => (this.#wake = resolve)));
+      const woken = new Promise<void>((resolve) => {
+        this.#wake = resolve;
+        alarm = setTimeout(resolve, Math.min(pauseMs, longest));
+      });
+      await this.#scope.race(woken);
     } finally {
       clearTimeout(alarm);
     }
   }
 
-  /** Returns the time until all parked tasks are due, or the first one has waited long enough for the others. */
+  /**
+   * Returns the time until all parked tasks are due, or the first one has waited long enough for the others. Infinity if no task
+   * is parked.
+   */
   #pauseMs(): number {
+    if (this.#parked.length === 0) {
+      return Number.POSITIVE_INFINITY;
+    }
     const dues = this.#parked.map(({ due }) => due);
     const first = dues.reduce((a, b) => Math.min(a, b));
     const last = dues.reduce((a, b) => Math.max(a, b));
@@ -118,13 +133,12 @@ export class List {
   }
 
   /** Watches the parked tasks that are due. */
-  readonly #watchAgain = (): void => {
+  #watchAgain(): void {
     const now = performance.now();
     const due = this.#parked.filter((it) => it.due <= now);
     this.#parked = this.#parked.filter((it) => it.due > now);
     this.#watch(due.map(({ task }) => task));
-    this.#wake(); // Others may still be parked.
-  };
+  }
 
   /** Notes that a dropped task is to be watched again, if it is. */
   #park({ taskId, retryAfterMs }: KootaskError): void {
