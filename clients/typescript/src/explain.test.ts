@@ -93,16 +93,20 @@ test("an explained error keeps its parts", async () => {
   assert.deepEqual([explained.code, explained.cause, explained.metadata], [Code.Unavailable, cause, { a: "1" }]);
 });
 
-test("a host that does not exist, or does not answer in time, is explained", async () => {
-  const lookup = mock.method(dns, "lookup", (_host: string, _options: object, answer: (error: Error) => void) => {
-    setImmediate(answer, Object.assign(new Error("no such host"), { code: "ENOTFOUND" }));
-  });
-  const fault = "nothing listens at kootask.test:1: No.";
-  assert.equal((await explain(broken, endpoint("kootask.test:1"), false, never)).rawMessage, fault);
-  const limit = new AbortController();
-  mock.method(AbortSignal, "timeout", () => limit.signal);
-  lookup.mock.mockImplementation(() => limit.abort());
-  assert.equal((await explain(broken, endpoint("kootask.test:1"), false, never)).rawMessage, fault);
+test("a host that does not exist or cannot be reached is explained, and no other fault of the search", async () => {
+  for (const [code, fault] of [
+    ["ENOTFOUND", "nothing listens at kootask.test:1: No."],
+    ["ENETUNREACH", "nothing listens at kootask.test:1: No."],
+    ["EAI_AGAIN", "No."], // The name server does not answer.
+    ["EMFILE", "No."],
+  ] as const) {
+    mock.method(dns, "lookup", (_host: string, _options: object, answer: (error: Error) => void) => {
+      setImmediate(answer, Object.assign(new Error(code), { code }));
+    });
+    const explained = await explain(broken, endpoint("kootask.test:1"), false, never);
+    assert.equal(explained.rawMessage, fault, code);
+    mock.restoreAll();
+  }
 });
 
 test("an error that says enough is not explained", async () => {
@@ -119,24 +123,36 @@ test("an error that says enough is not explained", async () => {
   assert.match(older.message, /^127.0.0.1:1 is not kootask's gRPC port/);
 });
 
-// The server never answers the handshake.
-test("the search for the fault ends after 2 s, or with the call", async () => {
+test("the search for the fault ends after 2 s, or with the call, and finds nothing then", async () => {
   mock.timers.enable({ apis: ["setTimeout"] }); // The limit of a connection is later.
   for (const ending of ["call", "limit"]) {
-    const controller = new AbortController();
     const limits: number[] = [];
+    let controller = new AbortController();
     mock.method(AbortSignal, "timeout", (ms: number) => {
       limits.push(ms);
       return ending === "limit" ? controller.signal : never;
     });
+    const search = async (address: string) => {
+      const signal = ending === "call" ? controller.signal : never;
+      assert.equal(await explain(broken, endpoint(address), false, signal), broken);
+    };
+    // This server never answers the handshake.
     await serve(
       net.createServer((socket) => socket.once("data", () => controller.abort())),
-      async (address) => {
-        const signal = ending === "call" ? controller.signal : never;
-        assert.equal(await explain(broken, endpoint(address), false, signal), broken);
-      },
+      search,
     );
-    assert.deepEqual(limits, [2_000]);
+    controller = new AbortController();
+    mock.method(dns, "lookup", () => controller.abort()); // There is no connection yet.
+    await search("kootask.test:1");
+    assert.deepEqual(limits, [2_000, 2_000]);
     mock.restoreAll();
   }
+});
+
+test("a call that has ended connects no more", async () => {
+  const connect = mock.method(net.Socket.prototype, "connect");
+  await explain(broken, endpoint(nobody), false, never);
+  assert.equal(connect.mock.callCount(), 1);
+  await explain(broken, endpoint(nobody), false, AbortSignal.abort());
+  assert.equal(connect.mock.callCount(), 1);
 });

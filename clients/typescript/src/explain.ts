@@ -5,6 +5,10 @@ import { isOfConnection, KootaskError } from "./error.js";
 
 const limitMs = 2_000;
 
+// Node's codes if there is no such port or host. Silence is not among them, because it may be a firewall's, and neither are
+// faults of this machine, such as too many open files.
+const absent = ["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ENOTFOUND"];
+
 /**
  * Returns an error with the fault of the address in front of its message, or the error itself if no fault is known. `met` says
  * whether kootask has ever answered there. Takes up to 2 s, or until the signal aborts.
@@ -26,9 +30,10 @@ export async function explain(
 
 /** Finds out why there is no connection. It sends a TLS handshake, and nothing else. */
 async function probe(to: Endpoint, signal: AbortSignal): Promise<string | undefined> {
+  if (signal.aborted) {
+    return undefined;
+  }
   const socket = dial({ ...to, security: { rejectUnauthorized: false } }); // Nothing is sent that a certificate must protect.
-  let reached = false;
-  socket.once("connect", () => (reached = true));
   socket.on("error", () => {}); // Also those after the outcome.
   const limit = AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
   const outcome = await once(socket, "secureConnect", { signal: limit }).then(
@@ -36,10 +41,7 @@ async function probe(to: Endpoint, signal: AbortSignal): Promise<string | undefi
     (error: unknown) => (error instanceof Error && "code" in error ? String(error.code) : ""),
   );
   socket.destroy();
-  if (signal.aborted) {
-    return undefined;
-  }
-  if (!reached) {
+  if (absent.includes(outcome)) {
     return `nothing listens at ${to.address}`;
   }
   if (to.security === undefined && (outcome === "TLS" || outcome.includes("_ALERT_"))) {
