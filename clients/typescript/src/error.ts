@@ -48,8 +48,8 @@ export class KootaskError extends Error {
    */
   readonly reasonName: string;
   /**
-   * The message without the reason and the violations, for people. If kootask has never answered the client, it begins with the
-   * fault of the address, as far as the client finds that out.
+   * The message without the reason and the violations, for people. If the client's address may be wrong, it begins with the fault,
+   * as far as the client finds that out.
    */
   readonly rawMessage: string;
   /**
