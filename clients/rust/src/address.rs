@@ -1,12 +1,16 @@
-use std::time::Duration;
+use std::{
+    io::{self, ErrorKind},
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::{Instant, timeout_at},
+    time::timeout,
 };
 
-const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Limit of a probe.
+pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 // A ClientHello of TLS 1.2 in one record, in two parts around its 32 random bytes. Every server that speaks TLS answers it,
 // if only with an alert.
@@ -19,18 +23,29 @@ const HELLO_END: &[u8] = b"\x00\
     \x00\x0b\x00\x02\x01\x00\
     \x00\x0d\x00\x0a\x00\x08\x04\x03\x08\x04\x04\x01\x05\x03";
 
-/// Returns why kootask cannot be reached at an address, if that can be found out within 2 s. It sends no more than the
+/// Returns why kootask cannot be reached at an address, if that can be found out within the limit. It sends no more than the
 /// beginning of a TLS handshake.
-pub(crate) async fn probe(addr: String, plaintext: bool) -> Option<String> {
-    let end = Instant::now() + PROBE_TIMEOUT;
-    let Ok(Ok(peer)) = timeout_at(end, TcpStream::connect(&addr)).await else {
-        return Some(format!("nothing listens at {addr}"));
+pub(crate) async fn probe(addr: String, plaintext: bool, limit: Duration) -> Option<String> {
+    timeout(limit, find(addr, plaintext)).await.ok().flatten() // Silence may be a firewall's.
+}
+
+async fn find(addr: String, plaintext: bool) -> Option<String> {
+    let peer = match TcpStream::connect(&addr).await {
+        Ok(peer) => peer,
+        Err(err) => return is_absent(&err).then(|| format!("nothing listens at {addr}")),
     };
-    match (timeout_at(end, speaks_tls(peer)).await.ok()??, plaintext) {
+    match (speaks_tls(peer).await?, plaintext) {
         (true, true) => Some(format!("{addr} speaks TLS, and this client does not (leave out Builder::plaintext)")),
         (false, false) => Some(format!("{addr} does not speak TLS, and this client does (call Builder::plaintext)")),
         _ => None,
     }
+}
+
+/// Reports whether there is no such host or port. Other errors are faults of this machine, such as too many open files.
+fn is_absent(err: &io::Error) -> bool {
+    let no_host = err.raw_os_error().is_none(); // It is the resolver's error.
+    let refusals = [ErrorKind::ConnectionRefused, ErrorKind::HostUnreachable, ErrorKind::NetworkUnreachable];
+    no_host || refusals.contains(&err.kind())
 }
 
 /// Returns why a call is not implemented at an address.
@@ -48,9 +63,11 @@ async fn speaks_tls(mut peer: TcpStream) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::TcpListener;
+    use tokio::{net::TcpListener, time::Instant};
 
     use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
 
     /// Returns what the probe finds at a peer that sends an answer once a client says something.
     async fn found(answer: &'static [u8], plaintext: bool) -> (String, Option<String>) {
@@ -64,7 +81,7 @@ mod tests {
             peer.read_exact(&mut rest).await.unwrap(); // The record is whole.
             peer.write_all(answer).await.unwrap();
         };
-        let (found, ()) = tokio::join!(probe(addr.clone(), plaintext), serve);
+        let (found, ()) = tokio::join!(probe(addr.clone(), plaintext, HOUR), serve);
         (addr, found)
     }
 
@@ -83,6 +100,29 @@ mod tests {
         ] {
             let (addr, found) = found(answer, plaintext).await;
             assert_eq!(found, (!fault.is_empty()).then(|| format!("{addr} {fault}")), "{answer:?}, {plaintext}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_does_not_answer_has_no_fault() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = silent.local_addr().unwrap().to_string();
+        for plaintext in [true, false] {
+            let start = Instant::now();
+            let found = timeout(HOUR, probe(addr.clone(), plaintext, PROBE_TIMEOUT)).await;
+            assert_eq!((found, start.elapsed().as_secs()), (Ok(None), 2));
+        }
+        // The same limit without a connection.
+        assert_eq!(probe(addr, true, Duration::ZERO).await, None);
+    }
+
+    #[test]
+    fn only_a_missing_port_or_host_is_absent() {
+        for (err, absent) in [
+            (io::Error::other("failed to lookup address information"), true),
+            (io::Error::from_raw_os_error(24), false), // Too many open files.
+        ] {
+            assert_eq!(is_absent(&err), absent, "{err}");
         }
     }
 }

@@ -99,7 +99,7 @@ impl Call {
         let cause = match error.code() {
             Code::Unimplemented => Some(address::not_kootask(self.client.addr())),
             Code::Unavailable | Code::Internal if !self.was_answered() => {
-                self.within(self.client.probe()).await.ok().flatten()
+                self.within(self.client.probe(address::PROBE_TIMEOUT)).await.ok().flatten()
             }
             _ => None,
         };

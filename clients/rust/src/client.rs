@@ -1,9 +1,12 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, task::JoinSet};
 use tonic::transport::Channel;
 
 use crate::{
@@ -145,11 +148,13 @@ impl Client {
         &self.0.builder.addr
     }
 
-    /// Returns what is wrong with the address, if that can be found out.
-    pub(crate) async fn probe(&self) -> Option<String> {
+    /// Returns what is wrong with the address, if that can be found out within the limit.
+    pub(crate) async fn probe(&self, limit: Duration) -> Option<String> {
         let Builder { addr, plaintext, .. } = &self.0.builder;
-        let probe = address::probe(addr.clone(), *plaintext);
-        self.0.runtime.spawn(probe).await.ok().flatten() // The runtime of the call may lack I/O.
+        let mut probe = JoinSet::new(); // It ends the probe when it is dropped.
+        // The runtime of the call may lack I/O.
+        probe.spawn_on(address::probe(addr.clone(), *plaintext, limit), &self.0.runtime);
+        probe.join_next().await?.ok().flatten()
     }
 
     pub(crate) fn token(&self) -> &Secret {
@@ -170,5 +175,36 @@ impl Client {
 
     pub(crate) fn met(&self) -> bool {
         self.0.met.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::AsyncReadExt,
+        net::TcpListener,
+        time::{Instant, pause},
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_probe_ends_when_it_is_dropped() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap().to_string();
+        let client = Client::builder(addr).plaintext().build().unwrap();
+        let mut hello = [0; 5];
+        let mut peer = tokio::select! {
+            _ = client.probe(Duration::from_secs(3600)) => panic!("the probe had no answer"),
+            peer = async {
+                let mut peer = listener.accept().await.unwrap().0;
+                peer.read_exact(&mut hello).await.unwrap();
+                peer
+            } => peer,
+        };
+        pause(); // The limit of a probe that is left passes at once.
+        let start = Instant::now();
+        peer.read_to_end(&mut Vec::new()).await.unwrap();
+        assert_eq!(start.elapsed(), Duration::ZERO);
     }
 }
