@@ -58,8 +58,8 @@ impl Error {
         &self.0.reason
     }
 
-    /// The message, for people. If kootask cannot be reached at the client's address, it begins with the cause, as far as the
-    /// client can find it.
+    /// The message, for people. If the client's address may be wrong, it begins with the fault, as far as the client can find
+    /// it.
     pub fn message(&self) -> &str {
         &self.0.message
     }
