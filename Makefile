@@ -30,13 +30,17 @@ run: build ## Run kootask demo: the service with a stand-in for KooDrive, on thi
 build install: export CGO_ENABLED := 0
 PROGRAM ?= bin/kootask
 
+# The program has the version, and no path of the machine that builds it. Equal sources and versions make equal programs.
+VERSION = $(shell .ci/version)
+BUILD_FLAGS = -trimpath -ldflags '-X github.com/kootask/kootask/internal/version.stamped=$(VERSION)'
+
 .PHONY: build
-build: ## Build PROGRAM (bin/kootask).
-	go build -o $(PROGRAM) ./cmd/kootask
+build: ## Build PROGRAM (bin/kootask) with VERSION (that of the commit or its tag).
+	go build $(BUILD_FLAGS) -o $(PROGRAM) ./cmd/kootask
 
 .PHONY: install
 install: ## Install kootask in the folder of go install: GOBIN, or else bin in GOPATH.
-	@go install ./cmd/kootask
+	@go install $(BUILD_FLAGS) ./cmd/kootask
 	@go list -f 'Installed {{.Target}}. Its folder has to be in your PATH.' ./cmd/kootask
 
 # The output of the tests, and the number of histories in it that were judged.

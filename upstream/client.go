@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/kootask/kootask/internal/secret"
+	"github.com/kootask/kootask/internal/version"
 )
 
 // taskPath is the path below which KooDrive describes tasks. No other path is requested.
 const taskPath = "/koodrive/ose/v1/task/"
 
-// userAgent is the User-Agent of requests to KooDrive.
-const userAgent = "kootask"
+// userAgent is the User-Agent of requests to KooDrive and its proxy.
+var userAgent = "kootask/" + version.String()
 
 // Client requests tasks from KooDrive. It is safe for concurrent use.
 type Client struct {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kootask/kootask/internal/secret"
+	"github.com/kootask/kootask/internal/version"
 	"github.com/kootask/kootask/upstream"
 	"github.com/kootask/kootask/upstream/koodrivetest"
 )
@@ -59,6 +60,9 @@ func TestNothingButTheAllowListIsSent(t *testing.T) {
 			}
 			if r.Method != http.MethodGet || r.Host != "koodrive.test" || r.Path != "/koodrive/ose/v1/task/"+exampleID {
 				t.Errorf("sent %s %s %s", r.Method, r.Host, r.Path)
+			}
+			if agent := r.Header.Get("User-Agent"); agent != "kootask/"+version.String() {
+				t.Errorf("User-Agent %q", agent)
 			}
 			if id := r.Header.Get("X-Traceid"); len(id) != 58 {
 				t.Errorf("X-Traceid %q has %d characters", id, len(id))

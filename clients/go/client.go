@@ -3,7 +3,9 @@ package kootask
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
+	"github.com/kootask/kootask/internal/ascii"
 )
 
 // Config configures a Client.
@@ -36,6 +39,9 @@ type Config struct {
 	// the call: it is wrapped in an [*Error] with Code Unauthenticated and no Reason, so it must not contain the token.
 	// Nil: no token.
 	CallerToken func() (string, error)
+	// UserAgent precedes the client's own user agent, kootask-go. It names your program, like "orders/1.2", in
+	// printable ASCII characters. Empty: none.
+	UserAgent string
 	// DialOptions are applied after the client's own, so they override them. With any, the client does not know how it
 	// connects: the error of a failed connection does not say whether the address or TLS is wrong.
 	DialOptions []grpc.DialOption
@@ -66,8 +72,11 @@ type Client struct {
 }
 
 // New returns a Client. It does not connect: the first call does, and the connection is renewed when it breaks. It
-// fails if Addr is invalid. Close the Client.
+// fails if Addr or UserAgent is invalid. Close the Client.
 func New(config Config) (*Client, error) {
+	if !ascii.Printable(config.UserAgent) {
+		return nil, errors.New("the user agent must be printable ASCII characters")
+	}
 	security := insecure.NewCredentials()
 	if config.TLS != nil {
 		security = credentials.NewTLS(config.TLS)
@@ -78,7 +87,7 @@ func New(config Config) (*Client, error) {
 		grpc.WithTransportCredentials(security),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingAfter, Timeout: pingTimeout}),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: reconnectMax}),
-		grpc.WithUserAgent("kootask-go"),
+		grpc.WithUserAgent(strings.TrimSpace(config.UserAgent + " kootask-go")),
 	}, config.DialOptions...)...)
 	if err != nil {
 		return nil, fmt.Errorf("kootask's address: %w", err)

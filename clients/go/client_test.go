@@ -168,6 +168,35 @@ func TestKeepaliveSuitsTheServer(t *testing.T) {
 	})
 }
 
+// The program's user agent precedes the client's, and gRPC's is last.
+func TestUserAgent(t *testing.T) {
+	for agent, want := range map[string]string{"": "kootask-go grpc-go/", "orders/1.2": "orders/1.2 kootask-go grpc-go/"} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &scripted{get: func(context.Context, *taskv1.GetTaskRequest) (*taskv1.GetTaskResponse, error) {
+				return &taskv1.GetTaskResponse{}, nil
+			}}
+			s.up()
+			c, err := kootask.New(kootask.Config{
+				Addr: "passthrough:///kootask", UserAgent: agent, DialOptions: []grpc.DialOption{grpc.WithContextDialer(s.dial)},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Get(t.Context(), "9"); err != nil {
+				t.Error(err)
+			}
+			if got := fmt.Sprint(s.metadata["user-agent"]); !strings.HasPrefix(got, "["+want) {
+				t.Errorf("%q, want %q", got, want)
+			}
+			_ = c.Close()
+			s.down()
+		})
+	}
+	if _, err := kootask.New(kootask.Config{Addr: "127.0.0.1:9090", UserAgent: "a\nb"}); err == nil || !strings.Contains(err.Error(), "the user agent must be") {
+		t.Error(err)
+	}
+}
+
 func TestTLS(t *testing.T) {
 	certificates := httptest.NewUnstartedServer(nil)
 	certificates.StartTLS()

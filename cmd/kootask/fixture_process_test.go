@@ -9,8 +9,10 @@ import (
 	"time"
 )
 
-// program is kootask, built as its users build it.
+// program is kootask, built as make builds it, with the version madeVersion.
 var program string
+
+const madeVersion = "0.0.0-7-gabcdef123456"
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "kootask")
@@ -18,7 +20,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	program = filepath.Join(dir, "kootask")
-	build := exec.Command("go", "build", "-o", program, ".")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-X github.com/kootask/kootask/internal/version.stamped="+madeVersion, "-o", program, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := build.CombinedOutput(); err != nil {
 		panic(string(output))

@@ -126,7 +126,7 @@ func New(config Config) (*Server, error) {
 	}
 	s.config, s.ports = config, newPortMetrics(s.metrics)
 	s.metrics.MustRegister(config.Files, collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
 	if config.LogMetrics != nil {
 		s.metrics.MustRegister(config.LogMetrics)
 	}
