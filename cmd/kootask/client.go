@@ -16,6 +16,7 @@ import (
 	taskv1 "github.com/kootask/kootask/gen/koodrive/task/v1"
 	"github.com/kootask/kootask/internal/ascii"
 	"github.com/kootask/kootask/internal/secret"
+	"github.com/kootask/kootask/internal/version"
 	"github.com/kootask/kootask/service/caller"
 	"github.com/kootask/kootask/upstream"
 )
@@ -32,15 +33,6 @@ type clientFlags struct {
 	UserID    string `placeholder:"ID" help:"KooDrive user to act for, where kootask signs with an app's secret."`
 	Output    string `short:"o" enum:"auto,json" default:"auto" help:"Form of the output: auto (for people, live on a terminal) or json (one object per line)."`
 }
-
-// Exit codes of get, watch, wait and doctor, in addition to 0, 1 and 2.
-const (
-	exitFailed      = 3 // A task has failed.
-	exitNotFound    = 4 // KooDrive has no such task.
-	exitRefused     = 5 // The credential or the caller is refused, or may not see the task.
-	exitDiffers     = 6 // KooDrive differs from the dialect in force.
-	exitInterrupted = 130
-)
 
 // byImportance orders the codes. With several tasks, the first code that applies to one of them is the exit code.
 var byImportance = []int{exitInterrupted, exitError, exitRefused, exitNotFound, exitFailed, exitOK}
@@ -78,8 +70,9 @@ func (f clientFlags) connect(ids ...string) (*connection, error) {
 	}
 	client, err := kootask.New(kootask.Config{
 		Addr: f.Addr, TLS: security, Token: token, UserID: f.UserID, CallerToken: callerToken,
+		UserAgent: "kootask/" + version.String(),
 		// With an option, the client leaves the probe to connection.
-		DialOptions: []grpc.DialOption{grpc.WithUserAgent("kootask")},
+		DialOptions: []grpc.DialOption{grpc.EmptyDialOption{}},
 	})
 	if err != nil {
 		return nil, f.named(usageError{err})

@@ -33,7 +33,7 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("cmd/kootask/%s is out of date: if the change is intended, run make docs for help-*.txt, otherwise go test ./cmd/kootask -run %s -update; got\n%s\nwant\n%s", path, t.Name(), got, want)
+		t.Errorf("cmd/kootask/%s is out of date: if the change is intended, run make docs for help-*.txt, completion.* and kootask.1, otherwise go test ./cmd/kootask -run %s -update; got\n%s\nwant\n%s", path, t.Name(), got, want)
 	}
 }
 
@@ -42,6 +42,8 @@ func TestHelp(t *testing.T) {
 		"help.txt": {"--help"}, "help-serve.txt": {"serve", "--help"}, "help-config.txt": {"config", "--help"}, "help-demo.txt": {"demo", "--help"},
 		"help-simulate.txt": {"simulate", "--help"}, "help-get.txt": {"get", "--help"}, "help-watch.txt": {"watch", "--help"},
 		"help-version.txt": {"version", "--help"}, "help-doctor.txt": {"doctor", "--help"}, "help-explain.txt": {"explain", "--help"}, "help-wait.txt": {"wait", "--help"},
+		"help-completion.txt": {"completion", "--help"}, "help-help.txt": {"help", "--help"},
+		"completion.bash": {"completion", "bash"}, "completion.fish": {"completion", "fish"}, "completion.zsh": {"completion", "zsh"}, "kootask.1": {"man"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, stdout, stderr := ask(t, args...)

@@ -13,8 +13,10 @@ var needs = map[string][]string{
 		"chromium", "chromium-browser", "google-chrome",
 		"/Applications/Chromium.app/Contents/MacOS/Chromium", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 	},
-	"nginx":           {"nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx"}, // Only root's PATH has these folders.
-	"README commands": {"curl"},
+	"nginx":              {"nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx"}, // Only root's PATH has these folders.
+	"README commands":    {"curl"},
+	"completion in bash": {"bash"}, "completion in fish": {"fish"}, "completion in zsh": {"zsh"},
+	"manual page": {"mandoc"},
 }
 
 // need returns the path of the program that a group of tests runs. Without it, the test is skipped.

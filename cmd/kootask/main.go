@@ -31,14 +31,13 @@ type commands struct {
 	Explain  explainCommand  `cmd:"" help:"Explain an error: its meaning, cause and remedy, in English and Chinese."`
 	Doctor   doctorCommand   `cmd:"" help:"Ask a KooDrive how it speaks, and compare the answers with the dialect in force."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
-}
 
-// Exit codes.
-const (
-	exitOK    = 0
-	exitError = 1
-	exitUsage = 2
-)
+	Completion completionCommand `cmd:"" help:"Print a script that completes commands, flags and values in a shell."`
+	Man        manCommand        `cmd:"" hidden:"" help:"Print the manual page, kootask(1)."`
+	Help       helpCommand       `cmd:"" help:"Explain kootask or one of its commands."`
+
+	ShowVersion kong.VersionFlag `name:"version" env:"-" help:"Print the version."`
+}
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
@@ -54,6 +53,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	parser, err := newParser(&commands{},
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exit = code }),
+		kong.Vars{"version": versionLine()},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
 		kong.Bind(output{stdout: out, stderr: stderr}, input{os.Stdin}),
 	)
@@ -62,10 +62,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	command, err := parser.Parse(args)
 	switch {
-	case exit >= 0: // The help was requested and printed.
+	case exit >= 0: // The help or the version was requested and printed.
 		return exit
 	case err != nil:
-		return report(stderr, usageError{err})
+		return reportUsage(stderr, parser, err)
 	}
 	hangup := make(chan os.Signal, 1)
 	switch command.Command() {
@@ -83,7 +83,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
-	err = command.Run(hangups(hangup))
+	err = command.Run(hangups(hangup), parser)
 	if out.err != nil {
 		return report(stderr, fmt.Errorf("printing the result: %w", out.err))
 	}

@@ -33,7 +33,6 @@ func TestBadFlags(t *testing.T) {
 		args []string
 		want []string // Texts of the lines.
 	}{
-		"no command":         {nil, []string{"expected one of"}},
 		"unknown command":    {[]string{"srve"}, []string{"unexpected argument srve"}},
 		"unknown flag":       {[]string{"serve", "--upstream"}, []string{"unknown flag --upstream"}},
 		"bad duration":       {[]string{"serve", "--poll-min=soon", "--grpc-addr=nonsense"}, []string{"--poll-min"}},

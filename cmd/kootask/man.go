@@ -1,0 +1,27 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/kootask/kootask/cmd/kootask/manpage"
+	"github.com/kootask/kootask/internal/version"
+)
+
+// manCommand prints the manual page, for packages.
+type manCommand struct{}
+
+// Run prints the page, in roff.
+func (manCommand) Run(out output, parser *kong.Kong) error {
+	page := manpage.Page{
+		App: parser.Model, Version: version.String(), Purpose: "report the status of KooDrive tasks",
+		Variables: [][2]string{{tokenVariable, "The KooDrive token, for commands without `--token-file`."}},
+	}
+	for _, e := range exits {
+		page.Exits = append(page.Exits, [2]string{strconv.Itoa(e.code), e.meaning})
+	}
+	_, err := fmt.Fprint(out.stdout, page)
+	return err
+}
