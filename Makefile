@@ -146,15 +146,16 @@ generate: ## Generate gen/ and docs/contract.md from proto/.
 PERFORMANCE_PAGE = go test -C bench . -run '^TestPage$$' -count=1 -update
 
 .PHONY: docs
-docs: ## Write the tables of docs/ from the code.
-	@go test ./cmd/kootask -run '^(TestDocs|TestHelp)$$' -count=1 -update
+docs: ## Write the tables of docs/ and docs/surface.txt from the code.
 	@go test ./cmd/kootask/server -run '^TestMetricsPage$$' -count=1 -update
+	@go test ./cmd/kootask -run '^(TestDocs|TestHelp|TestSurface)$$' -count=1 -update
 	@go test ./sabotage -run '^TestPromisesPage$$' -count=1 -update
 	@$(PERFORMANCE_PAGE)
 
 .PHONY: check-generate
-check-generate: generate docs ## Fail if committed generated files are out of date.
+check-generate: generate docs ## Fail if committed generated files are out of date, or CHANGELOG.md lacks the last change of docs/surface.txt.
 	@test -z "$$(git status --porcelain -- $(GENERATED))" || { git status --short -- $(GENERATED); echo 'Commit these files, which make generate and make docs write.'; exit 1; }
+	@.ci/changelog
 
 CLIENTS := python typescript java rust
 
