@@ -54,7 +54,7 @@ func TestReadmeCommands(t *testing.T) {
 	t.Parallel()
 	need(t, "README commands")
 	all := append(commandsOf(t, "README.md"), commandsOf(t, "docs/cli.md")...)
-	if len(all) != 11 || all[0] != "make run" || all[5] != "make test" || !strings.HasPrefix(all[7], "make install\n") {
+	if len(all) != 12 || all[0] != "make run" || all[5] != "make test" || !strings.HasPrefix(all[7], "make install\n") {
 		t.Fatalf("README.md and docs/cli.md have the commands %q: list them in this test, in cmd/kootask/readme_test.go", all)
 	}
 	for _, port := range ports {
@@ -80,7 +80,7 @@ func TestReadmeCommands(t *testing.T) {
 		}
 	}
 	installed := t.TempDir()
-	afterInstall := strings.Join([]string{"set -e", all[7], all[8] + " --check", all[9], all[10]}, "\n")
+	afterInstall := strings.Join([]string{"set -e", all[7], all[8] + " --check", all[9], "export HOME=" + installed, all[11], all[10]}, "\n")
 	modules, err := exec.CommandContext(t.Context(), "go", "env", "GOMODCACHE").Output()
 	if err != nil {
 		t.Fatal(err)
