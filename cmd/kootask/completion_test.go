@@ -64,6 +64,7 @@ func TestCompletion(t *testing.T) {
 	want := map[string][]string{ // By line.
 		"kootask wa": {"wait", "watch"}, "kootask --version wa": {"wait", "watch"}, "kootask zz": nil, "kootask --v": {"--version"},
 		"kootask get --output ": {"auto", "json"}, "kootask get 7 --output j": {"json"}, "kootask get --output=j": {"json"}, "kootask get --output=": {"auto", "json"},
+		"kootask get -o ": {"auto", "json"}, "kootask get -o j": {"json"},
 		"kootask serve --upstream-auth=": {"app", "caller"}, "kootask serve --no-": {"--no-console"},
 		"kootask completion ": completion.Shells, "kootask completion z": {"zsh"}, "kootask help wa": {"wait", "watch"},
 		"kootask get --addr ": nil,

@@ -23,7 +23,7 @@ type doctorCommand struct {
 	TokenFile   string `placeholder:"FILE" help:"File with the KooDrive token. Without it the token is $KOOTASK_TOKEN."`
 	UserID      string `placeholder:"ID" help:"KooDrive user, sent as X-User-Id. Required with --upstream-auth=app."`
 	AskRefusals bool   `env:"KOOTASK_DOCTOR_ASK_REFUSALS" help:"Ask one more question, with a fixed fake token. KooDrive's operators will see failed sign-ins."`
-	Output      string `enum:"auto,json" default:"auto" help:"Form of the report: auto (for people) or json (one object)."`
+	Output      string `short:"o" enum:"auto,json" default:"auto" help:"Form of the report: auto (for people) or json (one object)."`
 	Write       string `env:"KOOTASK_DOCTOR_WRITE" placeholder:"FILE" help:"New file for the dialect that was found, for --upstream-dialect. An existing file is not overwritten."`
 }
 

@@ -61,7 +61,11 @@ func TestManualPageIsComplete(t *testing.T) {
 			want = append(want, "\n       "+argument.Name, argument.Help)
 		}
 		for _, f := range command.Flags {
-			want = append(want, "\n       --"+f.Name, f.Help, "Environment: "+f.Envs[0]+".")
+			name := "--" + f.Name
+			if f.Short != 0 {
+				name = "-" + string(f.Short) + ", " + name
+			}
+			want = append(want, "\n       "+name, f.Help, "Environment: "+f.Envs[0]+".")
 		}
 		plain := strings.Join(strings.Fields(section), " ")
 		for _, text := range want {

@@ -18,7 +18,11 @@ func bash(p program) string {
 		}
 		fmt.Fprintf(&words, "\t%s) flags=%s arguments=%s ;;\n", c.name, quoted(options), quoted(arguments))
 		for _, f := range c.flags {
-			switch pattern := c.name + "/--" + f.name; {
+			pattern := c.name + "/--" + f.name
+			if f.short != "" {
+				pattern += "|" + c.name + "/-" + f.short
+			}
+			switch {
 			case !f.takes:
 			case f.file:
 				fmt.Fprintf(&values, "\t%s) compopt -o default 2>/dev/null; return ;;\n", pattern)

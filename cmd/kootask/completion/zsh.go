@@ -28,19 +28,24 @@ func zsh(p program) string {
 	).Replace(zshScript)
 }
 
-// zshOption returns a flag as _arguments reads it.
+// zshOption returns a flag as _arguments reads it. The short and the long name exclude each other.
 func zshOption(f flag) string {
-	help := "[" + escaped(f.help, "[]") + "]"
-	if f.short != "" {
-		return fmt.Sprintf("%s{-%s,--%s}%s", quoted("(-"+f.short+" --"+f.name+")"), f.short, f.name, quoted(help))
+	if f.short == "" {
+		return zshName(f, "--"+f.name, "=")
 	}
+	return zshName(f, "(--"+f.name+")-"+f.short, "+") + " " + zshName(f, "(-"+f.short+")--"+f.name, "=")
+}
+
+// zshName returns one name of a flag. sign says where its value stands: after "=", or "+", in the same word or the next one.
+func zshName(f flag, name, sign string) string {
+	help := "[" + escaped(f.help, "[]") + "]"
 	switch {
 	case f.file:
-		return quoted("--" + f.name + "=" + help + ":file:_files")
+		return quoted(name + sign + help + ":file:_files")
 	case f.takes:
-		return quoted("--" + f.name + "=" + help + ":value:" + zshValues(f.values))
+		return quoted(name + sign + help + ":value:" + zshValues(f.values))
 	default:
-		return quoted("--" + f.name + help)
+		return quoted(name + help)
 	}
 }
 

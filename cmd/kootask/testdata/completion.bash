@@ -19,7 +19,7 @@ _kootask() {
 	watch) flags='-h --help --version --context --context-file --addr --tls --ca --cert --key --caller-token-file --allow-plaintext --token-file --user-id -o --output --color' arguments='-h --help --version --context --context-file --addr --tls --ca --cert --key --caller-token-file --allow-plaintext --token-file --user-id -o --output --color' ;;
 	wait) flags='-h --help --version --context --context-file --addr --tls --ca --cert --key --caller-token-file --allow-plaintext --token-file --user-id -o --output --timeout' arguments='-h --help --version --context --context-file --addr --tls --ca --cert --key --caller-token-file --allow-plaintext --token-file --user-id -o --output --timeout' ;;
 	explain) flags='-h --help --version --dialect' arguments='-h --help --version --dialect' ;;
-	doctor) flags='-h --help --version --upstream-url --upstream-allow-http --upstream-ca --upstream-proxy --upstream-dialect --upstream-auth --app-id --app-secret-file --task-id --token-file --user-id --ask-refusals --output --write' arguments='-h --help --version --upstream-url --upstream-allow-http --upstream-ca --upstream-proxy --upstream-dialect --upstream-auth --app-id --app-secret-file --task-id --token-file --user-id --ask-refusals --output --write' ;;
+	doctor) flags='-h --help --version --upstream-url --upstream-allow-http --upstream-ca --upstream-proxy --upstream-dialect --upstream-auth --app-id --app-secret-file --task-id --token-file --user-id --ask-refusals -o --output --write' arguments='-h --help --version --upstream-url --upstream-allow-http --upstream-ca --upstream-proxy --upstream-dialect --upstream-auth --app-id --app-secret-file --task-id --token-file --user-id --ask-refusals -o --output --write' ;;
 	version) flags='-h --help --version' arguments='-h --help --version' ;;
 	completion) flags='-h --help --version' arguments='bash zsh fish' ;;
 	help) flags='-h --help --version' arguments='serve config demo simulate get watch wait explain doctor version completion help' ;;
@@ -154,7 +154,7 @@ _kootask() {
 	get/--caller-token-file) compopt -o default 2>/dev/null; return ;;
 	get/--token-file) compopt -o default 2>/dev/null; return ;;
 	get/--user-id) words='' ;;
-	get/--output) words='auto json' ;;
+	get/--output|get/-o) words='auto json' ;;
 	get/--color) words='auto always never' ;;
 	get/--timeout) words='' ;;
 	watch/--context) words='' ;;
@@ -166,7 +166,7 @@ _kootask() {
 	watch/--caller-token-file) compopt -o default 2>/dev/null; return ;;
 	watch/--token-file) compopt -o default 2>/dev/null; return ;;
 	watch/--user-id) words='' ;;
-	watch/--output) words='auto json' ;;
+	watch/--output|watch/-o) words='auto json' ;;
 	watch/--color) words='auto always never' ;;
 	wait/--context) words='' ;;
 	wait/--context-file) compopt -o default 2>/dev/null; return ;;
@@ -177,7 +177,7 @@ _kootask() {
 	wait/--caller-token-file) compopt -o default 2>/dev/null; return ;;
 	wait/--token-file) compopt -o default 2>/dev/null; return ;;
 	wait/--user-id) words='' ;;
-	wait/--output) words='auto json' ;;
+	wait/--output|wait/-o) words='auto json' ;;
 	wait/--timeout) words='' ;;
 	explain/--dialect) compopt -o default 2>/dev/null; return ;;
 	doctor/--upstream-url) words='' ;;
@@ -190,7 +190,7 @@ _kootask() {
 	doctor/--task-id) words='' ;;
 	doctor/--token-file) compopt -o default 2>/dev/null; return ;;
 	doctor/--user-id) words='' ;;
-	doctor/--output) words='auto json' ;;
+	doctor/--output|doctor/-o) words='auto json' ;;
 	doctor/--write) compopt -o default 2>/dev/null; return ;;
 	*)
 		case $current in

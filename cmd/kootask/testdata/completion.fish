@@ -195,7 +195,7 @@ complete -c kootask -n '__fish_seen_subcommand_from doctor' -l task-id -x -d 'Id
 complete -c kootask -n '__fish_seen_subcommand_from doctor' -l token-file -r -F -d 'File with the KooDrive token.'
 complete -c kootask -n '__fish_seen_subcommand_from doctor' -l user-id -x -d 'KooDrive user, sent as X-User-Id.'
 complete -c kootask -n '__fish_seen_subcommand_from doctor' -l ask-refusals -d 'Ask one more question, with a fixed fake token.'
-complete -c kootask -n '__fish_seen_subcommand_from doctor' -l output -x -a 'auto json' -d 'Form of the report: auto (for people) or json (one object).'
+complete -c kootask -n '__fish_seen_subcommand_from doctor' -s o -l output -x -a 'auto json' -d 'Form of the report: auto (for people) or json (one object).'
 complete -c kootask -n '__fish_seen_subcommand_from doctor' -l write -r -F -d 'New file for the dialect that was found, for --upstream-dialect.'
 complete -c kootask -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish' -d 'shell'
 complete -c kootask -n '__fish_seen_subcommand_from help' -a 'serve config demo simulate get watch wait explain doctor version completion help' -d 'command'

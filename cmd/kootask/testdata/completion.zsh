@@ -19,7 +19,7 @@ _kootask() {
 		'help:Explain kootask or one of its commands.'
 	)
 	_arguments -C \
-		'(-h --help)'{-h,--help}'[Show context-sensitive help.]' \
+		'(--help)-h[Show context-sensitive help.]' '(-h)--help[Show context-sensitive help.]' \
 		'--version[Print the version.]' \
 		'1:command:->command' \
 		'*::argument:->argument'
@@ -31,7 +31,7 @@ _kootask() {
 		case $words[1] in
 		serve)
 			_arguments \
-				'(-h --help)'{-h,--help}'[Show context-sensitive help.]' \
+				'(--help)-h[Show context-sensitive help.]' '(-h)--help[Show context-sensitive help.]' \
 				'--version[Print the version.]' \
 				'--config=[YAML file with values of flags: see docs/configuration.md.]:file:_files' \
 				'--upstream-url=[Address of KooDrive, like https://cn.myhuaweicloud-koodrive.com.]:value: ' \
@@ -85,7 +85,7 @@ _kootask() {
 			;;
 		config)
 			_arguments \
-				'(-h --help)'{-h,--help}'[Show context-sensitive help.]' \
+				'(--help)-h[Show context-sensitive help.]' '(-h)--help[Show context-sensitive help.]' \
 				'--version[Print the version.]' \
 				'--config=[YAML file with values of flags: see docs/configuration.md.]:file:_files' \
 				'--upstream-url=[Address of KooDrive, like https://cn.myhuaweicloud-koodrive.com.]:value: ' \
@@ -137,7 +137,7 @@ _kootask() {
 			;;
 		demo)
 			_arguments \
-				'(-h --help)'{-h,--help}'[Show context-sensitive help.]' \
+				'(--help)-h[Show context-sensitive help.]' '(-h)--help[Show context-sensitive help.]' \
 				'--version[Print the version.]' \
 				'--upstream-auth=[Credential that KooDrive sees: caller (each caller'\''s own) or app (this service'\''s, for the user named in x-user-id).]:value:(caller app)' \
 				'--app-id=[AppId of the app.]:value: ' \
@@ -171,7 +171,7 @@ _kootask() {
 			;;
 		simulate)
 			_arguments \
-				'(-h --help)'{-h,--help}'[Show context-sensitive help.]' \
+				'(--help)-h[Show context-sensitive help.]' '(-h)--help[Show context-sensitive help.]' \
 				'--version[Print the version.]' \
 				'--addr=[Address of KooDrive'\''s stand-in.]:value: ' \
 				'--dialect=[YAML file with the dialect of the stand-in: see docs/koodrive.md.]:file:_files' \
@@ -179,7 +179,7 @@ _kootask() {
 			;;
 		get)
 			_arguments \
-				'(-h --help)'{-h,--help}'[Show context-sensitive help.]' \
+				'(--help)-h[Show context-sensitive help.]' '(-h)--help[Show context-sensitive help.]' \
 				'--version[Print the version.]' \
 				'--context=[Named connection of --context-file.]:value: ' \
 				'--context-file=[File with named connections, which only its owner may read.]:file:_files' \
@@ -192,14 +192,14 @@ _kootask() {
 				'--allow-plaintext[Send credentials in plaintext to other than loopback addresses.]' \
 				'--token-file=[File with the KooDrive token.]:file:_files' \
 				'--user-id=[KooDrive user to act for, where kootask signs with an app'\''s secret.]:value: ' \
-				'(-o --output)'{-o,--output}'[Form of the output: auto (for people, live on a terminal) or json (one object per line).]' \
+				'(--output)-o+[Form of the output: auto (for people, live on a terminal) or json (one object per line).]:value:(auto json)' '(-o)--output=[Form of the output: auto (for people, live on a terminal) or json (one object per line).]:value:(auto json)' \
 				'--color=[Colours: auto (on a terminal, unless NO_COLOR is set), always or never.]:value:(auto always never)' \
 				'--timeout=[Maximum wait for the answers.]:value: ' \
 				'*:id: '
 			;;
 		watch)
 			_arguments \
-				'(-h --help)'{-h,--help}'[Show context-sensitive help.]' \
+				'(--help)-h[Show context-sensitive help.]' '(-h)--help[Show context-sensitive help.]' \
 				'--version[Print the version.]' \
 				'--context=[Named connection of --context-file.]:value: ' \
 				'--context-file=[File with named connections, which only its owner may read.]:file:_files' \
@@ -212,13 +212,13 @@ _kootask() {
 				'--allow-plaintext[Send credentials in plaintext to other than loopback addresses.]' \
 				'--token-file=[File with the KooDrive token.]:file:_files' \
 				'--user-id=[KooDrive user to act for, where kootask signs with an app'\''s secret.]:value: ' \
-				'(-o --output)'{-o,--output}'[Form of the output: auto (for people, live on a terminal) or json (one object per line).]' \
+				'(--output)-o+[Form of the output: auto (for people, live on a terminal) or json (one object per line).]:value:(auto json)' '(-o)--output=[Form of the output: auto (for people, live on a terminal) or json (one object per line).]:value:(auto json)' \
 				'--color=[Colours: auto (on a terminal, unless NO_COLOR is set), always or never.]:value:(auto always never)' \
 				'*:id: '
 			;;
 		wait)
 			_arguments \
-				'(-h --help)'{-h,--help}'[Show context-sensitive help.]' \
+				'(--help)-h[Show context-sensitive help.]' '(-h)--help[Show context-sensitive help.]' \
 				'--version[Print the version.]' \
 				'--context=[Named connection of --context-file.]:value: ' \
 				'--context-file=[File with named connections, which only its owner may read.]:file:_files' \
@@ -231,20 +231,20 @@ _kootask() {
 				'--allow-plaintext[Send credentials in plaintext to other than loopback addresses.]' \
 				'--token-file=[File with the KooDrive token.]:file:_files' \
 				'--user-id=[KooDrive user to act for, where kootask signs with an app'\''s secret.]:value: ' \
-				'(-o --output)'{-o,--output}'[Form of the output: auto (for people, live on a terminal) or json (one object per line).]' \
+				'(--output)-o+[Form of the output: auto (for people, live on a terminal) or json (one object per line).]:value:(auto json)' '(-o)--output=[Form of the output: auto (for people, live on a terminal) or json (one object per line).]:value:(auto json)' \
 				'--timeout=[Maximum wait.]:value: ' \
 				'*:id: '
 			;;
 		explain)
 			_arguments \
-				'(-h --help)'{-h,--help}'[Show context-sensitive help.]' \
+				'(--help)-h[Show context-sensitive help.]' '(-h)--help[Show context-sensitive help.]' \
 				'--version[Print the version.]' \
 				'--dialect=[Dialect of the server, for the meaning of codes: see docs/koodrive.md.]:file:_files' \
 				'*:reason|code: '
 			;;
 		doctor)
 			_arguments \
-				'(-h --help)'{-h,--help}'[Show context-sensitive help.]' \
+				'(--help)-h[Show context-sensitive help.]' '(-h)--help[Show context-sensitive help.]' \
 				'--version[Print the version.]' \
 				'--upstream-url=[Address of KooDrive, like https://cn.myhuaweicloud-koodrive.com.]:value: ' \
 				'--upstream-allow-http[Allow an http address.]' \
@@ -258,23 +258,23 @@ _kootask() {
 				'--token-file=[File with the KooDrive token.]:file:_files' \
 				'--user-id=[KooDrive user, sent as X-User-Id.]:value: ' \
 				'--ask-refusals[Ask one more question, with a fixed fake token.]' \
-				'--output=[Form of the report: auto (for people) or json (one object).]:value:(auto json)' \
+				'(--output)-o+[Form of the report: auto (for people) or json (one object).]:value:(auto json)' '(-o)--output=[Form of the report: auto (for people) or json (one object).]:value:(auto json)' \
 				'--write=[New file for the dialect that was found, for --upstream-dialect.]:file:_files'
 			;;
 		version)
 			_arguments \
-				'(-h --help)'{-h,--help}'[Show context-sensitive help.]' \
+				'(--help)-h[Show context-sensitive help.]' '(-h)--help[Show context-sensitive help.]' \
 				'--version[Print the version.]'
 			;;
 		completion)
 			_arguments \
-				'(-h --help)'{-h,--help}'[Show context-sensitive help.]' \
+				'(--help)-h[Show context-sensitive help.]' '(-h)--help[Show context-sensitive help.]' \
 				'--version[Print the version.]' \
 				'*:shell:(bash zsh fish)'
 			;;
 		help)
 			_arguments \
-				'(-h --help)'{-h,--help}'[Show context-sensitive help.]' \
+				'(--help)-h[Show context-sensitive help.]' '(-h)--help[Show context-sensitive help.]' \
 				'--version[Print the version.]' \
 				'*:command:(serve config demo simulate get watch wait explain doctor version completion help)'
 			;;
