@@ -17,6 +17,7 @@ import (
 	"github.com/kootask/kootask/cmd/kootask/logging"
 	"github.com/kootask/kootask/cmd/kootask/server"
 	"github.com/kootask/kootask/cmd/kootask/server/reload"
+	"github.com/kootask/kootask/cmd/kootask/systemd"
 )
 
 // settings are the flags that configure the service, each of which may be in a file.
@@ -55,8 +56,10 @@ func (c *serveCommand) Run(ctx context.Context, k *kong.Context, out output, han
 	level.Set(c.LogLevel)
 	p, log := &problems{}, c.log(out.stderr, level)
 	reread := make(chan os.Signal, 1)
-	files := &reload.Files{Log: log.Logger, Reread: reread}
+	manager := systemd.New(log.Logger)
+	files := &reload.Files{Log: log.Logger, Reread: reread, Rereading: manager.Reloading}
 	config := c.config(p, files, log)
+	config.Draining = func() { manager.Stopping(longestStop(c.ShutdownGrace)) }
 	if c.Online && !c.Check {
 		p.add("online", errors.New("requires --check"))
 	}
@@ -86,11 +89,17 @@ func (c *serveCommand) Run(ctx context.Context, k *kong.Context, out output, han
 	)
 	settings := newLiveSettings(k, level, files, log)
 	go settings.follow(ctx, hangup, reread) // It may be reading a file that hangs when the process ends, so nothing waits for it.
+	manager.Ready()                         // The ports queue connections from now on.
+	stopWatching := manager.Watch(s.Probe)
+	defer stopWatching()
 	return c.run(ctx, s, listeners, log)
 }
 
 // lastFlush is the minimum time for writing the last log lines, even if the stop has used up the grace time.
 const lastFlush = 250 * time.Millisecond
+
+// longestStop returns the time after which systemd may kill a stopping process. It includes time for a busy machine.
+func longestStop(grace time.Duration) time.Duration { return grace + lastFlush + 3*systemd.SendTimeout }
 
 // run serves until ctx ends, and then writes the rest of the log. Its own failure is logged and not printed to stderr,
 // where a blocked reader could block the process.

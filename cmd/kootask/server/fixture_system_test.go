@@ -56,6 +56,7 @@ type system struct {
 	resets                        atomic.Bool                 // A client's close is a reset.
 	stop, interrupt               func()                      // Stop the server, as SIGTERM and SIGINT do.
 	stopped                       chan error                  // The result of Run.
+	probe                         func()                      // The server's Probe.
 }
 
 // buffer is a log that can be read while it is written.
@@ -115,6 +116,7 @@ func start(t *testing.T, configure func(*server.Config)) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.probe = srv.Probe
 	ctx, stop := context.WithCancelCause(context.Background())
 	s.stop, s.interrupt = func() { stop(nil) }, func() { stop(server.ErrInterrupted) }
 	// Not grpc's bufconn: over it, net/http sometimes meets a read deadline that it has cleared.

@@ -87,6 +87,8 @@ type Config struct {
 	// ShutdownDelay is the part of Grace during which a stopping server reports not ready and otherwise works as
 	// before, so that load balancers stop sending it calls. At most a quarter of Grace. 0: no delay.
 	ShutdownDelay time.Duration
+	// Draining is called when a stop begins, which waits for it. Nil: it is not called.
+	Draining func()
 	// Log gets a line for each call. It must not block, because calls wait for it. Required.
 	Log *slog.Logger
 	// LogMetrics collects the metrics of the log. Nil: none.
@@ -256,6 +258,11 @@ func (s *Server) Run(ctx context.Context, l Listeners) error {
 	return err
 }
 
+// Probe reads all metrics, and so takes the locks of the watches, of the requests to KooDrive, of the issuer's keys and of
+// the log. It blocks while one of them is deadlocked. It does not connect to the ports: they may be full, and a restart
+// does not help against a flood. It is safe for concurrent use, and may be called before and after Run.
+func (s *Server) Probe() { _, _ = s.metrics.Gather() }
+
 // stop stops all parts, in the order of their dependencies:
 //  1. Readiness changes. During the delay nothing else does.
 //  2. Watches are drained, and new connections without a call closed.
@@ -265,6 +272,9 @@ func (s *Server) stop(delay time.Duration, ports ...*listener) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.Grace)
 	defer cancel()
 	s.draining.Store(true)
+	if s.config.Draining != nil {
+		s.config.Draining()
+	}
 	s.public.Drain()
 	<-time.After(delay)
 	s.service.Drain(s.config.Grace / 2)

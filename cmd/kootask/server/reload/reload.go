@@ -40,6 +40,9 @@ type Files struct {
 	Log *slog.Logger
 	// Reread makes Follow read the files at once, and again after Settle. Nil: only at intervals.
 	Reread <-chan os.Signal
+	// Rereading is called with true when a Reread begins, and with false once the files are read and valid changes are in
+	// use. If another Reread begins before that, only the last one ends. Follow waits for it. Nil: it is not called.
+	Rereading func(begins bool)
 	// Fixed names files that were read at the start only. The line about a Reread says that they need a restart.
 	Fixed []string
 
@@ -55,7 +58,7 @@ type followed struct {
 	moved   atomic.Pointer[[]string] // Paths that follow uses from its next read on; nil: unchanged.
 	last    [][]byte                 // The content that was validated last; nil if a file could not be read.
 	seen    [][]byte                 // The content at the last read.
-	reread  chan struct{}            // Capacity 1: a token requests a read at once. Never closed.
+	reread  chan int                 // Capacity 1: the number of a Reread requests a read at once. Never closed.
 	// judge validates the content. It returns a function that puts it to use.
 	judge func(contents [][]byte) (use func(), err error)
 
@@ -70,7 +73,7 @@ type followed struct {
 // before Follow.
 func Read[T any](files *Files, what string, paths []string, parse func(contents []credfile.File) (T, error)) (func() T, error) {
 	var now atomic.Pointer[T]
-	f := &followed{what: what, reread: make(chan struct{}, 1)}
+	f := &followed{what: what, reread: make(chan int, 1)}
 	f.judge = func(contents [][]byte) (func(), error) {
 		all := make([]credfile.File, len(contents))
 		for i, content := range contents {
@@ -122,34 +125,57 @@ func (s *Files) Follow(ctx context.Context) {
 	}
 	var all sync.WaitGroup
 	defer all.Wait()
+	settled := make(chan int) // Gets the number of a Reread when a group of files has been read twice for it.
 	for _, f := range s.all {
-		all.Go(func() { s.follow(ctx, f) })
+		all.Go(func() { s.follow(ctx, f, settled) })
 	}
+	newest, reading := 0, 0 // The number of the last Reread, and of the groups that it waits for.
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.Reread:
 			s.logReread(ctx)
+			s.rereading(true)
+			newest++
+			reading = len(s.all)
 			for _, f := range s.all {
 				select {
-				case f.reread <- struct{}{}:
-				default: // A request is already pending.
+				case <-f.reread: // An earlier request is still pending.
+				default:
 				}
+				f.reread <- newest
 			}
+		case n := <-settled:
+			if n != newest {
+				continue
+			}
+			reading--
+		}
+		if reading == 0 {
+			s.rereading(false)
 		}
 	}
 }
 
-func (s *Files) follow(ctx context.Context, f *followed) {
+// rereading reports the begin or the end of a Reread.
+func (s *Files) rereading(begins bool) {
+	if s.Rereading != nil {
+		s.Rereading(begins)
+	}
+}
+
+// follow rereads one group of files until ctx ends.
+func (s *Files) follow(ctx context.Context, f *followed, settled chan<- int) {
 	timer := time.NewTimer(Interval)
 	defer timer.Stop()
 	last, next := time.Now().Add(-Settle), Interval // Time of the last read, and time until the next one.
+	requested := 0                                  // The number of the Reread that the reads are for; 0: none.
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-f.reread:
+		case requested = <-f.reread:
 			timer.Reset(time.Until(last.Add(Settle)))
 			next = Settle
 		case <-timer.C:
@@ -159,6 +185,13 @@ func (s *Files) follow(ctx context.Context, f *followed) {
 			}
 			s.look(ctx, f)
 			last = time.Now()
+			if requested > 0 && next == Interval {
+				select {
+				case settled <- requested:
+				case <-ctx.Done():
+				}
+				requested = 0
+			}
 			timer.Reset(next)
 			next = Interval
 		}
