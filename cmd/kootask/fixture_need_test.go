@@ -16,7 +16,8 @@ var needs = map[string][]string{
 	"nginx":              {"nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx"}, // Only root's PATH has these folders.
 	"README commands":    {"curl"},
 	"completion in bash": {"bash"}, "completion in fish": {"fish"}, "completion in zsh": {"zsh"},
-	"manual page": {"mandoc"},
+	"manual page":  {"mandoc"},
+	"systemd unit": {"systemd-analyze"},
 }
 
 // need returns the path of the program that a group of tests runs. Without it, the test is skipped.

@@ -71,7 +71,7 @@ func TestMissingNamesEverything(t *testing.T) {
 	}
 	out, stderr, err := missing(t, "", "nginx")
 	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")[1:]
-	if want := 8 + len(few); err != nil || stderr != "" || len(lines) != want {
+	if want := 9 + len(few); err != nil || stderr != "" || len(lines) != want {
 		t.Fatalf("%v, %d lines, want %d:\n%s%s", err, len(lines), want, out, stderr)
 	}
 	for _, line := range lines {
@@ -83,7 +83,7 @@ func TestMissingNamesEverything(t *testing.T) {
 	if err == nil || out != "" || !strings.Contains(stderr, strings.Join(lines, "\n")+"\n") {
 		t.Errorf("%v:\n%s%s", err, out, stderr)
 	}
-	out, _, err = missing(t, "", "nginx", "curl", "npm", "gcc", "chromium", "bash", "fish", "zsh", "mandoc")
+	out, _, err = missing(t, "", "nginx", "curl", "npm", "gcc", "chromium", "bash", "fish", "zsh", "mandoc", "systemd-analyze")
 	if err != nil || few == nil && out != "" || few != nil && !strings.HasSuffix(out, ":\n"+few[0]+"\n") {
 		t.Errorf("with everything: %v:\n%s", err, out)
 	}
