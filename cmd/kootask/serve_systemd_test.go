@@ -47,7 +47,7 @@ func TestSystemdIsNotified(t *testing.T) {
 		append([]string{"serve", "--upstream-allow-http", "--upstream-url=http://127.0.0.1:1", "--shutdown-grace=1h", "--shutdown-delay=15m"}, anyPorts...)...)
 	step := func(want string) { // Signs of life may come between the others.
 		t.Helper()
-		for {
+		for late := time.After(time.Minute); ; {
 			select {
 			case got := <-messages:
 				if got == want {
@@ -56,7 +56,7 @@ func TestSystemdIsNotified(t *testing.T) {
 				if got != "WATCHDOG=1" {
 					t.Fatalf("%q, want %q", got, want)
 				}
-			case <-time.After(time.Minute):
+			case <-late:
 				t.Fatalf("no %s:\n%s", want, &p.stderr)
 			}
 		}
