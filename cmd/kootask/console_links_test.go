@@ -64,7 +64,7 @@ func TestConsoleOfADemonstration(t *testing.T) {
 func TestConsoleFinish(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	ids := s.setMany(4)
+	ids := s.setMany(9)
 	p := openTab(t, s.url)
 	defer p.judge(t)
 	eval[chromedp.Void](t, p, `window.notified = []; window.Notification = class { constructor(title, { body }) { notified.push(body); } static requestPermission() { return Promise.resolve(window.allowed); } }`)
@@ -95,13 +95,50 @@ func TestConsoleFinish(t *testing.T) {
 	if n := eval[int](t, p, `notified.length`); n != 0 {
 		t.Errorf("nobody asked for %d notifications", n)
 	}
-	watch(ids[2:])
+	watch(ids[2:4])
 	notify := byRole("checkbox", "Notify me at the end")
 	p.push(t, notify)
-	p.sees(t, `!document.querySelector('#notify').checked && document.body.innerText.includes('Your browser does not allow notifications of this page')`)
+	p.sees(t, `!document.querySelector('#notify').checked && document.body.innerText.includes('Your browser does not allow notifications from this page')`)
 	eval[chromedp.Void](t, p, `window.allowed = 'granted'`)
-	p.push(t, byRole("checkbox", "Your browser does not allow notifications of this page"))
+	p.push(t, byRole("checkbox", "Your browser does not allow notifications from this page"))
 	p.sees(t, notify+`?.checked`)
 	finish(ids[2], ids[3], "✓ 2 ✗ 2 kootask")
-	p.sees(t, `notified.join() === 'Succeeded: 2. Failed: 2. Watches with an error: 0.'`)
+	p.sees(t, `notified.join() === 'Succeeded: 2. Failed: 2. Ended with an unlisted status: 0. Watches with an error: 0.'`)
+
+	// A stopped task has not finished. The others have, and the notification says so.
+	watch(ids[4:7])
+	p.push(t, byRole("button", "Stop watching "+ids[6]))
+	p.becomes(t, ids[6], inWatch, "Stopped")
+	s.set(ids[4], koodrivetest.StatusSuccess)
+	s.set(ids[5], koodrivetest.StatusSuccess)
+	p.sees(t, `notified[1] === 'Succeeded: 4. Failed: 2. Ended with an unlisted status: 0. Watches with an error: 0.'`)
+	unfinished := func() {
+		t.Helper()
+		p.sees(t, `document.title === 'kootask'`)
+		if now := eval[string](t, p, icon); now != before {
+			t.Errorf("with a stopped task, the icon is %s", now)
+		}
+	}
+	unfinished()
+	watch(ids[7:8])
+	p.push(t, byRole("button", "Stop all"))
+	unfinished()
+	if n := eval[int](t, p, `notified.length`); n != 2 {
+		t.Errorf("there are %d notifications", n)
+	}
+
+	// Chrome on Android has no such notifications.
+	watch(ids[8:])
+	eval[chromedp.Void](t, p, `window.Notification = class { constructor() { throw new TypeError('Illegal constructor'); } }`)
+	s.set(ids[8], koodrivetest.StatusSuccess)
+	p.sees(t, byRole("checkbox", "Your browser does not allow notifications from this page")+`?.checked === false`)
+
+	// An unlisted final status is neither a success nor a failure.
+	title := eval[string](t, p, `import('/console/finish.js').then(({ show }) => {
+		show([{ runs: false, data: { done: true }, state: 'other', connection: 'ended' }]);
+		return document.title;
+	})`)
+	if title != "? 1 kootask" {
+		t.Errorf("the title is %q", title)
+	}
 }

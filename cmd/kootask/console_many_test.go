@@ -269,5 +269,5 @@ func TestConsoleFindsTasks(t *testing.T) {
 	p.enter(t, byRole("searchbox", "Filter"), ids[1][12:])
 	order(ids[1])
 	p.enter(t, byRole("searchbox", "Filter"), "no such task")
-	p.sees(t, `document.body.innerText.includes('No task fits the filter.')`)
+	p.sees(t, `document.body.innerText.includes('No task matches the filter.')`)
 }

@@ -81,8 +81,8 @@ function changed() {
   due = true;
   setTimeout(() => {
     due = false;
-    showFinish([...tasks.values()]);
     at('link').href = `#ids=${[...tasks.keys()].join(',')}`;
+    showFinish([...tasks.values()]);
   });
 }
 

@@ -82,6 +82,8 @@ function noteOf(task, now, most) {
       return task.data.koodriveResultCode ? text('connection.result', { result: result(task.data.koodriveResultCode) }) : text('connection.ended');
     case 'live':
       return health?.ok === false ? text('health.failing', { reason: reason(health.reason) }) : text('connection.live');
+    case 'connecting':
+      return failure ? text('connection.again', { cause: cause(failure) }) : text('connection.connecting');
     default:
       return text(`connection.${connection}`);
   }
@@ -110,6 +112,6 @@ function drawBar(element, task, now) {
     const part = element.children[i];
     part.dataset.state = state;
     part.style.flexGrow = final ? 0 : Math.max(1, ms / 1000);
-    say(part, final ? text(`bar.${state === 'FAILED' ? 'failed' : 'done'}`) : time);
+    say(part, final ? text(`bar.${{ SUCCESS: 'succeeded', FAILED: 'failed' }[state] ?? 'ended'}`) : time);
   });
 }

@@ -21,7 +21,7 @@ export class Task {
   data; // The task as last received.
   confirmed; // Time of KooDrive's last confirmation, by this machine's clock, in ms.
   health; // { ok, reason, n } of KooDrive's last answer or failure on a stream, undefined if that is not known.
-  failure; // Why the watch is lost or has failed.
+  failure; // Why the watch is lost, until a stream begins, or has failed.
   resumes = 0; // Time of the next attempt, in ms.
   drops = 0; // Times that a stream dropped it since its last state.
   bar = []; // The last states: { state, words, since, seen }. since is in ms, and seen is set if the page saw the state begin.
@@ -42,7 +42,7 @@ export class Task {
   get runs() { return running.includes(this.connection); }
 
   // isTroubled reports whether the watch needs attention. A FAILED task does not: it is finished.
-  get isTroubled() { return ['lost', 'failed'].includes(this.connection) || this.health?.ok === false; }
+  get isTroubled() { return this.failure !== undefined || this.health?.ok === false; }
 
   get words() { return text(`state.${this.state}`, { number: this.data?.koodriveStatus }); }
 
@@ -58,6 +58,7 @@ export class Task {
 
   // stop shows that the watch was stopped.
   stop() {
+    this.failure = undefined;
     this.note(text('line.stopped'));
     this.connect('stopped');
   }
@@ -88,7 +89,7 @@ export class Task {
     this.failure = failure;
     this.resumes = Date.now() + ms;
     const why = JSON.stringify(cause(failure));
-    if (!this.#told) this.#page.announce(text('said.lost', { id: this.id }));
+    if (!this.#told) this.#page.announce(text('said.lost', { id: this.id, cause: cause(failure) }));
     if (this.#told !== why) this.note(lost(failure)); // One line for all attempts with the same cause.
     this.#told = why;
     this.connect('lost');
@@ -130,7 +131,9 @@ export class Task {
   #become(state) {
     this.state = state;
     const words = this.words;
-    if (this.bar.at(-1)?.state !== state) this.bar.push({ state, words, since: this.confirmed ?? Date.now(), seen: this.bar.length > 0 });
+    const last = this.bar.at(-1);
+    if (last?.state === state) last.words = words; // Another unlisted status.
+    else this.bar.push({ state, words, since: this.confirmed ?? Date.now(), seen: this.bar.length > 0 });
     if (this.bar.length > parts) this.bar.shift();
     this.note(words);
     this.#page.announce(text('said.state', { id: this.id, state: words }));
