@@ -99,13 +99,14 @@ func dropped(id string, code int32, reason string, delay time.Duration) string {
 }
 
 // The states of a task never go back or repeat, whatever stream they come over, and each task ends once. A dropped task says
-// when it is watched again, and is; one that is dropped for good says why.
+// when it is watched again, and is, over a stream of its own; one that is dropped for good says why.
 func TestConsoleResumes(t *testing.T) {
 	t.Parallel()
 	const executing, created, success = taskv1.TaskStatus_TASK_STATUS_EXECUTING, taskv1.TaskStatus_TASK_STATUS_NEW, taskv1.TaskStatus_TASK_STATUS_SUCCESS
 	const repeats, later, gone, steady = "repeats", "dropped-for-a-while", "dropped-for-good", "steady"
 	s := newSite(t, nil)
 	lists := make(chan []string, 10)
+	resumed := make(chan struct{}) // The dropped task is watched again. The first stream then breaks.
 	beat := lineOf(&taskv1.WatchTasksResponse{Event: &taskv1.WatchTasksResponse_Heartbeat{Heartbeat: &taskv1.Heartbeat{ObserveTime: timestamppb.Now()}}})
 	c := newStub(t, s.url, func(w http.ResponseWriter, r *http.Request, ids []string) {
 		slices.Sort(ids)
@@ -117,8 +118,13 @@ func TestConsoleResumes(t *testing.T) {
 			gone:    dropped(gone, 5, "TASK_NOT_FOUND", 0),
 			steady:  line(steady, executing, 0),
 		}
-		if slices.Equal(ids, []string{later, repeats, steady}) { // It is watched again.
+		breaks := resumed
+		switch {
+		case slices.Equal(ids, []string{later}):
 			lines[later] = line(later, success, 0) + line(later, executing, 0)
+			close(resumed)
+		case slices.Equal(ids, []string{repeats, steady}):
+			breaks = nil
 			lines[repeats] = line(repeats, created, 0) + line(repeats, success, 0) + line(repeats, success, 0)
 		}
 		for _, id := range ids {
@@ -129,6 +135,8 @@ func TestConsoleResumes(t *testing.T) {
 			select {
 			case <-time.After(time.Second):
 				_, _ = io.WriteString(w, beat)
+			case <-breaks:
+				return
 			case <-r.Context().Done():
 				return
 			}
@@ -143,10 +151,10 @@ func TestConsoleResumes(t *testing.T) {
 	p.becomes(t, later, inStatus, "SUCCESS")
 	p.becomes(t, repeats, inStatus, "SUCCESS")
 	p.becomes(t, steady, inWatch, "Live")
-	if got := p.history(t, repeats); !slices.Equal(got, []string{"Watch started", "EXECUTING", "SUCCESS"}) {
+	if got := p.history(t, repeats); !slices.Equal(got, []string{"Watch started", "EXECUTING", "Interrupted: The connection broke.", "Live again", "SUCCESS"}) {
 		t.Errorf("the history is %q", got)
 	}
-	for _, want := range [][]string{{later, gone, repeats, steady}, {later, repeats, steady}} {
+	for _, want := range [][]string{{later, gone, repeats, steady}, {later}, {repeats, steady}} {
 		if got := <-lists; !slices.Equal(got, want) {
 			t.Errorf("a stream is of %q, want %q", got, want)
 		}

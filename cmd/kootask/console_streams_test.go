@@ -91,7 +91,7 @@ func TestConsoleOddStreams(t *testing.T) {
 		}
 		count := func() int { mu.Lock(); defer mu.Unlock(); return asked[row.id] }
 		if row.again {
-			await(t, nil, func() bool { return count() > 1 })
+			await(t, nil, func() bool { return count() > 2 }) // The page has heard of two failures.
 			p.becomes(t, row.id, inWatch, lost)
 			p.push(t, byRole("button", "Stop watching "+row.id))
 			p.becomes(t, row.id, inWatch, "Stopped")

@@ -94,7 +94,7 @@ func (p *tab) details(t *testing.T, id string) string {
 	return eval[string](t, p, byRole("region", "Task "+id)+`.innerText`)
 }
 
-// history opens the details of a task, and returns its history without times and repeats, oldest first.
+// history opens the details of a task, and returns its history without times, oldest first.
 func (p *tab) history(t *testing.T, id string) []string {
 	t.Helper()
 	p.details(t, id)
@@ -102,5 +102,5 @@ func (p *tab) history(t *testing.T, id string) []string {
 	p.sees(t, list+`.querySelector('li')`)
 	lines := eval[[]string](t, p, `[...`+list+`.querySelectorAll('li')].map((li) => { const line = li.cloneNode(true); line.querySelector('time').remove(); return line.textContent.trim(); })`)
 	slices.Reverse(lines)
-	return slices.Compact(lines)
+	return lines
 }

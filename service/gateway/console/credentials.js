@@ -30,7 +30,8 @@ export function renew(headers) {
   return sendable.test(caller ?? '') ? { ...headers, 'X-Kootask-Authorization': caller } : headers;
 }
 
-// areSame reports whether headers have the same credentials.
+// areSame reports whether headers have the same credentials, with the present caller token.
 export function areSame(some, others) {
-  return Object.values(fields).every((name) => some[name] === others[name]);
+  const [a, b] = [renew(some), renew(others)];
+  return Object.values(fields).every((name) => a[name] === b[name]);
 }

@@ -1,19 +1,19 @@
 // A place for one stream at a time, and the tasks that it watches with the same credentials.
 import { areSame, renew } from './credentials.js';
-import { delay } from './resume.js';
+import { backoff, delay } from './resume.js';
 import { dropped, Failure, stream } from './stream.js';
 
 // room is the number of tasks that a stream watches at most.
 export const room = 100;
 
 export class Lane {
-  tasks = new Set(); // Those to watch. Add to them, or call remove, and then settle.
+  tasks = new Set(); // Those to watch. Call add or remove, and then settle.
   since; // Time of KooDrive's first answer or failure in this lane, undefined before.
   #headers;
   #watches;
   #current; // The stream that has begun, if any.
   #next; // The stream that takes over from it when it begins.
-  #retry; // The timer of the next stream, undefined without one.
+  #retry; // The delay before the next stream: { timer, failure, due } with its cause and its end in ms, undefined without one.
   #empty = 0; // Consecutive streams without a message.
 
   // watches has spare(lane), free(lane), drop(task, failure) and ended(lane).
@@ -25,7 +25,18 @@ export class Lane {
   // hasRoomFor reports whether a task with these headers can be added.
   hasRoomFor(headers) { return this.tasks.size < room && areSame(this.#headers, headers); }
 
-  // remove removes a task. Should it come back, the present stream is not its own: that has shown the task's state already.
+  // isIdle reports whether the lane has no stream: the next one restarts nothing.
+  get isIdle() { return this.#streams().length === 0; }
+
+  // add adds a task.
+  add(task) {
+    this.tasks.add(task);
+    if (this.#retry) task.lose(this.#retry.failure, this.#retry.due - Date.now());
+    else task.connect('connecting');
+  }
+
+  // remove removes a task. If the user watches it again, the present stream does not count as its own, because it does not repeat the
+  // task's state.
   remove(task) {
     this.tasks.delete(task);
     for (const { tasks } of this.#streams()) if (tasks.has(task.id)) tasks.set(task.id, undefined);
@@ -43,7 +54,7 @@ export class Lane {
     if (this.tasks.size === 0) {
       this.#leave();
       this.#watches.ended(this);
-    } else if (!this.#next && this.#retry === undefined && !this.#isSettled() && (!this.#current || this.#watches.spare(this))) {
+    } else if (!this.#next && !this.#retry && !this.#isSettled() && (!this.#current || this.#watches.spare(this))) {
       this.#begin();
     }
   }
@@ -55,7 +66,7 @@ export class Lane {
 
   #begin() {
     const over = new AbortController();
-    const begun = this.#next = { over, headers: renew(this.#headers), tasks: new Map([...this.tasks].map((task) => [task.id, task])) };
+    const begun = this.#next = { over, headers: renew(this.#headers), tasks: new Map([...this.tasks].map((task) => [task.id, task])), heard: false };
     this.#empty++;
     for (const task of this.#onlyNew(begun)) task.connect('connecting');
     const query = new URLSearchParams([...begun.tasks.keys()].map((id) => ['taskIds', id]));
@@ -88,6 +99,7 @@ export class Lane {
   #hear(begun, name, data) {
     if (begun.over.signal.aborted) return true;
     this.#empty = 0;
+    begun.heard = true;
     if (name === 'heartbeat') {
       if (data.observeTime || data.failureCount > 0) this.since ??= performance.now();
       const failing = new Set(data.failingTaskIds);
@@ -108,40 +120,54 @@ export class Lane {
     return begun.tasks.size === 0;
   }
 
-  // close deals with the end of a stream. If it has not begun, the previous one goes on.
+  // close deals with the end of a stream:
+  //  1. If another one is about to begin, that decides.
+  //  2. After a passing failure, the tasks without a stream wait for the next one.
+  //  3. After any other failure, those of them that the stream had have failed. A stream that goes on keeps its tasks, although a new one
+  //     was refused: it tolerates failed polls that a new one does not. Its own end shows whether they are final.
   #close(begun, failure) {
-    const renewed = begun.headers['X-Kootask-Authorization'] !== renew(this.#headers)['X-Kootask-Authorization'];
     if (failure === undefined && this.#wanted(begun).length > 0) failure = new Failure('cut');
-    const ms = failure && delay(failure, this.#empty, renewed);
-    const bereft = this.#onlyNew(begun); // Tasks without a stream now.
     begun.over.abort();
     if (this.#current === begun) this.#current = undefined;
     if (this.#next === begun) this.#next = undefined;
     this.#watches.free(this);
-    if (failure && ms === undefined) {
-      // If even the tasks that were watched before are refused, the previous stream is of no use.
-      const ended = bereft.length > 0 ? bereft : this.#wanted(begun);
-      for (const task of ended) {
-        this.tasks.delete(task);
-        task.fail(failure);
-      }
-    } else if (this.#next) {
-      for (const task of this.#wanted(begun)) task.connect('connecting');
-    } else if (failure) {
+    if (failure && this.#next) for (const task of this.#wanted(begun)) task.connect('connecting');
+    else if (failure) this.#recover(begun, failure);
+    this.settle();
+  }
+
+  #recover(begun, failure) {
+    const name = 'X-Kootask-Authorization';
+    const ms = delay(failure, this.#empty, begun.heard && begun.headers[name] !== renew(this.#headers)[name]);
+    const bereft = [...this.tasks].filter((task) => this.#current?.tasks.get(task.id) !== task);
+    if (ms !== undefined) {
       this.since ??= performance.now();
       for (const task of bereft) task.lose(failure, ms);
-      this.#retry = setTimeout(() => {
-        this.#retry = undefined;
-        this.settle();
-      }, ms);
+      this.#wait(failure, ms);
+      return;
     }
-    this.settle();
+    for (const task of bereft) {
+      if (begun.tasks.get(task.id) !== task) continue;
+      this.tasks.delete(task);
+      task.fail(failure);
+    }
+    if (this.#current && !this.#isSettled()) this.#wait(failure, backoff(this.#empty));
+  }
+
+  // wait begins the next stream after some ms.
+  #wait(failure, ms) {
+    clearTimeout(this.#retry?.timer);
+    const timer = setTimeout(() => {
+      this.#retry = undefined;
+      this.settle();
+    }, ms);
+    this.#retry = { timer, failure, due: Date.now() + ms };
   }
 
   #leave() {
     for (const { over } of this.#streams()) over.abort();
     this.#current = this.#next = undefined;
-    clearTimeout(this.#retry);
+    clearTimeout(this.#retry?.timer);
     this.#watches.free(this);
   }
 }

@@ -4,8 +4,10 @@ import { retryDelay } from './resume.js';
 
 // What happens within this time, in ms, changes the streams once.
 const together = 50;
-// The delays of dropped tasks are rounded up to this, in ms, so that tasks that were dropped together share a stream again.
+// The delays of dropped tasks are rounded up to this, in ms, so that tasks that were dropped together share a stream again. Each page
+// rounds from an offset of its own, so that pages do not watch again at the same moment.
 const gathering = 5000;
+const offset = Math.random() * gathering;
 
 export class Watches {
   #limit;
@@ -48,7 +50,7 @@ export class Watches {
   }
 
   #wait(task) {
-    task.connect('waiting');
+    task.connect('connecting');
     this.#queue.push(task);
     this.#settleSoon();
   }
@@ -69,13 +71,22 @@ export class Watches {
   // settle gives waiting tasks a place in a stream, in their order, and begins the streams that this takes.
   #settle() {
     this.#queue = this.#queue.filter((task) => {
-      const lane = [...this.#lanes].find((lane) => lane.hasRoomFor(task.headers)) ?? this.#open(task.headers);
-      lane?.tasks.add(task);
+      const lane = this.#laneFor(task);
+      lane?.add(task);
       return lane === undefined;
     });
+    for (const task of this.#queue) if (task.connection !== 'waiting') task.connect('waiting');
     for (const lane of this.#lanes) lane.settle();
     clearTimeout(this.#turn);
     if (this.#queue.length > 0) this.#turn = setTimeout(() => this.#makeWay(), this.#share / 5);
+  }
+
+  // laneFor returns a lane with room for a task, undefined if there is none. A task that was dropped joins a stream of others only if no
+  // other lane can be opened: on a new stream, fewer failed polls would drop them.
+  #laneFor(task) {
+    const lanes = [...this.#lanes].filter((lane) => lane.hasRoomFor(task.headers));
+    const first = task.drops > 0 ? lanes.find((lane) => lane.isIdle) : lanes[0];
+    return first ?? this.#open(task.headers) ?? lanes[0];
   }
 
   #open(headers) {
@@ -119,7 +130,7 @@ export class Watches {
       return;
     }
     const now = Date.now();
-    const due = Math.ceil((now + retryDelay(failure, ++task.drops)) / gathering) * gathering;
+    const due = Math.ceil((now + retryDelay(failure, ++task.drops) - offset) / gathering) * gathering + offset;
     task.lose(failure, due - now);
     task.again = setTimeout(() => this.#wait(task), due - now);
   }
