@@ -188,5 +188,19 @@ var promiseTruth = promise{
 			to:   ``,
 			red:  "cmd/kootask.TestConsoleResumes",
 		},
+		{
+			name: "the page's history has a line for each attempt of an outage",
+			in:   "service/gateway/console/task.js",
+			from: `if (this.#told !== why) this.note(lost(failure));`,
+			to:   `this.note(lost(failure));`,
+			red:  "cmd/kootask.TestConsoleOddStreams",
+		},
+		{
+			name: "a refused stream ends the page's live watches",
+			in:   "service/gateway/console/lane.js",
+			from: `.filter((task) => this.#current?.tasks.get(task.id) !== task)`,
+			to:   ``,
+			red:  "cmd/kootask.TestConsoleRefusedHandover",
+		},
 	},
 }
