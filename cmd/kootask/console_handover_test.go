@@ -11,15 +11,16 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// timers notes the long timers of a page.
+// timers notes the long timers of a page that are pending, and the delays of all timers in ms.
 const timers = `{
 	const set = setTimeout, clear = clearTimeout;
 	window.long = new Set();
-	window.setTimeout = (f, ms) => { const id = set(f, ms); if (ms > 90_000) long.add(id); return id; };
+	window.delays = [];
+	window.setTimeout = (f, ms) => { const id = set(f, ms); delays.push(ms); if (ms > 90_000) long.add(id); return id; };
 	window.clearTimeout = (id) => { long.delete(id); clear(id); };
 }`
 
-// openTimed opens a page that notes its long timers.
+// openTimed opens a page that notes its timers.
 func openTimed(t *testing.T, url string) *tab {
 	t.Helper()
 	return openTab(t, url, command(page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: timers}))
@@ -41,6 +42,9 @@ func TestConsoleRefusedHandover(t *testing.T) {
 	p.push(t, byRole("button", "Stop watching c"))
 	p.next(t, streams, "a", "b").refuses(http.StatusInternalServerError, "SERVER_MISCONFIGURED", 0)
 	second := p.next(t, streams, "a", "b")
+	if !eval[bool](t, p, `delays.some((ms) => ms >= 800 && ms < 2000)`) {
+		t.Error("the page tries again at once")
+	}
 	select {
 	case <-first.gone:
 		t.Fatal("the page has left the first stream")
@@ -79,6 +83,7 @@ func TestConsoleRenewedTokenAndAddedTask(t *testing.T) {
 	c, streams := s.play(t)
 	p := openTab(t, c.URL)
 	defer p.judge(t)
+	p.expects(`^log: network: .* 503 .*tasks:watch`)
 	p.push(t, byRole("button", "Other credentials"))
 	token := byRole("textbox", "Your token for kootask")
 	p.enter(t, token, "old")
@@ -100,6 +105,17 @@ func TestConsoleRenewedTokenAndAddedTask(t *testing.T) {
 	second.begins()
 	for _, id := range []string{"a", "b", "c"} {
 		p.becomes(t, id, inWatch, "Live")
+	}
+
+	// A stream that was refused meanwhile does not keep its predecessor from resuming with a newer token.
+	p.watch(t, "any", "d")
+	p.next(t, streams, "a", "b", "c", "d").refuses(http.StatusServiceUnavailable, "SERVER_OVERLOADED", time.Hour)
+	p.becomes(t, "d", inWatch, "Interrupted. Retrying in ")
+	p.unfold(t)
+	p.enter(t, token, "newer")
+	second.fails("CALLER_UNAUTHENTICATED", 0)
+	if third := p.next(t, streams, "a", "b", "c", "d"); third.caller != "Bearer newer" {
+		t.Errorf("the token is %q", third.caller)
 	}
 }
 

@@ -137,21 +137,26 @@ func TestConsoleHistoryHasNoLineTwice(t *testing.T) {
 	}
 }
 
-// An interruption is announced with its cause. A bar shows the unlisted status that the task is in.
+// An interruption is announced with its cause. A bar shows the unlisted status that the task is in, and ends with
+// a mark of its own.
 func TestConsoleTasksWords(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
 	p := openTab(t, s.url)
 	defer p.judge(t)
 	got := eval[[]string](t, p, `(async () => {
-		const [{ Task }, { Failure }, { write }] = await Promise.all(['task', 'stream', 'text'].map((name) => import('/console/' + name + '.js')));
+		const [{ Task }, { Failure }, { write }, { Row }] = await Promise.all(['task', 'stream', 'text', 'row'].map((name) => import('/console/' + name + '.js')));
 		const said = [], task = new Task('a', { changed() {}, announce: (words) => said.push(write(words)) });
 		task.hear({ status: 'TASK_STATUS_UNSPECIFIED', koodriveStatus: 7 });
 		task.hear({ status: 'TASK_STATUS_UNSPECIFIED', koodriveStatus: 8 });
 		task.lose(new Failure('cut'), 1000);
-		return [write(task.bar.map(({ words }) => words)), said.at(-1)];
+		const got = [write(task.bar.map(({ words }) => words)), said.at(-1)];
+		task.hear({ status: 'TASK_STATUS_UNSPECIFIED', koodriveStatus: 9, done: true });
+		const row = new Row(task, {});
+		row.draw(Date.now(), false);
+		return [...got, row.element.querySelector('.bar').textContent];
 	})()`)
-	if want := []string{"Unlisted status: 8", "Task a: interrupted. The connection broke."}; !slices.Equal(got, want) {
+	if want := []string{"Unlisted status: 8", "Task a: interrupted. The connection broke.", "?"}; !slices.Equal(got, want) {
 		t.Errorf("it says %q, want %q", got, want)
 	}
 }
