@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -69,6 +70,16 @@ func TestUnitIsHardened(t *testing.T) {
 	weak = strings.Replace(weak, "\nCapabilityBoundingSet=", "\n#", 1)
 	if report, accepted := systemdAnalyze(t, weak, security...); accepted {
 		t.Error("a weak unit is accepted:\n" + report)
+	}
+}
+
+// A service that systemd ends for want of a sign of life is started again: its end is not that of an invalid configuration.
+func TestUnitRestartsADeadlockedService(t *testing.T) {
+	p := start(t, []string{setting(t, "Environment")}, append([]string{"serve", "--upstream-allow-http", "--upstream-url=http://127.0.0.1:1"}, anyPorts...)...)
+	p.says(t, `"msg":"(serving)"`)
+	p.signal(t, syscall.SIGABRT)
+	if state := p.ends(t, time.Minute); state.Exited() {
+		t.Errorf("after SIGABRT: %v", state)
 	}
 }
 
