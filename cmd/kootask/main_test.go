@@ -42,7 +42,7 @@ func TestBadFlags(t *testing.T) {
 		"bad format":         {[]string{"serve", url, "--log-format=xml"}, []string{"--log-format"}},
 		"no KooDrive":        {[]string{"serve", "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr="}, []string{"--upstream-url: KooDrive's URL is missing"}},
 		"plaintext KooDrive": {[]string{"demo", "--upstream-url=http://x"}, []string{"unknown flag --upstream-url"}},
-		"simulate":           {[]string{"simulate", "--addr=nowhere"}, []string{"--addr: listen tcp"}},
+		"simulate":           {[]string{"simulate", "--addr=nowhere"}, []string{"--addr: address nowhere: missing port"}},
 		"no script":          {[]string{"simulate", "--addr=127.0.0.1:0", "--script=" + missing}, []string{"--script: open"}},
 		"bad script": {
 			[]string{"simulate", "--addr=127.0.0.1:0", "--script=" + file(t, "{\n\"tasks\": [{\"id\": \"9\", \"steps\": [{\"for\": \"soon\"}]}]\n}")},

@@ -139,8 +139,8 @@ func (f serviceFlags) open(p *problems, config server.Config) (*server.Server, s
 		return nil, server.Listeners{}, p.err()
 	}
 	listeners := f.listen(p)
-	if err := p.err(); err != nil {
-		return nil, server.Listeners{}, err
+	if p.err() != nil { // Not a usageError: whatever uses the port may end.
+		return nil, server.Listeners{}, errors.Join(p.errs...)
 	}
 	silenceLibraries()
 	s, err := server.New(config)

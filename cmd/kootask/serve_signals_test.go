@@ -139,7 +139,7 @@ func TestTakenPorts(t *testing.T) {
 			if command == "serve" {
 				args = append(args, "--upstream-url=https://koodrive.test")
 			}
-			if code, stdout, stderr := ask(t, args...); code != exitUsage || stdout != "" || stderr != want.String() {
+			if code, stdout, stderr := ask(t, args...); code != exitError || stdout != "" || stderr != want.String() {
 				t.Errorf("exit %d: %s%swant\n%s", code, stdout, stderr, &want)
 			}
 		})

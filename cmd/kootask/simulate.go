@@ -36,13 +36,14 @@ func (c *simulateCommand) Run(ctx context.Context, out output) error {
 		p.add("dialect", err)
 		koodrive.SetDialect(spoken)
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Addr)
-	p.add("addr", wayOut("addr", c.Addr, err))
+	_, err := net.ResolveTCPAddr("tcp", c.Addr)
+	p.add("addr", err)
 	if err := p.err(); err != nil {
-		if listener != nil {
-			_ = listener.Close()
-		}
 		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Addr)
+	if err != nil {
+		return fmt.Errorf("--addr: %w", wayOut("addr", c.Addr, err))
 	}
 	base := "http://" + address(listener)
 	_, _ = fmt.Fprintf(out.stdout, "KooDrive's stand-in answers on %s, and is controlled at %s/simulate/\n\n%s", base, base, what)
