@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -51,7 +52,9 @@ func shown(flag *kong.Flag) (string, error) {
 			}
 			value = path
 		case flag.PlaceHolder == "URL":
-			value = user.ReplaceAllString(v, "${1}xxxxx@")
+			if u, err := url.Parse(v); err != nil || u.Host == "" || u.User != nil {
+				value = user.ReplaceAllString(v, "${1}xxxxx@")
+			}
 		}
 	}
 	var n yaml.Node

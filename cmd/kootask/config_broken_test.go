@@ -44,8 +44,8 @@ var brokenConfigs = map[string]struct {
 	"help":               {"help: true", []string{"1: help: unknown key. Keys are the flags of kootask serve, without --"}},
 	"a duplicate":        {"poll-min: 1s\npoll-max: 9s\npoll-min: 1s", []string{"3: poll-min: occurs twice"}},
 	"a quoted duplicate": {"poll-min: 1s\n\"poll-min\": 2s", []string{"2: poll-min: occurs twice"}},
-	"a secret":           {"app-secret: GEHEIM", []string{"1: app-secret: must not be in the file: name a file that holds the secret, with app-secret-file"}},
-	"a password":         {"password: GEHEIM", []string{"1: password: must not be in the file: name a file that holds the secret, with app-secret-file"}},
+	"a secret":           {"app-secret: GEHEIM", []string{"1: app-secret: must not be in the file. kootask reads secrets from files of their own, such as app-secret-file"}},
+	"a password":         {"password: GEHEIM", []string{"1: password: must not be in the file. kootask reads secrets from files of their own, such as app-secret-file"}},
 
 	// The types.
 	"a number for a duration":   {"poll-min: 5", []string{"1: poll-min: must be a duration such as 2.5s"}},
@@ -68,7 +68,7 @@ var brokenConfigs = map[string]struct {
 	"a wrong level":             {"log-level: loud", []string{"1: log-level: must be debug, info, warn or error"}},
 	"a list for a file":         {"tls-cert: [cert]", []string{"1: tls-cert: must be the name of a file"}},
 	"a content for a file":      {"tls-key: |\n  GEHEIM\n", []string{"1: tls-key: must be the name of a file"}},
-	"everything that is broken": {"app-secret: GEHEIM\npoll-min: 5\nfoo: 1\npoll-min: 1s\nmax-tasks: many", []string{"1: app-secret: must not be in the file: name a file that holds the secret, with app-secret-file", "2: poll-min: must be a duration such as 2.5s", "3: foo: unknown key. Keys are the flags of kootask serve, without --", "4: poll-min: occurs twice", "5: max-tasks: must be a whole number"}},
+	"everything that is broken": {"app-secret: GEHEIM\npoll-min: 5\nfoo: 1\npoll-min: 1s\nmax-tasks: many", []string{"1: app-secret: must not be in the file. kootask reads secrets from files of their own, such as app-secret-file", "2: poll-min: must be a duration such as 2.5s", "3: foo: unknown key. Keys are the flags of kootask serve, without --", "4: poll-min: occurs twice", "5: max-tasks: must be a whole number"}},
 
 	// The values, which are judged once the types are right.
 	"out of range":           {"heartbeat: 16s\nmax-tasks: 0\ntrusted-hops: -1", []string{"2: max-tasks: must be at least 1", "1: heartbeat: must be from 1s to 15s", "3: trusted-hops: must be from 0 to 10"}},

@@ -133,7 +133,7 @@ func unknownKey(key string, known map[string]*kong.Flag) string {
 	case slices.Contains(commandLineFlags, key):
 		return "must not be in the file. Use --" + key + " on the command line"
 	case secretInPlace.MatchString(key):
-		return "must not be in the file: name a file that holds the secret, with app-secret-file"
+		return "must not be in the file. kootask reads secrets from files of their own, such as app-secret-file"
 	default:
 		return "unknown key. Keys are the flags of kootask serve, without --"
 	}
@@ -147,7 +147,7 @@ type configReader struct {
 
 var decimal = regexp.MustCompile(`^(0|-?[1-9][0-9]{0,9})$`)
 
-// value reads the value of a flag. After a problem the result is of no use.
+// value reads the value of a flag. After a problem, the result is not used.
 func (r *configReader) value(flag *kong.Flag, n *yaml.Node, path string) any {
 	text, isText := n.Value, n.Kind == yaml.ScalarNode && n.Tag == "!!str"
 	var good bool

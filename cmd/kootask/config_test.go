@@ -63,7 +63,7 @@ oidc-proxy: "geheim@proxy"
 	t.Setenv("KOOTASK_HEARTBEAT", "10s")
 	t.Setenv("KOOTASK_ADMIN_ADDR", "127.0.0.1:1")
 	t.Setenv("KOOTASK_APP_ID", "")
-	output, values, origins := inForce(t, "--heartbeat=11s", "--console", "--grpc-addr=", "--tls-client-san=DNS:a.example,*")
+	output, values, origins := inForce(t, "--heartbeat=11s", "--console", "--grpc-addr=", "--tls-client-san=DNS:a.example,*", "--oidc-issuer=https://issuer.example/a@b")
 	type row struct{ value, origin string }
 	got := map[string]row{}
 	for name, value := range values {
@@ -77,7 +77,8 @@ oidc-proxy: "geheim@proxy"
 		"log-level": {"warn", path + ":8"}, "admin-addr": {"127.0.0.1:1", "KOOTASK_ADMIN_ADDR"}, "max-tasks": {"7", path + ":10"},
 		"cors-origin":    {"['https://a.example', 'https://b.example']", path + ":11"},
 		"upstream-proxy": {"http://xxxxx@proxy.example:3128", path + ":12"}, "oidc-proxy": {"xxxxx@proxy", path + ":13"},
-		"app-id": {`""`, "KOOTASK_APP_ID"}, "grpc-addr": {`""`, "flag"}, "tls-client-san": {"['DNS:a.example', '*']", "flag"},
+		"oidc-issuer": {"https://issuer.example/a@b", "flag"}, // Its @ does not follow a password.
+		"app-id":      {`""`, "KOOTASK_APP_ID"}, "grpc-addr": {`""`, "flag"}, "tls-client-san": {"['DNS:a.example', '*']", "flag"},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(row{})); diff != "" {
 		t.Error(diff)

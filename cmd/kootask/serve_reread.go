@@ -46,6 +46,9 @@ func (s *liveSettings) follow(ctx context.Context, hangup hangups, next chan<- o
 			return
 		case signal := <-hangup:
 			if s.now["config"] != "" {
+				if s.files.Rereading != nil {
+					s.files.Rereading(true) // The configuration may be on a slow disk.
+				}
 				s.reread(ctx)
 			}
 			select {
