@@ -134,7 +134,7 @@ fuzz-api: build ## Send valid and invalid requests to every route of the API: FU
 sabotage: ## Break each promise of docs/promises.md by small changes to the code. Fail unless a test notices. Takes minutes.
 	@go run ./sabotage
 
-GENERATED := gen docs
+GENERATED := gen docs cmd/kootask/testdata
 GENERATED_CLIENTS := clients/python/src/kootask/_gen clients/typescript/src/gen clients/rust/src/gen
 
 .PHONY: generate

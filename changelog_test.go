@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -36,10 +37,16 @@ func (h history) git(args ...string) {
 	h.t.Helper()
 	command := exec.Command("git", append([]string{"-c", "user.name=a", "-c", "user.email=a@b.test", "-c", "commit.gpgsign=false"}, args...)...)
 	command.Dir = h.folder
-	command.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null")
+	command.Env = withoutGit()
 	if out, err := command.CombinedOutput(); err != nil {
 		h.t.Fatalf("git %q: %v:\n%s", args, err, out)
 	}
+}
+
+// withoutGit returns the environment without git's settings. In a git hook, they name the repository of the hook.
+func withoutGit() []string {
+	env := slices.DeleteFunc(os.Environ(), func(variable string) bool { return strings.HasPrefix(variable, "GIT_") })
+	return append(env, "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null")
 }
 
 // write adds a line to each file.
@@ -68,7 +75,9 @@ func (h history) commit(subject string, files ...string) {
 // says checks the output of .ci/changelog. An empty text is success without output.
 func (h history) says(want string, fails bool) {
 	h.t.Helper()
-	out, err := exec.Command(filepath.Join(h.folder, ".ci/changelog")).CombinedOutput()
+	command := exec.Command(filepath.Join(h.folder, ".ci/changelog"))
+	command.Env = withoutGit()
+	out, err := command.CombinedOutput()
 	if (err != nil) != fails || !strings.Contains(string(out), want) || (want == "") != (len(out) == 0) {
 		h.t.Errorf("%v, %q, want %q", err, out, want)
 	}

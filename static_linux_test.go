@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -32,14 +33,14 @@ func TestProgram(t *testing.T) {
 	var contents [][]byte
 	for _, path := range []string{built, filepath.Join(bin, "kootask")} {
 		said, err := exec.Command(path, "version").Output()
-		if want := "kootask " + strings.TrimSpace(string(version)); err != nil || !strings.HasPrefix(string(said), want) {
+		if want := "kootask " + strings.TrimSpace(string(version)) + " "; err != nil || !strings.HasPrefix(string(said), want) {
 			t.Errorf("%s: %v, %q, want %q", path, err, said, want)
 		}
 		content, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if bytes.Contains(content, []byte(here)) {
+		if path := regexp.MustCompile(`[^\w./-]` + regexp.QuoteMeta(here+"/")); path.Match(content) { // And no module's path.
 			t.Errorf("%s contains %s", path, here)
 		}
 		contents = append(contents, content)
