@@ -16,7 +16,7 @@ type completionCommand struct {
 // Help is shown below the command's help.
 func (completionCommand) Help() string {
 	return "To try it in bash: source <(kootask completion bash). " +
-		"Packages of kootask install the scripts. docs/cli.md says how to install them yourself."
+		"docs/cli.md says how to install the scripts."
 }
 
 // Run prints the script.

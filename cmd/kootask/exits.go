@@ -19,7 +19,7 @@ var exits = []struct {
 }{
 	{exitOK, "All tasks succeeded; for `get`, the task has not failed. A server stopped in order."},
 	{exitError, "Any other error."},
-	{exitUsage, "The command line is wrong. Nothing was started."},
+	{exitUsage, "The command line or the configuration is invalid. Nothing was started."},
 	{exitFailed, "A task has failed."},
 	{exitNotFound, "KooDrive has no such task."},
 	{
