@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
 // terminal is what a terminal of a size shows of the output. It knows only the sequences that the live view uses, and keeps
@@ -15,7 +16,8 @@ type terminal struct {
 	width, height int
 	scrolled      []string // Rows above the screen, as they were when they left it.
 	rows          []tRow
-	row, column   int // Of the cursor. At the column width, the next character wraps.
+	rest          string // The beginning of a character or a sequence whose end will be written next.
+	row, column   int    // Of the cursor. At the column width, the next character wraps.
 	colour        string
 }
 
@@ -38,12 +40,16 @@ func (t *terminal) size() (width, height int, ok bool) {
 	return t.width, t.height, true
 }
 
-var sequence = regexp.MustCompile(`^\x1b\[(\d*)([A-Za-z])`)
+var (
+	sequence = regexp.MustCompile(`^\x1b\[(\d*)([A-Za-z])`)
+	begun    = regexp.MustCompile(`^\x1b(\[\d*)?$`) // The beginning of a sequence.
+)
 
 func (t *terminal) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for text := string(p); text != ""; {
+	text := t.rest + string(p)
+	for text != "" && utf8.FullRuneInString(text) && !begun.MatchString(text) {
 		if m := sequence.FindStringSubmatch(text); m != nil {
 			t.obey(m[1], m[2])
 			text = text[len(m[0]):]
@@ -59,6 +65,7 @@ func (t *terminal) Write(p []byte) (int, error) {
 			t.put(string(r), cells.RuneWidth(r))
 		}
 	}
+	t.rest = text
 	return len(p), nil
 }
 
