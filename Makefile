@@ -32,7 +32,8 @@ PROGRAM ?= bin/kootask
 
 # The program has the version, and no path of the machine that builds it. Equal sources and versions make equal programs.
 VERSION = $(shell .ci/version)
-BUILD_FLAGS = -trimpath -ldflags '-X github.com/kootask/kootask/internal/version.stamped=$(VERSION)'
+LDFLAGS = -X github.com/kootask/kootask/internal/version.stamped=$(VERSION)
+BUILD_FLAGS = -trimpath -ldflags '$(LDFLAGS)'
 
 .PHONY: build
 build: ## Build PROGRAM (bin/kootask) with VERSION (that of the commit or its tag).
@@ -42,6 +43,37 @@ build: ## Build PROGRAM (bin/kootask) with VERSION (that of the commit or its ta
 install: ## Install kootask in the folder of go install: GOBIN, or else bin in GOPATH.
 	@go install $(BUILD_FLAGS) ./cmd/kootask
 	@go list -f 'Installed {{.Target}}. Its folder has to be in your PATH.' ./cmd/kootask
+
+# The platforms of make dist.
+DIST_PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
+COMMIT = $(shell git rev-parse HEAD 2>/dev/null)
+
+# swgui embeds Swagger UI without its licence, which the npm package has.
+SWAGGER_UI := bin/swagger-ui/node_modules/swagger-ui-dist/package.json
+$(SWAGGER_UI): packaging/swagger-ui/package-lock.json
+	@mkdir -p bin/swagger-ui
+	cp packaging/swagger-ui/package.json packaging/swagger-ui/package-lock.json bin/swagger-ui
+	npm ci --prefix bin/swagger-ui --ignore-scripts
+	@touch $@
+
+.PHONY: dist
+dist: export CGO_ENABLED := 0
+dist: LDFLAGS += -s -w
+dist: $(SWAGGER_UI) ## Make the packages of DIST_PLATFORMS in dist/: archives, deb, rpm, an image, licences, lists of components and checksums.
+	@rm -rf dist bin/dist
+	@mkdir -p dist
+	go build $(BUILD_FLAGS) -o bin/dist/kootask ./cmd/kootask
+	@bin/dist/kootask man >bin/dist/kootask.1
+	@bin/dist/kootask completion bash >bin/dist/kootask.bash
+	@bin/dist/kootask completion fish >bin/dist/kootask.fish
+	@bin/dist/kootask completion zsh >bin/dist/_kootask
+	@for platform in $(DIST_PLATFORMS); do \
+		echo "$$platform"; \
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} go build $(BUILD_FLAGS) -o bin/dist/$$platform/kootask ./cmd/kootask || exit 1; \
+	done
+	@go build -C packaging -o ../bin/packaging .
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) bin/packaging -version '$(VERSION)' -commit '$(COMMIT)' $(DIST_PLATFORMS)
+	@cat dist/SHA256SUMS
 
 # The output of the tests, and the number of histories in it that were judged.
 export GOTESTSUM_JSONFILE ?= bin/tests.json
@@ -193,6 +225,7 @@ lint: ## Lint the contract, the code and the language of the texts that users re
 	$(BUF) format --diff --exit-code
 	$(TOOL) golangci-lint run
 	cd bench && go tool -modfile=../tools/go.mod golangci-lint run
+	cd packaging && go tool -modfile=../tools/go.mod golangci-lint run
 	cd clients/plain/waiter && go tool -modfile=../../../tools/go.mod golangci-lint run
 	go run ./sabotage -check
 

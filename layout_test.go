@@ -76,7 +76,7 @@ func goFiles(t *testing.T, visit func(path string, file *ast.File, set *token.Fi
 }
 
 // programs are the folders of the programs, each with all below it. The tests of the root are one of them.
-var programs = []string{"bench", "clients/conformance", "clients/go/conformance", "clients/plain/waiter", "cmd", "internal/words", "sabotage"}
+var programs = []string{"bench", "clients/conformance", "clients/go/conformance", "clients/plain/waiter", "cmd", "internal/words", "packaging", "sabotage"}
 
 // isProgram reports whether a package is part of a program.
 func isProgram(from string) bool {
