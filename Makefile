@@ -75,6 +75,10 @@ dist: $(SWAGGER_UI) ## Make the packages of DIST_PLATFORMS in dist/: archives, d
 	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) bin/packaging -version '$(VERSION)' -commit '$(COMMIT)' $(DIST_PLATFORMS)
 	@cat dist/SHA256SUMS
 
+.PHONY: check-dist
+check-dist: ## Fail unless make dist, run twice for DIST_PLATFORMS in clones of the last commit, makes equal packages.
+	@packaging/check-dist '$(DIST_PLATFORMS)'
+
 # The output of the tests, and the number of histories in it that were judged.
 export GOTESTSUM_JSONFILE ?= bin/tests.json
 HISTORIES = grep -o '[0-9]* histories: {[^}]*}' $(GOTESTSUM_JSONFILE)
