@@ -77,6 +77,7 @@ dist: $(SWAGGER_UI) ## Make the packages of DIST_PLATFORMS in dist/: archives, d
 
 .PHONY: check-dist
 check-dist: ## Fail unless make dist, run twice for DIST_PLATFORMS in clones of the last commit, makes equal packages.
+	@go test -C packaging .
 	@packaging/check-dist '$(DIST_PLATFORMS)'
 
 # The output of the tests, and the number of histories in it that were judged.

@@ -74,7 +74,8 @@ func archive(t target) error {
 	}
 	files := map[string][]string{
 		"": {
-			filepath.Join(t.folder(), "copyright"), "README.md", "CHANGELOG.md", "SECURITY.md", "packaging/kootask.yaml", "bin/dist/kootask.1",
+			filepath.Join(t.folder(), "copyright"), "README.md", "CHANGELOG.md", "SECURITY.md",
+			"packaging/kootask.yaml", "bin/dist/kootask.1",
 		},
 		"completions": {"bin/dist/kootask.bash", "bin/dist/_kootask", "bin/dist/kootask.fish"},
 		"docs":        documents,

@@ -32,12 +32,18 @@ func image(targets []target) error {
 		})
 	}
 	const folder = "bin/dist/image"
-	if _, err := layout.Write(folder, index); err != nil {
+	// One entry, so that programs which read one image choose the platform themselves.
+	place, err := layout.Write(folder, empty.Index)
+	if err != nil {
+		return err
+	}
+	name := map[string]string{"org.opencontainers.image.ref.name": "kootask:" + targets[0].version}
+	if err := place.AppendIndex(index, layout.WithAnnotations(name)); err != nil {
 		return err
 	}
 	var b bytes.Buffer
 	out := newTree(&b, targets[0].time)
-	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error { // In the order of the names.
+	err = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error { // In the order of the names.
 		if err != nil || entry.IsDir() {
 			return err
 		}

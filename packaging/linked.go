@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,7 +41,7 @@ func linked(t target) ([]part, error) {
 	}
 	i := slices.IndexFunc(parts, func(p part) bool { return p.name == "github.com/swaggest/swgui" })
 	if i < 0 {
-		return nil, errors.New("github.com/swaggest/swgui, which has Swagger UI, is not linked: say in linked.go where Swagger UI is now")
+		return nil, errors.New("github.com/swaggest/swgui, with Swagger UI, is not linked: change linked.go to find Swagger UI")
 	}
 	page, err := swaggerUI(filepath.Dir(parts[i].texts[0]))
 	return append(parts, page), err
@@ -48,14 +49,11 @@ func linked(t target) ([]part, error) {
 
 // modules returns the modules that the package at path uses on a platform, and the standard library. The go command runs in dir.
 func modules(t target, dir, path string) ([]part, error) {
-	command := exec.Command("go", "list", "-deps", "-json=Dir,Standard,Module", path)
-	command.Dir, command.Stderr = dir, os.Stderr
-	command.Env = append(os.Environ(), "GOOS="+t.os, "GOARCH="+t.arch, "CGO_ENABLED=0")
-	out, err := command.Output()
+	out, err := goCommand(t, dir, "list", "-deps", "-json=Dir,Standard,Module", path)
 	if err != nil {
-		return nil, fmt.Errorf("go list: %w", err)
+		return nil, err
 	}
-	library, err := standardLibrary(dir)
+	library, err := standardLibrary(t, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -97,6 +95,18 @@ func modules(t target, dir, path string) ([]part, error) {
 	return parts, nil
 }
 
+// goCommand runs the go command in dir, for a platform, and returns its output.
+func goCommand(t target, dir string, arguments ...string) ([]byte, error) {
+	command := exec.CommandContext(context.Background(), "go", arguments...) // It takes a second or so. Ctrl-C ends both.
+	command.Dir, command.Stderr = dir, os.Stderr
+	command.Env = append(os.Environ(), "GOOS="+t.os, "GOARCH="+t.arch, "CGO_ENABLED=0")
+	out, err := command.Output()
+	if err != nil {
+		return nil, fmt.Errorf("go %s: %w", arguments[0], err)
+	}
+	return out, nil
+}
+
 // byDepth orders paths by the number of their folders, and then by name.
 func byDepth(a, b string) int {
 	if d := strings.Count(a, "/") - strings.Count(b, "/"); d != 0 {
@@ -126,14 +136,12 @@ func legalTexts(folder string) (texts []string, err error) {
 }
 
 // standardLibrary returns the standard library of the go command that runs in dir.
-func standardLibrary(dir string) (part, error) {
-	command := exec.Command("go", "env", "GOROOT", "GOVERSION")
-	command.Dir, command.Stderr = dir, os.Stderr
-	out, err := command.Output()
-	root, version, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+func standardLibrary(t target, dir string) (part, error) {
+	out, err := goCommand(t, dir, "env", "GOROOT", "GOVERSION")
 	if err != nil {
-		return part{}, fmt.Errorf("go env: %w", err)
+		return part{}, err
 	}
+	root, version, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 	texts, err := legalTexts(root)
 	version = strings.TrimPrefix(version, "go")
 	return part{name: "Go's standard library", version: version, url: packageURL("golang", "std", version), texts: texts}, err
