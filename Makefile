@@ -80,6 +80,10 @@ check-dist: ## Fail unless make dist, run twice for DIST_PLATFORMS in clones of 
 	@go test -C packaging .
 	@packaging/check-dist '$(DIST_PLATFORMS)'
 
+.PHONY: check-package
+check-package: ## Install, upgrade and remove the deb of the last commit in a bare Debian, under load. Needs root on Debian.
+	@packaging/check-package
+
 # The output of the tests, and the number of histories in it that were judged.
 export GOTESTSUM_JSONFILE ?= bin/tests.json
 HISTORIES = grep -o '[0-9]* histories: {[^}]*}' $(GOTESTSUM_JSONFILE)
