@@ -84,6 +84,10 @@ check-dist: ## Fail unless make dist, run twice for DIST_PLATFORMS in clones of 
 check-package: ## Install, upgrade and remove the deb of the last commit in a bare Debian, under load. Needs root on Debian.
 	@packaging/check-package
 
+.PHONY: check-image
+check-image: ## Run the image of the last commit with a read-only root and 64 MiB of memory. Needs root on Linux.
+	@packaging/check-image
+
 # The output of the tests, and the number of histories in it that were judged.
 export GOTESTSUM_JSONFILE ?= bin/tests.json
 HISTORIES = grep -o '[0-9]* histories: {[^}]*}' $(GOTESTSUM_JSONFILE)
