@@ -27,8 +27,7 @@ func systemPackage(t target, format string) error {
 	if err != nil {
 		return err
 	}
-	info.MTime = t.time
-	nfpm.WithDefaults(info)
+	nfpm.WithDefaults(info) // Times are those of SOURCE_DATE_EPOCH.
 	packager, err := nfpm.Get(format)
 	if err != nil {
 		return err
