@@ -43,7 +43,7 @@ func linked(t target) ([]part, error) {
 	if i < 0 {
 		return nil, errors.New("github.com/swaggest/swgui, with Swagger UI, is not linked: change linked.go to find Swagger UI")
 	}
-	page, err := swaggerUI(filepath.Dir(parts[i].texts[0]))
+	page, err := swaggerUI(filepath.Dir(parts[i].texts[0]), swaggerUIPackage)
 	return append(parts, page), err
 }
 
@@ -149,11 +149,11 @@ func standardLibrary(t target, dir string) (part, error) {
 
 var bundled = regexp.MustCompile(`PACKAGE_VERSION:"([0-9.]+)"`)
 
-// swaggerUIFolder is where make dist puts the npm package of Swagger UI.
-var swaggerUIFolder = "bin/swagger-ui"
+// swaggerUIPackage is the folder into which make dist fetches Swagger UI's npm package.
+const swaggerUIPackage = "bin/swagger-ui/node_modules/swagger-ui-dist"
 
-// swaggerUI returns the Swagger UI in a module, which has no copy of its licence. The npm package has it.
-func swaggerUI(module string) (part, error) {
+// swaggerUI returns the Swagger UI in a module, with the licence in its npm package: the module has no copy of it.
+func swaggerUI(module, npmPackage string) (part, error) {
 	const bundle = "v5/static/swagger-ui-bundle.js.gz" // As service/gateway/docs.go serves it.
 	file, err := os.Open(filepath.Join(module, bundle))
 	if err != nil {
@@ -173,9 +173,8 @@ func swaggerUI(module string) (part, error) {
 		return part{}, fmt.Errorf("%s does not name the version of Swagger UI", bundle)
 	}
 	version := string(m[1])
-	folder := swaggerUIFolder + "/node_modules/swagger-ui-dist"
 	var fetched struct{ Version string }
-	about, err := os.ReadFile(filepath.Join(folder, "package.json"))
+	about, err := os.ReadFile(filepath.Join(npmPackage, "package.json"))
 	if err == nil {
 		err = json.Unmarshal(about, &fetched)
 	}
@@ -183,10 +182,13 @@ func swaggerUI(module string) (part, error) {
 		return part{}, err
 	}
 	if fetched.Version != version {
-		return part{}, fmt.Errorf("%s has Swagger UI %s, and the licence is that of %s: write the same version into packaging/swagger-ui",
+		return part{}, fmt.Errorf("%s has Swagger UI %s, and the licence is that of %s: change packaging/swagger-ui",
 			bundle, version, fetched.Version)
 	}
-	texts, err := legalTexts(folder)
+	texts, err := legalTexts(npmPackage)
+	if err == nil && !slices.ContainsFunc(texts, isLicence) {
+		err = fmt.Errorf("%s has no licence file", npmPackage)
+	}
 	if err != nil {
 		return part{}, err
 	}

@@ -83,11 +83,25 @@ func TestNoLicence(t *testing.T) {
 	}
 }
 
-// Another version of Swagger UI needs its own texts.
-func TestSwaggerUIWithoutTexts(t *testing.T) {
-	page, err := swaggerUI(files(t, map[string]string{"v5/static/swagger-ui-bundle.js.gz": packed(t, `PACKAGE_VERSION:"9.9.9"`)}))
-	if err == nil || !strings.Contains(err.Error(), "swagger-ui-dist 9.9.9") {
-		t.Errorf("%+v, %v", page, err)
+// The licence is that of the embedded version of Swagger UI, or there is none.
+func TestSwaggerUI(t *testing.T) {
+	module := files(t, map[string]string{"v5/static/swagger-ui-bundle.js.gz": packed(t, `PACKAGE_VERSION:"9.9.9"`)})
+	for name, row := range map[string]struct {
+		npmPackage map[string]string
+		want       string // Part of the error.
+	}{
+		"the same version":  {map[string]string{"package.json": `{"version": "9.9.9"}`, "LICENSE": "terms"}, ""},
+		"another version":   {map[string]string{"package.json": `{"version": "9.9.8"}`, "LICENSE": "terms"}, "the licence is that of 9.9.8"},
+		"without a licence": {map[string]string{"package.json": `{"version": "9.9.9"}`}, "no licence"},
+		"not fetched":       {map[string]string{}, "package.json"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			page, err := swaggerUI(module, files(t, row.npmPackage))
+			if row.want == "" && (err != nil || page.version != "9.9.9" || len(page.texts) != 1) ||
+				row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {
+				t.Errorf("%+v, %v, want %q", page, err, row.want)
+			}
+		})
 	}
 }
 
