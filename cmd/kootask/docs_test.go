@@ -53,7 +53,7 @@ func TestDocs(t *testing.T) {
 
 var (
 	namedFlag = regexp.MustCompile("(?:^|[ `(])--([a-z][a-z-]*)")
-	elsewhere = regexp.MustCompile(`^\s*(curl|pip|\.venv/bin/(pip|python)) `) // Command lines of other programs.
+	elsewhere = regexp.MustCompile(`^\s*(curl|pip|podman|sudo systemctl|\.venv/bin/(pip|python)) `) // Command lines of other programs.
 )
 
 // Every flag that a text names is one of a command of kootask.
