@@ -108,7 +108,7 @@ func (f contextFlags) values() (map[string]any, error) {
 		if names == "" {
 			names = "no contexts"
 		}
-		return nil, fmt.Errorf("there is no such context: %s has %s", path, names)
+		return nil, fmt.Errorf("unknown context: %s has %s", path, names)
 	}
 	return values, nil
 }

@@ -152,8 +152,8 @@ func TestContextIsChosen(t *testing.T) {
 func TestBrokenContexts(t *testing.T) {
 	const secret = "c2VjcmV0"
 	for content, want := range map[string][]string{
-		"":                              {"there is no such context: FILE has no contexts"},
-		"b: {}\na: {}":                  {"there is no such context: FILE has a, b"},
+		"":                              {"unknown context: FILE has no contexts"},
+		"b: {}\na: {}":                  {"unknown context: FILE has a, b"},
 		"prod: {":                       {"FILE:1: it is not YAML: "},
 		"- prod":                        {"FILE:1: must be a mapping"},
 		"addr: " + secret:               {"FILE:1: addr: must be a mapping"},
